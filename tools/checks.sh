@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Runs the named checks one after another, tells the time of each, and fails if any failed.
+source "$(dirname "$0")/common.sh"
+
+bin=.venv/bin
+
+run_check() {
+  case "$1" in
+    ruff) "$bin/ruff" check . ;;
+    format) "$bin/ruff" format --check . ;;
+    types) "$bin/mypy" ;;
+    imports) "$bin/lint-imports" ;;
+    tests) with_virtual_display "$bin/python" -m pytest -q ;;
+    slow) with_virtual_display "$bin/python" -m pytest -q -m slow --timeout 1800 ;;
+    docs) "$bin/mkdocs" build --strict --quiet --site-dir .cache/site ;;
+    *) fail "unknown check: $1" ;;
+  esac
+}
+
+summary="" failed=0
+for check in "$@"; do
+  say "$check"
+  SECONDS=0
+  if (run_check "$check"); then result=ok; else result=FAILED failed=1; fi
+  summary+=$(printf '%-10s %-7s %4d s' "$check" "$result" "$SECONDS")$'\n'
+done
+printf '\n%s' "$summary"
+exit "$failed"

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Makes .venv with everything in it, or does nothing when it is up to date.
+#   PYTHON  the interpreter to use (default: the first python3 that is 3.11 or newer)
+#   TORCH   the PyTorch to install (default: torch==2.13.0)
+source "$(dirname "$0")/common.sh"
+
+TORCH=${TORCH:-torch==2.13.0}
+stamp=.venv/installed
+log=.venv/install.log
+
+recent_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+find_python() {
+  local candidate
+  for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.14}; do
+    if recent_enough "$candidate"; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  return 1
+}
+
+# Debian and Ubuntu ship Python without the module that makes virtual environments.
+ensure_venv_module() {
+  if "$1" -c 'import ensurepip, venv' 2>/dev/null; then return; fi
+  local version
+  version=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+  if ! command -v apt-get >/dev/null; then
+    fail "$1 has no venv module; install it, or set PYTHON to an interpreter that has it."
+  fi
+  apt_install "python$version-venv"
+}
+
+# Everything that should lead to a new environment when it changes.
+fingerprint() {
+  { "$1" -VV; pwd; echo "$TORCH"; cat pyproject.toml; } | "$1" -c \
+    'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'
+}
+
+# pip's own output goes to the log; the long downloads and the last step are shown.
+pip_install() {
+  if ! .venv/bin/python -m pip install --no-input --disable-pip-version-check "$@" 2>&1 |
+    tee -a "$log" | { grep -E --line-buffered '\([0-9.]+ [MG]B\)|^Installing' || true; } |
+    cut -c 1-100; then
+    tail -n 15 "$log" >&2
+    fail "pip could not install: $*" "The full log is in $log"
+  fi
+}
+
+if ! python=$(find_python); then
+  fail "expected Python 3.11 or newer, found none; install it (Debian, Ubuntu: apt-get install" \
+    "python3.11 python3.11-venv, where offered) or set PYTHON to its path."
+fi
+wanted=$(fingerprint "$python")
+if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then exit 0; fi
+
+SECONDS=0
+say "making the virtual environment .venv with $("$python" -V) (a few minutes the first time)"
+ensure_venv_module "$python"
+rm -f "$stamp"
+"$python" -m venv --clear .venv
+say "installing $TORCH, the largest part"
+pip_install "$TORCH"
+say "installing napari, diffusers and the tools of the tests"
+pip_install --editable ".[all,dev]"
+echo "$wanted" >"$stamp"
+say "environment ready after ${SECONDS} s, $(du -sh .venv | cut -f 1)"
