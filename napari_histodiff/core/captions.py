@@ -1,0 +1,92 @@
+"""The closed caption language: a caption is a fixed row of slots, never free text for the model.
+
+Slots: organ, stain look, one level per nucleus class (none, low, medium, high), tissue words. Text
+is parsed into slots with a report of what became of each word; painted maps are described in slots.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from napari_histodiff.core.caption_parser import parse_caption
+from napari_histodiff.core.caption_report import ParsedCaption, ParseReport
+from napari_histodiff.core.caption_slots import (
+    CAPTION_SCHEMA,
+    CLASS_NOUNS,
+    LEVELS,
+    ORGANS,
+    SLOT_SIZES,
+    STAINS,
+    TISSUE_WORDS,
+    Caption,
+    level_of_share,
+)
+from napari_histodiff.core.errors import InvalidMap
+from napari_histodiff.core.maps import (
+    N_CLASSES,
+    TISSUE_NAMES,
+    as_class_map,
+    as_tissue_map,
+    nuclei_union,
+)
+
+__all__ = [
+    "CAPTION_SCHEMA",
+    "CLASS_NOUNS",
+    "LEVELS",
+    "ORGANS",
+    "SLOT_SIZES",
+    "STAINS",
+    "TISSUE_WORDS",
+    "Caption",
+    "ParseReport",
+    "ParsedCaption",
+    "caption_from_maps",
+    "level_of_share",
+    "parse_caption",
+]
+
+_TISSUE_SHARE: Final = 0.01
+
+
+def caption_from_maps(
+    class_map: ArrayLike,
+    instance_map: ArrayLike | None = None,
+    tissue_map: ArrayLike | None = None,
+) -> Caption:
+    """Return the caption that painted maps of shape (h, w) would be described by.
+
+    The level of a class comes from its share of the classified nuclear pixels. When all nuclei are
+    of unknown class, the levels stay unspecified. A tissue of the bundled schema is named when it
+    covers at least 1 % of the frame. Organ and stain look are never guessed.
+
+    Raises
+    ------
+    InvalidMap
+        When a map is invalid or the maps differ in shape.
+    """
+    classes = as_class_map(class_map)
+    counts = np.bincount(classes.ravel(), minlength=N_CLASSES + 1)[1:]
+    total = int(counts.sum())
+    levels: tuple[int | None, ...] = (None,) * N_CLASSES
+    if total or not nuclei_union(classes, instance_map).any():
+        levels = tuple(level_of_share(count / max(total, 1)) for count in counts.tolist())
+    return Caption(levels=levels, tissue=_tissue_words(tissue_map, classes.shape))
+
+
+def _tissue_words(tissue_map: ArrayLike | None, shape: tuple[int, ...]) -> tuple[str, ...]:
+    if tissue_map is None:
+        return ()
+    tissue = as_tissue_map(tissue_map, len(TISSUE_NAMES))
+    if tissue.shape != shape:
+        raise InvalidMap(
+            f"expected a tissue map of shape {shape} like the class map, got {tissue.shape}; "
+            "crop both to the same frame"
+        )
+    counts = np.bincount(tissue.ravel(), minlength=len(TISSUE_NAMES)).tolist()
+    wanted = max(1.0, _TISSUE_SHARE * tissue.size)
+    seen = (name for name, count in zip(TISSUE_NAMES, counts, strict=True) if count >= wanted)
+    return tuple(name for name in seen if name in TISSUE_WORDS)

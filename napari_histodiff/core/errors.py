@@ -1,0 +1,71 @@
+"""One error family; every message reads "expected X, got Y; do Z"."""
+
+from __future__ import annotations
+
+__all__ = [
+    "Cancelled",
+    "DeviceUnavailable",
+    "EngineUnavailable",
+    "HistodiffError",
+    "InvalidImage",
+    "InvalidMap",
+    "InvalidRequest",
+    "ModelInvalid",
+    "ModelNotFound",
+    "OutOfMemory",
+    "StorageError",
+    "TrainingError",
+    "WorkerDied",
+]
+
+
+class HistodiffError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class InvalidRequest(HistodiffError, ValueError):
+    """An edit request that cannot be carried out; raised before any work starts."""
+
+
+class InvalidImage(InvalidRequest):
+    """An image that cannot be read unambiguously as (h, w, 3) uint8 RGB."""
+
+
+class InvalidMap(InvalidRequest):
+    """A class, instance, tissue map or edit mask with wrong shape, dtype or ids."""
+
+
+class ModelNotFound(HistodiffError, FileNotFoundError):
+    """The model folder, or a file the model needs, is missing."""
+
+
+class ModelInvalid(HistodiffError, ValueError):
+    """The model folder is truncated, holds pickles only, or is of a newer version."""
+
+
+class DeviceUnavailable(HistodiffError, RuntimeError):
+    """The device asked for is not on this machine."""
+
+
+class OutOfMemory(HistodiffError, MemoryError):
+    """The device ran out of memory even after the batch was halved."""
+
+
+class EngineUnavailable(HistodiffError, RuntimeError):
+    """The engine is closed, or could not be started."""
+
+
+class WorkerDied(EngineUnavailable):
+    """The worker process ended while a job ran."""
+
+
+class StorageError(HistodiffError, OSError):
+    """Nothing could be written: no space left, or no permission."""
+
+
+class TrainingError(HistodiffError, RuntimeError):
+    """Training cannot go on: bad data, a diverged loss, or parameters that do not learn."""
+
+
+class Cancelled(HistodiffError):
+    """Raised inside a running job when its user asked it to stop; never shown as a failure."""

@@ -1,0 +1,289 @@
+"""Class, instance and tissue maps, edit masks and RGB images: checked, converted, encoded.
+
+A *class map* says what is where (Lizard ids), an *instance map* which nucleus a pixel belongs to, a
+*tissue map* what region it lies in, an *edit mask* where pixels may change. All are (h, w).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_histodiff.core.errors import InvalidImage, InvalidMap
+
+__all__ = [
+    "CLASS_NAMES",
+    "MAX_INSTANCE",
+    "N_CLASSES",
+    "TISSUE_NAMES",
+    "as_class_map",
+    "as_edit_mask",
+    "as_instance_map",
+    "as_rgb",
+    "as_tissue_map",
+    "decode_labels",
+    "encode_labels",
+    "instance_edges",
+    "nuclei_mask",
+    "nuclei_union",
+]
+
+#: Nucleus classes; the id is the position + 1 (ids of the Lizard data set).
+CLASS_NAMES: Final = (
+    "neutrophil",
+    "epithelial",
+    "lymphocyte",
+    "plasma",
+    "eosinophil",
+    "connective",
+)
+N_CLASSES: Final = len(CLASS_NAMES)
+
+#: Tissue schema of the bundled model; the id is the position.
+TISSUE_NAMES: Final = ("unspecified", "gland", "stroma", "lumen", "glass")
+
+_LABEL_BASE: Final = N_CLASSES + 1
+
+#: The largest nucleus id whose label still fits int32.
+MAX_INSTANCE: Final = (2**31 - 1) // _LABEL_BASE - 1
+
+
+def as_class_map(a: ArrayLike) -> NDArray[np.uint8]:
+    """Return a class map: (h, w) uint8, ids 0-6, 0 = no nucleus or class unknown.
+
+    Raises
+    ------
+    InvalidMap
+        When it is not two-dimensional, not of whole numbers, or holds an id outside 0-6.
+    """
+    advice = "use 0 for none and 1-6 for " + ", ".join(CLASS_NAMES)
+    return _ids(a, "a class map", N_CLASSES, advice).astype(np.uint8, copy=False)
+
+
+def as_instance_map(a: ArrayLike) -> NDArray[np.int32]:
+    """Return an instance map: (h, w) int32, 0 = background, one positive id per nucleus.
+
+    Raises
+    ------
+    InvalidMap
+        When it is not two-dimensional, not of whole numbers, negative or above `MAX_INSTANCE`.
+    """
+    advice = "number the nuclei from 1, for example with skimage.segmentation.relabel_sequential"
+    return _ids(a, "an instance map", MAX_INSTANCE, advice).astype(np.int32, copy=False)
+
+
+def as_tissue_map(a: ArrayLike, n_classes: int) -> NDArray[np.uint8]:
+    """Return a tissue map: (h, w) uint8, ids 0 .. n_classes - 1, 0 = unspecified.
+
+    Raises
+    ------
+    InvalidMap
+        When it is not two-dimensional, not of whole numbers, or holds an unknown id.
+    """
+    advice = "map its ids to the tissue schema of the model"
+    return _ids(a, "a tissue map", n_classes - 1, advice).astype(np.uint8, copy=False)
+
+
+def as_edit_mask(a: ArrayLike) -> NDArray[np.bool_]:
+    """Return an edit mask: (h, w) bool, True where pixels may change.
+
+    Whole numbers are taken when they are 0 and 1, or 0 and 255.
+
+    Raises
+    ------
+    InvalidMap
+        When it is not two-dimensional, or not clearly two-valued.
+    """
+    array = np.asarray(a)
+    _check_plane(array, "an edit mask")
+    on = array.astype(np.bool_, copy=False)
+    marked = array[on]
+    two_valued = array.dtype.kind in "iu" and (np.all(marked == 1) or np.all(marked == 255))
+    if array.dtype != np.bool_ and not two_valued:
+        raise InvalidMap(
+            f"expected an edit mask of bool, got {_describe(array)}; "
+            "compare first, for example mask > 0"
+        )
+    return on
+
+
+def as_rgb(a: ArrayLike) -> NDArray[np.uint8]:
+    """Return an image as (h, w, 3) uint8 RGB, converted only when there is one way to read it.
+
+    Whole numbers of any width are taken when all lie in 0-255, floats when all lie in 0-1
+    (multiplied by 255 and rounded), a fourth channel when it is opaque everywhere.
+
+    Raises
+    ------
+    InvalidImage
+        For every other shape, dtype or range; the message says how to convert.
+    """
+    array = np.asarray(a)
+    if array.dtype.kind not in "iuf":
+        raise InvalidImage(
+            f"expected an image of uint8, got dtype {array.dtype}; "
+            "convert it to uint8 or to floats in 0-1"
+        )
+    array = _without_alpha(array)
+    if array.dtype == np.uint8:
+        return array.astype(np.uint8, copy=False)
+    low, high = (array.min(), array.max()) if array.size else (0, 0)
+    if array.dtype.kind == "f":
+        if not np.isfinite(array).all():
+            raise InvalidImage(
+                "expected an image of finite numbers, got NaN or infinity; "
+                "fill those pixels first, for example with numpy.nan_to_num"
+            )
+        if low < 0 or high > 1:
+            raise InvalidImage(
+                f"expected a float image in 0-1, got {low:g} to {high:g}; "
+                "rescale it, or convert to uint8 when it holds 0-255"
+            )
+        array = np.rint(array * 255)
+        return array.astype(np.uint8)
+    if low < 0 or high > 255:
+        raise InvalidImage(
+            f"expected an 8-bit image, got {array.dtype} with values {low} to {high}; rescale it "
+            "to 0-255 and convert to uint8"
+        )
+    return array.astype(np.uint8)
+
+
+def instance_edges(
+    instance_map: ArrayLike, class_map: ArrayLike | None = None
+) -> NDArray[np.bool_]:
+    """Return the pixels of nuclei that touch anything else, (h, w) bool.
+
+    A nucleus pixel is an edge when one of its 4 neighbours inside the image has another (instance,
+    class) pair, background included; so touching nuclei are separated from both sides. The border
+    of the image makes no edge.
+    """
+    instances = as_instance_map(instance_map)
+    classes = np.zeros(instances.shape, np.uint8) if class_map is None else as_class_map(class_map)
+    labels = encode_labels(instances, classes)
+    edges: NDArray[np.bool_] = np.zeros(labels.shape, np.bool_)
+    vertical = labels[1:] != labels[:-1]
+    edges[1:] |= vertical
+    edges[:-1] |= vertical
+    horizontal = labels[:, 1:] != labels[:, :-1]
+    edges[:, 1:] |= horizontal
+    edges[:, :-1] |= horizontal
+    edges &= labels != 0
+    return edges
+
+
+def nuclei_mask(class_map: ArrayLike, instance_map: ArrayLike | None = None) -> NDArray[np.uint8]:
+    """Return the 7 channels the model reads: (7, h, w) uint8 of 0 and 1.
+
+    Channels 0-5 are the classes one-hot in the order of `CLASS_NAMES`, channel 6 the edges (see
+    `instance_edges`; without an instance map, the borders between classes). Nuclei of unknown class
+    (class 0, instance > 0) show in the edges only.
+    """
+    classes = as_class_map(class_map)
+    instances = _instances_like(classes, instance_map)
+    mask = np.empty((N_CLASSES + 1, *classes.shape), np.uint8)
+    for channel in range(N_CLASSES):
+        np.equal(classes, channel + 1, out=mask[channel], casting="unsafe")
+    mask[N_CLASSES] = instance_edges(instances, classes)
+    return mask
+
+
+def nuclei_union(class_map: ArrayLike, instance_map: ArrayLike | None = None) -> NDArray[np.bool_]:
+    """Return where any nucleus is, of known class or not, (h, w) bool."""
+    classes = as_class_map(class_map)
+    union: NDArray[np.bool_] = (classes != 0) | (_instances_like(classes, instance_map) != 0)
+    return union
+
+
+def encode_labels(instance_map: ArrayLike, class_map: ArrayLike) -> NDArray[np.int32]:
+    """Return one number per (instance, class) pair, 7 * instance + class, (h, w) int32.
+
+    Raises
+    ------
+    InvalidMap
+        When a map is invalid or the two differ in shape.
+    """
+    classes = as_class_map(class_map)
+    return _instances_like(classes, instance_map) * np.int32(_LABEL_BASE) + classes
+
+
+def decode_labels(labels: ArrayLike) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """Return the instance map and class map of labels made by `encode_labels`.
+
+    Label 0 is background; labels 1-6 are pixels of that class without an instance.
+
+    Raises
+    ------
+    InvalidMap
+        When the labels are not whole numbers from 0 to 2**31 - 1.
+    """
+    top = _LABEL_BASE * MAX_INSTANCE + N_CLASSES
+    checked = _ids(labels, "a label map", top, "use labels of 7 * instance + class")
+    instances, classes = np.divmod(checked, checked.dtype.type(_LABEL_BASE))
+    return instances.astype(np.int32), classes.astype(np.uint8)
+
+
+def _ids(a: ArrayLike, what: str, top: int, advice: str) -> NDArray[Any]:
+    array = np.asarray(a)
+    _check_plane(array, what)
+    if array.dtype.kind not in "iu":
+        raise InvalidMap(
+            f"expected {what} of whole numbers, got dtype {array.dtype}; "
+            "convert it to integer ids first"
+        )
+    if array.size and (array.min() < 0 or array.max() > top):
+        raise InvalidMap(f"expected {what} with ids 0-{top}, got {_describe(array)}; {advice}")
+    return array
+
+
+def _check_plane(array: NDArray[Any], what: str) -> None:
+    if array.ndim != 2:
+        raise InvalidMap(
+            f"expected {what} of shape (height, width), got shape {array.shape}; "
+            "take one plane of it"
+        )
+
+
+def _describe(array: NDArray[Any]) -> str:
+    if not array.size or array.dtype.kind not in "iuf":
+        return f"dtype {array.dtype}"
+    return f"{array.dtype} with values {array.min()} to {array.max()}"
+
+
+def _without_alpha(array: NDArray[Any]) -> NDArray[Any]:
+    if array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1):
+        raise InvalidImage(
+            f"expected an RGB image of shape (height, width, 3), got a gray one of {array.shape}; "
+            "give a colour image, or stack the plane three times"
+        )
+    if array.ndim != 3 or array.shape[2] not in (3, 4):
+        raise InvalidImage(
+            f"expected an RGB image of shape (height, width, 3), got shape {array.shape}; "
+            "take one plane and move the channels last"
+        )
+    if array.shape[2] == 3:
+        return array
+    alpha = array[..., 3]
+    opaque = (1,) if array.dtype.kind == "f" else (255, 65535)
+    if not any(np.all(alpha == value) for value in opaque):
+        raise InvalidImage(
+            "expected an RGB image, got RGBA that is not opaque everywhere; "
+            "flatten it onto a background first"
+        )
+    return array[..., :3]
+
+
+def _instances_like(
+    classes: NDArray[np.uint8], instance_map: ArrayLike | None
+) -> NDArray[np.int32]:
+    if instance_map is None:
+        return np.zeros(classes.shape, np.int32)
+    instances = as_instance_map(instance_map)
+    if instances.shape != classes.shape:
+        raise InvalidMap(
+            f"expected an instance map of shape {classes.shape} like the class map, "
+            f"got {instances.shape}; crop both to the same frame"
+        )
+    return instances

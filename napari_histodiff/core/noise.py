@@ -1,0 +1,76 @@
+"""Noise that belongs to a place: the same position always draws the same numbers.
+
+Counter-based Philox (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), keyed
+by (seed, level, variant) and counted by absolute 64-pixel blocks.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.geometry import Region, WindowGrid
+
+__all__ = ["NOISE_BLOCK", "noise_field"]
+
+#: Side in pixels of the blocks that are drawn as a whole.
+NOISE_BLOCK: Final = 64
+
+_WORD: Final = 2**64 - 1
+_BLOCKS: Final = WindowGrid(NOISE_BLOCK, NOISE_BLOCK)
+
+
+def noise_field(
+    seed: int, region: Region, *, channels: int = 3, variant: int = 0
+) -> NDArray[np.float32]:
+    """Return standard normal noise of a place, (channels, h, w) float32.
+
+    A pure function of (seed, level, variant, position): any crop of the plane equals the same
+    pixels of any other crop, and fewer channels are the first of more.
+
+    Parameters
+    ----------
+    seed : int
+        0 .. 2**64 - 1.
+    region : Region
+        The place, in pixels of its level; may lie at negative positions.
+    channels : int
+        Independent planes.
+    variant : int
+        0 .. 2**32 - 1; each is an independent field.
+
+    Raises
+    ------
+    InvalidRequest
+        When seed, variant, level or channels are out of range.
+    """
+    key = _key(seed, region.level, variant)
+    if channels < 1:
+        raise InvalidRequest(f"expected at least 1 channel, got {channels}; ask for 1 or more")
+    field = np.empty((channels, *region.shape), np.float32)
+    for block in _BLOCKS.covering(region):
+        part = block.intersect(region)
+        source, target = part.relative_to(block).slices, part.relative_to(region).slices
+        field[:, *target] = _draw(key, block, channels)[:, *source]
+    return field
+
+
+def _draw(key: NDArray[np.uint64], block: Region, channels: int) -> NDArray[np.float32]:
+    row, col = block.y // NOISE_BLOCK, block.x // NOISE_BLOCK
+    # The generator counts up in the first word; masking turns negative rows into two's complement.
+    # Python ints above 2**63 would pass through float64 without the explicit dtype and lose bits.
+    counter = np.array([0, 0, row & _WORD, col & _WORD], dtype=np.uint64)
+    generator = np.random.Generator(np.random.Philox(key=key, counter=counter))
+    return generator.standard_normal((channels, NOISE_BLOCK, NOISE_BLOCK), dtype=np.float32)
+
+
+def _key(seed: int, level: int, variant: int) -> NDArray[np.uint64]:
+    for name, value, bits in (("seed", seed, 64), ("level", level, 32), ("variant", variant, 32)):
+        if not 0 <= value < 2**bits:
+            raise InvalidRequest(
+                f"expected {name} from 0 to 2**{bits} - 1, got {value}; choose one in that range"
+            )
+    return np.array([int(seed), int(level) << 32 | int(variant)], dtype=np.uint64)

@@ -1,0 +1,129 @@
+"""The two seams: a backend draws pixels, an engine runs jobs on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.requests import EditRequest
+
+if TYPE_CHECKING:
+    from napari_histodiff.core.events import EngineState, Listener
+
+__all__ = ["Backend", "BackendFactory", "BackendInfo", "Engine", "Job", "OnStep", "Step"]
+
+
+@dataclass(frozen=True, slots=True)
+class BackendInfo:
+    """What a backend is and was trained on; shown in the dock and kept with every result.
+
+    Attributes
+    ----------
+    name, revision : str
+        Model name and a hash of its weights.
+    mpp : tuple of float
+        Smallest and largest micrometres per pixel the model was trained on.
+    class_counts : dict of str to int
+        Training nuclei of each class name; 0 = never seen.
+    tissue_names : tuple of str
+        Tissue schema, index = id, 0 is "unspecified".
+    window : int
+        Side in pixels of what the model sees at once.
+    multiple_of : int
+        Frames are snapped to multiples of this many pixels in the interface.
+    device : str
+        For example "cpu (bfloat16)" or "cuda:0 (bfloat16)".
+    seconds_per_window : float
+        Measured time of one network evaluation of one window, for estimates.
+    licence : str
+        Licence of the weights.
+    """
+
+    name: str
+    revision: str
+    mpp: tuple[float, float]
+    class_counts: dict[str, int]
+    tissue_names: tuple[str, ...]
+    window: int
+    multiple_of: int
+    device: str
+    seconds_per_window: float
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One finished network evaluation, handed to `OnStep`.
+
+    `preview()` makes the current estimate of the variant in work, (h, w, 3) uint8, on demand.
+    """
+
+    done: int
+    total: int
+    preview: Callable[[], NDArray[np.uint8]]
+
+
+#: Called after every network evaluation; raise `Cancelled` to stop the render there.
+OnStep = Callable[[Step], None]
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """Draws requests of any size; the one code path for generate, inpaint, outpaint and zoom."""
+
+    @property
+    def info(self) -> BackendInfo:
+        """What this backend is."""
+
+    def evaluations(self, request: EditRequest) -> int:
+        """Return how many network evaluations of one window `render` will spend on `request`."""
+
+    def render(
+        self, requests: Sequence[EditRequest], *, on_step: OnStep | None = None
+    ) -> list[NDArray[np.uint8]]:
+        """Draw each request; element i is (variants, h, w, 3) uint8 of `requests[i]`."""
+
+
+#: Makes a backend inside the worker process; must be picklable (a module-level function or a
+#: `functools.partial` of one).
+BackendFactory = Callable[[], Backend]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A handle on a submitted request."""
+
+    id: str
+    request: EditRequest
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Runs jobs one at a time; exactly one of finished / cancelled / failed follows each submit."""
+
+    @property
+    def state(self) -> EngineState:
+        """The present state."""
+
+    @property
+    def info(self) -> BackendInfo | None:
+        """The backend's description once the model is loaded."""
+
+    def start(self) -> None:
+        """Start in the background and return at once; repeated calls do nothing."""
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with every event, from any thread; returns the function that stops it."""
+
+    def submit(self, request: EditRequest) -> Job:
+        """Queue a request and return at once; starts the engine when it is not running."""
+
+    def cancel(self, job: Job) -> None:
+        """Ask a job to stop; it ends within one network evaluation. Ended jobs are left alone."""
+
+    def close(self) -> None:
+        """Cancel everything, stop the worker and leave no process behind; idempotent."""

@@ -1,0 +1,274 @@
+"""The frozen description of one edit: everything that decides its pixels."""
+
+from __future__ import annotations
+
+import base64
+import math
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.maps import (
+    TISSUE_NAMES,
+    as_class_map,
+    as_edit_mask,
+    as_instance_map,
+    as_rgb,
+    as_tissue_map,
+)
+
+__all__ = ["LIMITS", "REQUEST_VERSION", "EditKind", "EditRequest"]
+
+REQUEST_VERSION: Final = 1
+
+#: Inclusive limits of the numbers a user can set, shared by validation and widgets.
+LIMITS: Final[dict[str, tuple[float, float]]] = {
+    "guidance_scale": (1.0, 10.0),
+    "steps": (1, 100),
+    "strength": (0.05, 1.0),
+    "variants": (1, 16),
+    "seed": (0, 2**31 - 1),
+    "mpp": (0.1, 64.0),
+}
+
+_INTEGERS: Final = ("steps", "variants", "seed")
+_ARRAYS: Final = ("class_map", "instance_map", "tissue_map", "image", "edit_mask", "coarse")
+
+
+class EditKind(StrEnum):
+    """What an edit does with the pixels under its frame."""
+
+    GENERATE = "generate"
+    INPAINT = "inpaint"
+    OUTPAINT = "outpaint"
+    ZOOM = "zoom"
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class EditRequest:
+    """One edit, resolved once when it is submitted and never changed after.
+
+    Parameters
+    ----------
+    kind : EditKind
+        GENERATE ignores `image`; INPAINT and OUTPAINT need `image` and `edit_mask`; ZOOM needs
+        `coarse`.
+    region : Region
+        The frame in pixels of its level, (y, x) order; every map has its shape. It also keys the
+        noise, so the same place draws the same noise.
+    class_map : (h, w) uint8
+        Lizard class ids 0-6, 0 = no nucleus or class unknown; None leaves the nuclei to the model.
+    instance_map : (h, w) int32, optional
+        Nucleus ids, 0 = background. Without it the edges come from the class map.
+    tissue_map : (h, w) uint8, optional
+        Ids of the model's tissue schema, 0 = unspecified.
+    image : (h, w, 3) uint8, optional
+        Pixels under the frame; those outside `edit_mask` are known and come back unchanged.
+    edit_mask : (h, w) bool, optional
+        True where pixels may change.
+    coarse : (h, w, 3) uint8, optional
+        The same place one level up, already upsampled to the frame's shape.
+    caption : str
+        Free text of the closed vocabulary in `core.captions`; may be empty.
+    guidance_scale : float
+        diffusers' convention: 1 = no guidance.
+    steps : int
+        Solver steps.
+    strength : float
+        Share of the noise schedule used where `image` lies under the edit mask; 1 = redraw fully.
+    seed : int
+        0 .. 2**31 - 1.
+    variants : int
+        How many independent draws to return.
+    mpp : float
+        Micrometres per pixel of the frame.
+
+    Raises
+    ------
+    InvalidRequest
+        When a number is out of range or not finite, a map has another shape than the frame, or what
+        the kind needs is missing.
+    """
+
+    kind: EditKind
+    region: Region
+    class_map: NDArray[np.uint8] | None = None
+    instance_map: NDArray[np.int32] | None = None
+    tissue_map: NDArray[np.uint8] | None = None
+    image: NDArray[np.uint8] | None = None
+    edit_mask: NDArray[np.bool_] | None = None
+    coarse: NDArray[np.uint8] | None = None
+    caption: str = ""
+    guidance_scale: float = 1.5
+    steps: int = 6
+    strength: float = 1.0
+    seed: int = 0
+    variants: int = 1
+    mpp: float = field(default=0.5)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", _kind(self.kind))
+        if not isinstance(self.caption, str):
+            raise InvalidRequest(
+                f"expected a caption of text, got {self.caption!r}; write words or leave it empty"
+            )
+        if not isinstance(self.region, Region):
+            raise InvalidRequest(
+                f"expected a Region as frame, got {self.region!r}; give Region(level, y, x, h, w)"
+            )
+        if self.region.is_empty:
+            raise InvalidRequest(
+                f"expected a frame with at least one pixel, got {self.region.height} x "
+                f"{self.region.width}; draw or resize the frame"
+            )
+        for name, (low, high) in LIMITS.items():
+            number = _number(name, getattr(self, name), low, high)
+            object.__setattr__(self, name, number)
+        self._freeze_arrays()
+        self._check_kind()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Through the constructor: pickled arrays would come back writable.
+        return _rebuild, ({f.name: getattr(self, f.name) for f in fields(self)},)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the frame in pixels."""
+        return self.region.shape
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready description; arrays are zlib-compressed and base64-coded."""
+        result: dict[str, Any] = {
+            "version": REQUEST_VERSION,
+            "kind": str(self.kind),
+            "region": [getattr(self.region, n) for n in ("level", "y", "x", "height", "width")],
+            "caption": self.caption,
+            **{name: getattr(self, name) for name in LIMITS},
+        }
+        for name in _ARRAYS:
+            array = getattr(self, name)
+            result[name] = None if array is None else _encode(array)
+        return result
+
+    @classmethod
+    def from_dict(cls, data: Any) -> EditRequest:
+        """Rebuild a request from `to_dict`.
+
+        Raises
+        ------
+        InvalidRequest
+            When the description is not a mapping, of a newer version, lacks a field or is damaged.
+        """
+        version = data.get("version") if isinstance(data, Mapping) else None
+        if version != REQUEST_VERSION:
+            raise InvalidRequest(
+                f"expected a request of version {REQUEST_VERSION}, got {version}; "
+                "open it with the release of napari-histodiff that wrote it"
+            )
+        try:
+            arrays: dict[str, Any] = {
+                name: None if data[name] is None else _decode(data[name]) for name in _ARRAYS
+            }
+            numbers = {name: data[name] for name in LIMITS}
+            return cls(
+                kind=data["kind"],
+                region=Region(*data["region"]),
+                caption=data["caption"],
+                **numbers,
+                **arrays,
+            )
+        except InvalidRequest:
+            raise
+        except (KeyError, TypeError, ValueError, zlib.error) as error:
+            raise InvalidRequest(
+                f"expected a complete request, got one that lacks or garbles {error}; "
+                "save the request again"
+            ) from error
+
+    def _freeze_arrays(self) -> None:
+        converters = {
+            "class_map": as_class_map,
+            "instance_map": as_instance_map,
+            "tissue_map": lambda a: as_tissue_map(a, len(TISSUE_NAMES)),
+            "image": as_rgb,
+            "edit_mask": as_edit_mask,
+            "coarse": as_rgb,
+        }
+        for name, convert in converters.items():
+            array = getattr(self, name)
+            if array is None:
+                continue
+            array = np.array(convert(array), copy=True)
+            if array.shape[:2] != self.shape:
+                raise InvalidRequest(
+                    f"expected {name} of shape {self.shape} like the frame, got "
+                    f"{array.shape[:2]}; paint or crop it to the frame"
+                )
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+
+    def _check_kind(self) -> None:
+        needs: dict[EditKind, tuple[str, ...]] = {
+            EditKind.GENERATE: (),
+            EditKind.INPAINT: ("image", "edit_mask"),
+            EditKind.OUTPAINT: ("image", "edit_mask"),
+            EditKind.ZOOM: ("coarse",),
+        }
+        for name in needs[self.kind]:
+            if getattr(self, name) is None:
+                raise InvalidRequest(
+                    f"expected {name} for {self.kind}, got none; give it or use another kind"
+                )
+        if "edit_mask" in needs[self.kind] and not np.any(self.edit_mask):
+            raise InvalidRequest(
+                "expected an edit mask with at least one painted pixel, got an empty one; "
+                "paint where pixels may change"
+            )
+
+
+def _rebuild(values: dict[str, Any]) -> EditRequest:
+    return EditRequest(**values)
+
+
+def _kind(value: str) -> EditKind:
+    try:
+        return EditKind(value)
+    except ValueError:
+        raise InvalidRequest(
+            f"expected a kind of edit, got {value!r}; use one of " + ", ".join(EditKind)
+        ) from None
+
+
+def _number(name: str, value: object, low: float, high: float) -> float:
+    whole = name in _INTEGERS
+    accepted = (int, np.integer) if whole else (int, float, np.integer, np.floating)
+    if isinstance(value, bool) or not isinstance(value, accepted):
+        kind = "a whole number" if whole else "a number"
+        raise InvalidRequest(f"expected {name} as {kind}, got {value!r}; enter {kind}")
+    if not math.isfinite(value) or not low <= value <= high:
+        raise InvalidRequest(
+            f"expected {name} between {low} and {high}, got {value}; choose one in that range"
+        )
+    # Plain numbers, so that a description of the request is always JSON.
+    return int(value) if whole else float(value)
+
+
+def _encode(array: NDArray[Any]) -> dict[str, Any]:
+    packed = zlib.compress(np.ascontiguousarray(array).tobytes(), 6)
+    return {
+        "dtype": array.dtype.str,
+        "shape": list(array.shape),
+        "zlib": base64.b64encode(packed).decode("ascii"),
+    }
+
+
+def _decode(data: dict[str, Any]) -> NDArray[Any]:
+    raw = zlib.decompress(base64.b64decode(data["zlib"]))
+    return np.frombuffer(raw, dtype=np.dtype(data["dtype"])).reshape(data["shape"])
