@@ -32,10 +32,14 @@ ensure_venv_module() {
   apt_install "python$version-venv"
 }
 
-# Everything that should lead to a new environment when it changes.
+# Everything that leads to a new environment when it changes: interpreter, place, requirements.
 fingerprint() {
-  { "$1" -VV; pwd; echo "$TORCH"; cat pyproject.toml; } | "$1" -c \
-    'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'
+  "$1" - "$TORCH" <<'PY'
+import hashlib, os, sys, tomllib
+with open("pyproject.toml", "rb") as file:
+    project = tomllib.load(file)["project"]
+print(hashlib.sha256(repr((sys.version, os.getcwd(), sys.argv[1], project)).encode()).hexdigest())
+PY
 }
 
 # pip's own output goes to the log; the long downloads and the last step are shown.

@@ -1,0 +1,19 @@
+"""Fixtures every test may use. Nothing here imports torch, Qt or napari."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """Folder with the public data sets; tests that use it are marked `data` and skip without it."""
+    folder = Path(os.environ.get("HISTODIFF_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no data at {folder}; set HISTODIFF_DATA to the data folder")
+    return folder
