@@ -1,0 +1,54 @@
+"""Paint nuclei, get H&E tissue: diffusion models for histology in napari.
+
+Importing this package loads neither torch nor napari nor Qt; names load on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_histodiff.api import Model, UnknownCaptionWords, UnseenClass, load_model
+    from napari_histodiff.core.errors import HistodiffError
+    from napari_histodiff.core.geometry import Region
+    from napari_histodiff.core.requests import EditKind, EditRequest
+
+__all__ = [
+    "EditKind",
+    "EditRequest",
+    "HistodiffError",
+    "Model",
+    "Region",
+    "UnknownCaptionWords",
+    "UnseenClass",
+    "__version__",
+    "load_model",
+]
+
+_MODULES = {
+    "EditKind": "core.requests",
+    "EditRequest": "core.requests",
+    "HistodiffError": "core.errors",
+    "Model": "api",
+    "Region": "core.geometry",
+    "UnknownCaptionWords": "api",
+    "UnseenClass": "api",
+    "load_model": "api",
+}
+
+__version__: str
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("napari-histodiff")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,5 @@
+"""`python -m napari_histodiff` is `histodiff`."""
+
+from napari_histodiff.cli import main
+
+main()

@@ -1,0 +1,246 @@
+"""The Python interface: a loaded model is a function from painted maps to pixels."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_histodiff.core.captions import ParseReport, parse_caption
+from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.maps import (
+    CLASS_NAMES,
+    as_class_map,
+    as_edit_mask,
+    as_instance_map,
+    as_rgb,
+    as_tissue_map,
+)
+from napari_histodiff.core.requests import EditKind, EditRequest
+
+if TYPE_CHECKING:
+    from napari_histodiff.core.protocols import Backend, BackendInfo, OnStep
+
+__all__ = ["Model", "UnknownCaptionWords", "UnseenClass", "load_model"]
+
+
+class UnknownCaptionWords(UserWarning):
+    """Part of a caption has no effect; `report` tells which words and why."""
+
+    def __init__(self, report: ParseReport) -> None:
+        self.report = report
+        parts = [f'"{words}" is not understood' for words in report.ignored]
+        parts += [f'"{a}" contradicts "{b}"' for a, b in report.contradictory]
+        super().__init__(f"{'; '.join(parts)}: the model does not see these words")
+
+
+class UnseenClass(UserWarning):
+    """A painted nucleus class the model was never trained on; drawn as of unknown class."""
+
+
+def load_model(path: str | Path | None = None, device: str = "auto") -> Model:
+    """Load a model, the bundled one by default.
+
+    Parameters
+    ----------
+    path : path, optional
+        A model folder, as `histodiff train` writes it.
+    device : str
+        "auto", "cpu", "cuda:0" ...
+
+    Raises
+    ------
+    ModelNotFound, ModelInvalid
+        When the folder holds no model this release can load.
+    DeviceUnavailable
+        When the device is not on this machine.
+    """
+    from napari_histodiff.diffusion.backend import default_backend
+
+    return Model(default_backend(path, device))
+
+
+class Model:
+    """Draws tissue; `model(class_map)` is all it takes.
+
+    Parameters
+    ----------
+    backend : Backend
+        What draws.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @property
+    def info(self) -> BackendInfo:
+        """Name, training data, device and licence of the model."""
+        return self._backend.info
+
+    def request(
+        self,
+        class_map: ArrayLike | None = None,
+        instance_map: ArrayLike | None = None,
+        tissue_map: ArrayLike | None = None,
+        caption: str | None = None,
+        *,
+        guidance_scale: float = 1.5,
+        steps: int = 6,
+        strength: float = 1.0,
+        seed: int = 0,
+        variants: int = 1,
+        image: ArrayLike | None = None,
+        edit_mask: ArrayLike | None = None,
+        mpp: float = 0.5,
+        origin: tuple[int, int] = (0, 0),
+        shape: tuple[int, int] | None = None,
+    ) -> EditRequest:
+        """Return the request `__call__` would draw; parameters are the same."""
+        if (image is None) != (edit_mask is None):
+            given, lacking = ("image", "edit_mask") if edit_mask is None else ("edit_mask", "image")
+            raise InvalidRequest(
+                f"expected image and edit_mask together, got {given} alone; "
+                f"give {lacking} to inpaint, or neither to generate"
+            )
+        maps = {
+            "class_map": None if class_map is None else as_class_map(class_map),
+            "instance_map": None if instance_map is None else as_instance_map(instance_map),
+            "tissue_map": None
+            if tissue_map is None
+            else as_tissue_map(tissue_map, len(self.info.tissue_names)),
+            "image": None if image is None else as_rgb(image),
+            "edit_mask": None if edit_mask is None else as_edit_mask(edit_mask),
+        }
+        if instance_map is not None and class_map is None:
+            maps["class_map"] = np.zeros(np.shape(instance_map), np.uint8)
+        shapes = [array.shape[:2] for array in maps.values() if array is not None]
+        if not shapes and shape is None:
+            raise InvalidRequest(
+                "expected a map, an image or a shape, got none; "
+                "give shape=(height, width) to leave the nuclei to the model"
+            )
+        height, width = shapes[0] if shape is None else shape
+        request = EditRequest(
+            kind=EditKind.GENERATE if image is None else EditKind.INPAINT,
+            region=Region(0, *origin, height, width),
+            caption=caption or "",
+            guidance_scale=guidance_scale,
+            steps=steps,
+            strength=strength,
+            seed=seed,
+            variants=variants,
+            mpp=mpp,
+            **maps,  # type: ignore[arg-type]
+        )
+        self._warn(request)
+        return request
+
+    def draw(self, request: EditRequest, *, on_step: OnStep | None = None) -> NDArray[np.uint8]:
+        """Draw a request, (variants, h, w, 3) uint8."""
+        return self._backend.render([request], on_step=on_step)[0]
+
+    def evaluations(self, request: EditRequest) -> int:
+        """Return how many network evaluations, and calls of `on_step`, `draw` will take."""
+        return self._backend.evaluations(request)
+
+    def __call__(
+        self,
+        class_map: ArrayLike | None = None,
+        instance_map: ArrayLike | None = None,
+        tissue_map: ArrayLike | None = None,
+        caption: str | None = None,
+        *,
+        guidance_scale: float = 1.5,
+        steps: int = 6,
+        strength: float = 1.0,
+        seed: int = 0,
+        variants: int = 1,
+        image: ArrayLike | None = None,
+        edit_mask: ArrayLike | None = None,
+        mpp: float = 0.5,
+        origin: tuple[int, int] = (0, 0),
+        shape: tuple[int, int] | None = None,
+        on_step: OnStep | None = None,
+    ) -> NDArray[np.uint8]:
+        """Draw tissue of any height and width.
+
+        Parameters
+        ----------
+        class_map : (h, w) whole numbers 0-6, optional
+            Lizard class of each nucleus pixel, 0 = none; without it the model chooses the nuclei.
+        instance_map : (h, w) whole numbers, optional
+            Nucleus ids, 0 = background; separates nuclei that touch.
+        tissue_map : (h, w) whole numbers, optional
+            Ids of the model's tissue schema, `info.tissue_names`; 0 = unspecified.
+        caption : str, optional
+            For example "colon, high lymphocytes, gland".
+        guidance_scale : float
+            1 = no guidance; higher follows maps and caption more closely.
+        steps : int
+            Solver steps.
+        strength : float
+            Below 1, inpainting starts from the noised image instead of noise alone.
+        seed : int
+            The same seed, place and inputs draw the same pixels.
+        variants : int
+            Independent draws.
+        image : (h, w, 3) RGB, optional
+            Pixels to inpaint; those outside `edit_mask` come back byte for byte.
+        edit_mask : (h, w) bool, optional
+            True where pixels may change.
+        mpp : float
+            Micrometres per pixel.
+        origin : (int, int)
+            Row and column of the frame on the plane; moves its noise.
+        shape : (int, int), optional
+            Height and width, when neither map nor image tells.
+        on_step : callable, optional
+            Called after every network evaluation.
+
+        Returns
+        -------
+        (h, w, 3) uint8, or (variants, h, w, 3) when variants > 1
+
+        Raises
+        ------
+        InvalidRequest
+            When a map, an image or a number is invalid.
+        OutOfMemory
+            When the frame is too large for the device.
+        """
+        request = self.request(
+            class_map,
+            instance_map,
+            tissue_map,
+            caption,
+            guidance_scale=guidance_scale,
+            steps=steps,
+            strength=strength,
+            seed=seed,
+            variants=variants,
+            image=image,
+            edit_mask=edit_mask,
+            mpp=mpp,
+            origin=origin,
+            shape=shape,
+        )
+        images = self.draw(request, on_step=on_step)
+        return images if variants > 1 else images[0]
+
+    def _warn(self, request: EditRequest) -> None:
+        report = parse_caption(request.caption).report
+        if report.ignored or report.contradictory:
+            warnings.warn(UnknownCaptionWords(report), stacklevel=4)
+        painted = () if request.class_map is None else np.unique(request.class_map).tolist()
+        names = [CLASS_NAMES[i - 1] for i in painted if i > 0]
+        unseen = [name for name in names if not self.info.class_counts.get(name)]
+        if unseen:
+            text = (
+                f"{self.info.name} was never shown {', '.join(unseen)} nuclei; they are drawn as "
+                "nuclei of unknown class"
+            )
+            warnings.warn(UnseenClass(text), stacklevel=4)

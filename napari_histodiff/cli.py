@@ -1,0 +1,236 @@
+"""`histodiff`: the command line. Heavy imports wait inside the commands, so help is instant."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.errors import HistodiffError, InvalidImage, StorageError
+
+if TYPE_CHECKING:
+    from napari_histodiff.api import Model
+    from napari_histodiff.core.protocols import Step
+    from napari_histodiff.core.requests import EditRequest
+
+__all__ = ["main"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+class _Refusal(click.ClickException):
+    """An error of our family: one line, no traceback."""
+
+    exit_code = 2
+
+
+class _Commands(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except HistodiffError as error:
+            raise _Refusal(str(error)) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="napari-histodiff")
+def main() -> None:
+    """Paint nuclei, get H&E tissue."""
+
+
+_MODEL_OPTIONS = (
+    click.option("--model", type=_FOLDER, help="Model folder; the bundled model by default."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0 ..."),
+)
+_DRAW_OPTIONS = (
+    click.option("--classes", type=_FILE, help="Class map, ids 0-6 (PNG, TIFF or .npy)."),
+    click.option("--instances", type=_FILE, help="Instance map, nucleus ids."),
+    click.option("--labels", type=_FILE, help="Both in one: label = 7 * instance + class."),
+    click.option("--tissue", type=_FILE, help="Tissue map, ids of the model's schema."),
+    click.option("--caption", default="", help='For example "colon, high lymphocytes, gland".'),
+    click.option("--guidance", default=1.5, show_default=True, help="1 = no guidance."),
+    click.option("--steps", default=6, show_default=True, help="Solver steps."),
+    click.option("--seed", default=0, show_default=True),
+    click.option("--variants", default=1, show_default=True, help="Independent draws."),
+    click.option("--mpp", default=0.5, show_default=True, help="Micrometres per pixel."),
+    click.option("-o", "--output", type=_FOLDER, default=Path("histodiff-output"), help="Folder."),
+    *_MODEL_OPTIONS,
+)
+
+
+def _options(options: tuple[Callable[[Any], Any], ...]) -> Callable[[_F], _F]:
+    def decorate(function: _F) -> _F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+@main.command()
+@_options(_DRAW_OPTIONS)
+@click.option("--size", type=(int, int), help="Height and width, when no map is given.")
+def generate(size: tuple[int, int] | None, **settings: Any) -> None:
+    """Draw tissue from a class map, labels, a tissue map or a caption alone."""
+    _draw(settings, shape=size)
+
+
+@main.command()
+@click.argument("image", type=_FILE)
+@click.option("--edit-mask", type=_FILE, required=True, help="Not 0 where pixels may change.")
+@click.option("--strength", default=1.0, show_default=True, help="Below 1 keeps some structure.")
+@_options(_DRAW_OPTIONS)
+def inpaint(image: Path, edit_mask: Path, strength: float, **settings: Any) -> None:
+    """Redraw IMAGE under an edit mask; every other pixel stays as it is."""
+    mask = _read(edit_mask)
+    _draw(settings, image=_read(image), edit_mask=mask != 0, strength=strength)
+
+
+@main.command()
+@_options(_MODEL_OPTIONS)
+def info(model: Path | None, device: str) -> None:
+    """Say what a model is and what it was trained on."""
+    from napari_histodiff.api import load_model
+
+    found = load_model(model, device).info
+    seen = ", ".join(f"{name} {count}" for name, count in found.class_counts.items())
+    click.echo(f"{found.name}, revision {found.revision}, on {found.device}")
+    click.echo(f"licence: {found.licence}")
+    click.echo(f"trained at {found.mpp[0]:g} to {found.mpp[1]:g} um per pixel")
+    click.echo(f"training nuclei: {seen}")
+    click.echo(f"tissues: {', '.join(found.tissue_names)}")
+    click.echo(f"{found.seconds_per_window:.3f} s per evaluation of {found.window} px")
+
+
+@main.command()
+@click.option("-o", "--output", type=_FOLDER, help="Write the results here and close again.")
+def demo(output: Path | None) -> None:
+    """Open napari with a painted example and generate it."""
+    from napari_histodiff.ui.demo import run_demo
+
+    run_demo(output)
+
+
+@main.command()
+@click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--split", type=click.Choice(["train", "test"]), default="train")
+def pack(data: Path, output: Path, split: Any) -> None:
+    """Collect the images of the data folder DATA into the training file OUTPUT."""
+    from napari_histodiff.diffusion.packing import pack as pack_data
+
+    click.echo(pack_data(data, output, split=split))
+
+
+@main.command()
+@click.argument("config", type=_FILE)
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
+def train(config: Path, resume: bool) -> None:
+    """Train a model as the JSON file CONFIG says."""
+    from napari_histodiff.diffusion.training import train as run_training
+    from napari_histodiff.diffusion.training_config import TrainingConfig
+
+    click.echo(run_training(TrainingConfig.load(config), resume=resume))
+
+
+def _draw(settings: dict[str, Any], **more: Any) -> None:
+    from napari_histodiff.api import load_model
+
+    class_map, instance_map = _nuclei(settings)
+    tissue = settings["tissue"]
+    model = load_model(settings["model"], settings["device"])
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always", UserWarning)
+        request = model.request(
+            class_map,
+            instance_map,
+            None if tissue is None else _read(tissue),
+            settings["caption"],
+            guidance_scale=settings["guidance"],
+            steps=settings["steps"],
+            seed=settings["seed"],
+            variants=settings["variants"],
+            mpp=settings["mpp"],
+            **more,
+        )
+    for note in notes:
+        click.echo(f"Warning: {note.message}", err=True)
+    for path in _save(settings["output"], _run(model, request), request, model):
+        click.echo(path)
+
+
+def _run(model: Model, request: EditRequest) -> NDArray[np.uint8]:
+    from tqdm import tqdm
+
+    with tqdm(total=model.evaluations(request), unit="evaluation", leave=False) as bar:
+
+        def on_step(step: Step) -> None:
+            bar.update(step.done - bar.n)
+
+        return model.draw(request, on_step=on_step)
+
+
+def _save(
+    folder: Path, images: NDArray[np.uint8], request: EditRequest, model: Model
+) -> list[Path]:
+    """Write `kind-001.png`, the request and the maps; numbers in use are never overwritten."""
+    from PIL import Image
+
+    from napari_histodiff.slide.export import save_edit
+
+    written = []
+    number = 1
+    for image in images:
+        while any(folder.glob(f"{request.kind}-{number:03d}.*")):
+            number += 1
+        stem = f"{request.kind}-{number:03d}"
+        save_edit(folder, stem, image, request, info=model.info)
+        picture = folder / f"{stem}.png"
+        try:
+            Image.fromarray(image).save(picture)
+        except OSError as error:
+            raise StorageError(
+                f"expected to write {picture}, got '{error.strerror or error}'; "
+                "free some space or choose another folder"
+            ) from error
+        written.append(picture)
+    return written
+
+
+def _nuclei(settings: dict[str, Any]) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+    from napari_histodiff.core.maps import decode_labels
+
+    labels, classes, instances = (settings[name] for name in ("labels", "classes", "instances"))
+    if labels is None:
+        return (
+            None if classes is None else _read(classes),
+            None if instances is None else _read(instances),
+        )
+    if classes is not None or instances is not None:
+        raise click.UsageError("give --labels, or --classes and --instances, not both")
+    instance_map, class_map = decode_labels(_read(labels))
+    return class_map, instance_map
+
+
+def _read(path: Path) -> NDArray[Any]:
+    try:
+        if path.suffix == ".npy":
+            array: NDArray[Any] = np.load(path, allow_pickle=False)
+        else:
+            from skimage.io import imread
+
+            array = imread(path)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InvalidImage(
+            f"expected an image or a .npy array in {path}, got something else ({error}); "
+            "save it as PNG, TIFF or .npy"
+        ) from error
+    return array

@@ -1,0 +1,268 @@
+"""The backend: edit requests in, pixels out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_histodiff.core.errors import InvalidRequest, OutOfMemory
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.maps import CLASS_NAMES
+from napari_histodiff.core.protocols import Backend, BackendInfo, OnStep
+from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.diffusion.conditioning import (
+    Conditions,
+    conditions_from_request,
+    from_pixels,
+    to_pixels,
+)
+from napari_histodiff.diffusion.guidance import GuidedDenoiser, passes
+from napari_histodiff.diffusion.loading import DType, load_pipeline
+from napari_histodiff.diffusion.model_folder import ModelInfo, bundled_model_path, check_folder
+from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
+
+__all__ = ["DiffusionBackend", "default_backend", "project_on_coarse"]
+
+#: Windows per network call; a processor gains nothing from more.
+_MICRO_BATCH = {"cpu": 1, "cuda": 8, "mps": 1}
+
+
+class DiffusionBackend:
+    """Draws requests with a `HistoDiffusionPipeline`; implements `core.protocols.Backend`.
+
+    Parameters
+    ----------
+    pipeline : HistoDiffusionPipeline
+        On its device.
+    model : ModelInfo
+        What the weights know.
+    """
+
+    def __init__(self, pipeline: HistoDiffusionPipeline, model: ModelInfo) -> None:
+        self._pipeline = pipeline
+        self._micro_batch = _MICRO_BATCH.get(pipeline.device.type, 1)
+        self._split_guidance = False
+        self._halved = False
+        device, dtype = pipeline.device, str(pipeline.dtype).removeprefix("torch.")
+        self._info = BackendInfo(
+            name=f"{model.name} {model.version}",
+            revision=model.revision,
+            mpp=model.mpp,
+            class_counts=model.class_counts,
+            tissue_names=model.tissue_names,
+            window=pipeline.layout.size,
+            multiple_of=pipeline.layout.multiple_of,
+            device=f"{device} ({dtype})",
+            seconds_per_window=self._measure(),
+            licence=model.licence,
+        )
+
+    @classmethod
+    def load(
+        cls, model: Path | str | None = None, device: str = "auto", dtype: DType = "auto"
+    ) -> DiffusionBackend:
+        """Load a model folder, the bundled one by default.
+
+        Raises
+        ------
+        ModelNotFound, ModelInvalid, DeviceUnavailable
+            See `loading.load_pipeline`.
+        """
+        folder = bundled_model_path() if model is None else Path(model)
+        return cls(load_pipeline(folder, device, dtype), check_folder(folder))
+
+    @property
+    def info(self) -> BackendInfo:
+        """What this backend is."""
+        return self._info
+
+    def evaluations(self, request: EditRequest) -> int:
+        """Return how many network evaluations `render` will spend on a request."""
+        return self._pipeline.evaluations(
+            request.region,
+            **self._sampling(request),
+            num_images_per_prompt=request.variants,
+            micro_batch=self._micro_batch,
+        )
+
+    def render(
+        self, requests: Sequence[EditRequest], *, on_step: OnStep | None = None
+    ) -> list[NDArray[np.uint8]]:
+        """Draw each request; element i is (variants, h, w, 3) uint8 of `requests[i]`.
+
+        Steps are counted per request. Known pixels come back byte for byte.
+
+        Raises
+        ------
+        InvalidRequest
+            When the micrometres per pixel or tissue ids are not the model's; before any is drawn.
+        OutOfMemory
+            When memory does not even suffice for half the batch.
+        """
+        for request in requests:
+            self._check(request)
+        return [self._render(request, on_step) for request in requests]
+
+    def _check(self, request: EditRequest) -> None:
+        low, high = self._info.mpp
+        # A per mille of tolerance: scanners write 0.4991 and mean 0.5.
+        if not low * 0.999 <= request.mpp <= high * 1.001:
+            raise InvalidRequest(
+                f"expected {low:g} to {high:g} um per pixel for {self._info.name}, got "
+                f"{request.mpp:g}; rescale the image, or use a model trained at its resolution"
+            )
+        names = self._info.tissue_names
+        painted = 0 if request.tissue_map is None else int(request.tissue_map.max())
+        if painted >= len(names):
+            raise InvalidRequest(
+                f"expected tissue ids 0 to {len(names) - 1} of {self._info.name}, got {painted}; "
+                f"repaint with {', '.join(names)}"
+            )
+
+    def _render(self, request: EditRequest, on_step: OnStep | None) -> NDArray[np.uint8]:
+        request = self._resolved(request)
+        conditions = conditions_from_request(request)
+        while True:
+            try:
+                return self._draw(request, conditions, on_step)
+            except (RuntimeError, MemoryError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                if self._halved:
+                    raise self._too_large(request) from error
+            # Outside the except clause, where no traceback holds the tensors any more.
+            self._halve()
+
+    def _resolved(self, request: EditRequest) -> EditRequest:
+        if request.kind is EditKind.GENERATE:
+            request = replace(request, image=None, edit_mask=None)
+        unseen = [
+            i for i, name in enumerate(CLASS_NAMES, 1) if not self._info.class_counts.get(name)
+        ]
+        class_map, instance_map = request.class_map, request.instance_map
+        if class_map is None or not np.isin(class_map, unseen).any():
+            return request
+        # The model draws a nucleus of a class it never saw as one of unknown class.
+        if instance_map is None:
+            instance_map = class_map.astype(np.int32)
+        return replace(
+            request,
+            class_map=np.where(np.isin(class_map, unseen), 0, class_map).astype(np.uint8),
+            instance_map=instance_map,
+        )
+
+    def _draw(
+        self, request: EditRequest, conditions: Conditions, on_step: OnStep | None
+    ) -> NDArray[np.uint8]:
+        sampling = self._sampling(request)
+        image = None
+        if sampling["strength"] < 1 and request.image is not None:
+            image = from_pixels(request.image)
+        images: Tensor = self._pipeline(
+            conditions,
+            image=image,
+            region=request.region,
+            **sampling,
+            seed=request.seed,
+            num_images_per_prompt=request.variants,
+            micro_batch=self._micro_batch,
+            split_guidance=self._split_guidance,
+            output_type="pt",
+            on_step=on_step,
+        ).images
+        if request.kind is EditKind.ZOOM and request.coarse is not None:
+            images = project_on_coarse(images, from_pixels(request.coarse), request.region)
+        pixels = to_pixels(images)
+        if request.image is not None and request.edit_mask is not None:
+            known = ~request.edit_mask
+            pixels[:, known] = request.image[known]
+        return pixels
+
+    @staticmethod
+    def _sampling(request: EditRequest) -> dict[str, Any]:
+        """Arguments of the pipeline; only inpainting has pixels under the edit mask to keep."""
+        return {
+            "num_inference_steps": request.steps,
+            "guidance_scale": request.guidance_scale,
+            "strength": request.strength if request.kind is EditKind.INPAINT else 1.0,
+        }
+
+    def _halve(self) -> None:
+        if self._micro_batch > 1:
+            self._micro_batch //= 2
+        else:
+            self._split_guidance = True
+        self._halved = True
+        if self._pipeline.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _too_large(self, request: EditRequest) -> OutOfMemory:
+        height, width = request.shape
+        return OutOfMemory(
+            f"expected {height} x {width} pixels to fit the memory of {self._info.device}, got "
+            "none left even at half the batch; use a smaller frame, close other programs, or "
+            'choose the device "cpu"'
+        )
+
+    @torch.inference_mode()
+    def _measure(self) -> float:
+        """Seconds of one evaluation of a micro-batch of full windows, after a warm-up."""
+        side, count = self._pipeline.layout.size, self._micro_batch
+        blank = EditRequest(kind=EditKind.GENERATE, region=Region(0, 0, 0, side, side))
+        conditions = reduce(Conditions.cat, [conditions_from_request(blank)] * count)
+        denoise = GuidedDenoiser(
+            self._pipeline.network,
+            self._pipeline.caption_encoder,
+            conditions.to(self._pipeline.device, torch.float32),
+            blank.guidance_scale,
+        )
+        z = torch.zeros(count, 3, side, side, device=self._pipeline.device)
+        seconds = 0.0
+        for _ in range(2):
+            start = time.perf_counter()
+            denoise(z, 1.0).cpu()  # the copy waits for the device
+            seconds = time.perf_counter() - start
+        return seconds / passes(self._pipeline.network, blank.guidance_scale)
+
+
+def default_backend(model: Path | str | None = None, device: str = "auto") -> Backend:
+    """Load a model folder, the bundled one by default; a `core.protocols.BackendFactory`.
+
+    Raises
+    ------
+    ModelNotFound, ModelInvalid, DeviceUnavailable
+        See `loading.load_pipeline`.
+    """
+    return DiffusionBackend.load(model, device)
+
+
+def project_on_coarse(x: Tensor, coarse: Tensor, region: Region) -> Tensor:
+    """Give every 2 x 2 block of x the mean it has in `coarse`, so that zooming out gives it back.
+
+    Both are (..., 3, h, w); blocks lie on even coordinates of the plane and are cut at the frame's
+    border. This is the range-space step of DDNM (Wang et al., arXiv 2212.00490).
+    """
+    rows, columns = region.y % 2, region.x % 2
+    height, width = region.shape
+    pad = (columns, (columns + width) % 2, rows, (rows + height) % 2)
+    difference = F.pad(coarse.to(x.device) - x, pad)
+    inside = F.pad(torch.ones_like(x[:1, :1]), pad)
+    mean = F.avg_pool2d(difference, 2) / F.avg_pool2d(inside, 2)
+    spread = mean.repeat_interleave(2, -2).repeat_interleave(2, -1)
+    return x + spread[..., rows : rows + height, columns : columns + width]
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    text = str(error).lower()
+    signs = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, MemoryError) or any(sign in text for sign in signs)

@@ -1,0 +1,81 @@
+"""From network to denoiser: conditions, classifier-free guidance and known pixels."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from napari_histodiff.diffusion.caption_encoder import CaptionEncoder
+from napari_histodiff.diffusion.conditioning import CHANNELS, Conditions
+from napari_histodiff.diffusion.network import HistoUNet
+
+__all__ = ["GuidedDenoiser", "passes"]
+
+
+def passes(network: HistoUNet, guidance_scale: float) -> int:
+    """Return how many network passes one denoiser call takes: 2 with guidance, else 1."""
+    return 1 if network.guidance_embedded or guidance_scale == 1 else 2
+
+
+class GuidedDenoiser:
+    """`denoise(z, t) -> x0` for one batch of windows.
+
+    Guidance follows Ho & Salimans (arXiv 2207.12598) with diffusers' scale, on x0:
+    x0 = without + guidance_scale (with - without), clipped to [-1, 1]. Known pixels replace the
+    estimate at every call, so the trajectory there runs straight from the noise to the known pixel.
+
+    Parameters
+    ----------
+    network, caption_encoder
+        Components of the pipeline, on one device.
+    conditions : Conditions
+        b windows, on the device of the network.
+    guidance_scale : float
+        1 = no guidance.
+    split : bool
+        Run the two passes of guidance one after the other, for half the memory.
+    """
+
+    def __init__(
+        self,
+        network: HistoUNet,
+        caption_encoder: CaptionEncoder,
+        conditions: Conditions,
+        guidance_scale: float,
+        *,
+        split: bool = False,
+    ) -> None:
+        self._network = network
+        self._scale = guidance_scale
+        self._guided = passes(network, guidance_scale) == 2
+        self._known = conditions.spatial[:, CHANNELS["known"]]
+        self._is_known = conditions.spatial[:, CHANNELS["known_mask"]] > 0.5
+        groups = [conditions]
+        if self._guided:
+            groups.append(conditions.without_prompt())
+            if not split:
+                groups = [groups[0].cat(groups[1])]
+        self._groups = [(group, caption_encoder(group.slots)) for group in groups]
+
+    def __call__(self, z: Tensor, t: float) -> Tensor:
+        """Return the estimate of the clean image, (b, 3, h, w) float32 in [-1, 1]."""
+        rows = torch.cat([self._predict(z, t, *group) for group in self._groups])
+        if self._guided:
+            with_prompt, without = rows.chunk(2)
+            rows = without + self._scale * (with_prompt - without)
+        return torch.where(self._is_known, self._known, rows.clamp(-1, 1))
+
+    def _predict(self, z: Tensor, t: float, conditions: Conditions, embedding: Tensor) -> Tensor:
+        count = len(conditions.spatial)
+        sample = z.repeat(count // len(z), 1, 1, 1).contiguous(memory_format=torch.channels_last)
+        x0 = self._network(
+            sample,
+            z.new_full((count,), t),
+            conditions.spatial,
+            embedding,
+            conditions.mpp,
+            z.new_full((count,), self._scale),
+        )
+        return cast("Tensor", x0.float())

@@ -1,0 +1,116 @@
+"""From a model folder to a pipeline on a device, without network or pickles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import torch
+from diffusers.utils import logging
+from safetensors import SafetensorError
+
+from napari_histodiff.core.errors import DeviceUnavailable, ModelInvalid
+from napari_histodiff.diffusion.model_folder import bundled_model_path, check_folder
+from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
+
+__all__ = ["bundled_model_path", "load_pipeline", "resolve_device", "resolve_dtype"]
+
+DType = Literal["auto", "float32", "bfloat16"]
+
+
+def load_pipeline(
+    folder: Path | str | None = None, device: str = "auto", dtype: DType = "auto"
+) -> HistoDiffusionPipeline:
+    """Load a model folder, ready to draw.
+
+    Parameters
+    ----------
+    folder : path, optional
+        The bundled model by default.
+    device : str
+        "auto" takes the first CUDA device when there is one, else the processor; or a torch device.
+    dtype : str
+        "auto" takes bfloat16 where the device computes in it, else float32.
+
+    Raises
+    ------
+    ModelNotFound, ModelInvalid
+        See `model_folder.check_folder`.
+    DeviceUnavailable
+        When the device is not on this machine.
+    """
+    place = resolve_device(device)
+    path = bundled_model_path() if folder is None else Path(folder)
+    check_folder(path)
+    try:
+        with _quiet():
+            pipeline = HistoDiffusionPipeline.from_pretrained(
+                path, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False
+            )
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelInvalid(
+            f"expected weights that fit their configuration in {path}, got {error}; "
+            "copy or download the model again"
+        ) from error
+    pipeline.to(place)
+    for module in (pipeline.network, pipeline.caption_encoder):
+        # nn.Module's own method: that of diffusers warns of every cast.
+        torch.nn.Module.to(module, dtype=resolve_dtype(place, dtype))
+    pipeline.network.to(memory_format=torch.channels_last)
+    return pipeline
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep diffusers from drawing a progress bar for three small files."""
+    enabled = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if enabled:
+            logging.enable_progress_bar()
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the torch device of a name.
+
+    Raises
+    ------
+    DeviceUnavailable
+        When it is unknown or not on this machine.
+    """
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise DeviceUnavailable(
+            f'expected a device like "auto", "cpu" or "cuda:0", got "{name}"; choose one of those'
+        ) from None
+    count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": torch.mps.device_count()}
+    present = count.get(device.type, 0)
+    if (device.index or 0) >= present:
+        raise DeviceUnavailable(
+            f'expected a device of this machine, got "{name}", of whose kind it has {present}; '
+            'choose "auto" or "cpu"'
+        )
+    return device
+
+
+def resolve_dtype(device: torch.device, dtype: DType) -> torch.dtype:
+    """Return the number format of the network; "auto" is bfloat16 where it is fast."""
+    if dtype == "auto":
+        return torch.bfloat16 if _fast_bfloat16(device) else torch.float32
+    return torch.bfloat16 if dtype == "bfloat16" else torch.float32
+
+
+def _fast_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        # Without these instructions bfloat16 is emulated and slower than float32.
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return False

@@ -1,0 +1,126 @@
+"""Solvers of the flow from noise to image: plain functions over one denoiser call.
+
+A denoiser is `denoise(z, t) -> x0`, with z and x0 of one shape and t one number in (0, 1]. Both
+solvers are single-step and keep no state between steps, so a trajectory may stop at any time of the
+schedule, be blended with its neighbours, and go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+from torch import Tensor
+
+from napari_histodiff.core.errors import ModelInvalid
+
+__all__ = ["SOLVERS", "Denoiser", "Solver", "euler", "heun", "solver_of", "split", "timesteps"]
+
+Denoiser = Callable[[Tensor, float], Tensor]
+
+
+def timesteps(steps: int, strength: float = 1.0, shift: float = 1.0) -> tuple[float, ...]:
+    """Return the descending times of a schedule, from where it starts to 0.
+
+    Parameters
+    ----------
+    steps : int
+        Solver steps of the whole schedule.
+    strength : float
+        Share of the schedule that is used, as in diffusers' image-to-image pipelines: it starts at
+        t = strength with that share of the steps, at least one.
+    shift : float
+        diffusers' `shift`: t -> shift t / (1 + (shift - 1) t) spends more steps on noise when > 1
+        (Esser et al., arXiv 2403.03206, equation 23).
+    """
+    used = max(1, round(steps * strength))
+    times = (strength * (used - i) / used for i in range(used + 1))
+    return tuple(shift * t / (1 + (shift - 1) * t) for t in times)
+
+
+def split(times: Sequence[float], phases: int) -> tuple[tuple[float, ...], ...]:
+    """Cut a schedule into at most `phases` schedules of equal steps; early ones take the rest.
+
+    Each ends at the time where the next begins.
+    """
+    steps = len(times) - 1
+    parts = min(phases, steps)
+    size, rest = divmod(steps, parts)
+    ends = [0]
+    for i in range(parts):
+        ends.append(ends[-1] + size + (i < rest))
+    return tuple(tuple(times[a : b + 1]) for a, b in pairwise(ends))
+
+
+def euler(denoise: Denoiser, z: Tensor, times: Sequence[float]) -> Tensor:
+    """First order: follow the direction at the start of each step (DDIM for this flow)."""
+    for t, s in pairwise(times):
+        z = _towards(z, denoise(z, t), t, s)
+    return z
+
+
+def heun(denoise: Denoiser, z: Tensor, times: Sequence[float]) -> Tensor:
+    """Second order: mean of the directions at both ends of each step.
+
+    Karras et al., arXiv 2206.00364, algorithm 1. A step that ends at t = 0, where the direction is
+    not defined, is an Euler step.
+    """
+    for t, s in pairwise(times):
+        x0 = denoise(z, t)
+        guess = _towards(z, x0, t, s)
+        if s == 0:
+            z = guess
+        else:
+            slope = ((z - x0) / t + (guess - denoise(guess, s)) / s) / 2
+            z = z + slope * (s - t)
+    return z
+
+
+def _towards(z: Tensor, x0: Tensor, t: float, s: float) -> Tensor:
+    # At s = 0 this is x0 itself, without the rounding of z - t (z - x0) / t.
+    return x0 if s == 0 else x0 + (z - x0) * (s / t)
+
+
+def _euler_evaluations(times: Sequence[float]) -> int:
+    return len(times) - 1
+
+
+def _heun_evaluations(times: Sequence[float]) -> int:
+    return 2 * (len(times) - 1) - (times[-1] == 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Solver:
+    """A sampler `run(denoise, z, times)` and how often it calls `denoise`."""
+
+    run: Callable[[Denoiser, Tensor, Sequence[float]], Tensor]
+    evaluations: Callable[[Sequence[float]], int]
+
+
+#: Solver for each diffusers scheduler class a model folder may name.
+SOLVERS: Final[dict[str, Solver]] = {
+    "FlowMatchEulerDiscreteScheduler": Solver(euler, _euler_evaluations),
+    "FlowMatchHeunDiscreteScheduler": Solver(heun, _heun_evaluations),
+}
+
+
+def solver_of(scheduler: Any) -> Solver:
+    """Return the solver a diffusers flow-matching scheduler stands for.
+
+    The scheduler contributes its class and its `shift`. Its own `step` keeps state between calls,
+    which windows that are blended between phases cannot use.
+
+    Raises
+    ------
+    ModelInvalid
+        When the scheduler is of another class.
+    """
+    name = type(scheduler).__name__
+    if name not in SOLVERS:
+        raise ModelInvalid(
+            f"expected a scheduler of {', '.join(SOLVERS)}, got {name}; "
+            "save the model with one of these"
+        )
+    return SOLVERS[name]
