@@ -1,0 +1,1 @@
+"""The model: network, pipeline, samplers, staggered windows and training. Needs torch."""

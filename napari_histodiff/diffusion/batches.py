@@ -1,0 +1,114 @@
+"""Turns random crops into training batches: jitter, hidden conditions, noise weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from napari_histodiff.core.captions import Caption
+from napari_histodiff.core.maps import N_CLASSES
+from napari_histodiff.diffusion.conditioning import CHANNELS, SPATIAL_CHANNELS, Conditions
+from napari_histodiff.diffusion.crops import Crop, CropSampler
+from napari_histodiff.diffusion.known_regions import random_known_mask
+from napari_histodiff.diffusion.packing import LAYERS
+from napari_histodiff.diffusion.stain import jitter_stain, stain_slots
+from napari_histodiff.diffusion.training_config import Drop
+
+__all__ = ["Batch", "BatchMaker"]
+
+_STAIN_SLOT = 1
+_JITTERED = 0.7
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """`images` (b, 3, s, s) in [-1, 1]; `weight` (b, 1, s, s) >= 0 of each pixel's loss."""
+
+    images: Tensor
+    conditions: Conditions
+    weight: Tensor
+
+
+class BatchMaker:
+    """Makes batches on the CPU in float32; the same seed makes the same batches."""
+
+    def __init__(self, sampler: CropSampler, drop: Drop, seed: int) -> None:
+        self._sampler = sampler
+        self._drop = drop
+        self._rng = np.random.default_rng(seed)
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def make(self, size: int, count: int) -> Batch:
+        """Return `count` crops of `size` pixels a side."""
+        crops = [self._sampler.draw(size) for _ in range(count)]
+        pixels = torch.from_numpy(np.stack([c.pixels for c in crops])).movedim(-1, 1)
+        layers = torch.from_numpy(np.stack([c.layers for c in crops])).movedim(-1, 1)
+        images = pixels.float() / 127.5 - 1
+        jittered = jitter_stain(images, self._generator)
+        images = torch.where(self._coin(count, _JITTERED), jittered, images)
+        spatial = torch.zeros(count, SPATIAL_CHANNELS, size, size)
+        self._put_nuclei(spatial, layers, crops)
+        self._put_tissue(spatial, layers)
+        self._put_coarse(spatial, images)
+        known = self._put_known(spatial, images)
+        slots = self._slots([c.caption for c in crops], stain_slots(images))
+        conditions = Conditions(spatial, slots, torch.tensor([c.mpp for c in crops]))
+        bare = conditions.without_prompt()
+        hide = self._coin(count, self._drop.prompt)
+        conditions = replace(
+            conditions,
+            spatial=torch.where(hide, bare.spatial, spatial),
+            slots=torch.where(hide[:, :, 0, 0], bare.slots, slots),
+        )
+        valid = layers[:, LAYERS.index("valid")].float()[:, None]
+        return Batch(images, conditions, valid * (1 - 0.9 * known))
+
+    def _put_nuclei(self, spatial: Tensor, layers: Tensor, crops: list[Crop]) -> None:
+        ids = torch.arange(1, N_CLASSES + 1).view(1, -1, 1, 1)
+        one_hot = layers[:, LAYERS.index("class")][:, None] == ids
+        edges = layers[:, LAYERS.index("edges")][:, None]
+        union = layers[:, LAYERS.index("union")][:, None]
+        has = torch.tensor([c.has_nuclei for c in crops]).view(-1, 1, 1, 1)
+        shown = (has & ~self._coin(len(crops), self._drop.nuclei)).float()
+        spatial[:, CHANNELS["nuclei"]] = torch.cat([one_hot.float(), edges.float()], 1) * shown
+        spatial[:, CHANNELS["union"]] = union.float() * shown
+        spatial[:, CHANNELS["has_nuclei"]] = shown
+
+    def _put_tissue(self, spatial: Tensor, layers: Tensor) -> None:
+        channels = CHANNELS["tissue"]
+        ids = torch.arange(1, channels.stop - channels.start + 1).view(1, -1, 1, 1)
+        shown = ~self._coin(len(layers), self._drop.tissue)
+        spatial[:, channels] = ((layers[:, LAYERS.index("tissue")][:, None] == ids) & shown).float()
+
+    def _put_coarse(self, spatial: Tensor, images: Tensor) -> None:
+        """The parent level upsampled, with a little noise against its exactness."""
+        shown = (~self._coin(len(images), self._drop.coarse)).float()
+        parent = F.avg_pool2d(images, 2)
+        amount = torch.rand(len(images), 1, 1, 1, generator=self._generator) * 0.1
+        parent = parent + amount * torch.randn(parent.shape, generator=self._generator)
+        coarse = F.interpolate(parent, scale_factor=2, mode="bilinear")
+        spatial[:, CHANNELS["coarse"]] = coarse.clamp(-1, 1) * shown
+        spatial[:, CHANNELS["has_coarse"]] = shown
+
+    def _put_known(self, spatial: Tensor, images: Tensor) -> Tensor:
+        size, share = images.shape[-1], 1 - self._drop.known
+        masks = [random_known_mask(self._rng, size, share) for _ in range(len(images))]
+        known = torch.from_numpy(np.stack(masks)).float()[:, None]
+        spatial[:, CHANNELS["known"]] = images * known
+        spatial[:, CHANNELS["known_mask"]] = known
+        return known
+
+    def _slots(self, captions: list[Caption], stains: Tensor) -> Tensor:
+        slots = torch.tensor([c.to_slots() for c in captions])
+        slots[:, _STAIN_SLOT] = stains
+        keep = torch.rand(slots.shape, generator=self._generator) >= self._drop.slot
+        keep &= torch.rand(len(slots), 1, generator=self._generator) >= self._drop.caption
+        return slots * keep
+
+    def _coin(self, count: int, probability: float) -> Tensor:
+        """(count, 1, 1, 1) bool, True with `probability`."""
+        return torch.rand(count, 1, 1, 1, generator=self._generator) < probability

@@ -1,0 +1,90 @@
+"""Saves and restores training runs, and keeps the averaged weights."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from diffusers import FlowMatchHeunDiscreteScheduler
+from torch import nn
+
+from napari_histodiff.core.errors import TrainingError
+from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
+
+if TYPE_CHECKING:
+    from napari_histodiff.diffusion.training import Generator, Progress
+
+__all__ = ["Ema", "load_checkpoint", "save_checkpoint", "save_pipeline"]
+
+_FILE = "checkpoint.pt"
+
+
+class Ema:
+    """Exponential moving average of a module's parameters, with a warm-up of the decay."""
+
+    def __init__(self, module: Generator, decay: float) -> None:
+        self.module = copy.deepcopy(module).eval().requires_grad_(False)
+        self._decay = decay
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, step: int) -> None:
+        """Move the average towards `module`; early steps forget faster."""
+        decay = min(self._decay, (1 + step) / (10 + step))
+        averages: list[torch.Tensor] = list(self.module.parameters())
+        values: list[torch.Tensor] = list(module.parameters())
+        torch._foreach_lerp_(averages, values, 1 - decay)
+
+
+def save_checkpoint(
+    folder: Path,
+    generator: nn.Module,
+    ema: Ema,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+) -> None:
+    """Write everything a resumed run needs; the file is replaced only when complete."""
+    state = {
+        "generator": generator.state_dict(),
+        "ema": ema.module.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "progress": asdict(progress),
+    }
+    partial = folder / (_FILE + ".partial")
+    torch.save(state, partial)
+    partial.replace(folder / _FILE)
+
+
+def load_checkpoint(
+    folder: Path, generator: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer
+) -> dict[str, Any]:
+    """Restore a run in place and return its progress.
+
+    Raises
+    ------
+    TrainingError
+        When the folder holds no checkpoint.
+    """
+    path = folder / _FILE
+    if not path.is_file():
+        raise TrainingError(f"expected a checkpoint at {path}, got none; start without resume")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    generator.load_state_dict(state["generator"])
+    ema.module.load_state_dict(state["ema"])
+    optimizer.load_state_dict(state["optimizer"])
+    progress: dict[str, Any] = state["progress"]
+    return progress
+
+
+def save_pipeline(folder: Path, generator: Generator) -> Path:
+    """Save the averaged weights in diffusers layout, float16 safetensors, and return the folder."""
+    halves = copy.deepcopy(generator).half()
+    pipeline = HistoDiffusionPipeline(
+        network=halves.network,
+        caption_encoder=halves.captions,
+        scheduler=FlowMatchHeunDiscreteScheduler(),
+    )
+    pipeline.save_pretrained(folder, safe_serialization=True)
+    return folder

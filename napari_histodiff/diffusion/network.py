@@ -1,0 +1,165 @@
+"""A local, patchified U-Net that predicts the clean image."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor, nn
+
+from napari_histodiff.diffusion.conditioning import SPATIAL_CHANNELS
+from napari_histodiff.diffusion.flow import preconditioning
+
+__all__ = ["HistoUNet"]
+
+
+class HistoUNet(ModelMixin, ConfigMixin):
+    """U-Net on 2x2 pixel patches: x-prediction with EDM-style preconditioning.
+
+    Purely local: no attention and no norm over space, so what it draws at a pixel depends on its
+    neighbourhood alone and windows of any size behave alike.
+
+    Parameters
+    ----------
+    widths : list of int
+        Channels at 1/2, 1/4, 1/8 ... of the resolution.
+    encoder_blocks, decoder_blocks : list of int
+        Residual blocks at each of these levels, the coarsest holding `decoder_blocks[-1]` more.
+    embedding_dim : int
+        Length of the caption embedding and of the modulation vector.
+    guidance_embedded : bool
+        Whether the weights know guided predictions by their `guidance` input; otherwise the input
+        is ignored and guidance is left to the sampler.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        widths: tuple[int, ...] = (64, 128, 224, 320),
+        encoder_blocks: tuple[int, ...] = (0, 1, 1, 1),
+        decoder_blocks: tuple[int, ...] = (1, 1, 1, 1),
+        embedding_dim: int = 256,
+        dropout: float = 0.0,
+        guidance_embedded: bool = False,
+    ) -> None:
+        super().__init__()
+        d = embedding_dim
+        self.multiple_of = 2 ** len(widths)
+        self.guidance_embedded = guidance_embedded
+        self.modulation = nn.Sequential(nn.Linear(3 * FOURIER, d), nn.SiLU(), nn.Linear(d, d))
+        self.stem = nn.Conv2d(4 * (3 + SPATIAL_CHANNELS), widths[0], 1)
+        self.encoder = nn.ModuleList()
+        self.down = nn.ModuleList()
+        self.decoder = nn.ModuleList()
+        self.up = nn.ModuleList()
+        for i, width in enumerate(widths):
+            self.encoder.append(_blocks(width, encoder_blocks[i], d, dropout))
+            self.decoder.append(_blocks(width, decoder_blocks[i], d, dropout))
+            if i + 1 < len(widths):
+                self.down.append(nn.Conv2d(4 * width, widths[i + 1], 1))
+                self.up.append(nn.Conv2d(widths[i + 1], 4 * width, 1))
+        self.head = nn.Conv2d(widths[0], 12, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(cast("Tensor", self.head.bias))
+
+    def forward(
+        self,
+        sample: Tensor,
+        t: Tensor,
+        spatial: Tensor,
+        embedding: Tensor,
+        mpp: Tensor,
+        guidance: Tensor | None = None,
+    ) -> Tensor:
+        """Return the estimate of the clean image, (b, 3, h, w) in [-1, 1] but not clipped.
+
+        Parameters
+        ----------
+        sample : (b, 3, h, w)
+            Noisy image; h and w are multiples of `multiple_of`.
+        t : (b,)
+            Noise level, 0 clean .. 1 noise.
+        spatial : (b, SPATIAL_CHANNELS, h, w)
+            See `conditioning.Conditions`.
+        embedding : (b, embedding_dim)
+            Caption embedding.
+        mpp : (b,)
+            Micrometres per pixel.
+        guidance : (b,), optional
+            Guidance scale, used only when `guidance_embedded`.
+        """
+        c_in, c_skip, c_out = preconditioning(t.float())
+        scales = torch.zeros_like(t) if guidance is None else guidance.to(t.dtype).log()
+        if not self.guidance_embedded:
+            scales = torch.zeros_like(t)
+        features = torch.cat([fourier(4 * t), fourier(mpp.log2()), fourier(scales)], 1)
+        emb = F.silu(self.modulation(features.to(embedding.dtype)) + embedding)
+
+        dtype = self.stem.weight.dtype
+        x = torch.cat([(sample * c_in).to(dtype), spatial.to(dtype)], 1)
+        x = self.stem(F.pixel_unshuffle(x, 2))
+        skips = []
+        for i, blocks in enumerate(self.encoder):
+            for block in cast("nn.ModuleList", blocks):
+                x = block(x, emb)
+            if i < len(self.down):
+                skips.append(x)
+                x = self.down[i](F.pixel_unshuffle(x, 2))
+        for i in reversed(range(len(self.decoder))):
+            if i < len(self.up):
+                x = skips[i] + F.pixel_shuffle(self.up[i](x), 2)
+            for block in cast("nn.ModuleList", self.decoder[i]):
+                x = block(x, emb)
+        raw = F.pixel_shuffle(self.head(F.silu(_rms(x))), 2)
+        return c_skip * sample.float() + c_out * raw.float()
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions, modulated between them by the embedding (FiLM)."""
+
+    def __init__(self, width: int, embedding_dim: int, dropout: float) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(width))
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.film = nn.Linear(embedding_dim, 2 * width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        self.dropout = dropout
+        nn.init.zeros_(self.film.weight)
+        nn.init.zeros_(self.film.bias)
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(cast("Tensor", self.conv2.bias))
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        """Return x plus its update; x is (b, c, h, w), emb (b, d)."""
+        h = self.conv1(F.silu(_rms(x) * self.gain.view(1, -1, 1, 1)))
+        scale, shift = self.film(emb)[:, :, None, None].chunk(2, 1)
+        h = F.silu(_rms(h) * (1 + scale) + shift)
+        if self.dropout:
+            h = F.dropout(h, self.dropout, self.training)
+        return cast("Tensor", x + self.conv2(h))
+
+
+FOURIER = 32
+
+
+def fourier(x: Tensor) -> Tensor:
+    """Return (b, FOURIER) sines and cosines of (b,) values of order one."""
+    half = FOURIER // 2
+    frequencies = torch.exp(
+        torch.arange(half, device=x.device, dtype=torch.float32) * (math.log(64.0) / (half - 1))
+    )
+    angles = x.float()[:, None] * frequencies
+    return torch.cat([angles.sin(), angles.cos()], 1)
+
+
+def _rms(x: Tensor) -> Tensor:
+    """Scale each pixel's feature vector to unit mean square (RMSNorm over channels)."""
+    return x * torch.rsqrt(x.float().square().mean(1, keepdim=True) + 1e-6).to(x.dtype)
+
+
+def _blocks(width: int, count: int, embedding_dim: int, dropout: float) -> nn.ModuleList:
+    return nn.ModuleList(ResidualBlock(width, embedding_dim, dropout) for _ in range(count))

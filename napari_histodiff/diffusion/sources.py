@@ -1,0 +1,188 @@
+"""Reads the annotated sets of `data/README.md` at about 0.5 micrometres per pixel."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.io import imread
+from skimage.measure import label
+from skimage.morphology import remove_small_objects
+from skimage.transform import downscale_local_mean, resize
+
+from napari_histodiff.core.captions import parse_caption
+
+__all__ = ["PackItem", "Sample", "Split", "read_all"]
+
+Split = Literal["train", "test"]
+
+_INFLAMMATORY: Final = 2  # CoNSeP's own id: a lymphocyte, plasma cell, neutrophil or eosinophil
+_BRIGHT: Final = 215  # mean of RGB above which a wide patch is lumen or glass
+
+
+@dataclass(frozen=True, slots=True)
+class PackItem:
+    """What is known of one image: where it comes from, its scale and its labels."""
+
+    name: str
+    source: str
+    mpp: float
+    organ: str | None
+    caption: str
+    has_nuclei: bool
+    has_classes: bool
+    has_tissue: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """One image at about 0.5 um/px with its label maps, all of one shape.
+
+    `pixels` (h, w, 3) uint8; `classes`, `tissue`, `valid` (h, w) uint8 (valid 0/1);
+    `instances` (h, w) int32.
+    """
+
+    item: PackItem
+    pixels: NDArray[np.uint8]
+    classes: NDArray[np.uint8]
+    instances: NDArray[np.int32]
+    tissue: NDArray[np.uint8]
+    valid: NDArray[np.uint8]
+
+
+def read_all(data: Path, split: Split) -> Iterator[Sample]:
+    """Yield every image of `split` as `splits.json` names them."""
+    splits = json.loads((data / "splits.json").read_text())
+    for source, read in _READERS.items():
+        for name in splits.get(source, {}).get(split, ()):
+            yield read(data / source, name)
+
+
+def _lizard(folder: Path, name: str) -> Sample:
+    with (folder / "mosaics.csv").open() as lines:
+        row = next(r for r in csv.DictReader(lines) if r["mosaic"] == name)
+    return _sample(
+        folder,
+        name,
+        mpp=float(row["um_per_px"]),
+        organ="colon",
+        classes=_mask(folder / "type" / f"{name}.png"),
+        instances=_mask(folder / "inst" / f"{name}.png"),
+        valid=_mask(folder / "valid" / f"{name}.png") > 0,
+    )
+
+
+def _consep(folder: Path, name: str) -> Sample:
+    with (folder / "captions.csv").open() as lines:
+        caption = next(r["caption"] for r in csv.DictReader(lines) if r["name"] == name)
+    classes = _mask(folder / "type" / f"{name}.png")
+    classes[_mask(folder / "type_orig" / f"{name}.png") == _INFLAMMATORY] = 0
+    return _sample(
+        folder,
+        name,
+        mpp=0.55,
+        organ="colon",
+        caption=caption,
+        classes=classes,
+        instances=_mask(folder / "inst" / f"{name}.png"),
+        halve=True,
+    )
+
+
+def _monuseg(folder: Path, name: str) -> Sample:
+    with (folder / "index.csv").open() as lines:
+        organ = next(r["organ"] for r in csv.DictReader(lines) if r["name"] == name)
+    instances = _mask(folder / "inst" / f"{name}.png")
+    organ_word = parse_caption(organ.split("(")[0]).caption.organ
+    return _sample(folder, name, mpp=0.5, organ=organ_word, instances=instances, halve=True)
+
+
+def _brain(folder: Path, name: str) -> Sample:
+    coarse = folder.name == "miccai2015_seg" and int(name.removeprefix("image")) <= 7
+    instances = _mask(folder / "inst" / f"{name}.png")
+    return _sample(folder, name, mpp=0.5, organ="brain", instances=instances, halve=not coarse)
+
+
+def _glas(folder: Path, name: str) -> Sample:
+    tissue_file = folder / "tissue" / f"{name}.png"
+    return _sample(folder, name, mpp=0.5, organ="colon", gland=_mask(tissue_file), zoom=1.24)
+
+
+def _unannotated(folder: Path, name: str) -> Sample:
+    return _sample(folder, name, mpp=0.5, organ=None, halve=True)
+
+
+_READERS: Final[dict[str, Callable[[Path, str], Sample]]] = {
+    "lizard": _lizard,
+    "consep": _consep,
+    "monuseg": _monuseg,
+    "tcga_lgg36": _brain,
+    "miccai2015_seg": _brain,
+    "glas": _glas,
+    "tcga_sbu_unannotated": _unannotated,
+}
+
+
+def _sample(
+    folder: Path,
+    name: str,
+    *,
+    mpp: float,
+    organ: str | None,
+    caption: str = "",
+    classes: NDArray[Any] | None = None,
+    instances: NDArray[Any] | None = None,
+    gland: NDArray[Any] | None = None,
+    valid: NDArray[np.bool_] | None = None,
+    halve: bool = False,
+    zoom: float = 1.0,
+) -> Sample:
+    pixels = imread(next((folder / "images").glob(f"{name}.*")))[..., :3]
+    blank = np.zeros(pixels.shape[:2], np.uint8)
+    maps = [
+        blank if classes is None else classes.astype(np.uint8),
+        blank if instances is None else instances,
+        blank if gland is None else (gland > 0).astype(np.uint8),
+        blank + 1 if valid is None else valid.astype(np.uint8),
+    ]
+    if halve:
+        even = (slice(0, pixels.shape[0] // 2 * 2), slice(0, pixels.shape[1] // 2 * 2))
+        pixels = np.rint(downscale_local_mean(pixels[even], (2, 2, 1))).astype(np.uint8)
+        maps = [m[even][::2, ::2] for m in maps]
+    if zoom != 1.0:
+        shape = (round(pixels.shape[0] * zoom), round(pixels.shape[1] * zoom))
+        pixels = resize(pixels, (*shape, 3), order=3, preserve_range=True).round().astype(np.uint8)
+        maps = [resize(m, shape, order=0, preserve_range=True).astype(m.dtype) for m in maps]
+    item = PackItem(
+        name=name,
+        source=folder.name,
+        mpp=mpp,
+        organ=organ,
+        caption=caption,
+        has_nuclei=instances is not None,
+        has_classes=classes is not None,
+        has_tissue=gland is not None,
+    )
+    tissue = np.zeros(pixels.shape[:2], np.uint8)
+    if gland is not None:
+        tissue = _tissue(pixels, maps[2] > 0)
+    return Sample(item, pixels, maps[0], maps[1].astype(np.int32), tissue, maps[3])
+
+
+def _tissue(pixels: NDArray[np.uint8], gland: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Gland 1, stroma 2, and wide bright patches: lumen 3 inside glands, glass 4 outside."""
+    bright = remove_small_objects(label(pixels.mean(-1) > _BRIGHT), max_size=150) > 0
+    tissue = np.where(gland, 1, 2).astype(np.uint8)
+    tissue[bright & gland] = 3
+    tissue[bright & ~gland] = 4
+    return tissue
+
+
+def _mask(path: Path) -> NDArray[Any]:
+    return np.asarray(imread(path))

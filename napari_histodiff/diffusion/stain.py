@@ -1,0 +1,54 @@
+"""Stain in optical density: jitter for training, and the "stain look" word of a crop."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from napari_histodiff.core.captions import STAINS
+
+__all__ = ["jitter_stain", "optical_density", "stain_slots"]
+
+_TISSUE_DENSITY: Final = 0.12  # mean optical density above which a pixel is tissue
+_DARKNESS: Final = (0.28, 0.70)  # mean density of tissue: pale below, dark above
+_PINKNESS: Final = (1.60, 2.60)  # green over red density: purple below, pink above
+
+
+def optical_density(images: Tensor) -> Tensor:
+    """Return -log of transmitted light (Beer-Lambert), (b, 3, h, w), for images in [-1, 1]."""
+    return -((images + 1) / 2).clamp_min(1 / 255).log()
+
+
+def jitter_stain(images: Tensor, generator: torch.Generator, amount: float = 1.0) -> Tensor:
+    """Scale each image's optical density as a whole and by channel, at random.
+
+    Parameters
+    ----------
+    images : (b, 3, h, w) float in [-1, 1]
+    generator : torch.Generator
+    amount : float
+        0 leaves the images alone, 1 is the spread seen between scanners and laboratories.
+    """
+    b = len(images)
+    strength = torch.randn(b, 1, 1, 1, generator=generator).mul(0.16 * amount).exp()
+    hue = torch.randn(b, 3, 1, 1, generator=generator).mul(0.06 * amount).exp()
+    return (optical_density(images) * strength * hue).neg().exp() * 2 - 1
+
+
+def stain_slots(images: Tensor) -> Tensor:
+    """Return (b,) int64 values of the caption's stain slot, 0 where there is too little tissue."""
+    density = optical_density(images)
+    tissue = (density.mean(1) > _TISSUE_DENSITY).float()  # (b, h, w)
+    area = tissue.sum((1, 2)).clamp_min(1)
+    red, green, blue = ((density[:, c] * tissue).sum((1, 2)) / area for c in range(3))
+    darkness = (red + green + blue) / 3
+    pinkness = green / red.clamp_min(1e-3)
+    slots = torch.full_like(area, STAINS.index("balanced") + 1)
+    slots[darkness < _DARKNESS[0]] = STAINS.index("pale") + 1
+    slots[darkness > _DARKNESS[1]] = STAINS.index("dark") + 1
+    slots[pinkness > _PINKNESS[1]] = STAINS.index("pink") + 1
+    slots[pinkness < _PINKNESS[0]] = STAINS.index("purple") + 1
+    slots[tissue.mean((1, 2)) < 0.1] = 0
+    return slots.long()

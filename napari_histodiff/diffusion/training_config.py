@@ -1,0 +1,102 @@
+"""What decides a training run; read from and written to JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from napari_histodiff.core.errors import TrainingError
+
+__all__ = ["Drop", "Stage", "TrainingConfig"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Train on crops of `size` pixels, `batch` at a time, until `until` of the run is done."""
+
+    size: int
+    batch: int
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Probability that a condition is hidden, so that one network serves every mode."""
+
+    prompt: float = 0.12
+    nuclei: float = 0.05
+    tissue: float = 0.3
+    caption: float = 0.15
+    slot: float = 0.35
+    known: float = 0.55
+    coarse: float = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """A training run.
+
+    Parameters
+    ----------
+    data, output : str
+        Packed training file, and the folder that receives checkpoints, sheets and the pipeline.
+    samples : int
+        Length of the run in training crops.
+    hours : float
+        Upper limit of wall time; the learning rate is at its end by whichever comes first.
+    stages : tuple of Stage
+        Crop sizes, small to large.
+    precision : {"auto", "bfloat16", "float32"}
+    tensorboard : bool
+        Write scalars for TensorBoard as well; needs the `tensorboard` extra.
+    """
+
+    data: str
+    output: str
+    samples: int = 300_000
+    hours: float = 24.0
+    stages: tuple[Stage, ...] = (Stage(64, 32, 0.1), Stage(96, 16, 0.5), Stage(128, 16, 1.0))
+    drop: Drop = field(default_factory=Drop)
+    network: dict[str, Any] = field(default_factory=dict)
+    learning_rate: float = 6e-4
+    warmup: int = 400
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema: float = 0.9995
+    seed: int = 0
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    compile: bool = True
+    device: str = "auto"
+    save_every_minutes: float = 5.0
+    tensorboard: bool = False
+
+    @classmethod
+    def load(cls, path: Path) -> TrainingConfig:
+        """Read a JSON file of these names.
+
+        Raises
+        ------
+        TrainingError
+            When the file is missing, is no JSON, or has a name that is not a setting.
+        """
+        try:
+            data = json.loads(path.read_text())
+        except (OSError, json.JSONDecodeError) as error:
+            raise TrainingError(f"expected a JSON config, got {path}: {error}; fix it") from error
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(data) - known)
+        if unknown:
+            raise TrainingError(
+                f"expected settings among {sorted(known)}, got {unknown}; remove or rename them"
+            )
+        if "stages" in data:
+            data["stages"] = tuple(Stage(**stage) for stage in data["stages"])
+        if "drop" in data:
+            data["drop"] = Drop(**data["drop"])
+        return cls(**data)
+
+    def dump(self, path: Path) -> None:
+        """Write the settings as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=2))

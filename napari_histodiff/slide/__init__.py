@@ -1,0 +1,1 @@
+"""Slides on disk: reading, writing, exporting."""

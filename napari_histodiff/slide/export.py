@@ -1,0 +1,128 @@
+"""Saving one edit: image, class and instance maps, and the request that made them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from skimage.io import imsave
+
+from napari_histodiff.core.errors import StorageError
+from napari_histodiff.core.protocols import BackendInfo
+from napari_histodiff.core.requests import EditRequest
+
+__all__ = ["save_edit"]
+
+_Writer = Callable[[Path], None]
+
+
+def save_edit(
+    folder: Path,
+    stem: str,
+    image: NDArray[np.uint8],
+    request: EditRequest,
+    *,
+    info: BackendInfo | None = None,
+) -> list[Path]:
+    """Write an edit as files that open anywhere, all of them or none.
+
+    `{stem}.tif` holds the image with its pixel size, `{stem}_classes.png` the class map,
+    `{stem}_instances.tif` the instance map, `{stem}_edit_mask.png` the edit mask (maps only where
+    the request has them), `{stem}.json` the request, the model and the mark that it is synthetic.
+
+    Parameters
+    ----------
+    folder : Path
+        Made when missing. Files of the same name are replaced.
+    stem : str
+        Start of every file name.
+    image : (h, w, 3) uint8
+        The pixels.
+    request : EditRequest
+        What they were made from.
+    info : BackendInfo, optional
+        The model that made them.
+
+    Returns
+    -------
+    list of Path
+        The files, the image first.
+
+    Raises
+    ------
+    StorageError
+        When the disk is full or the folder can not be written; no file is left half written.
+    """
+    writers = _writers(stem, image, request, info)
+    scratch = {folder / name: folder / f".{os.getpid()}.{name}" for name in writers}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, temporary in scratch.items():
+            writers[path.name](temporary)
+        for path, temporary in scratch.items():
+            os.replace(temporary, path)
+    except OSError as error:
+        raise StorageError(
+            f"expected to write {stem} into {folder}, got '{error.strerror or error}'; "
+            "free some space or choose another folder"
+        ) from error
+    finally:
+        for temporary in scratch.values():
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+    return list(scratch)
+
+
+def _writers(
+    stem: str, image: NDArray[np.uint8], request: EditRequest, info: BackendInfo | None
+) -> dict[str, _Writer]:
+    writers: dict[str, _Writer] = {f"{stem}.tif": partial(_tiff, image, mpp=request.mpp)}
+    if request.class_map is not None:
+        writers[f"{stem}_classes.png"] = partial(_png, request.class_map)
+    if request.instance_map is not None:
+        writers[f"{stem}_instances.tif"] = partial(_tiff, request.instance_map, mpp=request.mpp)
+    if request.edit_mask is not None:
+        writers[f"{stem}_edit_mask.png"] = partial(_png, request.edit_mask.astype(np.uint8) * 255)
+    writers[f"{stem}.json"] = partial(_json, _provenance(request, info))
+    return writers
+
+
+def _provenance(request: EditRequest, info: BackendInfo | None) -> dict[str, Any]:
+    model = None
+    if info is not None:
+        model = {"name": info.name, "revision": info.revision, "licence": info.licence}
+    return {"synthetic": True, "made_by": "napari-histodiff", "model": model} | request.to_dict()
+
+
+def _tiff(array: NDArray[Any], path: Path, *, mpp: float) -> None:
+    pixels_per_cm = 1e4 / mpp
+    tifffile.imwrite(
+        path,
+        array,
+        photometric="rgb" if array.ndim == 3 else "minisblack",
+        compression="zlib",
+        resolution=(pixels_per_cm, pixels_per_cm),
+        resolutionunit="CENTIMETER",
+        software="napari-histodiff",
+        description="synthetic tissue" if array.ndim == 3 else "nucleus ids",
+        metadata=None,
+    )
+
+
+def _png(array: NDArray[np.uint8], path: Path) -> None:
+    imsave(path, array, check_contrast=False)
+
+
+def _json(data: dict[str, Any], path: Path) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        json.dump(data, file)
+        file.flush()
+        os.fsync(file.fileno())

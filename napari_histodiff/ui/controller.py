@@ -1,0 +1,402 @@
+"""Turns what the user painted and chose into requests, and engine events into layers.
+
+No Qt here: panels listen to the signals and call the methods, a timer calls `pump`.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from napari_histodiff.core.captions import caption_from_maps
+from napari_histodiff.core.errors import HistodiffError
+from napari_histodiff.core.events import (
+    EngineEvent,
+    EngineState,
+    EngineStateChanged,
+    JobCancelled,
+    JobFailed,
+    JobFinished,
+    JobPreview,
+    JobProgress,
+)
+from napari_histodiff.core.protocols import Engine, Job
+from napari_histodiff.core.requests import LIMITS, EditKind, EditRequest
+from napari_histodiff.slide.export import save_edit
+from napari_histodiff.ui.estimate import Estimate, Estimator
+from napari_histodiff.ui.history import History, HistoryEntry
+from napari_histodiff.ui.mailbox import Mailbox
+from napari_histodiff.ui.plan import Plan, make_plan, uses_paint
+from napari_histodiff.ui.preview import PreviewLayer
+from napari_histodiff.ui.settings import SeedMode, Settings, SettingsStore
+from napari_histodiff.ui.states import EngineStatus, Level, Notice, RunPhase, RunState, Staging
+
+if TYPE_CHECKING:
+    from napari_histodiff.ui.workspace import FrameSnapshot, Workspace
+
+__all__ = ["BACKEND", "Controller", "default_engine"]
+
+log = logging.getLogger(__name__)
+
+#: Import path of the backend factory; only the worker process imports it, and torch with it.
+BACKEND: Final = "napari_histodiff.diffusion.backend:default_backend"
+
+#: Seconds between two looks at the painting, so that a stroke costs nothing.
+_PLAN_INTERVAL: Final = 0.2
+
+
+def default_engine() -> Engine:
+    """Return the engine of an ordinary session: a worker process on this machine, not started."""
+    from napari_histodiff.engine.local import LocalEngine
+
+    return LocalEngine(BACKEND)
+
+
+class Controller:
+    """One viewer's edits, from panel to engine to layers.
+
+    Parameters
+    ----------
+    viewer : napari ViewerModel
+        Where the preview is shown.
+    workspace : Workspace
+        The painting and the target image.
+    engine : Engine
+        Runs the edits; the controller closes it.
+    store : SettingsStore, optional
+        Where settings are remembered.
+    """
+
+    status_changed = Signal(EngineStatus)
+    plan_changed = Signal(Plan)
+    run_changed = Signal(RunState)
+    staging_changed = Signal(object)  # Staging | None
+    history_changed = Signal()
+    settings_changed = Signal(Settings)
+    counts_changed = Signal(dict)
+    noticed = Signal(Notice)
+
+    def __init__(
+        self,
+        viewer: Any,
+        workspace: Workspace,
+        engine: Engine,
+        *,
+        store: SettingsStore | None = None,
+    ) -> None:
+        self.workspace = workspace
+        self.preview = PreviewLayer(viewer)
+        self.history = History()
+        self.settings = (store or SettingsStore()).load()
+        self.status = EngineStatus(engine.state, engine.info)
+        self.run_state = RunState()
+        self.staging: Staging | None = None
+        self.plan = Plan("Generate", False, "Make a canvas or use an image layer first.")
+        self._engine = engine
+        self._store = store or SettingsStore()
+        self._mailbox = Mailbox()
+        self._unsubscribe = engine.subscribe(self._mailbox.put)
+        self._estimator = Estimator()
+        self._estimate: Estimate | None = None
+        self._job: Job | None = None
+        self._plan_due: float | None = 0.0
+        self._painting_due = True
+        for signal in (workspace.frame_changed, workspace.target_changed, workspace.pixels_changed):
+            signal.connect(self._touch)
+        workspace.painting_changed.connect(self._touch_painting)
+
+    # ------------------------------------------------------------------ engine
+    def start(self) -> None:
+        """Start, or restart, the engine in the background."""
+        try:
+            self._engine.start()
+        except HistodiffError as error:
+            self._complain(error)
+
+    def close(self) -> None:
+        """Close the engine and remember the settings; idempotent."""
+        self._unsubscribe()
+        self._engine.close()
+        self._store.save(self.settings)
+
+    def pump(self) -> None:
+        """Handle what the engine told since the last call; call it on the GUI thread."""
+        for event in self._mailbox.drain():
+            self._handle(event)
+        if self._plan_due is not None and time.monotonic() >= self._plan_due:
+            self._plan_due = None
+            self.refresh_plan()
+
+    # ---------------------------------------------------------------- settings
+    def set(self, **changes: Any) -> None:
+        """Change settings by name; unchanged values are ignored."""
+        settings = replace(self.settings, **changes)
+        if settings != self.settings:
+            self.settings = settings
+            self.settings_changed.emit(settings)
+            self._touch()
+
+    def next_seed(self) -> None:
+        """Move to the next seed."""
+        self.set(seed=_following(self.settings.seed))
+
+    def caption_from_paint(self) -> None:
+        """Write the caption from what is painted in the frame."""
+        snapshot = self._snapshot_or_complain()
+        if snapshot is None:
+            return
+        if not uses_paint(snapshot):
+            self._notice(Level.WARNING, "No nuclei are painted in the frame; paint some first.")
+            return
+        words = caption_from_maps(snapshot.class_map, snapshot.instance_map)
+        self.set(caption=words.to_text())
+
+    # --------------------------------------------------------------------- run
+    def refresh_plan(self) -> None:
+        """Look at the frame and say what the main button will do."""
+        snapshot, problem = self._try_snapshot()
+        self.plan = make_plan(snapshot, problem, self.settings, self.status, self._estimator)
+        self.plan_changed.emit(self.plan)
+        if self._painting_due:
+            self._painting_due = False
+            self.counts_changed.emit(self.workspace.counts())
+
+    def generate(self) -> None:
+        """Start the edit that the plan names; what is staged is discarded."""
+        if self._job is not None:
+            self._notice(Level.WARNING, "An edit is running; cancel it or wait for its end.")
+            return
+        snapshot = self._snapshot_or_complain()
+        if snapshot is None:
+            return
+        self.discard()
+        self._advance_seed()
+        try:
+            self._job = self._engine.submit(request_of(snapshot, self.settings))
+        except HistodiffError as error:
+            self._complain(error)
+            return
+        self._store.save(self.settings)
+        self.refresh_plan()
+        self._estimate = self.plan.estimate
+        self._set_run(RunState(RunPhase.RUNNING))
+
+    def cancel(self) -> None:
+        """Ask the running edit to stop."""
+        if self._job is not None and self.run_state.phase is RunPhase.RUNNING:
+            self._set_run(replace(self.run_state, phase=RunPhase.CANCELLING))
+            self._engine.cancel(self._job)
+
+    # ----------------------------------------------------------------- staging
+    def step_variant(self, by: int) -> None:
+        """Bring the variant `by` further into view."""
+        if self.staging is not None:
+            self._stage(self.staging.moved(by))
+
+    def apply(self) -> None:
+        """Write the variant in view into the image layer; one undo step."""
+        if self.staging is None:
+            return
+        request = self.staging.entry.request
+        try:
+            self.workspace.write(request.region, self.staging.image, request.edit_mask)
+        except HistodiffError as error:
+            self._complain(error)
+            return
+        self._stage(None)
+
+    def discard(self) -> None:
+        """Drop what is staged; the history keeps it."""
+        if self.staging is not None:
+            self._stage(None)
+
+    def undo(self) -> None:
+        """Take back the last Apply."""
+        if self.workspace.can_undo:
+            self.workspace.undo()
+
+    def redo(self) -> None:
+        """Apply again what was undone."""
+        if self.workspace.can_redo:
+            self.workspace.redo()
+
+    # ----------------------------------------------------------------- history
+    def restore(self, entry: HistoryEntry) -> None:
+        """Bring back an entry's settings, frame and paint, and stage its images again."""
+        request = entry.request
+        empty = np.zeros(request.shape, dtype=np.uint8)
+        try:
+            self.workspace.set_frame(request.region)
+            self.workspace.set_painting(
+                empty if request.class_map is None else request.class_map,
+                empty.astype(np.int32) if request.instance_map is None else request.instance_map,
+                empty.astype(bool) if request.edit_mask is None else request.edit_mask,
+            )
+        except HistodiffError as error:
+            self._complain(error)
+            return
+        self.set(
+            caption=request.caption,
+            guidance_scale=request.guidance_scale,
+            steps=request.steps,
+            strength=request.strength,
+            seed=request.seed,
+            seed_mode=SeedMode.FIXED,
+            variants=request.variants,
+        )
+        self._stage(Staging(entry))
+
+    def save(self, folder: Path, entry: HistoryEntry | None = None, index: int = 0) -> None:
+        """Save an entry (or the staged variant, or the newest entry) with its maps and request."""
+        if entry is None and self.staging is not None:
+            entry, index = self.staging.entry, self.staging.index
+        entry = entry or next(iter(self.history.entries), None)
+        if entry is None:
+            self._notice(Level.WARNING, "There is nothing to save yet; generate something first.")
+            return
+        self.set(export_folder=str(folder))
+        stem = f"histodiff_{entry.number:03d}_{entry.request.kind}_v{index + 1}"
+        try:
+            paths = save_edit(
+                folder, stem, entry.images[index], entry.request, info=self.status.info
+            )
+        except HistodiffError as error:
+            self._complain(error)
+            return
+        self._notice(Level.INFO, f"Saved {len(paths)} files as {paths[0].with_suffix('')}*")
+
+    # ---------------------------------------------------------------- internal
+    def _handle(self, event: EngineEvent) -> None:
+        if isinstance(event, EngineStateChanged):
+            self._engine_changed(event)
+        elif self._job is None or event.job != self._job.id:
+            log.debug("event of another job: %s", event)
+        elif isinstance(event, JobProgress):
+            self._set_run(
+                replace(self.run_state, done=event.done, total=event.total, message=event.message)
+            )
+        elif isinstance(event, JobPreview):
+            self._show_preview(event.image)
+        elif isinstance(event, JobFinished | JobCancelled | JobFailed):
+            self._ended(self._job, event)
+
+    def _engine_changed(self, event: EngineStateChanged) -> None:
+        info = event.info or self.status.info
+        died = event.state is EngineState.DEAD and self.status.state is not EngineState.DEAD
+        self.status = EngineStatus(event.state, info, event.memory, event.message)
+        self.status_changed.emit(self.status)
+        if died and event.message:
+            self._notice(Level.ERROR, event.message)
+        self._touch()
+
+    def _ended(self, job: Job, event: JobFinished | JobCancelled | JobFailed) -> None:
+        self._job = None
+        self._set_run(RunState())
+        self.preview.hide()
+        if isinstance(event, JobFinished):
+            if self._estimate is not None:
+                self._estimator.learn(self._estimate, event.seconds)
+            entry = self.history.add(job.request, event.images, event.seconds)
+            self.history_changed.emit()
+            self._stage(Staging(entry))
+        elif isinstance(event, JobFailed):
+            self._complain(event.error, event.details)
+        self._touch()
+
+    def _advance_seed(self) -> None:
+        if self.settings.seed_mode is SeedMode.RANDOM:
+            self.set(seed=random.SystemRandom().randint(*_SEEDS))
+        elif self.settings.seed_mode is SeedMode.NEXT:
+            self.next_seed()
+
+    def _stage(self, staging: Staging | None) -> None:
+        self.staging = staging
+        if staging is None:
+            self.preview.hide()
+        else:
+            self._show(staging.region, staging.image)
+        self.staging_changed.emit(staging)
+        self._touch()
+
+    def _show_preview(self, image: NDArray[np.uint8]) -> None:
+        if self._job is not None and self.run_state.phase is RunPhase.RUNNING:
+            self._show(self._job.request.region, image)
+
+    def _show(self, region: Any, image: NDArray[np.uint8]) -> None:
+        if self.workspace.target is not None:
+            self.preview.show(self.workspace.target, region, image)
+
+    def _set_run(self, state: RunState) -> None:
+        self.run_state = state
+        self.run_changed.emit(state)
+
+    def _try_snapshot(self) -> tuple[FrameSnapshot | None, str]:
+        if self.workspace.target is None:
+            return None, "Make a canvas or use an image layer first."
+        try:
+            return self.workspace.snapshot(), ""
+        except HistodiffError as error:
+            return None, str(error)
+
+    def _snapshot_or_complain(self) -> FrameSnapshot | None:
+        snapshot, problem = self._try_snapshot()
+        if snapshot is None:
+            self._notice(Level.WARNING, problem)
+        return snapshot
+
+    def _touch(self, *_: object) -> None:
+        if self._plan_due is None:
+            self._plan_due = time.monotonic() + _PLAN_INTERVAL
+
+    def _touch_painting(self, *_: object) -> None:
+        self._painting_due = True
+        self._touch()
+
+    def _complain(self, error: Exception, details: str = "") -> None:
+        log.error("%s\n%s", error, details)
+        self._notice(Level.ERROR, str(error) or type(error).__name__, details)
+
+    def _notice(self, level: Level, message: str, details: str = "") -> None:
+        self.noticed.emit(Notice(level, message, details))
+
+
+_SEEDS = (int(LIMITS["seed"][0]), int(LIMITS["seed"][1]))
+
+
+def _following(seed: int) -> int:
+    return _SEEDS[0] if seed >= _SEEDS[1] else seed + 1
+
+
+def request_of(snapshot: FrameSnapshot, settings: Settings) -> EditRequest:
+    """Resolve a frame and the settings into the request that decides the pixels.
+
+    Raises
+    ------
+    InvalidRequest
+        When something is missing or out of range.
+    """
+    painted = uses_paint(snapshot)
+    changes_pixels = snapshot.kind in (EditKind.INPAINT, EditKind.OUTPAINT)
+    return EditRequest(
+        kind=snapshot.kind,
+        region=snapshot.region,
+        class_map=snapshot.class_map if painted else None,
+        instance_map=snapshot.instance_map if painted else None,
+        image=snapshot.image if changes_pixels else None,
+        edit_mask=snapshot.edit_mask if changes_pixels else None,
+        caption=settings.caption.strip(),
+        guidance_scale=settings.guidance_scale,
+        steps=settings.steps,
+        strength=settings.strength,
+        seed=settings.seed,
+        variants=settings.variants,
+        mpp=snapshot.mpp,
+    )

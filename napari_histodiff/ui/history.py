@@ -1,0 +1,112 @@
+"""Finished edits of this session, newest first, within a budget of memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.requests import EditRequest
+
+__all__ = ["THUMBNAIL", "History", "HistoryEntry", "thumbnail"]
+
+#: Longest side of a thumbnail in pixels.
+THUMBNAIL: Final = 72
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HistoryEntry:
+    """One finished edit: its request, (variants, h, w, 3) uint8 images and wall seconds."""
+
+    number: int
+    request: EditRequest
+    images: NDArray[np.uint8]
+    seconds: float
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes the entry holds, the request's maps included."""
+        request = self.request
+        arrays = (request.image, request.class_map, request.instance_map, request.edit_mask)
+        return self.images.nbytes + sum(a.nbytes for a in arrays if a is not None)
+
+    def summary(self) -> str:
+        """Return the settings as lines of text."""
+        r = self.request
+        height, width = r.shape
+        return "\n".join(
+            (
+                f"#{self.number} {r.kind}: {width} x {height} px at ({r.region.x}, {r.region.y})",
+                f"caption: {r.caption or '(none)'}",
+                f"guidance {r.guidance_scale:g}, {r.steps} steps, strength {r.strength:g}",
+                f"seed {r.seed}, {r.variants} variants, {r.mpp:g} µm/px, {self.seconds:.1f} s",
+            )
+        )
+
+    def as_python(self) -> str:
+        """Return Python code that repeats the edit from a saved request."""
+        r = self.request
+        lines = [
+            "import json",
+            "from pathlib import Path",
+            "",
+            "import napari_histodiff as hd",
+            "from napari_histodiff.core.requests import EditRequest",
+            "",
+            'request = EditRequest.from_dict(json.loads(Path("request.json").read_text()))',
+            "model = hd.load_model()",
+            "images = model(",
+            "    request.class_map,",
+            "    request.instance_map,",
+            f"    caption={r.caption!r},",
+            f"    guidance_scale={r.guidance_scale!r},",
+            f"    steps={r.steps},",
+            f"    seed={r.seed},",
+            f"    variants={r.variants},",
+        ]
+        if r.image is not None and r.edit_mask is not None:
+            lines += ["    image=request.image,", "    edit_mask=request.edit_mask,"]
+        return "\n".join([*lines, ")", ""])
+
+
+class History:
+    """Entries newest first; the oldest leave when `max_entries` or `max_bytes` is passed."""
+
+    def __init__(self, max_entries: int = 40, max_bytes: int = 512 * 2**20) -> None:
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._entries: list[HistoryEntry] = []
+        self._count = 0
+
+    @property
+    def entries(self) -> tuple[HistoryEntry, ...]:
+        """The entries, newest first."""
+        return tuple(self._entries)
+
+    def add(self, request: EditRequest, images: NDArray[np.uint8], seconds: float) -> HistoryEntry:
+        """Put a finished edit in front; the newest always stays."""
+        self._count += 1
+        entry = HistoryEntry(self._count, request, images, seconds)
+        self._entries.insert(0, entry)
+        while len(self._entries) > 1 and (
+            len(self._entries) > self._max_entries
+            or sum(e.nbytes for e in self._entries) > self._max_bytes
+        ):
+            self._entries.pop()
+        return entry
+
+    def clear(self) -> None:
+        """Forget every entry."""
+        self._entries.clear()
+
+
+def thumbnail(image: NDArray[np.uint8], side: int = THUMBNAIL) -> NDArray[np.uint8]:
+    """Shrink (h, w, 3) uint8 so that its longest side is at most `side`, by box averages."""
+    step = max(1, -(-max(image.shape[:2]) // side))
+    height, width = (n // step * step for n in image.shape[:2])
+    if step == 1 or not height or not width:
+        return np.ascontiguousarray(image[:side, :side])
+    blocks = image[:height, :width].reshape(height // step, step, width // step, step, 3)
+    return blocks.mean(axis=(1, 3)).round().astype(np.uint8)

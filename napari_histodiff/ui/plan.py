@@ -1,0 +1,116 @@
+"""What the main button will do with the frame as it is now, or why it can not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_histodiff.core.events import EngineState
+from napari_histodiff.core.maps import CLASS_NAMES
+from napari_histodiff.core.protocols import BackendInfo
+from napari_histodiff.core.requests import EditKind
+from napari_histodiff.ui.estimate import Estimate, Estimator
+from napari_histodiff.ui.settings import Settings
+from napari_histodiff.ui.states import EngineStatus
+
+if TYPE_CHECKING:
+    from napari_histodiff.ui.workspace import FrameSnapshot
+
+__all__ = ["RARE", "Plan", "class_remark", "make_plan", "uses_paint"]
+
+#: A class with fewer training nuclei than this is marked in the palette.
+RARE = 500
+
+_TITLES = {
+    EditKind.GENERATE: "Generate",
+    EditKind.INPAINT: "Inpaint",
+    EditKind.OUTPAINT: "Outpaint",
+    EditKind.ZOOM: "Zoom",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Title of the main button, whether it may be pressed, and the line below it.
+
+    `repaints` tells that pixels lie under the edit, so that its strength means something.
+    """
+
+    title: str
+    enabled: bool
+    note: str
+    estimate: Estimate | None = None
+    repaints: bool = False
+
+
+def uses_paint(snapshot: FrameSnapshot) -> bool:
+    """Whether any nucleus is painted in the frame; without one the model places the nuclei."""
+    return bool(snapshot.class_map.any() or snapshot.instance_map.any())
+
+
+def make_plan(
+    snapshot: FrameSnapshot | None,
+    problem: str,
+    settings: Settings,
+    status: EngineStatus,
+    estimator: Estimator,
+) -> Plan:
+    """Plan the edit of a frame.
+
+    Parameters
+    ----------
+    snapshot : FrameSnapshot or None
+        The frame; None when there is none, and `problem` tells why.
+    problem : str
+        Why the frame can not be used.
+    settings : Settings
+        The panel's settings.
+    status : EngineStatus
+        The engine's state.
+    estimator : Estimator
+        What it will cost.
+    """
+    if snapshot is None:
+        return Plan("Generate", False, problem)
+    title = _TITLES[snapshot.kind]
+    repaints = snapshot.kind is EditKind.INPAINT
+    if snapshot.kind is EditKind.GENERATE and snapshot.has_pixels:
+        title = "Generate (replaces frame)"
+    if status.state is EngineState.DEAD:
+        return Plan(title, False, "The engine has stopped; press Restart above.")
+    if status.state is EngineState.CLOSED:
+        return Plan(title, False, "The engine is closed; open the dock again.")
+    if status.info is None:
+        return Plan(title, True, "The model is loading; the edit starts when it is ready.")
+    estimate = estimator.estimate(
+        snapshot.region.shape,
+        steps=settings.steps,
+        guided=settings.guidance_scale > 1,
+        variants=settings.variants,
+        info=status.info,
+    )
+    note = str(estimate)
+    low, high = status.info.mpp
+    if not low * 0.9 <= snapshot.mpp <= high * 1.1:
+        note += f". The model knows {low:g}-{high:g} µm/px, the frame has {snapshot.mpp:g}"
+    elif not uses_paint(snapshot):
+        note += ". No nuclei painted: the model places them"
+    return Plan(title, True, note, estimate, repaints)
+
+
+def class_remark(name: str, info: BackendInfo | None) -> str:
+    """Return what happens to a painted class the model hardly knows; empty when it knows it."""
+    if name not in CLASS_NAMES or info is None:
+        return ""
+    seen = info.class_counts.get(name, 0)
+    if seen >= RARE:
+        return ""
+    if seen == 0:
+        return (
+            f"The model has never seen a {name} nucleus. It draws a nucleus where you paint one, "
+            "but its look is a guess."
+        )
+    return (
+        f"The model saw only {seen} {name} nuclei. It draws a nucleus where you paint one, but "
+        "it may look like a more common class."
+    )

@@ -1,0 +1,71 @@
+"""The "Preview" layer: what an edit would put on the slide, before it is there."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.geometry import Region
+
+__all__ = ["PREVIEW_NAME", "PreviewLayer"]
+
+PREVIEW_NAME: Final = "Preview"
+
+
+class PreviewLayer:
+    """Shows and hides one RGB layer over the frame.
+
+    Parameters
+    ----------
+    viewer : napari ViewerModel
+        Where the layer is added, above all others.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        self._layer: Any = None
+        self._place: tuple[object, ...] = ()
+
+    @property
+    def layer(self) -> Any:
+        """The layer, or None while nothing is shown."""
+        return self._layer if self._layer in self._viewer.layers else None
+
+    def show(self, target: Any, region: Region, image: NDArray[np.uint8]) -> None:
+        """Put `image` over `region` of the `target` layer, in the target's world coordinates."""
+        scale = np.asarray(target.scale, dtype=float)[-2:]
+        translate = np.asarray(target.translate, dtype=float)[-2:] + scale * (region.y, region.x)
+        place = (id(target), region, image.shape)
+        layer = self.layer
+        if layer is not None and place == self._place:
+            layer.data = image
+            return
+        self.hide()
+        selected = set(self._viewer.layers.selection)
+        self._layer = self._viewer.add_image(
+            image,
+            name=PREVIEW_NAME,
+            rgb=True,
+            scale=scale,
+            translate=translate,
+            units=target.units[-2:],
+        )
+        self._place = place
+        # A new layer takes the selection; the user keeps painting on theirs.
+        self._viewer.layers.selection = selected
+
+    def hide(self) -> None:
+        """Remove the layer, if it is there."""
+        layer = self.layer
+        self._layer = None
+        if layer is not None:
+            selected = set(self._viewer.layers.selection) - {layer}
+            self._viewer.layers.remove(layer)
+            self._viewer.layers.selection = selected
+
+    def toggle(self) -> None:
+        """Show what is below for a look, or the preview again."""
+        if self.layer is not None:
+            self.layer.visible = not self.layer.visible

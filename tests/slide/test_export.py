@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from skimage.io import imread
+
+from napari_histodiff.core.errors import StorageError
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.slide import export
+from tests.fakes import FAKE_INFO
+
+
+@pytest.fixture
+def image() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def request_(image: np.ndarray) -> EditRequest:
+    classes = np.zeros((48, 64), np.uint8)
+    classes[3:9, 5:12] = 4
+    mask = np.zeros((48, 64), bool)
+    mask[:20, :20] = True
+    return EditRequest(
+        kind=EditKind.INPAINT,
+        region=Region(0, 16, 32, 48, 64),
+        class_map=classes,
+        instance_map=classes.astype(np.int32) * 70000,
+        image=image,
+        edit_mask=mask,
+        caption="colon",
+        mpp=0.25,
+    )
+
+
+def test_what_was_saved_comes_back(
+    tmp_path: Path, image: np.ndarray, request_: EditRequest
+) -> None:
+    paths = export.save_edit(tmp_path / "new", "edit", image, request_, info=FAKE_INFO)
+
+    assert [path.name for path in paths] == [
+        "edit.tif",
+        "edit_classes.png",
+        "edit_instances.tif",
+        "edit_edit_mask.png",
+        "edit.json",
+    ]
+    folder = tmp_path / "new"
+    np.testing.assert_array_equal(tifffile.imread(folder / "edit.tif"), image)
+    np.testing.assert_array_equal(imread(folder / "edit_classes.png"), request_.class_map)
+    np.testing.assert_array_equal(
+        tifffile.imread(folder / "edit_instances.tif"), request_.instance_map
+    )
+    np.testing.assert_array_equal(imread(folder / "edit_edit_mask.png") > 0, request_.edit_mask)
+    data = json.loads((folder / "edit.json").read_text())
+    assert data["synthetic"] is True
+    assert data["model"]["name"] == FAKE_INFO.name
+    again = EditRequest.from_dict(data)
+    assert again.caption == "colon"
+    np.testing.assert_array_equal(again.class_map, request_.class_map)
+    assert sorted(p.name for p in folder.iterdir()) == sorted(p.name for p in paths)
+
+
+def test_image_knows_its_pixel_size(
+    tmp_path: Path, image: np.ndarray, request_: EditRequest
+) -> None:
+    path = export.save_edit(tmp_path, "edit", image, request_)[0]
+    with tifffile.TiffFile(path) as file:
+        tags = file.pages[0].tags
+        numerator, denominator = tags["XResolution"].value
+        assert tags["ResolutionUnit"].value == tifffile.RESUNIT.CENTIMETER
+    assert numerator / denominator == pytest.approx(1e4 / 0.25)
+
+
+def test_maps_that_are_not_there_are_not_written(tmp_path: Path, image: np.ndarray) -> None:
+    request = EditRequest(kind=EditKind.GENERATE, region=Region(0, 0, 0, 48, 64))
+    paths = export.save_edit(tmp_path, "edit", image, request)
+    assert [path.name for path in paths] == ["edit.tif", "edit.json"]
+
+
+def test_full_disk_leaves_the_old_files_whole(
+    tmp_path: Path,
+    image: np.ndarray,
+    request_: EditRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    export.save_edit(tmp_path, "edit", image, request_)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(export.json, "dump", full)
+    with pytest.raises(StorageError, match="free some space"):
+        export.save_edit(tmp_path, "edit", 255 - image, request_)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_file_where_the_folder_should_be_is_told(
+    tmp_path: Path, image: np.ndarray, request_: EditRequest
+) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(StorageError, match="another folder"):
+        export.save_edit(tmp_path / "taken", "edit", image, request_)

@@ -1,0 +1,107 @@
+"""A workspace and an engine that only remember what was asked of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import numpy as np
+from psygnal import Signal
+
+from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.events import EngineState, EngineStateChanged, Listener
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.protocols import BackendInfo, Job
+from napari_histodiff.core.requests import EditKind, EditRequest
+from tests.fakes import FAKE_INFO
+
+
+@dataclass
+class Frame:
+    """What `Workspace.snapshot` returns, 48 x 64 px."""
+
+    kind: EditKind = EditKind.GENERATE
+    region: Region = field(default_factory=lambda: Region(0, 16, 32, 48, 64))
+    mpp: float = 0.5
+    has_pixels: bool = False
+    image: np.ndarray = field(default_factory=lambda: np.full((48, 64, 3), 7, np.uint8))
+    edit_mask: np.ndarray = field(default_factory=lambda: np.zeros((48, 64), bool))
+    class_map: np.ndarray = field(default_factory=lambda: np.zeros((48, 64), np.uint8))
+    instance_map: np.ndarray = field(default_factory=lambda: np.zeros((48, 64), np.int32))
+
+
+class RecordingWorkspace:
+    frame_changed = Signal()
+    painting_changed = Signal()
+    target_changed = Signal()
+    pixels_changed = Signal()
+
+    def __init__(self) -> None:
+        self.frame = Frame()
+        self.problem = ""
+        self.target: object | None = SimpleNamespace(
+            scale=(0.5, 0.5), translate=(0.0, 0.0), units=("micrometer", "micrometer")
+        )
+        self.written: list[tuple[Region, np.ndarray, np.ndarray | None]] = []
+        self.painted: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self.undone = 0
+        self.can_undo = self.can_redo = False
+
+    def snapshot(self) -> Frame:
+        if self.problem:
+            raise InvalidRequest(self.problem)
+        return self.frame
+
+    def counts(self) -> dict[str, int]:
+        return {"plasma": int(self.frame.class_map.any())}
+
+    def write(
+        self, region: Region, pixels: np.ndarray, edit_mask: np.ndarray | None = None
+    ) -> None:
+        self.written.append((region, pixels, edit_mask))
+
+    def set_frame(self, region: Region) -> None:
+        self.frame.region = region
+
+    def set_painting(self, *maps: np.ndarray) -> None:
+        self.painted.append(maps)
+
+    def undo(self) -> None:
+        self.undone += 1
+
+
+class RecordingEngine:
+    """Answers nothing by itself; tests `tell` what an engine would."""
+
+    def __init__(self) -> None:
+        self.state = EngineState.CLOSED
+        self.info: BackendInfo | None = None
+        self.listeners: list[Listener] = []
+        self.submitted: list[EditRequest] = []
+        self.cancelled: list[str] = []
+        self.started = self.closed = 0
+
+    def start(self) -> None:
+        self.started += 1
+
+    def subscribe(self, listener: Listener):
+        self.listeners.append(listener)
+        return lambda: self.listeners.remove(listener) if listener in self.listeners else None
+
+    def submit(self, request: EditRequest) -> Job:
+        self.submitted.append(request)
+        return Job(str(len(self.submitted)), request)
+
+    def cancel(self, job: Job) -> None:
+        self.cancelled.append(job.id)
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def tell(self, *events: object) -> None:
+        for event in events:
+            for listener in tuple(self.listeners):
+                listener(event)
+
+    def ready(self) -> None:
+        self.tell(EngineStateChanged(EngineState.READY, FAKE_INFO, 2**30))
