@@ -141,8 +141,8 @@ def as_rgb(a: ArrayLike) -> NDArray[np.uint8]:
                 f"expected a float image in 0-1, got {low:g} to {high:g}; "
                 "rescale it, or convert to uint8 when it holds 0-255"
             )
-        array = np.rint(array * 255)
-        return array.astype(np.uint8)
+        rounded: NDArray[np.uint8] = np.rint(array * 255).astype(np.uint8)
+        return rounded
     if low < 0 or high > 255:
         raise InvalidImage(
             f"expected an 8-bit image, got {array.dtype} with values {low} to {high}; rescale it "

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from napari_histodiff.core import errors
+
+FAMILY = [getattr(errors, name) for name in errors.__all__]
+
+
+@pytest.mark.parametrize("error", FAMILY, ids=lambda error: error.__name__)
+def test_one_family_that_travels_between_processes(error: type[errors.HistodiffError]) -> None:
+    assert issubclass(error, errors.HistodiffError)
+    back = pickle.loads(pickle.dumps(error("expected a, got b; do c")))
+    assert type(back) is error
+    assert str(back) == "expected a, got b; do c"
+
+
+@pytest.mark.parametrize(
+    ("error", "builtin"),
+    [
+        (errors.InvalidMap, ValueError),
+        (errors.InvalidImage, ValueError),
+        (errors.ModelNotFound, FileNotFoundError),
+        (errors.ModelInvalid, ValueError),
+        (errors.DeviceUnavailable, RuntimeError),
+        (errors.OutOfMemory, MemoryError),
+        (errors.WorkerDied, errors.EngineUnavailable),
+        (errors.StorageError, OSError),
+    ],
+)
+def test_errors_are_also_what_python_calls_them(
+    error: type[Exception], builtin: type[Exception]
+) -> None:
+    assert issubclass(error, builtin)
+
+
+def test_every_error_of_the_module_is_public() -> None:
+    defined = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, Exception)
+    }
+    assert defined == set(errors.__all__)
