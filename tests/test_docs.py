@@ -1,0 +1,77 @@
+"""The Python in the README and in docs/ runs as printed; so do the notebooks."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
+
+#: A block is run when the line before it is this comment.
+RUN = re.compile(r"^<!-- run -->\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def code_of(page: Path) -> str:
+    """The marked blocks of a page, one after another."""
+    return "\n".join(RUN.findall(page.read_text("utf-8")))
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if code_of(p)], ids=lambda page: page.name)
+def test_python_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", code_of(page)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_every_marked_block_is_found() -> None:
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        assert text.count("<!-- run -->") == len(RUN.findall(text)), page.name
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.name)
+@pytest.mark.timeout(400)
+def test_a_notebook_runs(notebook: Path, tmp_path: Path) -> None:
+    # In a process of its own: jupyter's loop and warnings are not ours to judge.
+    command = "import nbformat, nbclient, sys; nb = nbformat.read(sys.argv[1], 4); "
+    command += "nbclient.NotebookClient(nb, timeout=300, kernel_name='python3').execute()"
+    run = subprocess.run(
+        [sys.executable, "-c", command, str(notebook)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=390,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text("utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_keyboard_page_names_every_command() -> None:
+    from napari_histodiff.ui.commands import COMMANDS
+
+    page = (ROOT / "docs" / "keyboard.md").read_text("utf-8")
+    rows = [
+        "| "
+        + "+".join(f"`{part}`" for part in command.key.replace("Control", "Ctrl").split("-"))
+        + f" | {command.title} |"
+        for command in COMMANDS
+    ]
+    assert [row for row in rows if row not in page] == []
