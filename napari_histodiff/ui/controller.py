@@ -6,7 +6,6 @@ No Qt here: panels listen to the signals and call the methods, a timer calls `pu
 from __future__ import annotations
 
 import logging
-import random
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -29,13 +28,13 @@ from napari_histodiff.core.events import (
     JobProgress,
 )
 from napari_histodiff.core.protocols import Engine, Job
-from napari_histodiff.core.requests import LIMITS, EditKind, EditRequest
 from napari_histodiff.slide.export import save_edit
 from napari_histodiff.ui.estimate import Estimate, Estimator
 from napari_histodiff.ui.history import History, HistoryEntry
 from napari_histodiff.ui.mailbox import Mailbox
-from napari_histodiff.ui.plan import Plan, make_plan, uses_paint
+from napari_histodiff.ui.plan import Plan, make_plan
 from napari_histodiff.ui.preview import PreviewLayer
+from napari_histodiff.ui.resolve import following_seed, request_of, seed_of_run, uses_paint
 from napari_histodiff.ui.settings import SeedMode, Settings, SettingsStore
 from napari_histodiff.ui.states import EngineStatus, Level, Notice, RunPhase, RunState, Staging
 
@@ -146,7 +145,7 @@ class Controller:
 
     def next_seed(self) -> None:
         """Move to the next seed."""
-        self.set(seed=_following(self.settings.seed))
+        self.set(seed=following_seed(self.settings.seed))
 
     def caption_from_paint(self) -> None:
         """Write the caption from what is painted in the frame."""
@@ -312,10 +311,7 @@ class Controller:
         self._touch()
 
     def _advance_seed(self) -> None:
-        if self.settings.seed_mode is SeedMode.RANDOM:
-            self.set(seed=random.SystemRandom().randint(*_SEEDS))
-        elif self.settings.seed_mode is SeedMode.NEXT:
-            self.next_seed()
+        self.set(seed=seed_of_run(self.settings))
 
     def _stage(self, staging: Staging | None) -> None:
         self.staging = staging
@@ -366,37 +362,3 @@ class Controller:
 
     def _notice(self, level: Level, message: str, details: str = "") -> None:
         self.noticed.emit(Notice(level, message, details))
-
-
-_SEEDS = (int(LIMITS["seed"][0]), int(LIMITS["seed"][1]))
-
-
-def _following(seed: int) -> int:
-    return _SEEDS[0] if seed >= _SEEDS[1] else seed + 1
-
-
-def request_of(snapshot: FrameSnapshot, settings: Settings) -> EditRequest:
-    """Resolve a frame and the settings into the request that decides the pixels.
-
-    Raises
-    ------
-    InvalidRequest
-        When something is missing or out of range.
-    """
-    painted = uses_paint(snapshot)
-    changes_pixels = snapshot.kind in (EditKind.INPAINT, EditKind.OUTPAINT)
-    return EditRequest(
-        kind=snapshot.kind,
-        region=snapshot.region,
-        class_map=snapshot.class_map if painted else None,
-        instance_map=snapshot.instance_map if painted else None,
-        image=snapshot.image if changes_pixels else None,
-        edit_mask=snapshot.edit_mask if changes_pixels else None,
-        caption=settings.caption.strip(),
-        guidance_scale=settings.guidance_scale,
-        steps=settings.steps,
-        strength=settings.strength,
-        seed=settings.seed,
-        variants=settings.variants,
-        mpp=snapshot.mpp,
-    )

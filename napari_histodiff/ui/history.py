@@ -109,4 +109,5 @@ def thumbnail(image: NDArray[np.uint8], side: int = THUMBNAIL) -> NDArray[np.uin
     if step == 1 or not height or not width:
         return np.ascontiguousarray(image[:side, :side])
     blocks = image[:height, :width].reshape(height // step, step, width // step, step, 3)
-    return blocks.mean(axis=(1, 3)).round().astype(np.uint8)
+    small: NDArray[np.uint8] = blocks.mean(axis=(1, 3)).round().astype(np.uint8)
+    return small

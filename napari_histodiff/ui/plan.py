@@ -10,13 +10,14 @@ from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.core.protocols import BackendInfo
 from napari_histodiff.core.requests import EditKind
 from napari_histodiff.ui.estimate import Estimate, Estimator
+from napari_histodiff.ui.resolve import uses_paint
 from napari_histodiff.ui.settings import Settings
 from napari_histodiff.ui.states import EngineStatus
 
 if TYPE_CHECKING:
     from napari_histodiff.ui.workspace import FrameSnapshot
 
-__all__ = ["RARE", "Plan", "class_remark", "make_plan", "uses_paint"]
+__all__ = ["RARE", "Plan", "class_remark", "make_plan"]
 
 #: A class with fewer training nuclei than this is marked in the palette.
 RARE = 500
@@ -41,11 +42,6 @@ class Plan:
     note: str
     estimate: Estimate | None = None
     repaints: bool = False
-
-
-def uses_paint(snapshot: FrameSnapshot) -> bool:
-    """Whether any nucleus is painted in the frame; without one the model places the nuclei."""
-    return bool(snapshot.class_map.any() or snapshot.instance_map.any())
 
 
 def make_plan(

@@ -90,7 +90,8 @@ class Staging:
     @property
     def image(self) -> NDArray[np.uint8]:
         """The variant in view, (h, w, 3) uint8."""
-        return self.entry.images[self.index]
+        image: NDArray[np.uint8] = self.entry.images[self.index]
+        return image
 
     @property
     def region(self) -> Region:

@@ -261,9 +261,7 @@ def test_history_brings_back_settings_and_paint(desk: Desk) -> None:
     desk.controller.restore(entry)
     settings = desk.controller.settings
     assert (settings.caption, settings.seed, settings.guidance_scale) == ("colon", 9, 3.0)
-    np.testing.assert_array_equal(
-        desk.workspace.painted[-1][0], desk.engine.submitted[0].class_map
-    )
+    np.testing.assert_array_equal(desk.workspace.painted[-1][0], desk.engine.submitted[0].class_map)
     assert desk.controller.staging.entry is entry
 
 

@@ -1,0 +1,62 @@
+"""From what is painted and chosen to the one request that decides the pixels."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Final
+
+from napari_histodiff.core.requests import LIMITS, EditKind, EditRequest
+from napari_histodiff.ui.settings import SeedMode, Settings
+
+if TYPE_CHECKING:
+    from napari_histodiff.ui.workspace import FrameSnapshot
+
+__all__ = ["following_seed", "request_of", "seed_of_run", "uses_paint"]
+
+_SEEDS: Final = (int(LIMITS["seed"][0]), int(LIMITS["seed"][1]))
+
+
+def following_seed(seed: int) -> int:
+    """Return the next seed; the first follows the last."""
+    return _SEEDS[0] if seed >= _SEEDS[1] else seed + 1
+
+
+def seed_of_run(settings: Settings) -> int:
+    """Return the seed of the run that starts now, as the seed mode says."""
+    if settings.seed_mode is SeedMode.RANDOM:
+        return random.SystemRandom().randint(*_SEEDS)
+    if settings.seed_mode is SeedMode.NEXT:
+        return following_seed(settings.seed)
+    return settings.seed
+
+
+def uses_paint(snapshot: FrameSnapshot) -> bool:
+    """Whether any nucleus is painted in the frame; without one the model places the nuclei."""
+    return bool(snapshot.class_map.any() or snapshot.instance_map.any())
+
+
+def request_of(snapshot: FrameSnapshot, settings: Settings) -> EditRequest:
+    """Resolve a frame and the settings into the request that decides the pixels.
+
+    Raises
+    ------
+    InvalidRequest
+        When something is missing or out of range.
+    """
+    painted = uses_paint(snapshot)
+    changes_pixels = snapshot.kind in (EditKind.INPAINT, EditKind.OUTPAINT)
+    return EditRequest(
+        kind=snapshot.kind,
+        region=snapshot.region,
+        class_map=snapshot.class_map if painted else None,
+        instance_map=snapshot.instance_map if painted else None,
+        image=snapshot.image if changes_pixels else None,
+        edit_mask=snapshot.edit_mask if changes_pixels else None,
+        caption=settings.caption.strip(),
+        guidance_scale=settings.guidance_scale,
+        steps=settings.steps,
+        strength=settings.strength,
+        seed=settings.seed,
+        variants=settings.variants,
+        mpp=snapshot.mpp,
+    )
