@@ -6,6 +6,16 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No deadline: a slow machine is no wrong answer.
+settings.register_profile(
+    "napari-histodiff",
+    deadline=None,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("napari-histodiff")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -40,10 +40,8 @@ def pyramids() -> st.SearchStrategy[PyramidSpec]:
 @st.composite
 def window_grids(draw: st.DrawFn) -> WindowGrid:
     """Lattices with any overlap and offset."""
-    size = draw(st.integers(1, 90))
-    return WindowGrid(
-        size, draw(st.integers(max(1, size // 3), size)), draw(st.integers(-500, 500))
-    )
+    size = draw(st.integers(8, 90))
+    return WindowGrid(size, draw(st.integers(size // 3, size)), draw(st.integers(-500, 500)))
 
 
 def planes(top: int, dtype: type = np.uint8) -> st.SearchStrategy[NDArray[Any]]:

@@ -140,7 +140,8 @@ def test_labels_decode_to_what_was_encoded(pair: MapPair) -> None:
     decoded = maps.decode_labels(labels)
     np.testing.assert_array_equal(decoded[0], instances)
     np.testing.assert_array_equal(decoded[1], classes)
-    assert (decoded[0].dtype, decoded[1].dtype) == (np.int32, np.uint8)
+    assert decoded[0].dtype == np.int32
+    assert decoded[1].dtype == np.uint8
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64, np.uint64])
@@ -161,7 +162,7 @@ def naive_edges(instances: NDArray[np.int32], classes: NDArray[np.uint8]) -> NDA
     height, width = classes.shape
     edges = np.zeros((height, width), bool)
     for y, x in np.ndindex(height, width):
-        here = (instances[y, x], classes[y, x])
+        here = (int(instances[y, x]), int(classes[y, x]))
         for ny, nx in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
             inside = 0 <= ny < height and 0 <= nx < width
             if here != (0, 0) and inside and (instances[ny, nx], classes[ny, nx]) != here:

@@ -16,7 +16,7 @@ from tests.strategies import FAR, regions
 SMALL = Region(0, 0, 0, 64, 64)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.integers(0, 2**64 - 1),
     st.integers(-FAR, FAR),

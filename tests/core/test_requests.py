@@ -22,7 +22,8 @@ MAPS = ("class_map", "instance_map", "tissue_map", "image", "edit_mask", "coarse
 
 
 def make(**values: Any) -> EditRequest:
-    return EditRequest(**({"kind": EditKind.GENERATE, "region": FRAME} | values))
+    defaults: dict[str, Any] = {"kind": EditKind.GENERATE, "region": FRAME}
+    return EditRequest(**(defaults | values))
 
 
 def assert_same(a: EditRequest, b: EditRequest) -> None:
