@@ -52,9 +52,13 @@ pip_install() {
   fi
 }
 
+if ! python=$(find_python) && command -v apt-get >/dev/null && [ -z "${PYTHON:-}" ]; then
+  if ! command -v python3 >/dev/null; then apt_install python3 python3-venv; fi
+  if ! python=$(find_python); then apt_install python3.11 python3.11-venv; fi
+fi
 if ! python=$(find_python); then
-  fail "expected Python 3.11 or newer, found none; install it (Debian, Ubuntu: apt-get install" \
-    "python3.11 python3.11-venv, where offered) or set PYTHON to its path."
+  fail "expected Python 3.11 or newer, found none; install it, or name it:" "" \
+    "  make demo PYTHON=/path/to/python3.12"
 fi
 wanted=$(fingerprint "$python")
 if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then exit 0; fi
