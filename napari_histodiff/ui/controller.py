@@ -164,7 +164,7 @@ class Controller:
         snapshot, problem = self._try_snapshot()
         self.plan = make_plan(snapshot, problem, self.settings, self.status, self._estimator)
         self.plan_changed.emit(self.plan)
-        if self._painting_due:
+        if self._painting_due and self.workspace.target is not None:
             self._painting_due = False
             self.counts_changed.emit(self.workspace.counts())
 

@@ -78,6 +78,14 @@ def make_plan(
         return Plan(title, False, "The engine is closed; open the dock again.")
     if status.info is None:
         return Plan(title, True, "The model is loading; the edit starts when it is ready.")
+    low, high = status.info.mpp
+    if not low * 0.999 <= snapshot.mpp <= high * 1.001:
+        known = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        return Plan(
+            title,
+            False,
+            f"The model knows {known} µm/px, the image has {snapshot.mpp:g}; rescale the image.",
+        )
     estimate = estimator.estimate(
         snapshot.region.shape,
         steps=settings.steps,
@@ -86,10 +94,7 @@ def make_plan(
         info=status.info,
     )
     note = str(estimate)
-    low, high = status.info.mpp
-    if not low * 0.9 <= snapshot.mpp <= high * 1.1:
-        note += f". The model knows {low:g}-{high:g} µm/px, the frame has {snapshot.mpp:g}"
-    elif not uses_paint(snapshot):
+    if not uses_paint(snapshot):
         note += ". No nuclei painted: the model places them"
     return Plan(title, True, note, estimate, repaints)
 
@@ -103,8 +108,8 @@ def class_remark(name: str, info: BackendInfo | None) -> str:
         return ""
     if seen == 0:
         return (
-            f"The model has never seen a {name} nucleus. It draws a nucleus where you paint one, "
-            "but its look is a guess."
+            f"The model has never seen a {name} nucleus; it draws a nucleus of unknown class "
+            "where you paint one."
         )
     return (
         f"The model saw only {seen} {name} nuclei. It draws a nucleus where you paint one, but "

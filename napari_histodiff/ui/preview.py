@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.ui.placing import place_on
 
 __all__ = ["PREVIEW_NAME", "PreviewLayer"]
 
@@ -34,9 +35,7 @@ class PreviewLayer:
         return self._layer if self._layer in self._viewer.layers else None
 
     def show(self, target: Any, region: Region, image: NDArray[np.uint8]) -> None:
-        """Put `image` over `region` of the `target` layer, in the target's world coordinates."""
-        scale = np.asarray(target.scale, dtype=float)[-2:]
-        translate = np.asarray(target.translate, dtype=float)[-2:] + scale * (region.y, region.x)
+        """Put `image`, (h, w, 3) uint8, over `region` of the `target` layer."""
         place = (id(target), region, image.shape)
         layer = self.layer
         if layer is not None and place == self._place:
@@ -48,9 +47,7 @@ class PreviewLayer:
             image,
             name=PREVIEW_NAME,
             rgb=True,
-            scale=scale,
-            translate=translate,
-            units=target.units[-2:],
+            **place_on(target, region.y, region.x),
         )
         self._place = place
         # A new layer takes the selection; the user keeps painting on theirs.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import numpy as np
+from napari.layers import Image
 from psygnal import Signal
 
 from napari_histodiff.core.errors import InvalidRequest
@@ -39,9 +39,7 @@ class RecordingWorkspace:
     def __init__(self) -> None:
         self.frame = Frame()
         self.problem = ""
-        self.target: object | None = SimpleNamespace(
-            scale=(0.5, 0.5), translate=(0.0, 0.0), units=("micrometer", "micrometer")
-        )
+        self.target: Image | None = Image(np.zeros((99, 99, 3), np.uint8), scale=(0.5, 0.5))
         self.written: list[tuple[Region, np.ndarray, np.ndarray | None]] = []
         self.painted: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self.undone = 0

@@ -1,0 +1,157 @@
+"""What buttons and keys do beyond one call of the controller: they ask the user first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from napari.layers import Image, Labels
+from napari.utils.notifications import show_info, show_warning
+from qtpy.QtWidgets import QApplication, QDialog, QFileDialog, QWidget
+
+from napari_histodiff.core.errors import HistodiffError
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.ui.controller import Controller
+from napari_histodiff.ui.dialogs import ImportLabelsDialog, NewCanvasDialog
+from napari_histodiff.ui.history import HistoryEntry
+from napari_histodiff.ui.workspace import Workspace
+
+__all__ = ["StudioActions"]
+
+
+class StudioActions:
+    """The actions that need a dialog, the clipboard, the selection or the view.
+
+    Parameters
+    ----------
+    parent : QWidget
+        What dialogs stand on.
+    viewer : napari Viewer
+        Whose selection and view are meant.
+    workspace, controller
+        Who carries the actions out.
+    commit : callable
+        Takes over what is typed but not yet confirmed.
+    focus_caption : callable
+        Moves the keyboard to the caption.
+    """
+
+    def __init__(
+        self,
+        parent: QWidget,
+        viewer: Any,
+        workspace: Workspace,
+        controller: Controller,
+        commit: Callable[[], None],
+        focus_caption: Callable[[], None],
+    ) -> None:
+        self._parent = parent
+        self._viewer = viewer
+        self._workspace = workspace
+        self._controller = controller
+        self._commit = commit
+        self.edit_caption = focus_caption
+
+    def generate(self) -> None:
+        """Run the edit with what is in the fields, confirmed or not."""
+        self._commit()
+        self._controller.generate()
+
+    def compare(self) -> None:
+        """Hide the preview for a look at what is below, or show it again."""
+        self._controller.preview.toggle()
+
+    def ask_new_canvas(self) -> None:
+        """Ask for a size and make an empty slide."""
+        dialog = NewCanvasDialog(self._parent, self._workspace.snap)
+        if dialog.exec() == QDialog.DialogCode.Accepted:
+            height, width = dialog.height_px.value(), dialog.width_px.value()
+            mpp, background = dialog.mpp.value(), dialog.background
+            self._attempt(
+                lambda: self._workspace.new_canvas(height, width, mpp=mpp, background=background)
+            )
+            self._viewer.reset_view()
+
+    def use_selected(self) -> None:
+        """Work on the selected image, or on the only one there is."""
+        images = [x for x in self._viewer.layers if isinstance(x, Image)]
+        active = self._viewer.layers.selection.active
+        chosen = active if isinstance(active, Image) else None
+        if chosen is None and len(images) == 1:
+            chosen = images[0]
+        if chosen is None:
+            show_warning("Select an image layer in the layer list first, then press it again.")
+            return
+        self._attempt(lambda: self._workspace.use_layer(chosen))
+
+    def frame_to_view(self) -> None:
+        """Put the frame in the middle of what the canvas shows."""
+        target = self._workspace.target
+        if target is None:
+            show_warning("Make a canvas or use an image layer first.")
+            return
+        centre = target.world_to_data(self._viewer.camera.center[-2:])
+        old = self._workspace.frame_region()
+        y, x = (round(c - n / 2) for c, n in zip(centre[-2:], old.shape, strict=True))
+        self._attempt(lambda: self._workspace.set_frame(Region(0, y, x, old.height, old.width)))
+
+    def resize_frame(self, height: int, width: int) -> None:
+        """Give the frame another size; its corner stays."""
+        old = self._workspace.frame_region()
+        self._attempt(lambda: self._workspace.set_frame(Region(0, old.y, old.x, height, width)))
+
+    def select_class(self, class_id: int) -> None:
+        """Paint nuclei of a class."""
+        self._attempt(lambda: self._workspace.select_class(class_id))
+
+    def select_tool(self, name: str) -> None:
+        """Take a tool in hand."""
+        self._attempt(lambda: self._workspace.select_tool(name))
+
+    def fill_area(self) -> None:
+        """Scatter nuclei of the selected class over the edit mask, or the frame."""
+        self._attempt(self._workspace.scatter_area)
+
+    def ask_import(self) -> None:
+        """Ask which Labels layer becomes nuclei."""
+        own = self._workspace.own_layers
+        layers = [x for x in self._viewer.layers if isinstance(x, Labels) and x not in own]
+        if not layers:
+            show_warning("There is no other Labels layer; open or drop one into napari first.")
+            return
+        dialog = ImportLabelsDialog(self._parent, layers)
+        if dialog.exec() == QDialog.DialogCode.Accepted:
+            self._attempt(lambda: self._workspace.import_labels(dialog.layer, dialog.class_of()))
+
+    def clear_painting(self) -> None:
+        """Remove the nuclei and the edit mask."""
+        self._attempt(self._workspace.clear_painting)
+
+    def ask_save(self, entry: HistoryEntry | None = None) -> None:
+        """Ask for a folder and save there."""
+        start = self._controller.settings.export_folder or str(Path.home())
+        folder = QFileDialog.getExistingDirectory(
+            self._parent, "Save image, maps and request in", start
+        )
+        if folder:
+            self._controller.save(Path(folder), entry)
+
+    def copy(self, text: str) -> None:
+        """Put text on the clipboard."""
+        QApplication.clipboard().setText(text)
+        show_info("Copied.")
+
+    def copy_python(self) -> None:
+        """Copy the newest edit as Python code."""
+        entries = self._controller.history.entries
+        if entries:
+            self.copy(entries[0].as_python())
+        else:
+            show_warning("There is nothing to copy yet; generate something first.")
+
+    def _attempt(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except HistodiffError as error:
+            show_warning(str(error))

@@ -1,0 +1,134 @@
+"""Small building blocks of the dock's sections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtWidgets import (
+    QDoubleSpinBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QSlider,
+    QSpinBox,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+__all__ = ["NumberRow", "Section", "button", "note_label", "quiet", "row", "whole_number"]
+
+_LABEL_WIDTH = 62
+
+
+class Section(QFrame):
+    """A titled part of the dock; `body` is the layout to fill, `corner` the right of the title."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 4)
+        outer.setSpacing(3)
+        heading = QLabel(f"<b>{title}</b>")
+        self.corner = QLabel()
+        self.corner.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        outer.addLayout(row(heading, self.corner, stretch=1))
+        self.body = QVBoxLayout()
+        self.body.setSpacing(3)
+        outer.addLayout(self.body)
+
+
+class NumberRow(QWidget):
+    """Label, slider and number box of one real number; `changed` carries what the user chose."""
+
+    changed = Signal(float)
+
+    def __init__(self, label: str, limits: tuple[float, float], step: float, tip: str) -> None:
+        super().__init__()
+        low, high = limits
+        self._step = step
+        self._slider = QSlider(Qt.Orientation.Horizontal)
+        self._slider.setRange(round(low / step), round(high / step))
+        self._box = QDoubleSpinBox()
+        self._box.setDecimals(2 if step < 0.1 else 1)
+        self._box.setRange(low, high)
+        self._box.setSingleStep(step)
+        self._box.setKeyboardTracking(False)
+        self._box.setFixedWidth(74)
+        name = QLabel(label)
+        name.setFixedWidth(_LABEL_WIDTH)
+        layout = row(name, self._slider, self._box, stretch=1)
+        self.setLayout(layout)
+        self.setToolTip(tip)
+        self._slider.valueChanged.connect(lambda ticks: self._chosen(ticks * step))
+        self._box.valueChanged.connect(self._chosen)
+
+    def set_value(self, value: float) -> None:
+        """Show a value without telling anyone."""
+        with quiet(self._slider, self._box):
+            self._slider.setValue(round(value / self._step))
+            self._box.setValue(value)
+
+    def value(self) -> float:
+        """Return the value shown."""
+        return float(self._box.value())
+
+    def _chosen(self, value: float) -> None:
+        self.set_value(value)
+        self.changed.emit(self.value())
+
+
+def row(*widgets: QWidget, stretch: int | None = None) -> QHBoxLayout:
+    """Lay widgets side by side; `stretch` is the index of the one that takes spare width."""
+    layout = QHBoxLayout()
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(4)
+    for index, widget in enumerate(widgets):
+        layout.addWidget(widget, 1 if index == stretch else 0)
+    return layout
+
+
+def button(text: str, tip: str, *, checkable: bool = False) -> QToolButton:
+    """Make a flat button with a text that takes its share of the width."""
+    made = QToolButton()
+    made.setText(text)
+    made.setToolTip(tip)
+    made.setCheckable(checkable)
+    made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
+    made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    made.setMinimumHeight(24)
+    return made
+
+
+def whole_number(limits: tuple[float, float], tip: str, *, step: int = 1) -> QSpinBox:
+    """Make a box for a whole number that reports only finished input."""
+    box = QSpinBox()
+    box.setRange(int(limits[0]), int(limits[1]))
+    box.setSingleStep(step)
+    box.setKeyboardTracking(False)
+    box.setToolTip(tip)
+    return box
+
+
+def note_label() -> QLabel:
+    """Make a label for a small, wrapping remark."""
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setTextFormat(Qt.TextFormat.RichText)
+    label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+    return label
+
+
+@contextmanager
+def quiet(*objects: Any) -> Iterator[None]:
+    """Keep Qt objects from emitting signals inside the block."""
+    blockers = [QSignalBlocker(item) for item in objects]
+    try:
+        yield
+    finally:
+        for blocker in blockers:
+            blocker.unblock()

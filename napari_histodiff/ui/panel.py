@@ -1,0 +1,267 @@
+"""The dock "Histodiff Studio": sections in a column, the main button always in view."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from napari.utils.notifications import show_error, show_info, show_warning
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from napari_histodiff.core.protocols import Engine
+from napari_histodiff.ui.actions import StudioActions
+from napari_histodiff.ui.activity import Activity
+from napari_histodiff.ui.canvas_box import CanvasBox, FrameBox
+from napari_histodiff.ui.caption_box import CaptionBox
+from napari_histodiff.ui.commands import COMMANDS
+from napari_histodiff.ui.controller import Controller, default_engine
+from napari_histodiff.ui.history_box import HistoryBox
+from napari_histodiff.ui.keys import bind_dock, bind_keymap
+from napari_histodiff.ui.palette import PALETTE
+from napari_histodiff.ui.palette_box import PaletteBox
+from napari_histodiff.ui.plan import Plan
+from napari_histodiff.ui.run_box import RunBox
+from napari_histodiff.ui.settings import Settings, SettingsStore
+from napari_histodiff.ui.settings_box import SettingsBox
+from napari_histodiff.ui.states import EngineStatus, Level, Notice
+from napari_histodiff.ui.status import StatusLine
+from napari_histodiff.ui.tools_box import ToolsBox
+from napari_histodiff.ui.workspace import Workspace
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+__all__ = ["StudioDock"]
+
+log = logging.getLogger(__name__)
+
+#: Milliseconds between two looks into the controller's mailbox.
+_PUMP: Final = 33
+
+_SHOW: Final = {Level.INFO: show_info, Level.WARNING: show_warning, Level.ERROR: show_error}
+
+
+class StudioDock(QWidget):
+    """Everything a user needs to turn paint into tissue.
+
+    Parameters
+    ----------
+    napari_viewer : napari Viewer
+        The viewer the dock stands in.
+    engine : Engine, optional
+        Another engine than a worker process on this machine; the dock starts and closes it.
+    store : SettingsStore, optional
+        Another place to remember settings.
+    """
+
+    workspace: Workspace
+    controller: Controller
+    actions: StudioActions
+
+    def __init__(
+        self,
+        napari_viewer: Viewer,
+        *,
+        engine: Engine | None = None,
+        store: SettingsStore | None = None,
+    ) -> None:
+        super().__init__()
+        self.workspace = Workspace(napari_viewer)
+        self.controller = Controller(
+            napari_viewer, self.workspace, engine or default_engine(), store=store
+        )
+        self._viewer = napari_viewer
+        self._activity = Activity()
+        self._had_parent = False
+        self._make_sections()
+        self.actions = StudioActions(
+            self,
+            napari_viewer,
+            self.workspace,
+            self.controller,
+            commit=self._commit,
+            focus_caption=self.caption.edit.setFocus,
+        )
+        self._lay_out()
+        self._connect_controller()
+        self._connect_workspace()
+        self._connect_sections()
+        bind_keymap([napari_viewer], COMMANDS, napari_viewer)
+        bind_dock(self)
+        self._timer = QTimer(self)
+        self._timer.setInterval(_PUMP)
+        self._timer.timeout.connect(self.controller.pump)
+        self._timer.start()
+        # Not a method of this widget: it must outlive it.
+        self.destroyed.connect(self.controller.close)
+        self.controller.start()
+        self._show_all()
+
+    def sizeHint(self) -> QSize:
+        """Ask for a narrow column."""
+        return QSize(360, 820)
+
+    def event(self, event: QEvent) -> bool:
+        """Close the engine when napari takes the dock away."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self._had_parent and self.parent() is None:
+                self.shut_down()
+            self._had_parent = self.parent() is not None
+        return bool(super().event(event))
+
+    def shut_down(self) -> None:
+        """Stop listening and close the engine; idempotent."""
+        self._timer.stop()
+        self._activity.close()
+        self.controller.close()
+
+    # ------------------------------------------------------------------ layout
+    def _make_sections(self) -> None:
+        self.status = StatusLine()
+        self.canvas = CanvasBox()
+        self.frame = FrameBox()
+        self.palette_box = PaletteBox(PALETTE)
+        self.tools = ToolsBox(self.workspace.density)
+        self.caption = CaptionBox()
+        self.settings = SettingsBox()
+        self.history = HistoryBox()
+        self.run = RunBox()
+
+    def _lay_out(self) -> None:
+        column = QWidget()
+        inside = QVBoxLayout(column)
+        inside.setContentsMargins(0, 0, 6, 0)
+        inside.setSpacing(6)
+        self.palette_box.body.addWidget(self.tools)
+        for section in (
+            self.canvas,
+            self.frame,
+            self.palette_box,
+            self.caption,
+            self.settings,
+            self.history,
+        ):
+            inside.addWidget(section)
+        inside.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidget(column)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(8, 4, 4, 6)
+        outer.setSpacing(4)
+        outer.addWidget(self.status)
+        outer.addWidget(scroll, 1)
+        outer.addWidget(self.run)
+        self.setMinimumWidth(330)
+
+    # ------------------------------------------------------------- connections
+    def _connect_controller(self) -> None:
+        c = self.controller
+        c.status_changed.connect(self._show_status)
+        c.plan_changed.connect(self._show_plan)
+        c.run_changed.connect(self.run.set_run)
+        c.run_changed.connect(self._activity.set_run)
+        c.staging_changed.connect(self.run.set_staging)
+        c.history_changed.connect(lambda: self.history.set_entries(c.history.entries))
+        c.settings_changed.connect(self._show_settings)
+        c.counts_changed.connect(self.palette_box.set_counts)
+        c.noticed.connect(_show_notice)
+
+    def _connect_workspace(self) -> None:
+        w = self.workspace
+        w.target_changed.connect(self._show_target)
+        w.frame_changed.connect(self._show_frame)
+        w.pixels_changed.connect(self._show_undo)
+        w.tool_changed.connect(self.tools.select)
+        w.class_changed.connect(self.palette_box.select)
+
+    def _connect_sections(self) -> None:
+        c, w, a, run = self.controller, self.workspace, self.actions, self.run
+        self.status.restart_requested.connect(c.start)
+        self.canvas.new_requested.connect(a.ask_new_canvas)
+        self.canvas.use_requested.connect(a.use_selected)
+        self.frame.size_changed.connect(a.resize_frame)
+        self.frame.to_view_requested.connect(a.frame_to_view)
+        self.palette_box.class_selected.connect(a.select_class)
+        self.tools.tool_selected.connect(a.select_tool)
+        self.tools.density_changed.connect(lambda value: setattr(w, "density", value))
+        self.tools.fill_requested.connect(a.fill_area)
+        self.tools.import_requested.connect(a.ask_import)
+        self.tools.clear_requested.connect(a.clear_painting)
+        self.caption.changed.connect(lambda text: c.set(caption=text))
+        self.caption.from_paint_requested.connect(c.caption_from_paint)
+        self.settings.changed.connect(lambda change: c.set(**change))
+        self.history.restore_requested.connect(c.restore)
+        self.history.save_requested.connect(a.ask_save)
+        self.history.copy_requested.connect(a.copy)
+        run.generate_requested.connect(a.generate)
+        run.cancel_requested.connect(c.cancel)
+        run.variant_requested.connect(c.step_variant)
+        run.apply_requested.connect(c.apply)
+        run.discard_requested.connect(c.discard)
+        run.compare_requested.connect(a.compare)
+        run.undo_requested.connect(c.undo)
+        run.redo_requested.connect(c.redo)
+        run.save_requested.connect(lambda: a.ask_save())
+
+    # -------------------------------------------------------------------- show
+    def _show_all(self) -> None:
+        self._show_status(self.controller.status)
+        self._show_settings(self.controller.settings)
+        self._show_target()
+        self._show_plan(self.controller.plan)
+        self.palette_box.select(self.workspace.selected_class)
+        self.tools.select(self.workspace.tool)
+
+    def _show_status(self, status: EngineStatus) -> None:
+        self.status.set_status(status)
+        self.palette_box.set_info(status.info)
+        if status.info is not None:
+            self.workspace.snap = status.info.multiple_of
+            self.frame.set_snap(status.info.multiple_of)
+
+    def _show_plan(self, plan: Plan) -> None:
+        self.run.set_plan(plan)
+        self.settings.set_repaints(plan.repaints)
+
+    def _show_settings(self, settings: Settings) -> None:
+        self.caption.set_caption(settings.caption)
+        self.settings.set_settings(settings)
+
+    def _show_target(self, *_: object) -> None:
+        target = self.workspace.target
+        if target is None:
+            self.canvas.set_target("", 0, 0, 0.5)
+            self.frame.set_region(None, 0.5)
+            return
+        bind_keymap(self.workspace.own_layers, COMMANDS, self._viewer)
+        shape = (target.data[0] if target.multiscale else target.data).shape
+        self.canvas.set_target(target.name, shape[0], shape[1], self.workspace.mpp)
+        self._show_frame()
+        self._show_undo()
+
+    def _show_frame(self, *_: object) -> None:
+        if self.workspace.target is not None:
+            self.frame.set_region(self.workspace.frame_region(), self.workspace.mpp)
+
+    def _show_undo(self, *_: object) -> None:
+        w = self.workspace
+        self.run.set_undo(can_undo=w.can_undo, can_redo=w.can_redo)
+
+    def _commit(self) -> None:
+        self.caption.commit()
+        self.controller.set(**_numbers(self.settings.pending(self.controller.settings)))
+
+
+def _numbers(settings: Settings) -> dict[str, Any]:
+    names = ("guidance_scale", "strength", "steps", "variants", "seed")
+    return {name: getattr(settings, name) for name in names}
+
+
+def _show_notice(notice: Notice) -> None:
+    if notice.details:
+        log.error("%s", notice.details)
+    _SHOW[notice.level](notice.message)

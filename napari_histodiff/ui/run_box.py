@@ -1,0 +1,137 @@
+"""The main button, its price or its reason, and the variants that wait for Apply."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from napari_histodiff.ui.forms import button, note_label, row
+from napari_histodiff.ui.plan import Plan
+from napari_histodiff.ui.states import RunPhase, RunState, Staging
+
+__all__ = ["RunBox"]
+
+_MAIN_STYLE = """
+QPushButton { background: #2f6fd0; color: white; font-weight: bold; border-radius: 4px; }
+QPushButton:hover { background: #3b80e6; }
+QPushButton:disabled { background: #55585f; color: #b4b8bf; }
+QPushButton[phase="running"] { background: #a8552a; }
+"""
+
+
+class RunBox(QWidget):
+    """Always in view at the foot of the dock."""
+
+    generate_requested = Signal()
+    cancel_requested = Signal()
+    variant_requested = Signal(int)  # by how many
+    apply_requested = Signal()
+    discard_requested = Signal()
+    compare_requested = Signal()
+    undo_requested = Signal()
+    redo_requested = Signal()
+    save_requested = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._phase = RunPhase.IDLE
+        self._plan = Plan("Generate", False, "")
+        self.main = QPushButton("Generate")
+        self.main.setStyleSheet(_MAIN_STYLE)
+        self.main.setMinimumHeight(32)
+        self.note = note_label()
+        self._bar = QProgressBar()
+        self._bar.setFixedHeight(6)
+        self._bar.setTextVisible(False)
+        self._staging = _StagingBar(self)
+        self._undo = button("Undo", "Take back the last Apply (Shift+Z)")
+        self._redo = button("Redo", "Apply again (Shift+Y)")
+        save = button("Save…", "Save image, maps and request (Shift+S)")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 4, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.main)
+        layout.addWidget(self._bar)
+        layout.addWidget(self.note)
+        layout.addWidget(self._staging)
+        layout.addLayout(row(self._undo, self._redo, save))
+        self.main.clicked.connect(self._pressed)
+        self._undo.clicked.connect(self.undo_requested)
+        self._redo.clicked.connect(self.redo_requested)
+        save.clicked.connect(self.save_requested)
+        self.set_run(RunState())
+        self.set_staging(None)
+        self.set_undo(can_undo=False, can_redo=False)
+
+    def set_plan(self, plan: Plan) -> None:
+        """Name the main button after what it will do."""
+        self._plan = plan
+        self._refresh()
+
+    def set_run(self, state: RunState) -> None:
+        """Show how far the running edit is; the main button is Cancel meanwhile."""
+        self._phase = state.phase
+        running = state.phase is not RunPhase.IDLE
+        self._bar.setVisible(running)
+        self._bar.setRange(0, state.total if state.total else 0)
+        self._bar.setValue(state.done)
+        self._refresh()
+        if running:
+            steps = f"Step {state.done} of {state.total}" if state.total else "Waiting to start"
+            self.note.setText(state.message or steps)
+
+    def set_staging(self, staging: Staging | None) -> None:
+        """Offer variants for Apply or Discard."""
+        self._staging.set_staging(staging)
+
+    def set_undo(self, *, can_undo: bool, can_redo: bool) -> None:
+        """Tell whether there is something to undo and redo."""
+        self._undo.setEnabled(can_undo)
+        self._redo.setEnabled(can_redo)
+
+    def _refresh(self) -> None:
+        titles = {RunPhase.RUNNING: "Cancel", RunPhase.CANCELLING: "Cancelling…"}
+        self.main.setText(titles.get(self._phase, self._plan.title))
+        idle = self._phase is RunPhase.IDLE
+        self.main.setEnabled(self._plan.enabled if idle else self._phase is RunPhase.RUNNING)
+        self.main.setToolTip("Ctrl+Enter" if idle else "Ctrl+.")
+        if self.main.property("phase") != str(self._phase):
+            self.main.setProperty("phase", str(self._phase))
+            self.main.setStyleSheet(_MAIN_STYLE)  # Qt looks at properties only then
+        if idle:
+            self.note.setText(self._plan.note)
+
+    def _pressed(self) -> None:
+        if self._phase is RunPhase.IDLE:
+            self.generate_requested.emit()
+        elif self._phase is RunPhase.RUNNING:
+            self.cancel_requested.emit()
+
+
+class _StagingBar(QWidget):
+    """Previous, "2 of 4", next, compare, Apply, Discard."""
+
+    def __init__(self, box: RunBox) -> None:
+        super().__init__()
+        self._back = button("◀", "Previous variant (Alt+Left)")
+        self._next = button("▶", "Next variant (Alt+Right)")
+        for arrow in (self._back, self._next):
+            arrow.setFixedWidth(28)
+        self._which = QLabel()
+        self._which.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        compare = button("Before", "Hide or show the preview to compare (Shift+B)")
+        discard = button("Discard", "Drop the variants; the history keeps them (Alt+Backspace)")
+        apply = button("Apply", "Write this variant into the image (Alt+Enter)")
+        self.setLayout(row(self._back, self._which, self._next, compare, discard, apply, stretch=1))
+        self._back.clicked.connect(lambda: box.variant_requested.emit(-1))
+        self._next.clicked.connect(lambda: box.variant_requested.emit(1))
+        compare.clicked.connect(box.compare_requested)
+        discard.clicked.connect(box.discard_requested)
+        apply.clicked.connect(box.apply_requested)
+
+    def set_staging(self, staging: Staging | None) -> None:
+        self.setVisible(staging is not None)
+        if staging is not None:
+            self._which.setText(f"{staging.index + 1} of {staging.count}")
+            self._back.setEnabled(staging.count > 1)
+            self._next.setEnabled(staging.count > 1)

@@ -1,0 +1,101 @@
+"""Guidance, steps, strength, seed and variants."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QLabel
+
+from napari_histodiff.core.requests import LIMITS
+from napari_histodiff.ui.forms import NumberRow, Section, quiet, row, whole_number
+from napari_histodiff.ui.settings import SeedMode, Settings
+
+__all__ = ["SettingsBox"]
+
+_MODES = {
+    SeedMode.RANDOM: "random",
+    SeedMode.NEXT: "next",
+    SeedMode.FIXED: "fixed",
+}
+
+
+class SettingsBox(Section):
+    """The numbers of an edit; `changed` carries a dict of the setting the user changed."""
+
+    changed = Signal(dict)
+
+    def __init__(self) -> None:
+        super().__init__("Settings")
+        self.guidance = NumberRow(
+            "Guidance",
+            LIMITS["guidance_scale"],
+            0.1,
+            "How strictly paint and caption are followed. 1 = no guidance and half the time; "
+            "1.5 to 3 is usual; high values oversaturate.",
+        )
+        self.strength = NumberRow(
+            "Strength",
+            LIMITS["strength"],
+            0.05,
+            "How much of the tissue under the edit mask is redrawn: 1 = all of it, low values "
+            "keep its look. Only for inpainting.",
+        )
+        self.steps = whole_number(LIMITS["steps"], "Solver steps: more is finer and slower.")
+        self.variants = whole_number(LIMITS["variants"], "How many different results to draw.")
+        self.seed = whole_number(LIMITS["seed"], "Same seed, paint and settings: same tissue.")
+        self.seed_mode = QComboBox()
+        self.seed_mode.addItems(list(_MODES.values()))
+        self.seed_mode.setToolTip(
+            "random: a new seed for every run; next: one higher each run; fixed: the same tissue "
+            "again. The seed shown is the one last used."
+        )
+        self.body.addWidget(self.guidance)
+        self.body.addWidget(self.strength)
+        self.body.addLayout(row(_label("Steps"), self.steps, QLabel("Variants"), self.variants))
+        self.body.addLayout(row(_label("Seed"), self.seed, self.seed_mode, stretch=1))
+        self._connect()
+
+    def set_settings(self, settings: Settings) -> None:
+        """Show settings without telling anyone."""
+        self.guidance.set_value(settings.guidance_scale)
+        self.strength.set_value(settings.strength)
+        with quiet(self.steps, self.variants, self.seed, self.seed_mode):
+            self.steps.setValue(settings.steps)
+            self.variants.setValue(settings.variants)
+            self.seed.setValue(settings.seed)
+            self.seed_mode.setCurrentText(_MODES[settings.seed_mode])
+
+    def set_repaints(self, repaints: bool) -> None:
+        """Tell whether pixels lie under the edit, so that strength means something."""
+        self.strength.setEnabled(repaints)
+
+    def pending(self, settings: Settings) -> Settings:
+        """Return `settings` with numbers typed but not yet confirmed by Enter."""
+        return replace(
+            settings,
+            guidance_scale=self.guidance.value(),
+            strength=self.strength.value(),
+            steps=self.steps.value(),
+            variants=self.variants.value(),
+            seed=self.seed.value(),
+        )
+
+    def _connect(self) -> None:
+        self.guidance.changed.connect(lambda v: self.changed.emit({"guidance_scale": round(v, 2)}))
+        self.strength.changed.connect(lambda v: self.changed.emit({"strength": round(v, 2)}))
+        self.steps.valueChanged.connect(lambda v: self.changed.emit({"steps": v}))
+        self.variants.valueChanged.connect(lambda v: self.changed.emit({"variants": v}))
+        self.seed.valueChanged.connect(
+            lambda v: self.changed.emit({"seed": v, "seed_mode": SeedMode.FIXED})
+        )
+        modes = list(_MODES)
+        self.seed_mode.currentIndexChanged.connect(
+            lambda i: self.changed.emit({"seed_mode": modes[i]})
+        )
+
+
+def _label(text: str) -> QLabel:
+    label = QLabel(text)
+    label.setFixedWidth(62)
+    return label
