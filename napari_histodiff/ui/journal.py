@@ -1,0 +1,123 @@
+"""Undo and redo of pixel writes, bounded in memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.geometry import Region
+
+__all__ = ["Journal", "RawPixels"]
+
+_LIMIT_BYTES: Final = 512 * 2**20
+
+
+class RawPixels(Protocol):
+    """Where pixels are kept, with alpha telling which were written (255) and which not (0)."""
+
+    def read_raw(self, region: Region) -> NDArray[np.uint8]:
+        """Return a copy of the stored (h, w, 4) RGBA."""
+
+    def write_raw(self, region: Region, pixels: NDArray[np.uint8]) -> None:
+        """Store (h, w, 4) RGBA exactly."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Change:
+    region: Region
+    before: NDArray[np.uint8]
+    after: NDArray[np.uint8]
+
+    @property
+    def nbytes(self) -> int:
+        return self.before.nbytes + self.after.nbytes
+
+
+class Journal:
+    """Writes pixels so that each write can be undone and redone byte for byte.
+
+    Only the rectangle that changed is kept; the oldest writes are forgotten first.
+
+    Parameters
+    ----------
+    target : RawPixels
+        Where pixels are kept.
+    limit : int
+        Most bytes kept for undo and redo together; the newest write is kept whatever its size.
+    """
+
+    def __init__(self, target: RawPixels, limit: int = _LIMIT_BYTES) -> None:
+        self._target = target
+        self._limit = limit
+        self._done: deque[_Change] = deque()
+        self._undone: deque[_Change] = deque()
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether a write can be taken back."""
+        return bool(self._done)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether a write taken back can be repeated."""
+        return bool(self._undone)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return sum(change.nbytes for change in (*self._done, *self._undone))
+
+    def write(
+        self, region: Region, pixels: NDArray[np.uint8], mask: NDArray[np.bool_] | None = None
+    ) -> Region:
+        """Store (h, w, 3) RGB as written pixels and return the rectangle that changed.
+
+        Only the pixels of `mask`, (h, w) bool, are stored; all of them when it is None.
+        """
+        target = self._target
+        before = target.read_raw(region)
+        after = np.dstack((pixels, np.full(region.shape, 255, np.uint8)))
+        if mask is not None:
+            after[~mask] = before[~mask]
+        changed = _bounds((before != after).any(axis=2), region)
+        if changed.is_empty:
+            return changed
+        part = changed.relative_to(region).slices
+        change = _Change(changed, before[part].copy(), after[part].copy())
+        target.write_raw(changed, change.after)
+        self._undone.clear()
+        self._done.append(change)
+        while self.nbytes > self._limit and len(self._done) > 1:
+            self._done.popleft()
+        return changed
+
+    def undo(self) -> Region | None:
+        """Take the last write back and return its rectangle, None when there is none."""
+        if not self._done:
+            return None
+        change = self._done.pop()
+        self._target.write_raw(change.region, change.before)
+        self._undone.append(change)
+        return change.region
+
+    def redo(self) -> Region | None:
+        """Repeat the write taken back last and return its rectangle, None when there is none."""
+        if not self._undone:
+            return None
+        change = self._undone.pop()
+        self._target.write_raw(change.region, change.after)
+        self._done.append(change)
+        return change.region
+
+
+def _bounds(changed: NDArray[np.bool_], region: Region) -> Region:
+    rows, cols = np.nonzero(changed.any(axis=1))[0], np.nonzero(changed.any(axis=0))[0]
+    if not rows.size:
+        return Region(region.level, region.y, region.x, 0, 0)
+    y, x = int(rows[0]), int(cols[0])
+    inside = Region(region.level, y, x, int(rows[-1]) - y + 1, int(cols[-1]) - x + 1)
+    return inside.translate(region.y, region.x)

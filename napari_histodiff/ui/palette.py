@@ -1,0 +1,88 @@
+"""Colours, names and keys of the nucleus classes.
+
+Nuclei labels are 7 * instance + class. napari shows label L in colour (L - 1) mod n + 1 of a cyclic
+colormap of n colours and background 0 (0.7.1 to 0.9.2). With n a multiple of 7 a label's colour
+follows its class; several shades of each class tell touching nuclei of that class apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from napari.utils.colormaps import CyclicLabelColormap, DirectLabelColormap
+from numpy.typing import NDArray
+
+from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES
+
+__all__ = [
+    "CLASS_COLOURS",
+    "EDIT_MASK_COLOUR",
+    "FRAME_COLOUR",
+    "PALETTE",
+    "UNKNOWN",
+    "NucleusClass",
+    "edit_mask_colormap",
+    "nuclei_colormap",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class NucleusClass:
+    """One class as the user meets it: id, name, "#rrggbb" colour and key (empty = no key)."""
+
+    id: int
+    name: str
+    colour: str
+    key: str
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return red, green, blue
+
+
+# Okabe & Ito's palette, which stays distinct with every common colour vision deficiency and is far
+# from the pinks and purples of H&E.
+_COLOURS: Final = ("#f0e442", "#d55e00", "#0072b2", "#56b4e9", "#e69f00", "#009e73")
+
+#: Classes 1-6 in order.
+PALETTE: Final = tuple(
+    NucleusClass(i, name, colour, str(i))
+    for i, (name, colour) in enumerate(zip(CLASS_NAMES, _COLOURS, strict=True), 1)
+)
+
+#: RGB (0-255) of classes 1-6 in order.
+CLASS_COLOURS: Final = tuple(_rgb(entry.colour) for entry in PALETTE)
+
+#: Nuclei whose class nobody told: labels 7 * instance.
+UNKNOWN: Final = NucleusClass(0, "unknown", "#999999", "")
+
+EDIT_MASK_COLOUR: Final = "#7cff3a"
+FRAME_COLOUR: Final = "#1a1a1a"
+
+# Factors on the colour of nuclei whose instance id is 0, 1, 2 modulo 3.
+_SHADES: Final = (1.0, 0.8, 1.22)
+
+
+def nuclei_colormap() -> CyclicLabelColormap:
+    """Return the colormap of the Nuclei layer: 3 shades of 7 classes, label 0 transparent."""
+    colours: list[NDArray[np.float64]] = [np.zeros(4)]
+    for shade in _SHADES:
+        colours += [_rgba(entry.colour, shade) for entry in (*PALETTE, UNKNOWN)]
+    # Position 7 is class 0 of the *next* instance (labels 7, 28, ...), one shade on.
+    unknown = [_rgba(UNKNOWN.colour, shade) for shade in (*_SHADES[1:], _SHADES[0])]
+    colours[N_CLASSES + 1 :: N_CLASSES + 1] = unknown
+    return CyclicLabelColormap(colors=np.array(colours), background_value=0)
+
+
+def edit_mask_colormap() -> DirectLabelColormap:
+    """Return the colormap of the Edit mask layer: 0 transparent, anything else the mask colour."""
+    colour: dict[int | None, Any] = {None: EDIT_MASK_COLOUR, 0: "transparent", 1: EDIT_MASK_COLOUR}
+    return DirectLabelColormap(color_dict=colour)
+
+
+def _rgba(colour: str, shade: float) -> NDArray[np.float64]:
+    rgb = np.array(_rgb(colour)) / 255
+    return np.append(np.clip(rgb * shade, 0, 1), 1.0)

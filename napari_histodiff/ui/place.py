@@ -1,0 +1,192 @@
+"""One image with the frame on it and the paint of all its places."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from napari_histodiff.core.errors import InvalidMap, InvalidRequest
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.ui.brushes import Brushes
+from napari_histodiff.ui.canvas import Target
+from napari_histodiff.ui.edit_mask import EditMask
+from napari_histodiff.ui.frame import FrameLayer, fit_frame
+from napari_histodiff.ui.journal import Journal
+from napari_histodiff.ui.nuclei import Nuclei, PaintSettings, show_region
+from napari_histodiff.ui.placing import insert_above
+from napari_histodiff.ui.sparse_plane import SparsePlane
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+__all__ = ["Place"]
+
+
+class Place:
+    """The layers over one image; paint outside the frame rests in sparse planes.
+
+    Parameters
+    ----------
+    viewer : napari ViewerModel
+        Where the layers are added.
+    target : Target
+        The image.
+    region : Region
+        Where the frame starts; made to fit.
+    snap : int
+        Sides of the frame are multiples of this many pixels.
+    settings : PaintSettings
+        Shared by all places.
+    rng : numpy.random.Generator
+        For the brushes.
+
+    Raises
+    ------
+    InvalidImage
+        When the image is too small for a frame.
+    """
+
+    frame_changed = Signal(Region)
+    painting_changed = Signal()
+    class_changed = Signal(int)
+
+    nuclei: Nuclei
+    edit_mask: EditMask
+    frame: FrameLayer
+    brushes: Brushes
+
+    def __init__(
+        self,
+        viewer: Any,
+        target: Target,
+        region: Region,
+        snap: int,
+        settings: PaintSettings,
+        rng: np.random.Generator,
+    ) -> None:
+        self.target = target
+        self.snap = snap
+        self.journal = Journal(target)
+        self.region = fit_frame(region, target.bounds, snap)
+        self._viewer = viewer
+        self._settings = settings
+        self._rng = rng
+        self._next_instance = 1
+        self._resting_nuclei: SparsePlane[np.int32] = SparsePlane(np.int32)
+        self._resting_mask: SparsePlane[np.uint8] = SparsePlane(np.uint8)
+        self._is_open = False
+
+    @property
+    def layers(self) -> list[Layer]:
+        """Edit mask, nuclei and frame, from the bottom up; none while closed."""
+        if not self._is_open:
+            return []
+        return [self.edit_mask.layer, self.nuclei.layer, self.frame.layer]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every layer is still in the viewer."""
+        return self._is_open and all(layer in self._viewer.layers for layer in self.layers)
+
+    def open(self) -> None:
+        """Make the layers, with the paint that rests at the frame's place."""
+        image, region = self.target.layer, self.region
+        self.edit_mask = EditMask(image, region.y, region.x, self._resting_mask.read(region))
+        self.nuclei = Nuclei(
+            image,
+            region.y,
+            region.x,
+            self._resting_nuclei.read(region),
+            self._settings,
+            self._next_instance,
+        )
+        self.frame = FrameLayer(image, region, self.move)
+        self.brushes = Brushes(self.nuclei, self._settings, self.target.mpp, self._rng)
+        self.edit_mask.changed.connect(self.painting_changed.emit)
+        self.nuclei.changed.connect(self.painting_changed.emit)
+        self.nuclei.class_changed.connect(self.class_changed.emit)
+        self._is_open = True
+        below = [image, *self.target.layers]
+        for layer in self.layers:
+            insert_above(self._viewer, layer, below)
+            below.append(layer)
+
+    def close(self) -> None:
+        """Remove the layers and keep their paint."""
+        self._rest()
+        layers, self._is_open = self.layers, False
+        for layer in layers:
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+
+    def move(self, region: Region) -> Region:
+        """Bring paint layers to a rectangle made to fit; returns it, the frame is not redrawn.
+
+        Raises
+        ------
+        InvalidRequest
+            When it lies outside the image or is larger than 4096 pixels.
+        """
+        region = fit_frame(region, self.target.bounds, self.snap)
+        if region == self.region:
+            return region
+        self._rest()
+        self.region = region
+        image = self.target.layer
+        for layer, plane in (
+            (self.nuclei.layer, self._resting_nuclei),
+            (self.edit_mask.layer, self._resting_mask),
+        ):
+            show_region(layer, image, region.y, region.x, plane.read(region))
+        if self._settings.tool in ("stamp", "scatter"):
+            self.brushes.take_over()
+        self.frame_changed.emit(region)
+        self.painting_changed.emit()
+        return region
+
+    def write(
+        self, region: Region, pixels: NDArray[np.uint8], edit_mask: NDArray[np.bool_] | None
+    ) -> Region:
+        """Write to the image as one undo step and return the rectangle that changed.
+
+        Raises
+        ------
+        InvalidRequest
+            When the region leaves the image or shapes differ.
+        """
+        bounds = self.target.bounds
+        if not bounds.contains(region):
+            raise InvalidRequest(
+                f"expected a region inside the image of {bounds.height} x {bounds.width} px, got "
+                f"{region}; the image has changed, generate again"
+            )
+        for name, array in (("pixels", pixels), ("an edit mask", edit_mask)):
+            if array is not None and array.shape[:2] != region.shape:
+                raise InvalidRequest(
+                    f"expected {name} of {region.height} x {region.width} px, got "
+                    f"{array.shape[:2]}; give the region's shape"
+                )
+        return self.journal.write(region, pixels, edit_mask)
+
+    def framed(self, what: str, array: NDArray[Any]) -> NDArray[Any]:
+        """Return a map when it has the frame's shape.
+
+        Raises
+        ------
+        InvalidMap
+            When it has not.
+        """
+        if array.shape != self.region.shape:
+            raise InvalidMap(
+                f"expected {what} of {self.region.height} x {self.region.width} px like the "
+                f"frame, got {array.shape}; move the frame once to renew its layers"
+            )
+        return array
+
+    def _rest(self) -> None:
+        self._resting_nuclei.write(self.region, self.framed("nuclei", self.nuclei.labels))
+        self._resting_mask.write(self.region, self.edit_mask.mask.astype(np.uint8))
+        self._next_instance = self.nuclei.next_instance

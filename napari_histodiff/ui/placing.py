@@ -1,0 +1,65 @@
+"""Where layers lie: pixel sizes, and placing a layer on pixels of another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from napari.utils.transforms import CompositeAffine
+
+from napari_histodiff.core.errors import InvalidImage
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+__all__ = ["DEFAULT_MPP", "insert_above", "pixel_size", "place_on"]
+
+#: Taken when an image does not tell its pixel size.
+DEFAULT_MPP: Final = 0.5
+
+
+def pixel_size(layer: Layer) -> tuple[float, bool]:
+    """Return the micrometres per pixel of a 2-D layer, and whether the layer told them.
+
+    Raises
+    ------
+    InvalidImage
+        When pixels are not square or the size is not a positive length.
+    """
+    sizes = []
+    for scale, unit in zip(layer.scale, layer.units, strict=True):
+        quantity = abs(float(scale)) * unit
+        if not quantity.check("[length]"):
+            return DEFAULT_MPP, False
+        sizes.append(float(quantity.to("micrometer").magnitude))
+    if not sizes[0] > 0 or abs(sizes[0] - sizes[1]) > 0.01 * sizes[0]:
+        raise InvalidImage(
+            f"expected square pixels, got {sizes[0]:g} x {sizes[1]:g} um; "
+            "resample the image, or correct the layer's scale"
+        )
+    return sizes[0], True
+
+
+def place_on(target: Layer, y: float, x: float) -> dict[str, Any]:
+    """Return the layer arguments that put pixel (0, 0) of a new layer on (y, x) of `target`."""
+    linear = CompositeAffine(
+        scale=target.scale, rotate=target.rotate, shear=target.shear, ndim=2
+    ).linear_matrix
+    return {
+        "scale": target.scale,
+        "rotate": target.rotate,
+        "shear": target.shear,
+        "affine": np.asarray(target.affine.affine_matrix),
+        "units": target.units,
+        "translate": np.asarray(target.translate) + np.asarray(linear) @ (y, x),
+    }
+
+
+def insert_above(viewer: Any, layer: Layer, below: Iterable[Layer]) -> None:
+    """Add a layer right above the topmost of `below`, leaving the selection as it is."""
+    selected, active = set(viewer.layers.selection), viewer.layers.selection.active
+    positions = [viewer.layers.index(other) for other in below if other in viewer.layers]
+    viewer.layers.insert(max(positions, default=len(viewer.layers) - 1) + 1, layer)
+    viewer.layers.selection = selected
+    viewer.layers.selection.active = active

@@ -1,0 +1,396 @@
+"""The layers of one viewer: the image worked on, the frame, the painted nuclei and edit mask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from psygnal import Signal
+
+from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.maps import (
+    as_class_map,
+    as_edit_mask,
+    as_instance_map,
+    as_rgb,
+    encode_labels,
+)
+from napari_histodiff.ui.canvas import CanvasTarget, PatchTarget, Target, open_target
+from napari_histodiff.ui.importing import labels_under, nuclei_from_labels
+from napari_histodiff.ui.nuclei import PaintSettings, set_labels
+from napari_histodiff.ui.place import Place
+from napari_histodiff.ui.snapshot import FrameSnapshot, make_snapshot
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Labels, Layer
+
+__all__ = ["TOOLS", "FrameSnapshot", "Workspace"]
+
+#: Tools by name, with napari's mode of the layer they work on.
+TOOLS: Final = {
+    "brush": "paint",
+    "polygon": "polygon",
+    "fill": "fill",
+    "erase": "erase",
+    "stamp": "pan_zoom",
+    "scatter": "pan_zoom",
+    "edit mask": "paint",
+    "frame": "select",
+    "pan": "pan_zoom",
+}
+
+_START_SIDE: Final = 512
+
+
+class Workspace:
+    """What the dock works on: an image layer, a frame on it, and paint in the frame.
+
+    Needs a `ViewerModel` only, no window.
+
+    Parameters
+    ----------
+    viewer : napari ViewerModel
+        Whose layers are meant.
+    snap : int
+        Sides of the frame are multiples of this many pixels.
+    seed : int, optional
+        Of the shapes and places that stamp and scatter draw; random when None.
+    """
+
+    frame_changed = Signal(Region)
+    painting_changed = Signal()
+    target_changed = Signal()
+    pixels_changed = Signal(Region)
+    tool_changed = Signal(str)
+    class_changed = Signal(int)
+
+    def __init__(self, viewer: Any, *, snap: int = 16, seed: int | None = None) -> None:
+        self._viewer = viewer
+        self._snap = snap
+        self._rng = np.random.default_rng(seed)
+        self._settings = PaintSettings()
+        self._places: list[Place] = []
+        self._place: Place | None = None
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    # ------------------------------------------------------------------- image
+    @property
+    def target(self) -> Image | None:
+        """The image layer worked on."""
+        return None if self._place is None else self._place.target.layer
+
+    @property
+    def mpp(self) -> float:
+        """Micrometres per pixel of the image; 0.5 when it does not tell."""
+        return self._here().target.mpp
+
+    @property
+    def knows_mpp(self) -> bool:
+        """Whether the image told it."""
+        return self._here().target.knows_mpp
+
+    @property
+    def own_layers(self) -> list[Layer]:
+        """The layers made by this workspace, besides a canvas."""
+        place = self._place
+        return [] if place is None else [*place.target.layers, *place.layers]
+
+    def new_canvas(
+        self,
+        height: int,
+        width: int,
+        *,
+        mpp: float = 0.5,
+        background: tuple[int, int, int] = (244, 240, 244),
+    ) -> None:
+        """Add an empty canvas and work on it.
+
+        Raises
+        ------
+        InvalidRequest
+            When a side is not 64 to 16384 pixels or another number is out of range.
+        """
+        place = self._new_place(CanvasTarget(height, width, mpp, background, "Canvas"))
+        self._viewer.add_layer(place.target.layer)
+        self._work_on(place)
+
+    def use_layer(self, image_layer: Any) -> None:
+        """Work on an open image layer; its source is never written to.
+
+        Raises
+        ------
+        InvalidImage
+            When it is not a 2-D colour image that reads as 8-bit RGB in one way only.
+        """
+        if image_layer is self.target:
+            return
+        known = (place for place in self._places if place.target.layer is image_layer)
+        self._work_on(next(known, None) or self._new_place(open_target(image_layer, self._viewer)))
+
+    # ------------------------------------------------------------------- frame
+    @property
+    def snap(self) -> int:
+        """Sides of the frame are multiples of this many pixels."""
+        return self._snap
+
+    @snap.setter
+    def snap(self, multiple: int) -> None:
+        if multiple == self._snap:
+            return
+        self._snap = multiple
+        for place in self._places:
+            place.snap = multiple
+        if self._place is not None:
+            self.set_frame(self._place.region)
+
+    def frame_region(self) -> Region:
+        """Return the frame in pixels of the image's finest level."""
+        return self._here().region
+
+    def set_frame(self, region: Region) -> None:
+        """Move the frame: sides become multiples of `snap`, and it is shifted inside the image.
+
+        Paint belongs to its place on the image: it is kept while the frame is elsewhere.
+
+        Raises
+        ------
+        InvalidRequest
+            When it lies outside the image or is larger than 4096 pixels.
+        """
+        place = self._here()
+        place.frame.show(place.move(region))
+
+    # ------------------------------------------------------------------- paint
+    @property
+    def selected_class(self) -> int:
+        """Id of the class that is painted, 1-6."""
+        return self._settings.class_id
+
+    @property
+    def tool(self) -> str:
+        """Name of the tool in use."""
+        return self._settings.tool
+
+    @property
+    def density(self) -> float:
+        """Of scatter, relative to real tissue around nuclei of the class; 1 = the same."""
+        return self._settings.density
+
+    @density.setter
+    def density(self, value: float) -> None:
+        self._settings.density = value
+
+    def select_class(self, class_id: int) -> None:
+        """Paint nuclei of class 1-6 from now on.
+
+        Raises
+        ------
+        InvalidRequest
+            When the id is not 1-6.
+        """
+        self._here().nuclei.select_class(class_id)
+
+    def select_tool(self, name: str) -> None:
+        """Take a tool in hand; `TOOLS` has the names. "erase" erases on the layer in use.
+
+        Raises
+        ------
+        InvalidRequest
+            When there is no such tool, or no image to work on.
+        """
+        if name not in TOOLS:
+            raise InvalidRequest(f"expected a tool of {', '.join(TOOLS)}, got {name!r}; use one")
+        place = self._here()
+        mask = place.edit_mask.layer
+        on_mask = name == "edit mask" or (
+            name == "erase" and self._viewer.layers.selection.active is mask
+        )
+        layer = place.frame.layer if name == "frame" else mask if on_mask else place.nuclei.layer
+        self._settings.tool = name
+        self._viewer.layers.selection.active = layer
+        layer.visible = True
+        layer.mode = TOOLS[name]
+        if name in ("stamp", "scatter"):
+            place.brushes.take_over()
+        elif layer is place.nuclei.layer:
+            place.brushes.let_go()
+        if name == "frame":
+            layer.selected_data = {0}
+        self.tool_changed.emit(name)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many nuclei of each class, and "unknown", are painted in the frame."""
+        return self._here().nuclei.counts()
+
+    def scatter_area(self, area: ArrayLike | None = None) -> int:
+        """Fill an area with nuclei of the selected class at `density`, as one undo step.
+
+        Parameters
+        ----------
+        area : (h, w) bool, optional
+            In the frame; None = the painted edit mask, or the whole frame when none is painted.
+
+        Returns
+        -------
+        int
+            How many nuclei were placed.
+        """
+        place = self._here()
+        if area is None:
+            mask = place.edit_mask.mask
+            mask = mask if mask.any() else ~mask
+        else:
+            mask = place.framed("area", as_edit_mask(area))
+        return place.brushes.scatter_area(mask)
+
+    def import_labels(self, labels_layer: Labels, class_of: Mapping[int, int] | None) -> None:
+        """Take what a Labels layer has under the frame as nuclei; one undo step.
+
+        Parameters
+        ----------
+        labels_layer : Labels
+            Any 2-D one, at its own scale.
+        class_of : mapping of int to int, or None
+            Class of each id, ids it lacks become class unknown; None = the ids are classes.
+
+        Raises
+        ------
+        InvalidMap
+            When ids or classes are out of range, or the layer is turned against the image.
+        """
+        place = self._here()
+        ids = labels_under(labels_layer, place.target.layer, place.region)
+        first = place.nuclei.next_instance
+        labels = nuclei_from_labels(ids, class_of, first)
+        place.nuclei.raise_instance(labels)
+        set_labels(place.nuclei.layer, labels)
+
+    def clear_painting(self) -> None:
+        """Remove nuclei and edit mask from the frame; each layer can undo it."""
+        place = self._here()
+        for layer in (place.nuclei.layer, place.edit_mask.layer):
+            set_labels(layer, np.zeros_like(layer.data))
+
+    def set_painting(
+        self, class_map: ArrayLike, instance_map: ArrayLike, edit_mask: ArrayLike
+    ) -> None:
+        """Replace the paint in the frame; each layer can undo it.
+
+        Raises
+        ------
+        InvalidMap
+            When a map is invalid or has another shape than the frame.
+        """
+        place = self._here()
+        labels = encode_labels(as_instance_map(instance_map), as_class_map(class_map))
+        labels = place.framed("class and instance maps", labels)
+        mask = place.framed("edit mask", as_edit_mask(edit_mask))
+        place.nuclei.raise_instance(labels)
+        set_labels(place.nuclei.layer, labels)
+        set_labels(place.edit_mask.layer, mask.astype(np.uint8))
+
+    # ------------------------------------------------------------------ pixels
+    def snapshot(self) -> FrameSnapshot:
+        """Copy what lies in the frame; reads no pixel outside it.
+
+        Raises
+        ------
+        InvalidRequest
+            When there is no image to work on.
+        InvalidImage
+            When the pixels cannot be read as 8-bit RGB.
+        """
+        place = self._here()
+        place.framed("nuclei", place.nuclei.labels)
+        return make_snapshot(
+            place.region,
+            place.target.mpp,
+            place.target.read(place.region),
+            place.framed("edit mask", place.edit_mask.mask),
+            place.nuclei.maps(),
+            place.target.coverage(place.region),
+        )
+
+    def write(
+        self, region: Region, pixels: ArrayLike, edit_mask: NDArray[np.bool_] | None = None
+    ) -> None:
+        """Put pixels into the image as one undo step.
+
+        Only the pixels of `edit_mask`, (h, w) bool, change; all of them when it is None.
+
+        Raises
+        ------
+        InvalidRequest
+            When the region leaves the image or shapes differ.
+        """
+        self.pixels_changed.emit(self._here().write(region, as_rgb(pixels), edit_mask))
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether a write to this image can be taken back."""
+        return self._place is not None and self._place.journal.can_undo
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether a write taken back can be repeated."""
+        return self._place is not None and self._place.journal.can_redo
+
+    def undo(self) -> None:
+        """Take the last write back, byte for byte; nothing when there is none."""
+        region = self._here().journal.undo()
+        if region is not None:
+            self.pixels_changed.emit(region)
+
+    def redo(self) -> None:
+        """Repeat the write that was taken back; nothing when there is none."""
+        region = self._here().journal.redo()
+        if region is not None:
+            self.pixels_changed.emit(region)
+
+    # ---------------------------------------------------------------- plumbing
+    def _here(self) -> Place:
+        if self._place is None:
+            raise InvalidRequest(
+                "expected an image to work on, got none; make a canvas or use an image layer"
+            )
+        if not self._place.is_whole:  # the user removed one of our layers; the paint is kept
+            self._place.close()
+            self._place.open()
+        return self._place
+
+    def _new_place(self, target: Target) -> Place:
+        height, width = target.bounds.shape
+        side_y, side_x = min(height, _START_SIDE), min(width, _START_SIDE)
+        y, x = (height - side_y) // 2, (width - side_x) // 2
+        region = Region(0, y, x, side_y, side_x)
+        return Place(self._viewer, target, region, self._snap, self._settings, self._rng)
+
+    def _work_on(self, place: Place) -> None:
+        if self._place is not None:
+            self._place.close()
+        if place not in self._places:
+            self._places.append(place)
+            place.frame_changed.connect(self.frame_changed.emit)
+            place.painting_changed.connect(self.painting_changed.emit)
+            place.class_changed.connect(self.class_changed.emit)
+        self._place = place
+        place.open()
+        self.select_tool(self.tool)
+        self.target_changed.emit()
+        self.frame_changed.emit(place.region)
+        self.painting_changed.emit()
+
+    def _on_removed(self, event: Any) -> None:
+        removed = event.value
+        for place in list(self._places):
+            if place.target.layer is removed:
+                self._places.remove(place)
+                if place is self._place:
+                    self._place = None
+                    place.close()
+                    self.target_changed.emit()
+            elif isinstance(place.target, PatchTarget):
+                place.target.forget(removed)
