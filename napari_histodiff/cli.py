@@ -170,7 +170,9 @@ def _draw(settings: dict[str, Any], **more: Any) -> None:
 def _run(model: Model, request: EditRequest) -> NDArray[np.uint8]:
     from tqdm import tqdm
 
-    with tqdm(total=model.evaluations(request), unit="evaluation", leave=False) as bar:
+    with tqdm(
+        total=model.evaluations(request), unit="evaluation", leave=False, disable=None
+    ) as bar:
 
         def on_step(step: Step) -> None:
             bar.update(step.done - bar.n)
@@ -221,16 +223,17 @@ def _nuclei(settings: dict[str, Any]) -> tuple[NDArray[Any] | None, NDArray[Any]
 
 
 def _read(path: Path) -> NDArray[Any]:
+    import tifffile
+    from PIL import Image
+
     try:
         if path.suffix == ".npy":
-            array: NDArray[Any] = np.load(path, allow_pickle=False)
-        else:
-            from skimage.io import imread
-
-            array = imread(path)
-    except (OSError, ValueError, SyntaxError) as error:
+            return np.asarray(np.load(path, allow_pickle=False))
+        if path.suffix in {".tif", ".tiff"}:
+            return np.asarray(tifffile.imread(path))
+        return np.asarray(Image.open(path))
+    except (OSError, ValueError) as error:
         raise InvalidImage(
             f"expected an image or a .npy array in {path}, got something else ({error}); "
             "save it as PNG, TIFF or .npy"
         ) from error
-    return array

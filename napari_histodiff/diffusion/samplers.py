@@ -22,22 +22,23 @@ Denoiser = Callable[[Tensor, float], Tensor]
 
 
 def timesteps(steps: int, strength: float = 1.0, shift: float = 1.0) -> tuple[float, ...]:
-    """Return the descending times of a schedule, from where it starts to 0.
+    """Return the descending times of a schedule, from `strength` to 0.
 
     Parameters
     ----------
     steps : int
-        Solver steps of the whole schedule.
+        Solver steps from t = 1.
     strength : float
-        Share of the schedule that is used, as in diffusers' image-to-image pipelines: it starts at
-        t = strength with that share of the steps, at least one.
+        Where the schedule starts; only the steps below it are taken, at least one, as in diffusers'
+        image-to-image pipelines.
     shift : float
         diffusers' `shift`: t -> shift t / (1 + (shift - 1) t) spends more steps on noise when > 1
-        (Esser et al., arXiv 2403.03206, equation 23).
+        and on texture when < 1 (Esser et al., arXiv 2403.03206, equation 23).
     """
-    used = max(1, round(steps * strength))
-    times = (strength * (used - i) / used for i in range(used + 1))
-    return tuple(shift * t / (1 + (shift - 1) * t) for t in times)
+    share = strength / (shift + (1 - shift) * strength)
+    used = max(1, round(steps * share))
+    even = (share * (used - i) / used for i in range(1, used + 1))
+    return (strength, *(shift * u / (1 + (shift - 1) * u) for u in even))
 
 
 def split(times: Sequence[float], phases: int) -> tuple[tuple[float, ...], ...]:

@@ -1,0 +1,68 @@
+"""Guidance arithmetic and known pixels, with a network whose output is its nuclei channel."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from napari_histodiff.core.captions import SLOT_SIZES
+from napari_histodiff.diffusion.conditioning import CHANNELS, SPATIAL_CHANNELS, Conditions
+from napari_histodiff.diffusion.guidance import GuidedDenoiser, passes
+
+Z = torch.zeros(2, 3, 4, 4)
+
+
+class Recorder:
+    """Answers 0.1 + 0.2 x (first nuclei channel) and keeps what it was asked."""
+
+    def __init__(self, guidance_embedded: bool = False) -> None:
+        self.guidance_embedded = guidance_embedded
+        self.calls: list[tuple[Tensor, Tensor]] = []
+
+    def __call__(self, sample, t, spatial, embedding, mpp, guidance) -> Tensor:
+        assert len(sample) == len(t) == len(spatial) == len(embedding) == len(mpp)
+        self.calls.append((t, guidance))
+        return 0.1 + 0.2 * spatial[:, CHANNELS["nuclei"]][:, :1].expand_as(sample)
+
+
+def conditions() -> Conditions:
+    spatial = torch.zeros(2, SPATIAL_CHANNELS, 4, 4)
+    spatial[:, CHANNELS["nuclei"]] = 1
+    return Conditions(spatial, torch.zeros(2, len(SLOT_SIZES), dtype=torch.int64), torch.ones(2))
+
+
+def denoiser(
+    network: Recorder, scale: float, given: Conditions | None = None, **kw
+) -> GuidedDenoiser:
+    return GuidedDenoiser(network, lambda slots: slots.float(), given or conditions(), scale, **kw)
+
+
+@pytest.mark.parametrize(
+    ("scale", "embedded", "split", "rows", "expected"),
+    [
+        (1.0, False, False, [2], 0.3),
+        (2.0, False, False, [4], 0.5),
+        (2.0, False, True, [2, 2], 0.5),
+        (2.0, True, False, [2], 0.3),
+        (9.0, False, False, [4], 1.0),  # clipped
+    ],
+)
+def test_guidance(scale, embedded, split, rows, expected) -> None:
+    network = Recorder(embedded)
+    x0 = denoiser(network, scale, split=split)(Z, 0.7)
+    torch.testing.assert_close(x0, torch.full_like(Z, expected))
+    assert [len(t) for t, _ in network.calls] == rows
+    assert passes(network, scale) == sum(rows) // 2
+    for t, guidance in network.calls:
+        assert t.tolist() == pytest.approx([0.7] * len(t))
+        assert set(guidance.tolist()) == {scale}
+
+
+def test_known_pixels_replace_the_estimate_exactly() -> None:
+    given = conditions()
+    given.spatial[:, CHANNELS["known"], 1, 2] = 0.123
+    given.spatial[:, CHANNELS["known_mask"], 1, 2] = 1
+    x0 = denoiser(Recorder(), 3.0, given)(Z, 0.5)
+    assert torch.equal(x0[:, :, 1, 2], torch.full((2, 3), 0.123))
+    assert (x0[:, :, 0, 0] > 0.5).all()

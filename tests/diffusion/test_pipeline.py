@@ -1,0 +1,162 @@
+"""The pipeline with a tiny random network: purity, cost, known pixels, round trip."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+from torch import Tensor
+
+from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.protocols import Step
+from napari_histodiff.core.requests import EditKind
+from napari_histodiff.diffusion.conditioning import Conditions, conditions_from_request
+from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
+from tests.contracts import edit_request
+from tests.diffusion.tiny import TILE, tiny_pipeline
+
+FRAME = Region(0, -37, 21, 150, 197)
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> HistoDiffusionPipeline:
+    return tiny_pipeline()
+
+
+def conditions(frame: Region = FRAME, **changes: Any) -> Conditions:
+    classes = np.random.default_rng(0).integers(0, 7, frame.shape)
+    return conditions_from_request(edit_request(size=frame.shape, class_map=classes, **changes))
+
+
+def draw(pipeline: HistoDiffusionPipeline, given: Conditions, **settings: Any) -> Tensor:
+    settings = {"num_inference_steps": 3, "output_type": "pt"} | settings
+    return pipeline(given, **settings).images
+
+
+def tiles(frame: Region) -> list[Region]:
+    lattice = frame.snap(TILE)
+    every = [
+        Region(0, y, x, TILE, TILE).intersect(frame)
+        for y in range(lattice.y, lattice.bottom, TILE)
+        for x in range(lattice.x, lattice.right, TILE)
+    ]
+    return [tile for tile in every if not tile.is_empty]
+
+
+@pytest.mark.parametrize("micro_batch", [1, 3])
+def test_tiles_drawn_alone_in_any_order_equal_the_whole_canvas_bit_for_bit(
+    pipeline, micro_batch
+) -> None:
+    given = conditions()
+    settings = {"region": FRAME, "seed": 5, "micro_batch": micro_batch, "num_inference_steps": 2}
+    whole = draw(pipeline, given, **settings)
+    order = tiles(FRAME)
+    random.Random(0).shuffle(order)
+    for tile in order:
+        alone = draw(pipeline, given, target=tile, **settings)
+        assert torch.equal(alone, whole[..., *tile.relative_to(FRAME).slices])
+
+
+def test_the_place_decides_the_noise(pipeline) -> None:
+    given = conditions()
+    here, there = (draw(pipeline, given, region=FRAME.translate(dy, 0)) for dy in (0, 64))
+    assert not torch.equal(here, there)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (15, 130), (97, 16), (33, 100)])
+def test_any_height_and_width(pipeline, shape) -> None:
+    image = draw(pipeline, conditions(Region(0, 3, 5, *shape)), num_inference_steps=1)
+    assert image.shape == (1, 3, *shape)
+    assert image.isfinite().all()
+
+
+@pytest.mark.parametrize("guidance_scale", [1.0, 2.0])
+@pytest.mark.parametrize(("steps", "target"), [(1, None), (5, None), (4, tiles(FRAME)[0])])
+def test_evaluations_are_those_of_the_network(
+    pipeline, monkeypatch, guidance_scale, steps, target
+) -> None:
+    rows = []
+    forward = pipeline.network.forward
+    monkeypatch.setattr(
+        pipeline.network, "forward", lambda z, *rest: rows.append(len(z)) or forward(z, *rest)
+    )
+    seen: list[Step] = []
+    settings = {
+        "num_inference_steps": steps,
+        "guidance_scale": guidance_scale,
+        "num_images_per_prompt": 2,
+        "target": target,
+    }
+    draw(pipeline, conditions(), region=FRAME, on_step=seen.append, **settings)
+    total = pipeline.evaluations(FRAME, **settings)
+    assert [(step.done, step.total) for step in seen] == [(i + 1, total) for i in range(total)]
+    assert len(rows) == total // (1 if guidance_scale == 1 else 2)
+
+
+def test_known_pixels_are_kept_and_windows_see_them(pipeline) -> None:
+    mask = np.zeros(FRAME.shape, bool)
+    mask[40:90, 50:120] = True
+    image = np.random.default_rng(1).integers(0, 256, (*FRAME.shape, 3), dtype=np.uint8)
+    given = conditions(kind=EditKind.INPAINT, image=image, edit_mask=mask)
+    pixels = draw(pipeline, given, region=FRAME, output_type="np")[0]
+    assert np.abs(pixels[~mask].astype(int) - image[~mask]).max() <= 1
+    assert not np.array_equal(pixels[mask], image[mask])
+
+
+def test_low_strength_stays_near_the_image(pipeline) -> None:
+    given = conditions()
+    image = torch.zeros(3, *FRAME.shape)
+    distances = [
+        (draw(pipeline, given, image=image, strength=s, num_inference_steps=10) - image).std()
+        for s in (0.1, 1.0)
+    ]
+    assert distances[0] < distances[1]
+    with pytest.raises(InvalidRequest, match="image to start from"):
+        draw(pipeline, given, strength=0.5)
+
+
+def test_split_guidance_draws_the_same_tissue(pipeline) -> None:
+    given = conditions()
+    torch.testing.assert_close(
+        draw(pipeline, given, split_guidance=True), draw(pipeline, given), atol=1e-3, rtol=0
+    )
+
+
+def test_previews_lead_to_the_result(pipeline) -> None:
+    seen: list[np.ndarray] = []
+    final = draw(
+        pipeline, conditions(), output_type="np", on_step=lambda step: seen.append(step.preview())
+    )[0]
+    errors = [np.abs(preview.astype(float) - final).mean() for preview in (seen[0], seen[-1])]
+    assert errors[1] < 0.1 * errors[0]
+
+
+def test_output_types(pipeline) -> None:
+    given = conditions(Region(0, 0, 0, 16, 32))
+    pixels = draw(pipeline, given, output_type="np", num_images_per_prompt=2)
+    pictures = draw(pipeline, given, output_type="pil", num_images_per_prompt=2)
+    assert pixels.shape == (2, 16, 32, 3)
+    np.testing.assert_array_equal(np.stack([np.asarray(p) for p in pictures]), pixels)
+
+
+def test_a_region_of_another_shape_is_refused(pipeline) -> None:
+    with pytest.raises(InvalidRequest, match="expected conditions of shape"):
+        draw(pipeline, conditions(), region=Region(0, 0, 0, 16, 16))
+
+
+def test_saving_and_loading_changes_no_bit(tmp_path: Path) -> None:
+    saved = tiny_pipeline(FlowMatchEulerDiscreteScheduler(shift=2.0))
+    saved.save_pretrained(tmp_path)
+    loaded = HistoDiffusionPipeline.from_pretrained(
+        tmp_path, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False
+    )
+    assert loaded.layout == saved.layout
+    assert not [p for p in tmp_path.rglob("*") if p.suffix in {".bin", ".pt", ".py"}]
+    given = conditions()
+    assert torch.equal(draw(loaded, given), draw(saved, given))

@@ -1,0 +1,118 @@
+"""The Python interface."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import napari_histodiff as hd
+from napari_histodiff.core.errors import InvalidImage, InvalidMap, InvalidRequest, ModelNotFound
+from napari_histodiff.core.requests import EditKind
+from tests.diffusion.tiny import save_tiny, tiny_pipeline
+from tests.fakes import FakeBackend
+
+MODEL = hd.Model(FakeBackend())
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tiny_pipeline(), tmp_path_factory.mktemp("models") / "tiny")
+
+
+def test_every_public_name_loads_and_others_do_not() -> None:
+    for name in hd.__all__:
+        assert getattr(hd, name) is not None
+        assert name in dir(hd)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = hd.nonsense
+
+
+def test_one_variant_is_an_image_and_more_are_a_stack() -> None:
+    classes = np.full((21, 30), 2)
+    assert MODEL(classes).shape == (21, 30, 3)
+    assert MODEL(classes, variants=3).shape == (3, 21, 30, 3)
+    assert MODEL(classes).dtype == np.uint8
+
+
+def test_a_loaded_model_draws(model_folder) -> None:
+    model = hd.load_model(model_folder, device="cpu")
+    steps: list[int] = []
+    image = model(np.full((20, 35), 2), steps=2, on_step=lambda step: steps.append(step.total))
+    assert image.shape == (20, 35, 3)
+    assert len(steps) == steps[0] == model.evaluations(model.request(np.full((20, 35), 2), steps=2))
+
+
+def test_a_missing_model_says_where_it_was_expected(tmp_path) -> None:
+    with pytest.raises(ModelNotFound, match="nowhere"):
+        hd.load_model(tmp_path / "nowhere")
+
+
+def test_the_request_carries_every_argument() -> None:
+    instances = np.arange(12).reshape(3, 4)
+    request = MODEL.request(
+        instance_map=instances,
+        tissue_map=np.ones((3, 4)).astype(int),
+        caption="colon",
+        guidance_scale=2.0,
+        steps=9,
+        strength=0.7,
+        seed=3,
+        variants=2,
+        image=np.zeros((3, 4, 3), np.uint8),
+        edit_mask=np.ones((3, 4), bool),
+        mpp=0.25,
+        origin=(-5, 7),
+    )
+    assert request.kind is EditKind.INPAINT
+    assert (request.region.y, request.region.x) == (-5, 7)
+    assert (request.guidance_scale, request.steps, request.strength) == (2.0, 9, 0.7)
+    assert (request.seed, request.variants, request.mpp) == (3, 2, 0.25)
+    np.testing.assert_array_equal(request.instance_map, instances)
+    assert not request.class_map.any()
+
+
+def test_a_shape_alone_leaves_the_nuclei_to_the_model() -> None:
+    request = MODEL.request(shape=(5, 6))
+    assert request.class_map is None
+    assert request.shape == (5, 6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({}, InvalidRequest, "a map, an image or a shape"),
+        ({"class_map": np.full((4, 4), 9)}, InvalidMap, "class map"),
+        ({"class_map": np.ones((4, 4), int), "shape": (5, 5)}, InvalidRequest, "class_map"),
+        ({"image": np.zeros((4, 4, 3), np.uint8)}, InvalidRequest, "edit_mask"),
+        ({"edit_mask": np.ones((4, 4), bool)}, InvalidRequest, "image"),
+        (
+            {"image": np.zeros((4, 4)), "edit_mask": np.ones((4, 4), bool)},
+            InvalidImage,
+            "RGB",
+        ),
+        ({"shape": (4, 4), "steps": 0}, InvalidRequest, "steps"),
+        ({"shape": (4, 4), "guidance_scale": float("nan")}, InvalidRequest, "guidance_scale"),
+        ({"tissue_map": np.full((4, 4), 9)}, InvalidMap, "tissue"),
+    ],
+)
+def test_bad_input_is_refused_before_drawing(arguments, error, words) -> None:
+    with pytest.raises(error, match=words):
+        MODEL(**arguments)
+
+
+def test_unknown_caption_words_are_told() -> None:
+    with pytest.warns(hd.UnknownCaptionWords, match="xylophone") as caught:
+        MODEL(shape=(4, 4), caption="colon, xylophone")
+    assert caught[0].message.report.ignored
+    assert caught[0].filename == __file__
+
+
+def test_a_class_the_model_never_saw_is_told() -> None:
+    with pytest.warns(hd.UnseenClass, match="neutrophil"):
+        MODEL(np.ones((4, 4), int))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MODEL(np.full((4, 4), 2), caption="colon")

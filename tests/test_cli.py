@@ -1,0 +1,173 @@
+"""The command line, in this process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from skimage.io import imread, imsave
+
+from napari_histodiff.cli import main
+from napari_histodiff.core.errors import TrainingError
+from napari_histodiff.core.maps import encode_labels
+from napari_histodiff.core.requests import EditKind, EditRequest
+from tests.diffusion.tiny import save_tiny, tiny_pipeline
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tiny_pipeline(), tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def run(model_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*arguments: object) -> Result:
+        command, *rest = map(str, arguments)
+        drawing = command in {"generate", "inpaint", "info"}
+        model = ["--model", str(model_folder), "--device", "cpu"] if drawing else []
+        return CliRunner().invoke(main, [command, *model, *rest])
+
+    return invoke
+
+
+def class_map() -> np.ndarray:
+    classes = np.zeros((24, 40), np.uint8)
+    classes[5:12, 5:12] = 2
+    return classes
+
+
+def saved_request(path: Path) -> EditRequest:
+    return EditRequest.from_dict(json.loads(path.read_text()))
+
+
+def test_generate_writes_pictures_and_requests(run, tmp_path) -> None:
+    np.save("classes.npy", class_map())
+    arguments = ("generate", "--classes", "classes.npy", "--steps", 2, "--variants", 2, "-o", "out")
+    result = run(*arguments, "--caption", "colon", "--seed", 4, "--guidance", 2)
+    assert result.exit_code == 0, result.output
+    pictures = [tmp_path / "out" / f"generate-00{n}.png" for n in (1, 2)]
+    assert [imread(p).shape for p in pictures] == [(24, 40, 3)] * 2
+    request = saved_request(tmp_path / "out" / "generate-001.json")
+    assert (request.caption, request.seed, request.guidance_scale) == ("colon", 4, 2.0)
+    np.testing.assert_array_equal(request.class_map, class_map())
+
+
+def test_a_second_run_overwrites_nothing(run, tmp_path) -> None:
+    for _ in range(2):
+        assert run("generate", "--size", 16, 16, "--steps", 1, "-o", "out").exit_code == 0
+    assert len(list((tmp_path / "out").glob("*.png"))) == 2
+
+
+def test_labels_hold_instances_and_classes(run, tmp_path) -> None:
+    instances = (class_map() > 0).astype(np.int32) * 5
+    imsave(
+        "labels.png", encode_labels(instances, class_map()).astype(np.uint8), check_contrast=False
+    )
+    result = run("generate", "--labels", "labels.png", "--steps", 1, "-o", "out")
+    assert result.exit_code == 0, result.output
+    request = saved_request(tmp_path / "out" / "generate-001.json")
+    np.testing.assert_array_equal(request.class_map, class_map())
+    np.testing.assert_array_equal(request.instance_map, instances)
+
+
+def test_inpaint_changes_nothing_outside_the_edit_mask(run, tmp_path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
+    mask = class_map() > 0
+    imsave("image.png", image, check_contrast=False)
+    imsave("mask.png", mask.astype(np.uint8) * 255, check_contrast=False)
+    result = run("inpaint", "image.png", "--edit-mask", "mask.png", "--steps", 2, "-o", "out")
+    assert result.exit_code == 0, result.output
+    drawn = imread(tmp_path / "out" / "inpaint-001.png")
+    np.testing.assert_array_equal(drawn[~mask], image[~mask])
+    assert not np.array_equal(drawn[mask], image[mask])
+    assert saved_request(tmp_path / "out" / "inpaint-001.json").kind is EditKind.INPAINT
+
+
+def test_info_says_what_the_model_is(run) -> None:
+    result = run("info")
+    assert result.exit_code == 0
+    assert "tiny 1" in result.output
+    assert "neutrophil 0" in result.output
+
+
+def test_words_without_effect_are_told(run) -> None:
+    result = run("generate", "--size", 8, 8, "--steps", 1, "--caption", "colon, xylophone")
+    assert result.exit_code == 0
+    assert "Warning" in result.stderr
+    assert "xylophone" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("generate",),
+        ("generate", "--size", 8, 8, "--steps", 0),
+        ("generate", "--classes", "text.png"),
+        ("generate", "--classes", "text.tif"),
+        ("generate", "--classes", "text.npy"),
+        ("generate", "--size", 8, 8, "--mpp", 9),
+        ("info", "--device", "cuda:99"),
+    ],
+)
+def test_errors_of_ours_are_one_line(run, arguments) -> None:
+    Path("text.png").write_text("hello")
+    Path("text.tif").write_text("hello")
+    Path("text.npy").write_text("hello")
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: expected ")
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_full_disk_is_one_line(run, monkeypatch) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("PIL.Image.Image.save", full)
+    result = run("generate", "--size", 8, 8, "--steps", 1, "-o", "out")
+    assert result.exit_code == 2
+    assert "No space left" in result.stderr
+
+
+def test_labels_exclude_the_maps_they_hold(run) -> None:
+    np.save("a.npy", class_map())
+    result = run("generate", "--labels", "a.npy", "--classes", "a.npy")
+    assert result.exit_code == 2
+    assert "not both" in result.stderr
+
+
+def test_training_and_packing_are_handed_on(run, tmp_path, monkeypatch) -> None:
+    calls: list[object] = []
+    monkeypatch.setattr(
+        "napari_histodiff.diffusion.packing.pack", lambda *a, **k: calls.append((a, k)) or a[1]
+    )
+    assert run("pack", tmp_path, "out.npz", "--split", "test").exit_code == 0
+    assert calls == [((tmp_path, Path("out.npz")), {"split": "test"})]
+
+    def diverged(config: object, *, resume: bool) -> None:
+        raise TrainingError(f"expected a finite loss, got nan; resume={resume}")
+
+    monkeypatch.setattr("napari_histodiff.diffusion.training.train", diverged)
+    Path("config.json").write_text('{"data": "a", "output": "b"}')
+    result = run("train", "config.json", "--resume")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "Error: expected a finite loss, got nan; resume=True\n",
+    )
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from napari_histodiff.cli import main\n"
+        "main(['--help'], standalone_mode=False)\n"
+        "print(sorted({'torch', 'napari', 'skimage', 'diffusers'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "[]"
