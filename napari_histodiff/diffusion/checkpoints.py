@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from diffusers import FlowMatchHeunDiscreteScheduler
 from torch import nn
 
+from napari_histodiff.core.captions import CAPTION_SCHEMA
 from napari_histodiff.core.errors import TrainingError
+from napari_histodiff.core.maps import TISSUE_NAMES
+from napari_histodiff.diffusion.crops import COARSEST_CROP
+from napari_histodiff.diffusion.packing import Pack, class_counts
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
 
 if TYPE_CHECKING:
@@ -20,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["Ema", "load_checkpoint", "save_checkpoint", "save_pipeline"]
 
 _FILE = "checkpoint.pt"
+
+#: Licence of weights trained on the sets `sources` reads; it follows from theirs.
+WEIGHTS_LICENCE: Final = "CC BY-NC-SA 4.0, research use"
 
 
 class Ema:
@@ -78,8 +86,20 @@ def load_checkpoint(
     return progress
 
 
-def save_pipeline(folder: Path, generator: Generator) -> Path:
-    """Save the averaged weights in diffusers layout, float16 safetensors, and return the folder."""
+def save_pipeline(folder: Path, generator: Generator, packed: Pack, *, name: str) -> Path:
+    """Save a model folder: diffusers layout, float16 safetensors, what it was trained on.
+
+    Parameters
+    ----------
+    folder : Path
+        Receives the model; files of an earlier one are replaced.
+    generator : Generator
+        Averaged weights.
+    packed : Pack
+        The training data, for the class counts and the micrometres per pixel.
+    name : str
+        Name shown to users.
+    """
     halves = copy.deepcopy(generator).half()
     pipeline = HistoDiffusionPipeline(
         network=halves.network,
@@ -87,4 +107,15 @@ def save_pipeline(folder: Path, generator: Generator) -> Path:
         scheduler=FlowMatchHeunDiscreteScheduler(),
     )
     pipeline.save_pretrained(folder, safe_serialization=True)
+    scales = [item.mpp for item in packed.items]
+    info = {
+        "name": name,
+        "version": "1",
+        "licence": WEIGHTS_LICENCE,
+        "mpp": [min(scales), COARSEST_CROP * max(scales)],
+        "class_counts": class_counts(packed),
+        "tissue_names": list(TISSUE_NAMES),
+        "caption_schema": CAPTION_SCHEMA,
+    }
+    (folder / "model_info.json").write_text(json.dumps(info, indent=2) + "\n")
     return folder

@@ -12,7 +12,7 @@ from napari_histodiff.core.captions import Caption, caption_from_maps, parse_cap
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.diffusion.packing import LAYERS, Pack
 
-__all__ = ["MIX", "Crop", "CropSampler"]
+__all__ = ["COARSEST_CROP", "MIX", "Crop", "CropSampler"]
 
 #: Share of the draws each source gets; brain and unannotated sets share a tenth.
 MIX: Final[dict[str, float]] = {
@@ -24,6 +24,9 @@ MIX: Final[dict[str, float]] = {
     "glas": 0.04,
     "tcga_sbu_unannotated": 0.02,
 }
+
+#: Largest reduction a crop is drawn at, and so how much coarser than the data the model knows.
+COARSEST_CROP: Final = 2
 
 _CLASS, _VALID = LAYERS.index("class"), LAYERS.index("valid")
 _RARE: Final = (1, 5, 4)  # neutrophil, eosinophil, plasma
@@ -67,14 +70,14 @@ class CropSampler:
 
     def draw(self, size: int) -> Crop:
         """Return one crop of `size` pixels a side, in a random one of eight orientations."""
-        scale = 2 if self._rng.random() < self._coarse_scale else 1
+        scale = COARSEST_CROP if self._rng.random() < self._coarse_scale else 1
         i, window = self._window(size * scale)
         item = self._packed.items[i]
         pixels, layers = self._packed.pixels[i][window], self._packed.layers[i][window]
-        if scale == 2:
-            boxes = pixels.reshape(size, 2, size, 2, 3).astype(np.uint16)
-            pixels = ((boxes.sum((1, 3)) + 2) // 4).astype(np.uint8)
-            layers = layers[::2, ::2]
+        if scale > 1:
+            boxes = pixels.reshape(size, scale, size, scale, 3)
+            pixels = boxes.mean((1, 3)).round().astype(np.uint8)
+            layers = layers[::scale, ::scale]
         turns, flip = int(self._rng.integers(4)), bool(self._rng.integers(2))
         return Crop(
             _orient(pixels, turns, flip),

@@ -142,7 +142,8 @@ class _Run:
         report.write(self.ema.module)
 
     def finish(self) -> Path:
-        return save_pipeline(self.output / "pipeline", self.ema.module)
+        folder = self.output / "pipeline"
+        return save_pipeline(folder, self.ema.module, self.packed, name=self.config.name)
 
     def _step(self, forward: Any, batch: Batch, dtype: torch.dtype, share: float) -> float:
         for group in self.optimizer.param_groups:

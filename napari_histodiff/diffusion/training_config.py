@@ -42,6 +42,8 @@ class TrainingConfig:
     ----------
     data, output : str
         Packed training file, and the folder that receives checkpoints, sheets and the pipeline.
+    name : str
+        Name of the model, shown to users.
     samples : int
         Length of the run in training crops.
     hours : float
@@ -55,6 +57,7 @@ class TrainingConfig:
 
     data: str
     output: str
+    name: str = "my-model"
     samples: int = 300_000
     hours: float = 24.0
     stages: tuple[Stage, ...] = (Stage(64, 32, 0.1), Stage(96, 16, 0.5), Stage(128, 16, 1.0))

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_histodiff.core.errors import TrainingError
+from napari_histodiff.diffusion.crops import CropSampler
+from napari_histodiff.diffusion.packing import LAYERS, Pack, class_counts, load_pack, pack
+from tests.diffusion.data_folder import write_data_folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data_folder(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def packed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pack:
+    return load_pack(pack(data, tmp_path_factory.mktemp("packed") / "train.npz"))
+
+
+def _layer(packed: Pack, source: str, name: str) -> np.ndarray:
+    i = next(i for i, item in enumerate(packed.items) if item.source == source)
+    return packed.layers[i][..., LAYERS.index(name)]
+
+
+def test_splits_do_not_mix(data: Path, packed: Pack, tmp_path: Path) -> None:
+    test = load_pack(pack(data, tmp_path / "test.npz", split="test"))
+    assert {item.name for item in packed.items} == {"train_1"}
+    assert {item.name for item in test.items} == {"test_1"}
+
+
+def test_forty_times_sets_are_halved_and_the_rest_is_not(packed: Pack) -> None:
+    sizes = {item.source: p.shape[0] for item, p in zip(packed.items, packed.pixels, strict=True)}
+    assert sizes == {"lizard": 200, "consep": 200, "monuseg": 200, "tcga_lgg36": 200, "glas": 248}
+
+
+def test_inflammatory_nuclei_of_consep_are_of_unknown_class(packed: Pack) -> None:
+    assert 3 not in _layer(packed, "consep", "class")
+    assert 3 in _layer(packed, "lizard", "class")
+    unknown = (_layer(packed, "consep", "union") > 0) & (_layer(packed, "consep", "class") == 0)
+    assert unknown.any()
+
+
+def test_organs_come_from_the_index_files(packed: Pack) -> None:
+    organs = {item.source: item.organ for item in packed.items}
+    assert organs["monuseg"] == "kidney"
+    assert organs["tcga_lgg36"] == "brain"
+
+
+def test_counts_leave_out_what_is_not_valid_or_not_classed(packed: Pack) -> None:
+    lizard = next(i for i, item in enumerate(packed.items) if item.source == "lizard")
+    valid = packed.layers[lizard][..., LAYERS.index("valid")] > 0
+    ids = np.unique(packed.instances[lizard][valid])
+    consep = np.unique(_layer(packed, "consep", "class"))
+    assert 3 not in consep
+    assert class_counts(packed)["lymphocyte"] == sum(1 for i in ids if i and 1 + i % 6 == 3)
+
+
+def test_crops_stay_inside_valid_areas(packed: Pack) -> None:
+    sampler = CropSampler(packed, seed=0)
+    for _ in range(50):
+        crop = sampler.draw(64)
+        assert crop.pixels.shape == (64, 64, 3)
+        assert crop.layers[..., LAYERS.index("valid")].mean() > 0.8
+
+
+def test_coarse_crops_name_their_scale(packed: Pack) -> None:
+    sampler = CropSampler(packed, seed=0, coarse_scale=1.0)
+    assert {sampler.draw(64).mpp for _ in range(20)} <= {1.0, 1.1}
+
+
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "splits.json").write_text(json.dumps({}))
+    with pytest.raises(TrainingError, match="expected images"):
+        pack(tmp_path, tmp_path / "out.npz")
+
+
+def test_a_missing_pack_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="histodiff pack"):
+        load_pack(tmp_path / "none.npz")
+
+
+@pytest.mark.data
+def test_the_real_splits_share_no_item_and_no_patient(data_root: Path) -> None:
+    splits = json.loads((data_root / "splits.json").read_text())
+    for source, by_split in splits.items():
+        train, test = set(by_split["train"]), set(by_split.get("test", []))
+        assert not train & test, source
+    brains = splits["tcga_lgg36"]["test"]
+    assert {name[:12] for name in brains} == {"TCGA-FG-A4MU"}
+    assert not any("A4MU" in name for by in splits.values() for name in by["train"])

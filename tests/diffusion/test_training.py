@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from napari_histodiff.core.captions import STAINS
+from napari_histodiff.core.errors import TrainingError
+from napari_histodiff.diffusion.batches import BatchMaker
+from napari_histodiff.diffusion.conditioning import CHANNELS
+from napari_histodiff.diffusion.crops import CropSampler
+from napari_histodiff.diffusion.loading import load_pipeline
+from napari_histodiff.diffusion.packing import load_pack, pack
+from napari_histodiff.diffusion.stain import jitter_stain, stain_slots
+from napari_histodiff.diffusion.training import flow_loss, silent_parameters, train
+from napari_histodiff.diffusion.training_config import Drop, Stage, TrainingConfig
+from tests.diffusion.data_folder import write_data_folder
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
+    folder = tmp_path_factory.mktemp("training")
+    (folder / "data").mkdir()
+    data = pack(write_data_folder(folder / "data"), folder / "train.npz")
+    network = {"widths": [8, 8], "encoder_blocks": [0, 1], "decoder_blocks": [1, 1]}
+    return TrainingConfig(
+        data=str(data),
+        output=str(folder / "run"),
+        samples=16,
+        stages=(Stage(32, 4, 0.5), Stage(64, 4, 1.0)),
+        network=network,
+        compile=False,
+        precision="float32",
+    )
+
+
+def test_a_run_leaves_a_model_a_curve_and_a_sheet(config: TrainingConfig) -> None:
+    folder = train(config)
+    load_pipeline(folder, "cpu", "float32")
+    run = Path(config.output)
+    assert (run / "loss.png").is_file()
+    assert len((run / "loss.csv").read_text().splitlines()) == 4
+    assert list((run / "sheets").glob("*.png"))
+    counts = json.loads((folder / "model_info.json").read_text())["class_counts"]
+    assert counts["neutrophil"] > 0
+
+
+def test_a_run_resumes_where_it_stopped(config: TrainingConfig, tmp_path: Path) -> None:
+    first = replace(config, output=str(tmp_path), samples=8)
+    train(first)
+    train(replace(first, samples=16), resume=True)
+    samples = [int(row.split(",")[0]) for row in (tmp_path / "loss.csv").read_text().split()]
+    assert samples == [4, 8, 12, 16]
+
+
+def test_resuming_nothing_is_refused(config: TrainingConfig, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="start without resume"):
+        train(replace(config, output=str(tmp_path)), resume=True)
+
+
+def test_unknown_settings_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"data": "a", "output": "b", "epochs": 3}))
+    with pytest.raises(TrainingError, match="epochs"):
+        TrainingConfig.load(path)
+
+
+def test_settings_survive_a_file(config: TrainingConfig, tmp_path: Path) -> None:
+    config.dump(tmp_path / "config.json")
+    loaded = TrainingConfig.load(tmp_path / "config.json")
+    assert loaded.stages == config.stages
+    assert loaded.drop == config.drop
+
+
+def test_parameters_that_get_no_gradient_are_named() -> None:
+    module = torch.nn.ModuleDict({"used": torch.nn.Linear(2, 2), "unused": torch.nn.Linear(2, 2)})
+    module["used"](torch.ones(1, 2)).sum().backward()
+    assert silent_parameters(module) == ["unused.weight", "unused.bias"]
+
+
+def test_the_loss_is_the_squared_velocity_error_of_valid_pixels() -> None:
+    target = torch.zeros(1, 3, 2, 2)
+    x0 = torch.ones(1, 3, 2, 2)
+    weight = torch.tensor([[[[1.0, 1.0], [0.0, 0.0]]]])
+    x0[..., 1, :] = 100
+    assert flow_loss(x0, target, torch.tensor([0.5]), weight) == pytest.approx(4.0)
+
+
+def test_a_hidden_prompt_hides_nuclei_tissue_and_caption(config: TrainingConfig) -> None:
+    sampler = CropSampler(load_pack(Path(config.data)), seed=0)
+    hidden = BatchMaker(sampler, replace(Drop(), prompt=1.0), seed=0).make(32, 8).conditions
+    assert not hidden.slots.any()
+    for name in ("nuclei", "union", "has_nuclei", "tissue"):
+        assert not hidden.spatial[:, CHANNELS[name]].any()
+    shown = BatchMaker(sampler, Drop(prompt=0, nuclei=0, slot=0), seed=0).make(32, 8).conditions
+    assert shown.spatial[:, CHANNELS["nuclei"]].any()
+    assert shown.slots.any()
+
+
+def test_known_pixels_are_the_image_where_known_and_weigh_less(config: TrainingConfig) -> None:
+    sampler = CropSampler(load_pack(Path(config.data)), seed=0)
+    batch = BatchMaker(sampler, Drop(prompt=0, known=0.0), seed=0).make(32, 8)
+    mask = batch.conditions.spatial[:, CHANNELS["known_mask"]]
+    assert mask.any(dim=(1, 2, 3)).all()
+    assert torch.equal(batch.conditions.spatial[:, CHANNELS["known"]], batch.images * mask)
+    assert batch.weight[mask > 0].max() < 0.2
+
+
+def test_stain_words_follow_the_optical_density() -> None:
+    def stained(red: float, green: float, blue: float) -> torch.Tensor:
+        density = torch.tensor([red, green, blue]).view(1, 3, 1, 1)
+        return density.neg().exp().expand(1, 3, 16, 16) * 2 - 1
+
+    looks = {
+        "pale": stained(0.1, 0.2, 0.15),
+        "balanced": stained(0.3, 0.6, 0.45),
+        "dark": stained(0.6, 1.2, 0.9),
+        "pink": stained(0.2, 0.6, 0.4),
+        "purple": stained(0.6, 0.6, 0.5),
+    }
+    expected = [STAINS.index(word) + 1 for word in looks]
+    assert stain_slots(torch.cat(list(looks.values()))).tolist() == expected
+    assert stain_slots(stained(0.01, 0.02, 0.01)).tolist() == [0]
+
+
+def test_jitter_leaves_white_white() -> None:
+    white = torch.ones(4, 3, 8, 8)
+    torch.testing.assert_close(jitter_stain(white, torch.Generator().manual_seed(0)), white)
