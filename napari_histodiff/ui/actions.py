@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from napari.layers import Image, Labels
 from napari.utils.notifications import show_info, show_warning
@@ -18,6 +18,9 @@ from napari_histodiff.ui.history import HistoryEntry
 from napari_histodiff.ui.workspace import Workspace
 
 __all__ = ["StudioActions"]
+
+#: Width of outlines in pixels of the image.
+_OUTLINE: Final = 1
 
 
 class StudioActions:
@@ -61,6 +64,17 @@ class StudioActions:
     def compare(self) -> None:
         """Hide the preview for a look at what is below, or show it again."""
         self._controller.preview.toggle()
+
+    def apply(self) -> None:
+        """Write the variant in view, and show the paint as outlines so that it can be seen."""
+        if self._controller.staging is not None:
+            self._controller.apply()
+            self._set_contour(_OUTLINE)
+
+    def toggle_outlines(self) -> None:
+        """Show the paint as outlines, or filled again."""
+        filled = any(layer.contour == 0 for layer in self._paint_layers())
+        self._set_contour(_OUTLINE if filled else 0)
 
     def ask_new_canvas(self) -> None:
         """Ask for a size and make an empty slide."""
@@ -149,6 +163,13 @@ class StudioActions:
             self.copy(entries[0].as_python())
         else:
             show_warning("There is nothing to copy yet; generate something first.")
+
+    def _paint_layers(self) -> list[Labels]:
+        return [layer for layer in self._workspace.own_layers if isinstance(layer, Labels)]
+
+    def _set_contour(self, width: int) -> None:
+        for layer in self._paint_layers():
+            layer.contour = width
 
     def _attempt(self, action: Callable[[], object]) -> None:
         try:

@@ -8,12 +8,10 @@ from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from qtpy.QtWidgets import QPlainTextEdit
 
 from napari_histodiff.core.captions import ParseReport, parse_caption
-from napari_histodiff.ui.forms import Section, button, note_label, quiet, row
+from napari_histodiff.ui.forms import Section, button, note_label, quiet
+from napari_histodiff.ui.style import IGNORED, WRONG
 
 __all__ = ["CaptionBox", "report_html"]
-
-_ORANGE = "#e8912d"
-_RED = "#ef5a5f"
 
 
 class CaptionBox(Section):
@@ -34,18 +32,16 @@ class CaptionBox(Section):
             "Only words of the model's vocabulary steer it: organ, stain look, none/low/medium/"
             "high of each nucleus class, tissue words. Ignored words change nothing."
         )
-        write = button("Write from paint", "Describe the painted nuclei (Shift+C)")
-        clear = button("Clear", "Generate without a caption")
+        write = button("Write from paint", "Describe the painted nuclei (Shift+C)", share=False)
+        self.heading.addWidget(write)
         self.body.addWidget(self.edit)
         self.body.addWidget(self._report)
-        self.body.addLayout(row(write, clear))
         self._typing = QTimer(self)
         self._typing.setSingleShot(True)
         self._typing.setInterval(150)
         self._typing.timeout.connect(self.commit)
         self.edit.textChanged.connect(self._typing.start)
         write.clicked.connect(self.from_paint_requested)
-        clear.clicked.connect(lambda: self.edit.setPlainText(""))
         self._show_report("")
 
     def commit(self) -> None:
@@ -87,10 +83,10 @@ def report_html(report: ParseReport, *, empty: bool) -> str:
         lines.append("Read as: " + ", ".join(_words(item) for item in report.mapped))
     if report.contradictory:
         words = ", ".join(_words(item) for item in report.contradictory)
-        lines.append(f'<span style="color:{_RED}">Contradictory: {words}</span>')
+        lines.append(f'<span style="color:{WRONG}">Contradictory: {words}</span>')
     if report.ignored:
         words = ", ".join(_words(item) for item in report.ignored)
-        lines.append(f'<span style="color:{_ORANGE}">Ignored: {words}</span>')
+        lines.append(f'<span style="color:{IGNORED}">Ignored: {words}</span>')
     return "<br>".join(lines) or "Nothing to use."
 
 

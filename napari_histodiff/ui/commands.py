@@ -69,7 +69,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "Alt-Left",
         lambda d: d.controller.step_variant(-1),
     ),
-    Command("apply", "Apply the variant in view", "Alt-Enter", lambda d: d.controller.apply()),
+    Command("apply", "Apply the variant in view", "Alt-Enter", lambda d: d.actions.apply()),
     Command("discard", "Discard the variants", "Alt-Backspace", lambda d: d.controller.discard()),
     Command("compare", "Hide or show the preview", "Shift-B", lambda d: d.actions.compare()),
     Command("undo", "Undo the last Apply", "Shift-Z", lambda d: d.controller.undo()),
@@ -78,6 +78,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("use_image", "Use the selected image", "Shift-I", lambda d: d.actions.use_selected()),
     Command("frame_to_view", "Frame to view", "Shift-F", lambda d: d.actions.frame_to_view()),
     Command("import_labels", "Import labels", "Shift-M", lambda d: d.actions.ask_import()),
+    Command("outlines", "Paint as outlines", "Shift-O", lambda d: d.actions.toggle_outlines()),
     Command("clear_painting", "Clear painting", "Shift-X", lambda d: d.actions.clear_painting()),
     Command(
         "caption_from_paint",

@@ -113,7 +113,7 @@ class _Script:
         self._wait(lambda: controller.staging is not None)
         self._screenshot("3_staged")
         self._write_results()
-        controller.apply()
+        self._dock.actions.apply()
         controller.refresh_plan()
         self._screenshot("4_after")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
@@ -20,23 +20,36 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-__all__ = ["NumberRow", "Section", "button", "note_label", "quiet", "row", "whole_number"]
+__all__ = [
+    "NumberRow",
+    "Section",
+    "button",
+    "name_label",
+    "note_label",
+    "quiet",
+    "row",
+    "whole_number",
+]
 
-_LABEL_WIDTH = 62
+#: Pixels of the names in front of sliders and boxes, so that these line up.
+_NAME_WIDTH: Final = 68
 
 
 class Section(QFrame):
-    """A titled part of the dock; `body` is the layout to fill, `corner` the right of the title."""
+    """A titled part of the dock; `body` is the layout to fill.
+
+    `corner` is a label, and `heading` the row it stands in, right of the title.
+    """
 
     def __init__(self, title: str) -> None:
         super().__init__()
         outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 4)
+        outer.setContentsMargins(0, 0, 0, 2)
         outer.setSpacing(3)
-        heading = QLabel(f"<b>{title}</b>")
         self.corner = QLabel()
         self.corner.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        outer.addLayout(row(heading, self.corner, stretch=1))
+        self.heading = row(QLabel(f"<b>{title}</b>"), self.corner, stretch=1)
+        outer.addLayout(self.heading)
         self.body = QVBoxLayout()
         self.body.setSpacing(3)
         outer.addLayout(self.body)
@@ -58,11 +71,8 @@ class NumberRow(QWidget):
         self._box.setRange(low, high)
         self._box.setSingleStep(step)
         self._box.setKeyboardTracking(False)
-        self._box.setFixedWidth(74)
-        name = QLabel(label)
-        name.setFixedWidth(_LABEL_WIDTH)
-        layout = row(name, self._slider, self._box, stretch=1)
-        self.setLayout(layout)
+        self._box.setFixedWidth(94)
+        self.setLayout(row(name_label(label), self._slider, self._box, stretch=1))
         self.setToolTip(tip)
         self._slider.valueChanged.connect(lambda ticks: self._chosen(ticks * step))
         self._box.valueChanged.connect(self._chosen)
@@ -82,24 +92,31 @@ class NumberRow(QWidget):
         self.changed.emit(self.value())
 
 
-def row(*widgets: QWidget, stretch: int | None = None) -> QHBoxLayout:
-    """Lay widgets side by side; `stretch` is the index of the one that takes spare width."""
+def row(*widgets: QWidget, stretch: int | tuple[int, ...] | None = None) -> QHBoxLayout:
+    """Lay widgets side by side; those at `stretch` share the spare width, None = all do."""
     layout = QHBoxLayout()
     layout.setContentsMargins(0, 0, 0, 0)
     layout.setSpacing(4)
+    if stretch is None:
+        stretch = tuple(range(len(widgets)))
+    stretching = (stretch,) if isinstance(stretch, int) else stretch
     for index, widget in enumerate(widgets):
-        layout.addWidget(widget, 1 if index == stretch else 0)
+        layout.addWidget(widget, 1 if index in stretching else 0)
     return layout
 
 
-def button(text: str, tip: str, *, checkable: bool = False) -> QToolButton:
-    """Make a flat button with a text that takes its share of the width."""
+def button(text: str, tip: str, *, checkable: bool = False, share: bool = True) -> QToolButton:
+    """Make a flat button.
+
+    With `share`, the buttons of a row without stretch are equally wide, otherwise as their texts.
+    """
     made = QToolButton()
     made.setText(text)
     made.setToolTip(tip)
     made.setCheckable(checkable)
     made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
-    made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    policy = QSizePolicy.Policy.Ignored if share else QSizePolicy.Policy.Preferred
+    made.setSizePolicy(policy, QSizePolicy.Policy.Fixed)
     made.setMinimumHeight(24)
     return made
 
@@ -111,7 +128,15 @@ def whole_number(limits: tuple[float, float], tip: str, *, step: int = 1) -> QSp
     box.setSingleStep(step)
     box.setKeyboardTracking(False)
     box.setToolTip(tip)
+    box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
     return box
+
+
+def name_label(text: str) -> QLabel:
+    """Make the name in front of an entry, as wide as the others."""
+    label = QLabel(text)
+    label.setFixedWidth(_NAME_WIDTH)
+    return label
 
 
 def note_label() -> QLabel:

@@ -13,7 +13,7 @@ from napari_histodiff.core.requests import EditRequest
 __all__ = ["THUMBNAIL", "History", "HistoryEntry", "thumbnail"]
 
 #: Longest side of a thumbnail in pixels.
-THUMBNAIL: Final = 72
+THUMBNAIL: Final = 60
 
 
 @dataclass(frozen=True, slots=True, eq=False)

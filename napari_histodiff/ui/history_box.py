@@ -33,7 +33,8 @@ class HistoryBox(Section):
         self._list.setMovement(QListView.Movement.Static)
         self._list.setIconSize(QSize(THUMBNAIL, THUMBNAIL))
         self._list.setSpacing(3)
-        self._list.setFixedHeight(THUMBNAIL + 30)
+        self._list.setFixedHeight(THUMBNAIL + 22)
+        self._list.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._list.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self._list.itemClicked.connect(
             lambda item: self.restore_requested.emit(self._entries[self._list.row(item)])

@@ -14,11 +14,11 @@ from napari_histodiff.core.protocols import BackendInfo
 from napari_histodiff.ui.forms import Section
 from napari_histodiff.ui.palette import NucleusClass
 from napari_histodiff.ui.plan import class_remark
+from napari_histodiff.ui.style import IGNORED
 
 __all__ = ["PaletteBox", "count_text"]
 
 _SWATCH: Final = 14
-_WARNING: Final = "#e8912d"
 
 
 class PaletteBox(Section):
@@ -43,13 +43,10 @@ class PaletteBox(Section):
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(2)
         grid.setColumnStretch(0, 1)
-        for column, (text, tip) in enumerate(
-            (("painted", "Nuclei in the frame"), ("in training", "Nuclei the model learned from"))
-        ):
-            label = _right(text)
-            label.setToolTip(tip)
-            label.setEnabled(False)
-            grid.addWidget(label, 0, column + 1)
+        grid.setColumnMinimumWidth(1, 44)
+        grid.setColumnMinimumWidth(2, 52)
+        self.corner.setText("painted   trained on")
+        self.corner.setToolTip("Nuclei in the frame, and nuclei the model learned from")
         for entry in palette:
             self._add_row(grid, entry)
         self.body.addLayout(grid)
@@ -67,15 +64,13 @@ class PaletteBox(Section):
         """Show how many nuclei of each class are painted in the frame."""
         for name, label in self._painted.items():
             label.setText(str(counts.get(name, 0)) if counts.get(name) else "–")
-        total = sum(counts.values())
-        self.corner.setText(f"{total} painted" if total else "")
 
     def set_info(self, info: BackendInfo | None) -> None:
         """Show how many nuclei of each class the model was trained on, and mark the rare ones."""
         for name, label in self._seen.items():
             remark = class_remark(name, info)
             count = "…" if info is None else count_text(info.class_counts.get(name, 0))
-            mark = f'<span style="color:{_WARNING}">⚠ {count}</span>' if remark else count
+            mark = f'<span style="color:{IGNORED}">⚠ {count}</span>' if remark else count
             label.setText(mark)
             label.setToolTip(remark or "Nuclei of this class the model learned from")
             made = self._buttons[name]
@@ -92,7 +87,6 @@ class PaletteBox(Section):
         made.setText(f"{entry.key}  {name.capitalize()}")
         made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         made.setMinimumHeight(22)
-        made.setStyleSheet("QToolButton { text-align: left; }")
         self._group.addButton(made, entry.id)
         self._buttons[name] = made
         self._painted[name] = _right("–")

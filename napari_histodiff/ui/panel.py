@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 from napari_histodiff.core.protocols import Engine
 from napari_histodiff.ui.actions import StudioActions
 from napari_histodiff.ui.activity import Activity
-from napari_histodiff.ui.canvas_box import CanvasBox, FrameBox
+from napari_histodiff.ui.canvas_box import CanvasBox
 from napari_histodiff.ui.caption_box import CaptionBox
 from napari_histodiff.ui.commands import COMMANDS
 from napari_histodiff.ui.controller import Controller, default_engine
@@ -26,6 +26,7 @@ from napari_histodiff.ui.settings import Settings, SettingsStore
 from napari_histodiff.ui.settings_box import SettingsBox
 from napari_histodiff.ui.states import EngineStatus, Level, Notice
 from napari_histodiff.ui.status import StatusLine
+from napari_histodiff.ui.style import dock_style
 from napari_histodiff.ui.tools_box import ToolsBox
 from napari_histodiff.ui.workspace import Workspace
 
@@ -84,6 +85,8 @@ class StudioDock(QWidget):
             focus_caption=self.caption.edit.setFocus,
         )
         self._lay_out()
+        self._show_theme()
+        napari_viewer.events.theme.connect(self._show_theme)
         self._connect_controller()
         self._connect_workspace()
         self._connect_sections()
@@ -120,7 +123,6 @@ class StudioDock(QWidget):
     def _make_sections(self) -> None:
         self.status = StatusLine()
         self.canvas = CanvasBox()
-        self.frame = FrameBox()
         self.palette_box = PaletteBox(PALETTE)
         self.tools = ToolsBox(self.workspace.density)
         self.caption = CaptionBox()
@@ -132,11 +134,10 @@ class StudioDock(QWidget):
         column = QWidget()
         inside = QVBoxLayout(column)
         inside.setContentsMargins(0, 0, 6, 0)
-        inside.setSpacing(6)
+        inside.setSpacing(4)
         self.palette_box.body.addWidget(self.tools)
         for section in (
             self.canvas,
-            self.frame,
             self.palette_box,
             self.caption,
             self.settings,
@@ -155,7 +156,7 @@ class StudioDock(QWidget):
         outer.addWidget(self.status)
         outer.addWidget(scroll, 1)
         outer.addWidget(self.run)
-        self.setMinimumWidth(330)
+        self.setMinimumWidth(340)
 
     # ------------------------------------------------------------- connections
     def _connect_controller(self) -> None:
@@ -182,14 +183,15 @@ class StudioDock(QWidget):
         c, w, a, run = self.controller, self.workspace, self.actions, self.run
         self.status.restart_requested.connect(c.start)
         self.canvas.new_requested.connect(a.ask_new_canvas)
+        self.canvas.import_requested.connect(a.ask_import)
         self.canvas.use_requested.connect(a.use_selected)
-        self.frame.size_changed.connect(a.resize_frame)
-        self.frame.to_view_requested.connect(a.frame_to_view)
+        self.canvas.size_changed.connect(a.resize_frame)
+        self.canvas.to_view_requested.connect(a.frame_to_view)
         self.palette_box.class_selected.connect(a.select_class)
         self.tools.tool_selected.connect(a.select_tool)
         self.tools.density_changed.connect(lambda value: setattr(w, "density", value))
         self.tools.fill_requested.connect(a.fill_area)
-        self.tools.import_requested.connect(a.ask_import)
+        self.tools.outlines_requested.connect(a.toggle_outlines)
         self.tools.clear_requested.connect(a.clear_painting)
         self.caption.changed.connect(lambda text: c.set(caption=text))
         self.caption.from_paint_requested.connect(c.caption_from_paint)
@@ -200,7 +202,7 @@ class StudioDock(QWidget):
         run.generate_requested.connect(a.generate)
         run.cancel_requested.connect(c.cancel)
         run.variant_requested.connect(c.step_variant)
-        run.apply_requested.connect(c.apply)
+        run.apply_requested.connect(a.apply)
         run.discard_requested.connect(c.discard)
         run.compare_requested.connect(a.compare)
         run.undo_requested.connect(c.undo)
@@ -216,12 +218,15 @@ class StudioDock(QWidget):
         self.palette_box.select(self.workspace.selected_class)
         self.tools.select(self.workspace.tool)
 
+    def _show_theme(self, *_: object) -> None:
+        self.setStyleSheet(dock_style(self._viewer.theme))
+
     def _show_status(self, status: EngineStatus) -> None:
         self.status.set_status(status)
         self.palette_box.set_info(status.info)
         if status.info is not None:
             self.workspace.snap = status.info.multiple_of
-            self.frame.set_snap(status.info.multiple_of)
+            self.canvas.set_snap(status.info.multiple_of)
 
     def _show_plan(self, plan: Plan) -> None:
         self.run.set_plan(plan)
@@ -235,17 +240,19 @@ class StudioDock(QWidget):
         target = self.workspace.target
         if target is None:
             self.canvas.set_target("", 0, 0, 0.5)
-            self.frame.set_region(None, 0.5)
+            self.canvas.set_region(None, 0.5)
             return
         bind_keymap(self.workspace.own_layers, COMMANDS, self._viewer)
         shape = (target.data[0] if target.multiscale else target.data).shape
         self.canvas.set_target(target.name, shape[0], shape[1], self.workspace.mpp)
+        self.palette_box.select(self.workspace.selected_class)
+        self.tools.select(self.workspace.tool)
         self._show_frame()
         self._show_undo()
 
     def _show_frame(self, *_: object) -> None:
         if self.workspace.target is not None:
-            self.frame.set_region(self.workspace.frame_region(), self.workspace.mpp)
+            self.canvas.set_region(self.workspace.frame_region(), self.workspace.mpp)
 
     def _show_undo(self, *_: object) -> None:
         w = self.workspace

@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidg
 from napari_histodiff.ui.forms import button, note_label, row
 from napari_histodiff.ui.plan import Plan
 from napari_histodiff.ui.states import RunPhase, RunState, Staging
+from napari_histodiff.ui.style import APPLY
 
 __all__ = ["RunBox"]
 
@@ -113,16 +114,17 @@ class _StagingBar(QWidget):
 
     def __init__(self, box: RunBox) -> None:
         super().__init__()
-        self._back = button("◀", "Previous variant (Alt+Left)")
-        self._next = button("▶", "Next variant (Alt+Right)")
-        for arrow in (self._back, self._next):
-            arrow.setFixedWidth(28)
+        self._back = button("◀", "Previous variant (Alt+Left)", share=False)
+        self._next = button("▶", "Next variant (Alt+Right)", share=False)
         self._which = QLabel()
         self._which.setAlignment(Qt.AlignmentFlag.AlignCenter)
         compare = button("Before", "Hide or show the preview to compare (Shift+B)")
         discard = button("Discard", "Drop the variants; the history keeps them (Alt+Backspace)")
         apply = button("Apply", "Write this variant into the image (Alt+Enter)")
-        self.setLayout(row(self._back, self._which, self._next, compare, discard, apply, stretch=1))
+        apply.setObjectName(APPLY)
+        self.setLayout(
+            row(self._back, self._which, self._next, compare, discard, apply, stretch=(3, 4, 5))
+        )
         self._back.clicked.connect(lambda: box.variant_requested.emit(-1))
         self._next.clicked.connect(lambda: box.variant_requested.emit(1))
         compare.clicked.connect(box.compare_requested)

@@ -8,7 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QLabel
 
 from napari_histodiff.core.requests import LIMITS
-from napari_histodiff.ui.forms import NumberRow, Section, quiet, row, whole_number
+from napari_histodiff.ui.forms import NumberRow, Section, name_label, quiet, row, whole_number
 from napari_histodiff.ui.settings import SeedMode, Settings
 
 __all__ = ["SettingsBox"]
@@ -52,8 +52,10 @@ class SettingsBox(Section):
         )
         self.body.addWidget(self.guidance)
         self.body.addWidget(self.strength)
-        self.body.addLayout(row(_label("Steps"), self.steps, QLabel("Variants"), self.variants))
-        self.body.addLayout(row(_label("Seed"), self.seed, self.seed_mode, stretch=1))
+        self.body.addLayout(
+            row(name_label("Steps"), self.steps, QLabel("Variants"), self.variants, stretch=(1, 3))
+        )
+        self.body.addLayout(row(name_label("Seed"), self.seed, self.seed_mode, stretch=1))
         self._connect()
 
     def set_settings(self, settings: Settings) -> None:
@@ -93,9 +95,3 @@ class SettingsBox(Section):
         self.seed_mode.currentIndexChanged.connect(
             lambda i: self.changed.emit({"seed_mode": modes[i]})
         )
-
-
-def _label(text: str) -> QLabel:
-    label = QLabel(text)
-    label.setFixedWidth(62)
-    return label

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QButtonGroup, QGridLayout, QWidget
+from qtpy.QtWidgets import QButtonGroup, QVBoxLayout, QWidget
 
 from napari_histodiff.ui.forms import NumberRow, button, row
 
 __all__ = ["TOOLS", "ToolsBox"]
 
-#: Tool name of the workspace, key, what it does; three in a row.
+#: Tool name of the workspace, key, what it does.
 TOOLS: Final = (
     ("brush", "P", "Paint nuclei freely; each stroke is one nucleus"),
     ("polygon", "G", "Outline one nucleus; Enter or double-click closes it"),
@@ -23,7 +23,7 @@ TOOLS: Final = (
     ("frame", "R", "Move and resize the frame with the mouse"),
     ("pan", "Z", "Move the view; hold Space for the same with any tool"),
 )
-_COLUMNS: Final = 3
+_FIRST_ROW: Final = 6
 
 
 class ToolsBox(QWidget):
@@ -32,36 +32,37 @@ class ToolsBox(QWidget):
     tool_selected = Signal(str)
     density_changed = Signal(float)
     fill_requested = Signal()
-    import_requested = Signal()
+    outlines_requested = Signal()
     clear_requested = Signal()
 
     def __init__(self, density: float) -> None:
         super().__init__()
         self._group = QButtonGroup(self)
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 2, 0, 0)
-        grid.setSpacing(3)
-        for index, (name, key, tip) in enumerate(TOOLS):
-            made = button(name.capitalize(), f"{tip} ({key})", checkable=True)
+        tools = [
+            button(name.capitalize(), f"{tip} ({key})", checkable=True, share=False)
+            for name, key, tip in TOOLS
+        ]
+        for index, made in enumerate(tools):
             self._group.addButton(made, index)
-            grid.addWidget(made, index // _COLUMNS, index % _COLUMNS)
+        outlines = button("Outlines", "Paint as outlines or filled (Shift+O)", share=False)
+        clear = button("Clear", "Remove the paint in the frame (Shift+X)", share=False)
         self.density = NumberRow(
             "Density", (0.1, 4.0), 0.1, "Of scatter: 1 = as dense as in real tissue of the class"
         )
         self.density.set_value(density)
-        fill_area = button("Fill", "Scatter over the edit mask, or the whole frame without one")
-        dense = QWidget()
-        dense.setLayout(row(self.density, fill_area, stretch=0))
-        grid.addWidget(dense, 3, 0, 1, _COLUMNS)
-        bring = button("Import labels…", "Use a Labels layer as nuclei (Shift+M)")
-        clear = button("Clear painting", "Remove all nuclei and the edit mask (Shift+X)")
-        holder = QWidget()
-        holder.setLayout(row(bring, clear))
-        grid.addWidget(holder, 4, 0, 1, _COLUMNS)
+        fill_area = button(
+            "Fill area", "Scatter over the edit mask; without one, the frame", share=False
+        )
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 2, 0, 0)
+        column.setSpacing(3)
+        column.addLayout(row(*tools[:_FIRST_ROW]))
+        column.addLayout(row(*tools[_FIRST_ROW:], outlines, clear))
+        column.addLayout(row(self.density, fill_area, stretch=0))
         self._group.idClicked.connect(lambda i: self.tool_selected.emit(TOOLS[i][0]))
         self.density.changed.connect(self.density_changed)
         fill_area.clicked.connect(self.fill_requested)
-        bring.clicked.connect(self.import_requested)
+        outlines.clicked.connect(self.outlines_requested)
         clear.clicked.connect(self.clear_requested)
 
     def select(self, tool: str) -> None:
