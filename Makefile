@@ -23,7 +23,7 @@ lint: venv
 	@tools/checks.sh ruff format types imports
 
 docs: venv
-	@.venv/bin/mkdocs build --strict --quiet --site-dir site
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet --site-dir site
 	@echo "open site/index.html"
 
 bench: venv

@@ -39,7 +39,7 @@ def pulled_in_by(*names: str) -> set[str]:
         [sys.executable, "-c", REPORT.format(names=names)],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         check=False,
     )
     assert run.returncode == 0, run.stderr
