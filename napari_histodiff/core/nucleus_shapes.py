@@ -76,9 +76,7 @@ def nucleus_statistics(class_id: int) -> NucleusStatistics:
     return _statistics()[class_id - 1]
 
 
-def draw_nucleus(
-    class_id: int, mpp: float, rng: np.random.Generator, *, margin: float = 0.0
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def draw_nucleus(class_id: int, mpp: float, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Draw one nucleus of a class with random size, shape and orientation.
 
     Parameters
@@ -89,13 +87,11 @@ def draw_nucleus(
         Micrometres per pixel.
     rng : numpy.random.Generator
         Source of the draw.
-    margin : float
-        Pixels by which the second outline is larger than the first.
 
     Returns
     -------
-    nucleus, surroundings : (n, n) bool
-        The nucleus, and the same outline grown by `margin`; n is odd, the nucleus in the middle.
+    (n, n) bool
+        The nucleus, star-shaped about the middle pixel; n is odd.
     """
     statistics = nucleus_statistics(class_id)
     sigma = float(np.clip(rng.standard_normal(), -_MAX_SIGMA, _MAX_SIGMA))
@@ -107,15 +103,15 @@ def draw_nucleus(
     phases = rng.uniform(0, 2 * math.pi, len(HARMONICS))
     rotation = rng.uniform(0, math.pi)
 
-    reach = math.ceil(major * (1 + amplitudes.sum()) + margin)
+    reach = math.ceil(major * (1 + amplitudes.sum()))
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1].astype(np.float64)
     angle = np.arctan2(y, x) - rotation
     outline = major * ratio / np.hypot(ratio * np.cos(angle), np.sin(angle))
     stretched = np.arctan2(np.sin(angle) / ratio, np.cos(angle))
     waves = np.multiply.outer(np.asarray(HARMONICS), stretched) + phases[:, None, None]
     outline *= 1 + np.tensordot(amplitudes, np.cos(waves), axes=1)
-    distance = np.hypot(y, x)
-    return distance <= outline, distance <= outline + margin
+    nucleus: NDArray[np.bool_] = np.hypot(y, x) <= outline
+    return nucleus
 
 
 @cache

@@ -21,8 +21,6 @@ __all__ = ["Indices", "Scatter", "label_of", "place_nucleus"]
 #: Row and column indices of the pixels of one nucleus.
 Indices = tuple[NDArray[np.intp], NDArray[np.intp]]
 
-# Free pixels kept between scattered nuclei.
-_GAP: Final = 1.0
 # Darts thrown per nucleus before a crowded place is given up.
 _DARTS: Final = 20
 # Smallest distance of centres as a share of the mean distance at the density. Dart throwing jams at
@@ -66,7 +64,7 @@ def place_nucleus(
     Indices
         Pixels of the nucleus, in one piece; empty when nothing is free around the centre.
     """
-    nucleus, _ = draw_nucleus(class_id, mpp, rng)
+    nucleus = draw_nucleus(class_id, mpp, rng)
     rows, cols = _inside(nucleus, _whole(centre), labels.shape)
     if overwrite or not rows.size:
         return rows, cols
@@ -161,7 +159,8 @@ class Scatter:
     def _throw(
         self, rows: NDArray[np.intp], cols: NDArray[np.intp], taken: set[tuple[int, int]]
     ) -> Indices | None:
-        nucleus, surroundings = draw_nucleus(self._class_id, self._mpp, self._rng, margin=_GAP)
+        nucleus = draw_nucleus(self._class_id, self._mpp, self._rng)
+        surroundings = _grown(nucleus)
         shape = self._labels.shape
         for dart in self._rng.integers(rows.size, size=_DARTS):
             centre = int(rows[dart]), int(cols[dart])
@@ -170,7 +169,7 @@ class Scatter:
             around = _inside(surroundings, centre, shape)
             if self._labels[around].any() or not taken.isdisjoint(_pairs(around)):
                 continue
-            inside = _inside(nucleus, centre, shape)
+            inside = _piece_nearest(*_inside(nucleus, centre, shape), centre)
             taken.update(_pairs(inside))
             self._centres.add(*centre)
             return inside
@@ -189,6 +188,16 @@ def _inside(outline: NDArray[np.bool_], centre: tuple[int, int], shape: tuple[in
     rows, cols = np.nonzero(outline)
     reach = outline.shape[0] // 2
     return _clip(rows + (centre[0] - reach), cols + (centre[1] - reach), shape)
+
+
+def _grown(outline: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Grow by one pixel on each side, so that scattered nuclei keep a free pixel between them."""
+    grown = np.pad(outline, 1)
+    grown[:-2, 1:-1] |= outline
+    grown[2:, 1:-1] |= outline
+    grown[1:-1, :-2] |= outline
+    grown[1:-1, 2:] |= outline
+    return grown
 
 
 def _clip(rows: NDArray[np.intp], cols: NDArray[np.intp], shape: tuple[int, ...]) -> Indices:

@@ -43,9 +43,9 @@ def _rgb(colour: str) -> tuple[int, int, int]:
     return red, green, blue
 
 
-# Okabe & Ito's palette, which stays distinct with every common colour vision deficiency and is far
-# from the pinks and purples of H&E.
-_COLOURS: Final = ("#f0e442", "#d55e00", "#0072b2", "#56b4e9", "#e69f00", "#009e73")
+# Found by search within the hues pathologists expect: any shade of one class differs from any shade
+# of another by 12 CIEDE2000 or more, also as seen with protanopia, deuteranopia and tritanopia.
+_COLOURS: Final = ("#f7e030", "#d54806", "#365bd9", "#4dbfff", "#85115d", "#027755")
 
 #: Classes 1-6 in order.
 PALETTE: Final = tuple(
@@ -57,13 +57,13 @@ PALETTE: Final = tuple(
 CLASS_COLOURS: Final = tuple(_rgb(entry.colour) for entry in PALETTE)
 
 #: Nuclei whose class nobody told: labels 7 * instance.
-UNKNOWN: Final = NucleusClass(0, "unknown", "#999999", "")
+UNKNOWN: Final = NucleusClass(0, "unknown", "#9ea39f", "")
 
 EDIT_MASK_COLOUR: Final = "#7cff3a"
-FRAME_COLOUR: Final = "#1a1a1a"
+FRAME_COLOUR: Final = "#2f6bff"
 
 # Factors on the colour of nuclei whose instance id is 0, 1, 2 modulo 3.
-_SHADES: Final = (1.0, 0.8, 1.22)
+_SHADES: Final = (1.0, 0.88, 1.1)
 
 
 def nuclei_colormap() -> CyclicLabelColormap:

@@ -1,0 +1,39 @@
+"""Mouse drags on a layer, as napari's canvas would send them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from napari.utils._test_utils import read_only_mouse_event
+from napari.utils.interactions import (
+    mouse_move_callbacks,
+    mouse_press_callbacks,
+    mouse_release_callbacks,
+)
+
+Point = tuple[float, float]
+
+
+def drag(layer: Any, points: Sequence[Point], *, button: int = 1) -> None:
+    """Press at the first point, move over the others, release at the last; data coordinates."""
+    mouse_press_callbacks(layer, _event("mouse_press", layer, points[0], button))
+    for point in points[1:]:
+        mouse_move_callbacks(layer, _event("mouse_move", layer, point, button))
+    mouse_release_callbacks(layer, _event("mouse_release", layer, points[-1], button))
+
+
+def click(layer: Any, point: Point, *, button: int = 1) -> None:
+    drag(layer, [point], button=button)
+
+
+def _event(kind: str, layer: Any, point: Point, button: int) -> Any:
+    return read_only_mouse_event(
+        type=kind,
+        position=tuple(layer.data_to_world(point)),
+        pos=np.zeros(2),
+        button=button,
+        is_dragging=kind == "mouse_move",
+        dims_displayed=[0, 1],
+    )
