@@ -1,0 +1,36 @@
+"""Colours of the nucleus classes, on screen and on contact sheets."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_histodiff.core.maps import nuclei_mask, nuclei_union
+
+__all__ = ["CLASS_HEX", "UNKNOWN_HEX", "colour_nuclei"]
+
+# Found by search within the hues pathologists expect: any shade of one class differs from any shade
+# of another by 12 CIEDE2000 or more, also as seen with protanopia, deuteranopia and tritanopia.
+#: "#rrggbb" of classes 1-6 in order.
+CLASS_HEX: Final = ("#f7e030", "#d54806", "#365bd9", "#4dbfff", "#85115d", "#027755")
+
+#: Nuclei whose class nobody told.
+UNKNOWN_HEX: Final = "#9ea39f"
+
+
+def colour_nuclei(class_map: ArrayLike, instance_map: ArrayLike | None = None) -> NDArray[np.uint8]:
+    """Return (h, w, 3) uint8: nuclei in the colour of their class on white, edges darker."""
+    classes = np.asarray(class_map)
+    union = nuclei_union(classes, instance_map)
+    edges = nuclei_mask(classes, instance_map)[-1] > 0
+    table = np.array([_rgb(UNKNOWN_HEX), *map(_rgb, CLASS_HEX)], np.uint8)
+    picture = np.where(union[..., None], table[classes], np.uint8(255))
+    picture[edges] = (picture[edges] * 0.6).astype(np.uint8)
+    return picture
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return red, green, blue

@@ -1,0 +1,1 @@
+"""Metrics and studies of a model, always with real tissue beside it."""
