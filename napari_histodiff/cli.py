@@ -141,6 +141,23 @@ def train(config: Path, resume: bool) -> None:
     click.echo(run_training(TrainingConfig.load(config), resume=resume))
 
 
+@main.command()
+@click.argument("data", type=_FILE)
+@click.option("-o", "--output", type=_FOLDER, default=Path("evaluation"), help="Folder.")
+@click.option("--tiles", default=8, show_default=True, help="Tiles of the generation sheet.")
+@click.option("--steps", default=6, show_default=True, help="Solver steps.")
+@_options(_MODEL_OPTIONS)
+def evaluate(
+    data: Path, output: Path, tiles: int, steps: int, model: Path | None, device: str
+) -> None:
+    """Draw held-out tiles of the packed file DATA: contact sheets and figures."""
+    from napari_histodiff.diffusion.backend import DiffusionBackend
+    from napari_histodiff.evaluation.study import run_study
+
+    run_study(DiffusionBackend.load(model, device), data, output, tiles=tiles, steps=steps)
+    click.echo(output / "report.md")
+
+
 def _draw(settings: dict[str, Any], **more: Any) -> None:
     from napari_histodiff.api import load_model
 
