@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_histodiff.core.captions import STAINS
+from napari_histodiff.diffusion.conditioning import from_pixels
 
-__all__ = ["jitter_stain", "optical_density", "stain_slots"]
+__all__ = ["jitter_stain", "optical_density", "stain_look", "stain_slots"]
 
 _TISSUE_DENSITY: Final = 0.12  # mean optical density above which a pixel is tissue
 _DARKNESS: Final = (0.28, 0.70)  # mean density of tissue: pale below, dark above
@@ -52,3 +55,9 @@ def stain_slots(images: Tensor) -> Tensor:
     slots[pinkness < _PINKNESS[0]] = STAINS.index("purple") + 1
     slots[tissue.mean((1, 2)) < 0.1] = 0
     return slots.long()
+
+
+def stain_look(image: NDArray[np.uint8]) -> str | None:
+    """Return the stain word of an (h, w, 3) image; None where there is too little tissue."""
+    slot = int(stain_slots(from_pixels(image)[None])[0])
+    return STAINS[slot - 1] if slot else None

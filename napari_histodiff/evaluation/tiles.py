@@ -12,13 +12,17 @@ from napari_histodiff.core.captions import Caption, caption_from_maps
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.diffusion.packing import LAYERS, Pack
 from napari_histodiff.diffusion.sources import PackItem
+from napari_histodiff.diffusion.stain import stain_look
 
 __all__ = ["Tile", "choose_tiles"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tile:
-    """One square of real tissue: image (s, s, 3) uint8, class map uint8, instance map int32."""
+    """One square of real tissue: image (s, s, 3) uint8, class map uint8, instance map int32.
+
+    `caption` names organ, stain look and class levels, all measured on the tile itself.
+    """
 
     name: str
     image: NDArray[np.uint8]
@@ -78,5 +82,6 @@ def _best_square(packed: Pack, i: int, item: PackItem, size: int) -> Tile | None
     classes = layers[place][..., LAYERS.index("class")]
     instances = packed.instances[i][place].astype(np.int32)
     levels = caption_from_maps(classes, instances).levels if item.has_classes else (None,) * 6
-    caption = Caption(organ=item.organ, levels=levels).to_text()
-    return Tile(item.name, packed.pixels[i][place], classes, instances, item.mpp, caption)
+    image = packed.pixels[i][place]
+    caption = Caption(organ=item.organ, stain=stain_look(image), levels=levels).to_text()
+    return Tile(item.name, image, classes, instances, item.mpp, caption)
