@@ -1,0 +1,114 @@
+"""The default engine: one dask worker in a process of its own on this machine."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from napari_histodiff.core.errors import EngineUnavailable
+from napari_histodiff.core.protocols import BackendFactory, Job
+from napari_histodiff.engine.messages import LoadFailed, Problem, Report
+from napari_histodiff.engine.serial import SerialEngine
+
+if TYPE_CHECKING:
+    from napari_histodiff.engine.cluster import Cluster
+
+__all__ = ["LocalEngine"]
+
+
+class LocalEngine(SerialEngine):
+    """Runs jobs in a worker process of `dask.distributed`, over loopback with temporary TLS.
+
+    The model never enters this process, so it can neither slow its event loop nor take it down.
+
+    Parameters
+    ----------
+    factory : str or callable
+        Import path "module:function" of what makes the backend, called in the worker; a callable
+        must be picklable and its module be importable here without torch.
+    threads : int, optional
+        Threads of the model; by default all cores but one, at least one.
+    niceness : int
+        How far the worker's priority is lowered (POSIX nice value; on Windows "below normal").
+    environment : mapping, optional
+        Further environment variables of the worker, set before it starts.
+    """
+
+    def __init__(
+        self,
+        factory: BackendFactory | str,
+        *,
+        threads: int | None = None,
+        niceness: int = 10,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        runner = ProcessRunner(factory, threads, niceness, environment)
+        super().__init__(runner)
+        self._process_runner = runner
+
+    @property
+    def worker_pid(self) -> int | None:
+        """Process id of the worker, None while there is none."""
+        return self._process_runner.worker_pid
+
+
+class ProcessRunner:
+    """A fresh cluster for every start, so that nothing of a dead worker is carried over."""
+
+    def __init__(
+        self,
+        factory: BackendFactory | str,
+        threads: int | None,
+        niceness: int,
+        environment: Mapping[str, str] | None,
+    ) -> None:
+        self._settings = (factory, threads, niceness, environment)
+        self._cluster: Cluster | None = None
+        self._opening: threading.Thread | None = None
+
+    @property
+    def worker_pid(self) -> int | None:
+        """Process id of the worker, None while there is none."""
+        cluster = self._cluster
+        return cluster.worker_pid if cluster is not None else None
+
+    def start(self, report: Report) -> None:
+        """Open the cluster in a thread: importing dask and starting it takes about a second."""
+        self._opening = threading.Thread(
+            target=self._open, args=(report,), name="histodiff-start", daemon=True
+        )
+        self._opening.start()
+
+    def run(self, job: Job) -> None:
+        """Send a job to the worker."""
+        if self._cluster is not None:
+            self._cluster.render(job)
+
+    def cancel(self, job: Job) -> None:
+        """Raise the job's flag in the worker."""
+        if self._cluster is not None:
+            self._cluster.cancel(job)
+
+    def stop(self) -> None:
+        """End the worker and close the cluster."""
+        if self._opening is not None:
+            self._opening.join()
+            self._opening = None
+        if self._cluster is not None:
+            self._cluster.close()
+            self._cluster = None
+
+    def _open(self, report: Report) -> None:
+        try:
+            from napari_histodiff.engine.cluster import Cluster
+
+            self._cluster = Cluster(report, *self._settings)
+            self._cluster.open()
+        except Exception as error:  # noqa: BLE001 - the user must see why nothing starts
+            failure = EngineUnavailable(
+                f"expected the worker to start, got {type(error).__name__}: {error}; "
+                "check that new processes and local connections are allowed, then start again"
+            )
+            report(LoadFailed(Problem.of(failure, traceback.format_exc())))

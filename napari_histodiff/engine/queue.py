@@ -1,0 +1,75 @@
+"""The order of jobs, without threads: first in first out, one at a time, each ends once."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from napari_histodiff.core.protocols import Job
+
+__all__ = ["JobQueue"]
+
+
+class JobQueue:
+    """Waiting jobs in order of arrival and at most one running job.
+
+    A job leaves exactly once: by `withdraw`, `finish` or `drain`. Whoever takes it out owes its
+    one terminal event.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[Job] = deque()
+        self._running: Job | None = None
+        self._cancel_requested = False
+
+    @property
+    def running(self) -> Job | None:
+        """The job in work."""
+        return self._running
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether the running job was asked to stop."""
+        return self._cancel_requested
+
+    def add(self, job: Job) -> None:
+        """Put a job at the end of the queue."""
+        self._waiting.append(job)
+
+    def start_next(self) -> Job | None:
+        """Make the oldest waiting job the running one; None when there is none or one runs."""
+        if self._running is not None or not self._waiting:
+            return None
+        self._running = self._waiting.popleft()
+        self._cancel_requested = False
+        return self._running
+
+    def withdraw(self, job_id: str) -> bool:
+        """Take out a waiting job; False when it does not wait."""
+        for job in self._waiting:
+            if job.id == job_id:
+                self._waiting.remove(job)
+                return True
+        return False
+
+    def request_cancel(self, job_id: str) -> bool:
+        """Remember that the running job shall stop; True the first time it is asked."""
+        if not self._is_running(job_id) or self._cancel_requested:
+            return False
+        self._cancel_requested = True
+        return True
+
+    def finish(self, job_id: str) -> bool:
+        """Take out the running job; False for any other, so a late second ending is dropped."""
+        if not self._is_running(job_id):
+            return False
+        self._running = None
+        return True
+
+    def drain(self) -> list[Job]:
+        """Take out all waiting jobs, oldest first."""
+        jobs = list(self._waiting)
+        self._waiting.clear()
+        return jobs
+
+    def _is_running(self, job_id: str) -> bool:
+        return self._running is not None and self._running.id == job_id

@@ -1,0 +1,137 @@
+"""What runs in the worker process: a dask worker that keeps one backend loaded."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import pickle
+import sys
+import threading
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+import psutil
+from distributed import Security, Worker, WorkerPlugin, get_worker
+from numpy.typing import NDArray
+
+from napari_histodiff.core.protocols import Backend
+from napari_histodiff.core.requests import EditRequest
+from napari_histodiff.engine.host import BackendHost
+from napari_histodiff.engine.messages import Loaded, LoadFailed, Outcome, Stepped
+
+__all__ = ["HELLO", "HostPlugin", "cancel", "decode_step", "load", "main", "render"]
+
+#: First event of a worker: it is connected and takes jobs.
+HELLO = "hello"
+
+
+class HostPlugin(WorkerPlugin):
+    """Keeps the backend and the cancel flags on a worker and sends steps as worker events."""
+
+    name: ClassVar[str] = "napari-histodiff"
+
+    def __init__(self, topic: str) -> None:
+        self.host = BackendHost()
+        self.cancelled: set[str] = set()
+        self._topic = topic
+        self._worker: Worker | None = None
+
+    def setup(self, worker: Worker) -> None:
+        """Remember the worker; called by it once."""
+        self._worker = worker
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send an event; everything in it must suit msgpack."""
+        if self._worker is not None:
+            self._worker.log_event(self._topic, message)
+
+    def send_step(self, job: str, done: int, total: int, preview: NDArray[np.uint8] | None) -> None:
+        """Send one step; `decode_step` is its other end."""
+        message: dict[str, Any] = {"job": job, "done": done, "total": total}
+        if preview is not None:
+            message["preview"] = np.ascontiguousarray(preview).tobytes()
+            message["shape"] = list(preview.shape)
+        self.send(message)
+
+
+def decode_step(message: dict[str, Any]) -> Stepped:
+    """Rebuild a step from its event."""
+    preview = None
+    if "preview" in message:
+        preview = np.frombuffer(message["preview"], np.uint8).reshape(message["shape"])
+    return Stepped(message["job"], message["done"], message["total"], preview)
+
+
+def load(factory: bytes | str) -> Loaded | LoadFailed:
+    """Load the backend of an import path or a pickled factory; a task."""
+    host = _plugin(get_worker()).host
+    return host.load(factory if isinstance(factory, str) else partial(_make, factory))
+
+
+def render(job: str, request: EditRequest) -> Outcome:
+    """Render one job; a task."""
+    plugin = _plugin(get_worker())
+    try:
+        return plugin.host.render(
+            request,
+            is_cancelled=lambda: job in plugin.cancelled,
+            report=lambda done, total, preview: plugin.send_step(job, done, total, preview),
+        )
+    finally:
+        plugin.cancelled.discard(job)
+
+
+def cancel(job: str, dask_worker: Worker) -> None:
+    """Raise a job's cancel flag; runs in the worker's event loop, beside the task."""
+    _plugin(dask_worker).cancelled.add(job)
+
+
+def main() -> None:
+    """Serve until the parent goes away; settings come as one line of JSON on stdin."""
+    settings = json.loads(sys.stdin.readline())
+    threading.Thread(target=_exit_with_parent, name="lifeline", daemon=True).start()
+    _lower_priority(settings["niceness"])
+    asyncio.run(_serve(settings))
+    os._exit(1)  # cut off from its scheduler; a render may still hold a thread
+
+
+async def _serve(settings: dict[str, Any]) -> None:
+    plugin = HostPlugin(settings["topic"])
+    worker = await Worker(
+        settings["scheduler"],
+        nthreads=1,
+        host="127.0.0.1",
+        security=Security(require_encryption=True, **settings["security"]),
+        plugins=(plugin,),
+        memory_limit=0,
+        dashboard=False,
+        local_directory=settings["directory"],
+    )
+    plugin.send({HELLO: worker.address})
+    await worker.finished()
+
+
+def _make(factory: bytes) -> Backend:
+    backend: Backend = pickle.loads(factory)()
+    return backend
+
+
+def _exit_with_parent() -> None:
+    """End at once when stdin closes, which the system does however the parent ends."""
+    sys.stdin.read()
+    os._exit(0)
+
+
+def _lower_priority(niceness: int) -> None:
+    with contextlib.suppress(psutil.Error, OSError):  # a nicety, never a reason to fail
+        psutil.Process().nice(getattr(psutil, "BELOW_NORMAL_PRIORITY_CLASS", niceness))
+
+
+def _plugin(worker: Worker) -> HostPlugin:
+    plugin = worker.plugins[HostPlugin.name]
+    if not isinstance(plugin, HostPlugin):
+        raise TypeError(f"expected a HostPlugin on the worker, got {plugin!r}; restart the engine")
+    return plugin

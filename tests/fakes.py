@@ -1,0 +1,140 @@
+"""A backend without a model: pixels are a function of the request, steps and failures of its
+settings."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.errors import ModelNotFound, OutOfMemory
+from napari_histodiff.core.protocols import BackendInfo, OnStep, Step
+from napari_histodiff.core.requests import EditKind, EditRequest
+
+__all__ = ["FAKE_INFO", "FakeBackend", "FakeFactory", "default_fake"]
+
+FAKE_INFO = BackendInfo(
+    name="fake",
+    revision="0",
+    mpp=(0.25, 1.0),
+    class_counts={"neutrophil": 0, "epithelial": 10},
+    tissue_names=("unspecified", "gland", "stroma", "lumen", "glass"),
+    window=64,
+    multiple_of=16,
+    device="cpu (fake)",
+    seconds_per_window=0.001,
+    licence="none",
+)
+
+Fault = Literal["value", "unpicklable", "memory", "oom", "kill", "shape"]
+
+
+class Unpicklable(RuntimeError):
+    """An error that pickle cannot rebuild."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(first + second)
+
+
+@dataclass(frozen=True)
+class FakeFactory:
+    """Makes a `FakeBackend`; picklable.
+
+    `fault` happens at network evaluation `fault_at` of requests whose caption is "fault", or of
+    all requests when `always`. The model fails to load while `load_error` is set and no file
+    `repaired_by` exists.
+    """
+
+    steps: int | None = None
+    delay: float = 0.0
+    fault: Fault | None = None
+    fault_at: int = 2
+    always: bool = False
+    load_error: Literal["", "family", "foreign", "kill"] = ""
+    repaired_by: str = ""
+    load_seconds: float = 0.0
+
+    def __call__(self) -> FakeBackend:
+        time.sleep(self.load_seconds)
+        if self.load_error and not os.path.exists(self.repaired_by):
+            if self.load_error == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.load_error == "family":
+                raise ModelNotFound("expected a model folder, got none; run histodiff fetch")
+            raise ImportError("no module named flux_capacitor")
+        return FakeBackend(self)
+
+
+class FakeBackend:
+    """Draws flat noise of the request's seed; implements `core.protocols.Backend`."""
+
+    def __init__(self, settings: FakeFactory | None = None) -> None:
+        self.settings = settings or FakeFactory()
+        self.previews = 0
+
+    @property
+    def info(self) -> BackendInfo:
+        return FAKE_INFO
+
+    def evaluations(self, request: EditRequest) -> int:
+        return (self.settings.steps or request.steps) * request.variants
+
+    def render(
+        self, requests: Sequence[EditRequest], *, on_step: OnStep | None = None
+    ) -> list[NDArray[np.uint8]]:
+        return [self._render(request, on_step) for request in requests]
+
+    def _render(self, request: EditRequest, on_step: OnStep | None) -> NDArray[np.uint8]:
+        total = self.evaluations(request)
+        self.previews = 0
+        for done in range(1, total + 1):
+            time.sleep(self.settings.delay)
+            if done == self.settings.fault_at and (
+                self.settings.always or request.caption == "fault"
+            ):
+                self._misbehave()
+            if on_step is not None:
+                on_step(Step(done, total, lambda: self._preview(request)))
+        images = np.stack([_draw(request, variant) for variant in range(request.variants)])
+        return images[..., :2] if self.settings.fault == "shape" else images
+
+    def _preview(self, request: EditRequest) -> NDArray[np.uint8]:
+        """How many previews this job computed is their gray value."""
+        self.previews += 1
+        return np.full((*request.shape, 3), self.previews, np.uint8)
+
+    def _misbehave(self) -> None:
+        match self.settings.fault:
+            case "value":
+                raise ValueError("the moon is full")
+            case "unpicklable":
+                raise Unpicklable("no ", "copies")
+            case "memory":
+                raise MemoryError("8 GiB")
+            case "oom":
+                raise OutOfMemory("expected 2 GiB of memory, got 1; use a smaller frame")
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _draw(request: EditRequest, variant: int) -> NDArray[np.uint8]:
+    text = repr((request.region, request.caption, request.steps, request.guidance_scale))
+    generator = np.random.default_rng((request.seed, variant, zlib.crc32(text.encode())))
+    drawn = generator.integers(0, 256, (*request.shape, 3), dtype=np.uint8)
+    if request.kind in (EditKind.INPAINT, EditKind.OUTPAINT):
+        assert request.image is not None
+        assert request.edit_mask is not None
+        return np.where(request.edit_mask[..., None], drawn, request.image)
+    return drawn
+
+
+def default_fake() -> FakeBackend:
+    """The fake by import path: tests.fakes:default_fake."""
+    return FakeBackend()
