@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from napari.utils._test_utils import read_only_mouse_event
+from napari.utils._proxies import ReadOnlyWrapper
 from napari.utils.interactions import (
     mouse_move_callbacks,
     mouse_press_callbacks,
@@ -29,11 +30,16 @@ def click(layer: Any, point: Point, *, button: int = 1) -> None:
 
 
 def _event(kind: str, layer: Any, point: Point, button: int) -> Any:
-    return read_only_mouse_event(
+    event = SimpleNamespace(
         type=kind,
         position=tuple(layer.data_to_world(point)),
         pos=np.zeros(2),
         button=button,
-        is_dragging=kind == "mouse_move",
+        modifiers=[],
+        view_direction=None,
+        up_direction=None,
         dims_displayed=[0, 1],
+        is_dragging=kind == "mouse_move",
+        handled=False,
     )
+    return ReadOnlyWrapper(event, exceptions=("handled",))
