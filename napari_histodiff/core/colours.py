@@ -12,7 +12,7 @@ from napari_histodiff.core.maps import nuclei_mask, nuclei_union
 __all__ = ["CLASS_HEX", "UNKNOWN_HEX", "colour_nuclei"]
 
 # Found by search within the hues pathologists expect: any shade of one class differs from any shade
-# of another by 12 CIEDE2000 or more, also as seen with protanopia, deuteranopia and tritanopia.
+# of another by more than 11 CIEDE2000, also as seen with protanopia, deuteranopia and tritanopia.
 #: "#rrggbb" of classes 1-6 in order.
 CLASS_HEX: Final = ("#f7e030", "#d54806", "#365bd9", "#4dbfff", "#85115d", "#027755")
 

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QEventLoop, QTimer
 from skimage.io import imsave
 
+from napari_histodiff.core.colours import colour_nuclei
 from napari_histodiff.core.errors import HistodiffError, StorageError
 from napari_histodiff.core.events import EngineState
 from napari_histodiff.core.protocols import Engine
 from napari_histodiff.ui.commands import WIDGET
 from napari_histodiff.ui.demo_painting import DEMO_CAPTION, paint_demo
-from napari_histodiff.ui.palette import PALETTE
 from napari_histodiff.ui.panel import StudioDock
 from napari_histodiff.ui.settings import SeedMode, SettingsStore
 from napari_histodiff.ui.states import Level, Notice, RunPhase
@@ -122,7 +122,7 @@ class _Script:
         class_map = entry.request.class_map
         assert class_map is not None
         (self._output / "caption.txt").write_text(entry.request.caption + "\n", encoding="utf-8")
-        self._image("painting", _in_colour(class_map))
+        self._image("painting", colour_nuclei(class_map, entry.request.instance_map))
         for index, image in enumerate(entry.images):
             self._image(f"variant_{index + 1}", image)
             self._dock.controller.save(self._output, entry, index)
@@ -160,15 +160,6 @@ class _Script:
     def _check(self) -> None:
         if self._failure:
             raise HistodiffError(self._failure)
-
-
-def _in_colour(class_map: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a class map in the palette's colours on dark gray, (h, w, 3) uint8."""
-    table = np.full((len(PALETTE) + 1, 3), 40, np.uint8)
-    for entry in PALETTE:
-        table[entry.id] = [int(entry.colour[i : i + 2], 16) for i in (1, 3, 5)]
-    painted: NDArray[np.uint8] = table[class_map]
-    return painted
 
 
 def _make_folder(folder: Path) -> None:

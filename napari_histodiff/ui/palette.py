@@ -14,6 +14,7 @@ import numpy as np
 from napari.utils.colormaps import CyclicLabelColormap, DirectLabelColormap
 from numpy.typing import NDArray
 
+from napari_histodiff.core.colours import CLASS_HEX, UNKNOWN_HEX
 from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES
 
 __all__ = [
@@ -43,21 +44,17 @@ def _rgb(colour: str) -> tuple[int, int, int]:
     return red, green, blue
 
 
-# Found by search within the hues pathologists expect: any shade of one class differs from any shade
-# of another by 12 CIEDE2000 or more, also as seen with protanopia, deuteranopia and tritanopia.
-_COLOURS: Final = ("#f7e030", "#d54806", "#365bd9", "#4dbfff", "#85115d", "#027755")
-
 #: Classes 1-6 in order.
 PALETTE: Final = tuple(
     NucleusClass(i, name, colour, str(i))
-    for i, (name, colour) in enumerate(zip(CLASS_NAMES, _COLOURS, strict=True), 1)
+    for i, (name, colour) in enumerate(zip(CLASS_NAMES, CLASS_HEX, strict=True), 1)
 )
 
 #: RGB (0-255) of classes 1-6 in order.
 CLASS_COLOURS: Final = tuple(_rgb(entry.colour) for entry in PALETTE)
 
 #: Nuclei whose class nobody told: labels 7 * instance.
-UNKNOWN: Final = NucleusClass(0, "unknown", "#9ea39f", "")
+UNKNOWN: Final = NucleusClass(0, "unknown", UNKNOWN_HEX, "")
 
 EDIT_MASK_COLOUR: Final = "#7cff3a"
 FRAME_COLOUR: Final = "#2f6bff"
