@@ -7,9 +7,10 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from skimage.draw import ellipse
 
 from napari_histodiff.core.maps import CLASS_NAMES, decode_labels
-from napari_histodiff.core.placement import Indices, Scatter, label_of, place_nucleus
+from napari_histodiff.core.placement import Indices, Scatter, label_of
 
 __all__ = ["DEMO_CAPTION", "paint_demo"]
 
@@ -22,9 +23,11 @@ _GLANDS: Final = ((0.37, 0.29, 0.28, 0.20, 0.35), (0.69, 0.70, 0.24, 0.25, -0.5)
 #: Centre and radius of the lymphocyte cluster, as shares of the side.
 _CLUSTER: Final = (0.19, 0.77, 0.17)
 #: Micrometres between epithelial nuclei along a gland's wall.
-_PITCH: Final = 8.5
+_PITCH: Final = 5.6
+#: Share of a tall nucleus that must be free for it to be placed.
+_LEAST_FREE: Final = 0.75
 #: Nuclei per mm^2.
-_DENSITY: Final = {"connective": 1300.0, "lymphocyte": 9000.0, "plasma": 350.0, "eosinophil": 150.0}
+_DENSITY: Final = {"connective": 3600.0, "lymphocyte": 9000.0, "plasma": 400.0, "eosinophil": 150.0}
 
 
 def paint_demo(
@@ -51,9 +54,9 @@ def paint_demo(
     painter = _Painter(labels, mpp, rng)
     stroma = np.ones(labels.shape, bool)
     for gland in _GLANDS:
-        painter.ring(gland, 0.84, 1.0)
-        painter.ring(gland, 0.68, 0.4)
-        stroma &= _ellipse(labels.shape, gland) > 1.12**2
+        painter.palisade(gland, 0.92)
+        painter.palisade(gland, 0.76)
+        stroma &= _ellipse(labels.shape, gland) > 1.15**2
     y, x, radius = _CLUSTER
     cluster = _ellipse(labels.shape, (y, x, radius, radius, 0.0)) < 1
     painter.scatter("lymphocyte", cluster & stroma)
@@ -73,22 +76,23 @@ class _Painter:
         self._rng = rng
         self._count = 0
 
-    def ring(self, gland: tuple[float, ...], at: float, share: float) -> None:
-        """Line a gland's wall with epithelial nuclei at `at` of its radius, `share` of the way."""
+    def palisade(self, gland: tuple[float, ...], at: float) -> None:
+        """Line a gland's wall at `at` of its radius with tall nuclei that point to the lumen."""
         height, width = self._labels.shape
         y, x, ry, rx, turn = gland
         semi_y, semi_x = ry * height * at, rx * width * at
         around = 2 * math.pi * math.sqrt((semi_y**2 + semi_x**2) / 2) * self._mpp
-        start = self._rng.uniform(0, 2 * math.pi)
-        for k in range(int(around / _PITCH * share)):
-            angle = start + 2 * math.pi * k * _PITCH / around
-            off = 1 + self._rng.normal(0, 0.025)
+        for k in range(int(around / _PITCH)):
+            angle = 2 * math.pi * k * _PITCH / around
+            wave = 0.07 * math.sin(3 * angle + 9 * turn) + 0.04 * math.sin(5 * angle)
+            off = 1 + wave + self._rng.normal(0, 0.02)
             dy, dx = semi_y * off * math.sin(angle), semi_x * off * math.cos(angle)
             centre = (
                 y * height + dy * math.cos(turn) + dx * math.sin(turn),
                 x * width - dy * math.sin(turn) + dx * math.cos(turn),
             )
-            self._put("epithelial", centre)
+            outwards = math.atan2(centre[0] - y * height, centre[1] - x * width)
+            self._put_tall(centre, outwards + self._rng.normal(0, 0.2))
 
     def scatter(self, name: str, area: NDArray[np.bool_]) -> None:
         """Scatter nuclei of a class over an area."""
@@ -97,9 +101,14 @@ class _Painter:
         for nucleus in scatter.fill(area):
             self._write(nucleus, class_id)
 
-    def _put(self, name: str, centre: tuple[float, float]) -> None:
-        class_id = CLASS_NAMES.index(name) + 1
-        self._write(place_nucleus(self._labels, centre, class_id, self._mpp, self._rng), class_id)
+    def _put_tall(self, centre: tuple[float, float], direction: float) -> None:
+        """Place an epithelial nucleus of 9 x 4.6 um along `direction`, beside its neighbours."""
+        long = self._rng.normal(4.5, 0.5) / self._mpp
+        short = self._rng.normal(2.3, 0.25) / self._mpp
+        nucleus = ellipse(*centre, short, long, shape=self._labels.shape, rotation=-direction)
+        free = self._labels[nucleus] == 0
+        if free.mean() > _LEAST_FREE:
+            self._write((nucleus[0][free], nucleus[1][free]), CLASS_NAMES.index("epithelial") + 1)
 
     def _write(self, nucleus: Indices, class_id: int) -> None:
         if nucleus[0].size:
