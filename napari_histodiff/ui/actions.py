@@ -17,7 +17,7 @@ from napari_histodiff.ui.dialogs import ImportLabelsDialog, NewCanvasDialog
 from napari_histodiff.ui.history import HistoryEntry
 from napari_histodiff.ui.workspace import Workspace
 
-__all__ = ["StudioActions"]
+__all__ = ["StudioActions", "camera_of"]
 
 #: Width of outlines in pixels of the image.
 _OUTLINE: Final = 1
@@ -105,7 +105,7 @@ class StudioActions:
         if target is None:
             show_warning("Make a canvas or use an image layer first.")
             return
-        centre = target.world_to_data(self._viewer.camera.center[-2:])
+        centre = target.world_to_data(camera_of(self._viewer).center[-2:])
         old = self._workspace.frame_region()
         y, x = (round(c - n / 2) for c, n in zip(centre[-2:], old.shape, strict=True))
         self._attempt(lambda: self._workspace.set_frame(Region(0, y, x, old.height, old.width)))
@@ -176,3 +176,8 @@ class StudioActions:
             action()
         except HistodiffError as error:
             show_warning(str(error))
+
+
+def camera_of(viewer: Any) -> Any:
+    """Return the camera; it moved in napari 0.9."""
+    return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera

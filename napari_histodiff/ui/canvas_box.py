@@ -6,7 +6,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLabel
 
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.ui.forms import Section, button, name_label, quiet, row, whole_number
+from napari_histodiff.ui.forms import Section, button, quiet, row, whole_number
 from napari_histodiff.ui.frame import MAX_SIDE, MIN_SIDE
 
 __all__ = ["CanvasBox"]
@@ -32,7 +32,7 @@ class CanvasBox(Section):
             "To view", "Put the frame in the middle of the view (Shift+F)", share=False
         )
         frame = row(
-            name_label("Frame"), self._width, QLabel("×"), self._height, self._here, stretch=(1, 3)
+            QLabel("Frame"), self._width, QLabel("×"), self._height, self._here, stretch=(1, 3)
         )
         self.body.addLayout(row(new, use, bring))
         self.body.addLayout(frame)

@@ -46,14 +46,18 @@ class CaptionBox(Section):
 
     def commit(self) -> None:
         """Report the typed text at once, without waiting for a pause."""
+        self.changed.emit(self.take_typed())
+
+    def take_typed(self) -> str:
+        """Return the caption as it stands, typed to the end or not."""
         self._typing.stop()
-        text = " ".join(self.edit.toPlainText().split())
+        text = self._text()
         self._show_report(text)
-        self.changed.emit(text)
+        return text
 
     def set_caption(self, caption: str) -> None:
         """Show a caption without telling anyone; text being typed is left alone."""
-        if " ".join(self.edit.toPlainText().split()) == caption:
+        if self._typing.isActive() or self._text() == caption:
             return
         with quiet(self.edit):
             self.edit.setPlainText(caption)
@@ -67,6 +71,9 @@ class CaptionBox(Section):
                 self.commit()
                 return True
         return bool(super().eventFilter(watched, event))
+
+    def _text(self) -> str:
+        return " ".join(self.edit.toPlainText().split())
 
     def _show_report(self, text: str) -> None:
         self._report.setText(report_html(parse_caption(text).report, empty=not text))

@@ -48,6 +48,9 @@ log = logging.getLogger(__name__)
 #: Import path of the backend factory; only the worker process imports it, and torch with it.
 BACKEND: Final = "napari_histodiff.diffusion.backend:default_backend"
 
+#: Seconds between two steps shown; a window with a canvas repaints as a whole.
+_SHOW_INTERVAL: Final = 0.25
+
 #: Seconds between two looks at the painting, so that a stroke costs nothing.
 _PLAN_INTERVAL: Final = 0.2
 
@@ -106,6 +109,8 @@ class Controller:
         self._estimator = Estimator()
         self._estimate: Estimate | None = None
         self._job: Job | None = None
+        self._unshown: dict[type, JobProgress | JobPreview] = {}
+        self._show_due = 0.0
         self._plan_due: float | None = 0.0
         self._painting_due = True
         for signal in (workspace.frame_changed, workspace.target_changed, workspace.pixels_changed):
@@ -129,7 +134,11 @@ class Controller:
     def pump(self) -> None:
         """Handle what the engine told since the last call; call it on the GUI thread."""
         for event in self._mailbox.drain():
-            self._handle(event)
+            if isinstance(event, JobProgress | JobPreview):
+                self._unshown[type(event)] = event
+            else:
+                self._handle(event)
+        self._show_unshown()
         if self._plan_due is not None and time.monotonic() >= self._plan_due:
             self._plan_due = None
             self.refresh_plan()
@@ -273,6 +282,14 @@ class Controller:
         self._notice(Level.INFO, f"Saved {len(paths)} files as {paths[0].with_suffix('')}*")
 
     # ---------------------------------------------------------------- internal
+    def _show_unshown(self) -> None:
+        """Show progress and preview together: each repaint of the window costs the same."""
+        if self._unshown and time.monotonic() >= self._show_due:
+            events, self._unshown = self._unshown, {}
+            for event in events.values():
+                self._handle(event)
+            self._show_due = time.monotonic() + _SHOW_INTERVAL
+
     def _handle(self, event: EngineEvent) -> None:
         if isinstance(event, EngineStateChanged):
             self._engine_changed(event)
@@ -298,6 +315,8 @@ class Controller:
 
     def _ended(self, job: Job, event: JobFinished | JobCancelled | JobFailed) -> None:
         self._job = None
+        self._unshown.clear()
+        self._show_due = 0.0
         self._set_run(RunState())
         self.preview.hide()
         if isinstance(event, JobFinished):

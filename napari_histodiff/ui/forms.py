@@ -83,13 +83,15 @@ class NumberRow(QWidget):
             self._slider.setValue(round(value / self._step))
             self._box.setValue(value)
 
-    def value(self) -> float:
-        """Return the value shown."""
-        return float(self._box.value())
+    def take_typed(self) -> float:
+        """Return the number as it stands, confirmed by Enter or not."""
+        with quiet(self._box):
+            self._box.interpretText()
+        return round(float(self._box.value()), 2)
 
     def _chosen(self, value: float) -> None:
         self.set_value(value)
-        self.changed.emit(self.value())
+        self.changed.emit(round(value, 2))
 
 
 def row(*widgets: QWidget, stretch: int | tuple[int, ...] | None = None) -> QHBoxLayout:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
@@ -22,7 +22,7 @@ from napari_histodiff.ui.palette import PALETTE
 from napari_histodiff.ui.palette_box import PaletteBox
 from napari_histodiff.ui.plan import Plan
 from napari_histodiff.ui.run_box import RunBox
-from napari_histodiff.ui.settings import Settings, SettingsStore
+from napari_histodiff.ui.settings import SeedMode, Settings, SettingsStore
 from napari_histodiff.ui.settings_box import SettingsBox
 from napari_histodiff.ui.states import EngineStatus, Level, Notice
 from napari_histodiff.ui.status import StatusLine
@@ -73,7 +73,7 @@ class StudioDock(QWidget):
             napari_viewer, self.workspace, engine or default_engine(), store=store
         )
         self._viewer = napari_viewer
-        self._activity = Activity()
+        self._activity = Activity(self)
         self._had_parent = False
         self._make_sections()
         self.actions = StudioActions(
@@ -259,13 +259,10 @@ class StudioDock(QWidget):
         self.run.set_undo(can_undo=w.can_undo, can_redo=w.can_redo)
 
     def _commit(self) -> None:
-        self.caption.commit()
-        self.controller.set(**_numbers(self.settings.pending(self.controller.settings)))
-
-
-def _numbers(settings: Settings) -> dict[str, Any]:
-    names = ("guidance_scale", "strength", "steps", "variants", "seed")
-    return {name: getattr(settings, name) for name in names}
+        typed = self.settings.take_typed()
+        if typed["seed"] != self.controller.settings.seed:
+            typed["seed_mode"] = SeedMode.FIXED
+        self.controller.set(caption=self.caption.take_typed(), **typed)
 
 
 def _show_notice(notice: Notice) -> None:

@@ -39,12 +39,14 @@ class PreviewLayer:
         place = (id(target), region, image.shape)
         layer = self.layer
         if layer is not None and place == self._place:
-            layer.data = image
+            # In place, without thumbnail and extent: a few of these come every second.
+            np.copyto(layer.data, image)
+            layer.refresh(thumbnail=False, highlight=False, extent=False)
             return
         self.hide()
         selected = set(self._viewer.layers.selection)
         self._layer = self._viewer.add_image(
-            image,
+            np.array(image),
             name=PREVIEW_NAME,
             rgb=True,
             **place_on(target, region.y, region.x),

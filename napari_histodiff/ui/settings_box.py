@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QLabel
@@ -72,20 +72,21 @@ class SettingsBox(Section):
         """Tell whether pixels lie under the edit, so that strength means something."""
         self.strength.setEnabled(repaints)
 
-    def pending(self, settings: Settings) -> Settings:
-        """Return `settings` with numbers typed but not yet confirmed by Enter."""
-        return replace(
-            settings,
-            guidance_scale=self.guidance.value(),
-            strength=self.strength.value(),
-            steps=self.steps.value(),
-            variants=self.variants.value(),
-            seed=self.seed.value(),
-        )
+    def take_typed(self) -> dict[str, Any]:
+        """Return every number as it stands, confirmed by Enter or not."""
+        whole = {"steps": self.steps, "variants": self.variants, "seed": self.seed}
+        with quiet(*whole.values()):
+            for box in whole.values():
+                box.interpretText()
+        return {
+            "guidance_scale": self.guidance.take_typed(),
+            "strength": self.strength.take_typed(),
+            **{name: box.value() for name, box in whole.items()},
+        }
 
     def _connect(self) -> None:
-        self.guidance.changed.connect(lambda v: self.changed.emit({"guidance_scale": round(v, 2)}))
-        self.strength.changed.connect(lambda v: self.changed.emit({"strength": round(v, 2)}))
+        self.guidance.changed.connect(lambda v: self.changed.emit({"guidance_scale": v}))
+        self.strength.changed.connect(lambda v: self.changed.emit({"strength": v}))
         self.steps.valueChanged.connect(lambda v: self.changed.emit({"steps": v}))
         self.variants.valueChanged.connect(lambda v: self.changed.emit({"variants": v}))
         self.seed.valueChanged.connect(

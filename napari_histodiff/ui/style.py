@@ -29,7 +29,7 @@ QToolButton#$apply:hover { background: #34a350; }
 QPlainTextEdit, QListWidget { background: $foreground; border: none; border-radius: 3px; }
 QPlainTextEdit { padding: 1px 3px; }
 QPlainTextEdit:focus { border: 1px solid $current; }
-QSpinBox, QDoubleSpinBox { min-width: 46px; }
+QSpinBox, QDoubleSpinBox { min-width: 54px; }
 QProgressBar { background: $foreground; border: none; border-radius: 3px; }
 QProgressBar::chunk { background: $current; border-radius: 3px; }
 """)

@@ -81,6 +81,7 @@ class RecordingEngine:
 
     def start(self) -> None:
         self.started += 1
+        self.tell(EngineStateChanged(EngineState.STARTING))
 
     def subscribe(self, listener: Listener):
         self.listeners.append(listener)

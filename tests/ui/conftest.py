@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from napari_histodiff.core.protocols import Engine
+from napari_histodiff.ui.panel import StudioDock
+from napari_histodiff.ui.settings import SettingsStore
+
+WaitFor = Callable[[Callable[[], bool]], None]
+OpenDock = Callable[[Engine], StudioDock]
+
+
+@pytest.fixture
+def wait_for(qtbot) -> WaitFor:
+    """Let the window live until something holds; a generous limit, since workers share the CPU."""
+
+    def wait(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+        qtbot.waitUntil(condition, timeout=round(seconds * 1000))
+
+    return wait
+
+
+@pytest.fixture
+def open_dock(make_napari_viewer, tmp_path: Path) -> Iterator[OpenDock]:
+    """Open the dock in a real window with an engine; both are closed afterwards."""
+    opened: list[StudioDock] = []
+
+    def open_(engine: Engine) -> StudioDock:
+        viewer = make_napari_viewer()
+        dock = StudioDock(viewer, engine=engine, store=SettingsStore(tmp_path / "studio.json"))
+        viewer.window.add_dock_widget(dock, name="Histodiff Studio", area="right")
+        opened.append(dock)
+        return dock
+
+    yield open_
+    for dock in opened:
+        dock.shut_down()

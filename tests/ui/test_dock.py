@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDialog, QFileDialog
+
+from napari_histodiff.core.captions import ParseReport
+from napari_histodiff.core.events import (
+    EngineState,
+    EngineStateChanged,
+    JobFinished,
+    JobPreview,
+    JobProgress,
+)
+from napari_histodiff.core.maps import CLASS_NAMES
+from napari_histodiff.ui import dialogs
+from napari_histodiff.ui.caption_box import report_html
+from napari_histodiff.ui.demo_painting import DEMO_CAPTION, paint_demo
+from napari_histodiff.ui.palette_box import count_text
+from napari_histodiff.ui.panel import StudioDock
+from napari_histodiff.ui.settings import SeedMode
+from napari_histodiff.ui.style import IGNORED, WRONG, dock_style
+from tests.fakes import FAKE_INFO
+from tests.ui.conftest import OpenDock
+from tests.ui.doubles import RecordingEngine
+
+
+@pytest.fixture
+def engine() -> RecordingEngine:
+    return RecordingEngine()
+
+
+@pytest.fixture
+def dock(open_dock: OpenDock, engine: RecordingEngine) -> StudioDock:
+    return open_dock(engine)
+
+
+def _tell(dock: StudioDock, engine: RecordingEngine, *events: object) -> None:
+    engine.tell(*events)
+    dock.controller.pump()
+    dock.controller.refresh_plan()
+
+
+def _canvas(dock: StudioDock, engine: RecordingEngine) -> None:
+    dock.workspace.new_canvas(128, 128)
+    _tell(dock, engine)
+
+
+def _finish(dock: StudioDock, engine: RecordingEngine) -> None:
+    request = engine.submitted[-1]
+    images = np.full((request.variants, *request.shape, 3), 90, np.uint8)
+    _tell(dock, engine, JobFinished(str(len(engine.submitted)), images, 0.5))
+
+
+def test_the_engine_starts_with_the_dock_and_ends_with_it(
+    dock: StudioDock, engine: RecordingEngine
+) -> None:
+    assert engine.started == 1
+    dock._viewer.window.remove_dock_widget(dock)
+    assert engine.closed >= 1
+
+
+def test_status_line_and_restart(dock: StudioDock, engine: RecordingEngine) -> None:
+    for state, words in (
+        (EngineState.STARTING, "Starting"),
+        (EngineState.LOADING, "Loading model"),
+    ):
+        _tell(dock, engine, EngineStateChanged(state))
+        assert dock.status._text.text() == words
+        assert dock.status._restart.isHidden()
+    _tell(dock, engine, EngineStateChanged(EngineState.READY, FAKE_INFO, 3 * 2**29))
+    assert dock.status._text.text() == "Ready · cpu (fake) · 1.5 GB"
+    _tell(dock, engine, EngineStateChanged(EngineState.DEAD))
+    assert not dock.status._restart.isHidden()
+    dock.status._restart.click()
+    assert engine.started == 2
+
+
+def test_main_button_tells_what_it_needs(dock: StudioDock, engine: RecordingEngine) -> None:
+    dock.controller.refresh_plan()
+    assert not dock.run.main.isEnabled()
+    assert "canvas" in dock.run.note.text()
+    _canvas(dock, engine)
+    assert dock.run.main.isEnabled()
+    assert "loading" in dock.run.note.text()
+    engine.ready()
+    _tell(dock, engine)
+    assert "windows, about" in dock.run.note.text()
+
+
+def test_a_whole_edit_by_its_buttons(dock: StudioDock, engine: RecordingEngine) -> None:
+    _canvas(dock, engine)
+    dock.controller.set(variants=2, seed=4, seed_mode=SeedMode.FIXED)
+    dock.run.main.click()
+    assert dock.run.main.text() == "Cancel"
+    _tell(dock, engine, JobProgress("1", 3, 12), JobPreview("1", np.zeros((128, 128, 3), np.uint8)))
+    assert "Step 3 of 12" in dock.run.note.text()
+    _finish(dock, engine)
+    bar = dock.run._staging
+    assert not bar.isHidden()
+    assert bar._which.text() == "1 of 2"
+    bar._next.click()
+    assert bar._which.text() == "2 of 2"
+    dock.actions.apply()
+    assert bar.isHidden()
+    assert (dock.workspace.snapshot().image == 90).all()
+    assert dock.run._undo.isEnabled()
+    dock.run._undo.click()
+    assert (dock.workspace.snapshot().image != 90).any()
+    assert dock.run._redo.isEnabled()
+    assert dock.history._list.count() == 1
+    assert "seed 4" in dock.history._list.item(0).toolTip()
+
+
+def test_history_restores_by_a_click(dock: StudioDock, engine: RecordingEngine) -> None:
+    _canvas(dock, engine)
+    classes, instances = paint_demo(128, 128)
+    dock.workspace.set_painting(classes, instances, np.zeros(classes.shape, bool))
+    dock.controller.set(caption="colon", seed_mode=SeedMode.FIXED)
+    dock.run.main.click()
+    _finish(dock, engine)
+    dock.controller.discard()
+    dock.workspace.clear_painting()
+    dock.caption.edit.setPlainText("skin")
+    dock.caption.commit()
+    dock.history._list.itemClicked.emit(dock.history._list.item(0))
+    assert dock.caption.edit.toPlainText() == "colon"
+    np.testing.assert_array_equal(dock.workspace.snapshot().class_map, classes)
+    texts = [
+        action.text()
+        for action in dock.history.menu_for(dock.controller.history.entries[0]).actions()
+    ]
+    assert "Copy as Python" in texts
+    assert "Copy seed" in texts
+
+
+def test_what_is_typed_counts_without_enter(dock: StudioDock, engine: RecordingEngine) -> None:
+    _canvas(dock, engine)
+    dock.caption.edit.setPlainText("colon,\npink stain")
+    dock.settings.steps.lineEdit().setText("17")
+    dock.run.main.click()
+    assert engine.submitted[0].caption == "colon, pink stain"
+    assert engine.submitted[0].steps == 17
+
+
+def test_palette_marks_what_the_model_hardly_knows(
+    dock: StudioDock, engine: RecordingEngine
+) -> None:
+    engine.ready()
+    _tell(dock, engine)
+    seen = dock.palette_box._seen
+    assert "never seen" in seen["neutrophil"].toolTip()
+    assert "only 10" in seen["epithelial"].toolTip()
+    dock.workspace.new_canvas(128, 128)
+    classes, instances = paint_demo(128, 128)
+    dock.workspace.set_painting(classes, instances, np.zeros(classes.shape, bool))
+    dock.controller.refresh_plan()
+    painted = {name: dock.palette_box._painted[name].text() for name in CLASS_NAMES}
+    assert painted["neutrophil"] == "–"
+    assert int(painted["epithelial"]) > 3
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0"), (999, "999"), (12_431, "12.4k"), (99_999, "100k"), (212e3, "212k")],
+)
+def test_counts_are_short(count: int, text: str) -> None:
+    assert count_text(count) == text
+
+
+def test_caption_report_is_coloured_and_escaped() -> None:
+    report = ParseReport(
+        used=("colon",),
+        mapped=(("lymphs", "lymphocytes"),),
+        ignored=("<b>zebra",),
+        contradictory=(("pale", "dark"),),
+    )
+    html = report_html(report, empty=False)
+    assert f'{IGNORED}">Ignored: &lt;b&gt;zebra' in html
+    assert f'{WRONG}">Contradictory: pale → dark' in html
+    assert "lymphs → lymphocytes" in html
+    assert "No caption" in report_html(ParseReport(), empty=True)
+
+
+def test_caption_enter_ends_typing(dock: StudioDock, qtbot) -> None:
+    dock.caption.edit.setPlainText("colon")
+    qtbot.keyClick(dock.caption.edit, Qt.Key.Key_Return)
+    assert dock.caption.edit.toPlainText() == "colon"
+    assert dock.controller.settings.caption == "colon"
+
+
+def test_new_canvas_asks_for_size_and_background(
+    dock: StudioDock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def accept(dialog: dialogs.NewCanvasDialog) -> int:
+        dialog.width_px.setValue(192)
+        dialog.height_px.setValue(128)
+        dialog.mpp.setValue(0.25)
+        assert dialog._microns.text() == "48 × 32 µm"
+        return QDialog.DialogCode.Accepted
+
+    monkeypatch.setattr(dialogs.NewCanvasDialog, "exec", accept)
+    dock.actions.ask_new_canvas()
+    assert dock.workspace.frame_region().shape == (128, 192)
+    assert dock.workspace.mpp == 0.25
+    assert "192 × 128 px · 0.25 µm/px" in dock.canvas.corner.text()
+    assert (dock.workspace.snapshot().image == dialogs.BACKGROUND).all()
+
+
+def test_import_asks_what_the_labels_are(dock: StudioDock, monkeypatch: pytest.MonkeyPatch) -> None:
+    dock.workspace.new_canvas(128, 128)
+    labels = np.zeros((128, 128), np.int32)
+    labels[10:20, 10:20], labels[40:50, 60:70] = 9, 31
+    own = dock._viewer.add_labels(labels, scale=(0.5, 0.5), units=("um", "um"))
+
+    def accept(dialog: dialogs.ImportLabelsDialog) -> int:
+        assert dialog.layer is own
+        dialog._class.setCurrentIndex(CLASS_NAMES.index("plasma"))
+        return QDialog.DialogCode.Accepted
+
+    monkeypatch.setattr(dialogs.ImportLabelsDialog, "exec", accept)
+    dock.actions.ask_import()
+    assert dock.workspace.counts()["plasma"] == 2
+
+
+def test_save_asks_where_and_remembers(
+    dock: StudioDock, engine: RecordingEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _canvas(dock, engine)
+    dock.run.main.click()
+    _finish(dock, engine)
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "out"))
+    dock.actions.ask_save()
+    assert any(path.suffix == ".json" for path in (tmp_path / "out").iterdir())
+    assert dock.controller.settings.export_folder == str(tmp_path / "out")
+
+
+def test_frame_is_sized_and_moved_to_the_view(dock: StudioDock) -> None:
+    dock.workspace.new_canvas(512, 512)
+    dock.actions.resize_frame(128, 256)
+    assert dock.workspace.frame_region().shape == (128, 256)
+    dock._viewer.reset_view()
+    dock.actions.frame_to_view()
+    region = dock.workspace.frame_region()
+    assert abs(region.y + 64 - 256) <= 16
+    assert abs(region.x + 128 - 256) <= 16
+
+
+def test_outlines_after_apply_and_back(dock: StudioDock, engine: RecordingEngine) -> None:
+    _canvas(dock, engine)
+    dock.run.main.click()
+    _finish(dock, engine)
+    dock.actions.apply()
+    assert dock._viewer.layers["Nuclei"].contour > 0
+    dock.actions.toggle_outlines()
+    assert dock._viewer.layers["Nuclei"].contour == 0
+
+
+def test_demo_painting_is_a_function_of_its_seed() -> None:
+    first, second, other = paint_demo(256, 256), paint_demo(256, 256), paint_demo(256, 256, seed=2)
+    np.testing.assert_array_equal(first, second)
+    assert (first[0] != other[0]).any()
+    classes, instances = first
+    present = {CLASS_NAMES[i - 1] for i in np.unique(classes) if i}
+    assert {"epithelial", "lymphocyte", "connective"} <= present
+    assert ((classes > 0) == (instances > 0)).all()
+
+
+def test_demo_caption_is_understood_word_by_word() -> None:
+    from napari_histodiff.core.captions import parse_caption
+
+    report = parse_caption(DEMO_CAPTION).report
+    assert report.ignored == report.mapped == report.contradictory == ()
+
+
+def test_style_follows_the_theme() -> None:
+    assert dock_style("dark") != dock_style("light")
