@@ -41,6 +41,8 @@ class BackendInfo:
         Measured time of one network evaluation of one window, for estimates.
     licence : str
         Licence of the weights.
+    solver_order : int
+        Network evaluations a solver step takes; the last step always takes one.
     """
 
     name: str
@@ -53,6 +55,7 @@ class BackendInfo:
     device: str
     seconds_per_window: float
     licence: str
+    solver_order: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from napari_histodiff.diffusion.guidance import GuidedDenoiser, passes
 from napari_histodiff.diffusion.loading import DType, load_pipeline
 from napari_histodiff.diffusion.model_folder import ModelInfo, bundled_model_path, check_folder
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
+from napari_histodiff.diffusion.samplers import solver_of
 
 __all__ = ["DiffusionBackend", "default_backend", "project_on_coarse"]
 
@@ -65,6 +66,7 @@ class DiffusionBackend:
             device=f"{device} ({dtype})",
             seconds_per_window=self._measure(),
             licence=model.licence,
+            solver_order=solver_of(pipeline.scheduler).order,
         )
 
     @classmethod

@@ -94,16 +94,17 @@ def _heun_evaluations(times: Sequence[float]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Solver:
-    """A sampler `run(denoise, z, times)` and how often it calls `denoise`."""
+    """A sampler `run(denoise, z, times)`, how often it calls `denoise`, and its order."""
 
     run: Callable[[Denoiser, Tensor, Sequence[float]], Tensor]
     evaluations: Callable[[Sequence[float]], int]
+    order: int
 
 
 #: Solver for each diffusers scheduler class a model folder may name.
 SOLVERS: Final[dict[str, Solver]] = {
-    "FlowMatchEulerDiscreteScheduler": Solver(euler, _euler_evaluations),
-    "FlowMatchHeunDiscreteScheduler": Solver(heun, _heun_evaluations),
+    "FlowMatchEulerDiscreteScheduler": Solver(euler, _euler_evaluations, 1),
+    "FlowMatchHeunDiscreteScheduler": Solver(heun, _heun_evaluations, 2),
 }
 
 

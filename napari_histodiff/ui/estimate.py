@@ -58,10 +58,13 @@ class Estimator:
             Window size and seconds per evaluation.
         """
         windows = variants
+        area = float(variants)
         for length in shape:
             windows *= max(1, math.ceil(length / info.window))
-        evaluations = windows * steps * (2 if guided else 1)
-        seconds = evaluations * info.seconds_per_window * self._correction
+            area *= length / info.window
+        passes = (info.solver_order * (steps - 1) + 1) * (2 if guided else 1)
+        # Overlaps of windows, and whatever else this machine does, are left to the correction.
+        seconds = area * passes * info.seconds_per_window * self._correction
         return Estimate(windows, seconds, info.device)
 
     def learn(self, estimate: Estimate, seconds: float) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from napari_histodiff.ui.estimate import Estimator, duration_text
@@ -16,6 +18,8 @@ def test_windows_and_seconds_grow_with_the_work() -> None:
     one = _estimate(estimator)
     assert one.windows == 2 * 3  # windows of 64 px
     assert one.seconds == pytest.approx(6 * 6 * 2 * FAKE_INFO.seconds_per_window)
+    second_order = _estimate(estimator, info=replace(FAKE_INFO, solver_order=2))
+    assert second_order.seconds == pytest.approx(one.seconds * (2 * 5 + 1) / 6)
     assert _estimate(estimator, variants=4).windows == 4 * one.windows
     assert _estimate(estimator, guided=False).seconds == pytest.approx(one.seconds / 2)
     assert str(one).startswith("6 windows, about 0.1 s on cpu")
