@@ -15,6 +15,7 @@ from typing import Any
 import dask
 from dask.system import CPU_COUNT
 from distributed import Client, Future, LocalCluster, Security
+from distributed.gc import disable_gc_diagnosis
 
 from napari_histodiff.core.errors import EngineUnavailable, WorkerDied
 from napari_histodiff.core.protocols import BackendFactory, Job
@@ -93,6 +94,9 @@ class Cluster:
                     scheduler_kwargs={"dashboard": False},
                 )
             )
+            # Its callback at every garbage collection costs the window time, and trips over
+            # collections that another thread has begun.
+            disable_gc_diagnosis()
             # Not the default client: dask arrays of the window must not be computed by our worker.
             self._client = self._stack.enter_context(
                 Client(cluster, set_as_default=False, direct_to_workers=True)
