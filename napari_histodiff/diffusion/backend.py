@@ -155,12 +155,15 @@ class DiffusionBackend:
         if class_map is None or not np.isin(class_map, unseen).any():
             return request
         # The model draws a nucleus of a class it never saw as one of unknown class.
+        hidden = np.isin(class_map, unseen)
         if instance_map is None:
-            instance_map = class_map.astype(np.int32)
+            instance_map = np.zeros(class_map.shape, np.int32)
+        # Without an id of its own it would vanish with its class.
+        nameless = hidden & (instance_map == 0)
         return replace(
             request,
-            class_map=np.where(np.isin(class_map, unseen), 0, class_map).astype(np.uint8),
-            instance_map=instance_map,
+            class_map=np.where(hidden, 0, class_map).astype(np.uint8),
+            instance_map=np.where(nameless, instance_map.max() + class_map, instance_map),
         )
 
     def _draw(

@@ -11,12 +11,13 @@ from typing import Any, Final
 from napari_histodiff.core.captions import CAPTION_SCHEMA
 from napari_histodiff.core.errors import ModelInvalid, ModelNotFound
 
-__all__ = ["BUNDLED_MODEL", "ModelInfo", "bundled_model_path", "check_folder"]
+__all__ = ["BUNDLED_MODEL", "WEIGHTS", "ModelInfo", "bundled_model_path", "check_folder"]
 
 #: Folder of the model that is shipped with the package.
 BUNDLED_MODEL: Final = "histodiff-v1"
 
-_WEIGHTS: Final = {
+#: File of the weights of each component, inside the model folder.
+WEIGHTS: Final = {
     name: f"{name}/diffusion_pytorch_model.safetensors" for name in ("network", "caption_encoder")
 }
 _CLASSES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
@@ -81,12 +82,12 @@ def check_folder(folder: Path) -> ModelInfo:
             "`histodiff train`, or reinstall the package for the bundled model"
         )
     _check_classes(_read_json(folder / "model_index.json"))
-    for name in (*_WEIGHTS, "scheduler"):
+    for name in (*WEIGHTS, "scheduler"):
         config = "scheduler_config.json" if name == "scheduler" else "config.json"
         settings = _read_json(folder / name / config)
         if name == "caption_encoder":
             _check_schema(settings.get("caption_schema"))
-    for weights in _WEIGHTS.values():
+    for weights in WEIGHTS.values():
         _check_safetensors(folder / weights)
     return _read_info(folder)
 
@@ -134,7 +135,7 @@ def _check_safetensors(path: Path) -> None:
             try:
                 header = json.loads(file.read(header_size))
                 expected += max(t["data_offsets"][1] for n, t in header.items() if n[:2] != "__")
-            except (ValueError, TypeError, LookupError) as error:
+            except (ValueError, TypeError, LookupError, AttributeError) as error:
                 raise ModelInvalid(
                     f"expected {path} to be safetensors, got something else ({error}); "
                     "copy or download the model again"
@@ -149,7 +150,7 @@ def _check_safetensors(path: Path) -> None:
 def _read_info(folder: Path) -> ModelInfo:
     data = _read_json(folder / "model_info.json")
     digest = hashlib.sha256()
-    for weights in _WEIGHTS.values():
+    for weights in WEIGHTS.values():
         digest.update((folder / weights).read_bytes())
     try:
         _check_schema(data["caption_schema"])

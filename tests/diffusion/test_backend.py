@@ -70,6 +70,13 @@ def test_a_class_the_model_never_saw_is_drawn_as_of_unknown_class() -> None:
     assert not np.array_equal(empty[0], images[0])
 
 
+def test_a_class_the_model_never_saw_is_drawn_without_an_instance_too() -> None:
+    classes = np.zeros((32, 48), np.uint8)
+    classes[8:20, 8:20] = CLASS_NAMES.index("neutrophil") + 1
+    nameless = edit_request(class_map=classes, instance_map=np.zeros_like(classes))
+    np.testing.assert_array_equal(*backend().render([nameless, edit_request(class_map=classes)]))
+
+
 def test_generate_ignores_the_pixels_below() -> None:
     below = edit_request(EditKind.INPAINT)
     request = edit_request(EditKind.GENERATE, image=below.image, edit_mask=below.edit_mask)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from napari_histodiff.core.errors import DeviceUnavailable, ModelInvalid, ModelNotFound
 from napari_histodiff.diffusion.loading import load_pipeline, resolve_device, resolve_dtype
@@ -31,6 +32,12 @@ def truncate(path: Path) -> None:
 def pickles_only(folder: Path) -> None:
     (folder / WEIGHTS).unlink()
     torch.save({}, folder / "network" / "diffusion_pytorch_model.bin")
+
+
+def change_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
+    weights = load_file(folder / WEIGHTS)
+    change(weights)
+    save_file(weights, folder / WEIGHTS, {"format": "pt"})
 
 
 BROKEN: dict[str, tuple[type[Exception], str, Callable[[Path], object]]] = {
@@ -85,6 +92,26 @@ BROKEN: dict[str, tuple[type[Exception], str, Callable[[Path], object]]] = {
         ModelInvalid,
         "fit their configuration",
         lambda f: edit(f / "network" / "config.json", embedding_dim=32),
+    ),
+    "a list for a header": (
+        ModelInvalid,
+        "something else",
+        lambda f: (f / WEIGHTS).write_bytes((2).to_bytes(8, "little") + b"[]"),
+    ),
+    "a layer is missing": (
+        ModelInvalid,
+        "head.weight",
+        lambda f: change_weights(f, lambda w: w.pop("head.weight")),
+    ),
+    "a layer of a newer version": (
+        ModelInvalid,
+        "newer version",
+        lambda f: change_weights(f, lambda w: w.update(attention=torch.ones(2))),
+    ),
+    "NaN weights": (
+        ModelInvalid,
+        "NaN",
+        lambda f: change_weights(f, lambda w: w["head.bias"].fill_(float("nan"))),
     ),
 }
 
