@@ -102,6 +102,16 @@ class EngineContract(ABC):
         record.end(engine.submit(edit_request()))
         assert [e.state for e in record.states()].count(EngineState.STARTING) == 1
 
+    def test_restart_cancels_the_running_job_and_loads_afresh(self) -> None:
+        engine, record = self.engine(FakeFactory(delay=0.02))
+        running = engine.submit(edit_request(steps=100, variants=10))
+        waiting = engine.submit(edit_request(steps=2))
+        record.wait_started(running)
+        engine.restart()
+        assert isinstance(record.end(running), JobCancelled)
+        assert isinstance(record.end(waiting), JobFinished)
+        assert [e.state for e in record.states()].count(EngineState.STARTING) == 2
+
     def test_previews_are_computed_only_when_sent_and_not_each_step(self) -> None:
         engine, record = self.engine(FakeFactory(steps=100, delay=0.005))
         job = engine.submit(edit_request())

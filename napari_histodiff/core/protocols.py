@@ -119,6 +119,9 @@ class Engine(Protocol):
     def start(self) -> None:
         """Start in the background and return at once; repeated calls do nothing."""
 
+    def restart(self) -> None:
+        """Start afresh in the background, whatever the state; a running job is cancelled."""
+
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with every event, from any thread; returns the function that stops it."""
 

@@ -99,6 +99,16 @@ class SerialEngine:
         """
         self._post(self._start)
 
+    def restart(self) -> None:
+        """Load the model afresh in the background; cancels the running job, waiting ones wait on.
+
+        Raises
+        ------
+        EngineUnavailable
+            When the engine was closed.
+        """
+        self._post(self._restart)
+
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with every event, from the engine's thread; returns what stops it."""
         with self._lock:
@@ -193,6 +203,15 @@ class SerialEngine:
     def _start(self) -> None:
         if self._state in (EngineState.CLOSED, EngineState.DEAD):
             self._start_runner()
+
+    def _restart(self) -> None:
+        if self._state not in (EngineState.CLOSED, EngineState.DEAD):
+            running = self._queue.running
+            if running is not None and self._queue.finish(running.id):
+                self._emit(JobCancelled(running.id))
+            self._generation += 1  # what the old runner still says is dropped
+            self._runner.stop()
+        self._start_runner()
 
     def _start_runner(self) -> None:
         self._generation += 1
