@@ -12,9 +12,11 @@ from qtpy.QtWidgets import QApplication, QDialog, QFileDialog, QWidget
 
 from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.ui.canvas import open_target
 from napari_histodiff.ui.controller import Controller
 from napari_histodiff.ui.dialogs import ImportLabelsDialog, NewCanvasDialog
 from napari_histodiff.ui.history import HistoryEntry
+from napari_histodiff.ui.resample import resampled
 from napari_histodiff.ui.workspace import Workspace
 
 __all__ = ["StudioActions", "camera_of"]
@@ -98,6 +100,21 @@ class StudioActions:
             show_warning("Select an image layer in the layer list first, then press it again.")
             return
         self._attempt(lambda: self._workspace.use_layer(chosen))
+
+    def resample(self) -> None:
+        """Work on a copy of an image that is too fine for the model, at what the model knows."""
+        self._controller.refresh_plan()
+        mpp = self._controller.plan.resample_to
+        if mpp is None:
+            show_info("This image needs no resampling, or the model is not loaded yet.")
+            return
+
+        def work_on_copy() -> None:
+            copy = resampled(open_target(self._workspace.target, self._viewer), mpp)
+            self._viewer.add_layer(copy)
+            self._workspace.use_layer(copy)
+
+        self._attempt(work_on_copy)
 
     def frame_to_view(self) -> None:
         """Put the frame in the middle of what the canvas shows."""

@@ -45,10 +45,14 @@ class CanvasBox(Section):
         self.set_target("", 0, 0, 0.5)
         self.set_region(None, 0.5)
 
-    def set_target(self, name: str, height: int, width: int, mpp: float) -> None:
+    def set_target(
+        self, name: str, height: int, width: int, mpp: float, *, knows_mpp: bool = True
+    ) -> None:
         """Show the image in use; an empty name means none."""
-        self.corner.setText(f"{width} × {height} px · {mpp:.3g} µm/px" if name else "none yet")
-        self.corner.setToolTip(name)
+        size = f"{width} × {height} px · {mpp:.3g} µm/px{'' if knows_mpp else ' (assumed)'}"
+        self.corner.setText(size if name else "none yet")
+        told = f"{name} does not tell its pixel size; set the layer's scale and units if it is not"
+        self.corner.setToolTip(name if knows_mpp else f"{told} {mpp:g} µm")
 
     def set_snap(self, multiple: int) -> None:
         """Step in multiples of what the model needs."""

@@ -76,6 +76,9 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("redo", "Redo the last Apply", "Shift-Y", lambda d: d.controller.redo()),
     Command("new_canvas", "New canvas", "Shift-N", lambda d: d.actions.ask_new_canvas()),
     Command("use_image", "Use the selected image", "Shift-I", lambda d: d.actions.use_selected()),
+    Command(
+        "resample", "Resample the image for the model", "Shift-Q", lambda d: d.actions.resample()
+    ),
     Command("frame_to_view", "Frame to view", "Shift-F", lambda d: d.actions.frame_to_view()),
     Command("import_labels", "Import labels", "Shift-M", lambda d: d.actions.ask_import()),
     Command("outlines", "Paint as outlines", "Shift-O", lambda d: d.actions.toggle_outlines()),
@@ -90,7 +93,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("next_seed", "Next seed", "Shift-R", lambda d: d.controller.next_seed()),
     Command("save", "Save image, maps and request", "Shift-S", lambda d: d.actions.ask_save()),
     Command("copy_python", "Copy as Python", "Shift-D", lambda d: d.actions.copy_python()),
-    Command("restart_engine", "Restart the engine", "Shift-E", lambda d: d.controller.start()),
+    Command("restart_engine", "Restart the engine", "Shift-E", lambda d: d.controller.restart()),
     *(
         Command(f"class_{i}", f"Paint {name} nuclei", str(i), partial(_nucleus_class, i))
         for i, name in enumerate(CLASS_NAMES, start=1)

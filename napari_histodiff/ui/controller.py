@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -34,7 +35,7 @@ from napari_histodiff.ui.history import History, HistoryEntry
 from napari_histodiff.ui.mailbox import Mailbox
 from napari_histodiff.ui.plan import Plan, make_plan
 from napari_histodiff.ui.preview import PreviewLayer
-from napari_histodiff.ui.resolve import following_seed, request_of, seed_of_run, uses_paint
+from napari_histodiff.ui.resolve import following_seed, request_of, seed_of_run
 from napari_histodiff.ui.settings import SeedMode, Settings, SettingsStore
 from napari_histodiff.ui.states import EngineStatus, Level, Notice, RunPhase, RunState, Staging
 
@@ -119,9 +120,16 @@ class Controller:
 
     # ------------------------------------------------------------------ engine
     def start(self) -> None:
-        """Start, or restart, the engine in the background."""
+        """Start the engine in the background."""
+        self._attempt(self._engine.start)
+
+    def restart(self) -> None:
+        """Load the model afresh, in a new process; the running edit is cancelled."""
+        self._attempt(self._engine.restart)
+
+    def _attempt(self, action: Callable[[], None]) -> None:
         try:
-            self._engine.start()
+            action()
         except HistodiffError as error:
             self._complain(error)
 
@@ -161,7 +169,7 @@ class Controller:
         snapshot = self._snapshot_or_complain()
         if snapshot is None:
             return
-        if not uses_paint(snapshot):
+        if not (snapshot.class_map.any() or snapshot.instance_map.any()):
             self._notice(Level.WARNING, "No nuclei are painted in the frame; paint some first.")
             return
         words = caption_from_maps(snapshot.class_map, snapshot.instance_map)
@@ -181,6 +189,11 @@ class Controller:
         """Start the edit that the plan names; what is staged is discarded."""
         if self._job is not None:
             self._notice(Level.WARNING, "An edit is running; cancel it or wait for its end.")
+            return
+        self.refresh_plan()
+        # A closed engine is for `submit` to judge: it starts one that is only not up yet.
+        if not self.plan.enabled and self.status.state is not EngineState.CLOSED:
+            self._notice(Level.WARNING, self.plan.note)
             return
         snapshot = self._snapshot_or_complain()
         if snapshot is None:

@@ -181,7 +181,7 @@ class StudioDock(QWidget):
 
     def _connect_sections(self) -> None:
         c, w, a, run = self.controller, self.workspace, self.actions, self.run
-        self.status.restart_requested.connect(c.start)
+        self.status.restart_requested.connect(c.restart)
         self.canvas.new_requested.connect(a.ask_new_canvas)
         self.canvas.import_requested.connect(a.ask_import)
         self.canvas.use_requested.connect(a.use_selected)
@@ -207,6 +207,7 @@ class StudioDock(QWidget):
         run.compare_requested.connect(a.compare)
         run.undo_requested.connect(c.undo)
         run.redo_requested.connect(c.redo)
+        run.resample_requested.connect(a.resample)
         run.save_requested.connect(lambda: a.ask_save())
 
     # -------------------------------------------------------------------- show
@@ -244,7 +245,13 @@ class StudioDock(QWidget):
             return
         bind_keymap(self.workspace.own_layers, COMMANDS, self._viewer)
         shape = (target.data[0] if target.multiscale else target.data).shape
-        self.canvas.set_target(target.name, shape[0], shape[1], self.workspace.mpp)
+        self.canvas.set_target(
+            target.name,
+            shape[0],
+            shape[1],
+            self.workspace.mpp,
+            knows_mpp=self.workspace.knows_mpp,
+        )
         self.palette_box.select(self.workspace.selected_class)
         self.tools.select(self.workspace.tool)
         self._show_frame()

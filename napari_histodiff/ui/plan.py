@@ -34,7 +34,8 @@ _TITLES = {
 class Plan:
     """Title of the main button, whether it may be pressed, and the line below it.
 
-    `repaints` tells that pixels lie under the edit, so that its strength means something.
+    `repaints` tells that pixels lie under the edit, so that its strength means something;
+    `resample_to` the micrometres per pixel at which the image, too fine now, could be used.
     """
 
     title: str
@@ -42,6 +43,7 @@ class Plan:
     note: str
     estimate: Estimate | None = None
     repaints: bool = False
+    resample_to: float | None = None
 
 
 def make_plan(
@@ -81,11 +83,11 @@ def make_plan(
     low, high = status.info.mpp
     if not low * 0.999 <= snapshot.mpp <= high * 1.001:
         known = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-        return Plan(
-            title,
-            False,
-            f"The model knows {known} µm/px, the image has {snapshot.mpp:g}; rescale the image.",
-        )
+        note = f"The model knows {known} µm/px, this image has {snapshot.mpp:g}: "
+        if snapshot.mpp > high:
+            return Plan(title, False, note + "too coarse. Open a finer scan of it.")
+        note += "too fine. Resample it; the original stays as it is."
+        return Plan(title, False, note, resample_to=low)
     estimate = estimator.estimate(
         snapshot.region.shape,
         steps=settings.steps,
@@ -95,7 +97,8 @@ def make_plan(
     )
     note = str(estimate)
     if not uses_paint(snapshot):
-        note += ". No nuclei painted: the model places them"
+        where = " where pixels change" if repaints or snapshot.kind is EditKind.OUTPAINT else ""
+        note += f". No nuclei painted{where}: the model places them"
     return Plan(title, True, note, estimate, repaints)
 
 

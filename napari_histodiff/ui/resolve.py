@@ -31,8 +31,11 @@ def seed_of_run(settings: Settings) -> int:
 
 
 def uses_paint(snapshot: FrameSnapshot) -> bool:
-    """Whether any nucleus is painted in the frame; without one the model places the nuclei."""
-    return bool(snapshot.class_map.any() or snapshot.instance_map.any())
+    """Whether a nucleus is painted where pixels may change; without one the model places them."""
+    painted = (snapshot.class_map > 0) | (snapshot.instance_map > 0)
+    if snapshot.kind in (EditKind.INPAINT, EditKind.OUTPAINT):
+        painted &= snapshot.edit_mask
+    return bool(painted.any())
 
 
 def request_of(snapshot: FrameSnapshot, settings: Settings) -> EditRequest:

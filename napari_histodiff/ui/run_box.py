@@ -32,6 +32,7 @@ class RunBox(QWidget):
     undo_requested = Signal()
     redo_requested = Signal()
     save_requested = Signal()
+    resample_requested = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,6 +45,7 @@ class RunBox(QWidget):
         self._bar = QProgressBar()
         self._bar.setFixedHeight(6)
         self._bar.setTextVisible(False)
+        self.resample = button("", "Make a copy at a pixel size that the model knows (Shift+Q)")
         self._staging = _StagingBar(self)
         self._undo = button("Undo", "Take back the last Apply (Shift+Z)")
         self._redo = button("Redo", "Apply again (Shift+Y)")
@@ -54,12 +56,15 @@ class RunBox(QWidget):
         layout.addWidget(self.main)
         layout.addWidget(self._bar)
         layout.addWidget(self.note)
+        layout.addWidget(self.resample)
         layout.addWidget(self._staging)
         layout.addLayout(row(self._undo, self._redo, save))
         self.main.clicked.connect(self._pressed)
+        self.resample.clicked.connect(self.resample_requested)
         self._undo.clicked.connect(self.undo_requested)
         self._redo.clicked.connect(self.redo_requested)
         save.clicked.connect(self.save_requested)
+        self.set_plan(self._plan)
         self.set_run(RunState())
         self.set_staging(None)
         self.set_undo(can_undo=False, can_redo=False)
@@ -67,6 +72,8 @@ class RunBox(QWidget):
     def set_plan(self, plan: Plan) -> None:
         """Name the main button after what it will do."""
         self._plan = plan
+        self.resample.setVisible(plan.resample_to is not None)
+        self.resample.setText(f"Resample to {plan.resample_to or 0:g} µm/px")
         self._refresh()
 
     def set_run(self, state: RunState) -> None:

@@ -77,10 +77,14 @@ class RecordingEngine:
         self.listeners: list[Listener] = []
         self.submitted: list[EditRequest] = []
         self.cancelled: list[str] = []
-        self.started = self.closed = 0
+        self.started = self.restarted = self.closed = 0
 
     def start(self) -> None:
         self.started += 1
+        self.tell(EngineStateChanged(EngineState.STARTING))
+
+    def restart(self) -> None:
+        self.restarted += 1
         self.tell(EngineStateChanged(EngineState.STARTING))
 
     def subscribe(self, listener: Listener):

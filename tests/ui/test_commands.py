@@ -87,6 +87,11 @@ def test_keys_work_whatever_layer_is_selected(dock: StudioDock, layer: str) -> N
     assert len(engine.cancelled) == 1
 
 
+def test_the_restart_key_restarts_a_living_engine(dock: StudioDock) -> None:
+    _press(dock, "Shift-E")
+    assert dock.controller._engine.restarted == 1
+
+
 def test_class_and_tool_keys_win_over_napari_s_on_our_layers(dock: StudioDock) -> None:
     _press(dock, "4")
     assert dock.workspace.selected_class == 4

@@ -94,6 +94,15 @@ def test_a_disabled_button_says_why(desk: Desk) -> None:
     assert "canvas" in desk.controller.plan.note
 
 
+def test_a_disabled_button_s_key_says_why_instead_of_running(desk: Desk) -> None:
+    desk.ready()
+    desk.workspace.frame.mpp = 0.1
+    desk.controller.generate()
+    assert desk.engine.submitted == []
+    assert [n.message for n in desk.notices] == [desk.controller.plan.note]
+    assert not desk.notices[0].details
+
+
 def test_a_dead_engine_disables_the_button_and_is_told_once(desk: Desk) -> None:
     dead = EngineStateChanged(EngineState.DEAD, message="no model; run make")
     desk.tell(dead, dead)
@@ -117,6 +126,20 @@ def test_generate_submits_what_is_painted_and_chosen(desk: Desk) -> None:
 def test_without_paint_the_model_places_the_nuclei(desk: Desk) -> None:
     desk.controller.generate()
     assert desk.engine.submitted[0].class_map is None
+
+
+@pytest.mark.parametrize("kind", [EditKind.INPAINT, EditKind.OUTPAINT])
+def test_paint_counts_only_where_pixels_change(desk: Desk, kind: EditKind) -> None:
+    _paint(desk)
+    frame = desk.workspace.frame
+    frame.kind, frame.has_pixels = kind, True
+    frame.edit_mask[:, 32:] = True
+    desk.controller.generate()
+    assert desk.engine.submitted[0].class_map is None
+    desk.ready()
+    assert "where pixels change" in desk.controller.plan.note
+    desk.controller.caption_from_paint()
+    assert "plasma" in desk.controller.settings.caption
 
 
 def test_inpainting_sends_image_and_edit_mask(desk: Desk) -> None:
