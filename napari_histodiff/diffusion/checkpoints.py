@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from diffusers import FlowMatchHeunDiscreteScheduler
+from safetensors import SafetensorError
 from torch import nn
 
 from napari_histodiff.core.captions import CAPTION_SCHEMA
-from napari_histodiff.core.errors import TrainingError
+from napari_histodiff.core.errors import StorageError, TrainingError
 from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.diffusion.crops import COARSEST_CROP
 from napari_histodiff.diffusion.packing import Pack, class_counts
@@ -22,7 +27,7 @@ from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
 if TYPE_CHECKING:
     from napari_histodiff.diffusion.training import Generator, Progress
 
-__all__ = ["Ema", "load_checkpoint", "save_checkpoint", "save_pipeline"]
+__all__ = ["Ema", "load_checkpoint", "refuse_checkpoint", "save_checkpoint", "save_pipeline"]
 
 _FILE = "checkpoint.pt"
 
@@ -53,7 +58,13 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     progress: Progress,
 ) -> None:
-    """Write everything a resumed run needs; the file is replaced only when complete."""
+    """Write everything a resumed run needs; the file is replaced only when complete.
+
+    Raises
+    ------
+    StorageError
+        When it cannot be written; an earlier checkpoint stays.
+    """
     state = {
         "generator": generator.state_dict(),
         "ema": ema.module.state_dict(),
@@ -61,8 +72,24 @@ def save_checkpoint(
         "progress": asdict(progress),
     }
     partial = folder / (_FILE + ".partial")
-    torch.save(state, partial)
-    partial.replace(folder / _FILE)
+    with _storing(folder):
+        torch.save(state, partial)
+        partial.replace(folder / _FILE)
+
+
+def refuse_checkpoint(folder: Path) -> None:
+    """Keep a new run from replacing the checkpoints of another.
+
+    Raises
+    ------
+    TrainingError
+        When the folder holds a checkpoint.
+    """
+    if (folder / _FILE).exists():
+        raise TrainingError(
+            f"expected an output folder without a run, got a checkpoint in {folder}; "
+            "go on with it by resume (--resume), or choose another output"
+        )
 
 
 def load_checkpoint(
@@ -73,16 +100,22 @@ def load_checkpoint(
     Raises
     ------
     TrainingError
-        When the folder holds no checkpoint.
+        When the folder holds no checkpoint, or one of another network.
     """
     path = folder / _FILE
     if not path.is_file():
         raise TrainingError(f"expected a checkpoint at {path}, got none; start without resume")
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    generator.load_state_dict(state["generator"])
-    ema.module.load_state_dict(state["ema"])
-    optimizer.load_state_dict(state["optimizer"])
-    progress: dict[str, Any] = state["progress"]
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        generator.load_state_dict(state["generator"])
+        ema.module.load_state_dict(state["ema"])
+        optimizer.load_state_dict(state["optimizer"])
+        progress: dict[str, Any] = state["progress"]
+    except (OSError, EOFError, KeyError, ValueError, RuntimeError, UnpicklingError) as error:
+        raise TrainingError(
+            f"expected a checkpoint of this network in {path}, got {error}; resume with the "
+            "settings it was made with, or choose another output"
+        ) from error
     return progress
 
 
@@ -99,6 +132,11 @@ def save_pipeline(folder: Path, generator: Generator, packed: Pack, *, name: str
         The training data, for the class counts and the micrometres per pixel.
     name : str
         Name shown to users.
+
+    Raises
+    ------
+    StorageError
+        When it cannot be written; an earlier model stays.
     """
     halves = copy.deepcopy(generator).half()
     pipeline = HistoDiffusionPipeline(
@@ -106,7 +144,6 @@ def save_pipeline(folder: Path, generator: Generator, packed: Pack, *, name: str
         caption_encoder=halves.captions,
         scheduler=FlowMatchHeunDiscreteScheduler(),
     )
-    pipeline.save_pretrained(folder, safe_serialization=True)
     scales = [item.mpp for item in packed.items]
     info = {
         "name": name,
@@ -117,5 +154,22 @@ def save_pipeline(folder: Path, generator: Generator, packed: Pack, *, name: str
         "tissue_names": list(TISSUE_NAMES),
         "caption_schema": CAPTION_SCHEMA,
     }
-    (folder / "model_info.json").write_text(json.dumps(info, indent=2) + "\n")
+    partial = folder.with_name(folder.name + ".partial")
+    with _storing(folder):
+        shutil.rmtree(partial, ignore_errors=True)
+        pipeline.save_pretrained(partial, safe_serialization=True)
+        (partial / "model_info.json").write_text(json.dumps(info, indent=2) + "\n")
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.replace(folder)
     return folder
+
+
+@contextmanager
+def _storing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch's own for a full disk
+        raise StorageError(
+            f"expected to write into {folder}, got '{error}'; free some space and resume"
+        ) from error

@@ -11,6 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
+from zipfile import is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +43,12 @@ def pack(data: Path, output: Path, *, split: Split = "train") -> Path:
     Raises
     ------
     TrainingError
-        When `data` holds no image of that split.
+        When `data` holds no `splits.json` or no image of that split.
     """
+    if not (data / "splits.json").is_file():
+        raise TrainingError(
+            f"expected splits.json in {data}, got none; give the folder that holds it"
+        )
     items: list[PackItem] = []
     arrays: dict[str, NDArray[np.generic]] = {}
     for sample in tqdm(read_all(data, split), desc=f"packing {split}", unit="image"):
@@ -75,6 +80,8 @@ def load_pack(path: Path) -> Pack:
     """
     if not path.is_file():
         raise TrainingError(f"expected a packed file at {path}, got none; run `histodiff pack`")
+    if not is_zipfile(path):
+        raise TrainingError(f"expected a packed file, got something else in {path}; pack again")
     with np.load(path, allow_pickle=False) as archive:
         if "index" not in archive:
             raise TrainingError(f"expected a packed file, got {path} without an index; pack again")

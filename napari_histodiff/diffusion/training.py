@@ -19,12 +19,13 @@ from napari_histodiff.diffusion.caption_encoder import CaptionEncoder
 from napari_histodiff.diffusion.checkpoints import (
     Ema,
     load_checkpoint,
+    refuse_checkpoint,
     save_checkpoint,
     save_pipeline,
 )
 from napari_histodiff.diffusion.crops import CropSampler
 from napari_histodiff.diffusion.flow import MIN_T, add_noise, expand
-from napari_histodiff.diffusion.loading import resolve_dtype
+from napari_histodiff.diffusion.loading import resolve_device, resolve_dtype
 from napari_histodiff.diffusion.network import HistoUNet
 from napari_histodiff.diffusion.packing import Pack, load_pack
 from napari_histodiff.diffusion.training_config import Stage, TrainingConfig
@@ -67,16 +68,25 @@ class Progress:
 def train(config: TrainingConfig, *, resume: bool = False) -> Path:
     """Run a training to its end and return the folder of the saved pipeline.
 
+    A KeyboardInterrupt goes through after a checkpoint is written. Parameters that get no gradient
+    are named in a warning.
+
     Raises
     ------
     TrainingError
-        When the data cannot be used, the loss is no longer finite, or parameters get no gradient.
+        When the data cannot be used, the loss is no longer finite, or the output folder holds
+        another run and `resume` is not given.
+    DeviceUnavailable
+        When the device is not on this machine.
+    StorageError
+        When a checkpoint or the model cannot be written.
     """
-    torch.manual_seed(config.seed)
     output = Path(config.output)
-    output.mkdir(parents=True, exist_ok=True)
-    device = _device(config.device)
+    if not resume:
+        refuse_checkpoint(output)
+    device = resolve_device(config.device)
     packed = load_pack(Path(config.data))
+    torch.manual_seed(config.seed)
     generator = Generator(HistoUNet(**config.network), CaptionEncoder()).to(device)
     generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = Ema(generator, config.ema)
@@ -86,6 +96,9 @@ def train(config: TrainingConfig, *, resume: bool = False) -> Path:
     progress = Progress()
     if resume:
         progress = Progress(**load_checkpoint(output, generator, ema, optimizer))
+    # Not the noise of the first steps again.
+    torch.manual_seed(config.seed + progress.steps)
+    output.mkdir(parents=True, exist_ok=True)
     config.dump(output / "config.json")
     run = _Run(config, generator, ema, optimizer, progress, device, packed, output)
     run.train()
@@ -111,8 +124,19 @@ class _Run:
             forward = torch.compile(self.generator, dynamic=False)
         dtype = resolve_dtype(self.device, self.config.precision)
         report = TrainingReport(self.output, self.packed, tensorboard=self.config.tensorboard)
-        saved = time.monotonic()
-        clock = saved
+        try:
+            self._loop(forward, maker, dtype, report)
+        except KeyboardInterrupt:
+            self.save_checkpoint()
+            report.write_losses()
+            raise
+        finally:
+            report.close()
+
+    def _loop(
+        self, forward: Any, maker: BatchMaker, dtype: torch.dtype, report: TrainingReport
+    ) -> None:
+        saved = clock = time.monotonic()
         with tqdm(total=self.config.samples, initial=self.progress.samples, unit="crop") as bar:
             while (share := self.progress.share(self.config)) < 1:
                 stage = _stage(self.config.stages, share)
@@ -130,7 +154,6 @@ class _Run:
                     self.save(report)
                     saved = time.monotonic()
         self.save(report)
-        report.close()
 
     def learning_rate(self, share: float) -> float:
         """Linear warm-up, then half a cosine to 2 % of the peak."""
@@ -138,8 +161,11 @@ class _Run:
         return self.config.learning_rate * warm * (0.51 + 0.49 * math.cos(math.pi * share))
 
     def save(self, report: TrainingReport) -> None:
-        save_checkpoint(self.output, self.generator, self.ema, self.optimizer, self.progress)
+        self.save_checkpoint()
         report.write(self.ema.module)
+
+    def save_checkpoint(self) -> None:
+        save_checkpoint(self.output, self.generator, self.ema, self.optimizer, self.progress)
 
     def finish(self) -> Path:
         folder = self.output / "pipeline"
@@ -205,9 +231,3 @@ def silent_parameters(module: nn.Module) -> list[str]:
 
 def _stage(stages: tuple[Stage, ...], share: float) -> Stage:
     return next((stage for stage in stages if share < stage.until), stages[-1])
-
-
-def _device(name: str) -> torch.device:
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

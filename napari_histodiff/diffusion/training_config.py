@@ -75,6 +75,18 @@ class TrainingConfig:
     save_every_minutes: float = 5.0
     tensorboard: bool = False
 
+    def __post_init__(self) -> None:
+        if self.precision not in ("auto", "bfloat16", "float32"):
+            raise TrainingError(
+                f"expected precision auto, bfloat16 or float32, got {self.precision!r}; "
+                "choose one of these"
+            )
+        if self.samples < 1 or self.hours <= 0 or not self.stages:
+            raise TrainingError(
+                f"expected samples, hours and at least one stage, got {self.samples} samples, "
+                f"{self.hours} hours, {len(self.stages)} stages; leave them out for the defaults"
+            )
+
     @classmethod
     def load(cls, path: Path) -> TrainingConfig:
         """Read a JSON file of these names.
@@ -82,23 +94,34 @@ class TrainingConfig:
         Raises
         ------
         TrainingError
-            When the file is missing, is no JSON, or has a name that is not a setting.
+            When the file is missing, is no JSON object, lacks a setting, or has one that is
+            unknown or out of range.
         """
         try:
-            data = json.loads(path.read_text())
-        except (OSError, json.JSONDecodeError) as error:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
             raise TrainingError(f"expected a JSON config, got {path}: {error}; fix it") from error
+        if not isinstance(data, dict):
+            raise TrainingError(
+                f"expected an object of settings in {path}, got {type(data).__name__}; "
+                'write {"data": ..., "output": ...}'
+            )
         known = {f.name for f in fields(cls)}
         unknown = sorted(set(data) - known)
         if unknown:
             raise TrainingError(
                 f"expected settings among {sorted(known)}, got {unknown}; remove or rename them"
             )
-        if "stages" in data:
-            data["stages"] = tuple(Stage(**stage) for stage in data["stages"])
-        if "drop" in data:
-            data["drop"] = Drop(**data["drop"])
-        return cls(**data)
+        try:
+            if "stages" in data:
+                data["stages"] = tuple(Stage(**stage) for stage in data["stages"])
+            if "drop" in data:
+                data["drop"] = Drop(**data["drop"])
+            return cls(**data)
+        except TypeError as error:
+            raise TrainingError(
+                f"expected complete settings in {path}, got {error}; correct them"
+            ) from error
 
     def dump(self, path: Path) -> None:
         """Write the settings as JSON."""

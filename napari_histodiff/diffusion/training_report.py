@@ -58,15 +58,21 @@ class TrainingReport:
 
     def write(self, generator: Generator) -> None:
         """Append to the loss table, redraw the curve and draw a new sheet."""
-        path = self._folder / "loss.csv"
-        with path.open("a", newline="") as lines:
-            csv.writer(lines).writerows(self._rows)
-        self._rows.clear()
-        _draw_curve(path, self._folder / "loss.png")
+        path = self.write_losses()
+        if path.stat().st_size:
+            _draw_curve(path, self._folder / "loss.png")
         sheets = self._folder / "sheets"
         sheets.mkdir(exist_ok=True)
         sheet = sample_sheet(generator, self._batch)
         imsave(sheets / f"sheet_{self._samples:08d}.png", sheet, check_contrast=False)
+
+    def write_losses(self) -> Path:
+        """Append the steps since the last call to the loss table and return it."""
+        path = self._folder / "loss.csv"
+        with path.open("a", newline="") as lines:
+            csv.writer(lines).writerows(self._rows)
+        self._rows.clear()
+        return path
 
     def close(self) -> None:
         """Close what TensorBoard holds open."""

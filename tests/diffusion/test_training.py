@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from napari_histodiff.core.captions import STAINS
-from napari_histodiff.core.errors import TrainingError
-from napari_histodiff.diffusion.batches import BatchMaker
+from napari_histodiff.core.errors import DeviceUnavailable, StorageError, TrainingError
+from napari_histodiff.diffusion.batches import Batch, BatchMaker
 from napari_histodiff.diffusion.conditioning import CHANNELS
 from napari_histodiff.diffusion.crops import CropSampler
 from napari_histodiff.diffusion.loading import load_pipeline
@@ -59,6 +59,83 @@ def test_a_run_resumes_where_it_stopped(config: TrainingConfig, tmp_path: Path) 
 def test_resuming_nothing_is_refused(config: TrainingConfig, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="start without resume"):
         train(replace(config, output=str(tmp_path)), resume=True)
+
+
+def test_an_interrupted_run_keeps_its_steps(
+    config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, calls = BatchMaker.make, iter(range(99))
+
+    def interrupted(self: BatchMaker, size: int, count: int) -> Batch:
+        if next(calls) == 3:  # the sheet, two steps, then Ctrl-C
+            raise KeyboardInterrupt
+        return make(self, size, count)
+
+    run = replace(config, output=str(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(BatchMaker, "make", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(run)
+    train(run, resume=True)
+    samples = [int(row.split(",")[0]) for row in (tmp_path / "loss.csv").read_text().split()]
+    assert samples == [4, 8, 12, 16]
+
+
+def test_a_new_run_does_not_replace_another(config: TrainingConfig, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"hours of work")
+    with pytest.raises(TrainingError, match="--resume"):
+        train(replace(config, output=str(tmp_path)))
+    assert (tmp_path / "checkpoint.pt").read_bytes() == b"hours of work"
+    with pytest.raises(TrainingError, match="checkpoint of this network"):
+        train(replace(config, output=str(tmp_path)), resume=True)
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(
+    config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = replace(config, output=str(tmp_path), samples=4)
+    train(run)
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(StorageError, match="free some space"):
+        train(replace(run, samples=8), resume=True)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+def test_a_device_that_is_not_there_is_refused(config: TrainingConfig, tmp_path: Path) -> None:
+    with pytest.raises(DeviceUnavailable, match="cuda:99"):
+        train(replace(config, output=str(tmp_path), device="cuda:99"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[1]", "an object"),
+        ("{", "JSON"),
+        ('{"data": "a"}', "output"),
+        ('{"data": "a", "output": "b", "stages": [{"px": 1}]}', "px"),
+        ('{"data": "a", "output": "b", "stages": []}', "stage"),
+        ('{"data": "a", "output": "b", "precision": "float16"}', "float16"),
+        ('{"data": "a", "output": "b", "samples": 0}', "0 samples"),
+    ],
+)
+def test_broken_settings_are_refused(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    with pytest.raises(TrainingError, match=words):
+        TrainingConfig.load(path)
+
+
+def test_a_file_that_is_no_pack_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.npz").write_text("hello")
+    with pytest.raises(TrainingError, match="something else"):
+        load_pack(tmp_path / "text.npz")
+    with pytest.raises(TrainingError, match=r"splits\.json"):
+        pack(tmp_path, tmp_path / "out.npz")
 
 
 def test_unknown_settings_are_refused(tmp_path: Path) -> None:
