@@ -11,7 +11,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.errors import HistodiffError, InvalidImage, StorageError
+from napari_histodiff.core.errors import HistodiffError, InvalidImage, InvalidMap, StorageError
 
 if TYPE_CHECKING:
     from napari_histodiff.api import Model
@@ -24,6 +24,10 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+#: What shells answer for a command that Ctrl-C ended.
+_INTERRUPTED = 130
 
 
 class _Refusal(click.ClickException):
@@ -91,6 +95,10 @@ def generate(size: tuple[int, int] | None, **settings: Any) -> None:
 def inpaint(image: Path, edit_mask: Path, strength: float, **settings: Any) -> None:
     """Redraw IMAGE under an edit mask; every other pixel stays as it is."""
     mask = _read(edit_mask)
+    if mask.dtype.kind not in "biu":
+        raise InvalidMap(
+            f"expected an edit mask of whole numbers, got {mask.dtype}; save it as 0 and 255"
+        )
     _draw(settings, image=_read(image), edit_mask=mask != 0, strength=strength)
 
 
@@ -138,7 +146,11 @@ def train(config: Path, resume: bool) -> None:
     from napari_histodiff.diffusion.training import train as run_training
     from napari_histodiff.diffusion.training_config import TrainingConfig
 
-    click.echo(run_training(TrainingConfig.load(config), resume=resume))
+    try:
+        click.echo(run_training(TrainingConfig.load(config), resume=resume))
+    except KeyboardInterrupt:
+        click.echo(f"Stopped; go on with: histodiff train {config} --resume", err=True)
+        raise click.exceptions.Exit(_INTERRUPTED) from None
 
 
 @main.command()
@@ -180,8 +192,20 @@ def _draw(settings: dict[str, Any], **more: Any) -> None:
         )
     for note in notes:
         click.echo(f"Warning: {note.message}", err=True)
+    _prepare(settings["output"])
     for path in _save(settings["output"], _run(model, request), request, model):
         click.echo(path)
+
+
+def _prepare(folder: Path) -> None:
+    """Make the folder before anything is drawn, so that no drawing is lost for it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"expected to write into {folder}, got '{error.strerror or error}'; "
+            "choose another folder"
+        ) from error
 
 
 def _run(model: Model, request: EditRequest) -> NDArray[np.uint8]:
@@ -201,8 +225,6 @@ def _save(
     folder: Path, images: NDArray[np.uint8], request: EditRequest, model: Model
 ) -> list[Path]:
     """Write `kind-001.png`, the request and the maps; numbers in use are never overwritten."""
-    from PIL import Image
-
     from napari_histodiff.slide.export import save_edit
 
     written = []
@@ -211,16 +233,8 @@ def _save(
         while any(folder.glob(f"{request.kind}-{number:03d}.*")):
             number += 1
         stem = f"{request.kind}-{number:03d}"
-        save_edit(folder, stem, image, request, info=model.info)
-        picture = folder / f"{stem}.png"
-        try:
-            Image.fromarray(image).save(picture)
-        except OSError as error:
-            raise StorageError(
-                f"expected to write {picture}, got '{error.strerror or error}'; "
-                "free some space or choose another folder"
-            ) from error
-        written.append(picture)
+        save_edit(folder, stem, image, request, info=model.info, png=True)
+        written.append(folder / f"{stem}.png")
     return written
 
 
@@ -244,12 +258,13 @@ def _read(path: Path) -> NDArray[Any]:
     from PIL import Image
 
     try:
-        if path.suffix == ".npy":
+        suffix = path.suffix.lower()
+        if suffix == ".npy":
             return np.asarray(np.load(path, allow_pickle=False))
-        if path.suffix in {".tif", ".tiff"}:
+        if suffix in {".tif", ".tiff"}:
             return np.asarray(tifffile.imread(path))
         return np.asarray(Image.open(path))
-    except (OSError, ValueError) as error:
+    except Exception as error:  # decoders raise whatever they like at a damaged file
         raise InvalidImage(
             f"expected an image or a .npy array in {path}, got something else ({error}); "
             "save it as PNG, TIFF or .npy"

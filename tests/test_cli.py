@@ -112,6 +112,8 @@ def test_words_without_effect_are_told(run) -> None:
         ("generate", "--classes", "text.png"),
         ("generate", "--classes", "text.tif"),
         ("generate", "--classes", "text.npy"),
+        ("generate", "--classes", "empty.npy"),
+        ("inpaint", "image.png", "--edit-mask", "nan.npy"),
         ("generate", "--size", 8, 8, "--mpp", 9),
         ("info", "--device", "cuda:99"),
     ],
@@ -120,6 +122,9 @@ def test_errors_of_ours_are_one_line(run, arguments) -> None:
     Path("text.png").write_text("hello")
     Path("text.tif").write_text("hello")
     Path("text.npy").write_text("hello")
+    Path("empty.npy").write_bytes(b"")
+    np.save("nan.npy", np.full((8, 8), np.nan))
+    imsave("image.png", np.zeros((8, 8, 3), np.uint8), check_contrast=False)
     result = run(*arguments)
     assert result.exit_code == 2
     assert result.stderr.startswith("Error: expected ")
@@ -130,10 +135,30 @@ def test_a_full_disk_is_one_line(run, monkeypatch) -> None:
     def full(*args: object, **kwargs: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("PIL.Image.Image.save", full)
+    monkeypatch.setattr("napari_histodiff.slide.export.imsave", full)
     result = run("generate", "--size", 8, 8, "--steps", 1, "-o", "out")
     assert result.exit_code == 2
     assert "No space left" in result.stderr
+    assert not list(Path("out").iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_drawing(run, monkeypatch) -> None:
+    Path("taken").write_text("")
+    monkeypatch.setattr("napari_histodiff.cli._run", lambda *_: pytest.fail("was drawn"))
+    result = run("generate", "--size", 8, 8, "-o", "taken/out")
+    assert result.exit_code == 2
+    assert "another folder" in result.stderr
+
+
+def test_a_stopped_training_says_how_to_go_on(run, monkeypatch) -> None:
+    def stopped(config: object, *, resume: bool) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("napari_histodiff.diffusion.training.train", stopped)
+    Path("config.json").write_text('{"data": "a", "output": "b"}')
+    result = run("train", "config.json")
+    assert result.exit_code == 130
+    assert "histodiff train config.json --resume" in result.stderr
 
 
 def test_labels_exclude_the_maps_they_hold(run) -> None:

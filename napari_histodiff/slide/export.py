@@ -31,6 +31,7 @@ def save_edit(
     request: EditRequest,
     *,
     info: BackendInfo | None = None,
+    png: bool = False,
 ) -> list[Path]:
     """Write an edit as files that open anywhere, all of them or none.
 
@@ -50,6 +51,8 @@ def save_edit(
         What they were made from.
     info : BackendInfo, optional
         The model that made them.
+    png : bool
+        Write the image as `{stem}.png` as well.
 
     Returns
     -------
@@ -59,16 +62,17 @@ def save_edit(
     Raises
     ------
     StorageError
-        When the disk is full or the folder can not be written; no file is left half written.
+        When the disk is full or the folder can not be written; the folder is left as it was.
     """
     writers = _writers(stem, image, request, info)
+    if png:
+        writers[f"{stem}.png"] = partial(_png, image)
     scratch = {folder / name: folder / f".{os.getpid()}.{name}" for name in writers}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, temporary in scratch.items():
             writers[path.name](temporary)
-        for path, temporary in scratch.items():
-            os.replace(temporary, path)
+        _move(scratch)
     except OSError as error:
         raise StorageError(
             f"expected to write {stem} into {folder}, got '{error.strerror or error}'; "
@@ -79,6 +83,29 @@ def save_edit(
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
     return list(scratch)
+
+
+def _move(scratch: dict[Path, Path]) -> None:
+    """Put all files in place; when one cannot, as when it is open elsewhere, restore the others."""
+    kept: dict[Path, Path] = {}
+    placed: list[Path] = []
+    try:
+        for path, temporary in scratch.items():
+            if path.exists():
+                backup = temporary.with_name(f"{temporary.name}.old")
+                os.replace(path, backup)
+                kept[path] = backup
+            os.replace(temporary, path)
+            placed.append(path)
+    except OSError:
+        for path in placed:
+            path.unlink(missing_ok=True)
+        for path, backup in kept.items():
+            os.replace(backup, path)
+        raise
+    for backup in kept.values():
+        with suppress(OSError):
+            backup.unlink()
 
 
 def _writers(

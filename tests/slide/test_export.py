@@ -102,6 +102,27 @@ def test_full_disk_leaves_the_old_files_whole(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_a_file_that_cannot_be_replaced_leaves_all_the_old_ones(
+    tmp_path: Path,
+    image: np.ndarray,
+    request_: EditRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    export.save_edit(tmp_path, "edit", image, request_)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    replace = export.os.replace
+
+    def held_open(source: Path, target: Path) -> None:
+        if target.name == "edit_instances.tif" and not source.name.endswith(".old"):
+            raise PermissionError(errno.EACCES, "open in another program")
+        replace(source, target)
+
+    monkeypatch.setattr(export.os, "replace", held_open)
+    with pytest.raises(StorageError, match="open in another program"):
+        export.save_edit(tmp_path, "edit", 255 - image, request_, png=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_a_file_where_the_folder_should_be_is_told(
     tmp_path: Path, image: np.ndarray, request_: EditRequest
 ) -> None:
