@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,10 +124,10 @@ class Model:
                 "expected a map, an image or a shape, got none; "
                 "give shape=(height, width) to leave the nuclei to the model"
             )
-        height, width = shapes[0] if shape is None else shape
+        height, width = shapes[0] if shape is None else _pair("shape", shape)
         request = EditRequest(
             kind=EditKind.GENERATE if image is None else EditKind.INPAINT,
-            region=Region(0, *origin, height, width),
+            region=Region(0, *_pair("origin", origin), height, width),
             caption=caption or "",
             guidance_scale=guidance_scale,
             steps=steps,
@@ -232,9 +233,10 @@ class Model:
         return images if variants > 1 else images[0]
 
     def _warn(self, request: EditRequest) -> None:
+        level = _caller_level()
         report = parse_caption(request.caption).report
         if report.ignored or report.contradictory:
-            warnings.warn(UnknownCaptionWords(report), stacklevel=4)
+            warnings.warn(UnknownCaptionWords(report), stacklevel=level)
         painted = () if request.class_map is None else np.unique(request.class_map).tolist()
         names = [CLASS_NAMES[i - 1] for i in painted if i > 0]
         unseen = [name for name in names if not self.info.class_counts.get(name)]
@@ -243,4 +245,22 @@ class Model:
                 f"{self.info.name} was never shown {', '.join(unseen)} nuclei; they are drawn as "
                 "nuclei of unknown class"
             )
-            warnings.warn(UnseenClass(text), stacklevel=4)
+            warnings.warn(UnseenClass(text), stacklevel=level)
+
+
+def _pair(name: str, value: tuple[int, int]) -> tuple[int, int]:
+    try:
+        first, second = value
+    except (TypeError, ValueError):
+        raise InvalidRequest(
+            f"expected {name} as two whole numbers, got {value!r}; give (rows, columns)"
+        ) from None
+    return first, second
+
+
+def _caller_level() -> int:
+    """Return the `stacklevel` that makes a warning point at the first line outside this module."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename == __file__:
+        level, frame = level + 1, frame.f_back
+    return level

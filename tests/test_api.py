@@ -96,6 +96,23 @@ def test_a_shape_alone_leaves_the_nuclei_to_the_model() -> None:
         ({"shape": (4, 4), "steps": 0}, InvalidRequest, "steps"),
         ({"shape": (4, 4), "guidance_scale": float("nan")}, InvalidRequest, "guidance_scale"),
         ({"tissue_map": np.full((4, 4), 9)}, InvalidMap, "tissue"),
+        ({"shape": 4}, InvalidRequest, "two whole numbers"),
+        ({"shape": (4, 4), "origin": (1, 2, 3)}, InvalidRequest, "origin"),
+        ({"shape": (0, 4)}, InvalidRequest, "at least one pixel"),
+        ({"class_map": np.full((4, 4), np.nan)}, InvalidMap, "float64"),
+        (
+            {
+                "image": np.full((4, 4, 3), np.nan),
+                "edit_mask": np.ones((4, 4), bool),
+            },
+            InvalidImage,
+            "NaN",
+        ),
+        (
+            {"image": np.zeros((4, 4, 3), np.uint8), "edit_mask": np.zeros((4, 4), bool)},
+            InvalidRequest,
+            "empty",
+        ),
     ],
 )
 def test_bad_input_is_refused_before_drawing(arguments, error, words) -> None:
@@ -107,6 +124,9 @@ def test_unknown_caption_words_are_told() -> None:
     with pytest.warns(hd.UnknownCaptionWords, match="xylophone") as caught:
         MODEL(shape=(4, 4), caption="colon, xylophone")
     assert caught[0].message.report.ignored
+    assert caught[0].filename == __file__
+    with pytest.warns(hd.UnknownCaptionWords) as caught:
+        MODEL.request(shape=(4, 4), caption="xylophone")
     assert caught[0].filename == __file__
 
 
