@@ -154,6 +154,7 @@ class StudioActions:
         dialog = ImportLabelsDialog(self._parent, layers)
         if dialog.exec() == QDialog.DialogCode.Accepted:
             self._attempt(lambda: self._workspace.import_labels(dialog.layer, dialog.class_of()))
+            self.select_tool(self._workspace.tool)  # back from the imported layer to the paint
 
     def clear_painting(self) -> None:
         """Remove the nuclei and the edit mask."""

@@ -222,8 +222,8 @@ def open_target(layer: Any, viewer: Any) -> Target:
     if not layer.rgb or layer.ndim != 2:
         raise InvalidImage(
             f"expected a 2-D colour image, got '{layer.name}' with {layer.ndim} dimensions"
-            f"{'' if layer.rgb else ' and one channel'}; open it as RGB (layer.rgb = True needs "
-            "3 channels in the last axis), one plane at a time"
+            f"{'' if layer.rgb else ' and one channel'}; "
+            + ("open one plane of it" if layer.rgb else "open it with rgb=True, 3 channels last")
         )
     target: Target
     if isinstance(layer.data, np.ndarray) and layer.data.dtype == np.uint8:

@@ -369,8 +369,10 @@ class Workspace:
         return Place(self._viewer, target, region, self._snap, self._settings, self._rng)
 
     def _work_on(self, place: Place) -> None:
-        if self._place is not None:
-            self._place.close()
+        # Nobody's place while it closes: a listener would find it broken and open it again.
+        old, self._place = self._place, None
+        if old is not None:
+            old.close()
         if place not in self._places:
             self._places.append(place)
             place.frame_changed.connect(self.frame_changed.emit)

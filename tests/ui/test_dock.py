@@ -224,6 +224,17 @@ def test_import_asks_what_the_labels_are(dock: StudioDock, monkeypatch: pytest.M
     monkeypatch.setattr(dialogs.ImportLabelsDialog, "exec", accept)
     dock.actions.ask_import()
     assert dock.workspace.counts()["plasma"] == 2
+    assert dock._viewer.layers.selection.active.name == "Nuclei"
+
+
+def test_another_image_takes_the_layers_of_the_first_away(dock: StudioDock) -> None:
+    pixels = np.full((200, 200, 3), 200, np.uint8)
+    for name in ("first", "second"):
+        dock._viewer.layers.selection.active = dock._viewer.add_image(pixels, rgb=True, name=name)
+        dock.actions.use_selected()
+        dock.controller.refresh_plan()
+    names = [layer.name for layer in dock._viewer.layers]
+    assert names == ["first", "second", "Edit mask", "Nuclei", "Frame"]
 
 
 def test_save_asks_where_and_remembers(
