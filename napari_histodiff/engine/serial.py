@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import logging
 import threading
+import traceback
 import uuid
 from collections.abc import Callable
 from functools import partial
@@ -183,7 +184,17 @@ class SerialEngine:
 
     def _serve(self) -> None:
         while self._open:
-            self._inbox.get()()
+            action = self._inbox.get()
+            try:
+                action()
+            except Exception as error:
+                # This thread owes every job its end, so it outlives whatever a runner raises.
+                logger.exception("the engine failed")
+                message = (
+                    f"expected the engine to go on, got {type(error).__name__}: {error}; "
+                    "read the details, then start it again"
+                )
+                self._die(Problem.of(EngineUnavailable(message), traceback.format_exc()))
 
     def _emit(self, event: EngineEvent) -> None:
         with self._lock:
@@ -311,8 +322,14 @@ class SerialEngine:
     def _die(self, problem: Problem) -> None:
         self._generation += 1
         self._problem = problem
-        self._runner.stop()
-        self._become(EngineState.DEAD, problem.message)
+        try:
+            self._runner.stop()
+        except Exception:
+            logger.exception("the worker could not be stopped")
+        running = self._queue.running
+        if running is not None and self._queue.finish(running.id):
+            self._fail(running.id, problem)
+        self._become(EngineState.DEAD if self._open else EngineState.CLOSED, problem.message)
         for job in self._queue.drain():
             self._fail(job.id, problem)
 
