@@ -31,6 +31,10 @@ __all__ = ["Ema", "load_checkpoint", "refuse_checkpoint", "save_checkpoint", "sa
 
 _FILE = "checkpoint.pt"
 
+# Six Heun steps wash the finest detail out by a quarter at shift 1 and by an eighth at 0.6, where
+# the coarser bands of the spectrum match real tissue best; measured on held-out tiles.
+_SHIFT: Final = 0.6
+
 #: Licence of weights trained on the sets `sources` reads; it follows from theirs.
 WEIGHTS_LICENCE: Final = "CC BY-NC-SA 4.0, research use"
 
@@ -142,7 +146,7 @@ def save_pipeline(folder: Path, generator: Generator, packed: Pack, *, name: str
     pipeline = HistoDiffusionPipeline(
         network=halves.network,
         caption_encoder=halves.captions,
-        scheduler=FlowMatchHeunDiscreteScheduler(),
+        scheduler=FlowMatchHeunDiscreteScheduler(shift=_SHIFT),
     )
     scales = [item.mpp for item in packed.items]
     info = {
