@@ -21,7 +21,7 @@ from napari_histodiff.core.maps import (
     as_rgb,
     as_tissue_map,
 )
-from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.core.requests import DEFAULT_GUIDANCE, EditKind, EditRequest
 
 if TYPE_CHECKING:
     from napari_histodiff.core.protocols import Backend, BackendInfo, OnStep
@@ -89,7 +89,7 @@ class Model:
         tissue_map: ArrayLike | None = None,
         caption: str | None = None,
         *,
-        guidance_scale: float = 1.5,
+        guidance_scale: float = DEFAULT_GUIDANCE,
         steps: int = 6,
         strength: float = 1.0,
         seed: int = 0,
@@ -155,7 +155,7 @@ class Model:
         tissue_map: ArrayLike | None = None,
         caption: str | None = None,
         *,
-        guidance_scale: float = 1.5,
+        guidance_scale: float = DEFAULT_GUIDANCE,
         steps: int = 6,
         strength: float = 1.0,
         seed: int = 0,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import HistodiffError, InvalidImage, InvalidMap, StorageError
+from napari_histodiff.core.requests import DEFAULT_GUIDANCE
 
 if TYPE_CHECKING:
     from napari_histodiff.api import Model
@@ -60,7 +61,9 @@ _DRAW_OPTIONS = (
     click.option("--labels", type=_FILE, help="Both in one: label = 7 * instance + class."),
     click.option("--tissue", type=_FILE, help="Tissue map, ids of the model's schema."),
     click.option("--caption", default="", help='For example "colon, high lymphocytes, gland".'),
-    click.option("--guidance", default=1.5, show_default=True, help="1 = no guidance."),
+    click.option(
+        "--guidance", default=DEFAULT_GUIDANCE, show_default=True, help="1 = no guidance."
+    ),
     click.option("--steps", default=6, show_default=True, help="Solver steps."),
     click.option("--seed", default=0, show_default=True),
     click.option("--variants", default=1, show_default=True, help="Independent draws."),

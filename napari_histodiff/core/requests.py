@@ -24,9 +24,12 @@ from napari_histodiff.core.maps import (
     as_tissue_map,
 )
 
-__all__ = ["LIMITS", "REQUEST_VERSION", "EditKind", "EditRequest"]
+__all__ = ["DEFAULT_GUIDANCE", "LIMITS", "REQUEST_VERSION", "EditKind", "EditRequest"]
 
 REQUEST_VERSION: Final = 1
+
+#: Guidance scale where none is asked for: nuclei are clear and their chromatin is still there.
+DEFAULT_GUIDANCE: Final = 2.0
 
 #: Inclusive limits of the numbers a user can set, shared by validation and widgets.
 LIMITS: Final[dict[str, tuple[float, float]]] = {
@@ -106,7 +109,7 @@ class EditRequest:
     edit_mask: NDArray[np.bool_] | None = None
     coarse: NDArray[np.uint8] | None = None
     caption: str = ""
-    guidance_scale: float = 1.5
+    guidance_scale: float = DEFAULT_GUIDANCE
     steps: int = 6
     strength: float = 1.0
     seed: int = 0

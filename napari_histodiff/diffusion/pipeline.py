@@ -16,6 +16,7 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.noise import noise_field
 from napari_histodiff.core.protocols import OnStep
+from napari_histodiff.core.requests import DEFAULT_GUIDANCE
 from napari_histodiff.diffusion.canvas import Field, mirror_pad, run_phase
 from napari_histodiff.diffusion.caption_encoder import CaptionEncoder
 from napari_histodiff.diffusion.conditioning import Conditions, to_pixels
@@ -66,7 +67,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         region: Region,
         *,
         num_inference_steps: int = 6,
-        guidance_scale: float = 1.5,
+        guidance_scale: float = DEFAULT_GUIDANCE,
         strength: float = 1.0,
         num_images_per_prompt: int = 1,
         micro_batch: int = 1,
@@ -93,7 +94,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         region: Region | None = None,
         target: Region | None = None,
         num_inference_steps: int = 6,
-        guidance_scale: float = 1.5,
+        guidance_scale: float = DEFAULT_GUIDANCE,
         strength: float = 1.0,
         seed: int = 0,
         num_images_per_prompt: int = 1,

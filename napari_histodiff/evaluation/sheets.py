@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.colours import colour_nuclei
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.protocols import Backend
-from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.core.requests import DEFAULT_GUIDANCE, EditKind, EditRequest
 from napari_histodiff.evaluation.tiles import Tile
 
 __all__ = ["GUIDANCES", "Generated", "draw_tiles", "editing_sheet", "generation_sheet"]
@@ -56,7 +56,7 @@ def generation_sheet(drawn: Sequence[Generated]) -> NDArray[np.uint8]:
 
 
 def editing_sheet(
-    backend: Backend, tiles: Sequence[Tile], *, guidance: float = 1.5, steps: int = 6
+    backend: Backend, tiles: Sequence[Tile], *, guidance: float = DEFAULT_GUIDANCE, steps: int = 6
 ) -> NDArray[np.uint8]:
     """Return one row per tile: nuclei, real, inpainted centre, right half outpainted.
 

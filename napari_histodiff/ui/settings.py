@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import platformdirs
 
-from napari_histodiff.core.requests import LIMITS
+from napari_histodiff.core.requests import DEFAULT_GUIDANCE, LIMITS
 
 __all__ = ["SeedMode", "Settings", "SettingsStore"]
 
@@ -30,7 +30,7 @@ class Settings:
     """Everything in the dock that is not paint; ranges as in `core.requests.LIMITS`."""
 
     caption: str = ""
-    guidance_scale: float = 1.5
+    guidance_scale: float = DEFAULT_GUIDANCE
     steps: int = 6
     strength: float = 1.0
     seed: int = 0

@@ -32,7 +32,7 @@ class SettingsBox(Section):
             LIMITS["guidance_scale"],
             0.1,
             "How strictly paint and caption are followed. 1 = no guidance and half the time; "
-            "1.5 to 3 is usual; high values oversaturate.",
+            "1.5 to 2.5 is usual; high values oversaturate.",
         )
         self.strength = NumberRow(
             "Strength",
