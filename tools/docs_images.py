@@ -7,7 +7,6 @@ No real tissue is in them: the data sets' licences keep it out of the repository
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -32,10 +31,9 @@ GUIDANCES: Final = (1.0, 1.5, 2.5)
 def main() -> None:
     """Write `docs/images/*.jpg`."""
     IMAGES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        run_demo(Path(folder))
-        for source, name in WINDOWS.items():
-            _save(Image.open(Path(folder) / f"window_{source}.png").convert("RGB"), name)
+    run_demo(Path("demo"))
+    for source, name in WINDOWS.items():
+        _save(Image.open(Path("demo") / f"window_{source}.png").convert("RGB"), name)
     class_map, instance_map = paint_demo(320, 320)
     model = hd.load_model()
     row = [colour_nuclei(class_map, instance_map)]
