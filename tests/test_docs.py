@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -44,7 +45,9 @@ def test_every_marked_block_is_found() -> None:
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.name)
 @pytest.mark.timeout(400)
 def test_a_notebook_runs(notebook: Path, tmp_path: Path) -> None:
-    # In a process of its own: jupyter's loop and warnings are not ours to judge.
+    # In a process of its own: jupyter's loop and warnings are not ours to judge. Without napari's
+    # interactive Qt loop in the kernel, which now and then sleeps through the next cell.
+    environment = os.environ | {"NAPARI_APPLICATION_IPY_INTERACTIVE": "0"}
     command = "import nbformat, nbclient, sys; nb = nbformat.read(sys.argv[1], 4); "
     command += "nbclient.NotebookClient(nb, timeout=300, kernel_name='python3').execute()"
     run = subprocess.run(
@@ -54,6 +57,7 @@ def test_a_notebook_runs(notebook: Path, tmp_path: Path) -> None:
         text=True,
         timeout=390,
         check=False,
+        env=environment,
     )
     assert run.returncode == 0, run.stderr
 
