@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_histodiff.core.maps import nuclei_mask, nuclei_union
 
-__all__ = ["CLASS_HEX", "UNKNOWN_HEX", "colour_nuclei"]
+__all__ = ["CLASS_HEX", "UNKNOWN_HEX", "colour_nuclei", "rgb_of"]
 
 # Found by search within the hues pathologists expect: any shade of one class differs from any shade
 # of another by more than 11 CIEDE2000, also as seen with protanopia, deuteranopia and tritanopia.
@@ -25,12 +25,13 @@ def colour_nuclei(class_map: ArrayLike, instance_map: ArrayLike | None = None) -
     classes = np.asarray(class_map)
     union = nuclei_union(classes, instance_map)
     edges = nuclei_mask(classes, instance_map)[-1] > 0
-    table = np.array([_rgb(UNKNOWN_HEX), *map(_rgb, CLASS_HEX)], np.uint8)
+    table = np.array([rgb_of(UNKNOWN_HEX), *map(rgb_of, CLASS_HEX)], np.uint8)
     picture = np.where(union[..., None], table[classes], np.uint8(255))
     picture[edges] = (picture[edges] * 0.6).astype(np.uint8)
     return picture
 
 
-def _rgb(colour: str) -> tuple[int, int, int]:
+def rgb_of(colour: str) -> tuple[int, int, int]:
+    """Return red, green and blue (0-255) of "#rrggbb"."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return red, green, blue

@@ -14,7 +14,7 @@ import numpy as np
 from napari.utils.colormaps import CyclicLabelColormap, DirectLabelColormap
 from numpy.typing import NDArray
 
-from napari_histodiff.core.colours import CLASS_HEX, UNKNOWN_HEX
+from napari_histodiff.core.colours import CLASS_HEX, UNKNOWN_HEX, rgb_of
 from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES
 
 __all__ = [
@@ -39,11 +39,6 @@ class NucleusClass:
     key: str
 
 
-def _rgb(colour: str) -> tuple[int, int, int]:
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return red, green, blue
-
-
 #: Classes 1-6 in order.
 PALETTE: Final = tuple(
     NucleusClass(i, name, colour, str(i))
@@ -51,7 +46,7 @@ PALETTE: Final = tuple(
 )
 
 #: RGB (0-255) of classes 1-6 in order.
-CLASS_COLOURS: Final = tuple(_rgb(entry.colour) for entry in PALETTE)
+CLASS_COLOURS: Final = tuple(rgb_of(entry.colour) for entry in PALETTE)
 
 #: Nuclei whose class nobody told: labels 7 * instance.
 UNKNOWN: Final = NucleusClass(0, "unknown", UNKNOWN_HEX, "")
@@ -81,5 +76,5 @@ def edit_mask_colormap() -> DirectLabelColormap:
 
 
 def _rgba(colour: str, shade: float) -> NDArray[np.float64]:
-    rgb = np.array(_rgb(colour)) / 255
+    rgb = np.array(rgb_of(colour)) / 255
     return np.append(np.clip(rgb * shade, 0, 1), 1.0)
