@@ -136,7 +136,7 @@ def demo(output: Path | None) -> None:
 @click.option("--split", type=click.Choice(["train", "test"]), default="train")
 def pack(data: Path, output: Path, split: Any) -> None:
     """Collect the images of the data folder DATA into the training file OUTPUT."""
-    from napari_histodiff.diffusion.packing import pack as pack_data
+    from napari_histodiff.datasets.packing import pack as pack_data
 
     click.echo(pack_data(data, output, split=split))
 

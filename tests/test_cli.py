@@ -171,7 +171,7 @@ def test_labels_exclude_the_maps_they_hold(run) -> None:
 def test_training_and_packing_are_handed_on(run, tmp_path, monkeypatch) -> None:
     calls: list[object] = []
     monkeypatch.setattr(
-        "napari_histodiff.diffusion.packing.pack", lambda *a, **k: calls.append((a, k)) or a[1]
+        "napari_histodiff.datasets.packing.pack", lambda *a, **k: calls.append((a, k)) or a[1]
     )
     assert run("pack", tmp_path, "out.npz", "--split", "test").exit_code == 0
     assert calls == [((tmp_path, Path("out.npz")), {"split": "test"})]

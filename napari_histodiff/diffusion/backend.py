@@ -20,6 +20,7 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.core.protocols import Backend, BackendInfo, OnStep
 from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.devices import DType
 from napari_histodiff.diffusion.conditioning import (
     Conditions,
     conditions_from_request,
@@ -27,7 +28,7 @@ from napari_histodiff.diffusion.conditioning import (
     to_pixels,
 )
 from napari_histodiff.diffusion.guidance import GuidedDenoiser, passes
-from napari_histodiff.diffusion.loading import DType, load_pipeline
+from napari_histodiff.diffusion.loading import load_pipeline
 from napari_histodiff.diffusion.model_folder import ModelInfo, bundled_model_path, check_folder
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
 from napari_histodiff.diffusion.samplers import solver_of

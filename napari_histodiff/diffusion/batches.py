@@ -11,10 +11,10 @@ from torch import Tensor
 
 from napari_histodiff.core.captions import Caption
 from napari_histodiff.core.maps import N_CLASSES
+from napari_histodiff.datasets.packing import LAYERS
 from napari_histodiff.diffusion.conditioning import CHANNELS, SPATIAL_CHANNELS, Conditions
 from napari_histodiff.diffusion.crops import Crop, CropSampler
 from napari_histodiff.diffusion.known_regions import random_known_mask
-from napari_histodiff.diffusion.packing import LAYERS
 from napari_histodiff.diffusion.stain import jitter_stain, stain_slots
 from napari_histodiff.diffusion.training_config import Drop
 

@@ -20,8 +20,8 @@ from torch import nn
 from napari_histodiff.core.captions import CAPTION_SCHEMA
 from napari_histodiff.core.errors import StorageError, TrainingError
 from napari_histodiff.core.maps import TISSUE_NAMES
+from napari_histodiff.datasets.packing import Pack, class_counts
 from napari_histodiff.diffusion.crops import COARSEST_CROP
-from napari_histodiff.diffusion.packing import Pack, class_counts
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.captions import Caption, caption_from_maps, parse_caption
 from napari_histodiff.core.errors import TrainingError
-from napari_histodiff.diffusion.packing import LAYERS, Pack
+from napari_histodiff.datasets.packing import LAYERS, Pack
 
 __all__ = ["COARSEST_CROP", "MIX", "Crop", "CropSampler"]
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 import torch
 from diffusers.utils import logging
 from safetensors import SafetensorError, safe_open
 
-from napari_histodiff.core.errors import DeviceUnavailable, ModelInvalid
+from napari_histodiff.core.errors import ModelInvalid
+from napari_histodiff.devices import DType, resolve_device, resolve_dtype
 from napari_histodiff.diffusion.model_folder import WEIGHTS, bundled_model_path, check_folder
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
 
-__all__ = ["bundled_model_path", "load_pipeline", "resolve_device", "resolve_dtype"]
-
-DType = Literal["auto", "float32", "bfloat16"]
+__all__ = ["bundled_model_path", "load_pipeline"]
 
 
 def load_pipeline(
@@ -98,45 +96,3 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if enabled:
             logging.enable_progress_bar()
-
-
-def resolve_device(name: str) -> torch.device:
-    """Return the torch device of a name.
-
-    Raises
-    ------
-    DeviceUnavailable
-        When it is unknown or not on this machine.
-    """
-    if name == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise DeviceUnavailable(
-            f'expected a device like "auto", "cpu" or "cuda:0", got "{name}"; choose one of those'
-        ) from None
-    count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": torch.mps.device_count()}
-    present = count.get(device.type, 0)
-    if (device.index or 0) >= present:
-        raise DeviceUnavailable(
-            f'expected a device of this machine, got "{name}", of whose kind it has {present}; '
-            'choose "auto" or "cpu"'
-        )
-    return device
-
-
-def resolve_dtype(device: torch.device, dtype: DType) -> torch.dtype:
-    """Return the number format of the network; "auto" is bfloat16 where it is fast."""
-    if dtype == "auto":
-        return torch.bfloat16 if _fast_bfloat16(device) else torch.float32
-    return torch.bfloat16 if dtype == "bfloat16" else torch.float32
-
-
-def _fast_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu":
-        # Without these instructions bfloat16 is emulated and slower than float32.
-        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return False

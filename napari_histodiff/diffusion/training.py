@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from napari_histodiff.core.errors import TrainingError
+from napari_histodiff.datasets.packing import Pack, load_pack
+from napari_histodiff.devices import resolve_device, resolve_dtype
 from napari_histodiff.diffusion.batches import Batch, BatchMaker
 from napari_histodiff.diffusion.caption_encoder import CaptionEncoder
 from napari_histodiff.diffusion.checkpoints import (
@@ -25,9 +27,7 @@ from napari_histodiff.diffusion.checkpoints import (
 )
 from napari_histodiff.diffusion.crops import CropSampler
 from napari_histodiff.diffusion.flow import MIN_T, add_noise, expand
-from napari_histodiff.diffusion.loading import resolve_device, resolve_dtype
 from napari_histodiff.diffusion.network import HistoUNet
-from napari_histodiff.diffusion.packing import Pack, load_pack
 from napari_histodiff.diffusion.training_config import Stage, TrainingConfig
 from napari_histodiff.diffusion.training_report import TrainingReport
 

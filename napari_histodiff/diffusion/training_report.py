@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from skimage.io import imsave
 
+from napari_histodiff.datasets.packing import Pack
 from napari_histodiff.diffusion.batches import Batch, BatchMaker
 from napari_histodiff.diffusion.conditioning import CHANNELS, to_pixels
 from napari_histodiff.diffusion.crops import CropSampler
-from napari_histodiff.diffusion.packing import Pack
 from napari_histodiff.diffusion.samplers import heun, timesteps
 from napari_histodiff.diffusion.training_config import Drop
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from skimage.io import imsave
 
 from napari_histodiff.core.protocols import Backend
-from napari_histodiff.diffusion.packing import load_pack
+from napari_histodiff.datasets.packing import load_pack
 from napari_histodiff.evaluation.figures import Figures, measure
 from napari_histodiff.evaluation.sheets import (
     GUIDANCES,

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.captions import Caption, caption_from_maps
 from napari_histodiff.core.errors import TrainingError
-from napari_histodiff.diffusion.packing import LAYERS, Pack
-from napari_histodiff.diffusion.sources import PackItem
+from napari_histodiff.datasets.packing import LAYERS, Pack
+from napari_histodiff.datasets.sources import PackItem
 from napari_histodiff.diffusion.stain import stain_look
 
 __all__ = ["Tile", "choose_tiles"]

@@ -14,7 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from napari_histodiff.core.errors import DeviceUnavailable, ModelInvalid, ModelNotFound
-from napari_histodiff.diffusion.loading import load_pipeline, resolve_device, resolve_dtype
+from napari_histodiff.devices import resolve_device, resolve_dtype
+from napari_histodiff.diffusion.loading import load_pipeline
 from napari_histodiff.diffusion.model_folder import check_folder
 from tests.diffusion.tiny import save_tiny, tiny_pipeline
 

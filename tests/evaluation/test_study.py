@@ -8,10 +8,10 @@ import pytest
 
 from napari_histodiff.core.colours import CLASS_HEX, colour_nuclei
 from napari_histodiff.core.errors import TrainingError
-from napari_histodiff.diffusion.packing import load_pack, pack
+from napari_histodiff.datasets.packing import load_pack, pack
 from napari_histodiff.evaluation.study import run_study
 from napari_histodiff.evaluation.tiles import choose_tiles
-from tests.diffusion.data_folder import write_data_folder
+from tests.data_folder import write_data_folder
 from tests.fakes import FakeBackend
 
 

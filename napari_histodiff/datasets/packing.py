@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.core.maps import CLASS_NAMES, instance_edges, nuclei_union
-from napari_histodiff.diffusion.sources import PackItem, Sample, Split, read_all
+from napari_histodiff.datasets.sources import PackItem, Sample, Split, read_all
 
 __all__ = ["LAYERS", "Pack", "class_counts", "load_pack", "pack"]
 

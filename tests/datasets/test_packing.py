@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from napari_histodiff.core.errors import TrainingError
+from napari_histodiff.datasets.packing import LAYERS, Pack, class_counts, load_pack, pack
 from napari_histodiff.diffusion.crops import CropSampler
-from napari_histodiff.diffusion.packing import LAYERS, Pack, class_counts, load_pack, pack
-from tests.diffusion.data_folder import write_data_folder
+from tests.data_folder import write_data_folder
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Annotated images on disk, and the training files packed from them."""

@@ -1,0 +1,1 @@
+"""The judge: finds and classes nuclei, and never sees what the generator draws while it learns."""
