@@ -24,8 +24,8 @@ from qtpy.QtCore import QEventLoop, Qt, QTimer
 
 from napari_histodiff.core.events import EngineState
 from napari_histodiff.engine.local import LocalEngine
-from napari_histodiff.ui.controller import BACKEND
 from napari_histodiff.ui.demo_painting import paint_demo
+from napari_histodiff.ui.engines import BACKEND
 from napari_histodiff.ui.panel import StudioDock
 from napari_histodiff.ui.settings import SettingsStore
 from napari_histodiff.ui.states import RunPhase

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_histodiff.core.captions import ParseReport, parse_caption
-from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.errors import InvalidImage, InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import (
     CLASS_NAMES,
@@ -21,7 +21,7 @@ from napari_histodiff.core.maps import (
     as_rgb,
     as_tissue_map,
 )
-from napari_histodiff.core.requests import DEFAULT_GUIDANCE, EditKind, EditRequest
+from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, EditKind, EditRequest
 
 if TYPE_CHECKING:
     from napari_histodiff.core.protocols import Backend, BackendInfo, OnStep
@@ -90,7 +90,7 @@ class Model:
         caption: str | None = None,
         *,
         guidance_scale: float = DEFAULT_GUIDANCE,
-        steps: int = 6,
+        steps: int = DEFAULT_STEPS,
         strength: float = 1.0,
         seed: int = 0,
         variants: int = 1,
@@ -99,6 +99,7 @@ class Model:
         mpp: float = 0.5,
         origin: tuple[int, int] = (0, 0),
         shape: tuple[int, int] | None = None,
+        stain_from: ArrayLike | None = None,
     ) -> EditRequest:
         """Return the request `__call__` would draw; parameters are the same."""
         if (image is None) != (edit_mask is None):
@@ -135,6 +136,7 @@ class Model:
             seed=seed,
             variants=variants,
             mpp=mpp,
+            stain=None if stain_from is None else _stain_of(stain_from),
             **maps,  # type: ignore[arg-type]
         )
         self._warn(request)
@@ -156,7 +158,7 @@ class Model:
         caption: str | None = None,
         *,
         guidance_scale: float = DEFAULT_GUIDANCE,
-        steps: int = 6,
+        steps: int = DEFAULT_STEPS,
         strength: float = 1.0,
         seed: int = 0,
         variants: int = 1,
@@ -165,6 +167,7 @@ class Model:
         mpp: float = 0.5,
         origin: tuple[int, int] = (0, 0),
         shape: tuple[int, int] | None = None,
+        stain_from: ArrayLike | None = None,
         on_step: OnStep | None = None,
     ) -> NDArray[np.uint8]:
         """Draw tissue of any height and width.
@@ -199,6 +202,9 @@ class Model:
             Row and column of the frame on the plane; moves its noise.
         shape : (int, int), optional
             Height and width, when neither map nor image tells.
+        stain_from : (h, w, 3) RGB, optional
+            Image whose stain is matched; without it that of the known pixels, else of a training
+            slide that the caption and the seed choose.
         on_step : callable, optional
             Called after every network evaluation.
 
@@ -228,6 +234,7 @@ class Model:
             mpp=mpp,
             origin=origin,
             shape=shape,
+            stain_from=stain_from,
         )
         images = self.draw(request, on_step=on_step)
         return images if variants > 1 else images[0]
@@ -246,6 +253,18 @@ class Model:
                 "nuclei of unknown class"
             )
             warnings.warn(UnseenClass(text), stacklevel=level)
+
+
+def _stain_of(image: ArrayLike) -> tuple[float, ...]:
+    from napari_histodiff.diffusion.stain import stain_vector
+
+    found = stain_vector(as_rgb(image))
+    if found is None:
+        raise InvalidImage(
+            "expected tissue in the image whose stain is to be matched, got background; "
+            "choose another image"
+        )
+    return found
 
 
 def _pair(name: str, value: tuple[int, int]) -> tuple[int, int]:

@@ -11,8 +11,10 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.errors import HistodiffError, InvalidImage, InvalidMap, StorageError
-from napari_histodiff.core.requests import DEFAULT_GUIDANCE
+from napari_histodiff.cli_training import COMMANDS
+from napari_histodiff.core.errors import HistodiffError, InvalidImage, InvalidMap
+from napari_histodiff.core.folders import make_folder
+from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS
 
 if TYPE_CHECKING:
     from napari_histodiff.api import Model
@@ -25,10 +27,6 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
-
-
-#: What shells answer for a command that Ctrl-C ended.
-_INTERRUPTED = 130
 
 
 class _Refusal(click.ClickException):
@@ -64,10 +62,11 @@ _DRAW_OPTIONS = (
     click.option(
         "--guidance", default=DEFAULT_GUIDANCE, show_default=True, help="1 = no guidance."
     ),
-    click.option("--steps", default=6, show_default=True, help="Solver steps."),
+    click.option("--steps", default=DEFAULT_STEPS, show_default=True, help="Solver steps."),
     click.option("--seed", default=0, show_default=True),
     click.option("--variants", default=1, show_default=True, help="Independent draws."),
     click.option("--mpp", default=0.5, show_default=True, help="Micrometres per pixel."),
+    click.option("--stain-from", type=_FILE, help="Image whose stain is matched."),
     click.option("-o", "--output", type=_FOLDER, default=Path("histodiff-output"), help="Folder."),
     *_MODEL_OPTIONS,
 )
@@ -130,54 +129,15 @@ def demo(output: Path | None) -> None:
     run_demo(output)
 
 
-@main.command()
-@click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--split", type=click.Choice(["train", "test"]), default="train")
-def pack(data: Path, output: Path, split: Any) -> None:
-    """Collect the images of the data folder DATA into the training file OUTPUT."""
-    from napari_histodiff.datasets.packing import pack as pack_data
-
-    click.echo(pack_data(data, output, split=split))
-
-
-@main.command()
-@click.argument("config", type=_FILE)
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
-def train(config: Path, resume: bool) -> None:
-    """Train a model as the JSON file CONFIG says."""
-    from napari_histodiff.diffusion.training import train as run_training
-    from napari_histodiff.diffusion.training_config import TrainingConfig
-
-    try:
-        click.echo(run_training(TrainingConfig.load(config), resume=resume))
-    except KeyboardInterrupt:
-        click.echo(f"Stopped; go on with: histodiff train {config} --resume", err=True)
-        raise click.exceptions.Exit(_INTERRUPTED) from None
-
-
-@main.command()
-@click.argument("data", type=_FILE)
-@click.option("-o", "--output", type=_FOLDER, default=Path("evaluation"), help="Folder.")
-@click.option("--tiles", default=8, show_default=True, help="Tiles of the generation sheet.")
-@click.option("--steps", default=6, show_default=True, help="Solver steps.")
-@_options(_MODEL_OPTIONS)
-def evaluate(
-    data: Path, output: Path, tiles: int, steps: int, model: Path | None, device: str
-) -> None:
-    """Draw held-out tiles of the packed file DATA: contact sheets and figures."""
-    from napari_histodiff.diffusion.backend import DiffusionBackend
-    from napari_histodiff.evaluation.study import run_study
-
-    run_study(DiffusionBackend.load(model, device), data, output, tiles=tiles, steps=steps)
-    click.echo(output / "report.md")
+for _command in COMMANDS:
+    main.add_command(_command)
 
 
 def _draw(settings: dict[str, Any], **more: Any) -> None:
     from napari_histodiff.api import load_model
 
     class_map, instance_map = _nuclei(settings)
-    tissue = settings["tissue"]
+    tissue, reference = settings["tissue"], settings["stain_from"]
     model = load_model(settings["model"], settings["device"])
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
@@ -191,24 +151,14 @@ def _draw(settings: dict[str, Any], **more: Any) -> None:
             seed=settings["seed"],
             variants=settings["variants"],
             mpp=settings["mpp"],
+            stain_from=None if reference is None else _read(reference),
             **more,
         )
     for note in notes:
         click.echo(f"Warning: {note.message}", err=True)
-    _prepare(settings["output"])
+    make_folder(settings["output"])
     for path in _save(settings["output"], _run(model, request), request, model):
         click.echo(path)
-
-
-def _prepare(folder: Path) -> None:
-    """Make the folder before anything is drawn, so that no drawing is lost for it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"expected to write into {folder}, got '{error.strerror or error}'; "
-            "choose another folder"
-        ) from error
 
 
 def _run(model: Model, request: EditRequest) -> NDArray[np.uint8]:

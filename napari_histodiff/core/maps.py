@@ -15,6 +15,7 @@ from napari_histodiff.core.errors import InvalidImage, InvalidMap
 
 __all__ = [
     "CLASS_NAMES",
+    "FEW_NUCLEI",
     "MAX_INSTANCE",
     "N_CLASSES",
     "TISSUE_NAMES",
@@ -40,6 +41,9 @@ CLASS_NAMES: Final = (
     "connective",
 )
 N_CLASSES: Final = len(CLASS_NAMES)
+
+#: A class of fewer training nuclei than this may not be recognisable in what a model draws.
+FEW_NUCLEI: Final = 500
 
 #: Tissue schema of the bundled model; the id is the position.
 TISSUE_NAMES: Final = ("unspecified", "gland", "stroma", "lumen", "glass")

@@ -43,6 +43,8 @@ class BackendInfo:
         Licence of the weights.
     solver_order : int
         Network evaluations a solver step takes; the last step always takes one.
+    jump_steps : int
+        Up to this many steps are jumps: one evaluation each, whatever the guidance; 0 = none.
     """
 
     name: str
@@ -56,6 +58,13 @@ class BackendInfo:
     seconds_per_window: float
     licence: str
     solver_order: int = 1
+    jump_steps: int = 0
+
+    def evaluations_per_window(self, steps: int, guidance_scale: float) -> int:
+        """Return the network evaluations that one variant of one window costs."""
+        if steps <= self.jump_steps:
+            return steps
+        return (self.solver_order * (steps - 1) + 1) * (2 if guidance_scale > 1 else 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,12 +24,23 @@ from napari_histodiff.core.maps import (
     as_tissue_map,
 )
 
-__all__ = ["DEFAULT_GUIDANCE", "LIMITS", "REQUEST_VERSION", "EditKind", "EditRequest"]
+__all__ = [
+    "DEFAULT_GUIDANCE",
+    "DEFAULT_STEPS",
+    "LIMITS",
+    "REQUEST_VERSION",
+    "STAIN_NUMBERS",
+    "EditKind",
+    "EditRequest",
+]
 
 REQUEST_VERSION: Final = 1
 
-#: Guidance scale where none is asked for: nuclei are clear and their chromatin is still there.
-DEFAULT_GUIDANCE: Final = 2.0
+#: Guidance scale where none is asked for: nuclei are clear, and tissue looks real longest.
+DEFAULT_GUIDANCE: Final = 1.5
+
+#: Steps where none are asked for.
+DEFAULT_STEPS: Final = 6
 
 #: Inclusive limits of the numbers a user can set, shared by validation and widgets.
 LIMITS: Final[dict[str, tuple[float, float]]] = {
@@ -40,6 +51,9 @@ LIMITS: Final[dict[str, tuple[float, float]]] = {
     "seed": (0, 2**31 - 1),
     "mpp": (0.1, 64.0),
 }
+
+#: How many numbers describe a stain.
+STAIN_NUMBERS: Final = 7
 
 _INTEGERS: Final = ("steps", "variants", "seed")
 _ARRAYS: Final = ("class_map", "instance_map", "tissue_map", "image", "edit_mask", "coarse")
@@ -92,6 +106,9 @@ class EditRequest:
         How many independent draws to return.
     mpp : float
         Micrometres per pixel of the frame.
+    stain : tuple of float, optional
+        Stain to draw in, as measured on a reference image by `diffusion.stain.stain_vector`;
+        without it that of the known pixels, else of a training slide chosen by caption and seed.
 
     Raises
     ------
@@ -110,11 +127,12 @@ class EditRequest:
     coarse: NDArray[np.uint8] | None = None
     caption: str = ""
     guidance_scale: float = DEFAULT_GUIDANCE
-    steps: int = 6
+    steps: int = DEFAULT_STEPS
     strength: float = 1.0
     seed: int = 0
     variants: int = 1
     mpp: float = field(default=0.5)
+    stain: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", _kind(self.kind))
@@ -134,6 +152,7 @@ class EditRequest:
         for name, (low, high) in LIMITS.items():
             number = _number(name, getattr(self, name), low, high)
             object.__setattr__(self, name, number)
+        object.__setattr__(self, "stain", _stain(self.stain))
         self._freeze_arrays()
         self._check_kind()
 
@@ -153,6 +172,7 @@ class EditRequest:
             "kind": str(self.kind),
             "region": [getattr(self.region, n) for n in ("level", "y", "x", "height", "width")],
             "caption": self.caption,
+            "stain": None if self.stain is None else list(self.stain),
             **{name: getattr(self, name) for name in LIMITS},
         }
         for name in _ARRAYS:
@@ -184,6 +204,7 @@ class EditRequest:
                 kind=data["kind"],
                 region=Region(*data["region"]),
                 caption=data["caption"],
+                stain=data.get("stain"),
                 **numbers,
                 **arrays,
             )
@@ -247,6 +268,21 @@ def _kind(value: str) -> EditKind:
         raise InvalidRequest(
             f"expected a kind of edit, got {value!r}; use one of " + ", ".join(EditKind)
         ) from None
+
+
+def _stain(values: Any) -> tuple[float, ...] | None:
+    if values is None:
+        return None
+    try:
+        stain = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        stain = ()
+    if len(stain) != STAIN_NUMBERS or not all(map(math.isfinite, stain)):
+        raise InvalidRequest(
+            f"expected a stain of {STAIN_NUMBERS} finite numbers, got {values!r}; "
+            "measure it on a reference image or leave it out"
+        )
+    return stain
 
 
 def _number(name: str, value: object, low: float, high: float) -> float:

@@ -8,9 +8,9 @@ The file is a NumPy archive (no pickles): `index` is JSON, and item i has `pixel
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from zipfile import is_zipfile
 
 import numpy as np
@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from napari_histodiff.core.errors import TrainingError
-from napari_histodiff.core.maps import CLASS_NAMES, instance_edges, nuclei_union
-from napari_histodiff.datasets.sources import PackItem, Sample, Split, read_all
+from napari_histodiff.core.maps import CLASS_NAMES
+from napari_histodiff.datasets.pack_writer import PackWriter
+from napari_histodiff.datasets.sources import PackItem, Split, read_all
 
 __all__ = ["LAYERS", "Pack", "class_counts", "load_pack", "pack"]
 
@@ -44,29 +45,21 @@ def pack(data: Path, output: Path, *, split: Split = "train") -> Path:
     ------
     TrainingError
         When `data` holds no `splits.json` or no image of that split.
+    StorageError
+        When the file cannot be written.
     """
     if not (data / "splits.json").is_file():
         raise TrainingError(
             f"expected splits.json in {data}, got none; give the folder that holds it"
         )
-    items: list[PackItem] = []
-    arrays: dict[str, NDArray[np.generic]] = {}
-    for sample in tqdm(read_all(data, split), desc=f"packing {split}", unit="image"):
-        i = len(items)
-        items.append(sample.item)
-        arrays[f"pixels_{i}"] = sample.pixels
-        arrays[f"layers_{i}"] = _layers(sample)
-        arrays[f"instances_{i}"] = sample.instances.astype(np.uint16)
-    if not items:
+    with PackWriter(output) as writer:
+        for sample in tqdm(read_all(data, split), desc=f"packing {split}", unit="image"):
+            writer.add(sample)
+    if not writer.items:
         raise TrainingError(
             f"expected images of the {split} split under {data}, got none; "
             "give the folder that holds splits.json"
         )
-    index = json.dumps([asdict(item) for item in items])
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_suffix(".partial.npz")
-    np.savez_compressed(partial, index=np.array(index), **arrays)  # type: ignore[arg-type]
-    partial.replace(output)
     return output
 
 
@@ -85,7 +78,7 @@ def load_pack(path: Path) -> Pack:
     with np.load(path, allow_pickle=False) as archive:
         if "index" not in archive:
             raise TrainingError(f"expected a packed file, got {path} without an index; pack again")
-        items = [PackItem(**entry) for entry in json.loads(str(archive["index"]))]
+        items = [_item(entry) for entry in json.loads(str(archive["index"]))]
         numbers = range(len(items))
         return Pack(
             items,
@@ -96,10 +89,17 @@ def load_pack(path: Path) -> Pack:
 
 
 def class_counts(packed: Pack) -> dict[str, int]:
-    """Count the nuclei of each class name over all items whose classes are known."""
+    """Count the nuclei of each class name over all items whose classes are known.
+
+    A nucleus that the border of a tile cuts counts once.
+    """
     counts = dict.fromkeys(CLASS_NAMES, 0)
     for item, layers, instances in zip(packed.items, packed.layers, packed.instances, strict=True):
         if not item.has_classes:
+            continue
+        if item.nuclei is not None:
+            for name, count in zip(CLASS_NAMES, item.nuclei[1:], strict=True):
+                counts[name] += count
             continue
         inside = (instances > 0) & (layers[..., LAYERS.index("valid")] > 0)
         keys = instances[inside].astype(np.int64) * 8 + layers[..., 0][inside]
@@ -109,10 +109,9 @@ def class_counts(packed: Pack) -> dict[str, int]:
     return counts
 
 
-def _layers(sample: Sample) -> NDArray[np.uint8]:
-    instances, classes = sample.instances.astype(np.int32), sample.classes
-    edges = instance_edges(instances, classes)
-    union = nuclei_union(classes, instances)
-    return np.stack(
-        [classes, edges.astype(np.uint8), union.astype(np.uint8), sample.tissue, sample.valid], -1
-    )
+def _item(entry: dict[str, Any]) -> PackItem:
+    """An item as JSON has it; files of earlier versions lack the later fields."""
+    for name in ("nuclei", "other_nuclei"):
+        if entry.get(name) is not None:
+            entry[name] = tuple(entry[name])
+    return PackItem(**entry)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from skimage.io import imread
 from skimage.measure import label
 from skimage.morphology import remove_small_objects
@@ -23,12 +24,21 @@ __all__ = ["PackItem", "Sample", "Split", "read_all"]
 Split = Literal["train", "test"]
 
 _INFLAMMATORY: Final = 2  # CoNSeP's own id: a lymphocyte, plasma cell, neutrophil or eosinophil
+_OTHER: Final = 1  # CoNSeP's own id: none of its other six classes
 _BRIGHT: Final = 215  # mean of RGB above which a wide patch is lumen or glass
+# Not stated by its authors. Nuclei measure 7.5 px across, those of Lizard at 0.5 um/px 12 px.
+_CAMELYON_MPP: Final = 0.8
 
 
 @dataclass(frozen=True, slots=True)
 class PackItem:
-    """What is known of one image: where it comes from, its scale and its labels."""
+    """What is known of one image: where it comes from, its scale and its labels.
+
+    `slide` names what must not be split between training and test, where it is known.
+    `nuclei`, of a tile: how many nuclei of unknown class and of each class it is the first tile to
+    show; None when the image was not cut. `unknown_is_inflammatory`: a nucleus of unknown class is
+    a lymphocyte, plasma cell, neutrophil or eosinophil, unless its id is in `other_nuclei`.
+    """
 
     name: str
     source: str
@@ -38,6 +48,14 @@ class PackItem:
     has_nuclei: bool
     has_classes: bool
     has_tissue: bool
+    slide: str = ""
+    nuclei: tuple[int, ...] | None = None
+    unknown_is_inflammatory: bool = False
+    other_nuclei: tuple[int, ...] = ()
+
+    def tile(self, name: str, nuclei: tuple[int, ...]) -> PackItem:
+        """Return the item of a tile cut from this image."""
+        return replace(self, name=name, nuclei=nuclei)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,11 +75,18 @@ class Sample:
 
 
 def read_all(data: Path, split: Split) -> Iterator[Sample]:
-    """Yield every image of `split` as `splits.json` names them."""
+    """Yield every image of `split` as `splits.json` names them.
+
+    Sets that `splits.json` leaves out have no nuclei labels; all their images belong to "train".
+    """
     splits = json.loads((data / "splits.json").read_text())
     for source, read in _READERS.items():
         for name in splits.get(source, {}).get(split, ()):
             yield read(data / source, name)
+    if split == "train":
+        for source, read_set in _UNLISTED.items():
+            if source not in splits:
+                yield from read_set(data / source)
 
 
 def _lizard(folder: Path, name: str) -> Sample:
@@ -81,18 +106,25 @@ def _lizard(folder: Path, name: str) -> Sample:
 def _consep(folder: Path, name: str) -> Sample:
     with (folder / "captions.csv").open() as lines:
         caption = next(r["caption"] for r in csv.DictReader(lines) if r["name"] == name)
-    classes = _mask(folder / "type" / f"{name}.png")
-    classes[_mask(folder / "type_orig" / f"{name}.png") == _INFLAMMATORY] = 0
-    return _sample(
+    classes, own = (
+        _mask(folder / "type" / f"{name}.png"),
+        _mask(folder / "type_orig" / f"{name}.png"),
+    )
+    instances = _mask(folder / "inst" / f"{name}.png")
+    classes[own == _INFLAMMATORY] = 0
+    others = np.unique(instances[own == _OTHER]).tolist()
+    sample = _sample(
         folder,
         name,
         mpp=0.55,
         organ="colon",
         caption=caption,
         classes=classes,
-        instances=_mask(folder / "inst" / f"{name}.png"),
+        instances=instances,
         halve=True,
     )
+    item = replace(sample.item, unknown_is_inflammatory=True, other_nuclei=tuple(others))
+    return replace(sample, item=item)
 
 
 def _monuseg(folder: Path, name: str) -> Sample:
@@ -118,6 +150,28 @@ def _unannotated(folder: Path, name: str) -> Sample:
     return _sample(folder, name, mpp=0.5, organ=None, halve=True)
 
 
+def _camelyon(folder: Path) -> Iterator[Sample]:
+    for path in sorted((folder / "img").glob("*.jpg")):
+        tumour = _mask(folder / "tumour_mask" / f"{path.stem}.png") > 0
+        caption = "tumour" if tumour.mean() > 0.5 else ""
+        yield _bare(folder, path, _CAMELYON_MPP, "lymph node", caption)
+
+
+def _slide(folder: Path) -> Iterator[Sample]:
+    path = folder / "CMU-1-Small-Region.svs"
+    if path.is_file():
+        yield _bare(folder, path, 0.499, "skin")
+
+
+def _bare(folder: Path, path: Path, mpp: float, organ: str, caption: str = "") -> Sample:
+    """An image without labels, at its own scale."""
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    item = PackItem(path.stem, folder.name, mpp, organ, caption, False, False, False)
+    blank = np.zeros(pixels.shape[:2], np.uint8)
+    return Sample(item, pixels, blank, blank.astype(np.int32), blank, blank + 1)
+
+
 _READERS: Final[dict[str, Callable[[Path, str], Sample]]] = {
     "lizard": _lizard,
     "consep": _consep,
@@ -126,6 +180,10 @@ _READERS: Final[dict[str, Callable[[Path, str], Sample]]] = {
     "miccai2015_seg": _brain,
     "glas": _glas,
     "tcga_sbu_unannotated": _unannotated,
+}
+_UNLISTED: Final[dict[str, Callable[[Path], Iterator[Sample]]]] = {
+    "camelyon_tiles": _camelyon,
+    "wsi": _slide,
 }
 
 
@@ -158,7 +216,7 @@ def _sample(
     if zoom != 1.0:
         shape = (round(pixels.shape[0] * zoom), round(pixels.shape[1] * zoom))
         pixels = resize(pixels, (*shape, 3), order=3, preserve_range=True).round().astype(np.uint8)
-        maps = [resize(m, shape, order=0, preserve_range=True).astype(m.dtype) for m in maps]
+        maps = [_nearest(m, shape) for m in maps]
     item = PackItem(
         name=name,
         source=folder.name,
@@ -173,6 +231,14 @@ def _sample(
     if gland is not None:
         tissue = _tissue(pixels, maps[2] > 0)
     return Sample(item, pixels, maps[0], maps[1].astype(np.int32), tissue, maps[3])
+
+
+def _nearest(labels: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
+    y, x = (
+        ((np.arange(new) + 0.5) * (old / new)).astype(int)
+        for new, old in zip(shape, labels.shape, strict=True)
+    )
+    return labels[np.ix_(y, x)]
 
 
 def _tissue(pixels: NDArray[np.uint8], gland: NDArray[np.bool_]) -> NDArray[np.uint8]:

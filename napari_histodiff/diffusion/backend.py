@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.errors import InvalidRequest, OutOfMemory
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import CLASS_NAMES
@@ -27,13 +29,22 @@ from napari_histodiff.diffusion.conditioning import (
     from_pixels,
     to_pixels,
 )
-from napari_histodiff.diffusion.guidance import GuidedDenoiser, passes
+from napari_histodiff.diffusion.guidance import GuidedDenoiser
 from napari_histodiff.diffusion.loading import load_pipeline
 from napari_histodiff.diffusion.model_folder import ModelInfo, bundled_model_path, check_folder
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
 from napari_histodiff.diffusion.samplers import solver_of
+from napari_histodiff.diffusion.stain import stain_vector
+from napari_histodiff.diffusion.stain_bank import choose_stain
+from napari_histodiff.diffusion.ways import jump_steps
 
-__all__ = ["DiffusionBackend", "default_backend", "project_on_coarse"]
+__all__ = ["MODEL_VARIABLE", "DiffusionBackend", "default_backend", "project_on_coarse"]
+
+#: Names the model folder to load where none is given.
+MODEL_VARIABLE = "HISTODIFF_MODEL"
+
+#: A block whose pixels were clipped takes this many steps to reach its mean within 1/255.
+_PROJECTIONS = 16
 
 #: Windows per network call; a processor gains nothing from more.
 _MICRO_BATCH = {"cpu": 1, "cuda": 8, "mps": 1}
@@ -55,6 +66,7 @@ class DiffusionBackend:
         self._micro_batch = _MICRO_BATCH.get(pipeline.device.type, 1)
         self._split_guidance = False
         self._halved = False
+        self._stains = model.stains
         device, dtype = pipeline.device, str(pipeline.dtype).removeprefix("torch.")
         self._info = BackendInfo(
             name=f"{model.name} {model.version}",
@@ -68,6 +80,7 @@ class DiffusionBackend:
             seconds_per_window=self._measure(),
             licence=model.licence,
             solver_order=solver_of(pipeline.scheduler).order,
+            jump_steps=jump_steps(pipeline.network),
         )
 
     @classmethod
@@ -149,6 +162,8 @@ class DiffusionBackend:
     def _resolved(self, request: EditRequest) -> EditRequest:
         if request.kind is EditKind.GENERATE:
             request = replace(request, image=None, edit_mask=None)
+        if request.stain is None:
+            request = replace(request, stain=self._stain(request))
         unseen = [
             i for i, name in enumerate(CLASS_NAMES, 1) if not self._info.class_counts.get(name)
         ]
@@ -166,6 +181,20 @@ class DiffusionBackend:
             class_map=np.where(hidden, 0, class_map).astype(np.uint8),
             instance_map=np.where(nameless, instance_map.max() + class_map, instance_map),
         )
+
+    def _stain(self, request: EditRequest) -> tuple[float, ...] | None:
+        """Stain of the known pixels, of the coarse image, or of a training slide."""
+        if request.image is not None and request.edit_mask is not None:
+            found = stain_vector(request.image, ~request.edit_mask)
+            if found is not None:
+                return found
+        caption = parse_caption(request.caption).caption
+        chosen = choose_stain(self._stains, caption, request.mpp, request.seed)
+        if request.coarse is not None and chosen is not None:
+            coarse = stain_vector(request.coarse)
+            # How sharp it is to be, an upsampled image cannot tell.
+            return chosen if coarse is None else (*coarse[:-1], chosen[-1])
+        return chosen
 
     def _draw(
         self, request: EditRequest, conditions: Conditions, on_step: OnStep | None
@@ -230,7 +259,7 @@ class DiffusionBackend:
             self._pipeline.network,
             self._pipeline.caption_encoder,
             conditions.to(self._pipeline.device, torch.float32),
-            blank.guidance_scale,
+            guidance_scale=1.0,
         )
         z = torch.zeros(count, 3, side, side, device=self._pipeline.device)
         seconds = 0.0
@@ -238,34 +267,43 @@ class DiffusionBackend:
             start = time.perf_counter()
             denoise(z, 1.0).cpu()  # the copy waits for the device
             seconds = time.perf_counter() - start
-        return seconds / passes(self._pipeline.network, blank.guidance_scale)
+        return seconds
 
 
 def default_backend(model: Path | str | None = None, device: str = "auto") -> Backend:
-    """Load a model folder, the bundled one by default; a `core.protocols.BackendFactory`.
+    """Load a model folder; a `core.protocols.BackendFactory`.
+
+    Without a folder that of the environment variable HISTODIFF_MODEL, else the bundled one.
 
     Raises
     ------
     ModelNotFound, ModelInvalid, DeviceUnavailable
         See `loading.load_pipeline`.
     """
-    return DiffusionBackend.load(model, device)
+    return DiffusionBackend.load(model or os.environ.get(MODEL_VARIABLE), device)
 
 
 def project_on_coarse(x: Tensor, coarse: Tensor, region: Region) -> Tensor:
     """Give every 2 x 2 block of x the mean it has in `coarse`, so that zooming out gives it back.
 
-    Both are (..., 3, h, w); blocks lie on even coordinates of the plane and are cut at the frame's
-    border. This is the range-space step of DDNM (Wang et al., arXiv 2212.00490).
+    Both are (..., 3, h, w) in [-1, 1]; blocks lie on even coordinates of the plane and are cut at
+    the frame's border. This is the range-space step of DDNM (Wang et al., arXiv 2212.00490),
+    repeated because what leaves [-1, 1] is clipped.
     """
+    coarse = coarse.to(x.device)
+    for _ in range(_PROJECTIONS):
+        x = (x + _block_means(coarse - x, region)).clamp(-1, 1)
+    return x
+
+
+def _block_means(difference: Tensor, region: Region) -> Tensor:
     rows, columns = region.y % 2, region.x % 2
     height, width = region.shape
     pad = (columns, (columns + width) % 2, rows, (rows + height) % 2)
-    difference = F.pad(coarse.to(x.device) - x, pad)
-    inside = F.pad(torch.ones_like(x[:1, :1]), pad)
-    mean = F.avg_pool2d(difference, 2) / F.avg_pool2d(inside, 2)
+    inside = F.pad(torch.ones_like(difference[..., :1, :, :]), pad)
+    mean = F.avg_pool2d(F.pad(difference, pad), 2) / F.avg_pool2d(inside, 2)
     spread = mean.repeat_interleave(2, -2).repeat_interleave(2, -1)
-    return x + spread[..., rows : rows + height, columns : columns + width]
+    return spread[..., rows : rows + height, columns : columns + width]
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -12,7 +12,13 @@ from torch import Tensor
 from napari_histodiff.core.captions import Caption
 from napari_histodiff.core.maps import N_CLASSES
 from napari_histodiff.datasets.packing import LAYERS
-from napari_histodiff.diffusion.conditioning import CHANNELS, SPATIAL_CHANNELS, Conditions
+from napari_histodiff.diffusion.conditioning import (
+    CHANNELS,
+    SPATIAL_CHANNELS,
+    STAIN_FEATURES,
+    Conditions,
+    stain_condition,
+)
 from napari_histodiff.diffusion.crops import Crop, CropSampler
 from napari_histodiff.diffusion.known_regions import random_known_mask
 from napari_histodiff.diffusion.stain import jitter_stain, stain_slots
@@ -22,6 +28,7 @@ __all__ = ["Batch", "BatchMaker"]
 
 _STAIN_SLOT = 1
 _JITTERED = 0.7
+_BLURRED = 0.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,15 +55,15 @@ class BatchMaker:
         pixels = torch.from_numpy(np.stack([c.pixels for c in crops])).movedim(-1, 1)
         layers = torch.from_numpy(np.stack([c.layers for c in crops])).movedim(-1, 1)
         images = pixels.float() / 127.5 - 1
-        jittered = jitter_stain(images, self._generator)
-        images = torch.where(self._coin(count, _JITTERED), jittered, images)
+        images, factors = jitter_stain(images, self._generator, share=_JITTERED)
         spatial = torch.zeros(count, SPATIAL_CHANNELS, size, size)
         self._put_nuclei(spatial, layers, crops)
         self._put_tissue(spatial, layers)
         self._put_coarse(spatial, images)
         known = self._put_known(spatial, images)
         slots = self._slots([c.caption for c in crops], stain_slots(images))
-        conditions = Conditions(spatial, slots, torch.tensor([c.mpp for c in crops]))
+        stain = self._stain(crops, factors)
+        conditions = Conditions(spatial, slots, torch.tensor([c.mpp for c in crops]), stain)
         bare = conditions.without_prompt()
         hide = self._coin(count, self._drop.prompt)
         conditions = replace(
@@ -85,9 +92,11 @@ class BatchMaker:
         spatial[:, channels] = ((layers[:, LAYERS.index("tissue")][:, None] == ids) & shown).float()
 
     def _put_coarse(self, spatial: Tensor, images: Tensor) -> None:
-        """The parent level upsampled, with a little noise against its exactness."""
+        """The parent level upsampled, blurred and noisy at random (Ho et al., arXiv 2106.15282)."""
         shown = (~self._coin(len(images), self._drop.coarse)).float()
         parent = F.avg_pool2d(images, 2)
+        blurred = F.interpolate(F.avg_pool2d(parent, 2), scale_factor=2, mode="bilinear")
+        parent = torch.where(self._coin(len(images), _BLURRED), blurred, parent)
         amount = torch.rand(len(images), 1, 1, 1, generator=self._generator) * 0.1
         parent = parent + amount * torch.randn(parent.shape, generator=self._generator)
         coarse = F.interpolate(parent, scale_factor=2, mode="bilinear")
@@ -101,6 +110,15 @@ class BatchMaker:
         spatial[:, CHANNELS["known"]] = images * known
         spatial[:, CHANNELS["known_mask"]] = known
         return known
+
+    def _stain(self, crops: list[Crop], factors: Tensor) -> Tensor:
+        """Stain of the surroundings after the jitter, which scales density and its spread alike."""
+        given = torch.tensor([c.stain is not None for c in crops])
+        given &= torch.rand(len(crops), generator=self._generator) >= self._drop.stain
+        vectors = torch.tensor([c.stain or (0.0,) * STAIN_FEATURES for c in crops])
+        vectors[:, :3] *= factors
+        vectors[:, 3:6] *= factors
+        return stain_condition(vectors) * given[:, None]
 
     def _slots(self, captions: list[Caption], stains: Tensor) -> Tensor:
         slots = torch.tensor([c.to_slots() for c in captions])

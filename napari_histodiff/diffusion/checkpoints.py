@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import torch
 from diffusers import FlowMatchHeunDiscreteScheduler
@@ -21,8 +21,9 @@ from napari_histodiff.core.captions import CAPTION_SCHEMA
 from napari_histodiff.core.errors import StorageError, TrainingError
 from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.datasets.packing import Pack, class_counts
-from napari_histodiff.diffusion.crops import COARSEST_CROP
+from napari_histodiff.diffusion.crops import COARSEST_CROP, collect_stains
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
+from napari_histodiff.diffusion.stain_bank import write_stains
 
 if TYPE_CHECKING:
     from napari_histodiff.diffusion.training import Generator, Progress
@@ -55,13 +56,17 @@ class Ema:
         torch._foreach_lerp_(averages, values, 1 - decay)
 
 
-def save_checkpoint(
-    folder: Path,
-    generator: nn.Module,
-    ema: Ema,
-    optimizer: torch.optim.Optimizer,
-    progress: Progress,
-) -> None:
+class Stateful(Protocol):
+    """A module or an optimizer."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state."""
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> Any:
+        """Take over a state."""
+
+
+def save_checkpoint(folder: Path, parts: Mapping[str, Stateful], progress: Progress) -> None:
     """Write everything a resumed run needs; the file is replaced only when complete.
 
     Raises
@@ -69,12 +74,8 @@ def save_checkpoint(
     StorageError
         When it cannot be written; an earlier checkpoint stays.
     """
-    state = {
-        "generator": generator.state_dict(),
-        "ema": ema.module.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "progress": asdict(progress),
-    }
+    state = {name: part.state_dict() for name, part in parts.items()}
+    state["progress"] = asdict(progress)
     partial = folder / (_FILE + ".partial")
     with _storing(folder):
         torch.save(state, partial)
@@ -96,9 +97,7 @@ def refuse_checkpoint(folder: Path) -> None:
         )
 
 
-def load_checkpoint(
-    folder: Path, generator: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer
-) -> dict[str, Any]:
+def load_checkpoint(folder: Path, parts: Mapping[str, Stateful]) -> dict[str, Any]:
     """Restore a run in place and return its progress.
 
     Raises
@@ -111,9 +110,8 @@ def load_checkpoint(
         raise TrainingError(f"expected a checkpoint at {path}, got none; start without resume")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        generator.load_state_dict(state["generator"])
-        ema.module.load_state_dict(state["ema"])
-        optimizer.load_state_dict(state["optimizer"])
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
         progress: dict[str, Any] = state["progress"]
     except (OSError, EOFError, KeyError, ValueError, RuntimeError, UnpicklingError) as error:
         raise TrainingError(
@@ -123,7 +121,9 @@ def load_checkpoint(
     return progress
 
 
-def save_pipeline(folder: Path, generator: Generator, packed: Pack, *, name: str) -> Path:
+def save_pipeline(
+    folder: Path, generator: Generator, packed: Pack, *, name: str, version: str = "1"
+) -> Path:
     """Save a model folder: diffusers layout, float16 safetensors, what it was trained on.
 
     Parameters
@@ -134,8 +134,8 @@ def save_pipeline(folder: Path, generator: Generator, packed: Pack, *, name: str
         Averaged weights.
     packed : Pack
         The training data, for the class counts and the micrometres per pixel.
-    name : str
-        Name shown to users.
+    name, version : str
+        Shown to users.
 
     Raises
     ------
@@ -148,15 +148,18 @@ def save_pipeline(folder: Path, generator: Generator, packed: Pack, *, name: str
         caption_encoder=halves.captions,
         scheduler=FlowMatchHeunDiscreteScheduler(shift=_SHIFT),
     )
-    scales = [item.mpp for item in packed.items]
+    # Where nuclei were painted; tissue without labels teaches no painting at its scale.
+    annotated = [item.mpp for item in packed.items if item.has_nuclei]
+    scales = annotated or [item.mpp for item in packed.items]
     info = {
         "name": name,
-        "version": "1",
+        "version": version,
         "licence": WEIGHTS_LICENCE,
         "mpp": [min(scales), COARSEST_CROP * max(scales)],
         "class_counts": class_counts(packed),
         "tissue_names": list(TISSUE_NAMES),
         "caption_schema": CAPTION_SCHEMA,
+        "stains": write_stains(collect_stains(packed)),
     }
     partial = folder.with_name(folder.name + ".partial")
     with _storing(folder):

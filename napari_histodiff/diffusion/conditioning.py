@@ -12,15 +12,17 @@ from torch import Tensor
 
 from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.maps import N_CLASSES, TISSUE_NAMES, nuclei_mask, nuclei_union
-from napari_histodiff.core.requests import EditRequest
+from napari_histodiff.core.requests import STAIN_NUMBERS, EditRequest
 
 __all__ = [
     "CHANNELS",
     "SPATIAL_CHANNELS",
+    "STAIN_FEATURES",
     "Conditions",
     "conditions_from_request",
     "from_pixels",
     "stack_spatial",
+    "stain_condition",
     "to_pixels",
 ]
 
@@ -39,6 +41,13 @@ CHANNELS: Final[dict[str, slice]] = {
 }
 SPATIAL_CHANNELS: Final = CHANNELS["tissue"].stop
 
+#: Numbers a stain is described by; see `stain.stain_vector`.
+STAIN_FEATURES: Final = STAIN_NUMBERS
+
+# Mean and spread of each over the training images, so that the network sees numbers of order one.
+_STAIN_MEAN: Final = torch.tensor([0.37, 0.75, 0.35, 0.24, 0.34, 0.16, -0.95])
+_STAIN_SPREAD: Final = torch.tensor([0.20, 0.33, 0.19, 0.11, 0.14, 0.08, 0.30])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conditions:
@@ -52,18 +61,21 @@ class Conditions:
         Caption slots, 0 = unspecified.
     mpp : (b,) float
         Micrometres per pixel.
+    stain : (b, STAIN_FEATURES + 1) float
+        Standardised stain numbers, and 1; all 0 where the stain is left to the model.
     """
 
     spatial: Tensor
     slots: Tensor
     mpp: Tensor
+    stain: Tensor
 
     def crop(self, y: int, x: int, height: int, width: int) -> Conditions:
         """Return the window at (y, x), in pixels of `spatial`."""
         return replace(self, spatial=self.spatial[..., y : y + height, x : x + width])
 
     def without_prompt(self) -> Conditions:
-        """Return what guidance compares with: no nuclei, tissue or caption; known, coarse stay."""
+        """Return what guidance compares with: no nuclei, tissue or caption; the rest stays."""
         spatial = self.spatial.clone()
         for name in ("nuclei", "union", "has_nuclei", "tissue"):
             spatial[:, CHANNELS[name]] = 0
@@ -75,12 +87,16 @@ class Conditions:
             torch.cat([self.spatial, other.spatial]),
             torch.cat([self.slots, other.slots]),
             torch.cat([self.mpp, other.mpp]),
+            torch.cat([self.stain, other.stain]),
         )
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> Conditions:
         """Return a copy on `device`; slots stay integers."""
         return Conditions(
-            self.spatial.to(device, dtype), self.slots.to(device), self.mpp.to(device, dtype)
+            self.spatial.to(device, dtype),
+            self.slots.to(device),
+            self.mpp.to(device, dtype),
+            self.stain.to(device, dtype),
         )
 
 
@@ -125,6 +141,14 @@ def stack_spatial(
     return out
 
 
+def stain_condition(vectors: Tensor | None) -> Tensor:
+    """Return (b, STAIN_FEATURES + 1) for (b, STAIN_FEATURES) stain vectors; None: one not given."""
+    if vectors is None:
+        return torch.zeros(1, STAIN_FEATURES + 1)
+    standard = ((vectors - _STAIN_MEAN) / _STAIN_SPREAD).clamp(-4, 4)
+    return torch.cat([standard, torch.ones(len(standard), 1)], 1)
+
+
 def conditions_from_request(request: EditRequest) -> Conditions:
     """Return the conditions of a request, b = 1, float32 on the CPU, at the frame's shape."""
     nuclei = union = None
@@ -144,4 +168,5 @@ def conditions_from_request(request: EditRequest) -> Conditions:
         coarse=request.coarse,
     )
     slots = parse_caption(request.caption).caption.to_slots()
-    return Conditions(spatial, torch.tensor([slots]), torch.tensor([request.mpp]))
+    stain = stain_condition(None if request.stain is None else torch.tensor([request.stain]))
+    return Conditions(spatial, torch.tensor([slots]), torch.tensor([request.mpp]), stain)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,38 +11,52 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.captions import Caption, caption_from_maps, parse_caption
 from napari_histodiff.core.errors import TrainingError
+from napari_histodiff.core.maps import instance_edges
 from napari_histodiff.datasets.packing import LAYERS, Pack
+from napari_histodiff.diffusion.stain import stain_look, stain_vector
+from napari_histodiff.diffusion.stain_bank import StainEntry
 
-__all__ = ["COARSEST_CROP", "MIX", "Crop", "CropSampler"]
+__all__ = ["COARSEST_CROP", "MIX", "SCALES", "Crop", "CropSampler", "collect_stains"]
 
 #: Share of the draws each source gets; brain and unannotated sets share a tenth.
 MIX: Final[dict[str, float]] = {
     "lizard": 0.45,
     "consep": 0.25,
-    "monuseg": 0.18,
+    "monuseg": 0.17,
     "tcga_lgg36": 0.04,
     "miccai2015_seg": 0.02,
     "glas": 0.04,
     "tcga_sbu_unannotated": 0.02,
+    "camelyon_tiles": 0.02,
+    "wsi": 0.01,
 }
 
 #: Largest reduction a crop is drawn at, and so how much coarser than the data the model knows.
-COARSEST_CROP: Final = 2
+COARSEST_CROP: Final = 4
+
+#: Share of the draws at each reduction.
+SCALES: Final[dict[int, float]] = {1: 0.84, 2: 0.11, 4: 0.05}
 
 _CLASS, _VALID = LAYERS.index("class"), LAYERS.index("valid")
 _RARE: Final = (1, 5, 4)  # neutrophil, eosinophil, plasma
 _LEAST_VALID: Final = 0.9
+_STAIN_SIDE: Final = 256  # px around a crop that its stain is measured on
+_STAIN_ROWS: Final = 2  # every second row is enough
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crop:
-    """One square crop: `pixels` (s, s, 3) uint8, `layers` (s, s, 5) uint8 as `packing.LAYERS`."""
+    """One square crop: `pixels` (s, s, 3) uint8, `layers` (s, s, 5) uint8 as `packing.LAYERS`.
+
+    `stain` is that of its wider surroundings, None where they hold too little tissue.
+    """
 
     pixels: NDArray[np.uint8]
     layers: NDArray[np.uint8]
     mpp: float
     caption: Caption
     has_nuclei: bool
+    stain: tuple[float, ...] | None
 
 
 class CropSampler:
@@ -53,31 +68,36 @@ class CropSampler:
     seed : int
     rare : float
         Share of the draws that are centred on a neutrophil, eosinophil or plasma cell.
-    coarse_scale : float
-        Share of the draws taken at twice the micrometres per pixel.
+    scales : dict
+        Share of the draws at each reduction.
     """
 
     def __init__(
-        self, packed: Pack, seed: int, *, rare: float = 0.15, coarse_scale: float = 0.1
+        self,
+        packed: Pack,
+        seed: int,
+        *,
+        rare: float = 0.15,
+        scales: Mapping[int, float] = SCALES,
     ) -> None:
         self._packed = packed
         self._rng = np.random.default_rng(seed)
         self._rare = rare
-        self._coarse_scale = coarse_scale
+        self._scales = np.array(list(scales))
+        self._scale_odds = np.array(list(scales.values())) / sum(scales.values())
         self._weights = self._item_weights()
         self._places = self._rare_places()
         self._base = [_base_caption(item.organ, item.caption) for item in packed.items]
 
     def draw(self, size: int) -> Crop:
         """Return one crop of `size` pixels a side, in a random one of eight orientations."""
-        scale = COARSEST_CROP if self._rng.random() < self._coarse_scale else 1
-        i, window = self._window(size * scale)
+        scale = int(self._rng.choice(self._scales, p=self._scale_odds))
+        scale, i, window = self._window_at(size, scale)
         item = self._packed.items[i]
         pixels, layers = self._packed.pixels[i][window], self._packed.layers[i][window]
         if scale > 1:
-            boxes = pixels.reshape(size, scale, size, scale, 3)
-            pixels = boxes.mean((1, 3)).round().astype(np.uint8)
-            layers = layers[::scale, ::scale]
+            pixels = _box_down(pixels, scale)
+            layers = self._reduced(i, window, scale)
         turns, flip = int(self._rng.integers(4)), bool(self._rng.integers(2))
         return Crop(
             _orient(pixels, turns, flip),
@@ -85,7 +105,31 @@ class CropSampler:
             item.mpp * scale,
             self._caption(i, layers),
             item.has_nuclei,
+            self._stain(i, window, scale),
         )
+
+    def _reduced(self, i: int, window: tuple[slice, slice], scale: int) -> NDArray[np.uint8]:
+        """Layers at a coarser scale; edges are those of the reduced nuclei, as when painted."""
+        layers = self._packed.layers[i][window][::scale, ::scale].copy()
+        instances = self._packed.instances[i][window][::scale, ::scale].astype(np.int32)
+        layers[..., LAYERS.index("edges")] = instance_edges(instances, layers[..., _CLASS])
+        return layers
+
+    def _stain(self, i: int, window: tuple[slice, slice], scale: int) -> tuple[float, ...] | None:
+        around = tuple(_widened(side, _STAIN_SIDE * scale) for side in window)
+        pixels, valid = self._packed.pixels[i][around], self._packed.layers[i][around][..., _VALID]
+        if scale > 1:
+            pixels, valid = _box_down(pixels, scale), _box_down(valid[..., None], scale)[..., 0]
+        return stain_vector(pixels[::_STAIN_ROWS], valid[::_STAIN_ROWS] > 0)
+
+    def _window_at(self, size: int, scale: int) -> tuple[int, int, tuple[slice, slice]]:
+        """Fall back to the next finer scale where no image is large enough."""
+        while scale > 1 and not self._fits(size * scale):
+            scale //= 2
+        return (scale, *self._window(size * scale))
+
+    def _fits(self, size: int) -> bool:
+        return any(min(pixels.shape[:2]) >= size for pixels in self._packed.pixels)
 
     def _window(self, size: int) -> tuple[int, tuple[slice, slice]]:
         for _ in range(200):
@@ -147,6 +191,35 @@ class CropSampler:
 def _base_caption(organ: str | None, text: str) -> Caption:
     caption = parse_caption(text).caption
     return Caption(organ=organ or caption.organ, tissue=caption.tissue)
+
+
+def collect_stains(packed: Pack) -> list[StainEntry]:
+    """Return the stain of every annotated image at every scale it is drawn at."""
+    entries = []
+    for i, item in enumerate(packed.items):
+        if not item.has_nuclei:
+            continue
+        organ = _base_caption(item.organ, item.caption).organ
+        for scale in SCALES:
+            pixels = _box_down(packed.pixels[i], scale)
+            valid = _box_down(packed.layers[i][..., _VALID, None], scale)[..., 0] > 0
+            vector = stain_vector(pixels, valid)
+            if vector is not None:
+                entries.append(StainEntry(organ, stain_look(pixels), item.mpp * scale, vector))
+    return entries
+
+
+def _box_down(pixels: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
+    height, width = (n // scale for n in pixels.shape[:2])
+    whole = pixels[: height * scale, : width * scale]
+    boxes = whole.reshape(height, scale, width, scale, -1).mean((1, 3), dtype=np.float32)
+    return boxes.round().astype(np.uint8)
+
+
+def _widened(side: slice, length: int) -> slice:
+    """A slice of at least `length` around `side`; NumPy cuts it at the far end."""
+    extra = max(0, length - (side.stop - side.start)) // 2
+    return slice(max(0, side.start - extra), side.stop + extra)
 
 
 def _orient(array: NDArray[np.uint8], turns: int, flip: bool) -> NDArray[np.uint8]:

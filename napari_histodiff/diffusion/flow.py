@@ -10,13 +10,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["SIGMA_DATA", "add_noise", "expand", "preconditioning", "velocity"]
+__all__ = [
+    "MIN_T",
+    "SIGMA_DATA",
+    "add_noise",
+    "expand",
+    "flow_loss",
+    "preconditioning",
+    "velocity",
+]
 
 #: Standard deviation of H&E pixels in [-1, 1] over the training set.
 SIGMA_DATA = 0.45
 
 #: Below this t the velocity is taken as if t were this, as in JiT (arXiv 2511.13720).
 MIN_T = 1e-3
+
+# The weight 1/t^2 of the velocity error is held below this.
+_LEAST_T = 0.05
 
 
 def expand(t: Tensor) -> Tensor:
@@ -47,3 +58,9 @@ def preconditioning(t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     c_skip = (1 - t) * SIGMA_DATA**2 / power
     c_out = t * SIGMA_DATA * c_in
     return c_in, c_skip, c_out
+
+
+def flow_loss(x0: Tensor, target: Tensor, t: Tensor, weight: Tensor) -> Tensor:
+    """Return the mean squared velocity error of an x-prediction, weighted by pixel."""
+    error = (x0 - target) / expand(t).clamp_min(_LEAST_T)
+    return (weight * error.square()).sum() / (3 * weight.sum()).clamp_min(1)

@@ -11,12 +11,10 @@ from napari_histodiff.diffusion.caption_encoder import CaptionEncoder
 from napari_histodiff.diffusion.conditioning import CHANNELS, Conditions
 from napari_histodiff.diffusion.network import HistoUNet
 
-__all__ = ["GuidedDenoiser", "passes"]
+__all__ = ["MOST_JUMP_GUIDANCE", "GuidedDenoiser"]
 
-
-def passes(network: HistoUNet, guidance_scale: float) -> int:
-    """Return how many network passes one denoiser call takes: 2 with guidance, else 1."""
-    return 1 if network.guidance_embedded or guidance_scale == 1 else 2
+#: Largest guidance scale the weights learnt to jump at; larger ones count as this.
+MOST_JUMP_GUIDANCE = 4.0
 
 
 class GuidedDenoiser:
@@ -36,6 +34,8 @@ class GuidedDenoiser:
         1 = no guidance.
     split : bool
         Run the two passes of guidance one after the other, for half the memory.
+    jumps : bool
+        Let the network jump, which takes one pass at any guidance scale.
     """
 
     def __init__(
@@ -46,10 +46,12 @@ class GuidedDenoiser:
         guidance_scale: float,
         *,
         split: bool = False,
+        jumps: bool = False,
     ) -> None:
         self._network = network
         self._scale = guidance_scale
-        self._guided = passes(network, guidance_scale) == 2
+        self._guided = guidance_scale != 1 and not jumps
+        self._jump_guidance = min(guidance_scale, MOST_JUMP_GUIDANCE) if jumps else 0.0
         self._known = conditions.spatial[:, CHANNELS["known"]]
         self._is_known = conditions.spatial[:, CHANNELS["known_mask"]] > 0.5
         groups = [conditions]
@@ -76,6 +78,7 @@ class GuidedDenoiser:
             conditions.spatial,
             embedding,
             conditions.mpp,
-            z.new_full((count,), self._scale),
+            conditions.stain,
+            z.new_full((count,), self._jump_guidance),
         )
         return cast("Tensor", x0.float())

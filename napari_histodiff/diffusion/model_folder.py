@@ -10,11 +10,12 @@ from typing import Any, Final
 
 from napari_histodiff.core.captions import CAPTION_SCHEMA
 from napari_histodiff.core.errors import ModelInvalid, ModelNotFound
+from napari_histodiff.diffusion.stain_bank import StainEntry, read_stains
 
 __all__ = ["BUNDLED_MODEL", "WEIGHTS", "ModelInfo", "bundled_model_path", "check_folder"]
 
 #: Folder of the model that is shipped with the package.
-BUNDLED_MODEL: Final = "histodiff-v1"
+BUNDLED_MODEL: Final = "histodiff-v2"
 
 #: File of the weights of each component, inside the model folder.
 WEIGHTS: Final = {
@@ -50,6 +51,8 @@ class ModelInfo:
         Training nuclei of each class, 0 = never seen.
     tissue_names : tuple of str
         Tissue schema, index = id.
+    stains : tuple of StainEntry
+        Stains of the training slides.
     revision : str
         First digits of the SHA-256 of the weights.
     """
@@ -61,6 +64,7 @@ class ModelInfo:
     class_counts: dict[str, int]
     tissue_names: tuple[str, ...]
     revision: str
+    stains: tuple[StainEntry, ...] = ()
 
 
 def check_folder(folder: Path) -> ModelInfo:
@@ -163,6 +167,7 @@ def _read_info(folder: Path) -> ModelInfo:
             class_counts={str(k): int(v) for k, v in data["class_counts"].items()},
             tissue_names=tuple(str(name) for name in data["tissue_names"]),
             revision=digest.hexdigest()[:12],
+            stains=read_stains(data.get("stains", ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, ModelInvalid):

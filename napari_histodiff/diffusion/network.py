@@ -11,7 +11,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from napari_histodiff.diffusion.conditioning import SPATIAL_CHANNELS
+from napari_histodiff.diffusion.conditioning import SPATIAL_CHANNELS, STAIN_FEATURES
 from napari_histodiff.diffusion.flow import preconditioning
 
 __all__ = ["HistoUNet"]
@@ -31,9 +31,9 @@ class HistoUNet(ModelMixin, ConfigMixin):
         Residual blocks at each of these levels, the coarsest holding `decoder_blocks[-1]` more.
     embedding_dim : int
         Length of the caption embedding and of the modulation vector.
-    guidance_embedded : bool
-        Whether the weights know guided predictions by their `guidance` input; otherwise the input
-        is ignored and guidance is left to the sampler.
+    jumps : bool
+        Whether the weights were tuned to jump: to draw an image, not the mean of all images, in one
+        evaluation at a given guidance. Otherwise both inputs are refused.
     """
 
     @register_to_config
@@ -44,13 +44,15 @@ class HistoUNet(ModelMixin, ConfigMixin):
         decoder_blocks: tuple[int, ...] = (1, 1, 1, 1),
         embedding_dim: int = 256,
         dropout: float = 0.0,
-        guidance_embedded: bool = False,
+        jumps: bool = False,
     ) -> None:
         super().__init__()
         d = embedding_dim
         self.multiple_of = 2 ** len(widths)
-        self.guidance_embedded = guidance_embedded
+        self.jumps = jumps
         self.modulation = nn.Sequential(nn.Linear(3 * FOURIER, d), nn.SiLU(), nn.Linear(d, d))
+        self.stain = nn.Sequential(nn.Linear(STAIN_FEATURES + 1, d), nn.SiLU(), nn.Linear(d, d))
+        self.jump = nn.Parameter(torch.zeros(d))
         self.stem = nn.Conv2d(4 * (3 + SPATIAL_CHANNELS), widths[0], 1)
         self.encoder = nn.ModuleList()
         self.down = nn.ModuleList()
@@ -63,8 +65,9 @@ class HistoUNet(ModelMixin, ConfigMixin):
                 self.down.append(nn.Conv2d(4 * width, widths[i + 1], 1))
                 self.up.append(nn.Conv2d(widths[i + 1], 4 * width, 1))
         self.head = nn.Conv2d(widths[0], 12, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(cast("Tensor", self.head.bias))
+        for last in (self.head, cast("nn.Linear", self.stain[-1])):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(cast("Tensor", last.bias))
 
     def forward(
         self,
@@ -73,9 +76,12 @@ class HistoUNet(ModelMixin, ConfigMixin):
         spatial: Tensor,
         embedding: Tensor,
         mpp: Tensor,
-        guidance: Tensor | None = None,
+        stain: Tensor,
+        jump_guidance: Tensor | None = None,
     ) -> Tensor:
         """Return the estimate of the clean image, (b, 3, h, w) in [-1, 1] but not clipped.
+
+        That is the mean of the images behind the noise, or one of them when it jumps.
 
         Parameters
         ----------
@@ -89,15 +95,18 @@ class HistoUNet(ModelMixin, ConfigMixin):
             Caption embedding.
         mpp : (b,)
             Micrometres per pixel.
-        guidance : (b,), optional
-            Guidance scale, used only when `guidance_embedded`.
+        stain : (b, STAIN_FEATURES + 1)
+            Measured stain, standardised, and whether it is given.
+        jump_guidance : (b,), optional
+            Jump, at this guidance scale; 0 = do not.
         """
         c_in, c_skip, c_out = preconditioning(t.float())
-        scales = torch.zeros_like(t) if guidance is None else guidance.to(t.dtype).log()
-        if not self.guidance_embedded:
-            scales = torch.zeros_like(t)
+        jumps = torch.zeros_like(t) if jump_guidance is None else jump_guidance.to(t.dtype)
+        scales = jumps.clamp_min(1).log()
         features = torch.cat([fourier(4 * t), fourier(mpp.log2()), fourier(scales)], 1)
-        emb = F.silu(self.modulation(features.to(embedding.dtype)) + embedding)
+        dtype = embedding.dtype
+        emb = self.modulation(features.to(dtype)) + self.stain(stain.to(dtype)) + embedding
+        emb = F.silu(emb + (jumps > 0).to(dtype)[:, None] * self.jump.to(dtype))
 
         dtype = self.stem.weight.dtype
         x = torch.cat([(sample * c_in).to(dtype), spatial.to(dtype)], 1)

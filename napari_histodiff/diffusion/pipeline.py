@@ -16,15 +16,16 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.noise import noise_field
 from napari_histodiff.core.protocols import OnStep
-from napari_histodiff.core.requests import DEFAULT_GUIDANCE
+from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS
 from napari_histodiff.diffusion.canvas import Field, mirror_pad, run_phase
 from napari_histodiff.diffusion.caption_encoder import CaptionEncoder
 from napari_histodiff.diffusion.conditioning import Conditions, to_pixels
 from napari_histodiff.diffusion.flow import add_noise
-from napari_histodiff.diffusion.guidance import GuidedDenoiser, passes
+from napari_histodiff.diffusion.guidance import GuidedDenoiser
 from napari_histodiff.diffusion.network import HistoUNet
 from napari_histodiff.diffusion.progress import Progress
-from napari_histodiff.diffusion.samplers import solver_of, split, timesteps
+from napari_histodiff.diffusion.samplers import solver_of, split
+from napari_histodiff.diffusion.ways import Way, way_of
 from napari_histodiff.diffusion.windows import Phase, Window, WindowLayout, plan
 
 __all__ = ["HistoDiffusionPipeline"]
@@ -59,14 +60,14 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         super().__init__()
         self.register_modules(network=network, caption_encoder=caption_encoder, scheduler=scheduler)
         self.register_to_config(window=window, ramp=ramp, phases=phases)
-        self._solver = solver_of(scheduler)
+        solver_of(scheduler)  # refuse an unknown one here, not at the first drawing
         self.layout = WindowLayout(window, ramp, phases, network.multiple_of)
 
     def evaluations(
         self,
         region: Region,
         *,
-        num_inference_steps: int = 6,
+        num_inference_steps: int = DEFAULT_STEPS,
         guidance_scale: float = DEFAULT_GUIDANCE,
         strength: float = 1.0,
         num_images_per_prompt: int = 1,
@@ -77,13 +78,14 @@ class HistoDiffusionPipeline(DiffusionPipeline):
 
         One evaluation is one pass of the network over `micro_batch` windows; a guided call is two.
         """
-        schedules = self._schedules(num_inference_steps, strength)
+        way = way_of(self.network, self.scheduler, num_inference_steps)
+        schedules = split(way.times(num_inference_steps, strength), self.layout.phases)
         plans = self._plan(region, target, len(schedules), micro_batch)
         calls = sum(
-            len(phase.batches) * self._solver.evaluations(times)
+            len(phase.batches) * way.solver.evaluations(times)
             for phase, times in zip(plans, schedules, strict=True)
         )
-        return calls * passes(self.network, guidance_scale) * num_images_per_prompt
+        return calls * way.passes(guidance_scale) * num_images_per_prompt
 
     @torch.inference_mode()
     def __call__(
@@ -93,7 +95,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         image: Tensor | None = None,
         region: Region | None = None,
         target: Region | None = None,
-        num_inference_steps: int = 6,
+        num_inference_steps: int = DEFAULT_STEPS,
         guidance_scale: float = DEFAULT_GUIDANCE,
         strength: float = 1.0,
         seed: int = 0,
@@ -116,7 +118,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         target : Region, optional
             Part of the frame to draw; its pixels equal those of the whole frame bit for bit.
         num_inference_steps, guidance_scale, strength, num_images_per_prompt
-            As in diffusers.
+            As in diffusers; few steps are jumps where the weights know how to, see `ways`.
         seed : int
             Key of the noise, which belongs to places; there is no generator to advance.
         micro_batch : int
@@ -140,7 +142,8 @@ class HistoDiffusionPipeline(DiffusionPipeline):
                 f"expected an image to start from at strength {strength}, got none; "
                 "give the image or strength 1"
             )
-        schedules = self._schedules(num_inference_steps, strength)
+        way = way_of(self.network, self.scheduler, num_inference_steps)
+        schedules = split(way.times(num_inference_steps, strength), self.layout.phases)
         plans = self._plan(frame, target, len(schedules), micro_batch)
         total = self.evaluations(
             frame,
@@ -152,13 +155,16 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             target=target,
         )
         wanted = frame if target is None else target
-        progress = Progress(on_step, total, passes(self.network, guidance_scale), wanted)
+        progress = Progress(on_step, total, way.passes(guidance_scale), wanted)
         canvas = frame.snap(self.layout.multiple_of)
         padded = Conditions(
-            mirror_pad(conditions.spatial, frame, canvas), conditions.slots, conditions.mpp
+            mirror_pad(conditions.spatial, frame, canvas),
+            conditions.slots,
+            conditions.mpp,
+            conditions.stain,
         ).to(self.device, torch.float32)
         start = None if strength == 1 or image is None else mirror_pad(image, frame, canvas)
-        solve = _WindowSolver(self, padded, canvas, guidance_scale, split_guidance, progress)
+        solve = _WindowSolver(self, way, padded, canvas, guidance_scale, split_guidance, progress)
         images = []
         for variant in range(num_images_per_prompt):
             field = self._start(seed, variant, plans[0].reads, schedules[0][0], start, canvas)
@@ -168,10 +174,6 @@ class HistoDiffusionPipeline(DiffusionPipeline):
                 field = run_phase(field, phase, self.layout.ramp, solve)
             images.append(field.read(wanted))
         return ImagePipelineOutput(images=_as(output_type, torch.stack(images)))
-
-    def _schedules(self, steps: int, strength: float) -> tuple[tuple[float, ...], ...]:
-        times = timesteps(steps, strength, self.scheduler.config.shift)
-        return split(times, self.layout.phases)
 
     def _plan(
         self, frame: Region, target: Region | None, phases: int, micro_batch: int
@@ -201,6 +203,7 @@ class _WindowSolver:
     """Runs the sampler of one phase, `times`, on a batch of windows."""
 
     pipeline: HistoDiffusionPipeline
+    way: Way
     conditions: Conditions
     canvas: Region
     guidance_scale: float
@@ -217,6 +220,7 @@ class _WindowSolver:
             reduce(Conditions.cat, crops),
             self.guidance_scale,
             split=self.split_guidance,
+            jumps=self.way.jumps,
         )
 
         def observed(z: Tensor, t: float) -> Tensor:
@@ -224,7 +228,7 @@ class _WindowSolver:
             self.progress.saw(windows, x0)
             return x0
 
-        return self.pipeline._solver.run(observed, z, self.times)
+        return self.way.solver.run(observed, z, self.times)
 
 
 def _frame_of(conditions: Conditions, region: Region | None) -> Region:

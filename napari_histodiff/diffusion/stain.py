@@ -12,9 +12,11 @@ from torch import Tensor
 from napari_histodiff.core.captions import STAINS
 from napari_histodiff.diffusion.conditioning import from_pixels
 
-__all__ = ["jitter_stain", "optical_density", "stain_look", "stain_slots"]
+__all__ = ["jitter_stain", "optical_density", "stain_look", "stain_slots", "stain_vector"]
 
 _TISSUE_DENSITY: Final = 0.12  # mean optical density above which a pixel is tissue
+_LEAST_TISSUE: Final = 400  # pixels a stain is measured on at the least
+_DENSITY: Final = -np.log(np.maximum(np.arange(256), 1) / 255).astype(np.float32)
 _DARKNESS: Final = (0.28, 0.70)  # mean density of tissue: pale below, dark above
 _PINKNESS: Final = (1.60, 2.60)  # green over red density: purple below, pink above
 
@@ -24,8 +26,10 @@ def optical_density(images: Tensor) -> Tensor:
     return -((images + 1) / 2).clamp_min(1 / 255).log()
 
 
-def jitter_stain(images: Tensor, generator: torch.Generator, amount: float = 1.0) -> Tensor:
-    """Scale each image's optical density as a whole and by channel, at random.
+def jitter_stain(
+    images: Tensor, generator: torch.Generator, amount: float = 1.0, share: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Scale optical density as a whole and by channel, at random; also return the (b, 3) factors.
 
     Parameters
     ----------
@@ -33,11 +37,16 @@ def jitter_stain(images: Tensor, generator: torch.Generator, amount: float = 1.0
     generator : torch.Generator
     amount : float
         0 leaves the images alone, 1 is the spread seen between scanners and laboratories.
+    share : float
+        How many of the images are changed.
     """
     b = len(images)
     strength = torch.randn(b, 1, 1, 1, generator=generator).mul(0.16 * amount).exp()
     hue = torch.randn(b, 3, 1, 1, generator=generator).mul(0.06 * amount).exp()
-    return (optical_density(images) * strength * hue).neg().exp() * 2 - 1
+    changed = torch.rand(b, 1, 1, 1, generator=generator) < share
+    factors = torch.where(changed, strength * hue, torch.ones(()))
+    jittered = (optical_density(images) * factors).neg().exp() * 2 - 1
+    return torch.where(changed, jittered, images), factors[:, :, 0, 0]
 
 
 def stain_slots(images: Tensor) -> Tensor:
@@ -61,3 +70,35 @@ def stain_look(image: NDArray[np.uint8]) -> str | None:
     """Return the stain word of an (h, w, 3) image; None where there is too little tissue."""
     slot = int(stain_slots(from_pixels(image)[None])[0])
     return STAINS[slot - 1] if slot else None
+
+
+def stain_vector(
+    image: NDArray[np.uint8], inside: NDArray[np.bool_] | None = None
+) -> tuple[float, ...] | None:
+    """Describe the stain and the sharpness of an image, for `EditRequest.stain`.
+
+    Parameters
+    ----------
+    image : (h, w, 3) uint8
+    inside : (h, w) bool, optional
+        Pixels that count; all by default.
+
+    Returns
+    -------
+    tuple of float or None
+        Mean, then standard deviation of the optical density of tissue in red, green and blue; last,
+        the logarithm of mean absolute difference of neighbouring pixels over that deviation, in
+        green. None where there is too little tissue to tell.
+    """
+    density = _DENSITY[image]
+    tissue = density.mean(-1) > _TISSUE_DENSITY
+    if inside is not None:
+        tissue &= inside
+    if tissue.sum() < _LEAST_TISSUE:
+        return None
+    pixels = density[tissue]
+    spread = pixels.std(0) + 1e-3
+    both = tissue[:, 1:] & tissue[:, :-1]
+    step = np.abs(density[:, 1:, 1] - density[:, :-1, 1])[both].mean()
+    sharpness = np.log(step / spread[1] + 1e-3)
+    return (*map(float, pixels.mean(0)), *map(float, spread), float(sharpness))

@@ -13,29 +13,41 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from napari_histodiff.core.errors import TrainingError
+from napari_histodiff.core.folders import make_folder
 from napari_histodiff.datasets.packing import Pack, load_pack
 from napari_histodiff.devices import resolve_device, resolve_dtype
 from napari_histodiff.diffusion.batches import Batch, BatchMaker
 from napari_histodiff.diffusion.caption_encoder import CaptionEncoder
 from napari_histodiff.diffusion.checkpoints import (
     Ema,
+    Stateful,
     load_checkpoint,
     refuse_checkpoint,
     save_checkpoint,
     save_pipeline,
 )
 from napari_histodiff.diffusion.crops import CropSampler
-from napari_histodiff.diffusion.flow import MIN_T, add_noise, expand
+from napari_histodiff.diffusion.descent import descend
+from napari_histodiff.diffusion.flow import MIN_T, add_noise, flow_loss
+from napari_histodiff.diffusion.loading import load_pipeline
+from napari_histodiff.diffusion.model_folder import bundled_model_path
 from napari_histodiff.diffusion.network import HistoUNet
 from napari_histodiff.diffusion.training_config import Stage, TrainingConfig
 from napari_histodiff.diffusion.training_report import TrainingReport
+from napari_histodiff.diffusion.validation import Validation
 
-__all__ = ["Generator", "flow_loss", "silent_parameters", "train"]
+__all__ = [
+    "Generator",
+    "Progress",
+    "initial_generator",
+    "silent_parameters",
+    "stage_at",
+    "train",
+]
 
 _log = logging.getLogger(__name__)
-_LEAST_T = 0.05  # the velocity weight 1/t^2 is held below this, as in JiT (arXiv 2511.13720)
 _GUARD_STEPS = 200
+_PIPELINE = "pipeline"
 
 
 class Generator(nn.Module):
@@ -46,19 +58,28 @@ class Generator(nn.Module):
         self.network = network
         self.captions = captions
 
-    def forward(self, z: Tensor, t: Tensor, spatial: Tensor, slots: Tensor, mpp: Tensor) -> Tensor:
+    def forward(
+        self,
+        z: Tensor,
+        t: Tensor,
+        spatial: Tensor,
+        slots: Tensor,
+        mpp: Tensor,
+        stain: Tensor,
+        jump_guidance: Tensor | None = None,
+    ) -> Tensor:
         """Return the estimate of the clean images, (b, 3, s, s) float32."""
-        embedding = self.captions(slots)
-        return self.network(z, t, spatial, embedding, mpp)
+        return self.network(z, t, spatial, self.captions(slots), mpp, stain, jump_guidance)
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far a run is."""
+    """How far a run is, and the best loss on the validation crops."""
 
     samples: int = 0
     steps: int = 0
     seconds: float = 0.0
+    best: float = math.inf
 
     def share(self, config: TrainingConfig) -> float:
         """Return the done share of the run, by crops or by hours, whichever is further."""
@@ -87,22 +108,38 @@ def train(config: TrainingConfig, *, resume: bool = False) -> Path:
     device = resolve_device(config.device)
     packed = load_pack(Path(config.data))
     torch.manual_seed(config.seed)
-    generator = Generator(HistoUNet(**config.network), CaptionEncoder()).to(device)
+    generator = initial_generator(config).to(device)
     generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = Ema(generator, config.ema)
     optimizer = torch.optim.AdamW(
         generator.parameters(), weight_decay=config.weight_decay, betas=(0.9, 0.99), fused=True
     )
     progress = Progress()
+    parts: dict[str, Stateful] = {"generator": generator, "ema": ema.module, "optimizer": optimizer}
     if resume:
-        progress = Progress(**load_checkpoint(output, generator, ema, optimizer))
+        progress = Progress(**load_checkpoint(output, parts))
     # Not the noise of the first steps again.
     torch.manual_seed(config.seed + progress.steps)
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     config.dump(output / "config.json")
-    run = _Run(config, generator, ema, optimizer, progress, device, packed, output)
+    validation = None
+    if config.validation is not None:
+        validation = Validation(Path(config.validation), config.stages[-1].size)
+    run = _Run(config, generator, ema, optimizer, progress, device, packed, output, validation)
     run.train()
     return run.finish()
+
+
+def initial_generator(config: TrainingConfig) -> Generator:
+    """Return random weights, or those of `config.init_from`, float32 on the processor."""
+    if config.init_from is None:
+        return Generator(HistoUNet(**config.network), CaptionEncoder())
+    folder = bundled_model_path() if config.init_from == "bundled" else Path(config.init_from)
+    pipeline = load_pipeline(folder, "cpu", "float32")
+    # Trained by flow alone the jumps would go stale; `distillation.distil` teaches them again.
+    pipeline.network.register_to_config(jumps=False)
+    pipeline.network.jumps = False
+    return Generator(pipeline.network, pipeline.caption_encoder).train()
 
 
 @dataclass(slots=True)
@@ -115,6 +152,7 @@ class _Run:
     device: torch.device
     packed: Pack
     output: Path
+    validation: Validation | None
 
     def train(self) -> None:
         sampler = CropSampler(self.packed, self.config.seed + self.progress.steps)
@@ -123,7 +161,10 @@ class _Run:
         if self.config.compile:
             forward = torch.compile(self.generator, dynamic=False)
         dtype = resolve_dtype(self.device, self.config.precision)
-        report = TrainingReport(self.output, self.packed, tensorboard=self.config.tensorboard)
+        size = self.config.stages[-1].size
+        report = TrainingReport(
+            self.output, self.packed, size=size, tensorboard=self.config.tensorboard
+        )
         try:
             self._loop(forward, maker, dtype, report)
         except KeyboardInterrupt:
@@ -139,7 +180,7 @@ class _Run:
         saved = clock = time.monotonic()
         with tqdm(total=self.config.samples, initial=self.progress.samples, unit="crop") as bar:
             while (share := self.progress.share(self.config)) < 1:
-                stage = _stage(self.config.stages, share)
+                stage = stage_at(self.config.stages, share)
                 batch = maker.make(stage.size, stage.batch)
                 loss = self._step(forward, batch, dtype, share)
                 now = time.monotonic()
@@ -147,7 +188,7 @@ class _Run:
                 clock = now
                 report.add(self.progress.samples, loss, self.learning_rate(share), stage.size)
                 bar.update(stage.batch)
-                bar.set_postfix(loss=f"{report.mean_loss:.4f}", size=stage.size)
+                bar.set_postfix(loss=f"{report.mean_loss:.4f}", size=stage.size, refresh=False)
                 if self.progress.steps == _GUARD_STEPS:
                     self._guard()
                 if now - saved > 60 * self.config.save_every_minutes:
@@ -161,15 +202,36 @@ class _Run:
         return self.config.learning_rate * warm * (0.51 + 0.49 * math.cos(math.pi * share))
 
     def save(self, report: TrainingReport) -> None:
+        if self.validation is not None:
+            loss = self.validation.loss(self.ema.module)
+            report.add_validation(loss)
+            if loss < self.progress.best:
+                self.progress.best = loss
+                self._save_pipeline()
         self.save_checkpoint()
         report.write(self.ema.module)
 
     def save_checkpoint(self) -> None:
-        save_checkpoint(self.output, self.generator, self.ema, self.optimizer, self.progress)
+        parts: dict[str, Stateful] = {
+            "generator": self.generator,
+            "ema": self.ema.module,
+            "optimizer": self.optimizer,
+        }
+        save_checkpoint(self.output, parts, self.progress)
 
     def finish(self) -> Path:
-        folder = self.output / "pipeline"
-        return save_pipeline(folder, self.ema.module, self.packed, name=self.config.name)
+        if self.validation is None:
+            return self._save_pipeline()
+        return self.output / _PIPELINE
+
+    def _save_pipeline(self) -> Path:
+        return save_pipeline(
+            self.output / _PIPELINE,
+            self.ema.module,
+            self.packed,
+            name=self.config.name,
+            version=self.config.version,
+        )
 
     def _step(self, forward: Any, batch: Batch, dtype: torch.dtype, share: float) -> float:
         for group in self.optimizer.param_groups:
@@ -180,17 +242,12 @@ class _Run:
         eps = torch.randn_like(images)
         z = add_noise(images, eps, t)
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
-            x0 = forward(z, t, conditions.spatial, conditions.slots, conditions.mpp)
-        loss = flow_loss(x0.float(), images, t, weight)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.generator.parameters(), self.config.clip)
-        value = float(loss.detach())
-        if not math.isfinite(value) or not bool(torch.isfinite(norm)):
-            raise TrainingError(
-                f"expected a finite loss, got {value} at step {self.progress.steps}; resume from "
-                "the last checkpoint with a lower learning rate"
+            x0 = forward(
+                z, t, conditions.spatial, conditions.slots, conditions.mpp, conditions.stain
             )
-        self.optimizer.step()
+        loss = flow_loss(x0.float(), images, t, weight)
+        clip, steps = self.config.clip, self.progress.steps
+        value = descend(loss, self.generator, self.optimizer, clip=clip, step=steps)
         self.ema.update(self.generator, self.progress.steps)
         self.progress.steps += 1
         self.progress.samples += len(images)
@@ -210,12 +267,6 @@ class _Run:
             )
 
 
-def flow_loss(x0: Tensor, target: Tensor, t: Tensor, weight: Tensor) -> Tensor:
-    """Return the mean squared velocity error of an x-prediction, weighted by pixel."""
-    error = (x0 - target) / expand(t).clamp_min(_LEAST_T)
-    return (weight * error.square()).sum() / (3 * weight.sum()).clamp_min(1)
-
-
 def silent_parameters(module: nn.Module) -> list[str]:
     """Return the names of trainable parameters whose gradient is missing or zero everywhere.
 
@@ -229,5 +280,6 @@ def silent_parameters(module: nn.Module) -> list[str]:
     ]
 
 
-def _stage(stages: tuple[Stage, ...], share: float) -> Stage:
+def stage_at(stages: tuple[Stage, ...], share: float) -> Stage:
+    """Return the stage a run is in when `share` of it is done."""
     return next((stage for stage in stages if share < stage.until), stages[-1])

@@ -32,6 +32,7 @@ class Drop:
     slot: float = 0.35
     known: float = 0.55
     coarse: float = 0.75
+    stain: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,12 @@ class TrainingConfig:
     ----------
     data, output : str
         Packed training file, and the folder that receives checkpoints, sheets and the pipeline.
-    name : str
-        Name of the model, shown to users.
+    validation : str, optional
+        Packed file of held-out images; the run then ends with the weights that did best on them.
+    name, version : str
+        Of the model, shown to users.
+    init_from : str, optional
+        Model folder whose weights the run starts from, or "bundled"; otherwise at random.
     samples : int
         Length of the run in training crops.
     hours : float
@@ -57,7 +62,10 @@ class TrainingConfig:
 
     data: str
     output: str
+    validation: str | None = None
     name: str = "my-model"
+    version: str = "1"
+    init_from: str | None = None
     samples: int = 300_000
     hours: float = 24.0
     stages: tuple[Stage, ...] = (Stage(64, 32, 0.1), Stage(96, 16, 0.5), Stage(128, 16, 1.0))

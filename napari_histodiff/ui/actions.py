@@ -14,9 +14,12 @@ from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.ui.canvas import open_target
 from napari_histodiff.ui.controller import Controller
-from napari_histodiff.ui.dialogs import ImportLabelsDialog, NewCanvasDialog
+from napari_histodiff.ui.dialogs import ImportLabelsDialog, NewCanvasDialog, ask_keep
+from napari_histodiff.ui.engines import default_engine
 from napari_histodiff.ui.history import HistoryEntry
+from napari_histodiff.ui.proposing import Proposer
 from napari_histodiff.ui.resample import resampled
+from napari_histodiff.ui.training_dock import open_training
 from napari_histodiff.ui.workspace import Workspace
 
 __all__ = ["StudioActions", "camera_of"]
@@ -34,7 +37,7 @@ class StudioActions:
         What dialogs stand on.
     viewer : napari Viewer
         Whose selection and view are meant.
-    workspace, controller
+    workspace, controller, proposer
         Who carries the actions out.
     commit : callable
         Takes over what is typed but not yet confirmed.
@@ -42,12 +45,15 @@ class StudioActions:
         Moves the keyboard to the caption.
     """
 
+    edit_caption: Callable[[], None]
+
     def __init__(
         self,
         parent: QWidget,
         viewer: Any,
         workspace: Workspace,
         controller: Controller,
+        proposer: Proposer,
         commit: Callable[[], None],
         focus_caption: Callable[[], None],
     ) -> None:
@@ -55,6 +61,7 @@ class StudioActions:
         self._viewer = viewer
         self._workspace = workspace
         self._controller = controller
+        self._proposer = proposer
         self._commit = commit
         self.edit_caption = focus_caption
 
@@ -62,6 +69,54 @@ class StudioActions:
         """Run the edit with what is in the fields, confirmed or not."""
         self._commit()
         self._controller.generate()
+
+    def cancel(self) -> None:
+        """Stop whatever runs: the edit and the judge."""
+        self._controller.cancel()
+        self._proposer.cancel()
+
+    def accept_proposal(self) -> None:
+        """Paint the proposed nuclei in view, as outlines that leave the tissue to compare with.
+
+        Asks first when nuclei are painted there.
+        """
+        if self._proposer.state.proposal is None:
+            show_warning("No nuclei are proposed; press Propose nuclei first.")
+            return
+
+        def accept() -> None:
+            painted = self._proposer.go_back()
+            keep = ask_keep(self._parent, painted) if painted else False
+            if keep is not None:
+                self._proposer.accept(keep=keep)
+                self._set_contour(_OUTLINE)
+
+        self._attempt(accept)
+
+    def use_bundled_model(self) -> None:
+        """Draw with the model that came with the package."""
+        self._controller.use_engine(default_engine())
+
+    def use_model(self, folder: Path) -> None:
+        """Draw with the model of a folder."""
+        self._controller.use_engine(default_engine(folder))
+        show_info(f"Drawing with the model in {folder}.")
+
+    def ask_model(self) -> None:
+        """Let the user choose a model folder."""
+        folder = QFileDialog.getExistingDirectory(self._parent, "Folder of a model")
+        if not folder:
+            return
+        if not (Path(folder) / "model_index.json").is_file():
+            show_warning(
+                f"Expected a model in {folder}, got none; choose the folder pipeline of a training."
+            )
+            return
+        self.use_model(Path(folder))
+
+    def open_training(self) -> None:
+        """Open the dock that trains a model on the user's own slides."""
+        open_training(self._viewer, self.use_model)
 
     def compare(self) -> None:
         """Hide the preview for a look at what is below, or show it again."""

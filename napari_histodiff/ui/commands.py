@@ -61,7 +61,7 @@ def _nucleus_class(class_id: int, dock: StudioDock) -> None:
 
 COMMANDS: Final[tuple[Command, ...]] = (
     Command("generate", "Generate the frame", "Control-Enter", lambda d: d.actions.generate()),
-    Command("cancel", "Cancel the running edit", "Control-.", lambda d: d.controller.cancel()),
+    Command("cancel", "Cancel the running edit", "Control-.", lambda d: d.actions.cancel()),
     Command("next_variant", "Next variant", "Alt-Right", lambda d: d.controller.step_variant(1)),
     Command(
         "previous_variant",
@@ -82,6 +82,16 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("frame_to_view", "Frame to view", "Shift-F", lambda d: d.actions.frame_to_view()),
     Command("import_labels", "Import labels", "Shift-M", lambda d: d.actions.ask_import()),
     Command("outlines", "Paint as outlines", "Shift-O", lambda d: d.actions.toggle_outlines()),
+    Command("propose_nuclei", "Propose nuclei", "Shift-P", lambda d: d.proposer.propose()),
+    Command(
+        "accept_nuclei",
+        "Paint the proposed nuclei",
+        "Shift-A",
+        lambda d: d.actions.accept_proposal(),
+    ),
+    Command(
+        "discard_nuclei", "Discard the proposed nuclei", "Shift-W", lambda d: d.proposer.discard()
+    ),
     Command("clear_painting", "Clear painting", "Shift-X", lambda d: d.actions.clear_painting()),
     Command(
         "caption_from_paint",

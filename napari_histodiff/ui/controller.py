@@ -42,25 +42,15 @@ from napari_histodiff.ui.states import EngineStatus, Level, Notice, RunPhase, Ru
 if TYPE_CHECKING:
     from napari_histodiff.ui.workspace import FrameSnapshot, Workspace
 
-__all__ = ["BACKEND", "Controller", "default_engine"]
+__all__ = ["Controller"]
 
 log = logging.getLogger(__name__)
-
-#: Import path of the backend factory; only the worker process imports it, and torch with it.
-BACKEND: Final = "napari_histodiff.diffusion.backend:default_backend"
 
 #: Seconds between two steps shown; a window with a canvas repaints as a whole.
 _SHOW_INTERVAL: Final = 0.25
 
 #: Seconds between two looks at the painting, so that a stroke costs nothing.
 _PLAN_INTERVAL: Final = 0.2
-
-
-def default_engine() -> Engine:
-    """Return the engine of an ordinary session: a worker process on this machine, not started."""
-    from napari_histodiff.engine.local import LocalEngine
-
-    return LocalEngine(BACKEND)
 
 
 class Controller:
@@ -126,6 +116,15 @@ class Controller:
     def restart(self) -> None:
         """Load the model afresh, in a new process; the running edit is cancelled."""
         self._attempt(self._engine.restart)
+
+    def use_engine(self, engine: Engine) -> None:
+        """Draw with another engine from now on; the running edit is cancelled."""
+        self._engine.close()
+        self._unsubscribe()
+        self._engine = engine
+        self._unsubscribe = engine.subscribe(self._mailbox.put)
+        self._estimator = Estimator()
+        self.start()
 
     def _attempt(self, action: Callable[[], None]) -> None:
         try:

@@ -14,8 +14,9 @@ from qtpy.QtCore import QEventLoop, QTimer
 from skimage.io import imsave
 
 from napari_histodiff.core.colours import colour_nuclei
-from napari_histodiff.core.errors import HistodiffError, StorageError
+from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.core.events import EngineState
+from napari_histodiff.core.folders import make_folder
 from napari_histodiff.core.protocols import Engine
 from napari_histodiff.ui.commands import WIDGET
 from napari_histodiff.ui.demo_painting import DEMO_CAPTION, paint_demo
@@ -54,7 +55,7 @@ def run_demo(
         When the folder cannot be written.
     """
     if output is not None:
-        _make_folder(output)
+        make_folder(output)
     viewer = napari.Viewer(title="napari-histodiff demo")
     viewer.window.resize(*_WINDOW)
     # The user's own settings are not the demo's to change.
@@ -160,12 +161,3 @@ class _Script:
     def _check(self) -> None:
         if self._failure:
             raise HistodiffError(self._failure)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"expected a folder to write to, got '{error}'; choose another one"
-        ) from error

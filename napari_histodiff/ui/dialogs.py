@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QFormLayout,
     QLabel,
+    QMessageBox,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -25,7 +26,7 @@ from napari_histodiff.core.requests import LIMITS
 from napari_histodiff.ui.canvas import MAX_CANVAS
 from napari_histodiff.ui.forms import note_label, row, whole_number
 
-__all__ = ["BACKGROUND", "ImportLabelsDialog", "NewCanvasDialog"]
+__all__ = ["BACKGROUND", "ImportLabelsDialog", "NewCanvasDialog", "ask_keep"]
 
 #: The colour of glass beside tissue on a scanned slide.
 BACKGROUND: Final = (244, 240, 244)
@@ -132,6 +133,26 @@ class ImportLabelsDialog(QDialog):
         chosen = self._class.currentIndex() + 1
         data = np.asarray(self.layer.data)
         return {int(label): chosen for label in np.unique(data) if label}
+
+
+def ask_keep(parent: QWidget | None, painted: int) -> bool | None:
+    """Ask what becomes of nuclei painted where others are proposed.
+
+    Returns True to keep them and add what does not touch them, False to replace them, None when
+    the user wants neither.
+    """
+    box = QMessageBox(parent)
+    box.setIcon(QMessageBox.Icon.Question)
+    box.setWindowTitle("Propose nuclei")
+    noun = "nucleus is" if painted == 1 else "nuclei are"
+    box.setText(f"{painted} {noun} painted in the frame already.")
+    box.setInformativeText("Either way it is one step that Ctrl+Z takes back.")
+    replace = box.addButton("Replace", QMessageBox.ButtonRole.DestructiveRole)
+    keep = box.addButton("Keep mine, add the rest", QMessageBox.ButtonRole.AcceptRole)
+    box.addButton(QMessageBox.StandardButton.Cancel)
+    box.setDefaultButton(keep)
+    box.exec()
+    return {replace: False, keep: True}.get(box.clickedButton())
 
 
 def _buttons(dialog: QDialog) -> QDialogButtonBox:

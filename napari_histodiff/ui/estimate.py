@@ -40,7 +40,13 @@ class Estimator:
         self._correction = 1.0
 
     def estimate(
-        self, shape: tuple[int, int], *, steps: int, guided: bool, variants: int, info: BackendInfo
+        self,
+        shape: tuple[int, int],
+        *,
+        steps: int,
+        guidance_scale: float,
+        variants: int,
+        info: BackendInfo,
     ) -> Estimate:
         """Estimate a frame of `shape` pixels.
 
@@ -50,8 +56,8 @@ class Estimator:
             Frame in pixels.
         steps : int
             Solver steps.
-        guided : bool
-            Whether guidance doubles the network evaluations.
+        guidance_scale : float
+            How strictly paint and caption are followed; 1 = no guidance.
         variants : int
             Independent draws.
         info : BackendInfo
@@ -62,7 +68,7 @@ class Estimator:
         for length in shape:
             windows *= max(1, math.ceil(length / info.window))
             area *= length / info.window
-        passes = (info.solver_order * (steps - 1) + 1) * (2 if guided else 1)
+        passes = info.evaluations_per_window(steps, guidance_scale)
         # Overlaps of windows, and whatever else this machine does, are left to the correction.
         seconds = area * passes * info.seconds_per_window * self._correction
         return Estimate(windows, seconds, info.device)

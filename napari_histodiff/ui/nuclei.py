@@ -12,7 +12,7 @@ from psygnal import Signal
 from skimage.measure import label as connected_components
 
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
-from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES
+from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES, encode_labels
 from napari_histodiff.core.placement import label_of
 from napari_histodiff.ui.palette import UNKNOWN, nuclei_colormap
 from napari_histodiff.ui.placing import place_on
@@ -138,6 +138,39 @@ class Nuclei:
         """Make the next id larger than all of `labels`."""
         if labels.size:
             self.next_instance = max(self.next_instance, int(labels.max()) // _BASE + 1)
+
+    def put(
+        self, instances: NDArray[np.int32], classes: NDArray[np.uint8], *, keep: bool
+    ) -> NDArray[np.bool_]:
+        """Paint nuclei as one undo step, with ids of their own.
+
+        Parameters
+        ----------
+        instances : (h, w) int32
+            0 = background, one positive id per nucleus.
+        classes : (h, w) uint8
+            Class of each pixel, 0-6.
+        keep : bool
+            Whether what is painted stays and nuclei that would touch a pixel of it are left out;
+            otherwise everything painted is replaced.
+
+        Returns
+        -------
+        (top + 1,) bool
+            Which ids were painted.
+        """
+        present = np.zeros(int(instances.max(initial=0)) + 1, np.bool_)
+        present[instances] = True
+        present[0] = False
+        if keep:
+            present[instances[self.labels != 0]] = False
+        numbered = instances + np.int32(self.next_instance - 1)
+        labels = np.where(present[instances], encode_labels(numbered, classes), 0)
+        if keep:
+            labels = np.where(labels > 0, labels, self.labels)
+        self.raise_instance(labels)
+        set_labels(self.layer, labels)
+        return present
 
     def counts(self) -> dict[str, int]:
         """Return how many nuclei of each class, and of unknown class, are painted."""

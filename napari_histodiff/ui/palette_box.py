@@ -14,7 +14,7 @@ from napari_histodiff.core.protocols import BackendInfo
 from napari_histodiff.ui.forms import Section
 from napari_histodiff.ui.palette import NucleusClass
 from napari_histodiff.ui.plan import class_remark
-from napari_histodiff.ui.style import IGNORED
+from napari_histodiff.ui.style import IGNORED, SUBTLE
 
 __all__ = ["PaletteBox", "count_text"]
 
@@ -69,13 +69,14 @@ class PaletteBox(Section):
         """Show how many nuclei of each class the model was trained on, and mark the rare ones."""
         for name, label in self._seen.items():
             remark = class_remark(name, info)
-            count = "…" if info is None else count_text(info.class_counts.get(name, 0))
+            seen = None if info is None else info.class_counts.get(name, 0)
+            count = "…" if seen is None else count_text(seen)
             mark = f'<span style="color:{IGNORED}">⚠ {count}</span>' if remark else count
             label.setText(mark)
-            label.setToolTip(remark or "Nuclei of this class the model learned from")
-            made = self._buttons[name]
+            told = "The model is loading" if seen is None else f"{seen:,} training nuclei"
+            label.setToolTip(remark or told)
             key = CLASS_NAMES.index(name) + 1
-            made.setToolTip(f"Paint {name} nuclei (key {key})" + (f"\n{remark}" if remark else ""))
+            self._buttons[name].setToolTip(f"Paint {name} nuclei (key {key})\n{remark or told}")
 
     def _add_row(self, grid: QGridLayout, entry: NucleusClass) -> None:
         name = entry.name
@@ -91,6 +92,7 @@ class PaletteBox(Section):
         self._buttons[name] = made
         self._painted[name] = _right("–")
         self._seen[name] = _right("…")
+        self._seen[name].setObjectName(SUBTLE)
         grid.addWidget(made, entry.id, 0)
         grid.addWidget(self._painted[name], entry.id, 1)
         grid.addWidget(self._seen[name], entry.id, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from napari.utils.notifications import show_error, show_info, show_warning
@@ -15,12 +16,15 @@ from napari_histodiff.ui.activity import Activity
 from napari_histodiff.ui.canvas_box import CanvasBox
 from napari_histodiff.ui.caption_box import CaptionBox
 from napari_histodiff.ui.commands import COMMANDS
-from napari_histodiff.ui.controller import Controller, default_engine
+from napari_histodiff.ui.controller import Controller
+from napari_histodiff.ui.engines import default_engine
 from napari_histodiff.ui.history_box import HistoryBox
 from napari_histodiff.ui.keys import bind_dock, bind_keymap
 from napari_histodiff.ui.palette import PALETTE
 from napari_histodiff.ui.palette_box import PaletteBox
 from napari_histodiff.ui.plan import Plan
+from napari_histodiff.ui.proposal_box import ProposalBox
+from napari_histodiff.ui.proposing import Proposer
 from napari_histodiff.ui.run_box import RunBox
 from napari_histodiff.ui.settings import SeedMode, Settings, SettingsStore
 from napari_histodiff.ui.settings_box import SettingsBox
@@ -54,10 +58,13 @@ class StudioDock(QWidget):
         Another engine than a worker process on this machine; the dock starts and closes it.
     store : SettingsStore, optional
         Another place to remember settings.
+    judge : sequence of str, optional
+        Another program that proposes nuclei than the bundled judge.
     """
 
     workspace: Workspace
     controller: Controller
+    proposer: Proposer
     actions: StudioActions
 
     def __init__(
@@ -66,12 +73,14 @@ class StudioDock(QWidget):
         *,
         engine: Engine | None = None,
         store: SettingsStore | None = None,
+        judge: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         self.workspace = Workspace(napari_viewer)
         self.controller = Controller(
             napari_viewer, self.workspace, engine or default_engine(), store=store
         )
+        self.proposer = Proposer(napari_viewer, self.workspace, judge)
         self._viewer = napari_viewer
         self._activity = Activity(self)
         self._had_parent = False
@@ -81,6 +90,7 @@ class StudioDock(QWidget):
             napari_viewer,
             self.workspace,
             self.controller,
+            self.proposer,
             commit=self._commit,
             focus_caption=self.caption.edit.setFocus,
         )
@@ -88,6 +98,7 @@ class StudioDock(QWidget):
         self._show_theme()
         napari_viewer.events.theme.connect(self._show_theme)
         self._connect_controller()
+        self._connect_proposer()
         self._connect_workspace()
         self._connect_sections()
         bind_keymap([napari_viewer], COMMANDS, napari_viewer)
@@ -95,8 +106,10 @@ class StudioDock(QWidget):
         self._timer = QTimer(self)
         self._timer.setInterval(_PUMP)
         self._timer.timeout.connect(self.controller.pump)
+        self._timer.timeout.connect(self.proposer.pump)
         self._timer.start()
-        # Not a method of this widget: it must outlive it.
+        # Not methods of this widget: they must outlive it.
+        self.destroyed.connect(self.proposer.close)
         self.destroyed.connect(self.controller.close)
         self.controller.start()
         self._show_all()
@@ -117,6 +130,7 @@ class StudioDock(QWidget):
         """Stop listening and close the engine; idempotent."""
         self._timer.stop()
         self._activity.close()
+        self.proposer.close()
         self.controller.close()
 
     # ------------------------------------------------------------------ layout
@@ -125,6 +139,7 @@ class StudioDock(QWidget):
         self.canvas = CanvasBox()
         self.palette_box = PaletteBox(PALETTE)
         self.tools = ToolsBox(self.workspace.density)
+        self.proposal = ProposalBox()
         self.caption = CaptionBox()
         self.settings = SettingsBox()
         self.history = HistoryBox()
@@ -136,6 +151,7 @@ class StudioDock(QWidget):
         inside.setContentsMargins(0, 0, 6, 0)
         inside.setSpacing(4)
         self.palette_box.body.addWidget(self.tools)
+        self.palette_box.body.addWidget(self.proposal)
         for section in (
             self.canvas,
             self.palette_box,
@@ -171,6 +187,16 @@ class StudioDock(QWidget):
         c.counts_changed.connect(self.palette_box.set_counts)
         c.noticed.connect(_show_notice)
 
+    def _connect_proposer(self) -> None:
+        p, box = self.proposer, self.proposal
+        p.state_changed.connect(box.set_state)
+        p.noticed.connect(_show_notice)
+        box.propose_requested.connect(p.propose)
+        box.cancel_requested.connect(p.cancel)
+        box.accept_requested.connect(self.actions.accept_proposal)
+        box.discard_requested.connect(p.discard)
+        box.least_changed.connect(p.set_least)
+
     def _connect_workspace(self) -> None:
         w = self.workspace
         w.target_changed.connect(self._show_target)
@@ -182,6 +208,9 @@ class StudioDock(QWidget):
     def _connect_sections(self) -> None:
         c, w, a, run = self.controller, self.workspace, self.actions, self.run
         self.status.restart_requested.connect(c.restart)
+        self.status.bundled_requested.connect(a.use_bundled_model)
+        self.status.model_requested.connect(a.ask_model)
+        self.status.training_requested.connect(a.open_training)
         self.canvas.new_requested.connect(a.ask_new_canvas)
         self.canvas.import_requested.connect(a.ask_import)
         self.canvas.use_requested.connect(a.use_selected)
@@ -232,6 +261,7 @@ class StudioDock(QWidget):
     def _show_plan(self, plan: Plan) -> None:
         self.run.set_plan(plan)
         self.settings.set_repaints(plan.repaints)
+        self.proposal.set_possible(plan.has_pixels)
 
     def _show_settings(self, settings: Settings) -> None:
         self.caption.set_caption(settings.caption)

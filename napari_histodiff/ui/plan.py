@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from napari_histodiff.core.events import EngineState
-from napari_histodiff.core.maps import CLASS_NAMES
+from napari_histodiff.core.maps import CLASS_NAMES, FEW_NUCLEI
 from napari_histodiff.core.protocols import BackendInfo
 from napari_histodiff.core.requests import EditKind
 from napari_histodiff.ui.estimate import Estimate, Estimator
@@ -17,10 +17,7 @@ from napari_histodiff.ui.states import EngineStatus
 if TYPE_CHECKING:
     from napari_histodiff.ui.workspace import FrameSnapshot
 
-__all__ = ["RARE", "Plan", "class_remark", "make_plan"]
-
-#: A class with fewer training nuclei than this is marked in the palette.
-RARE = 500
+__all__ = ["Plan", "class_remark", "make_plan"]
 
 _TITLES = {
     EditKind.GENERATE: "Generate",
@@ -35,7 +32,8 @@ class Plan:
     """Title of the main button, whether it may be pressed, and the line below it.
 
     `repaints` tells that pixels lie under the edit, so that its strength means something;
-    `resample_to` the micrometres per pixel at which the image, too fine now, could be used.
+    `resample_to` the micrometres per pixel at which the image, too fine now, could be used;
+    `has_pixels` that the frame lies on pixels, so that nuclei can be proposed.
     """
 
     title: str
@@ -44,6 +42,7 @@ class Plan:
     estimate: Estimate | None = None
     repaints: bool = False
     resample_to: float | None = None
+    has_pixels: bool = False
 
 
 def make_plan(
@@ -70,6 +69,13 @@ def make_plan(
     """
     if snapshot is None:
         return Plan("Generate", False, problem)
+    plan = _plan_of(snapshot, settings, status, estimator)
+    return replace(plan, has_pixels=snapshot.has_pixels)
+
+
+def _plan_of(
+    snapshot: FrameSnapshot, settings: Settings, status: EngineStatus, estimator: Estimator
+) -> Plan:
     title = _TITLES[snapshot.kind]
     repaints = snapshot.kind is EditKind.INPAINT
     if snapshot.kind is EditKind.GENERATE and snapshot.has_pixels:
@@ -91,7 +97,7 @@ def make_plan(
     estimate = estimator.estimate(
         snapshot.region.shape,
         steps=settings.steps,
-        guided=settings.guidance_scale > 1,
+        guidance_scale=settings.guidance_scale,
         variants=settings.variants,
         info=status.info,
     )
@@ -107,14 +113,18 @@ def class_remark(name: str, info: BackendInfo | None) -> str:
     if name not in CLASS_NAMES or info is None:
         return ""
     seen = info.class_counts.get(name, 0)
-    if seen >= RARE:
+    if seen >= FEW_NUCLEI:
         return ""
     if seen == 0:
         return (
-            f"The model has never seen a {name} nucleus; it draws a nucleus of unknown class "
-            "where you paint one."
+            f"No training nuclei: the model has never seen a {name} nucleus and draws one of "
+            "unknown class where you paint it."
         )
     return (
-        f"The model saw only {seen} {name} nuclei. It draws a nucleus where you paint one, but "
-        "it may look like a more common class."
+        f"Only {seen} training nuclei: may not be recognisable. The model draws a nucleus where "
+        f"you paint {_with_article(name)} nucleus, but it may look like a more common class."
     )
+
+
+def _with_article(name: str) -> str:
+    return f"an {name}" if name[0] in "aeiou" else f"a {name}"

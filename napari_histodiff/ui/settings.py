@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import platformdirs
 
-from napari_histodiff.core.requests import DEFAULT_GUIDANCE, LIMITS
+from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, LIMITS
 
 __all__ = ["SeedMode", "Settings", "SettingsStore"]
 
@@ -31,7 +31,7 @@ class Settings:
 
     caption: str = ""
     guidance_scale: float = DEFAULT_GUIDANCE
-    steps: int = 6
+    steps: int = DEFAULT_STEPS
     strength: float = 1.0
     seed: int = 0
     seed_mode: SeedMode = SeedMode.RANDOM

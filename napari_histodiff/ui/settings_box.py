@@ -41,7 +41,9 @@ class SettingsBox(Section):
             "How much of the tissue under the edit mask is redrawn: 1 = all of it, low values "
             "keep its look. Only for inpainting.",
         )
-        self.steps = whole_number(LIMITS["steps"], "Solver steps: more is finer and slower.")
+        self.steps = whole_number(
+            LIMITS["steps"], "Up to 4: a quick look, one evaluation each. From 5: finer and slower."
+        )
         self.variants = whole_number(LIMITS["variants"], "How many different results to draw.")
         self.seed = whole_number(LIMITS["seed"], "Same seed, paint and settings: same tissue.")
         self.seed_mode = QComboBox()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QLabel, QMenu, QPushButton, QWidget
 
 from napari_histodiff.core.events import EngineState
 from napari_histodiff.ui.forms import row
@@ -25,9 +25,12 @@ _COLOURS: Final = {
 
 
 class StatusLine(QWidget):
-    """A coloured dot, the state in words, and a restart button when that helps."""
+    """A coloured dot, the state in words, a restart button when that helps, and the model menu."""
 
     restart_requested = Signal()
+    bundled_requested = Signal()
+    model_requested = Signal()
+    training_requested = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +39,20 @@ class StatusLine(QWidget):
         self._restart = QPushButton("Restart")
         self._restart.setToolTip("Start the engine again (Shift+E)")
         self._restart.clicked.connect(self.restart_requested)
-        self.setLayout(row(self._dot, self._text, self._restart, stretch=1))
+        self.model = QPushButton("Model")
+        self.model.setToolTip("Draw with another model, or train one on your own slides")
+        self.model.setMenu(self._menu())
+        self.setLayout(row(self._dot, self._text, self._restart, self.model, stretch=1))
+
+    def _menu(self) -> QMenu:
+        menu = QMenu(self)
+        for text, signal in (
+            ("Bundled model", self.bundled_requested),
+            ("Model folder...", self.model_requested),
+            ("Train on your own slides...", self.training_requested),
+        ):
+            menu.addAction(text).triggered.connect(lambda _=False, chosen=signal: chosen.emit())
+        return menu
 
     def set_status(self, status: EngineStatus) -> None:
         """Show a state."""

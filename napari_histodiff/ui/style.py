@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from napari.utils.theme import get_theme
 
-__all__ = ["APPLY", "IGNORED", "WRONG", "dock_style"]
+__all__ = ["APPLY", "IGNORED", "SUBTLE", "WRONG", "dock_style"]
 
 #: Words that change nothing, and warnings; readable on napari's dark and light theme.
 IGNORED: Final = "#d9822b"
@@ -15,6 +15,8 @@ IGNORED: Final = "#d9822b"
 WRONG: Final = "#e5545a"
 #: Object name of the button that accepts a result.
 APPLY: Final = "histodiffApply"
+#: Object name of words that stand back behind the others.
+SUBTLE: Final = "histodiffSubtle"
 
 _STYLE: Final = Template("""
 QToolButton {
@@ -26,6 +28,7 @@ QToolButton:checked { background: $current; }
 QToolButton:disabled { background: $foreground; color: $highlight; }
 QToolButton#$apply { background: #2b8a43; color: white; font-weight: bold; }
 QToolButton#$apply:hover { background: #34a350; }
+QLabel#$subtle { color: $dim; }
 QPlainTextEdit, QListWidget { background: $foreground; border: none; border-radius: 3px; }
 QPlainTextEdit { padding: 1px 3px; }
 QPlainTextEdit:focus { border: 1px solid $current; }
@@ -39,4 +42,10 @@ def dock_style(theme: str) -> str:
     """Return the style sheet of the dock for a napari theme."""
     colours: Any = get_theme(theme)
     names = ("primary", "secondary", "current", "foreground", "highlight", "text")
-    return _STYLE.substitute({name: getattr(colours, name).as_hex() for name in names}, apply=APPLY)
+    red, green, blue = colours.text.as_rgb_tuple()[:3]
+    return _STYLE.substitute(
+        {name: getattr(colours, name).as_hex() for name in names},
+        apply=APPLY,
+        subtle=SUBTLE,
+        dim=f"rgba({red}, {green}, {blue}, 62%)",
+    )

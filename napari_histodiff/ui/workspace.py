@@ -23,24 +23,12 @@ from napari_histodiff.ui.importing import labels_under, nuclei_from_labels
 from napari_histodiff.ui.nuclei import PaintSettings, set_labels
 from napari_histodiff.ui.place import Place
 from napari_histodiff.ui.snapshot import FrameSnapshot, make_snapshot
+from napari_histodiff.ui.tools import TOOLS, check_tool, take_tool
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
 
 __all__ = ["TOOLS", "FrameSnapshot", "Workspace"]
-
-#: Tools by name, with napari's mode of the layer they work on.
-TOOLS: Final = {
-    "brush": "paint",
-    "polygon": "polygon",
-    "fill": "fill",
-    "erase": "erase",
-    "stamp": "pan_zoom",
-    "scatter": "pan_zoom",
-    "edit mask": "paint",
-    "frame": "select",
-    "pan": "pan_zoom",
-}
 
 _START_SIDE: Final = 512
 
@@ -201,24 +189,10 @@ class Workspace:
         InvalidRequest
             When there is no such tool, or no image to work on.
         """
-        if name not in TOOLS:
-            raise InvalidRequest(f"expected a tool of {', '.join(TOOLS)}, got {name!r}; use one")
+        check_tool(name)
         place = self._here()
-        mask = place.edit_mask.layer
-        on_mask = name == "edit mask" or (
-            name == "erase" and self._viewer.layers.selection.active is mask
-        )
-        layer = place.frame.layer if name == "frame" else mask if on_mask else place.nuclei.layer
         self._settings.tool = name
-        self._viewer.layers.selection.active = layer
-        layer.visible = True
-        layer.mode = TOOLS[name]
-        if name in ("stamp", "scatter"):
-            place.brushes.take_over()
-        elif layer is place.nuclei.layer:
-            place.brushes.let_go()
-        if name == "frame":
-            layer.selected_data = {0}
+        take_tool(name, place, self._viewer)
         self.tool_changed.emit(name)
 
     def counts(self) -> dict[str, int]:
@@ -267,6 +241,24 @@ class Workspace:
         labels = nuclei_from_labels(ids, class_of, first)
         place.nuclei.raise_instance(labels)
         set_labels(place.nuclei.layer, labels)
+
+    def paint_nuclei(
+        self, class_map: ArrayLike, instance_map: ArrayLike, *, keep: bool = False
+    ) -> NDArray[np.bool_]:
+        """Paint nuclei in the frame as one undo step and return which ids were, (top + 1,) bool.
+
+        With `keep`, what is painted stays and nuclei that would touch it are left out; otherwise
+        they replace it.
+
+        Raises
+        ------
+        InvalidMap
+            When a map is invalid or has another shape than the frame.
+        """
+        place = self._here()
+        instances = place.framed("an instance map", as_instance_map(instance_map))
+        classes = place.framed("a class map", as_class_map(class_map))
+        return place.nuclei.put(instances, classes, keep=keep)
 
     def clear_painting(self) -> None:
         """Remove nuclei and edit mask from the frame; each layer can undo it."""

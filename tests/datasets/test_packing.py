@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from skimage.io import imread, imsave
 
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.datasets.packing import LAYERS, Pack, class_counts, load_pack, pack
+from napari_histodiff.datasets.sources import read_all
 from napari_histodiff.diffusion.crops import CropSampler
 from tests.data_folder import write_data_folder
 
@@ -69,7 +72,7 @@ def test_crops_stay_inside_valid_areas(packed: Pack) -> None:
 
 
 def test_coarse_crops_name_their_scale(packed: Pack) -> None:
-    sampler = CropSampler(packed, seed=0, coarse_scale=1.0)
+    sampler = CropSampler(packed, seed=0, scales={2: 1.0})
     assert {sampler.draw(64).mpp for _ in range(20)} <= {1.0, 1.1}
 
 
@@ -93,3 +96,53 @@ def test_the_real_splits_share_no_item_and_no_patient(data_root: Path) -> None:
     brains = splits["tcga_lgg36"]["test"]
     assert {name[:12] for name in brains} == {"TCGA-FG-A4MU"}
     assert not any("A4MU" in name for by in splits.values() for name in by["train"])
+
+
+def test_inflammatory_nuclei_are_marked_as_one_of_four(data: Path, packed: Pack) -> None:
+    marked = {item.source for item in packed.items if item.unknown_is_inflammatory}
+    assert marked == {"consep"}
+
+
+def test_other_nuclei_of_consep_are_not_called_inflammatory(data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data / "consep", tmp_path / "consep")
+    (tmp_path / "splits.json").write_text(json.dumps({"consep": {"train": ["train_1"]}}))
+    data = tmp_path
+    own = data / "consep" / "type_orig" / "train_1.png"
+    instances = imread(data / "consep" / "inst" / "train_1.png")
+    kinds = imread(own)
+    kinds[instances == 5] = 1
+    imsave(own, kinds, check_contrast=False)
+    (item,) = load_pack(pack(data, tmp_path / "train.npz")).items
+    assert item.other_nuclei == (5,)
+
+
+def test_sets_outside_the_splits_are_trained_on_without_labels(tmp_path: Path) -> None:
+    (tmp_path / "splits.json").write_text(json.dumps({}))
+    folder = tmp_path / "camelyon_tiles"
+    for part in ("img", "tumour_mask"):
+        (folder / part).mkdir(parents=True)
+    for name, tumour in (("1", 255), ("2", 0)):
+        pixels = np.full((32, 32, 3), 180, np.uint8)
+        imsave(folder / "img" / f"{name}.jpg", pixels, check_contrast=False)
+        mask = np.full((32, 32), tumour, np.uint8)
+        imsave(folder / "tumour_mask" / f"{name}.png", mask, check_contrast=False)
+    loose = load_pack(pack(tmp_path, tmp_path / "train.npz")).items
+    assert [item.caption for item in loose] == ["tumour", ""]
+    assert {item.organ for item in loose} == {"lymph node"}
+    assert not any(item.has_nuclei or item.has_classes for item in loose)
+    assert list(read_all(tmp_path, "test")) == []
+
+
+def test_files_of_earlier_versions_load(data: Path, packed: Pack, tmp_path: Path) -> None:
+    path = pack(data, tmp_path / "new.npz")
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    index = json.loads(str(arrays["index"]))
+    later = {"slide", "nuclei", "unknown_is_inflammatory", "other_nuclei"}
+    arrays["index"] = np.array(
+        json.dumps([{k: v for k, v in e.items() if k not in later} for e in index])
+    )
+    np.savez_compressed(tmp_path / "old.npz", **arrays)
+    old = load_pack(tmp_path / "old.npz")
+    assert class_counts(old) == class_counts(packed)
+    assert not any(item.unknown_is_inflammatory for item in old.items)

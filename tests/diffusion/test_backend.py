@@ -145,6 +145,16 @@ def test_projection_gives_every_block_its_coarse_mean(y, x, height, width) -> No
             )
 
 
+@pytest.mark.parametrize("level", [-1.0, -0.97, 0.95, 1.0])
+def test_zooming_out_of_clipped_white_and_black_gives_the_coarse_image_back(level) -> None:
+    torch.manual_seed(0)
+    image, coarse = torch.rand(3, 16, 16) * 2 - 1, torch.full((3, 16, 16), level)
+    projected = project_on_coarse(image, coarse, Region(0, 0, 0, 16, 16))
+    means = torch.nn.functional.avg_pool2d(projected, 2)
+    assert float((means - level).abs().max()) <= 2 / 255
+    assert float(projected.abs().max()) <= 1
+
+
 @pytest.mark.skipif(not bundled_model_path().is_dir(), reason="the bundled model is not there")
 def test_the_bundled_model_obeys_its_mask() -> None:
     """Painted nuclei come out darker than what lies between them."""

@@ -7,8 +7,13 @@ import torch
 from torch import Tensor
 
 from napari_histodiff.core.captions import SLOT_SIZES
-from napari_histodiff.diffusion.conditioning import CHANNELS, SPATIAL_CHANNELS, Conditions
-from napari_histodiff.diffusion.guidance import GuidedDenoiser, passes
+from napari_histodiff.diffusion.conditioning import (
+    CHANNELS,
+    SPATIAL_CHANNELS,
+    Conditions,
+    stain_condition,
+)
+from napari_histodiff.diffusion.guidance import MOST_JUMP_GUIDANCE, GuidedDenoiser
 
 Z = torch.zeros(2, 3, 4, 4)
 
@@ -16,20 +21,21 @@ Z = torch.zeros(2, 3, 4, 4)
 class Recorder:
     """Answers 0.1 + 0.2 x (first nuclei channel) and keeps what it was asked."""
 
-    def __init__(self, guidance_embedded: bool = False) -> None:
-        self.guidance_embedded = guidance_embedded
+    def __init__(self) -> None:
         self.calls: list[tuple[Tensor, Tensor]] = []
 
-    def __call__(self, sample, t, spatial, embedding, mpp, guidance) -> Tensor:
+    def __call__(self, sample, t, spatial, embedding, mpp, stain, jump_guidance) -> Tensor:
         assert len(sample) == len(t) == len(spatial) == len(embedding) == len(mpp)
-        self.calls.append((t, guidance))
+        assert len(stain) == len(t)
+        self.calls.append((t, jump_guidance))
         return 0.1 + 0.2 * spatial[:, CHANNELS["nuclei"]][:, :1].expand_as(sample)
 
 
 def conditions() -> Conditions:
     spatial = torch.zeros(2, SPATIAL_CHANNELS, 4, 4)
     spatial[:, CHANNELS["nuclei"]] = 1
-    return Conditions(spatial, torch.zeros(2, len(SLOT_SIZES), dtype=torch.int64), torch.ones(2))
+    slots = torch.zeros(2, len(SLOT_SIZES), dtype=torch.int64)
+    return Conditions(spatial, slots, torch.ones(2), stain_condition(None).repeat(2, 1))
 
 
 def denoiser(
@@ -39,24 +45,24 @@ def denoiser(
 
 
 @pytest.mark.parametrize(
-    ("scale", "embedded", "split", "rows", "expected"),
+    ("scale", "jumps", "split", "rows", "expected"),
     [
         (1.0, False, False, [2], 0.3),
         (2.0, False, False, [4], 0.5),
         (2.0, False, True, [2, 2], 0.5),
         (2.0, True, False, [2], 0.3),
+        (9.0, True, True, [2], 0.3),
         (9.0, False, False, [4], 1.0),  # clipped
     ],
 )
-def test_guidance(scale, embedded, split, rows, expected) -> None:
-    network = Recorder(embedded)
-    x0 = denoiser(network, scale, split=split)(Z, 0.7)
+def test_guidance(scale, jumps, split, rows, expected) -> None:
+    network = Recorder()
+    x0 = denoiser(network, scale, split=split, jumps=jumps)(Z, 0.7)
     torch.testing.assert_close(x0, torch.full_like(Z, expected))
     assert [len(t) for t, _ in network.calls] == rows
-    assert passes(network, scale) == sum(rows) // 2
     for t, guidance in network.calls:
         assert t.tolist() == pytest.approx([0.7] * len(t))
-        assert set(guidance.tolist()) == {scale}
+        assert set(guidance.tolist()) == {min(scale, MOST_JUMP_GUIDANCE) if jumps else 0}
 
 
 def test_known_pixels_replace_the_estimate_exactly() -> None:

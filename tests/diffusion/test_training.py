@@ -13,9 +13,10 @@ from napari_histodiff.datasets.packing import load_pack, pack
 from napari_histodiff.diffusion.batches import Batch, BatchMaker
 from napari_histodiff.diffusion.conditioning import CHANNELS
 from napari_histodiff.diffusion.crops import CropSampler
+from napari_histodiff.diffusion.flow import flow_loss
 from napari_histodiff.diffusion.loading import load_pipeline
-from napari_histodiff.diffusion.stain import jitter_stain, stain_slots
-from napari_histodiff.diffusion.training import flow_loss, silent_parameters, train
+from napari_histodiff.diffusion.stain import jitter_stain, optical_density, stain_slots
+from napari_histodiff.diffusion.training import silent_parameters, train
 from napari_histodiff.diffusion.training_config import Drop, Stage, TrainingConfig
 from tests.data_folder import write_data_folder
 
@@ -54,6 +55,17 @@ def test_a_run_resumes_where_it_stopped(config: TrainingConfig, tmp_path: Path) 
     train(replace(first, samples=16), resume=True)
     samples = [int(row.split(",")[0]) for row in (tmp_path / "loss.csv").read_text().split()]
     assert samples == [4, 8, 12, 16]
+
+
+def test_half_a_line_in_the_table_does_not_end_a_resumed_run(
+    config: TrainingConfig, tmp_path: Path
+) -> None:
+    first = replace(config, output=str(tmp_path), samples=8)
+    train(first)
+    with (tmp_path / "loss.csv").open("a") as table:
+        table.write("12,0.")
+    train(replace(first, samples=16), resume=True)
+    assert (tmp_path / "loss.png").is_file()
 
 
 def test_resuming_nothing_is_refused(config: TrainingConfig, tmp_path: Path) -> None:
@@ -205,4 +217,15 @@ def test_stain_words_follow_the_optical_density() -> None:
 
 def test_jitter_leaves_white_white() -> None:
     white = torch.ones(4, 3, 8, 8)
-    torch.testing.assert_close(jitter_stain(white, torch.Generator().manual_seed(0)), white)
+    jittered, _ = jitter_stain(white, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(jittered, white)
+
+
+def test_jitter_scales_optical_density_by_the_factors_it_returns() -> None:
+    images = torch.rand(8, 3, 8, 8)
+    jittered, factors = jitter_stain(images, torch.Generator().manual_seed(0), share=0.5)
+    expected = optical_density(images) * factors[:, :, None, None]
+    torch.testing.assert_close(optical_density(jittered), expected)
+    changed = (factors != 1).any(1)
+    assert 0 < int(changed.sum()) < 8
+    assert torch.equal(jittered[~changed], images[~changed])

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from napari_histodiff.ui.panel import StudioDock
 from napari_histodiff.ui.settings import SettingsStore
 
 WaitFor = Callable[[Callable[[], bool]], None]
-OpenDock = Callable[[Engine], StudioDock]
+OpenDock = Callable[..., StudioDock]
 
 
 @pytest.fixture
@@ -28,9 +28,10 @@ def open_dock(make_napari_viewer, tmp_path: Path) -> Iterator[OpenDock]:
     """Open the dock in a real window with an engine; both are closed afterwards."""
     opened: list[StudioDock] = []
 
-    def open_(engine: Engine) -> StudioDock:
+    def open_(engine: Engine, judge: Sequence[str] | None = None) -> StudioDock:
         viewer = make_napari_viewer()
-        dock = StudioDock(viewer, engine=engine, store=SettingsStore(tmp_path / "studio.json"))
+        store = SettingsStore(tmp_path / "studio.json")
+        dock = StudioDock(viewer, engine=engine, store=store, judge=judge)
         viewer.window.add_dock_widget(dock, name="Histodiff Studio", area="right")
         opened.append(dock)
         return dock

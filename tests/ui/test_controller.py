@@ -339,3 +339,18 @@ def test_counts_follow_the_painting(desk: Desk) -> None:
     desk.workspace.painting_changed.emit()
     desk.controller.refresh_plan()
     assert seen == [{"plasma": 0}, {"plasma": 1}]
+
+
+def test_another_engine_takes_over_and_the_first_one_is_closed(desk: Desk) -> None:
+    desk.ready()
+    first, second = desk.engine, RecordingEngine()
+    desk.controller.use_engine(second)
+    assert first.closed
+    assert second.started
+    desk.engine = second
+    first.tell(EngineStateChanged(EngineState.DEAD, message="the old one"))
+    desk.ready()
+    desk.controller.generate()
+    assert desk.controller.status.state is EngineState.READY
+    assert len(second.submitted) == 1
+    assert not first.submitted

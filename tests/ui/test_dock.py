@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from napari_histodiff.core.events import (
     JobPreview,
     JobProgress,
 )
-from napari_histodiff.core.maps import CLASS_NAMES
+from napari_histodiff.core.maps import CLASS_NAMES, FEW_NUCLEI
 from napari_histodiff.ui import dialogs
 from napari_histodiff.ui.caption_box import report_html
 from napari_histodiff.ui.demo_painting import DEMO_CAPTION, paint_demo
@@ -153,7 +154,14 @@ def test_palette_marks_what_the_model_hardly_knows(
     _tell(dock, engine)
     seen = dock.palette_box._seen
     assert "never seen" in seen["neutrophil"].toolTip()
-    assert "only 10" in seen["epithelial"].toolTip()
+    assert "Only 10 training nuclei: may not be recognisable" in seen["epithelial"].toolTip()
+    counts = {"plasma": FEW_NUCLEI - 1, "connective": FEW_NUCLEI, "lymphocyte": 12_431}
+    dock.palette_box.set_info(replace(FAKE_INFO, class_counts=counts))
+    assert "⚠ 499" in seen["plasma"].text()
+    assert "Only 499 training nuclei" in dock.palette_box._buttons["plasma"].toolTip()
+    assert seen["connective"].text() == "500"
+    assert seen["lymphocyte"].text() == "12.4k"
+    assert "12,431 training nuclei" in dock.palette_box._buttons["lymphocyte"].toolTip()
     dock.workspace.new_canvas(128, 128)
     classes, instances = paint_demo(128, 128)
     dock.workspace.set_painting(classes, instances, np.zeros(classes.shape, bool))
@@ -289,3 +297,26 @@ def test_demo_caption_is_understood_word_by_word() -> None:
 
 def test_style_follows_the_theme() -> None:
     assert dock_style("dark") != dock_style("light")
+
+
+def test_the_model_menu_offers_the_bundled_model_a_folder_and_training(dock: StudioDock) -> None:
+    texts = [action.text() for action in dock.status.model.menu().actions()]
+    assert texts == ["Bundled model", "Model folder...", "Train on your own slides..."]
+
+
+def test_a_folder_without_a_model_is_refused(
+    dock: StudioDock, engine: RecordingEngine, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *a, **k: str(tmp_path))
+    dock.status.model_requested.emit()
+    assert not engine.closed
+    (tmp_path / "model_index.json").write_text("{}")
+    made: list[Path | None] = []
+    other = RecordingEngine()
+    monkeypatch.setattr(
+        "napari_histodiff.ui.actions.default_engine", lambda model=None: made.append(model) or other
+    )
+    dock.status.model_requested.emit()
+    assert made == [tmp_path]
+    assert engine.closed
+    assert other.started

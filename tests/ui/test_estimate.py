@@ -9,7 +9,7 @@ from tests.fakes import FAKE_INFO
 
 
 def _estimate(estimator: Estimator, **changes: object):
-    settings = {"steps": 6, "guided": True, "variants": 1, "info": FAKE_INFO} | changes
+    settings = {"steps": 6, "guidance_scale": 3.0, "variants": 1, "info": FAKE_INFO} | changes
     return estimator.estimate((128, 192), **settings)
 
 
@@ -21,7 +21,9 @@ def test_windows_and_seconds_grow_with_the_work() -> None:
     second_order = _estimate(estimator, info=replace(FAKE_INFO, solver_order=2))
     assert second_order.seconds == pytest.approx(one.seconds * (2 * 5 + 1) / 6)
     assert _estimate(estimator, variants=4).windows == 4 * one.windows
-    assert _estimate(estimator, guided=False).seconds == pytest.approx(one.seconds / 2)
+    assert _estimate(estimator, guidance_scale=1.0).seconds == pytest.approx(one.seconds / 2)
+    jumps = replace(FAKE_INFO, jump_steps=6)  # one evaluation each, guided or not
+    assert _estimate(estimator, info=jumps).seconds == pytest.approx(one.seconds / 2)
     assert str(one).startswith("6 windows, about 0.1 s on cpu")
 
 

@@ -1,0 +1,172 @@
+"""The commands that make and judge models: pack, train, distil, train-judge, evaluate(-judge)."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS
+
+__all__ = ["COMMANDS"]
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_NEW_FILE = click.Path(dir_okay=False, path_type=Path)
+
+#: What shells answer for a command that Ctrl-C ended.
+_INTERRUPTED = 130
+
+
+@click.command()
+@click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("output", type=_NEW_FILE)
+@click.option("--split", type=click.Choice(["train", "test"]), default="train")
+def pack(data: Path, output: Path, split: Any) -> None:
+    """Collect the images of the data folder DATA into the training file OUTPUT."""
+    from napari_histodiff.datasets.packing import pack as pack_data
+
+    click.echo(pack_data(data, output, split=split))
+
+
+@click.command(epilog="Fine-tune: histodiff train --from bundled --data FOLDER -o OUTPUT")
+@click.argument("config", type=_FILE, required=False)
+@click.option("--from", "init_from", help='"bundled" or a model folder to train further.')
+@click.option("--data", type=_FOLDER, help="Folder of annotated images.")
+@click.option("--mpp", default=0.5, show_default=True, help="Micrometres per pixel of the images.")
+@click.option("--organ", help="Organ of images whose caption names none.")
+@click.option("--hours", default=1.0, show_default=True, help="Longest time.")
+@click.option("--samples", default=200_000, show_default=True, help="Most training crops.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0 ...")
+@click.option("-o", "--output", type=_FOLDER, help="Folder of the run; the model is in pipeline/.")
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
+def train(config: Path | None, init_from: str | None, resume: bool, **settings: Any) -> None:
+    """Train a model as the JSON file CONFIG says, or fine-tune one on your own images."""
+    from napari_histodiff.diffusion.training import train as run_training
+    from napari_histodiff.diffusion.training_config import TrainingConfig
+
+    if config is not None:
+        given = ("data", "output")
+        if init_from is not None or any(settings[name] is not None for name in given):
+            raise click.UsageError("give CONFIG, or --from, --data and --output, not both")
+        _run(lambda: run_training(TrainingConfig.load(config), resume=resume), str(config))
+        return
+    from napari_histodiff.diffusion.fine_tuning import fine_tune
+
+    data, output = settings.pop("data"), settings.pop("output")
+    if output is None or (data is None and not resume):
+        raise click.UsageError("give CONFIG, or --from, --data and --output")
+    start = init_from or "bundled"
+    _run(
+        lambda: fine_tune(data or output, output, init_from=start, resume=resume, **settings),
+        f"-o {output}",
+    )
+
+
+@click.command()
+@click.argument("config", type=_FILE)
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
+def distil(config: Path, resume: bool) -> None:
+    """Teach a trained model to draw in two to four steps, as the JSON file CONFIG says."""
+    from napari_histodiff.diffusion.distillation import distil as run_distillation
+    from napari_histodiff.diffusion.training_config import TrainingConfig
+
+    _run(lambda: run_distillation(TrainingConfig.load(config), resume=resume), str(config))
+
+
+@click.command("train-judge")
+@click.argument("data", type=_FILE)
+@click.argument("output", type=_FOLDER)
+@click.option("--hours", default=1.0, show_default=True, help="Longest time.")
+@click.option("--samples", default=100_000, show_default=True, help="Most training crops.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0 ...")
+def train_judge(data: Path, output: Path, **settings: Any) -> None:
+    """Train a judge on the packed file DATA: it finds and classes nuclei."""
+    from napari_histodiff.judge.training import train_judge as run_training
+
+    click.echo(run_training(data, output, **settings))
+
+
+@click.command()
+@click.argument("data", type=_FILE)
+@click.option("-o", "--output", type=_FOLDER, default=Path("evaluation"), help="Folder.")
+@click.option("--model", type=_FOLDER, help="Model folder; the bundled model by default.")
+@click.option("--judge", type=_FOLDER, help="Judge folder; the bundled judge by default.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0 ...")
+@click.option("--train", type=_FILE, help="Packed training file, to look for copied tissue.")
+@click.option("--tiles", default=48, show_default=True, help="Tiles of the main figures.")
+@click.option("--sweep-tiles", default=12, show_default=True, help="Tiles of each sweep.")
+@click.option(
+    "--part", type=click.Choice(["final", "choice", "all"]), default="final", show_default=True
+)
+@click.option("--guidance", default=DEFAULT_GUIDANCE, show_default=True, help="1 = no guidance.")
+@click.option("--steps", default=DEFAULT_STEPS, show_default=True, help="Solver steps.")
+@click.option(
+    "--stain", type=click.Choice(["reference", "sampled"]), default="reference", show_default=True
+)
+@click.option("--frames", default=2, show_default=True, help="Large frames to look for seams.")
+@click.option("--inception", type=_FILE, help="Weights of the FID Inception network.")
+def evaluate(
+    data: Path,
+    output: Path,
+    model: Path | None,
+    judge: Path | None,
+    device: str,
+    train: Path | None,
+    **settings: Any,
+) -> None:
+    """Draw held-out tiles of the packed file DATA and measure them: report, figures, sheets."""
+    from napari_histodiff.evaluation.options import StudyOptions
+
+    options = StudyOptions(
+        default_steps=settings.pop("steps"),
+        inception_weights=settings.pop("inception"),
+        **settings,
+    )
+    from napari_histodiff.diffusion.backend import DiffusionBackend
+    from napari_histodiff.evaluation.study import run_study
+    from napari_histodiff.judge.model import Judge
+
+    study = run_study(
+        DiffusionBackend.load(model, device),
+        Judge.load(judge, device),
+        data,
+        output,
+        train=train,
+        options=options,
+    )
+    click.echo(study.summary())
+    click.echo(output / "report.html")
+
+
+@click.command("evaluate-judge")
+@click.argument("data", type=_FILE)
+@click.option("--judge", type=_FOLDER, help="Judge folder; the bundled judge by default.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0 ...")
+@click.option("--views", is_flag=True, help="Find nuclei in the mean of eight views.")
+@click.option("-o", "--output", type=_FOLDER, help="Folder for judge.md and figures.json.")
+def evaluate_judge(
+    data: Path, judge: Path | None, device: str, views: bool, output: Path | None
+) -> None:
+    """Measure a judge on the annotated nuclei of the packed file DATA."""
+    from napari_histodiff.evaluation.judge_quality import measure_judge
+    from napari_histodiff.judge.model import Judge
+
+    click.echo(measure_judge(Judge.load(judge, device), data, output, views=views).table())
+
+
+def _run(work: Callable[[], Path], arguments: str) -> None:
+    command = click.get_current_context().info_name
+    # Ctrl-Break ends trainings started from a window on Windows; a shell's & hides Ctrl-C.
+    signal.signal(getattr(signal, "SIGBREAK", signal.SIGINT), signal.default_int_handler)
+    try:
+        click.echo(work())
+    except KeyboardInterrupt:
+        click.echo(f"Stopped; go on with: histodiff {command} {arguments} --resume", err=True)
+        raise click.exceptions.Exit(_INTERRUPTED) from None
+
+
+COMMANDS = (pack, train, distil, train_judge, evaluate, evaluate_judge)

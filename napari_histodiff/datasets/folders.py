@@ -1,0 +1,148 @@
+"""Reads a folder of annotated images in any of the formats people have them in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from napari_histodiff.core.captions import ORGANS, parse_caption
+from napari_histodiff.core.errors import TrainingError
+from napari_histodiff.datasets.annotated import Entry, Origin, samples_of
+from napari_histodiff.datasets.conic import conic_entries
+from napari_histodiff.datasets.files import by_stem, image_folder, read_captions
+from napari_histodiff.datasets.geojson import geojson_entries
+from napari_histodiff.datasets.lizard import lizard_entries
+from napari_histodiff.datasets.plain import plain_entries
+from napari_histodiff.datasets.read_report import ReadReport
+from napari_histodiff.datasets.sources import Sample
+
+__all__ = ["FORMATS", "AnnotatedFolder", "detect_format", "read_folder"]
+
+_READERS: Final[dict[str, Callable[[Path, float], list[Entry]]]] = {
+    "conic": conic_entries,
+    "lizard": lizard_entries,
+    "geojson": geojson_entries,
+    "folder": plain_entries,
+}
+
+#: The formats by name.
+FORMATS: Final = tuple(_READERS)
+
+_FINEST, _COARSEST = 0.05, 8.0
+
+
+class AnnotatedFolder:
+    """A folder whose files are listed but not yet read.
+
+    Parameters
+    ----------
+    folder : Path
+    mpp : float
+        Micrometres per pixel of the images, 0.05-8.
+    organ : str, optional
+        Organ of the images whose caption names none.
+    data_format : str
+        One of `FORMATS`, or "auto".
+
+    Raises
+    ------
+    TrainingError
+        When the folder holds nothing that can be read, a label has no image, or an argument is
+        out of range.
+    """
+
+    def __init__(
+        self, folder: Path, *, mpp: float, organ: str | None = None, data_format: str = "auto"
+    ) -> None:
+        if not _FINEST <= mpp <= _COARSEST:
+            raise TrainingError(
+                f"expected {_FINEST} to {_COARSEST:g} micrometres per pixel, got {mpp:g}; "
+                "give 0.25 for 40x and 0.5 for 20x"
+            )
+        self.report = ReadReport()
+        self._origin = Origin(folder.resolve().name, mpp, _organ(organ))
+        found = detect_format(folder) if data_format == "auto" else data_format
+        if found not in _READERS:
+            raise TrainingError(
+                f"expected a format of {', '.join(FORMATS)} or auto, got {data_format!r}; "
+                "choose one of these"
+            )
+        entries = _READERS[found](folder, mpp)
+        self._notes = read_captions(folder, [entry.name for entry in entries])
+        self.entries = [self._of_slide(entry) for entry in entries]
+
+    def samples(self, entry: Entry) -> Iterator[Sample]:
+        """Read one image; its nuclei are counted in `report`."""
+        note = self._notes.get(entry.name)
+        yield from samples_of(entry, note.caption if note else "", self._origin, self.report)
+
+    def _of_slide(self, entry: Entry) -> Entry:
+        note = self._notes.get(entry.name)
+        return replace(entry, slide=note.slide) if note and note.slide else entry
+
+
+def detect_format(folder: Path) -> str:
+    """Return which of `FORMATS` the files of a folder are in.
+
+    Raises
+    ------
+    TrainingError
+        When they are in none, or in two.
+    """
+    if not folder.is_dir():
+        raise TrainingError(f"expected a folder of images, got {folder}; check the path")
+    if (folder / "images.npy").is_file() and (folder / "labels.npy").is_file():
+        return "conic"
+    mat, geojson = (next(folder.rglob(f"*{end}"), None) for end in (".mat", ".geojson"))
+    if mat is not None and geojson is not None:
+        raise TrainingError(
+            f"expected labels in one format, got {mat.name} and {geojson.name}; "
+            "move one kind out of the folder"
+        )
+    if mat is not None:
+        return "lizard"
+    if geojson is not None:
+        return "geojson"
+    if by_stem(image_folder(folder).glob("*")):
+        return "folder"
+    there = ", ".join(sorted(path.name for path in folder.iterdir())[:8])
+    raise TrainingError(
+        f"expected images/ or another annotated set in {folder}, got {there or 'nothing'}; "
+        "put the images into images/ and their maps into instances/ and classes/"
+    )
+
+
+def read_folder(
+    folder: Path,
+    *,
+    mpp: float,
+    organ: str | None = None,
+    data_format: str = "auto",
+    report: ReadReport | None = None,
+) -> Iterator[Sample]:
+    """Yield the images of a folder at about 0.5 um/px; the files are listed before this returns.
+
+    Parameters are those of `AnnotatedFolder`; `report` is filled as images are drawn.
+
+    Raises
+    ------
+    TrainingError
+        When the folder cannot be read; for a damaged file, when its turn comes.
+    """
+    opened = AnnotatedFolder(folder, mpp=mpp, organ=organ, data_format=data_format)
+    if report is not None:
+        opened.report = report
+    return (sample for entry in opened.entries for sample in opened.samples(entry))
+
+
+def _organ(name: str | None) -> str | None:
+    if not name:
+        return None
+    organ = parse_caption(name).caption.organ
+    if organ is None:
+        raise TrainingError(
+            f"expected an organ of {', '.join(ORGANS)}, got {name!r}; choose one or leave it out"
+        )
+    return organ

@@ -1,0 +1,74 @@
+"""Stains of the training slides, to choose one where none is given. Standard library only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from napari_histodiff.core.captions import Caption
+from napari_histodiff.core.requests import STAIN_NUMBERS
+
+__all__ = ["StainEntry", "choose_stain", "read_stains", "write_stains"]
+
+_DIGITS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class StainEntry:
+    """The stain of one training slide at one scale; `vector` as `stain.stain_vector` returns it."""
+
+    organ: str | None
+    look: str | None
+    mpp: float
+    vector: tuple[float, ...]
+
+
+def choose_stain(
+    bank: Sequence[StainEntry], caption: Caption, mpp: float, seed: int
+) -> tuple[float, ...] | None:
+    """Return a stain for a caption, the same for the same seed; None when the bank is empty.
+
+    The caption's stain word decides first, then its organ; what no slide has is passed over.
+    """
+    if not bank:
+        return None
+    nearest = min(abs(math.log(entry.mpp / mpp)) for entry in bank)
+    found = [e for e in bank if abs(math.log(e.mpp / mpp)) < nearest + 0.3]
+    for name, value in (("look", caption.stain), ("organ", caption.organ)):
+        fitting = [entry for entry in found if getattr(entry, name) == value]
+        if value is not None and fitting:
+            found = fitting
+    # Neighbouring seeds shall not share a slide, and 2654435761 (Knuth) is odd: it spreads them.
+    return found[seed * 2654435761 % 2**32 * len(found) >> 32].vector
+
+
+def write_stains(bank: Sequence[StainEntry]) -> list[dict[str, Any]]:
+    """Return the bank as JSON-ready rows."""
+    return [
+        {
+            "organ": entry.organ,
+            "look": entry.look,
+            "mpp": entry.mpp,
+            "vector": [round(value, _DIGITS) for value in entry.vector],
+        }
+        for entry in bank
+    ]
+
+
+def read_stains(rows: Sequence[dict[str, Any]]) -> tuple[StainEntry, ...]:
+    """Return the bank of `write_stains`.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        When a row lacks or garbles something.
+    """
+    bank = tuple(
+        StainEntry(row["organ"], row["look"], float(row["mpp"]), tuple(map(float, row["vector"])))
+        for row in rows
+    )
+    if any(len(entry.vector) != STAIN_NUMBERS for entry in bank):
+        raise ValueError(f"stains of {STAIN_NUMBERS} numbers")
+    return bank

@@ -1,0 +1,122 @@
+"""Draws what a study needs, each image once: drawn images stay in the output folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.protocols import Backend, BackendInfo
+from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.diffusion.stain import stain_vector
+from napari_histodiff.evaluation.options import StudyOptions
+from napari_histodiff.evaluation.tiles import Tile
+
+__all__ = ["Drawer"]
+
+
+class Drawer:
+    """A backend with a memory on disk.
+
+    Images are kept in `folder` by a hash of the model's name and revision and of the whole request,
+    so that a second study with the same model only measures again.
+
+    Parameters
+    ----------
+    backend : Backend
+        The model.
+    folder : Path
+        Made when the first image is drawn.
+    options : StudyOptions
+        Default settings and seed.
+    """
+
+    def __init__(self, backend: Backend, folder: Path, options: StudyOptions) -> None:
+        self.backend = backend
+        self.info: BackendInfo = backend.info
+        self._folder = folder
+        self._options = options
+
+    def tiles(
+        self, tiles: Sequence[Tile], guidance: float | None = None, steps: int | None = None
+    ) -> list[NDArray[np.uint8]]:
+        """Draw every tile from its own nuclei, caption and stain; tile i takes seed + i."""
+        guidance = self._options.guidance if guidance is None else guidance
+        steps = self._options.default_steps if steps is None else steps
+        bar = tqdm(tiles, f"guidance {guidance:g}, {steps} steps", unit="tile", disable=None)
+        return [
+            self.generate(tile, offset=i, guidance_scale=guidance, steps=steps)
+            for i, tile in enumerate(bar)
+        ]
+
+    def generate(self, tile: Tile, offset: int = 0, **settings: Any) -> NDArray[np.uint8]:
+        """Draw one tile from its nuclei, caption and stain."""
+        stain = stain_vector(tile.image) if self._options.stain == "reference" else None
+        return self.draw(tile, EditKind.GENERATE, offset, stain=stain, **settings)
+
+    def draw(
+        self, tile: Tile, kind: EditKind, offset: int = 0, **settings: Any
+    ) -> NDArray[np.uint8]:
+        """Return (h, w, 3) uint8 of an edit of `tile`, from the folder when it is there.
+
+        Raises
+        ------
+        InvalidRequest
+            When the settings do not suit the kind or the model.
+        """
+        defaults: dict[str, Any] = {
+            "guidance_scale": self._options.guidance,
+            "steps": self._options.default_steps,
+            "caption": tile.caption,
+        }
+        request = EditRequest(
+            kind=kind,
+            region=Region(0, 0, 0, *tile.class_map.shape),
+            class_map=tile.class_map,
+            instance_map=tile.instance_map,
+            seed=(self._options.seed + offset) % 2**31,
+            mpp=tile.mpp,
+            **defaults | settings,
+        )
+        path = self._folder / f"{_fingerprint(self.info, request)}.npz"
+        image = _read(path)
+        if image is None:
+            image = self.backend.render([request])[0][0]
+            _write(path, image)
+        return image
+
+
+def _fingerprint(info: BackendInfo, request: EditRequest) -> str:
+    digest = hashlib.sha256(repr((info.name, info.revision)).encode())
+    for entry in fields(request):
+        value = getattr(request, entry.name)
+        if isinstance(value, np.ndarray):
+            digest.update(repr((entry.name, value.dtype.str, value.shape)).encode())
+            digest.update(np.ascontiguousarray(value).tobytes())
+        else:
+            digest.update(repr((entry.name, value)).encode())
+    return digest.hexdigest()[:32]
+
+
+def _read(path: Path) -> NDArray[np.uint8] | None:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            image: NDArray[np.uint8] = archive["image"]
+            return image
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None  # not drawn yet, or cut short: draw it
+
+
+def _write(path: Path, image: NDArray[np.uint8]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial.npz")
+    np.savez_compressed(partial, image=image)
+    partial.replace(path)

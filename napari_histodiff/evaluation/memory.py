@@ -1,0 +1,73 @@
+"""Whether the model repeats its training tissue, with unseen real tissue beside it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.datasets.packing import LAYERS, Pack
+from napari_histodiff.evaluation.metrics.copying import (
+    Memorisation,
+    memorisation,
+    pixel_memorisation,
+)
+from napari_histodiff.evaluation.options import StudyOptions
+from napari_histodiff.evaluation.panels import JudgeLike, Panel
+from napari_histodiff.evaluation.tables import Section, Table
+
+__all__ = ["memory_section", "training_crops"]
+
+_TRAINING_CROPS: Final = 4000
+_BATCH: Final = 64
+
+
+def memory_section(
+    real: Panel, drawn: Panel, bank: NDArray[np.uint8], options: StudyOptions
+) -> Section:
+    """Return how near drawn and unseen real crops are to the nearest of `bank`, training crops."""
+    size = options.size // 4
+    crops, unseen = (np.concatenate(panel.crops(size)) for panel in (drawn, real))
+    features, unseen_features = (p.features(size).of(p.everything) for p in (drawn, real))
+    columns = ("ratio", "drawn", "unseen real", "share nearer than 5 % of real", "training crops")
+    table = Table("memory", "Distance to the nearest training crop", columns)
+    compared: dict[str, Memorisation] = {
+        "features": memorisation(features, unseen_features, _features(real.judge, bank)),
+        "pixels": pixel_memorisation(crops, unseen, bank),
+    }
+    for name, m in compared.items():
+        table.rows[name] = (
+            *(m.ratio, m.generated_median, m.test_median, m.share_below),
+            len(bank),
+        )
+    text = (
+        f"Median distance of crops of {size} px to the nearest of {len(bank)} random training "
+        "crops: drawn tiles, and the unseen real tiles beside, whose ratio is about 1 for new "
+        "tissue and near 0 for copies. Pixels are compared as 32 px thumbnails in all eight "
+        "orientations. A smooth image lies near everything in pixels: read features first."
+    )
+    return Section("memory", "Does the model repeat its training tissue?", text, [table])
+
+
+def training_crops(
+    train: Pack, size: int, count: int = _TRAINING_CROPS, seed: int = 0
+) -> NDArray[np.uint8]:
+    """Return (n, size, size, 3) uint8: up to `count` random valid crops, images by their area."""
+    rng = np.random.default_rng(seed)
+    large = [i for i, p in enumerate(train.pixels) if min(p.shape[:2]) >= size]
+    if not large:
+        return np.empty((0, size, size, 3), np.uint8)
+    areas = np.array([float(np.prod(train.pixels[i].shape[:2])) for i in large])
+    crops = []
+    for i in rng.choice(large, count, p=areas / areas.sum()):
+        y, x = (int(rng.integers(0, side - size + 1)) for side in train.pixels[i].shape[:2])
+        place = slice(y, y + size), slice(x, x + size)
+        if train.layers[i][place][..., LAYERS.index("valid")].all():
+            crops.append(train.pixels[i][place])
+    return np.stack(crops) if crops else np.empty((0, size, size, 3), np.uint8)
+
+
+def _features(judge: JudgeLike, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
+    batches = [crops[i : i + _BATCH] for i in range(0, len(crops), _BATCH)] or [crops]
+    return np.concatenate([np.asarray(judge.features(batch), np.float64) for batch in batches])

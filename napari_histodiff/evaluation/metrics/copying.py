@@ -1,0 +1,149 @@
+"""Whether a model repeats its training images: distances to the nearest one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.errors import InvalidImage, InvalidRequest
+
+__all__ = [
+    "Memorisation",
+    "memorisation",
+    "nearest_distances",
+    "pixel_memorisation",
+    "pixel_vectors",
+]
+
+_CHUNK: Final = 2048
+_THUMBNAIL: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Memorisation:
+    """Distances to the nearest training image: generated against unseen real images.
+
+    Attributes
+    ----------
+    ratio : float
+        `generated_median` / `test_median`: about 1 for new images, near 0 for copies.
+    generated_median, test_median : float
+        Median distance to the nearest training image, in units of the vectors compared.
+    share_below : float
+        Share of generated images nearer to training than the nearest 5 % of unseen real images are;
+        0.05 is what unseen images themselves have.
+    """
+
+    ratio: float
+    generated_median: float
+    test_median: float
+    share_below: float
+
+
+def nearest_distances(
+    queries: NDArray[np.floating], bank: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Return the Euclidean distance of each (n, k) query to the nearest row of the (m, k) bank.
+
+    (n,) float64, at least 0; inf when the bank is empty. Memory stays at a few tens of MB.
+
+    Raises
+    ------
+    InvalidRequest
+        When the vectors differ in length.
+    """
+    if queries.ndim != 2 or bank.ndim != 2 or queries.shape[1] != bank.shape[1]:
+        raise InvalidRequest(
+            f"expected (n, k) and (m, k) vectors, got {queries.shape} and {bank.shape}; "
+            "compute both in one way"
+        )
+    # Shifted to the bank's mean, as the expanded square below loses digits far from zero.
+    shift = bank.mean(0, dtype=np.float64) if len(bank) else 0.0
+    nearest = np.full(len(queries), np.inf)
+    for b in range(0, len(bank), _CHUNK):
+        known = bank[b : b + _CHUNK] - shift
+        known_norms = (known**2).sum(1)
+        for q in range(0, len(queries), _CHUNK):
+            asked = queries[q : q + _CHUNK] - shift
+            squares = (asked**2).sum(1)[:, None] + known_norms - 2 * asked @ known.T
+            part = nearest[q : q + _CHUNK]
+            np.minimum(part, np.sqrt(np.maximum(squares.min(1), 0)), out=part)
+    return nearest
+
+
+def memorisation(
+    generated: NDArray[np.floating], test: NDArray[np.floating], train: NDArray[np.floating]
+) -> Memorisation:
+    """Compare (n, k) generated and (m, k) unseen real vectors with the (t, k) training vectors.
+
+    The vectors may be features of any extractor. Everything is NaN when one of them is empty.
+
+    Raises
+    ------
+    InvalidRequest
+        When the vectors differ in length.
+    """
+    return _compare(nearest_distances(generated, train), nearest_distances(test, train))
+
+
+def pixel_memorisation(
+    generated: NDArray[np.uint8], test: NDArray[np.uint8], train: NDArray[np.uint8]
+) -> Memorisation:
+    """Compare (n, s, s, 3) uint8 images as 32 x 32 thumbnails, in all 8 orientations.
+
+    The distance is Euclidean over the thumbnail, in grey levels. Everything is NaN when one of them
+    is empty.
+
+    Raises
+    ------
+    InvalidImage
+        When images are not squares of a multiple of 32 pixels.
+    """
+    bank = pixel_vectors(train)
+    return _compare(_oriented_distances(generated, bank), _oriented_distances(test, bank))
+
+
+def pixel_vectors(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return (n, 3072) float32 vectors of 32 x 32 x 3 box means of (n, s, s, 3) uint8 images.
+
+    Raises
+    ------
+    InvalidImage
+        When images are not squares of a multiple of 32 pixels.
+    """
+    return _thumbnails(images).reshape(len(images), -1)
+
+
+def _thumbnails(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    side = images.shape[1] if images.ndim == 4 else 0
+    if not side or images.shape[1:] != (side, side, 3) or side % _THUMBNAIL:
+        raise InvalidImage(
+            f"expected (n, s, s, 3) images with s a multiple of {_THUMBNAIL}, got {images.shape}; "
+            "crop them"
+        )
+    k = side // _THUMBNAIL
+    return images.reshape(-1, _THUMBNAIL, k, _THUMBNAIL, k, 3).mean((2, 4), dtype=np.float32)
+
+
+def _oriented_distances(
+    images: NDArray[np.uint8], bank: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    small = _thumbnails(images)
+    turned = [np.rot90(m, k, (1, 2)) for m in (small, small[:, :, ::-1]) for k in range(4)]
+    return np.min([nearest_distances(t.reshape(len(small), -1), bank) for t in turned], axis=0)
+
+
+def _compare(generated: NDArray[np.float64], test: NDArray[np.float64]) -> Memorisation:
+    finite = generated.size and test.size and np.isfinite(generated).all()
+    if not finite:  # nothing to compare, or an empty training set
+        return Memorisation(*[float("nan")] * 4)
+    ours, theirs = float(np.median(generated)), float(np.median(test))
+    return Memorisation(
+        ratio=ours / theirs if theirs else float("nan"),
+        generated_median=ours,
+        test_median=theirs,
+        share_below=float((generated < np.quantile(test, 0.05)).mean()),
+    )

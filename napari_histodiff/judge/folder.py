@@ -1,0 +1,193 @@
+"""A judge on disk: written whole, and checked before torch reads it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from napari_histodiff.core.errors import ModelInvalid, ModelNotFound, StorageError
+from napari_histodiff.judge.network import JudgeNetwork
+
+__all__ = ["JudgeInfo", "bundled_judge_path", "read_judge", "write_judge"]
+
+_BUNDLED: Final = "judge-v1"
+_CONFIG: Final = "config.json"
+_INFO: Final = "judge_info.json"
+_WEIGHTS: Final = "judge.safetensors"
+_CLASS: Final = "JudgeNetwork"
+_PICKLES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeInfo:
+    """`judge_info.json`: what a judge was trained on.
+
+    Attributes
+    ----------
+    name, licence : str
+        Shown to users.
+    mpp : tuple of float
+        Smallest and largest micrometres per pixel of the training crops.
+    class_counts : dict of str to int
+        Training nuclei of each class, 0 = never seen.
+    held_out : tuple of str
+        "set/name" of the images that settings were chosen on.
+    revision : str
+        First digits of the SHA-256 of the weights.
+    """
+
+    name: str
+    licence: str
+    mpp: tuple[float, float]
+    class_counts: dict[str, int]
+    held_out: tuple[str, ...] = ()
+    revision: str = ""
+
+
+def bundled_judge_path() -> Path:
+    """Return the folder of the judge shipped with the package."""
+    return Path(__file__).resolve().parent.parent / "weights" / _BUNDLED
+
+
+def write_judge(
+    folder: Path, network: JudgeNetwork, config: Mapping[str, Any], info: JudgeInfo, card: str
+) -> Path:
+    """Write a judge folder, weights as float16, and return it.
+
+    `config` holds the arguments of `JudgeNetwork`; `card` is the text of README.md.
+
+    Raises
+    ------
+    StorageError
+        When the folder cannot be written.
+    """
+    weights = {
+        name: value.detach().to("cpu", torch.float16).contiguous()
+        for name, value in network.state_dict().items()
+    }
+    facts = {key: value for key, value in asdict(info).items() if key != "revision"}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f"{_WEIGHTS}.partial"
+        save_file(weights, partial, metadata={"format": "pt"})
+        partial.replace(folder / _WEIGHTS)
+        _write_json(folder / _CONFIG, {"_class_name": _CLASS, **config})
+        _write_json(folder / _INFO, facts)
+        (folder / "README.md").write_text(card, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(
+            f"expected to write the judge to {folder}, got {error}; free space or choose another "
+            "folder"
+        ) from error
+    return folder
+
+
+def read_judge(folder: Path) -> tuple[JudgeNetwork, JudgeInfo]:
+    """Return the network, float32 on the processor, and what it was trained on.
+
+    Only safetensors and the one class of this package are accepted: reading a folder runs no code
+    that came with it.
+
+    Raises
+    ------
+    ModelNotFound
+        When the folder or one of its files is missing.
+    ModelInvalid
+        When the weights are pickled, truncated, not finite or of another network.
+    """
+    if not folder.is_dir():
+        raise ModelNotFound(
+            f"expected a judge folder at {folder}, got none; give a folder written by "
+            "`train_judge`, or reinstall the package for the bundled judge"
+        )
+    config = _read_json(folder / _CONFIG)
+    if config.pop("_class_name", None) != _CLASS:
+        raise ModelInvalid(
+            f"expected a {_CLASS} in {folder / _CONFIG}, got another class; choose a folder "
+            "written by `train_judge`"
+        )
+    weights = _read_weights(folder / _WEIGHTS)
+    try:
+        network = JudgeNetwork(**config)
+        network.load_state_dict({k: v.float() for k, v in weights.items()})
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ModelInvalid(
+            f"expected weights that fit their configuration in {folder}, got {error}; copy the "
+            "judge again or update napari-histodiff"
+        ) from error
+    return network.eval(), _read_info(folder)
+
+
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+    if not path.is_file():
+        pickles = sorted(p.name for p in path.parent.iterdir() if p.suffix in _PICKLES)
+        if pickles:
+            raise ModelInvalid(
+                f"expected weights as safetensors, got {', '.join(pickles)}; pickles can run code "
+                "and are never read: convert them to safetensors where you trust them"
+            )
+        raise _missing(path)
+    try:
+        weights = load_file(path)
+    except (SafetensorError, ValueError, OSError) as error:
+        raise ModelInvalid(
+            f"expected whole safetensors in {path}, got {error}; copy or download the judge again"
+        ) from error
+    spoilt = [name for name, value in weights.items() if not value.isfinite().all()]
+    if spoilt:
+        raise ModelInvalid(
+            f"expected finite weights in {path}, got NaN or infinity in {', '.join(spoilt[:3])}; "
+            "copy the judge again, or train it anew"
+        )
+    return weights
+
+
+def _read_info(folder: Path) -> JudgeInfo:
+    data = _read_json(folder / _INFO)
+    try:
+        low, high = (float(value) for value in data["mpp"])
+        return JudgeInfo(
+            name=str(data["name"]),
+            licence=str(data["licence"]),
+            mpp=(low, high),
+            class_counts={str(k): int(v) for k, v in data["class_counts"].items()},
+            held_out=tuple(str(name) for name in data["held_out"]),
+            revision=hashlib.sha256((folder / _WEIGHTS).read_bytes()).hexdigest()[:12],
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelInvalid(
+            f"expected a complete {folder / _INFO}, got one that lacks or garbles {error}; copy or "
+            "download the judge again"
+        ) from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise _missing(path)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelInvalid(
+            f"expected JSON in {path}, got something else ({error}); copy the judge again"
+        ) from error
+    if not isinstance(data, dict):
+        raise ModelInvalid(
+            f"expected an object in {path}, got {type(data).__name__}; copy the judge again"
+        )
+    return data
+
+
+def _write_json(path: Path, data: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+
+
+def _missing(path: Path) -> ModelNotFound:
+    return ModelNotFound(f"expected the file {path}, got none; copy or download the judge again")

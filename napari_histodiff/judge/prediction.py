@@ -1,0 +1,92 @@
+"""Runs the network on images of any size, in tiles and in turned views."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_histodiff.judge.network import CLASSES, DISTANCE, INTERIOR, JudgeNetwork
+from napari_histodiff.judge.postprocess import Maps
+
+__all__ = ["VIEWS", "predict", "predict_views"]
+
+#: Turns and mirrorings of an image.
+VIEWS: Final = 8
+
+_TILE: Final = 1024
+_MARGIN: Final = 112  # what the network sees around a pixel, a multiple of 16
+_BORDER: Final = 32  # px of mirror image around the whole
+
+
+def predict(network: JudgeNetwork, image: NDArray[np.uint8], tile: int = _TILE) -> Maps:
+    """Return the maps of an (h, w, 3) uint8 image at 0.5 um/px.
+
+    The image is mirrored at its border. Above `tile` pixels a side it is done in tiles that overlap
+    by as much as the network sees, so that no seam shows.
+    """
+    outputs = _outputs(network, image, tile)
+    return Maps(
+        interior=outputs[INTERIOR].sigmoid().numpy(),
+        distance=outputs[DISTANCE].numpy(),
+        classes=outputs[CLASSES].softmax(0).numpy(),
+    )
+
+
+def predict_views(network: JudgeNetwork, image: NDArray[np.uint8]) -> Iterator[Maps]:
+    """Yield the maps of the `VIEWS` turned and mirrored images, each turned back."""
+    for view in range(VIEWS):
+        turns, flip = view % 4, view >= 4
+        seen = np.rot90(image[:, ::-1] if flip else image, turns)
+        maps = predict(network, np.ascontiguousarray(seen))
+        yield Maps(
+            _back(maps.interior, turns, flip),
+            _back(maps.distance, turns, flip),
+            _back(maps.classes, turns, flip),
+        )
+
+
+def _back(array: NDArray[np.float32], turns: int, flip: bool) -> NDArray[np.float32]:
+    turned = np.rot90(array, -turns, axes=(-2, -1))
+    return np.ascontiguousarray(turned[..., ::-1] if flip else turned)
+
+
+@torch.inference_mode()
+def _outputs(network: JudgeNetwork, image: NDArray[np.uint8], tile: int) -> Tensor:
+    height, width = image.shape[:2]
+    multiple = network.multiple_of
+    pads = [(_BORDER, _BORDER + -side % multiple) for side in (height, width)]
+    padded = np.pad(image, (*pads, (0, 0)), mode="symmetric")
+    result = torch.empty(8, *padded.shape[:2])
+    for rows, seen_rows in _spans(padded.shape[0], tile):
+        for columns, seen_columns in _spans(padded.shape[1], tile):
+            outputs = _run(network, padded[seen_rows, seen_columns])
+            inner = _within(rows, seen_rows), _within(columns, seen_columns)
+            result[:, rows, columns] = outputs[:, *inner]
+    return result[:, _BORDER : _BORDER + height, _BORDER : _BORDER + width]
+
+
+def _spans(length: int, tile: int) -> Iterator[tuple[slice, slice]]:
+    """Yield each tile's own span and the one the network must see for it."""
+    if length <= tile:
+        yield slice(0, length), slice(0, length)
+        return
+    for start in range(0, length, tile):
+        stop = min(start + tile, length)
+        yield slice(start, stop), slice(max(0, start - _MARGIN), min(length, stop + _MARGIN))
+
+
+def _within(part: slice, whole: slice) -> slice:
+    return slice(part.start - whole.start, part.stop - whole.start)
+
+
+def _run(network: JudgeNetwork, pixels: NDArray[np.uint8]) -> Tensor:
+    place = network.stem.weight.device
+    x = torch.from_numpy(np.ascontiguousarray(pixels)).to(place).permute(2, 0, 1)[None]
+    x = x.to(torch.float32, memory_format=torch.channels_last) / 255
+    outputs: Tensor = network(x)
+    return outputs[0].cpu()

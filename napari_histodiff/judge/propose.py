@@ -1,0 +1,114 @@
+"""Propose the nuclei of one image: a program of its own, so that a window need not load torch.
+
+``python -m napari_histodiff.judge.propose IN.npz OUT.npz``. IN has `image` (h, w, 3) uint8 and
+`mpp`, micrometres per pixel. OUT gets `instance_map` (h, w) int32, `class_map` (h, w) uint8, `ids`
+(n,) int32 and `uncertainty` (n,) float32 in 0-1, one per id. Each step is a line of JSON on stdout,
+``{"done": 1, "total": 8}``; a failure ends stderr with such a line, ``{"error": "expected ..."}``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.errors import HistodiffError, InvalidImage, StorageError
+
+__all__ = ["load_judge", "main"]
+
+
+def load_judge(folder: Path | None, device: str) -> Any:
+    """Return the judge of a model folder; None = the one that comes with the package.
+
+    Raises
+    ------
+    ModelNotFound, ModelInvalid, DeviceUnavailable
+        When it cannot be loaded there.
+    """
+    from napari_histodiff.judge.model import Judge
+
+    return Judge.load(folder, device=device)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status, 0 when OUT was written."""
+    options = _options(arguments)
+    if options.follow_stdin:
+        threading.Thread(target=_end_with_stdin, name="histodiff-lifeline", daemon=True).start()
+    try:
+        image, mpp = _read(options.source)
+        judge = load_judge(options.model, options.device)
+        _write(options.result, judge.propose(image, mpp=mpp, on_step=_tell))
+    except HistodiffError as error:
+        _say(sys.stderr, {"error": str(error)})
+        return 1
+    return 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m napari_histodiff.judge.propose", description="Propose nuclei of an image."
+    )
+    parser.add_argument("source", type=Path, metavar="IN.npz", help="arrays image and mpp")
+    parser.add_argument("result", type=Path, metavar="OUT.npz", help="where nuclei are written")
+    parser.add_argument("--model", type=Path, help="model folder (default: the bundled one)")
+    parser.add_argument("--device", default="auto", help='"auto", "cpu" or "cuda:0"')
+    parser.add_argument(
+        "--follow-stdin", action="store_true", help="end when stdin is closed, as by a dead parent"
+    )
+    return parser.parse_args(arguments)
+
+
+def _read(path: Path) -> tuple[NDArray[np.uint8], float]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return arrays["image"], float(arrays["mpp"])
+    except (OSError, KeyError, ValueError) as error:
+        raise InvalidImage(
+            f"expected an npz file with image and mpp, got {path.name} ({error}); write it again"
+        ) from error
+
+
+def _write(path: Path, proposal: Any) -> None:
+    ids = np.unique(proposal.instance_map)
+    ids = ids[ids > 0].astype(np.int32)
+    try:
+        np.savez(
+            path,
+            instance_map=np.asarray(proposal.instance_map, np.int32),
+            class_map=np.asarray(proposal.class_map, np.uint8),
+            ids=ids,
+            uncertainty=np.asarray(proposal.uncertainty, np.float32),
+        )
+    except OSError as error:
+        raise StorageError(
+            f"expected to write {path}, got {error}; free some space on that disk"
+        ) from error
+
+
+def _tell(done: int, total: int) -> None:
+    _say(sys.stdout, {"done": done, "total": total})
+
+
+def _say(stream: TextIO, what: dict[str, Any]) -> None:
+    stream.write(json.dumps(what) + "\n")
+    stream.flush()
+
+
+def _end_with_stdin() -> None:
+    # Not sys.stdin: a thread that waits in it would hold its lock while the interpreter ends.
+    while os.read(0, 4096):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

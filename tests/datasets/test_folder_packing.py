@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_histodiff.core.errors import StorageError, TrainingError
+from napari_histodiff.core.maps import CLASS_NAMES
+from napari_histodiff.datasets import annotated
+from napari_histodiff.datasets.folder_packing import pack_folder
+from napari_histodiff.datasets.folders import read_folder
+from napari_histodiff.datasets.pack_writer import PackWriter
+from napari_histodiff.datasets.packing import class_counts, load_pack
+from napari_histodiff.datasets.sources import Sample
+from napari_histodiff.datasets.splitting import held_out_slides, slide_of
+from tests.datasets.formats import (
+    drawing,
+    feature,
+    square,
+    write_conic,
+    write_geojson,
+    write_lizard,
+    write_plain,
+)
+
+_WRITERS: dict[str, Callable[[Path], object]] = {
+    "conic": write_conic,
+    "lizard": write_lizard,
+    "folder": write_plain,
+    "geojson": lambda folder: write_geojson(folder, [feature(square(4, 4, 9), name="Tumor")]),
+}
+
+
+@pytest.mark.parametrize("name", _WRITERS)
+def test_every_format_packs_with_its_counts(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    _WRITERS[name](folder)
+    done = pack_folder(folder, tmp_path / "out.npz", mpp=0.5, validation=0.0)
+    counts = class_counts(load_pack(done.train))
+    assert counts == {c: done.report.nuclei[c] for c in CLASS_NAMES}
+    assert sum(counts.values()) > 0
+    assert done.validation is None
+
+
+def _write_slides(folder: Path, slides: int = 6, each: int = 3) -> None:
+    rows = ["name,caption,slide"]
+    for slide in range(slides):
+        for i in range(each):
+            write_plain(folder, f"t{slide}_{i}")
+            rows.append(f"t{slide}_{i},colon,slide {slide}")
+    (folder / "captions.csv").write_text("\n".join(rows) + "\n")
+
+
+def test_a_slide_is_never_in_both_files(tmp_path: Path) -> None:
+    _write_slides(tmp_path / "data")
+    done = pack_folder(tmp_path / "data", tmp_path / "out.npz", mpp=0.5, validation=0.3)
+    assert done.validation is not None
+    train, test = (load_pack(path).items for path in (done.train, done.validation))
+    assert len(train) + len(test) == 18
+    assert len({item.slide for item in test}) == 2
+    assert not {item.slide for item in train} & {item.slide for item in test}
+
+
+def test_the_split_is_the_same_every_time(tmp_path: Path) -> None:
+    _write_slides(tmp_path / "data", each=1)
+    files = [pack_folder(tmp_path / "data", tmp_path / n, mpp=0.5) for n in ("a.npz", "b.npz")]
+    names = [[i.name for i in load_pack(f.validation or f.train).items] for f in files]
+    assert names[0] == names[1]
+    assert len(names[0]) == 1
+
+
+def test_a_stale_validation_file_does_not_stay(tmp_path: Path) -> None:
+    _write_slides(tmp_path / "data", each=1)
+    first = pack_folder(tmp_path / "data", tmp_path / "out.npz", mpp=0.5)
+    assert first.validation is not None
+    assert pack_folder(
+        tmp_path / "data", tmp_path / "out.npz", mpp=0.5, validation=0
+    ).train.exists()
+    assert not first.validation.exists()
+
+
+def test_slides_are_held_out_but_never_all() -> None:
+    names = [f"s{i}" for i in range(20)]
+    assert len(held_out_slides(names, 0.1)) == 2
+    assert held_out_slides(names, 0.1) == held_out_slides(reversed(names), 0.1)
+    assert len(held_out_slides(names[:2], 0.5)) == len(held_out_slides(names[:3], 0.01)) == 1
+    assert held_out_slides(names[:1], 0.5) == held_out_slides(names, 0) == frozenset()
+    with pytest.raises(TrainingError, match="validation share"):
+        held_out_slides(names, 0.9)
+
+
+def test_barcodes_of_one_patient_are_one_slide() -> None:
+    assert slide_of("TCGA-HT-8564-01Z-00-DX1") == slide_of("tcga-ht-8564-02A_3") == "TCGA-HT-8564"
+    assert slide_of("train_3") == "train_3"
+
+
+def test_large_images_are_cut_and_their_nuclei_counted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(annotated, "MOST_PIXELS", 24)
+    pixels, _, _ = write_plain(tmp_path / "data")
+    done = pack_folder(tmp_path / "data", tmp_path / "out.npz", mpp=0.5)
+    packed = load_pack(done.train)
+    assert len(packed.items) == done.report.tiles == 9
+    assert done.report.images == 1
+    assert class_counts(packed) == {
+        c: int(c in {"neutrophil", "lymphocyte", "connective"}) for c in CLASS_NAMES
+    }
+    assert sum((p == 9).any() for p in packed.instances) > 1
+    rows = [np.concatenate(packed.pixels[i : i + 3], 1) for i in (0, 3, 6)]
+    assert np.array_equal(np.concatenate(rows), pixels)
+
+
+def _sample(tmp_path: Path) -> Sample:
+    write_plain(tmp_path / "one")
+    return next(read_folder(tmp_path / "one", mpp=0.5))
+
+
+def test_ids_above_16_bits_are_renumbered_not_wrapped(tmp_path: Path) -> None:
+    sample = _sample(tmp_path)
+    instances = np.where(sample.instances > 0, sample.instances * 65536, 0).astype(np.int32)
+    with PackWriter(tmp_path / "out.npz") as writer:
+        writer.add(replace(sample, instances=instances))
+    packed = load_pack(tmp_path / "out.npz")
+    assert set(np.unique(packed.instances[0])) == {0, 1, 2, 3}
+    assert sum(class_counts(packed).values()) == 3
+
+
+def test_more_nuclei_than_16_bits_are_refused(tmp_path: Path) -> None:
+    sample = _sample(tmp_path)
+    many = np.arange(1, 300 * 300 + 1, dtype=np.int32).reshape(300, 300)
+    plane = np.ones((300, 300), np.uint8)
+    crowded = replace(sample, instances=many, classes=plane, tissue=plane, valid=plane)
+    with (
+        pytest.raises(TrainingError, match="at most 65535 nuclei"),
+        PackWriter(tmp_path / "out.npz") as writer,
+    ):
+        writer.add(crowded)
+    assert list(tmp_path.glob("*.npz")) == []
+
+
+def test_a_folder_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
+    write_plain(tmp_path / "data")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="choose another place"):
+        pack_folder(tmp_path / "data", tmp_path / "file" / "out.npz", mpp=0.5)
+
+
+def test_a_full_disk_is_a_storage_error_and_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_plain(tmp_path / "data")
+    done = pack_folder(tmp_path / "data", tmp_path / "out.npz", mpp=0.5)
+    before = done.train.read_bytes()
+
+    def full(*args: Any, **more: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np.lib.format, "write_array", full)
+    with pytest.raises(StorageError, match="No space left"):
+        pack_folder(tmp_path / "data", tmp_path / "out.npz", mpp=0.5)
+    assert done.train.read_bytes() == before
+    assert [path.name for path in tmp_path.glob("*.npz")] == ["out.npz"]
+
+
+def test_a_damaged_image_leaves_no_half_file(tmp_path: Path) -> None:
+    write_plain(tmp_path / "data")
+    (tmp_path / "data" / "images" / "b.png").write_bytes(b"no image")
+    with pytest.raises(TrainingError, match=r"b\.png"):
+        pack_folder(tmp_path / "data", tmp_path / "out.npz", mpp=0.5)
+    assert list(tmp_path.glob("*.npz")) == []
+
+
+def test_conic_is_not_read_before_its_turn(tmp_path: Path) -> None:
+    write_conic(tmp_path / "data", count=3)
+    labels = np.load(tmp_path / "data" / "labels.npy")
+    labels[2, 0, 0, 1] = 99
+    np.save(tmp_path / "data" / "labels.npy", labels)
+    samples = read_folder(tmp_path / "data", mpp=0.5)
+    assert np.array_equal(next(samples).pixels, drawing()[0])
+    next(samples)
+    with pytest.raises(TrainingError, match="patch 2"):
+        next(samples)

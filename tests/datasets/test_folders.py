@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from napari_histodiff.core.errors import TrainingError
+from napari_histodiff.datasets.folders import detect_format, read_folder
+from napari_histodiff.datasets.read_report import ReadReport
+from napari_histodiff.datasets.sources import Sample
+from tests.datasets.formats import (
+    Maps,
+    drawing,
+    feature,
+    save,
+    square,
+    write_conic,
+    write_geojson,
+    write_lizard,
+    write_plain,
+)
+
+
+def _same(sample: Sample, maps: Maps) -> bool:
+    found = (sample.pixels, sample.instances, sample.classes)
+    return all(np.array_equal(a, b) for a, b in zip(found, maps, strict=True))
+
+
+def test_lizard_classes_follow_the_list_of_ids_not_its_order(tmp_path: Path) -> None:
+    maps = write_lizard(tmp_path)
+    assert detect_format(tmp_path) == "lizard"
+    report = ReadReport()
+    (sample,) = read_folder(tmp_path, mpp=0.5, report=report)
+    assert _same(sample, maps)
+    assert (report.nuclei["neutrophil"], report.nuclei["lymphocyte"]) == (1, 1)
+    assert sample.item.mpp == 0.5
+    assert sample.item.has_nuclei
+    assert sample.item.has_classes
+
+
+def test_lizard_nuclei_that_no_list_names_are_of_unknown_class(tmp_path: Path) -> None:
+    _, instances, _ = write_lizard(tmp_path)
+    content = {"inst_map": instances, "id": [[3], [9]], "class": [[1], [6]]}
+    savemat(tmp_path / "Labels" / "dpath_1.mat", content)
+    report = ReadReport()
+    (sample,) = read_folder(tmp_path, mpp=0.5, report=report)
+    assert set(sample.classes[sample.instances == 7]) == {0}
+    assert report.nuclei["unknown"] == 1
+    assert "nuclei without a class in their .mat: 1" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        ({"type_map": np.ones((64, 64))}, "expected inst_map"),
+        ({"inst_map": np.ones((64, 64)), "id": [[1]], "class": [[7]]}, "class from 1 to 6"),
+        ({"inst_map": np.ones((64, 64)), "id": [[1], [2]], "class": [[1]]}, "each of 2 ids"),
+        ({"inst_map": np.full((64, 64), 0.5), "id": [[1]], "class": [[1]]}, "whole numbers"),
+        ({"inst_map": np.ones((8, 8)), "id": [[1]], "class": [[1]]}, "like the image dpath_1"),
+    ],
+)
+def test_damaged_mat_files_are_refused(
+    tmp_path: Path, content: dict[str, object], match: str
+) -> None:
+    write_lizard(tmp_path)
+    savemat(tmp_path / "Labels" / "dpath_1.mat", content)
+    with pytest.raises(TrainingError, match=match):
+        list(read_folder(tmp_path, mpp=0.5))
+
+
+def test_conic_patches_keep_pixels_ids_and_classes(tmp_path: Path) -> None:
+    patches = write_conic(tmp_path)
+    assert detect_format(tmp_path) == "conic"
+    report = ReadReport()
+    samples = list(read_folder(tmp_path, mpp=0.5, report=report))
+    assert all(_same(s, m) for s, m in zip(samples, patches, strict=True))
+    assert report.nuclei["connective"] == len(patches)
+
+
+def test_conic_patches_of_one_lizard_image_share_a_slide(tmp_path: Path) -> None:
+    write_conic(tmp_path)
+    rows = ["patch_info", "consep_1-0000", "consep_1-0001", "glas_2-0000", "glas_2-0001"]
+    (tmp_path / "patch_info.csv").write_text("\n".join(rows) + "\n")
+    samples = list(read_folder(tmp_path, mpp=0.5))
+    assert [s.item.slide for s in samples] == ["consep_1", "consep_1", "glas_2", "glas_2"]
+    (tmp_path / "patch_info.csv").write_text("\n".join(rows[:-1]) + "\n")
+    with pytest.raises(TrainingError, match="expected 4 rows"):
+        read_folder(tmp_path, mpp=0.5)
+
+
+def test_conic_arrays_of_another_kind_are_refused(tmp_path: Path) -> None:
+    write_conic(tmp_path)
+    labels = np.load(tmp_path / "labels.npy")
+    np.save(tmp_path / "labels.npy", labels[:2])
+    with pytest.raises(TrainingError, match=r"expected labels.npy of shape \(4, 64, 64, 2\)"):
+        read_folder(tmp_path, mpp=0.5)
+    labels[1, 0, 0, 1] = 7
+    np.save(tmp_path / "labels.npy", labels)
+    with pytest.raises(TrainingError, match=r"ids 0-6.*patch 1 of labels\.npy"):
+        list(read_folder(tmp_path, mpp=0.5))
+    np.save(tmp_path / "images.npy", np.array([{}, {}]), allow_pickle=True)
+    with pytest.raises(TrainingError, match=r"plain \.npy array"):
+        read_folder(tmp_path, mpp=0.5)
+
+
+def test_a_plain_folder_takes_png_tiff_and_npy(tmp_path: Path) -> None:
+    maps = write_plain(tmp_path)
+    save(tmp_path / "tissue" / "a.png", np.full((64, 64), 2, np.uint8))
+    assert detect_format(tmp_path) == "folder"
+    (sample,) = read_folder(tmp_path, mpp=0.5, organ="colon")
+    assert _same(sample, maps)
+    assert sample.item.has_tissue
+    assert set(sample.tissue.ravel()) == {2}
+    assert sample.item.organ == "colon"
+
+
+def test_images_without_labels_say_so(tmp_path: Path) -> None:
+    write_plain(tmp_path)
+    save(tmp_path / "images" / "b.png", drawing()[0])
+    report = ReadReport()
+    labelled, bare = read_folder(tmp_path, mpp=0.5, report=report)
+    assert labelled.item.has_nuclei
+    assert not bare.item.has_nuclei
+    assert not bare.item.has_classes
+    assert (report.images, report.unlabelled) == (2, 1)
+
+
+def test_classes_alone_make_one_nucleus_of_each_patch(tmp_path: Path) -> None:
+    _, _, classes = write_plain(tmp_path)
+    (tmp_path / "instances" / "a.tif").unlink()
+    report = ReadReport()
+    (sample,) = read_folder(tmp_path, mpp=0.5, report=report)
+    assert len(np.unique(sample.instances)) == 4
+    assert np.array_equal(sample.classes, classes)
+    assert "touching nuclei" in str(report)
+
+
+def test_a_nucleus_of_two_classes_gets_that_of_most_of_its_pixels(tmp_path: Path) -> None:
+    pixels, instances, classes = drawing()
+    dented = classes.copy()
+    dented[4:6, 4:6] = 5
+    write_plain(tmp_path, maps=(pixels, instances, dented))
+    report = ReadReport()
+    (sample,) = read_folder(tmp_path, mpp=0.5, report=report)
+    assert np.array_equal(sample.classes, classes)
+    assert report.nuclei["eosinophil"] == 0
+    assert "nuclei of several classes" in str(report)
+
+
+def test_captions_name_organs_and_report_unknown_words(tmp_path: Path) -> None:
+    for name in "ab":
+        write_plain(tmp_path, name)
+    (tmp_path / "captions.csv").write_text('name,caption,slide\na.png,"kidney, frobnicated",s1\n')
+    report = ReadReport()
+    first, second = read_folder(tmp_path, mpp=0.5, organ="colon", report=report)
+    assert (first.item.caption, first.item.organ) == ("kidney, frobnicated", None)
+    assert (first.item.slide, second.item.slide) == ("s1", "b")
+    assert second.item.organ == "colon"
+    assert "'frobnicated'" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [("name,text\na,x\n", "columns name and caption"), ("name,caption\nz,colon\n", "got 'z'")],
+)
+def test_captions_that_cannot_be_used_are_refused(tmp_path: Path, text: str, match: str) -> None:
+    write_plain(tmp_path)
+    (tmp_path / "captions.csv").write_text(text)
+    with pytest.raises(TrainingError, match=match):
+        read_folder(tmp_path, mpp=0.5)
+
+
+def test_a_label_without_image_is_refused(tmp_path: Path) -> None:
+    write_plain(tmp_path)
+    save(tmp_path / "instances" / "z.png", np.zeros((64, 64), np.uint8))
+    with pytest.raises(TrainingError, match=r"none for z\.png"):
+        read_folder(tmp_path, mpp=0.5)
+
+
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    write_plain(tmp_path)
+    save(tmp_path / "images" / "a.tif", drawing()[0])
+    with pytest.raises(TrainingError, match="expected one file named a"):
+        read_folder(tmp_path, mpp=0.5)
+
+
+@pytest.mark.parametrize(
+    ("part", "array", "match"),
+    [
+        ("instances/a.tif", np.zeros((32, 64), np.int32), "instance map of shape"),
+        ("classes/a.npy", np.full((64, 64), 9, np.uint8), "ids 0-6"),
+        ("instances/a.tif", np.full((64, 64), -1, np.int32), "ids 0-"),
+        ("images/a.png", np.zeros((64, 64), np.uint8), "gray"),
+    ],
+)
+def test_maps_that_do_not_fit_are_refused(
+    tmp_path: Path, part: str, array: np.ndarray, match: str
+) -> None:
+    write_plain(tmp_path)
+    save(tmp_path / part, array)
+    with pytest.raises(TrainingError, match=match):
+        list(read_folder(tmp_path, mpp=0.5))
+
+
+def test_pickled_and_damaged_files_are_refused(tmp_path: Path) -> None:
+    write_plain(tmp_path)
+    np.save(tmp_path / "classes" / "a.npy", np.array([{}]), allow_pickle=True)
+    with pytest.raises(TrainingError, match="unpickled"):
+        list(read_folder(tmp_path, mpp=0.5))
+    (tmp_path / "images" / "a.png").write_bytes(b"no image")
+    with pytest.raises(TrainingError, match=r"a\.png, got something else"):
+        list(read_folder(tmp_path, mpp=0.5))
+
+
+def test_a_folder_without_images_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="got nothing"):
+        read_folder(tmp_path, mpp=0.5)
+    (tmp_path / "Labels").mkdir()
+    savemat(tmp_path / "Labels" / "x.mat", {"inst_map": np.ones((4, 4))})
+    with pytest.raises(TrainingError, match="expected images"):
+        read_folder(tmp_path, mpp=0.5)
+    with pytest.raises(TrainingError, match="check the path"):
+        read_folder(tmp_path / "none", mpp=0.5)
+
+
+def test_two_label_formats_in_one_folder_are_refused(tmp_path: Path) -> None:
+    write_lizard(tmp_path)
+    write_geojson(tmp_path, [feature(square(1, 1, 5))])
+    with pytest.raises(TrainingError, match="labels in one format"):
+        detect_format(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"mpp": 250.0}, "micrometres per pixel"),
+        ({"mpp": 0.5, "organ": "moon"}, "expected an organ"),
+        ({"mpp": 0.5, "data_format": "coco"}, "got 'coco'"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(
+    tmp_path: Path, arguments: dict[str, object], match: str
+) -> None:
+    write_plain(tmp_path)
+    with pytest.raises(TrainingError, match=match):
+        read_folder(tmp_path, **arguments)  # type: ignore[arg-type]
+
+
+def test_forty_times_images_are_halved(tmp_path: Path) -> None:
+    pixels, instances, classes = write_plain(tmp_path)
+    (sample,) = read_folder(tmp_path, mpp=0.25)
+    means = pixels.reshape(32, 2, 32, 2, 3).mean((1, 3))
+    assert sample.item.mpp == 0.5
+    assert np.abs(sample.pixels - means).max() <= 0.5
+    assert np.array_equal(sample.instances, instances[1::2, 1::2])
+    assert np.array_equal(sample.classes, classes[1::2, 1::2])

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from napari_histodiff.core.captions import SLOT_SIZES
+from napari_histodiff.core.errors import TrainingError
+from napari_histodiff.datasets.packing import pack
+from napari_histodiff.diffusion.batches import Batch
+from napari_histodiff.diffusion.conditioning import (
+    CHANNELS,
+    SPATIAL_CHANNELS,
+    Conditions,
+    stain_condition,
+)
+from napari_histodiff.diffusion.distillation import distil
+from napari_histodiff.diffusion.guidance import MOST_JUMP_GUIDANCE
+from napari_histodiff.diffusion.jumping import (
+    Jumps,
+    Teacher,
+    ends,
+    jump_loss,
+    jump_targets,
+    landing,
+    make_jumps,
+    paste_known,
+)
+from napari_histodiff.diffusion.loading import load_pipeline
+from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
+from napari_histodiff.diffusion.samplers import euler
+from napari_histodiff.diffusion.training import Generator, initial_generator
+from napari_histodiff.diffusion.training_config import Stage, TrainingConfig
+from napari_histodiff.diffusion.ways import JUMP_BOUNDARY, way_of
+from tests.data_folder import write_data_folder
+from tests.diffusion.tiny import save_tiny, tiny_pipeline
+
+
+def batch_of(count: int, size: int = 32) -> Batch:
+    conditions = Conditions(
+        torch.zeros(count, SPATIAL_CHANNELS, size, size),
+        torch.zeros(count, len(SLOT_SIZES), dtype=torch.int64),
+        torch.full((count,), 0.5),
+        stain_condition(None).repeat(count, 1),
+    )
+    images = torch.rand(count, 3, size, size) * 2 - 1
+    return Batch(images, conditions, torch.ones(count, 1, size, size))
+
+
+def jumper() -> HistoDiffusionPipeline:
+    pipeline = tiny_pipeline()
+    pipeline.network.jumps = True
+    return pipeline
+
+
+def test_many_jumps_start_from_noise_alone_and_every_second_is_unguided() -> None:
+    images = torch.rand(64, 3, 4, 4)
+    jumps = make_jumps(images)
+    from_noise = jumps.t == 1
+    assert 5 < int(from_noise.sum()) < 40
+    assert (jumps.guidance[::2] == 1).all()
+    assert jumps.guidance.max() <= MOST_JUMP_GUIDANCE
+    assert not torch.isclose(jumps.z[from_noise], images[from_noise]).all()
+
+
+def test_jumps_end_at_the_boundary_or_at_the_image() -> None:
+    t = torch.tensor([1.0, 0.5, JUMP_BOUNDARY, 0.1])
+    assert ends(t).tolist() == pytest.approx([JUMP_BOUNDARY, JUMP_BOUNDARY, 0, 0])
+    assert way_of(jumper().network, None, 2).times(2, 1.0)[1] == pytest.approx(JUMP_BOUNDARY)
+
+
+def test_landing_is_a_step_of_the_euler_solver() -> None:
+    z, x0 = torch.rand(2, 1, 3, 4, 4)
+    landed = landing(z, x0, torch.tensor([0.8]), torch.tensor([0.375]))
+    torch.testing.assert_close(landed, euler(lambda *_: x0, z, (0.8, 0.375)))
+
+
+def test_known_and_worthless_pixels_are_real() -> None:
+    batch = batch_of(1)
+    batch.conditions.spatial[:, CHANNELS["known_mask"], :4] = 1
+    batch.weight[..., -4:, :] = 0
+    pasted = paste_known(torch.full_like(batch.images, 9.0), batch)
+    assert torch.equal(pasted[:, :, :4], batch.images[:, :, :4])
+    assert torch.equal(pasted[:, :, -4:], batch.images[:, :, -4:])
+    assert (pasted[:, :, 4:-4] == 9).all()
+
+
+class Echo(torch.nn.Module):
+    """Answers with the first nuclei channel, so guidance has something to pull at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, z: Tensor, t, spatial, slots, mpp, stain) -> Tensor:
+        return self.scale * spatial[:, CHANNELS["nuclei"]][:, :1].expand_as(z)
+
+
+def painted_batch(count: int) -> Batch:
+    batch = batch_of(count)
+    batch.conditions.spatial[:, CHANNELS["nuclei"]] = 0.3
+    return batch
+
+
+def test_the_teacher_guides_odd_rows_and_clips() -> None:
+    batch = painted_batch(4)
+    teacher = Teacher(Echo(), torch.float32, compiled=False)
+    guided = teacher.estimate(batch.images, torch.ones(4), batch, torch.tensor([1.0, 2, 1, 4]))
+    for row, value in enumerate((0.3, 0.6, 0.3, 1.0)):
+        torch.testing.assert_close(guided[row], torch.full((3, 32, 32), value))
+
+
+def test_the_teacher_walks_straight_to_an_estimate_that_stays() -> None:
+    batch = painted_batch(2)
+    teacher = Teacher(Echo(), torch.float32, compiled=False)
+    start = torch.randn(2, 3, 32, 32)
+    jumps = Jumps(start, torch.ones(2), torch.ones(2))
+    for expected in (0.875, 0.75, 0.625, 0.5, JUMP_BOUNDARY, JUMP_BOUNDARY - 0.125):
+        z, r = teacher.step(jumps, batch)
+        assert r.tolist() == pytest.approx([expected, expected])
+        torch.testing.assert_close(z, 0.3 + (start - 0.3) * expected, rtol=1e-4, atol=1e-4)
+        jumps = Jumps(z, r, jumps.guidance)
+
+
+def test_a_perfect_jumper_has_no_loss() -> None:
+    batch = painted_batch(8)
+    teacher = Teacher(Echo(), torch.float32, compiled=False)
+    jumps = make_jumps(batch.images)
+    jumps = Jumps(jumps.z, jumps.t, torch.ones(8))
+    right = torch.full_like(batch.images, 0.3)
+    target = jump_targets(teacher, lambda z, t: right, jumps, batch)
+    landed = landing(jumps.z, right, jumps.t, ends(jumps.t))
+    assert float(jump_loss(landed, target, jumps)) == pytest.approx(0, abs=1e-4)
+    wrong = landing(jumps.z, right + 0.5, jumps.t, ends(jumps.t))
+    assert float(jump_loss(wrong, target, jumps)) > 0.3
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("jumps")
+    (folder / "data").mkdir()
+    return pack(write_data_folder(folder / "data"), folder / "train.npz")
+
+
+def config(packed: Path, output: Path, **more) -> TrainingConfig:
+    settings = {
+        "samples": 16,
+        "stages": (Stage(64, 8, 1.0),),
+        "compile": False,
+        "precision": "float32",
+    }
+    return TrainingConfig(data=str(packed), output=str(output), **settings | more)
+
+
+def test_distil_makes_a_model_that_jumps(packed: Path, tmp_path: Path) -> None:
+    start = save_tiny(tiny_pipeline(), tmp_path / "start")
+    folder = distil(config(packed, tmp_path / "out", init_from=str(start)))
+    before, after = load_pipeline(start, "cpu", "float32"), load_pipeline(folder, "cpu", "float32")
+    assert not before.network.jumps
+    assert after.network.jumps
+    assert float(after.network.jump.detach().abs().max()) > 0
+    with pytest.raises(TrainingError, match="without a run"):
+        distil(config(packed, tmp_path / "out", init_from=str(start)))
+    longer = config(packed, tmp_path / "out", init_from=str(start), samples=24)
+    assert distil(longer, resume=True) == folder
+
+
+def test_distil_needs_a_model_to_tune(packed: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="init_from"):
+        distil(config(packed, tmp_path / "none"))
+
+
+def test_flow_weights_start_a_flow_run(packed: Path, tmp_path: Path) -> None:
+    start = save_tiny(tiny_pipeline(), tmp_path / "start")
+    generator = initial_generator(config(packed, tmp_path / "o", init_from=str(start)))
+    assert isinstance(generator, Generator)
+    assert generator.training
+    want = load_pipeline(start, "cpu", "float32").network.state_dict()
+    got = generator.network.state_dict()
+    assert all(torch.equal(want[name], got[name]) for name in want)

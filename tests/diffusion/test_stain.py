@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_histodiff.core.captions import Caption
+from napari_histodiff.core.requests import STAIN_NUMBERS
+from napari_histodiff.diffusion.stain import stain_vector
+from napari_histodiff.diffusion.stain_bank import (
+    StainEntry,
+    choose_stain,
+    read_stains,
+    write_stains,
+)
+
+
+def tissue(density: tuple[float, float, float], noise: float = 0.0) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    values = np.array(density) * (1 + noise * rng.standard_normal((64, 64, 1)))
+    return np.rint(255 * np.exp(-np.clip(values, 0, 5))).astype(np.uint8)
+
+
+def test_stain_vector_measures_optical_density_of_tissue_only() -> None:
+    image = tissue((0.3, 0.6, 0.45))
+    image[:, :32] = 255
+    vector = stain_vector(image)
+    assert vector is not None
+    assert len(vector) == STAIN_NUMBERS
+    assert vector[:3] == pytest.approx((0.3, 0.6, 0.45), abs=0.01)
+    assert vector[3:6] == pytest.approx((0, 0, 0), abs=0.01)
+
+
+def test_stain_vector_needs_tissue_inside() -> None:
+    image = tissue((0.3, 0.6, 0.45))
+    assert stain_vector(np.full((64, 64, 3), 255, np.uint8)) is None
+    assert stain_vector(image, np.zeros((64, 64), bool)) is None
+
+
+def test_blur_lowers_the_sharpness_and_little_else() -> None:
+    image = tissue((0.3, 0.6, 0.45), noise=0.2)
+    neighbours = (np.roll(image.astype(int), shift, axis) for shift in (-1, 1) for axis in (0, 1))
+    blurred = ((image + sum(neighbours)) // 5).astype(np.uint8)
+    sharp, soft = stain_vector(image), stain_vector(blurred)
+    assert sharp is not None
+    assert soft is not None
+    assert soft[-1] < sharp[-1]
+    assert soft[:3] == pytest.approx(sharp[:3], abs=0.05)
+
+
+def entry(organ: str | None, look: str | None, mpp: float, value: float) -> StainEntry:
+    return StainEntry(organ, look, mpp, (value,) * STAIN_NUMBERS)
+
+
+BANK = (
+    entry("colon", "pink", 0.5, 1),
+    entry("colon", "dark", 0.5, 2),
+    entry("brain", "pink", 0.55, 3),
+    entry("brain", "pink", 1.0, 4),
+)
+
+
+@pytest.mark.parametrize(
+    ("caption", "mpp", "allowed"),
+    [
+        (Caption(), 0.5, {1, 2, 3}),
+        (Caption(organ="colon"), 0.5, {1, 2}),
+        (Caption(organ="brain", stain="pink"), 0.5, {3}),
+        (Caption(organ="brain", stain="dark"), 0.5, {2}),  # the stain word decides first
+        (Caption(organ="colon"), 1.1, {4}),  # the scale before either
+        (Caption(organ="liver"), 0.5, {1, 2, 3}),
+    ],
+)
+def test_choose_stain(caption, mpp, allowed) -> None:
+    found = {choose_stain(BANK, caption, mpp, seed) for seed in range(40)}
+    assert {vector[0] for vector in found if vector} == allowed
+
+
+@given(st.integers(0, 2**31 - 1))
+def test_the_same_seed_chooses_the_same_stain(seed: int) -> None:
+    first = choose_stain(BANK, Caption(), 0.5, seed)
+    assert first == choose_stain(BANK, Caption(), 0.5, seed)
+    assert first is not None
+
+
+def test_no_bank_no_stain() -> None:
+    assert choose_stain((), Caption(), 0.5, 0) is None
+
+
+def test_the_bank_survives_json() -> None:
+    assert read_stains(write_stains(BANK)) == BANK
+    with pytest.raises(ValueError, match="stains of"):
+        read_stains([{"organ": None, "look": None, "mpp": 0.5, "vector": [1.0]}])

@@ -1,0 +1,43 @@
+"""Proposes nuclei as `judge.propose` does, without a model: `fake_judge.py MODE IN.npz OUT.npz`.
+
+Dark blobs are nuclei of class lymphocyte; the redder a blob, the less certain.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+
+import numpy as np
+from scipy.ndimage import label, maximum
+
+
+def main(mode: str, source: str, result: str) -> None:
+    with np.load(source) as arrays:
+        image = arrays["image"]
+    for done in (1, 2):
+        sys.stdout.write(json.dumps({"done": done, "total": 2}) + "\n")
+        sys.stdout.flush()
+    if mode == "hang":
+        time.sleep(600)
+    if mode == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if mode == "crash":
+        raise RuntimeError("the microscope fell over")
+    if mode == "error":
+        sys.stderr.write(json.dumps({"error": "expected a judge, got none; fetch one"}) + "\n")
+        sys.exit(1)
+    instances, n = label(image[..., 1] < 100)
+    ids = np.arange(1, n + 1)
+    uncertainty = maximum(image[..., 0], instances, ids) / 255 if n else np.zeros(0)
+    if mode == "short":
+        ids, uncertainty = ids[1:], uncertainty[1:]
+    classes = np.where(instances > 0, 3, 0)
+    np.savez(result, instance_map=instances, class_map=classes, ids=ids, uncertainty=uncertainty)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
