@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from napari_histodiff.core.events import EngineState
 from napari_histodiff.core.maps import CLASS_NAMES, FEW_NUCLEI
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from napari_histodiff.ui.workspace import FrameSnapshot
 
 __all__ = ["Plan", "class_remark", "make_plan"]
+
+#: A model that cannot jump draws washed-out tissue in fewer.
+_LEAST_FLOW_STEPS: Final = 5
 
 _TITLES = {
     EditKind.GENERATE: "Generate",
@@ -102,6 +105,8 @@ def _plan_of(
         info=status.info,
     )
     note = str(estimate)
+    if max(settings.steps, 1 + status.info.jump_steps) < _LEAST_FLOW_STEPS:
+        note += f". This model needs {_LEAST_FLOW_STEPS} steps or more for clear tissue"
     if not uses_paint(snapshot):
         where = " where pixels change" if repaints or snapshot.kind is EditKind.OUTPAINT else ""
         note += f". No nuclei painted{where}: the model places them"

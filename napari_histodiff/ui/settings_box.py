@@ -42,7 +42,7 @@ class SettingsBox(Section):
             "keep its look. Only for inpainting.",
         )
         self.steps = whole_number(
-            LIMITS["steps"], "Up to 4: a quick look, one evaluation each. From 5: finer and slower."
+            LIMITS["steps"], "2 is usual. Up to 4 cost one evaluation each, from 5 about four each."
         )
         self.variants = whole_number(LIMITS["variants"], "How many different results to draw.")
         self.seed = whole_number(LIMITS["seed"], "Same seed, paint and settings: same tissue.")
