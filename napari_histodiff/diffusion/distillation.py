@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -144,7 +143,12 @@ class _Run:
                 now = time.monotonic()
                 self.progress.seconds += now - clock
                 clock = now
-                report.add(self.progress.samples, loss, self.rate(share), stage.size)
+                report.add(
+                    self.progress.samples,
+                    loss,
+                    self.config.rate_at(share, self.progress.steps),
+                    stage.size,
+                )
                 bar.update(stage.batch)
                 bar.set_postfix(loss=f"{report.mean_loss:.4f}", size=stage.size, refresh=False)
                 if now - saved > 60 * self.config.save_every_minutes:
@@ -159,15 +163,10 @@ class _Run:
     def save_checkpoint(self) -> None:
         save_checkpoint(self.output, self.parts(), self.progress)
 
-    def rate(self, share: float) -> float:
-        """Linear warm-up, then half a cosine to 2 % of the peak."""
-        warm = min(1.0, (self.progress.steps + 1) / self.config.warmup)
-        return self.config.learning_rate * warm * (0.51 + 0.49 * math.cos(math.pi * share))
-
     def step(self, batch: Batch, share: float) -> float:
         """Learn from one batch; return the loss of the jumps."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate(share)
+            group["lr"] = self.config.rate_at(share, self.progress.steps)
         n = round(_FLOW_SHARE * len(batch.images))
         flow, jumping = _rows(batch, slice(n)), _rows(batch, slice(n, None))
         jumps = make_jumps(jumping.images)

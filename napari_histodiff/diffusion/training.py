@@ -186,7 +186,12 @@ class _Run:
                 now = time.monotonic()
                 self.progress.seconds += now - clock
                 clock = now
-                report.add(self.progress.samples, loss, self.learning_rate(share), stage.size)
+                report.add(
+                    self.progress.samples,
+                    loss,
+                    self.config.rate_at(share, self.progress.steps),
+                    stage.size,
+                )
                 bar.update(stage.batch)
                 bar.set_postfix(loss=f"{report.mean_loss:.4f}", size=stage.size, refresh=False)
                 if self.progress.steps == _GUARD_STEPS:
@@ -195,11 +200,6 @@ class _Run:
                     self.save(report)
                     saved = time.monotonic()
         self.save(report)
-
-    def learning_rate(self, share: float) -> float:
-        """Linear warm-up, then half a cosine to 2 % of the peak."""
-        warm = min(1.0, (self.progress.steps + 1) / self.config.warmup)
-        return self.config.learning_rate * warm * (0.51 + 0.49 * math.cos(math.pi * share))
 
     def save(self, report: TrainingReport) -> None:
         if self.validation is not None:
@@ -235,7 +235,7 @@ class _Run:
 
     def _step(self, forward: Any, batch: Batch, dtype: torch.dtype, share: float) -> float:
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate(share)
+            group["lr"] = self.config.rate_at(share, self.progress.steps)
         images, weight = batch.images.to(self.device), batch.weight.to(self.device)
         conditions = batch.conditions.to(self.device, torch.float32)
         t = torch.randn(len(images), device=self.device).sigmoid().clamp_min(MIN_T)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -94,6 +95,11 @@ class TrainingConfig:
                 f"expected samples, hours and at least one stage, got {self.samples} samples, "
                 f"{self.hours} hours, {len(self.stages)} stages; leave them out for the defaults"
             )
+
+    def rate_at(self, share: float, steps: int) -> float:
+        """Return the learning rate: linear warm-up, then half a cosine to 2 % of the peak."""
+        warm = min(1.0, (steps + 1) / self.warmup)
+        return self.learning_rate * warm * (0.51 + 0.49 * math.cos(math.pi * share))
 
     @classmethod
     def load(cls, path: Path) -> TrainingConfig:

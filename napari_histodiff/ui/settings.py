@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
-import platformdirs
-
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, LIMITS
+from napari_histodiff.ui.remembered import config_file, read_remembered, remember
 
 __all__ = ["SeedMode", "Settings", "SettingsStore"]
 
@@ -76,24 +72,13 @@ class SettingsStore:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        folder = Path(platformdirs.user_config_path("napari-histodiff", appauthor=False))
-        self.path = path or folder / "studio.json"
+        self.path = path or config_file("studio.json")
 
     def load(self) -> Settings:
         """Return the remembered settings, or the defaults when there are none readable."""
-        try:
-            data = json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return Settings()
-        return Settings.from_dict(data).clipped() if isinstance(data, dict) else Settings()
+        data = read_remembered(self.path)
+        return Settings() if data is None else Settings.from_dict(data).clipped()
 
     def save(self, settings: Settings) -> None:
         """Write the settings; a read-only home only means that they are not remembered."""
-        scratch = self.path.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            scratch.write_text(json.dumps(asdict(settings), indent=1), encoding="utf-8")
-            scratch.replace(self.path)
-        except OSError:
-            with suppress(OSError):
-                scratch.unlink(missing_ok=True)
+        remember(self.path, asdict(settings))

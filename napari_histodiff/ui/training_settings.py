@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
-from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Self
 
-import platformdirs
-
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.datasets.folders import detect_format
+from napari_histodiff.ui.remembered import config_file, read_remembered, remember
 
 __all__ = [
     "BUNDLED",
@@ -103,27 +100,16 @@ class TrainingStore:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        folder = Path(platformdirs.user_config_path("napari-histodiff", appauthor=False))
-        self.path = path or folder / "training.json"
+        self.path = path or config_file("training.json")
 
     def load(self) -> TrainingSettings:
         """Return the remembered settings, or the defaults when there are none readable."""
-        try:
-            data = json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return TrainingSettings()
-        return TrainingSettings.from_dict(data) if isinstance(data, dict) else TrainingSettings()
+        data = read_remembered(self.path)
+        return TrainingSettings() if data is None else TrainingSettings.from_dict(data)
 
     def save(self, settings: TrainingSettings) -> None:
         """Write the settings; a read-only home only means that they are not remembered."""
-        scratch = self.path.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            scratch.write_text(json.dumps(asdict(settings), indent=1), encoding="utf-8")
-            scratch.replace(self.path)
-        except OSError:
-            with suppress(OSError):
-                scratch.unlink(missing_ok=True)
+        remember(self.path, asdict(settings))
 
 
 @dataclass(frozen=True, slots=True)
