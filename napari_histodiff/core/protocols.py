@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.requests import EditRequest
+from napari_histodiff.core.stain_bank import StainEntry
 
 if TYPE_CHECKING:
     from napari_histodiff.core.events import EngineState, Listener
@@ -45,6 +46,11 @@ class BackendInfo:
         Network evaluations a solver step takes; the last step always takes one.
     jump_steps : int
         Up to this many steps are jumps: one evaluation each, whatever the guidance; 0 = none.
+    margin : int
+        Pixels around a tile that its conditions must reach when it is drawn on the endless plane
+        (`EditRequest.target`).
+    stains : tuple of StainEntry
+        Stains of the training slides, for choosing one by caption and seed.
     """
 
     name: str
@@ -59,6 +65,8 @@ class BackendInfo:
     licence: str
     solver_order: int = 1
     jump_steps: int = 0
+    margin: int = 0
+    stains: tuple[StainEntry, ...] = ()
 
     def evaluations_per_window(self, steps: int, guidance_scale: float) -> int:
         """Return the network evaluations that one variant of one window costs."""

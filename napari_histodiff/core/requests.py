@@ -109,12 +109,18 @@ class EditRequest:
     stain : tuple of float, optional
         Stain to draw in, as measured on a reference image by `diffusion.stain.stain_vector`;
         without it that of the known pixels, else of a training slide chosen by caption and seed.
+    target : Region, optional
+        The part of the region to draw, as a part of the endless plane: windows lie on the plane's
+        own lattice and none ends at the region's border, so the pixels do not depend on which
+        region or target they are asked with. The rest of the region only holds conditions and must
+        reach `BackendInfo.margin` pixels around every tile that the target touches. For GENERATE
+        and ZOOM at strength 1; without it the region is a canvas of its own and drawn whole.
 
     Raises
     ------
     InvalidRequest
-        When a number is out of range or not finite, a map has another shape than the frame, or what
-        the kind needs is missing.
+        When a number is out of range or not finite, a map has another shape than the frame, what
+        the kind needs is missing, or the target leaves the region.
     """
 
     kind: EditKind
@@ -133,6 +139,7 @@ class EditRequest:
     variants: int = 1
     mpp: float = field(default=0.5)
     stain: tuple[float, ...] | None = None
+    target: Region | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", _kind(self.kind))
@@ -155,6 +162,7 @@ class EditRequest:
         object.__setattr__(self, "stain", _stain(self.stain))
         self._freeze_arrays()
         self._check_kind()
+        self._check_target()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Through the constructor: pickled arrays would come back writable.
@@ -165,12 +173,18 @@ class EditRequest:
         """Height and width of the frame in pixels."""
         return self.region.shape
 
+    @property
+    def drawn(self) -> Region:
+        """The rectangle whose pixels a backend returns: the target, or the whole frame."""
+        return self.region if self.target is None else self.target
+
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready description; arrays are zlib-compressed and base64-coded."""
         result: dict[str, Any] = {
             "version": REQUEST_VERSION,
             "kind": str(self.kind),
-            "region": [getattr(self.region, n) for n in ("level", "y", "x", "height", "width")],
+            "region": _sides(self.region),
+            "target": None if self.target is None else _sides(self.target),
             "caption": self.caption,
             "stain": None if self.stain is None else list(self.stain),
             **{name: getattr(self, name) for name in LIMITS},
@@ -203,6 +217,7 @@ class EditRequest:
             return cls(
                 kind=data["kind"],
                 region=Region(*data["region"]),
+                target=None if data.get("target") is None else Region(*data["target"]),
                 caption=data["caption"],
                 stain=data.get("stain"),
                 **numbers,
@@ -255,6 +270,23 @@ class EditRequest:
                 "expected an edit mask with at least one painted pixel, got an empty one; "
                 "paint where pixels may change"
             )
+
+    def _check_target(self) -> None:
+        if self.target is None:
+            return
+        if self.kind not in (EditKind.GENERATE, EditKind.ZOOM):
+            raise InvalidRequest(
+                f"expected generate or zoom on the endless plane, got {self.kind}; "
+                "leave the target out"
+            )
+        if self.target.is_empty or not self.region.contains(self.target):
+            raise InvalidRequest(
+                f"expected a target inside {self.region}, got {self.target}; ask for a part of it"
+            )
+
+
+def _sides(region: Region) -> list[int]:
+    return [region.level, region.y, region.x, region.height, region.width]
 
 
 def _rebuild(values: dict[str, Any]) -> EditRequest:

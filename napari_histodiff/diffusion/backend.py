@@ -22,6 +22,7 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.core.protocols import Backend, BackendInfo, OnStep
 from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.core.stain_bank import choose_stain
 from napari_histodiff.devices import DType
 from napari_histodiff.diffusion.conditioning import (
     Conditions,
@@ -35,7 +36,6 @@ from napari_histodiff.diffusion.model_folder import ModelInfo, bundled_model_pat
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
 from napari_histodiff.diffusion.samplers import solver_of
 from napari_histodiff.diffusion.stain import stain_vector
-from napari_histodiff.diffusion.stain_bank import choose_stain
 from napari_histodiff.diffusion.ways import jump_steps
 
 __all__ = ["MODEL_VARIABLE", "DiffusionBackend", "default_backend", "project_on_coarse"]

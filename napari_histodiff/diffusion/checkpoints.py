@@ -20,10 +20,10 @@ from torch import nn
 from napari_histodiff.core.captions import CAPTION_SCHEMA
 from napari_histodiff.core.errors import StorageError, TrainingError
 from napari_histodiff.core.maps import TISSUE_NAMES
+from napari_histodiff.core.stain_bank import write_stains
 from napari_histodiff.datasets.packing import Pack, class_counts
 from napari_histodiff.diffusion.crops import COARSEST_CROP, collect_stains
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
-from napari_histodiff.diffusion.stain_bank import write_stains
 
 if TYPE_CHECKING:
     from napari_histodiff.diffusion.training import Generator, Progress

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from napari_histodiff.core.captions import Caption, caption_from_maps, parse_caption
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.core.maps import instance_edges
+from napari_histodiff.core.stain_bank import StainEntry
 from napari_histodiff.datasets.packing import LAYERS, Pack
 from napari_histodiff.diffusion.stain import stain_look, stain_vector
-from napari_histodiff.diffusion.stain_bank import StainEntry
 
 __all__ = ["COARSEST_CROP", "MIX", "SCALES", "Crop", "CropSampler", "collect_stains"]
 

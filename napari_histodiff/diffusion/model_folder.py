@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from napari_histodiff.core.captions import CAPTION_SCHEMA
 from napari_histodiff.core.errors import ModelInvalid, ModelNotFound
-from napari_histodiff.diffusion.stain_bank import StainEntry, read_stains
+from napari_histodiff.core.stain_bank import StainEntry, read_stains
 
 __all__ = ["BUNDLED_MODEL", "WEIGHTS", "ModelInfo", "bundled_model_path", "check_folder"]
 

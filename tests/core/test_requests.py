@@ -202,3 +202,30 @@ def test_a_damaged_description_is_refused(data: dict[str, Any]) -> None:
 def test_a_description_of_another_version_is_refused(data: object) -> None:
     with refused(InvalidRequest, f"version {REQUEST_VERSION}"):
         EditRequest.from_dict(data)
+
+
+def test_a_target_is_a_part_of_the_plane() -> None:
+    region, target = Region(1, -32, 0, 64, 64), Region(1, -16, 16, 16, 16)
+    request = EditRequest(kind=EditKind.GENERATE, region=region, target=target)
+    assert request.drawn == target
+    assert EditRequest.from_dict(request.to_dict()).target == target
+    assert EditRequest(kind=EditKind.GENERATE, region=region).drawn == region
+
+
+@pytest.mark.parametrize(
+    "target", [Region(0, 0, 0, 65, 64), Region(0, -1, 0, 8, 8), Region(0, 0, 0, 0, 8)]
+)
+def test_a_target_outside_its_region_is_refused(target: Region) -> None:
+    with pytest.raises(InvalidRequest, match="expected a target inside"):
+        EditRequest(kind=EditKind.GENERATE, region=Region(0, 0, 0, 64, 64), target=target)
+
+
+def test_inpainting_has_no_target() -> None:
+    with pytest.raises(InvalidRequest, match="leave the target out"):
+        EditRequest(
+            kind=EditKind.INPAINT,
+            region=Region(0, 0, 0, 8, 8),
+            target=Region(0, 0, 0, 8, 8),
+            image=np.zeros((8, 8, 3), np.uint8),
+            edit_mask=np.ones((8, 8), bool),
+        )

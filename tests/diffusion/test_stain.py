@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from napari_histodiff.core.captions import Caption
 from napari_histodiff.core.requests import STAIN_NUMBERS
-from napari_histodiff.diffusion.stain import stain_vector
-from napari_histodiff.diffusion.stain_bank import (
+from napari_histodiff.core.stain_bank import (
     StainEntry,
     choose_stain,
     read_stains,
     write_stains,
 )
+from napari_histodiff.diffusion.stain import stain_vector
 
 
 def tissue(density: tuple[float, float, float], noise: float = 0.0) -> np.ndarray:

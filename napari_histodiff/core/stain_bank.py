@@ -10,7 +10,7 @@ from typing import Any, Final
 from napari_histodiff.core.captions import Caption
 from napari_histodiff.core.requests import STAIN_NUMBERS
 
-__all__ = ["StainEntry", "choose_stain", "read_stains", "write_stains"]
+__all__ = ["StainEntry", "choose_stain", "read_stains", "stains_of_levels", "write_stains"]
 
 _DIGITS: Final = 3
 
@@ -42,6 +42,39 @@ def choose_stain(
             found = fitting
     # Neighbouring seeds shall not share a slide, and 2654435761 (Knuth) is odd: it spreads them.
     return found[seed * 2654435761 % 2**32 * len(found) >> 32].vector
+
+
+def stains_of_levels(
+    bank: Sequence[StainEntry], caption: Caption, mpps: Sequence[float], seed: int
+) -> tuple[tuple[float, ...], ...]:
+    """Return one stain for each resolution that all look like the same slide.
+
+    The colour is that of the first; how much it spreads, and how sharp it is, follows the mean of
+    the bank at each resolution, because averaging pixels takes contrast away. Empty when the bank
+    is.
+    """
+    first = choose_stain(bank, caption, mpps[0], seed) if mpps else None
+    if first is None:
+        return ()
+    means = [_mean_at(bank, mpp) for mpp in mpps]
+    return tuple(
+        (
+            *first[:3],
+            *(value * there / here for value, there, here in _triples(first, mean, means[0])),
+            first[6] + mean[6] - means[0][6],
+        )
+        for mean in means
+    )
+
+
+def _triples(*vectors: tuple[float, ...]) -> zip[tuple[float, ...]]:
+    return zip(*(vector[3:6] for vector in vectors), strict=True)
+
+
+def _mean_at(bank: Sequence[StainEntry], mpp: float) -> tuple[float, ...]:
+    nearest = min(abs(math.log(entry.mpp / mpp)) for entry in bank)
+    rows = [e.vector for e in bank if abs(math.log(e.mpp / mpp)) < nearest + 0.3]
+    return tuple(sum(column) / len(rows) for column in zip(*rows, strict=True))
 
 
 def write_stains(bank: Sequence[StainEntry]) -> list[dict[str, Any]]:

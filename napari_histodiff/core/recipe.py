@@ -1,0 +1,193 @@
+"""What a synthetic slide is a function of; kept with it and checked before it is drawn on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Final
+
+from napari_histodiff.core.captions import parse_caption
+from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.geometry import PyramidSpec
+from napari_histodiff.core.protocols import BackendInfo
+from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, STAIN_NUMBERS
+from napari_histodiff.core.stain_bank import stains_of_levels
+
+__all__ = ["MAX_SIDE", "MIN_SIDE", "TILE", "SlideRecipe"]
+
+#: Limits of a side of a synthetic slide in pixels of level 0.
+MIN_SIDE: Final = 256
+MAX_SIDE: Final = 131_072
+
+#: Side of a tile in pixels of its level.
+TILE: Final = 256
+
+# The coarsest level of a pyramid fits one screen.
+_COARSEST_SIDE: Final = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideRecipe:
+    """What decides every generated pixel of a slide, besides its sketch and the edits made on it.
+
+    Parameters
+    ----------
+    height, width : int
+        Pixels of level 0.
+    mpp : float
+        Micrometres per pixel of level 0.
+    seed : int
+        Of noise and layout, 0 .. 2**31 - 1.
+    caption : str
+        See `core.captions`.
+    guidance_scale, steps : float, int
+        As in `EditRequest`.
+    model, revision : str
+        Name and weights of the model; tiles of another one are never mixed in.
+    coarsest : int
+        The coarsest level the model draws; coarser ones are box averages of it, and show the
+        layout's colours where nothing was drawn yet.
+    margin : int
+        `BackendInfo.margin` of the model.
+    stains : tuple of tuple of float
+        Stain of each level from 0 to `coarsest`.
+    origin : tuple of int
+        Position (y, x) on the endless plane of the slide's first pixel, in pixels of level 0. It
+        moves when the slide grows at its top or left; noise, windows and layout lie on the plane.
+
+    Raises
+    ------
+    InvalidRequest
+        When a number is out of range.
+    """
+
+    height: int
+    width: int
+    mpp: float = 0.5
+    seed: int = 0
+    caption: str = ""
+    guidance_scale: float = DEFAULT_GUIDANCE
+    steps: int = DEFAULT_STEPS
+    model: str
+    revision: str
+    coarsest: int
+    margin: int
+    stains: tuple[tuple[float, ...], ...]
+    origin: tuple[int, int] = (0, 0)
+
+    def __post_init__(self) -> None:
+        for name in ("height", "width"):
+            side = getattr(self, name)
+            if not MIN_SIDE <= side <= MAX_SIDE:
+                raise InvalidRequest(
+                    f"expected a slide {name} of {MIN_SIDE} to {MAX_SIDE} pixels, got {side}; "
+                    "choose one in that range"
+                )
+        if not 0 <= self.seed < 2**31:
+            raise InvalidRequest(
+                f"expected a seed from 0 to {2**31 - 1}, got {self.seed}; choose one in that range"
+            )
+        if len(self.stains) != self.coarsest + 1 or self.margin < 0:
+            raise InvalidRequest(
+                f"expected a stain for each of {self.coarsest + 1} levels and a margin, got "
+                f"{len(self.stains)} stains and {self.margin} pixels; use SlideRecipe.plan"
+            )
+
+    @classmethod
+    def plan(
+        cls, info: BackendInfo, *, height: int, width: int, mpp: float = 0.5, **settings: Any
+    ) -> SlideRecipe:
+        """Return the recipe of a new slide for a model.
+
+        Parameters
+        ----------
+        info : BackendInfo
+            The model that will draw it.
+        height, width, mpp
+            Of level 0.
+        settings
+            `seed`, `caption`, `guidance_scale`, `steps`.
+
+        Raises
+        ------
+        InvalidRequest
+            When the model does not draw at this resolution or a number is out of range.
+        """
+        low, high = info.mpp
+        if not low * 0.999 <= mpp <= high * 1.001:
+            raise InvalidRequest(
+                f"expected {low:g} to {high:g} um per pixel for {info.name}, got {mpp:g}; "
+                "choose one in that range"
+            )
+        coarsest = 0
+        levels = _levels(height, width)
+        while mpp * 2 ** (coarsest + 1) <= high * 1.001 and coarsest + 1 < levels:
+            coarsest += 1
+        caption = parse_caption(settings.get("caption", "")).caption
+        mpps = [mpp * 2**level for level in range(coarsest + 1)]
+        stains = stains_of_levels(info.stains, caption, mpps, settings.get("seed", 0))
+        return cls(
+            height=height,
+            width=width,
+            mpp=mpp,
+            model=info.name,
+            revision=info.revision,
+            coarsest=coarsest,
+            margin=info.margin,
+            stains=stains or ((0.37, 0.75, 0.35, 0.24, 0.34, 0.16, -0.95),) * (coarsest + 1),
+            **settings,
+        )
+
+    @property
+    def spec(self) -> PyramidSpec:
+        """The pyramid: levels until one fits a screen."""
+        levels = max(self.coarsest + 1, _levels(self.height, self.width))
+        return PyramidSpec(self.height, self.width, TILE, levels, self.mpp)
+
+    def grown(self, *, top: int = 0, left: int = 0, bottom: int = 0, right: int = 0) -> SlideRecipe:
+        """Return the recipe of the slide with rows and columns of level 0 added at its borders."""
+        return replace(
+            self,
+            height=self.height + top + bottom,
+            width=self.width + left + right,
+            origin=(self.origin[0] - top, self.origin[1] - left),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready description."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Any) -> SlideRecipe:
+        """Rebuild a recipe from `to_dict`.
+
+        Raises
+        ------
+        InvalidRequest
+            When it lacks something or has a number out of range.
+        """
+        if not isinstance(data, Mapping):
+            raise InvalidRequest(
+                f"expected a recipe as an object, got {type(data).__name__}; the slide is damaged"
+            )
+        try:
+            values = {field.name: data[field.name] for field in fields(cls)}
+            values["stains"] = tuple(tuple(map(float, stain)) for stain in values["stains"])
+            values["origin"] = (int(values["origin"][0]), int(values["origin"][1]))
+            if any(len(stain) != STAIN_NUMBERS for stain in values["stains"]):
+                raise ValueError(f"stains of {STAIN_NUMBERS} numbers")
+            return cls(**values)
+        except InvalidRequest:
+            raise
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise InvalidRequest(
+                f"expected a complete recipe, got one that lacks or garbles {error}; "
+                "the slide is damaged or of a newer version"
+            ) from error
+
+
+def _levels(height: int, width: int) -> int:
+    levels = 1
+    while max(height, width) > _COARSEST_SIDE << (levels - 1):
+        levels += 1
+    return levels

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_histodiff.core.captions import Caption
+from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.protocols import BackendInfo
+from napari_histodiff.core.recipe import MAX_SIDE, TILE, SlideRecipe
+from napari_histodiff.core.stain_bank import StainEntry, stains_of_levels
+from tests.fakes import FAKE_INFO
+
+BANK = tuple(
+    StainEntry("colon", "pale", mpp, (red, 0.7, 0.3, 0.2 / mpp, 0.3 / mpp, 0.1 / mpp, -mpp))
+    for red in (0.2, 0.3, 0.4)
+    for mpp in (0.5, 1.0, 2.0)
+)
+INFO: BackendInfo = dataclasses.replace(FAKE_INFO, mpp=(0.5, 2.48), stains=BANK, margin=144)
+
+
+@given(
+    st.integers(TILE, MAX_SIDE),
+    st.integers(TILE, MAX_SIDE),
+    st.integers(0, 2**31 - 1),
+    st.sampled_from(["", "colon, high lymphocytes"]),
+)
+def test_a_recipe_survives_json(height: int, width: int, seed: int, caption: str) -> None:
+    recipe = SlideRecipe.plan(INFO, height=height, width=width, seed=seed, caption=caption)
+    assert SlideRecipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+def test_the_coarsest_drawn_level_is_the_last_the_model_knows() -> None:
+    recipe = SlideRecipe.plan(INFO, height=MAX_SIDE, width=MAX_SIDE)
+    assert recipe.coarsest == 2
+    assert max(recipe.spec.bounds(recipe.spec.levels - 1).shape) <= 512
+    small = SlideRecipe.plan(INFO, height=300, width=300)
+    assert (small.coarsest, small.spec.levels) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"height": 255}, {"width": MAX_SIDE + 1}, {"mpp": 0.3}, {"mpp": 3.0}, {"seed": -1}],
+)
+def test_impossible_slides_are_refused(settings: dict[str, float]) -> None:
+    sizes = {"height": 512, "width": 512, **settings}
+    with pytest.raises(InvalidRequest, match=r"expected .*, got .*; choose"):
+        SlideRecipe.plan(INFO, **sizes)
+
+
+@pytest.mark.parametrize("data", [None, [], {}, {"height": 512}])
+def test_a_garbled_recipe_is_refused(data: object) -> None:
+    with pytest.raises(InvalidRequest, match="damaged"):
+        SlideRecipe.from_dict(data)
+
+
+def test_growing_moves_the_origin() -> None:
+    recipe = SlideRecipe.plan(INFO, height=2048, width=2048)
+    grown = recipe.grown(top=1024, right=2048)
+    assert (grown.height, grown.width, grown.origin) == (3072, 4096, (-1024, 0))
+
+
+def test_the_stains_of_a_slide_share_their_colour_and_lose_contrast() -> None:
+    stains = stains_of_levels(BANK, Caption(), (0.5, 1.0, 2.0), seed=5)
+    assert len({stain[:3] for stain in stains}) == 1
+    assert stains[0][3] > stains[1][3] > stains[2][3]
+    assert stains[0][6] > stains[1][6] > stains[2][6]
+    assert stains_of_levels((), Caption(), (0.5,), seed=5) == ()
