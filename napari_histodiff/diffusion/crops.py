@@ -40,6 +40,7 @@ SCALES: Final[dict[int, float]] = {1: 0.84, 2: 0.11, 4: 0.05}
 _CLASS, _VALID = LAYERS.index("class"), LAYERS.index("valid")
 _RARE: Final = (1, 5, 4)  # neutrophil, eosinophil, plasma
 _LEAST_VALID: Final = 0.9
+_DRAWS: Final = 200  # tries to find a valid area
 _STAIN_SIDE: Final = 256  # px around a crop that its stain is measured on
 _STAIN_ROWS: Final = 2  # every second row is enough
 
@@ -86,6 +87,8 @@ class CropSampler:
         self._scales = np.array(list(scales))
         self._scale_odds = np.array(list(scales.values())) / sum(scales.values())
         self._weights = self._item_weights()
+        self._sides = np.array([min(pixels.shape[:2]) for pixels in packed.pixels])
+        self._odds_of: dict[int, NDArray[np.float64]] = {}
         self._places = self._rare_places()
         self._base = [_base_caption(item.organ, item.caption) for item in packed.items]
 
@@ -123,22 +126,34 @@ class CropSampler:
         return stain_vector(pixels[::_STAIN_ROWS], valid[::_STAIN_ROWS] > 0)
 
     def _window_at(self, size: int, scale: int) -> tuple[int, int, tuple[slice, slice]]:
-        """Fall back to the next finer scale where no image is large enough."""
-        while scale > 1 and not self._fits(size * scale):
+        """Fall back to the next finer scale where no image has a valid area that large."""
+        while True:
+            found = self._window(size * scale)
+            if found is not None:
+                return (scale, *found)
+            if scale == 1:
+                raise TrainingError(
+                    f"expected images with valid areas of {size} px, got none in {_DRAWS} draws; "
+                    "lower the crop size"
+                )
             scale //= 2
-        return (scale, *self._window(size * scale))
 
-    def _fits(self, size: int) -> bool:
-        return any(min(pixels.shape[:2]) >= size for pixels in self._packed.pixels)
+    def _odds(self, size: int) -> NDArray[np.float64]:
+        """Odds of the images that hold a crop of `size`; all 0 where none does."""
+        if size not in self._odds_of:
+            odds = np.where(self._sides >= size, self._weights, 0)
+            self._odds_of[size] = odds / max(odds.sum(), np.finfo(float).tiny)
+        return self._odds_of[size]
 
-    def _window(self, size: int) -> tuple[int, tuple[slice, slice]]:
-        for _ in range(200):
+    def _window(self, size: int) -> tuple[int, tuple[slice, slice]] | None:
+        odds = self._odds(size)
+        for _ in range(_DRAWS if odds.any() else 0):
             centre = None
             if self._places and self._rng.random() < self._rare:
                 places = self._places[int(self._rng.integers(len(self._places)))]
                 i, *centre = places[int(self._rng.integers(len(places)))]
             else:
-                i = int(self._rng.choice(len(self._weights), p=self._weights))
+                i = int(self._rng.choice(len(self._weights), p=odds))
             height, width = self._packed.pixels[i].shape[:2]
             if min(height, width) < size:
                 continue
@@ -150,10 +165,7 @@ class CropSampler:
             window = (slice(y, y + size), slice(x, x + size))
             if self._packed.layers[i][window][::4, ::4, _VALID].mean() >= _LEAST_VALID:
                 return i, window
-        raise TrainingError(
-            f"expected images with valid areas of {size} px, got none in 200 draws; "
-            "lower the crop size"
-        )
+        return None
 
     def _item_weights(self) -> NDArray[np.float64]:
         items = self._packed.items

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,16 @@ def test_crops_stay_inside_valid_areas(packed: Pack) -> None:
 def test_coarse_crops_name_their_scale(packed: Pack) -> None:
     sampler = CropSampler(packed, seed=0, scales={2: 1.0})
     assert {sampler.draw(64).mpp for _ in range(20)} <= {1.0, 1.1}
+
+
+def test_a_scale_without_large_enough_valid_areas_is_passed_over(packed: Pack) -> None:
+    striped = [layers.copy() for layers in packed.layers]
+    for layers in striped:
+        layers[80:, :, LAYERS.index("valid")] = 0
+        layers[:80, :, LAYERS.index("valid")] = 1
+    narrow = replace(packed, layers=striped)
+    sampler = CropSampler(narrow, seed=0, rare=0.0, scales={2: 1.0})
+    assert {sampler.draw(64).mpp for _ in range(10)} <= {0.5, 0.55}
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
