@@ -26,7 +26,8 @@ from napari_histodiff.diffusion.crops import COARSEST_CROP, collect_stains
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
 
 if TYPE_CHECKING:
-    from napari_histodiff.diffusion.training import Generator, Progress
+    from napari_histodiff.diffusion.run import Progress
+    from napari_histodiff.diffusion.training import Generator
 
 __all__ = ["Ema", "load_checkpoint", "refuse_checkpoint", "save_checkpoint", "save_pipeline"]
 

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from napari_histodiff.core.errors import TrainingError
-from napari_histodiff.core.folders import make_folder
-from napari_histodiff.datasets.packing import Pack, load_pack
-from napari_histodiff.devices import resolve_device, resolve_dtype
-from napari_histodiff.diffusion.batches import Batch, BatchMaker
-from napari_histodiff.diffusion.checkpoints import (
-    Ema,
-    Stateful,
-    load_checkpoint,
-    refuse_checkpoint,
-    save_checkpoint,
-    save_pipeline,
-)
-from napari_histodiff.diffusion.conditioning import Conditions
-from napari_histodiff.diffusion.crops import CropSampler
-from napari_histodiff.diffusion.descent import descend
+from napari_histodiff.datasets.packing import load_pack
+from napari_histodiff.devices import resolve_device
+from napari_histodiff.diffusion.batches import Batch
+from napari_histodiff.diffusion.checkpoints import refuse_checkpoint, save_pipeline
+from napari_histodiff.diffusion.conditioning import CHANNELS, Conditions
 from napari_histodiff.diffusion.flow import MIN_T, add_noise, flow_loss
 from napari_histodiff.diffusion.jumping import (
+    Jumps,
     Teacher,
     ends,
     jump_loss,
@@ -36,12 +26,9 @@ from napari_histodiff.diffusion.jumping import (
     make_jumps,
     paste_known,
 )
-from napari_histodiff.diffusion.training import (
-    Generator,
-    Progress,
-    initial_generator,
-    stage_at,
-)
+from napari_histodiff.diffusion.run import Run
+from napari_histodiff.diffusion.texture import texture_distance
+from napari_histodiff.diffusion.training import initial_generator
 from napari_histodiff.diffusion.training_config import TrainingConfig
 from napari_histodiff.diffusion.training_report import TrainingReport
 
@@ -49,7 +36,14 @@ __all__ = ["distil"]
 
 #: Share of the crops that go on training the flow, and its weight beside the jumps.
 _FLOW_SHARE: Final = 0.25
-_FLOW_WEIGHT: Final = 0.1
+_FLOW_WEIGHT: Final = 0.5
+
+#: Share of the jumping crops that are also drawn from noise alone in two jumps and compared with
+#: real tissue by their texture, and the weight of that.
+_TEXTURE_SHARE: Final = 0.5
+_TEXTURE_WEIGHT: Final = 0.3
+
+_SHEET_GUIDANCE: Final = 2.0
 
 
 def distil(config: TrainingConfig, *, resume: bool = False) -> Path:
@@ -67,143 +61,77 @@ def distil(config: TrainingConfig, *, resume: bool = False) -> Path:
         raise TrainingError(
             'expected a model to teach, got none; set "init_from" to a model folder or "bundled"'
         )
-    output = Path(config.output)
     if not resume:
-        refuse_checkpoint(output)
+        refuse_checkpoint(Path(config.output))
     packed = load_pack(Path(config.data))
     torch.manual_seed(config.seed)
     device = resolve_device(config.device)
     generator = initial_generator(config).to(device)
+    teaching = replace(config, init_from=config.teacher or config.init_from)
+    teacher = initial_generator(teaching).to(device)
     generator.network.register_to_config(jumps=True)
     generator.network.jumps = True
-    generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run = _Run(config, packed, generator, device)
-    if resume:
-        run.resume()
-    make_folder(output)
-    config.dump(output / "config.json")
-    run.train()
+    run = Run(config, packed, generator, device, resume=resume)
+    course = _JumpCourse(run, Teacher(teacher, run.dtype, compiled=config.compile))
+    run.train(course.loss, course.save)
     return save_pipeline(
-        output / "pipeline", run.ema.module, packed, name=config.name, version=config.version
+        run.output / "pipeline", run.ema.module, packed, name=config.name, version=config.version
     )
 
 
-class _Run:
-    def __init__(
-        self, config: TrainingConfig, packed: Pack, generator: Generator, device: torch.device
-    ) -> None:
-        self.config, self.packed, self.generator = config, packed, generator
-        self.output, self.device = Path(config.output), device
-        self.dtype = resolve_dtype(device, config.precision)
-        self.teacher = Teacher(generator, self.dtype, compiled=config.compile)
-        self.ema = Ema(generator, config.ema)
-        self.optimizer = torch.optim.AdamW(
-            generator.parameters(), weight_decay=config.weight_decay, betas=(0.9, 0.99), fused=True
-        )
-        self.progress = Progress()
-        self.forward: Any = generator
-        self.averaged: Any = self.ema.module
-        if config.compile:
-            self.forward = torch.compile(generator, dynamic=False)
-            self.averaged = torch.compile(self.ema.module, dynamic=False)
+class _JumpCourse:
+    """What is learnt at each step."""
 
-    def parts(self) -> dict[str, Stateful]:
-        return {
-            "generator": self.generator,
-            "ema": self.ema.module,
-            "optimizer": self.optimizer,
-        }
-
-    def resume(self) -> None:
-        self.progress = Progress(**load_checkpoint(self.output, self.parts()))
-        torch.manual_seed(self.config.seed + self.progress.steps)
-
-    def train(self) -> None:
-        seed = self.config.seed + self.progress.steps
-        maker = BatchMaker(CropSampler(self.packed, seed), self.config.drop, seed)
-        size = self.config.stages[-1].size
-        report = TrainingReport(
-            self.output, self.packed, size=size, tensorboard=self.config.tensorboard
-        )
-        try:
-            self._loop(maker, report)
-        except KeyboardInterrupt:
-            self.save_checkpoint()
-            report.write_losses()
-            raise
-        finally:
-            report.close()
-
-    def _loop(self, maker: BatchMaker, report: TrainingReport) -> None:
-        saved = clock = time.monotonic()
-        with tqdm(total=self.config.samples, initial=self.progress.samples, unit="crop") as bar:
-            while (share := self.progress.share(self.config)) < 1:
-                stage = stage_at(self.config.stages, share)
-                loss = self.step(self._to_device(maker.make(stage.size, stage.batch)), share)
-                now = time.monotonic()
-                self.progress.seconds += now - clock
-                clock = now
-                report.add(
-                    self.progress.samples,
-                    loss,
-                    self.config.rate_at(share, self.progress.steps),
-                    stage.size,
-                )
-                bar.update(stage.batch)
-                bar.set_postfix(loss=f"{report.mean_loss:.4f}", size=stage.size, refresh=False)
-                if now - saved > 60 * self.config.save_every_minutes:
-                    self.save(report)
-                    saved = time.monotonic()
-        self.save(report)
+    def __init__(self, run: Run, teacher: Teacher) -> None:
+        self._run = run
+        self._teacher = teacher
+        self._averaged = run.compiled(run.ema.module)
 
     def save(self, report: TrainingReport) -> None:
-        self.save_checkpoint()
-        report.write(self.ema.module, jump_guidance=2.0)
+        self._run.save_checkpoint()
+        report.write(self._run.ema.module, jump_guidance=_SHEET_GUIDANCE)
 
-    def save_checkpoint(self) -> None:
-        save_checkpoint(self.output, self.parts(), self.progress)
-
-    def step(self, batch: Batch, share: float) -> float:
-        """Learn from one batch; return the loss of the jumps."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.rate_at(share, self.progress.steps)
-        n = round(_FLOW_SHARE * len(batch.images))
+    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the loss of the jumps with flow and texture, and without."""
+        run, n = self._run, round(_FLOW_SHARE * len(batch.images))
         flow, jumping = _rows(batch, slice(n)), _rows(batch, slice(n, None))
         jumps = make_jumps(jumping.images)
 
         def student(z: Tensor, t: Tensor) -> Tensor:
-            x0 = self._estimate(self.averaged, z, t, jumping.conditions, jumps.guidance)
-            return paste_known(x0.clamp(-1, 1), jumping)
+            return self._pasted(z, t, jumping, jumps.guidance)
 
-        target = jump_targets(self.teacher, student, jumps, jumping)
-        t = torch.randn(n, device=self.device).sigmoid().clamp_min(MIN_T)
+        target = jump_targets(self._teacher, student, jumps, jumping)
+        t = torch.randn(n, device=run.device).sigmoid().clamp_min(MIN_T)
         z = add_noise(flow.images, torch.randn_like(flow.images), t)
-        x0 = self._estimate(
-            self.forward,
-            torch.cat([z, jumps.z]),
-            torch.cat([t, jumps.t]),
-            batch.conditions,
-            torch.cat([torch.zeros_like(t), jumps.guidance]),
+        halfway, drawn = self._halfway(jumping, jumps)
+        x0 = run.estimate(
+            run.forward,
+            torch.cat([z, jumps.z, halfway.z]),
+            torch.cat([t, jumps.t, halfway.t]),
+            batch.conditions.cat(drawn.conditions),
+            torch.cat([torch.zeros_like(t), jumps.guidance, halfway.guidance]),
         )
-        landed = landing(jumps.z, paste_known(x0[n:], jumping), jumps.t, ends(jumps.t))
+        flowed, jumped, ended = x0.split([n, len(jumps.z), len(halfway.z)])
+        landed = landing(jumps.z, paste_known(jumped, jumping), jumps.t, ends(jumps.t))
         loss = jump_loss(landed, target, jumps)
-        total = loss + _FLOW_WEIGHT * flow_loss(x0[:n], flow.images, t, flow.weight)
-        clip, steps = self.config.clip, self.progress.steps
-        descend(total, self.generator, self.optimizer, clip=clip, step=steps)
-        self.optimizer.zero_grad()
-        self.ema.update(self.generator, self.progress.steps)
-        self.progress.steps += 1
-        self.progress.samples += len(batch.images)
-        return float(loss.detach())
+        nuclei = drawn.conditions.spatial[:, CHANNELS["union"]]
+        texture = texture_distance(paste_known(ended, drawn), drawn.images, nuclei).mean()
+        total = loss + _FLOW_WEIGHT * flow_loss(flowed, flow.images, t, flow.weight)
+        return total + _TEXTURE_WEIGHT * texture, loss
 
-    def _estimate(self, forward: Any, z: Tensor, t: Tensor, c: Conditions, jump: Tensor) -> Tensor:
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            x0: Tensor = forward(z, t, c.spatial, c.slots, c.mpp, c.stain, jump)
-        return x0.float()
+    @torch.no_grad()
+    def _halfway(self, jumping: Batch, jumps: Jumps) -> tuple[Jumps, Batch]:
+        """Return some of the crops after a first jump from noise alone, as it is when drawing."""
+        some = _rows(jumping, slice(round(_TEXTURE_SHARE * len(jumping.images))))
+        guidance = jumps.guidance[: len(some.images)]
+        noise, t = torch.randn_like(some.images), torch.ones_like(guidance)
+        z = landing(noise, self._pasted(noise, t, some, guidance), t, ends(t))
+        return Jumps(z, ends(t), guidance), some
 
-    def _to_device(self, batch: Batch) -> Batch:
-        conditions = batch.conditions.to(self.device, torch.float32)
-        return Batch(batch.images.to(self.device), conditions, batch.weight.to(self.device))
+    def _pasted(self, z: Tensor, t: Tensor, batch: Batch, guidance: Tensor) -> Tensor:
+        """The averaged student's estimate, with known pixels pasted."""
+        x0 = self._run.estimate(self._averaged, z, t, batch.conditions, guidance)
+        return paste_known(x0.clamp(-1, 1), batch)
 
 
 def _rows(batch: Batch, rows: slice) -> Batch:

@@ -3,47 +3,26 @@
 from __future__ import annotations
 
 import logging
-import math
-import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
-from napari_histodiff.core.folders import make_folder
-from napari_histodiff.datasets.packing import Pack, load_pack
-from napari_histodiff.devices import resolve_device, resolve_dtype
-from napari_histodiff.diffusion.batches import Batch, BatchMaker
+from napari_histodiff.datasets.packing import load_pack
+from napari_histodiff.devices import resolve_device
+from napari_histodiff.diffusion.batches import Batch
 from napari_histodiff.diffusion.caption_encoder import CaptionEncoder
-from napari_histodiff.diffusion.checkpoints import (
-    Ema,
-    Stateful,
-    load_checkpoint,
-    refuse_checkpoint,
-    save_checkpoint,
-    save_pipeline,
-)
-from napari_histodiff.diffusion.crops import CropSampler
-from napari_histodiff.diffusion.descent import descend
+from napari_histodiff.diffusion.checkpoints import refuse_checkpoint, save_pipeline
 from napari_histodiff.diffusion.flow import MIN_T, add_noise, flow_loss
 from napari_histodiff.diffusion.loading import load_pipeline
 from napari_histodiff.diffusion.model_folder import bundled_model_path
 from napari_histodiff.diffusion.network import HistoUNet
-from napari_histodiff.diffusion.training_config import Stage, TrainingConfig
+from napari_histodiff.diffusion.run import Run
+from napari_histodiff.diffusion.training_config import TrainingConfig
 from napari_histodiff.diffusion.training_report import TrainingReport
 from napari_histodiff.diffusion.validation import Validation
 
-__all__ = [
-    "Generator",
-    "Progress",
-    "initial_generator",
-    "silent_parameters",
-    "stage_at",
-    "train",
-]
+__all__ = ["Generator", "initial_generator", "silent_parameters", "train"]
 
 _log = logging.getLogger(__name__)
 _GUARD_STEPS = 200
@@ -72,20 +51,6 @@ class Generator(nn.Module):
         return self.network(z, t, spatial, self.captions(slots), mpp, stain, jump_guidance)
 
 
-@dataclass(slots=True)
-class Progress:
-    """How far a run is, and the best loss on the validation crops."""
-
-    samples: int = 0
-    steps: int = 0
-    seconds: float = 0.0
-    best: float = math.inf
-
-    def share(self, config: TrainingConfig) -> float:
-        """Return the done share of the run, by crops or by hours, whichever is further."""
-        return min(1.0, max(self.samples / config.samples, self.seconds / 3600 / config.hours))
-
-
 def train(config: TrainingConfig, *, resume: bool = False) -> Path:
     """Run a training to its end and return the folder of the saved pipeline.
 
@@ -102,32 +67,16 @@ def train(config: TrainingConfig, *, resume: bool = False) -> Path:
     StorageError
         When a checkpoint or the model cannot be written.
     """
-    output = Path(config.output)
     if not resume:
-        refuse_checkpoint(output)
+        refuse_checkpoint(Path(config.output))
     device = resolve_device(config.device)
     packed = load_pack(Path(config.data))
     torch.manual_seed(config.seed)
     generator = initial_generator(config).to(device)
-    generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    ema = Ema(generator, config.ema)
-    optimizer = torch.optim.AdamW(
-        generator.parameters(), weight_decay=config.weight_decay, betas=(0.9, 0.99), fused=True
-    )
-    progress = Progress()
-    parts: dict[str, Stateful] = {"generator": generator, "ema": ema.module, "optimizer": optimizer}
-    if resume:
-        progress = Progress(**load_checkpoint(output, parts))
-    # Not the noise of the first steps again.
-    torch.manual_seed(config.seed + progress.steps)
-    make_folder(output)
-    config.dump(output / "config.json")
-    validation = None
-    if config.validation is not None:
-        validation = Validation(Path(config.validation), config.stages[-1].size)
-    run = _Run(config, generator, ema, optimizer, progress, device, packed, output, validation)
-    run.train()
-    return run.finish()
+    run = Run(config, packed, generator, device, resume=resume)
+    course = _FlowCourse(run)
+    run.train(course.loss, course.save, course.guard)
+    return course.finish()
 
 
 def initial_generator(config: TrainingConfig) -> Generator:
@@ -142,122 +91,44 @@ def initial_generator(config: TrainingConfig) -> Generator:
     return Generator(pipeline.network, pipeline.caption_encoder).train()
 
 
-@dataclass(slots=True)
-class _Run:
-    config: TrainingConfig
-    generator: Generator
-    ema: Ema
-    optimizer: torch.optim.Optimizer
-    progress: Progress
-    device: torch.device
-    packed: Pack
-    output: Path
-    validation: Validation | None
+class _FlowCourse:
+    """What is learnt at each step, and which weights are kept: the best on held-out crops."""
 
-    def train(self) -> None:
-        sampler = CropSampler(self.packed, self.config.seed + self.progress.steps)
-        maker = BatchMaker(sampler, self.config.drop, self.config.seed + self.progress.steps)
-        forward: Any = self.generator
-        if self.config.compile:
-            forward = torch.compile(self.generator, dynamic=False)
-        dtype = resolve_dtype(self.device, self.config.precision)
-        size = self.config.stages[-1].size
-        report = TrainingReport(
-            self.output, self.packed, size=size, tensorboard=self.config.tensorboard
-        )
-        try:
-            self._loop(forward, maker, dtype, report)
-        except KeyboardInterrupt:
-            self.save_checkpoint()
-            report.write_losses()
-            raise
-        finally:
-            report.close()
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._validation = None
+        if run.config.validation is not None:
+            size = run.config.stages[-1].size
+            self._validation = Validation(Path(run.config.validation), size)
 
-    def _loop(
-        self, forward: Any, maker: BatchMaker, dtype: torch.dtype, report: TrainingReport
-    ) -> None:
-        saved = clock = time.monotonic()
-        with tqdm(total=self.config.samples, initial=self.progress.samples, unit="crop") as bar:
-            while (share := self.progress.share(self.config)) < 1:
-                stage = stage_at(self.config.stages, share)
-                batch = maker.make(stage.size, stage.batch)
-                loss = self._step(forward, batch, dtype, share)
-                now = time.monotonic()
-                self.progress.seconds += now - clock
-                clock = now
-                report.add(
-                    self.progress.samples,
-                    loss,
-                    self.config.rate_at(share, self.progress.steps),
-                    stage.size,
-                )
-                bar.update(stage.batch)
-                bar.set_postfix(loss=f"{report.mean_loss:.4f}", size=stage.size, refresh=False)
-                if self.progress.steps == _GUARD_STEPS:
-                    self._guard()
-                if now - saved > 60 * self.config.save_every_minutes:
-                    self.save(report)
-                    saved = time.monotonic()
-        self.save(report)
+    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        run, images = self._run, batch.images
+        t = torch.randn(len(images), device=run.device).sigmoid().clamp_min(MIN_T)
+        z = add_noise(images, torch.randn_like(images), t)
+        x0 = run.estimate(run.forward, z, t, batch.conditions)
+        loss = flow_loss(x0, images, t, batch.weight)
+        return loss, loss
 
     def save(self, report: TrainingReport) -> None:
-        if self.validation is not None:
-            loss = self.validation.loss(self.ema.module)
+        run = self._run
+        if self._validation is not None:
+            loss = self._validation.loss(run.ema.module)
             report.add_validation(loss)
-            if loss < self.progress.best:
-                self.progress.best = loss
+            if loss < run.progress.best:
+                run.progress.best = loss
                 self._save_pipeline()
-        self.save_checkpoint()
-        report.write(self.ema.module)
-
-    def save_checkpoint(self) -> None:
-        parts: dict[str, Stateful] = {
-            "generator": self.generator,
-            "ema": self.ema.module,
-            "optimizer": self.optimizer,
-        }
-        save_checkpoint(self.output, parts, self.progress)
+        run.save_checkpoint()
+        report.write(run.ema.module)
 
     def finish(self) -> Path:
-        if self.validation is None:
+        if self._validation is None:
             return self._save_pipeline()
-        return self.output / _PIPELINE
+        return self._run.output / _PIPELINE
 
-    def _save_pipeline(self) -> Path:
-        return save_pipeline(
-            self.output / _PIPELINE,
-            self.ema.module,
-            self.packed,
-            name=self.config.name,
-            version=self.config.version,
-        )
-
-    def _step(self, forward: Any, batch: Batch, dtype: torch.dtype, share: float) -> float:
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.rate_at(share, self.progress.steps)
-        images, weight = batch.images.to(self.device), batch.weight.to(self.device)
-        conditions = batch.conditions.to(self.device, torch.float32)
-        t = torch.randn(len(images), device=self.device).sigmoid().clamp_min(MIN_T)
-        eps = torch.randn_like(images)
-        z = add_noise(images, eps, t)
-        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
-            x0 = forward(
-                z, t, conditions.spatial, conditions.slots, conditions.mpp, conditions.stain
-            )
-        loss = flow_loss(x0.float(), images, t, weight)
-        clip, steps = self.config.clip, self.progress.steps
-        value = descend(loss, self.generator, self.optimizer, clip=clip, step=steps)
-        self.ema.update(self.generator, self.progress.steps)
-        self.progress.steps += 1
-        self.progress.samples += len(images)
-        if self.progress.steps != _GUARD_STEPS:
-            self.optimizer.zero_grad()
-        return value
-
-    def _guard(self) -> None:
-        silent = silent_parameters(self.generator)
-        self.optimizer.zero_grad()
+    def guard(self) -> None:
+        if self._run.progress.steps != _GUARD_STEPS:
+            return
+        silent = silent_parameters(self._run.generator)
         if silent:
             _log.warning(
                 "expected a gradient for every parameter, got none for %d: %s; check the "
@@ -265,6 +136,16 @@ class _Run:
                 len(silent),
                 ", ".join(silent),
             )
+
+    def _save_pipeline(self) -> Path:
+        config = self._run.config
+        return save_pipeline(
+            self._run.output / _PIPELINE,
+            self._run.ema.module,
+            self._run.packed,
+            name=config.name,
+            version=config.version,
+        )
 
 
 def silent_parameters(module: nn.Module) -> list[str]:
@@ -278,8 +159,3 @@ def silent_parameters(module: nn.Module) -> list[str]:
         for name, parameter in module.named_parameters()
         if parameter.requires_grad and (parameter.grad is None or not bool(parameter.grad.any()))
     ]
-
-
-def stage_at(stages: tuple[Stage, ...], share: float) -> Stage:
-    """Return the stage a run is in when `share` of it is done."""
-    return next((stage for stage in stages if share < stage.until), stages[-1])

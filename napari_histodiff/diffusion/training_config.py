@@ -50,6 +50,9 @@ class TrainingConfig:
         Of the model, shown to users.
     init_from : str, optional
         Model folder whose weights the run starts from, or "bundled"; otherwise at random.
+    teacher : str, optional
+        Model folder whose flow teaches the jumps, where it is not that of `init_from`; for
+        distillation only.
     samples : int
         Length of the run in training crops.
     hours : float
@@ -67,6 +70,7 @@ class TrainingConfig:
     name: str = "my-model"
     version: str = "1"
     init_from: str | None = None
+    teacher: str | None = None
     samples: int = 300_000
     hours: float = 24.0
     stages: tuple[Stage, ...] = (Stage(64, 32, 0.1), Stage(96, 16, 0.5), Stage(128, 16, 1.0))

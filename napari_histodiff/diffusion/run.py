@@ -1,0 +1,196 @@
+"""The loop that training runs share: batches, clock, learning rate, averaged weights, saves."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from napari_histodiff.core.folders import make_folder
+from napari_histodiff.datasets.packing import Pack
+from napari_histodiff.devices import resolve_dtype
+from napari_histodiff.diffusion.batches import Batch, BatchMaker
+from napari_histodiff.diffusion.checkpoints import Ema, Stateful, load_checkpoint, save_checkpoint
+from napari_histodiff.diffusion.conditioning import Conditions
+from napari_histodiff.diffusion.crops import CropSampler
+from napari_histodiff.diffusion.descent import descend
+from napari_histodiff.diffusion.training_config import Stage, TrainingConfig
+from napari_histodiff.diffusion.training_report import TrainingReport
+
+if TYPE_CHECKING:
+    from napari_histodiff.diffusion.training import Generator
+
+__all__ = ["Lesson", "Progress", "Run", "stage_at"]
+
+#: The loss of one batch: what is descended, and what is reported.
+Lesson = Callable[[Batch], tuple[Tensor, Tensor]]
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run is, and the best loss on the validation crops."""
+
+    samples: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    best: float = math.inf
+
+    def share(self, config: TrainingConfig) -> float:
+        """Return the done share of the run, by crops or by hours, whichever is further."""
+        return min(1.0, max(self.samples / config.samples, self.seconds / 3600 / config.hours))
+
+
+class Run:
+    """One training run, from where its checkpoint left off to its end.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        Written to the output folder.
+    packed : Pack
+        Training images.
+    generator : Generator
+        Trained in place, on `device`.
+    device : torch.device
+        Where it is trained.
+    resume : bool
+        Go on from the checkpoint in the output folder.
+
+    Raises
+    ------
+    TrainingError
+        When there is no fitting checkpoint to resume.
+    StorageError
+        When the output folder cannot be made.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        packed: Pack,
+        generator: Generator,
+        device: torch.device,
+        *,
+        resume: bool,
+    ) -> None:
+        generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.config, self.packed, self.generator, self.device = config, packed, generator, device
+        self.output = Path(config.output)
+        self.dtype = resolve_dtype(device, config.precision)
+        self.ema = Ema(generator, config.ema)
+        self.progress = Progress()
+        self._optimizer = torch.optim.AdamW(
+            generator.parameters(), weight_decay=config.weight_decay, betas=(0.9, 0.99), fused=True
+        )
+        if resume:
+            self.progress = Progress(**load_checkpoint(self.output, self._parts()))
+        # Not the noise of the first steps again.
+        torch.manual_seed(config.seed + self.progress.steps)
+        make_folder(self.output)
+        config.dump(self.output / "config.json")
+        self.forward = self.compiled(generator)
+
+    def compiled(self, module: torch.nn.Module) -> Any:
+        """Return the module, compiled when the settings say so."""
+        return torch.compile(module, dynamic=False) if self.config.compile else module
+
+    def estimate(
+        self, forward: Any, z: Tensor, t: Tensor, c: Conditions, jump: Tensor | None = None
+    ) -> Tensor:
+        """Return the clean images a network sees, (b, 3, s, s) float32, at the run's precision."""
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            x0: Tensor = forward(z, t, c.spatial, c.slots, c.mpp, c.stain, jump)
+        return x0.float()
+
+    def train(
+        self,
+        lesson: Lesson,
+        save: Callable[[TrainingReport], None],
+        look: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Descend the loss of `lesson` until the run is done.
+
+        `save` is called now and then and at the end; `look` after each step, before the gradients
+        are cleared. A KeyboardInterrupt goes through after a checkpoint is written.
+        """
+        seed = self.config.seed + self.progress.steps
+        maker = BatchMaker(CropSampler(self.packed, seed), self.config.drop, seed)
+        report = TrainingReport(
+            self.output,
+            self.packed,
+            size=self.config.stages[-1].size,
+            tensorboard=self.config.tensorboard,
+        )
+        try:
+            self._loop(maker, report, lesson, save, look)
+        except KeyboardInterrupt:
+            self.save_checkpoint()
+            report.write_losses()
+            raise
+        finally:
+            report.close()
+
+    def save_checkpoint(self) -> None:
+        """Write what resuming needs."""
+        save_checkpoint(self.output, self._parts(), self.progress)
+
+    def _loop(
+        self,
+        maker: BatchMaker,
+        report: TrainingReport,
+        lesson: Lesson,
+        save: Callable[[TrainingReport], None],
+        look: Callable[[], None],
+    ) -> None:
+        saved = clock = time.monotonic()
+        with tqdm(total=self.config.samples, initial=self.progress.samples, unit="crop") as bar:
+            while (share := self.progress.share(self.config)) < 1:
+                stage = stage_at(self.config.stages, share)
+                rate = self.config.rate_at(share, self.progress.steps)
+                loss = self._step(lesson, maker.make(stage.size, stage.batch), rate)
+                look()
+                self._optimizer.zero_grad()
+                now = time.monotonic()
+                self.progress.seconds += now - clock
+                clock = now
+                report.add(self.progress.samples, loss, rate, stage.size)
+                bar.update(stage.batch)
+                bar.set_postfix(loss=f"{report.mean_loss:.4f}", size=stage.size, refresh=False)
+                if now - saved > 60 * self.config.save_every_minutes:
+                    save(report)
+                    saved = time.monotonic()
+        save(report)
+
+    def _step(self, lesson: Lesson, batch: Batch, rate: float) -> float:
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        loss, reported = lesson(self._to_device(batch))
+        clip, steps = self.config.clip, self.progress.steps
+        descend(loss, self.generator, self._optimizer, clip=clip, step=steps)
+        self.ema.update(self.generator, steps)
+        self.progress.steps += 1
+        self.progress.samples += len(batch.images)
+        return float(reported.detach())
+
+    def _parts(self) -> dict[str, Stateful]:
+        return {
+            "generator": self.generator,
+            "ema": self.ema.module,
+            "optimizer": self._optimizer,
+        }
+
+    def _to_device(self, batch: Batch) -> Batch:
+        conditions = batch.conditions.to(self.device, torch.float32)
+        return Batch(batch.images.to(self.device), conditions, batch.weight.to(self.device))
+
+
+def stage_at(stages: tuple[Stage, ...], share: float) -> Stage:
+    """Return the stage a run is in when `share` of it is done."""
+    return next((stage for stage in stages if share < stage.until), stages[-1])
