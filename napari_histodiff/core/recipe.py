@@ -10,10 +10,10 @@ from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import PyramidSpec
 from napari_histodiff.core.protocols import BackendInfo
-from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, STAIN_NUMBERS
+from napari_histodiff.core.requests import DEFAULT_STEPS, STAIN_NUMBERS
 from napari_histodiff.core.stain_bank import stains_of_levels
 
-__all__ = ["MAX_SIDE", "MIN_SIDE", "TILE", "SlideRecipe"]
+__all__ = ["MAX_SIDE", "MIN_SIDE", "SLIDE_GUIDANCE", "TILE", "SlideRecipe"]
 
 #: Limits of a side of a synthetic slide in pixels of level 0.
 MIN_SIDE: Final = 256
@@ -21,6 +21,10 @@ MAX_SIDE: Final = 131_072
 
 #: Side of a tile in pixels of its level.
 TILE: Final = 256
+
+#: Guidance of a slide where none is asked for. Each level inherits the contrast of the one above:
+#: what is lost where a nucleus is four pixels wide is lost at every magnification.
+SLIDE_GUIDANCE: Final = 3.0
 
 # The coarsest level of a pyramid fits one screen.
 _COARSEST_SIDE: Final = 512
@@ -54,6 +58,9 @@ class SlideRecipe:
     origin : tuple of int
         Position (y, x) on the endless plane of the slide's first pixel, in pixels of level 0. It
         moves when the slide grows at its top or left; noise, windows and layout lie on the plane.
+    home : tuple of int
+        Height and width of the slide when it was new, which its pieces of tissue are fitted to; by
+        default those it has.
 
     Raises
     ------
@@ -66,7 +73,7 @@ class SlideRecipe:
     mpp: float = 0.5
     seed: int = 0
     caption: str = ""
-    guidance_scale: float = DEFAULT_GUIDANCE
+    guidance_scale: float = SLIDE_GUIDANCE
     steps: int = DEFAULT_STEPS
     model: str
     revision: str
@@ -74,8 +81,11 @@ class SlideRecipe:
     margin: int
     stains: tuple[tuple[float, ...], ...]
     origin: tuple[int, int] = (0, 0)
+    home: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
+        if self.home == (0, 0):
+            object.__setattr__(self, "home", (self.height, self.width))
         for name in ("height", "width"):
             side = getattr(self, name)
             if not MIN_SIDE <= side <= MAX_SIDE:
@@ -173,7 +183,8 @@ class SlideRecipe:
         try:
             values = {field.name: data[field.name] for field in fields(cls)}
             values["stains"] = tuple(tuple(map(float, stain)) for stain in values["stains"])
-            values["origin"] = (int(values["origin"][0]), int(values["origin"][1]))
+            for name in ("origin", "home"):
+                values[name] = (int(values[name][0]), int(values[name][1]))
             if any(len(stain) != STAIN_NUMBERS for stain in values["stains"]):
                 raise ValueError(f"stains of {STAIN_NUMBERS} numbers")
             return cls(**values)

@@ -91,7 +91,7 @@ class EditRequest:
     edit_mask : (h, w) bool, optional
         True where pixels may change.
     coarse : (h, w, 3) uint8, optional
-        The same place one level up, already upsampled to the frame's shape.
+        The same place one level up, each pixel repeated to 2 x 2 so that it has the frame's shape.
     caption : str
         Free text of the closed vocabulary in `core.captions`; may be empty.
     guidance_scale : float

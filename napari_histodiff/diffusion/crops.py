@@ -35,7 +35,7 @@ MIX: Final[dict[str, float]] = {
 COARSEST_CROP: Final = 4
 
 #: Share of the draws at each reduction.
-SCALES: Final[dict[int, float]] = {1: 0.84, 2: 0.11, 4: 0.05}
+SCALES: Final[dict[int, float]] = {1: 0.60, 2: 0.25, 4: 0.15}
 
 _CLASS, _VALID = LAYERS.index("class"), LAYERS.index("valid")
 _RARE: Final = (1, 5, 4)  # neutrophil, eosinophil, plasma

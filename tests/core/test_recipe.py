@@ -61,6 +61,7 @@ def test_growing_moves_the_origin() -> None:
     recipe = SlideRecipe.plan(INFO, height=2048, width=2048)
     grown = recipe.grown(top=1024, right=2048)
     assert (grown.height, grown.width, grown.origin) == (3072, 4096, (-1024, 0))
+    assert grown.home == recipe.home == (2048, 2048)
 
 
 def test_the_stains_of_a_slide_share_their_colour_and_lose_contrast() -> None:

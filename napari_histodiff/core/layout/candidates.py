@@ -1,0 +1,280 @@
+"""Nuclei that want a place: rings along the glands, and a scatter in the stroma."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.layout.anatomy import GLAND, STROMA, Anatomy
+from napari_histodiff.core.layout.bank import AXES, TURNS, VARIANTS, bank_of, turn_of
+from napari_histodiff.core.layout.fields import Field, Pixels
+from napari_histodiff.core.layout.hashing import bits, key_of, uniforms
+from napari_histodiff.core.layout.plan import CONNECTIVE, EPITHELIAL
+from napari_histodiff.core.layout.stars import ANGLES, DIRECTIONS, Stars, inset
+
+__all__ = ["Candidates", "Scatter"]
+
+_SPACING: Final = 5.8  # um between neighbours of a row of epithelial nuclei
+_BASE: Final = 6.0  # um from the border of a gland to the middle of its first row
+_ROW: Final = 8.5  # um between rows
+_CELL: Final = 8.0  # um, side of the cells that hold one stroma nucleus or none
+_SCATTER_IDS: Final = 8192  # rows and columns of such cells before ids repeat
+_GLAND_IDS: Final = 400
+_SLOTS: Final = 150  # nuclei of the first row of a gland at the most
+_FEWER: Final = 9  # than in the row outside it
+_GLAND_SLOTS: Final = 1320  # of 16 rows
+_COMPASS: Final = np.array(
+    [(-1, 0), (-0.7, 0.7), (0, 1), (0.7, 0.7), (1, 0), (0.7, -0.7), (0, -1), (-0.7, -0.7)],
+    np.float32,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Nuclei that may overlap.
+
+    Attributes
+    ----------
+    y, x : (n,) int64
+        Middles in pixels of level 0.
+    shape, turn : (n,) int64
+        Outline, see `Bank`.
+    rank : (n,) uint64
+        The larger one stays where two would touch; no two are equal.
+    number : (n,) int64
+        Instance id.
+    """
+
+    y: NDArray[np.int64]
+    x: NDArray[np.int64]
+    shape: NDArray[np.int64]
+    turn: NDArray[np.int64]
+    rank: NDArray[np.uint64]
+    number: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, chosen: Any) -> Candidates:
+        return Candidates(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+    @staticmethod
+    def joined(parts: list[Candidates]) -> Candidates:
+        """Return all of several."""
+        names = [field.name for field in fields(Candidates)]
+        return Candidates(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
+
+
+class Scatter:
+    """Proposes nuclei for any part of the plane, each a function of its own cell or gland."""
+
+    def __init__(self, anatomy: Anatomy) -> None:
+        self.anatomy = anatomy
+        self._seed, self._mpp, self._plan = anatomy.seed, anatomy.mpp, anatomy.plan
+        self._bank = bank_of(anatomy.mpp)
+        self._cell = max(2, round(_CELL / self._mpp))
+        self._step = 1 << max(0, int(np.log2(2.0 / self._mpp)))
+        span = round(260 / self._mpp), round(90 / self._mpp)
+        self._thickness = Field(self._seed, 42, span, (0.35, 0.25))
+
+    def within(self, box: tuple[int, int, int, int]) -> Candidates:
+        """Return every nucleus whose middle lies in a box of level 0, and some beyond."""
+        margin = round(16 / self._mpp) + self._step
+        wide = box[0] - margin, box[1] + margin, box[2] - margin, box[3] + margin
+        glands = self.anatomy.glands.within(wide)
+        tissue = _Lookup(self.anatomy, wide, self._step, glands)
+        rings = self._rings(box, glands, tissue)
+        parts = [rings, self._strewn(box, tissue)]
+        if self.anatomy.sketched is not None:
+            parts.append(self._lining(box, tissue))
+        return Candidates.joined(parts)
+
+    def _rings(self, box: tuple[int, int, int, int], glands: Stars, tissue: _Lookup) -> Candidates:
+        lumen = self.anatomy.lumen(glands)
+        layers = self.anatomy.layers(glands)
+        parts = [self._row(glands, lumen, 0)]
+        for row in range(1, int(layers.max(initial=1))):
+            more = np.flatnonzero(layers > row)
+            parts.append(self._row(glands[more], lumen[more], row))
+        found = Candidates.joined(parts)
+        found = found[_in(box, found.y, found.x)]
+        return found[tissue.at(found.y, found.x) == GLAND]
+
+    def _row(self, glands: Stars, lumen: NDArray[np.float32], row: int) -> Candidates:
+        um = 1 / self._mpp
+        radius = np.maximum(inset(glands.outer, np.float32((_BASE + _ROW * row) * um)), 0)
+        y, x = radius * DIRECTIONS[0], radius * DIRECTIONS[1]
+        step_y, step_x = np.roll(y, -1, 1) - y, np.roll(x, -1, 1) - x
+        length = np.sqrt(step_y * step_y + step_x * step_x)
+        way = np.cumsum(length, axis=1, dtype=np.float32)
+        count = (way[:, -1] / np.float32(_SPACING * um)).astype(np.int64)
+        count = np.minimum(count, _SLOTS - _FEWER * row)
+        slots = np.arange(int(count.max(initial=0)))
+        gland, slot = np.nonzero(slots[None, :] < count[:, None])
+        number = slot + _SLOTS * row - _FEWER * row * (row - 1) // 2
+        rows, cols = glands.rows[gland], glands.cols[gland]
+        where, depth, pick = uniforms(key_of(self._seed, 30, row), rows * 1024 + slot, cols)
+        share = (slot.astype(np.float32) + np.float32(0.7) * where) / count[gland]
+        target = share * way[gland, -1]
+        at = np.minimum((way[gland] <= target[:, None]).sum(axis=1), ANGLES - 1)
+        part = 1 - (way[gland, at] - target) / np.maximum(length[gland, at], np.float32(1e-6))
+        ty, tx = step_y[gland, at], step_x[gland, at]
+        inward = depth * np.float32(2.5 * um)
+        own = radius[gland, at]
+        shrink = np.maximum(own - inward, 0) / np.maximum(own, np.float32(1e-6))
+        py, px = (y[gland, at] + ty * part) * shrink, (x[gland, at] + tx * part) * shrink
+        fits = (own > lumen[gland, at] + np.float32(4 * um)) & (own > 3 * um)
+        word = bits(key_of(self._seed, 31, row), rows * 1024 + slot, cols)
+        sway = ((word >> np.uint64(8)) % np.uint64(3)).astype(np.int64) - 1
+        nest = self.anatomy.nest(glands)[gland]
+        sway = np.where(nest, sway * 4, sway)
+        turn = (turn_of(tx, -ty) + sway) % TURNS
+        found = Candidates(
+            glands.y[gland] + np.rint(py).astype(np.int64),
+            glands.x[gland] + np.rint(px).astype(np.int64),
+            EPITHELIAL * VARIANTS + self._alike(rows, cols, pick),
+            turn,
+            word,
+            self._gland_number(rows, cols, number),
+        )
+        return found[fits]
+
+    def _alike(self, rows: Any, cols: Any, pick: NDArray[np.float32]) -> NDArray[np.int64]:
+        # Variants are sorted by size, and the nuclei of one gland are alike.
+        middle, _, _ = uniforms(key_of(self._seed, 35), rows, cols)
+        size = np.float32(0.35) + np.float32(0.35) * middle + np.float32(0.5) * (pick - 0.5)
+        return (np.clip(size, 0, np.float32(0.99)) * VARIANTS).astype(np.int64)
+
+    def _gland_number(self, rows: Any, cols: Any, slot: Any) -> NDArray[np.int64]:
+        gland = rows % _GLAND_IDS * _GLAND_IDS + cols % _GLAND_IDS
+        number: NDArray[np.int64] = 1 + _SCATTER_IDS * _SCATTER_IDS + gland * _GLAND_SLOTS + slot
+        return number
+
+    def _strewn(self, box: tuple[int, int, int, int], tissue: _Lookup) -> Candidates:
+        rows, cols, y, x = self._cells(box, 32, 1.0)
+        keep = tissue.at(y, x) == STROMA
+        rows, cols, y, x = rows[keep], cols[keep], y[keep], x[keep]
+        chance, pick, spin = uniforms(key_of(self._seed, 33), rows, cols)
+        kind = self._kinds(y, x, chance)
+        keep = kind >= 0
+        rows, cols, y, x, kind = rows[keep], cols[keep], y[keep], x[keep], kind[keep]
+        shape = kind * VARIANTS + (pick[keep] * VARIANTS).astype(np.int64)
+        turn = self._turns(y, x, kind, spin[keep], tissue)
+        keep = self._clear(y, x, shape, turn, tissue, STROMA)
+        word = bits(key_of(self._seed, 34), rows, cols)
+        return Candidates(y, x, shape, turn, word, _scatter_number(rows, cols))[keep]
+
+    def _lining(self, box: tuple[int, int, int, int], tissue: _Lookup) -> Candidates:
+        # Epithelium of areas that were sketched as one gland, which no lattice knows.
+        sketch, sketched = self.anatomy.sketch, self.anatomy.sketched
+        assert sketch is not None
+        assert sketched is not None
+        rows, cols, y, x = self._cells(box, 36, 0.6)
+        keep = (sketch.at(y, x) == GLAND) & ~sketched.large(y, x)
+        keep &= tissue.at(y, x) == GLAND
+        depth = sketched.depth(y, x) * np.float32(self._mpp)
+        keep &= depth < np.float32(_BASE + 0.6 * _ROW)
+        rows, cols, y, x = rows[keep], cols[keep], y[keep], x[keep]
+        _, pick, _ = uniforms(key_of(self._seed, 37), rows, cols)
+        shape = EPITHELIAL * VARIANTS + self._alike(rows // 32, cols // 32, pick)
+        push = self._push(y, x, tissue, GLAND, 14)
+        turn = turn_of(push[0], push[1])
+        keep = self._clear(y, x, shape, turn, tissue, GLAND)
+        word = bits(key_of(self._seed, 38), rows, cols)
+        return Candidates(y, x, shape, turn, word, _scatter_number(rows, cols))[keep]
+
+    def _cells(
+        self, box: tuple[int, int, int, int], channel: int, spread: float
+    ) -> tuple[NDArray[np.int64], ...]:
+        # Row and column of the cells of the scatter, and the jittered point of each.
+        cell = self._cell
+        rows = np.arange(box[0] // cell, box[1] // cell + 1)[:, None]
+        cols = np.arange(box[2] // cell, box[3] // cell + 1)[None, :]
+        rows, cols = (a.ravel() for a in np.broadcast_arrays(rows, cols))
+        dy, dx, _ = uniforms(key_of(self._seed, channel), rows, cols)
+        y = rows * cell + (dy * np.float32(cell * spread)).astype(np.int64)
+        x = cols * cell + (dx * np.float32(cell * spread)).astype(np.int64)
+        keep = _in(box, y, x)
+        return rows[keep], cols[keep], y[keep], x[keep]
+
+    def _kinds(self, y: Any, x: Any, chance: NDArray[np.float32]) -> NDArray[np.int64]:
+        # The class at each point, -1 for none.
+        crowded = self.anatomy.aggregates.at(y, x)
+        mucosa = self.anatomy.mucosa(y, x)
+        many = 1 + self._thickness.at(y, x)
+        area = np.float32((self._cell * self._mpp / 1000) ** 2)
+        kind = np.full(len(y), -1, np.int64)
+        total = np.zeros(len(y), np.float32)
+        for index, (base, crowd) in enumerate(
+            zip(self._plan.densities, self._plan.crowd, strict=True)
+        ):
+            swing = many if index == CONNECTIVE else many * (np.float32(0.4) + mucosa)
+            density = np.float32(base) * swing * (1 - crowded) + np.float32(crowd) * crowded
+            upper = np.asarray(total + density * area, np.float32)
+            kind[(chance >= total) & (chance < upper)] = index
+            total = upper
+        return kind
+
+    def _turns(
+        self, y: Any, x: Any, kind: NDArray[np.int64], spin: NDArray[np.float32], tissue: _Lookup
+    ) -> NDArray[np.int64]:
+        turn = (spin * TURNS).astype(np.int64)
+        across = self.anatomy.fibres.across(y, x)
+        along = turn_of(across[1], -across[0])
+        push = self._push(y, x, tissue, STROMA, 11)
+        bordering = push[0] * push[0] + push[1] * push[1] > 1
+        beside = turn_of(push[1], -push[0])
+        aligned = np.where(bordering, beside, along) + (spin * 3).astype(np.int64) - 1
+        return np.where(kind == CONNECTIVE, aligned % TURNS, turn)
+
+    def _push(self, y: Any, x: Any, tissue: _Lookup, own: int, um: float) -> NDArray[np.float32]:
+        # Towards what is not a point's own tissue, (2, n).
+        push = np.zeros((2, len(y)), np.float32)
+        for direction in _COMPASS:
+            far = np.rint(direction * np.float32(um / self._mpp)).astype(np.int64)
+            push += direction[:, None] * (tissue.at(y + far[0], x + far[1]) != own)
+        return push
+
+    def _clear(
+        self, y: Any, x: Any, shape: Any, turn: Any, tissue: _Lookup, own: int
+    ) -> NDArray[np.bool_]:
+        # Both ends and both sides of the nucleus lie in its own tissue.
+        keep = np.ones(len(y), np.bool_)
+        uy, ux = AXES[:, turn]
+        for reach, vy, vx in ((self._bank.major, uy, ux), (self._bank.minor, ux, -uy)):
+            ey = np.rint(reach[shape] * vy).astype(np.int64)
+            ex = np.rint(reach[shape] * vx).astype(np.int64)
+            keep &= tissue.at(y + ey, x + ex) == own
+            keep &= tissue.at(y - ey, x - ex) == own
+        return keep
+
+
+def _scatter_number(rows: NDArray[np.int64], cols: NDArray[np.int64]) -> NDArray[np.int64]:
+    return 1 + rows % _SCATTER_IDS * _SCATTER_IDS + cols % _SCATTER_IDS
+
+
+def _in(box: tuple[int, int, int, int], y: Any, x: Any) -> NDArray[np.bool_]:
+    inside: NDArray[np.bool_] = (y >= box[0]) & (y <= box[1]) & (x >= box[2]) & (x <= box[3])
+    return inside
+
+
+class _Lookup:
+    # Tissue at single points, on a lattice of a few pixels fixed to the plane.
+
+    def __init__(
+        self, anatomy: Anatomy, box: tuple[int, int, int, int], step: int, glands: Stars
+    ) -> None:
+        self._step = step
+        self._y, self._x = box[0] // step, box[2] // step
+        height, width = box[1] // step + 1 - self._y, box[3] // step + 1 - self._x
+        pixels = Pixels(self._y * step, self._x * step, step, height, width)
+        self._tissue = anatomy.tissue(pixels, glands)
+
+    def at(self, y: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.uint8]:
+        found: NDArray[np.uint8] = self._tissue[
+            y // self._step - self._y, x // self._step - self._x
+        ]
+        return found

@@ -1,0 +1,184 @@
+"""The picture of a slide where no model has drawn yet: H&E seen from afar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.layout.anatomy import GLAND, GLASS, LUMEN, STROMA, Anatomy
+from napari_histodiff.core.layout.fields import Field, Pixels
+from napari_histodiff.core.layout.nuclei import Nuclei
+from napari_histodiff.core.layout.stars import StarLattice, paint
+
+__all__ = ["Colours"]
+
+#: Levels up to this one show single nuclei; coarser ones their mean.
+_NUCLEI: Final = 2
+#: Levels from this one on show the mean of glands and fat; finer ones draw them.
+_MEANS: Final = 7
+#: How much single strands of fibres darken and lighten the stroma at the finest levels.
+_STREAKS: Final = {0: 0.13, 1: 0.13, 2: 0.11, 3: 0.045}
+
+_WHITE: Final = np.array([243, 241, 244], np.float32)
+# Optical density of a component: mean of the stain and so many of its spreads, per channel.
+_STROMA: Final = np.array([-0.62, -0.42, -0.5], np.float32)
+_CYTOPLASM: Final = np.array([-0.2, -0.1, -0.15], np.float32)
+_NUCLEUS: Final = np.array([1.9, 1.35, 1.6], np.float32)
+_STEPS: Final = 512  # entries of the table of exp(-density) per unit of density
+_TRANSMITTED: Final = 255 * np.exp(-np.arange(4 * _STEPS) / _STEPS).astype(np.float32)
+_NUCLEUS_AREA: Final = 19.0  # um^2, over all classes of stroma
+_GLAND_NUCLEI: Final = 0.27  # share of a gland's epithelium that is nuclei
+
+
+class Colours:
+    """Colours as a function of the place.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+    nuclei : Nuclei
+    stain : sequence of float
+        As `diffusion.stain.stain_vector`: mean and spread of the optical density of tissue.
+    """
+
+    def __init__(self, anatomy: Anatomy, nuclei: Nuclei, stain: Sequence[float]) -> None:
+        self._anatomy, self._nuclei = anatomy, nuclei
+        mean, spread = np.array(stain[:3], np.float32), np.array(stain[3:6], np.float32)
+        self._bare = [np.maximum(mean + k * spread, 0.02) for k in (_STROMA, _CYTOPLASM)]
+        self._nucleus = np.maximum(mean + _NUCLEUS * spread, 0.05)
+        plan = anatomy.plan
+        shares = [sum(d) * _NUCLEUS_AREA * 1e-6 * 0.8 for d in (plan.densities, plan.crowd)]
+        self._mixed = [self._with_nuclei(self._bare[0], shares[0])]
+        self._mixed.append(self._with_nuclei(self._bare[1], _GLAND_NUCLEI))
+        self._crowded = self._with_nuclei(self._bare[0], max(shares) * 1.8)
+        um = 1 / anatomy.mpp
+        cells = tuple(max(2, round(side * um)) for side in (4000, 1500, 500, 170, 55, 18, 7))
+        heights = (0.16, 0.12, 0.1, 0.09, 0.08, 0.07, 0.06)
+        self._shade = Field(anatomy.seed, 60, cells, heights)
+        self._hue = Field(anatomy.seed, 61, cells[:4], (0.07, 0.05, 0.04, 0.04))
+        self._means = _area_shares(anatomy.glands, anatomy), _area_shares(anatomy.bubbles, anatomy)
+
+    def on(self, region: Region) -> NDArray[np.uint8]:
+        """Return the colours of a region, (h, w, 3) uint8."""
+        pixels = Pixels.of(region)
+        if 0 in pixels.shape:
+            return np.zeros((*region.shape, 3), np.uint8)
+        if region.level >= _MEANS:
+            stroma, gland = self._mean_shares(pixels)
+        else:
+            stroma, gland = self._drawn_shares(pixels)
+        image = self._stained(pixels, stroma, gland, region.level)
+        if region.level <= _NUCLEI:
+            covered = self._nuclei.coverage(region)[..., None]
+            image += (self._light(self._nucleus) - image) * covered
+        return np.rint(np.clip(image, 0, 255)).astype(np.uint8)
+
+    def _stained(
+        self,
+        pixels: Pixels,
+        stroma: NDArray[np.float32],
+        gland: NDArray[np.float32],
+        level: int,
+    ) -> NDArray[np.float32]:
+        # White light through each component, in proportion to its share of the pixel.
+        shade = 1 + _limited(self._shade, pixels)
+        hue = _limited(self._hue, pixels)
+        image = np.empty((*pixels.shape, 3), np.float32)
+        densities = self._bare if level <= _NUCLEI else self._mixed
+        crowd = None
+        if level > _NUCLEI:
+            crowd = self._anatomy.aggregates.on(pixels)
+        strands = np.zeros_like(shade)
+        if level in _STREAKS:
+            strands = self._anatomy.fibres.streaks(pixels) * np.float32(_STREAKS[level])
+        for channel, tint in enumerate((1.0, -0.25, 0.3)):
+            tone = shade + hue * np.float32(tint)
+            first = densities[0][channel] * (tone + strands)
+            if crowd is not None:
+                first += (self._crowded[channel] - densities[0][channel]) * crowd
+            pink, purple = _transmitted(first), _transmitted(densities[1][channel] * tone)
+            white = _WHITE[channel]
+            image[..., channel] = white + stroma * (pink - white) + gland * (purple - white)
+        return image
+
+    def _drawn_shares(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        if pixels.step == 1:
+            tissue = self._anatomy.tissue(pixels)
+            return (tissue == STROMA).astype(np.float32), (tissue == GLAND).astype(np.float32)
+        tissue = self._anatomy.tissue(_finer(pixels))
+        return _averaged(tissue == STROMA), _averaged(tissue == GLAND)
+
+    def _mean_shares(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        anatomy, fine = self._anatomy, _finer(pixels)
+        (gland_ring, gland_between), (_, fat_between) = self._means
+        inside = anatomy.outline.tissue(fine)
+        fat = anatomy.fatness.on(fine) > anatomy.fat_above
+        glands = (anatomy.zones.on(fine) > anatomy.gland_above) & ~fat
+        drawn = None if anatomy.sketch is None else anatomy.sketch.on(fine)
+        if drawn is not None:
+            glands = np.where(drawn == 0, glands, drawn == GLAND)
+            fat &= drawn == 0
+            white = (drawn == LUMEN) | (drawn == GLASS)
+            inside = np.where(drawn == 0, inside, ~white)
+        many = _averaged(glands & inside)
+        fatty = _averaged(fat & inside)
+        plain = _averaged(inside) - many - fatty
+        free = 1 - anatomy.aggregates.on(pixels)
+        ring = many * np.float32(gland_ring) * free
+        between = plain + many * (1 - free) + fatty * np.float32(fat_between)
+        return between + many * free * np.float32(gland_between), ring
+
+    def _with_nuclei(self, density: NDArray[np.float32], share: float) -> NDArray[np.float32]:
+        light = self._light(density) * (1 - share) + self._light(self._nucleus) * share
+        mixed: NDArray[np.float32] = -np.log(light / 255).astype(np.float32)
+        return mixed
+
+    def _light(self, density: NDArray[np.float32]) -> NDArray[np.float32]:
+        light: NDArray[np.float32] = (255 * np.exp(-density)).astype(np.float32)
+        return light
+
+
+def _area_shares(lattice: StarLattice, anatomy: Anatomy) -> tuple[float, float]:
+    # Shares of ring and of what lies between where every cell of a lattice is filled.
+    side = 96
+    step = max(1, lattice.pitch // 8)
+    pixels = Pixels(0, 0, step, side, side)
+    stars = lattice.filled().within(pixels.box)
+    out = np.zeros(pixels.shape, np.uint8)
+    ones = np.ones(len(stars), np.uint8)
+    paint(out, pixels, stars, [(stars.outer, ones), (anatomy.lumen(stars), 2 * ones)])
+    ring, between = float((out == 1).mean()), float((out == 0).mean())
+    return ring, between
+
+
+def _finer(pixels: Pixels) -> Pixels:
+    # Two points per side, placed evenly within each pixel.
+    half = pixels.step // 2
+    offset = pixels.step // 4
+    return Pixels(pixels.y + offset, pixels.x + offset, half, 2 * pixels.height, 2 * pixels.width)
+
+
+def _averaged(fine: NDArray[np.bool_]) -> NDArray[np.float32]:
+    counts = fine.view(np.uint8)
+    rows = counts[::2] + counts[1::2]
+    quarters = rows[:, ::2] + rows[:, 1::2]
+    return quarters.astype(np.float32) * np.float32(0.25)
+
+
+def _limited(field: Field, pixels: Pixels) -> NDArray[np.float32]:
+    # Octaves finer than two pixels would only shimmer.
+    total = np.zeros(pixels.shape, np.float32)
+    for octave, cell in enumerate(field.cells):
+        if cell >= 2 * pixels.step:
+            total += field.octave(octave, pixels)
+    return total
+
+
+def _transmitted(density: NDArray[np.float32]) -> NDArray[np.float32]:
+    # A table, because exp may round differently within and at the end of an array.
+    index = np.clip(density * _STEPS, 0, len(_TRANSMITTED) - 1).astype(np.int32)
+    return np.take(_TRANSMITTED, index)

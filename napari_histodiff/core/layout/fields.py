@@ -1,0 +1,168 @@
+"""Smooth random fields on the plane, evaluated on lattices of pixels or at single points.
+
+Value noise: hashed numbers on a square lattice, blended by smoothstep weights. Only additions and
+products in a fixed order per pixel, so that a value never depends on what else is asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.layout.hashing import key_of, uniform
+
+__all__ = ["VALUE_SIGMA", "Field", "Pixels"]
+
+#: Standard deviation of one octave of value noise in [-1, 1].
+VALUE_SIGMA = 0.43
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """A regular lattice of points of the plane, in pixels of level 0.
+
+    Attributes
+    ----------
+    y, x : int
+        The first point.
+    step : int
+        Distance of neighbours.
+    height, width : int
+        Number of points.
+    """
+
+    y: int
+    x: int
+    step: int
+    height: int
+    width: int
+
+    @classmethod
+    def of(cls, region: Region) -> Pixels:
+        """Return the points that stand for the pixels of a region: their first corners."""
+        scale = region.level
+        return cls(region.y << scale, region.x << scale, 1 << scale, region.height, region.width)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.height, self.width
+
+    @property
+    def ys(self) -> NDArray[np.int64]:
+        """Rows of level 0."""
+        return self.y + self.step * np.arange(self.height, dtype=np.int64)
+
+    @property
+    def xs(self) -> NDArray[np.int64]:
+        """Columns of level 0."""
+        return self.x + self.step * np.arange(self.width, dtype=np.int64)
+
+    def part(self, row: int, col: int, height: int, width: int) -> Pixels:
+        """Return some of the points, fewer where the lattice ends."""
+        return Pixels(
+            self.y + row * self.step,
+            self.x + col * self.step,
+            self.step,
+            min(height, self.height - row),
+            min(width, self.width - col),
+        )
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """First and last row, first and last column of level 0, all inclusive."""
+        bottom, right = self.y + self.step * self.height - 1, self.x + self.step * self.width - 1
+        return self.y, bottom, self.x, right
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Octaves of value noise with values in [-sum(amplitudes), sum(amplitudes)].
+
+    Parameters
+    ----------
+    seed, channel : int
+        Which field.
+    cells : tuple of int
+        Lattice side of each octave in pixels of level 0, coarsest first.
+    amplitudes : tuple of float
+        Of each octave.
+    """
+
+    seed: int
+    channel: int
+    cells: tuple[int, ...]
+    amplitudes: tuple[float, ...]
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation over the plane."""
+        return VALUE_SIGMA * math.hypot(*self.amplitudes)
+
+    def rest(self, octave: int) -> float:
+        """Return how much the octaves from this one on can add at the most."""
+        return float(sum(self.amplitudes[octave:]))
+
+    def octave(self, octave: int, pixels: Pixels) -> NDArray[np.float32]:
+        """Return one octave on a lattice of points, (h, w) float32."""
+        cell, (dy, dx) = self.cells[octave], self._offset(octave)
+        rows, fy = _split(pixels.ys + dy, cell)
+        cols, fx = _split(pixels.xs + dx, cell)
+        r0, c0 = int(rows[0]), int(cols[0])
+        lattice = self._corners(
+            octave,
+            np.arange(r0, int(rows[-1]) + 2)[:, None],
+            np.arange(c0, int(cols[-1]) + 2)[None, :],
+        )
+        left = lattice[:, cols - c0]
+        across = left + (lattice[:, cols - c0 + 1] - left) * fx
+        top = across[rows - r0]
+        top += (across[rows - r0 + 1] - top) * fy[:, None]
+        return top
+
+    def octave_at(self, octave: int, ys: NDArray[Any], xs: NDArray[Any]) -> NDArray[np.float32]:
+        """Return one octave at single points of level 0, float32 of their shape."""
+        cell, (dy, dx) = self.cells[octave], self._offset(octave)
+        rows, fy = _split(ys + dy, cell)
+        cols, fx = _split(xs + dx, cell)
+        a, b = self._corners(octave, rows, cols), self._corners(octave, rows, cols + 1)
+        c, d = self._corners(octave, rows + 1, cols), self._corners(octave, rows + 1, cols + 1)
+        top, bottom = a + (b - a) * fx, c + (d - c) * fx
+        value: NDArray[np.float32] = top + (bottom - top) * fy
+        return value
+
+    def on(self, pixels: Pixels) -> NDArray[np.float32]:
+        """Return the field on a lattice of points, (h, w) float32."""
+        total = np.zeros(pixels.shape, np.float32)
+        for octave in range(len(self.cells)):
+            total += self.octave(octave, pixels)
+        return total
+
+    def at(self, ys: NDArray[Any], xs: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the field at single points of level 0, float32 of their shape."""
+        total = np.zeros(np.broadcast_shapes(ys.shape, xs.shape), np.float32)
+        for octave in range(len(self.cells)):
+            total += self.octave_at(octave, ys, xs)
+        return total
+
+    def _offset(self, octave: int) -> tuple[int, int]:
+        # Octaves whose lattices coincide would show their rows and columns.
+        word = int(key_of(self.seed, self.channel, octave, 1))
+        cell = self.cells[octave]
+        return (word & 0xFFFFFFFF) * cell >> 32, (word >> 32) * cell >> 32
+
+    def _corners(self, octave: int, rows: NDArray[Any], cols: NDArray[Any]) -> NDArray[np.float32]:
+        amplitude = np.float32(2 * self.amplitudes[octave])
+        values = uniform(key_of(self.seed, self.channel, octave), rows, cols)
+        return (values - np.float32(0.5)) * amplitude
+
+
+def _split(at: NDArray[Any], cell: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    whole = np.asarray(at, np.int64) // cell
+    t = (at - whole * cell).astype(np.float32) / np.float32(cell)
+    return whole, t * t * (np.float32(3) - np.float32(2) * t)

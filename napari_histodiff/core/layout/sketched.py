@@ -1,0 +1,101 @@
+"""What a sketched gland area means: many glands where it is large, one gland where it is small."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.layout.fields import Pixels
+from napari_histodiff.core.maps import TISSUE_NAMES
+
+if TYPE_CHECKING:
+    from napari_histodiff.core.sketch import Sketch
+
+__all__ = ["SketchedGlands"]
+
+_GLAND: Final = TISSUE_NAMES.index("gland")
+_LARGE: Final = 75.0  # um from the border to the middle of an area that holds several glands
+_AROUND: Final = 150.0  # um; what is nearer than this to such a middle belongs to that area
+_FINE: Final = 16.0  # um between the points that distances are measured at
+_MOST: Final = 2048  # such points on a side
+_DEEPEST: Final = 64  # of their distances; deeper points count as this deep
+
+
+class SketchedGlands:
+    """Gland areas of a sketch.
+
+    Parameters
+    ----------
+    sketch : Sketch
+    mpp : float
+        Micrometres per pixel of level 0.
+    """
+
+    def __init__(self, sketch: Sketch, mpp: float) -> None:
+        self._mpp = mpp
+        height, width = (side * sketch.pixel for side in sketch.classes.shape)
+        step = max(1, round(_FINE / mpp), -(-max(height, width) // _MOST))
+        self._y, self._x, self._step = sketch.origin[0] - step, sketch.origin[1] - step, step
+        points = Pixels(self._y, self._x, step, height // step + 3, width // step + 3)
+        mask = sketch.on(points) == _GLAND
+        needed = min(int(_LARGE / (step * mpp)) + 2, _DEEPEST)
+        depth = np.maximum(_depth(mask, needed) - 0.5, 0) * step
+        large = mask & (depth * mpp >= _LARGE)
+        for _ in range(-(-int(_AROUND / mpp) // step)):
+            large = _grown(large) & mask
+        self._depth = depth.astype(np.float32)
+        # Borders run between the points.
+        self._large = _grown(large) & ~(mask & ~large)
+
+    @property
+    def reach(self) -> float:
+        """How many pixels of level 0 beyond a changed place `large` and `depth` may change."""
+        return float((_LARGE + _AROUND) / self._mpp + 3 * self._step)
+
+    def large(self, y: NDArray[Any], x: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return whether points of level 0 lie in or at an area that holds several glands."""
+        half = self._step // 2
+        rows = self._clip((y + half - self._y) // self._step, 0)
+        cols = self._clip((x + half - self._x) // self._step, 1)
+        found: NDArray[np.bool_] = self._large[rows, cols]
+        return found
+
+    def depth(self, y: NDArray[Any], x: NDArray[Any]) -> NDArray[np.float32]:
+        """Return about how many pixels of level 0 points lie from the border of their area."""
+        rows, fy = self._split(y - self._y)
+        cols, fx = self._split(x - self._x)
+        r0, r1 = self._clip(rows, 0), self._clip(rows + 1, 0)
+        c0, c1 = self._clip(cols, 1), self._clip(cols + 1, 1)
+        top = self._depth[r0, c0] + (self._depth[r0, c1] - self._depth[r0, c0]) * fx
+        bottom = self._depth[r1, c0] + (self._depth[r1, c1] - self._depth[r1, c0]) * fx
+        depth: NDArray[np.float32] = top + (bottom - top) * fy
+        return depth
+
+    def _split(self, at: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        whole = at // self._step
+        return whole, (at - whole * self._step).astype(np.float32) / np.float32(self._step)
+
+    def _clip(self, at: NDArray[np.int64], axis: int) -> NDArray[np.int64]:
+        return np.clip(at, 0, self._depth.shape[axis] - 1)
+
+
+def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    wide = np.pad(mask, 1)
+    tall = wide[:-2] | wide[1:-1] | wide[2:]
+    return tall[:, :-2] | tall[:, 1:-1] | tall[:, 2:]
+
+
+def _depth(mask: NDArray[np.bool_], most: int) -> NDArray[np.float64]:
+    # Distance in pixels to the nearest pixel outside the mask, at most `most`; rows, then columns.
+    far = np.float64(most)
+    squared = np.where(mask, far * far, 0.0)
+    for axis in (0, 1):
+        padded = np.pad(squared, [(most, most) if a == axis else (0, 0) for a in (0, 1)])
+        best = squared
+        for step in range(-most, most + 1):
+            shifted = padded.take(range(most + step, most + step + mask.shape[axis]), axis)
+            best = np.minimum(best, shifted + step * step)
+        squared = best
+    return np.sqrt(squared)

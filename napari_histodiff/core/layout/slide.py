@@ -1,0 +1,88 @@
+"""`SlideLayout`: tissue, nuclei and colours of any place of a synthetic slide."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.layout.anatomy import GLASS, Anatomy
+from napari_histodiff.core.layout.colours import Colours
+from napari_histodiff.core.layout.fields import Pixels
+from napari_histodiff.core.layout.nuclei import Nuclei
+from napari_histodiff.core.layout.plan import plan_of
+from napari_histodiff.core.recipe import SlideRecipe
+
+if TYPE_CHECKING:
+    from napari_histodiff.core.sketch import Sketch
+
+__all__ = ["SlideLayout"]
+
+
+class SlideLayout:
+    """What lies where on a slide before any model has drawn it.
+
+    A pure function of (seed, caption, mpp, home, sketch, place); regions are in plane coordinates
+    of their level and may lie anywhere.
+
+    Parameters
+    ----------
+    recipe : SlideRecipe
+    sketch : Sketch, optional
+        Overrides the procedure where it is not 0.
+    """
+
+    def __init__(self, recipe: SlideRecipe, sketch: Sketch | None = None) -> None:
+        self.recipe, self.sketch = recipe, sketch
+        plan = plan_of(recipe.caption)
+        self._anatomy = Anatomy(recipe.seed, plan, recipe.mpp, recipe.home, sketch)
+        self._nuclei = Nuclei(self._anatomy)
+        self._colours = Colours(self._anatomy, self._nuclei, recipe.stains[0])
+
+    @property
+    def sketch_reach(self) -> int:
+        """How many pixels of level 0 beyond a changed sketch pixel the layout may change.
+
+        0 without a sketch. Glands make room for each other, and nuclei for their neighbours.
+        """
+        anatomy = self._anatomy
+        if self.sketch is None or anatomy.sketched is None:
+            return 0
+        glands = 0.85 + 2 * 0.85 + 0.85
+        reach = 2 * self.sketch.pixel + anatomy.sketched.reach + glands * anatomy.glands.pitch
+        return int(reach + self._nuclei.reach) + 1
+
+    def tissue(self, region: Region) -> NDArray[np.uint8]:
+        """Return ids of `TISSUE_NAMES`, (h, w) uint8; level k is level 0 at every 2**k-th pixel."""
+        return self._anatomy.tissue(Pixels.of(region))
+
+    def nuclei(self, region: Region) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        """Return the class map (h, w) uint8 and the instance map (h, w) int32; see `core.maps`.
+
+        Nuclei never overlap; ids are unique within any 4096 pixels of level 0.
+        """
+        return self._nuclei.maps(region)
+
+    def glass(self, region: Region) -> NDArray[np.bool_]:
+        """Return glass farther than about 16 um from tissue, (h, w) bool."""
+        reach = max(1, round(16 / self.recipe.mpp / 2**region.level))
+        empty = self.tissue(region.pad(reach)) == GLASS
+        return _eroded(_eroded(empty, reach, 0), reach, 1)
+
+    def colours(self, region: Region) -> NDArray[np.uint8]:
+        """Return the picture to show where nothing is drawn, (h, w, 3) uint8."""
+        return self._colours.on(region)
+
+
+def _eroded(mask: NDArray[np.bool_], reach: int, axis: int) -> NDArray[np.bool_]:
+    # A window is all True when as many are counted as it is long.
+    counts = np.cumsum(mask, axis=axis, dtype=np.int32)
+    counts = np.concatenate([np.zeros_like(counts.take([0], axis)), counts], axis=axis)
+    length = 2 * reach + 1
+    n = mask.shape[axis] - 2 * reach
+    full: NDArray[np.bool_] = (
+        counts.take(range(length, length + n), axis) - counts.take(range(n), axis) == length
+    )
+    return full
