@@ -1,5 +1,9 @@
 """A backend without a model: pixels are a function of the request, steps and failures of its
-settings."""
+settings.
+
+On the endless plane (`EditRequest.target`) pixels are a function of seed, level, place, caption and
+variant, by blocks of 64 px; ZOOM keeps the coarse image's means of 2 x 2 blocks exactly.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.errors import ModelNotFound, OutOfMemory
+from napari_histodiff.core.errors import InvalidRequest, ModelNotFound, OutOfMemory
+from napari_histodiff.core.geometry import Region, WindowGrid
 from napari_histodiff.core.protocols import BackendInfo, OnStep, Step
+from napari_histodiff.core.recipe import TILE
 from napari_histodiff.core.requests import EditKind, EditRequest
 
 __all__ = ["FAKE_INFO", "FakeBackend", "FakeFactory", "default_fake"]
@@ -31,7 +37,10 @@ FAKE_INFO = BackendInfo(
     device="cpu (fake)",
     seconds_per_window=0.001,
     licence="none",
+    margin=16,
 )
+
+_BLOCKS = WindowGrid(64, 64)
 
 Fault = Literal["value", "unpicklable", "memory", "oom", "kill", "shape"]
 
@@ -89,6 +98,8 @@ class FakeBackend:
     def render(
         self, requests: Sequence[EditRequest], *, on_step: OnStep | None = None
     ) -> list[NDArray[np.uint8]]:
+        for request in requests:
+            _check_margin(request)
         return [self._render(request, on_step) for request in requests]
 
     def _render(self, request: EditRequest, on_step: OnStep | None) -> NDArray[np.uint8]:
@@ -108,7 +119,7 @@ class FakeBackend:
     def _preview(self, request: EditRequest) -> NDArray[np.uint8]:
         """How many previews this job computed is their gray value."""
         self.previews += 1
-        return np.full((*request.shape, 3), self.previews, np.uint8)
+        return np.full((*request.drawn.shape, 3), self.previews, np.uint8)
 
     def _misbehave(self) -> None:
         match self.settings.fault:
@@ -124,7 +135,19 @@ class FakeBackend:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _check_margin(request: EditRequest) -> None:
+    if request.target is None:
+        return
+    needed = request.target.snap(TILE).pad(FAKE_INFO.margin)
+    if not request.region.contains(needed):
+        raise InvalidRequest(
+            f"expected conditions of {needed}, got {request.region}; give a larger region"
+        )
+
+
 def _draw(request: EditRequest, variant: int) -> NDArray[np.uint8]:
+    if request.target is not None:
+        return _draw_on_plane(request, request.target, variant)
     text = repr((request.region, request.caption, request.steps, request.guidance_scale))
     generator = np.random.default_rng((request.seed, variant, zlib.crc32(text.encode())))
     drawn = generator.integers(0, 256, (*request.shape, 3), dtype=np.uint8)
@@ -133,6 +156,42 @@ def _draw(request: EditRequest, variant: int) -> NDArray[np.uint8]:
         assert request.edit_mask is not None
         return np.where(request.edit_mask[..., None], drawn, request.image)
     return drawn
+
+
+def _draw_on_plane(request: EditRequest, target: Region, variant: int) -> NDArray[np.uint8]:
+    within = target.relative_to(request.region).slices
+    drawn = _place_noise(request, target, variant)
+    if request.coarse is not None:
+        whole = target.snap(2)
+        noise = _place_noise(request, whole, variant)
+        coarse = request.coarse[whole.relative_to(request.region).slices]
+        drawn = _around(coarse, noise)[target.relative_to(whole).slices]
+    if request.image is not None and request.edit_mask is not None:
+        free = request.edit_mask[within][..., None]
+        drawn = np.where(free, drawn, request.image[within])
+    return drawn
+
+
+def _around(coarse: NDArray[np.uint8], noise: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a checkerboard about `coarse` whose 2 x 2 blocks keep their sums."""
+    room = np.minimum(coarse, 255 - coarse)
+    quarters = [room[i::2, j::2] for i in (0, 1) for j in (0, 1)]
+    swing = np.minimum.reduce([noise[::2, ::2] % 32, *quarters]).astype(np.int16)
+    swing = swing.repeat(2, 0).repeat(2, 1)
+    swing[::2, 1::2] *= -1
+    swing[1::2, ::2] *= -1
+    return (coarse + swing).astype(np.uint8)
+
+
+def _place_noise(request: EditRequest, place: Region, variant: int) -> NDArray[np.uint8]:
+    out = np.empty((*place.shape, 3), np.uint8)
+    for block in _BLOCKS.covering(place):
+        text = repr((place.level, block.y, block.x, request.caption))
+        generator = np.random.default_rng((request.seed, variant, zlib.crc32(text.encode())))
+        values = generator.integers(0, 256, (*block.shape, 3), dtype=np.uint8)
+        part = block.intersect(place)
+        out[part.relative_to(place).slices] = values[part.relative_to(block).slices]
+    return out
 
 
 def default_fake() -> FakeBackend:

@@ -10,7 +10,7 @@ from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import PyramidSpec
 from napari_histodiff.core.protocols import BackendInfo
-from napari_histodiff.core.requests import DEFAULT_STEPS, STAIN_NUMBERS
+from napari_histodiff.core.requests import DEFAULT_STEPS, LIMITS, STAIN_NUMBERS
 from napari_histodiff.core.stain_bank import stains_of_levels
 
 __all__ = ["MAX_SIDE", "MIN_SIDE", "SLIDE_GUIDANCE", "TILE", "SlideRecipe"]
@@ -93,10 +93,12 @@ class SlideRecipe:
                     f"expected a slide {name} of {MIN_SIDE} to {MAX_SIDE} pixels, got {side}; "
                     "choose one in that range"
                 )
-        if not 0 <= self.seed < 2**31:
-            raise InvalidRequest(
-                f"expected a seed from 0 to {2**31 - 1}, got {self.seed}; choose one in that range"
-            )
+        for name in ("seed", "steps", "guidance_scale"):
+            (low, high), value = LIMITS[name], getattr(self, name)
+            if not low <= value <= high:
+                raise InvalidRequest(
+                    f"expected {name} from {low} to {high}, got {value}; choose one in that range"
+                )
         if len(self.stains) != self.coarsest + 1 or self.margin < 0:
             raise InvalidRequest(
                 f"expected a stain for each of {self.coarsest + 1} levels and a margin, got "

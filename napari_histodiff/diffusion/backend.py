@@ -12,9 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
 from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.errors import InvalidRequest, OutOfMemory
@@ -26,6 +24,7 @@ from napari_histodiff.core.stain_bank import choose_stain
 from napari_histodiff.devices import DType
 from napari_histodiff.diffusion.conditioning import (
     Conditions,
+    RequestConditions,
     conditions_from_request,
     from_pixels,
     to_pixels,
@@ -33,18 +32,17 @@ from napari_histodiff.diffusion.conditioning import (
 from napari_histodiff.diffusion.guidance import GuidedDenoiser
 from napari_histodiff.diffusion.loading import load_pipeline
 from napari_histodiff.diffusion.model_folder import ModelInfo, bundled_model_path, check_folder
+from napari_histodiff.diffusion.phase_cache import CACHE_BYTES, PhaseCache
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
+from napari_histodiff.diffusion.projection import project_on_coarse
 from napari_histodiff.diffusion.samplers import solver_of
 from napari_histodiff.diffusion.stain import stain_vector
 from napari_histodiff.diffusion.ways import jump_steps
 
-__all__ = ["MODEL_VARIABLE", "DiffusionBackend", "default_backend", "project_on_coarse"]
+__all__ = ["MODEL_VARIABLE", "DiffusionBackend", "default_backend"]
 
 #: Names the model folder to load where none is given.
 MODEL_VARIABLE = "HISTODIFF_MODEL"
-
-#: A block whose pixels were clipped takes this many steps to reach its mean within 1/255.
-_PROJECTIONS = 16
 
 #: Windows per network call; a processor gains nothing from more.
 _MICRO_BATCH = {"cpu": 1, "cuda": 8, "mps": 1}
@@ -59,14 +57,17 @@ class DiffusionBackend:
         On its device.
     model : ModelInfo
         What the weights know.
+    cache_bytes : int
+        Main memory for windows that neighbours on the endless plane share; it changes no pixel.
     """
 
-    def __init__(self, pipeline: HistoDiffusionPipeline, model: ModelInfo) -> None:
+    def __init__(
+        self, pipeline: HistoDiffusionPipeline, model: ModelInfo, cache_bytes: int = CACHE_BYTES
+    ) -> None:
         self._pipeline = pipeline
         self._micro_batch = _MICRO_BATCH.get(pipeline.device.type, 1)
         self._split_guidance = False
         self._halved = False
-        self._stains = model.stains
         device, dtype = pipeline.device, str(pipeline.dtype).removeprefix("torch.")
         self._info = BackendInfo(
             name=f"{model.name} {model.version}",
@@ -81,7 +82,11 @@ class DiffusionBackend:
             licence=model.licence,
             solver_order=solver_of(pipeline.scheduler).order,
             jump_steps=jump_steps(pipeline.network),
+            margin=pipeline.layout.margin,
+            stains=model.stains,
         )
+        salt = f"{model.revision} {self._info.device}".encode()
+        self._cache = PhaseCache(cache_bytes, salt)
 
     @classmethod
     def load(
@@ -102,10 +107,18 @@ class DiffusionBackend:
         """What this backend is."""
         return self._info
 
+    def clear_cache(self) -> None:
+        """Forget the windows kept for neighbours; the next drawings cost what first ones do."""
+        self._cache.clear()
+
     def evaluations(self, request: EditRequest) -> int:
-        """Return how many network evaluations `render` will spend on a request."""
+        """Return how many network evaluations `render` will spend on a request at the most.
+
+        For a target it spends fewer where neighbours were drawn lately.
+        """
         return self._pipeline.evaluations(
             request.region,
+            target=_even_target(request),
             **self._sampling(request),
             num_images_per_prompt=request.variants,
             micro_batch=self._micro_batch,
@@ -114,14 +127,17 @@ class DiffusionBackend:
     def render(
         self, requests: Sequence[EditRequest], *, on_step: OnStep | None = None
     ) -> list[NDArray[np.uint8]]:
-        """Draw each request; element i is (variants, h, w, 3) uint8 of `requests[i]`.
+        """Draw each request; element i is (variants, h, w, 3) uint8 of `requests[i].drawn`.
 
-        Steps are counted per request. Known pixels come back byte for byte.
+        Steps are counted per request. Known pixels come back byte for byte; where a request has a
+        coarse image, every other 2 x 2 block has exactly its mean.
 
         Raises
         ------
         InvalidRequest
-            When the micrometres per pixel or tissue ids are not the model's; before any is drawn.
+            When the micrometres per pixel or tissue ids are not the model's, or the region of a
+            request does not reach `BackendInfo.margin` around its target, or one step is asked for
+            a target; before any is drawn.
         OutOfMemory
             When memory does not even suffice for half the batch.
         """
@@ -144,10 +160,13 @@ class DiffusionBackend:
                 f"expected tissue ids 0 to {len(names) - 1} of {self._info.name}, got {painted}; "
                 f"repaint with {', '.join(names)}"
             )
+        target = _even_target(request)
+        if target is not None:
+            self._pipeline.check_target(request.region, target, request.steps)
 
     def _render(self, request: EditRequest, on_step: OnStep | None) -> NDArray[np.uint8]:
         request = self._resolved(request)
-        conditions = conditions_from_request(request)
+        conditions = RequestConditions(request)
         while True:
             try:
                 return self._draw(request, conditions, on_step)
@@ -160,7 +179,7 @@ class DiffusionBackend:
             self._halve()
 
     def _resolved(self, request: EditRequest) -> EditRequest:
-        if request.kind is EditKind.GENERATE:
+        if request.kind is EditKind.GENERATE and request.target is None:
             request = replace(request, image=None, edit_mask=None)
         if request.stain is None:
             request = replace(request, stain=self._stain(request))
@@ -184,12 +203,14 @@ class DiffusionBackend:
 
     def _stain(self, request: EditRequest) -> tuple[float, ...] | None:
         """Stain of the known pixels, of the coarse image, or of a training slide."""
+        caption = parse_caption(request.caption).caption
+        chosen = choose_stain(self._info.stains, caption, request.mpp, request.seed)
+        if request.target is not None:  # what its region happens to show must not decide
+            return chosen
         if request.image is not None and request.edit_mask is not None:
             found = stain_vector(request.image, ~request.edit_mask)
             if found is not None:
                 return found
-        caption = parse_caption(request.caption).caption
-        chosen = choose_stain(self._stains, caption, request.mpp, request.seed)
         if request.coarse is not None and chosen is not None:
             coarse = stain_vector(request.coarse)
             # How sharp it is to be, an upsampled image cannot tell.
@@ -197,16 +218,18 @@ class DiffusionBackend:
         return chosen
 
     def _draw(
-        self, request: EditRequest, conditions: Conditions, on_step: OnStep | None
+        self, request: EditRequest, conditions: RequestConditions, on_step: OnStep | None
     ) -> NDArray[np.uint8]:
         sampling = self._sampling(request)
         image = None
         if sampling["strength"] < 1 and request.image is not None:
             image = from_pixels(request.image)
-        images: Tensor = self._pipeline(
+        target = _even_target(request)
+        images = self._pipeline(
             conditions,
             image=image,
             region=request.region,
+            target=target,
             **sampling,
             seed=request.seed,
             num_images_per_prompt=request.variants,
@@ -214,13 +237,19 @@ class DiffusionBackend:
             split_guidance=self._split_guidance,
             output_type="pt",
             on_step=on_step,
+            cache=self._cache,
         ).images
+        place = request.region if target is None else target
         if request.kind is EditKind.ZOOM and request.coarse is not None:
-            images = project_on_coarse(images, from_pixels(request.coarse), request.region)
-        pixels = to_pixels(images)
+            coarse = request.coarse[place.relative_to(request.region).slices]
+            pixels = project_on_coarse(images.movedim(1, -1).cpu().numpy(), coarse, place)
+        else:
+            pixels = to_pixels(images)
+        pixels = pixels[:, *request.drawn.relative_to(place).slices]
         if request.image is not None and request.edit_mask is not None:
-            known = ~request.edit_mask
-            pixels[:, known] = request.image[known]
+            inside = request.drawn.relative_to(request.region).slices
+            known = ~request.edit_mask[inside]
+            pixels[:, known] = request.image[inside][known]
         return pixels
 
     @staticmethod
@@ -242,7 +271,7 @@ class DiffusionBackend:
             torch.cuda.empty_cache()
 
     def _too_large(self, request: EditRequest) -> OutOfMemory:
-        height, width = request.shape
+        height, width = request.drawn.shape
         return OutOfMemory(
             f"expected {height} x {width} pixels to fit the memory of {self._info.device}, got "
             "none left even at half the batch; use a smaller frame, close other programs, or "
@@ -283,27 +312,11 @@ def default_backend(model: Path | str | None = None, device: str = "auto") -> Ba
     return DiffusionBackend.load(model or os.environ.get(MODEL_VARIABLE), device)
 
 
-def project_on_coarse(x: Tensor, coarse: Tensor, region: Region) -> Tensor:
-    """Give every 2 x 2 block of x the mean it has in `coarse`, so that zooming out gives it back.
-
-    Both are (..., 3, h, w) in [-1, 1]; blocks lie on even coordinates of the plane and are cut at
-    the frame's border. This is the range-space step of DDNM (Wang et al., arXiv 2212.00490),
-    repeated because what leaves [-1, 1] is clipped.
-    """
-    coarse = coarse.to(x.device)
-    for _ in range(_PROJECTIONS):
-        x = (x + _block_means(coarse - x, region)).clamp(-1, 1)
-    return x
-
-
-def _block_means(difference: Tensor, region: Region) -> Tensor:
-    rows, columns = region.y % 2, region.x % 2
-    height, width = region.shape
-    pad = (columns, (columns + width) % 2, rows, (rows + height) % 2)
-    inside = F.pad(torch.ones_like(difference[..., :1, :, :]), pad)
-    mean = F.avg_pool2d(F.pad(difference, pad), 2) / F.avg_pool2d(inside, 2)
-    spread = mean.repeat_interleave(2, -2).repeat_interleave(2, -1)
-    return spread[..., rows : rows + height, columns : columns + width]
+def _even_target(request: EditRequest) -> Region | None:
+    """The target, grown to whole 2 x 2 blocks of the plane, which projection works on."""
+    if request.target is None or request.kind is not EditKind.ZOOM:
+        return request.target
+    return request.target.snap(2)
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.noise import noise_field
 from napari_histodiff.diffusion.windows import Phase, Window
 
-__all__ = ["Field", "Solve", "mirror_pad", "run_phase"]
+__all__ = ["Field", "Noise", "Readable", "Solve", "mirror_pad", "run_phase"]
 
 #: Takes (b, 3, h, w) of the field and the b windows it was read from; returns the same shape.
 Solve = Callable[[Tensor, Sequence[Window]], Tensor]
@@ -30,24 +32,66 @@ class Field:
         return self.values[:, *region.relative_to(self.region).slices]
 
 
-def run_phase(field: Field, phase: Phase, ramp: int, solve: Solve) -> Field:
+class Readable(Protocol):
+    """A rectangle of the plane whose values can be read."""
+
+    def read(self, region: Region) -> Tensor:
+        """Return (c, h, w) of a part of the rectangle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """The noise of the plane, drawn where it is read; see `core.noise.noise_field`."""
+
+    seed: int
+    variant: int
+    device: torch.device
+
+    def read(self, region: Region) -> Tensor:
+        """Return (3, h, w) float32 standard normal noise of a place."""
+        noise = noise_field(self.seed, region, variant=self.variant)
+        return torch.from_numpy(noise).to(self.device)
+
+
+def run_phase(
+    field: Readable,
+    phase: Phase,
+    ramp: int,
+    solve: Solve,
+    solved: dict[Window, Tensor] | None = None,
+) -> Field:
     """Solve every window of a phase on `field` and sum them by their weights.
 
     The sum runs in row-major order of the windows in float32, whatever order they were solved in,
-    so a part of a canvas has the bits of the whole.
+    so a part of the plane has the bits of the whole.
+
+    Parameters
+    ----------
+    field : Readable
+        What the phase before left, or noise.
+    phase : Phase
+        Windows.
+    ramp : int
+        Pixels by which neighbours overlap.
+    solve : callable
+        See `Solve`.
+    solved : dict of Window to (c, h, w), optional
+        Windows that were solved before; those solved here are added one batch after the other.
     """
-    solved: dict[Window, Tensor] = {}
-    for batch in phase.batches:
-        spare = phase.batch_size[batch[0].region.shape] - len(batch)
-        filled = [*batch, *[batch[-1]] * spare]
+    solved = {} if solved is None else solved
+    for batch in phase.batches_of([w for w in phase.windows if w not in solved]):
+        spare = next(window for window in batch if window is not None)
+        filled = [spare if window is None else window for window in batch]
         out = solve(torch.stack([field.read(window.region) for window in filled]), filled)
-        solved.update(zip(batch, out, strict=False))
-    total = field.values.new_zeros(len(field.values), *phase.region.shape)
+        solved.update((w, x) for w, x in zip(batch, out, strict=True) if w is not None)
+    like = solved[phase.windows[0]]
+    total = like.new_zeros(len(like), *phase.region.shape)
     result = Field(phase.region, total)
     for window in phase.windows:
-        part = window.region.intersect(phase.region)
+        part = window.shown.intersect(phase.region)
+        share = window.weights(ramp)[part.relative_to(window.shown).slices]
         inside = part.relative_to(window.region).slices
-        weights = torch.from_numpy(window.weights(ramp)[inside]).to(total.device)
+        weights = torch.from_numpy(share.copy()).to(total.device)
         result.read(part).add_(weights * solved[window][:, *inside])
     return result
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_histodiff.core.captions import parse_caption
+from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import N_CLASSES, TISSUE_NAMES, nuclei_mask, nuclei_union
 from napari_histodiff.core.requests import STAIN_NUMBERS, EditRequest
 
@@ -18,7 +20,10 @@ __all__ = [
     "CHANNELS",
     "SPATIAL_CHANNELS",
     "STAIN_FEATURES",
+    "ConditionSource",
     "Conditions",
+    "PlacedConditions",
+    "RequestConditions",
     "conditions_from_request",
     "from_pixels",
     "stack_spatial",
@@ -43,6 +48,8 @@ SPATIAL_CHANNELS: Final = CHANNELS["tissue"].stop
 
 #: Numbers a stain is described by; see `stain.stain_vector`.
 STAIN_FEATURES: Final = STAIN_NUMBERS
+
+_TWO_VALUED: Final = frozenset({"nuclei", "union", "known_mask"})
 
 # Mean and spread of each over the training images, so that the network sees numbers of order one.
 _STAIN_MEAN: Final = torch.tensor([0.37, 0.75, 0.35, 0.24, 0.34, 0.16, -0.95])
@@ -69,6 +76,12 @@ class Conditions:
     slots: Tensor
     mpp: Tensor
     stain: Tensor
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width = self.spatial.shape[-2:]
+        return height, width
 
     def crop(self, y: int, x: int, height: int, width: int) -> Conditions:
         """Return the window at (y, x), in pixels of `spatial`."""
@@ -125,20 +138,35 @@ def stack_spatial(
     """Return (1, SPATIAL_CHANNELS, h, w) float32; what is None is marked absent."""
     out = torch.zeros(1, SPATIAL_CHANNELS, *shape)
     if nuclei is not None and union is not None:
-        out[0, CHANNELS["nuclei"]] = torch.from_numpy(nuclei.astype(np.float32))
-        out[0, CHANNELS["union"]] = torch.from_numpy(union.astype(np.float32))
+        out[0, CHANNELS["nuclei"]] = torch.from_numpy(nuclei)
+        out[0, CHANNELS["union"]] = torch.from_numpy(union)
         out[0, CHANNELS["has_nuclei"]] = 1
     if tissue_map is not None:
         ids = np.arange(1, _N_TISSUE + 1, dtype=np.uint8)[:, None, None]
-        out[0, CHANNELS["tissue"]] = torch.from_numpy((tissue_map == ids).astype(np.float32))
+        out[0, CHANNELS["tissue"]] = torch.from_numpy(tissue_map == ids)
     if known is not None and known_mask is not None:
         mask = torch.from_numpy(known_mask.astype(np.float32))
         out[0, CHANNELS["known"]] = from_pixels(known) * mask
         out[0, CHANNELS["known_mask"]] = mask
     if coarse is not None:
-        out[0, CHANNELS["coarse"]] = from_pixels(coarse)
+        out[0, CHANNELS["coarse"]] = _smoothed(from_pixels(coarse))
         out[0, CHANNELS["has_coarse"]] = 1
     return out
+
+
+def _smoothed(coarse: Tensor) -> Tensor:
+    """Turn pixels repeated twice into pixels interpolated between, as in training.
+
+    (1, 2, 1) / 4 along each axis does to repeated pixels what bilinear interpolation does to the
+    parent level, wherever the rectangle begins.
+    """
+    for axis in (-2, -1):
+        last = coarse.shape[axis] - 1
+        ends = coarse.narrow(axis, 0, 1), coarse.narrow(axis, last, 1)
+        padded = torch.cat([ends[0], coarse, ends[1]], axis)
+        both = padded.narrow(axis, 0, last + 1) + padded.narrow(axis, 2, last + 1)
+        coarse = coarse / 2 + both / 4
+    return coarse
 
 
 def stain_condition(vectors: Tensor | None) -> Tensor:
@@ -151,22 +179,91 @@ def stain_condition(vectors: Tensor | None) -> Tensor:
 
 def conditions_from_request(request: EditRequest) -> Conditions:
     """Return the conditions of a request, b = 1, float32 on the CPU, at the frame's shape."""
-    nuclei = union = None
-    if request.class_map is not None:
-        nuclei = nuclei_mask(request.class_map, request.instance_map)
-        union = nuclei_union(request.class_map, request.instance_map)
-    known_mask = None
-    if request.image is not None and request.edit_mask is not None:
-        known_mask = ~request.edit_mask
-    spatial = stack_spatial(
-        request.shape,
-        nuclei=nuclei,
-        union=union,
-        tissue_map=request.tissue_map,
-        known=request.image,
-        known_mask=known_mask,
-        coarse=request.coarse,
-    )
-    slots = parse_caption(request.caption).caption.to_slots()
-    stain = stain_condition(None if request.stain is None else torch.tensor([request.stain]))
-    return Conditions(spatial, torch.tensor([slots]), torch.tensor([request.mpp]), stain)
+    return RequestConditions(request).at(request.region)
+
+
+class ConditionSource(Protocol):
+    """Conditions of the windows of a drawing."""
+
+    def at(self, region: Region) -> Conditions:
+        """Return the conditions of a window, b = 1."""
+
+    def digest(self, region: Region) -> bytes:
+        """Return a digest of all that `at` returns."""
+
+
+class RequestConditions:
+    """The conditions of any part of a request's region, made from its maps when they are asked for.
+
+    They depend on what the maps hold in that part alone, not on the region around it.
+    """
+
+    def __init__(self, request: EditRequest) -> None:
+        self._request = request
+        self._slots = parse_caption(request.caption).caption.to_slots()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the region."""
+        return self._request.shape
+
+    def at(self, region: Region) -> Conditions:
+        """Return the conditions of a part of the region, b = 1, float32 on the CPU."""
+        stain = self._request.stain
+        return Conditions(
+            stack_spatial(region.shape, **self._maps(region)),
+            torch.tensor([self._slots]),
+            torch.tensor([self._request.mpp]),
+            stain_condition(None if stain is None else torch.tensor([stain])),
+        )
+
+    def digest(self, region: Region) -> bytes:
+        """Return a digest of the conditions of a part of the region."""
+        request = self._request
+        digest = hashlib.blake2b(repr((self._slots, request.mpp, request.stain)).encode())
+        for name, value in self._maps(region).items():
+            # A flag for every map: one that is absent is another condition than one of zeros.
+            digest.update(f"{name} {value is not None}".encode())
+            if value is not None:
+                # By bits where there are only two values: that hashes eight times as fast.
+                data = np.packbits(value) if name in _TWO_VALUED else np.ascontiguousarray(value)
+                digest.update(data.tobytes())
+        return digest.digest()
+
+    def _maps(self, region: Region) -> dict[str, Any]:
+        request = self._request
+        inside = region.relative_to(request.region).slices
+        maps: dict[str, Any] = {"nuclei": None, "union": None, "known": None, "known_mask": None}
+        if request.class_map is not None:
+            ids = None if request.instance_map is None else request.instance_map[inside]
+            maps["nuclei"] = nuclei_mask(request.class_map[inside], ids)
+            maps["union"] = nuclei_union(request.class_map[inside], ids)
+        if request.image is not None and request.edit_mask is not None:
+            known = ~request.edit_mask[inside]
+            if known.any():
+                maps["known"] = np.where(known[..., None], request.image[inside], 0)
+                maps["known_mask"] = known
+        for name, value in (("tissue_map", request.tissue_map), ("coarse", request.coarse)):
+            maps[name] = None if value is None else value[inside]
+        return maps
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedConditions:
+    """Conditions of a rectangle, b = 1, and where it lies."""
+
+    region: Region
+    conditions: Conditions
+
+    def at(self, region: Region) -> Conditions:
+        """Return the view of a part of the rectangle."""
+        part = region.relative_to(self.region)
+        return self.conditions.crop(part.y, part.x, part.height, part.width)
+
+    def digest(self, region: Region) -> bytes:
+        """Return a digest of the conditions of a part of the rectangle."""
+        part = self.at(region)
+        digest = hashlib.blake2b()
+        for value in (part.spatial, part.slots, part.mpp, part.stain):
+            digest.update(value.cpu().contiguous().numpy().tobytes())
+        return digest.digest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, Literal
 
@@ -14,19 +14,33 @@ from torch import Tensor
 
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.noise import noise_field
 from napari_histodiff.core.protocols import OnStep
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS
-from napari_histodiff.diffusion.canvas import Field, mirror_pad, run_phase
+from napari_histodiff.diffusion.canvas import Field, Noise, Readable, mirror_pad, run_phase
 from napari_histodiff.diffusion.caption_encoder import CaptionEncoder
-from napari_histodiff.diffusion.conditioning import Conditions, to_pixels
+from napari_histodiff.diffusion.conditioning import (
+    CHANNELS,
+    Conditions,
+    ConditionSource,
+    PlacedConditions,
+    RequestConditions,
+    to_pixels,
+)
 from napari_histodiff.diffusion.flow import add_noise
 from napari_histodiff.diffusion.guidance import GuidedDenoiser
 from napari_histodiff.diffusion.network import HistoUNet
+from napari_histodiff.diffusion.phase_cache import PhaseCache, PhaseMemory, content_key
 from napari_histodiff.diffusion.progress import Progress
-from napari_histodiff.diffusion.samplers import solver_of, split
+from napari_histodiff.diffusion.samplers import Denoiser, solver_of, split
 from napari_histodiff.diffusion.ways import Way, way_of
-from napari_histodiff.diffusion.windows import Phase, Window, WindowLayout, plan
+from napari_histodiff.diffusion.windows import (
+    Phase,
+    Window,
+    WindowLayout,
+    plan,
+    plan_plane,
+    union,
+)
 
 __all__ = ["HistoDiffusionPipeline"]
 
@@ -77,6 +91,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         """Return how many network evaluations `__call__` will spend, and report, on a frame.
 
         One evaluation is one pass of the network over `micro_batch` windows; a guided call is two.
+        With a cache it may be fewer.
         """
         way = way_of(self.network, self.scheduler, num_inference_steps)
         schedules = split(way.times(num_inference_steps, strength), self.layout.phases)
@@ -90,7 +105,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
     @torch.inference_mode()
     def __call__(
         self,
-        conditions: Conditions,
+        conditions: Conditions | RequestConditions,
         *,
         image: Tensor | None = None,
         region: Region | None = None,
@@ -104,19 +119,21 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         split_guidance: bool = False,
         output_type: OutputType = "pil",
         on_step: OnStep | None = None,
+        cache: PhaseCache | None = None,
     ) -> ImagePipelineOutput:
-        """Draw a frame.
+        """Draw a frame, or a part of the endless plane.
 
         Parameters
         ----------
-        conditions : Conditions
+        conditions : Conditions or RequestConditions
             Of the frame, b = 1, any h and w.
         image : (3, h, w) float in [-1, 1], optional
             Where sampling starts when strength < 1.
         region : Region, optional
             Place of the frame on the plane, which decides its noise and windows; default (0, 0).
         target : Region, optional
-            Part of the frame to draw; its pixels equal those of the whole frame bit for bit.
+            Part of the endless plane to draw; the region then only holds conditions, and what is
+            drawn does not depend on it. See `windows.plan_plane`. At strength 1.
         num_inference_steps, guidance_scale, strength, num_images_per_prompt
             As in diffusers; few steps are jumps where the weights know how to, see `ways`.
         seed : int
@@ -128,20 +145,25 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         output_type : str
             "pil"; "np", (n, h, w, 3) uint8; or "pt", (n, 3, h, w) float32 in [-1, 1].
         on_step : callable, optional
-            Called `evaluations(...)` times with a `Step`; may raise to stop.
+            Called `evaluations(...)` times with a `Step`, fewer with a cache; may raise to stop.
+        cache : PhaseCache, optional
+            For a target: windows of early phases that other targets read too.
 
         Raises
         ------
         InvalidRequest
-            When the region has another shape than the conditions, or strength < 1 comes without
-            an image.
+            When the region has another shape than the conditions, strength < 1 comes without an
+            image or with a target, or a target cannot be drawn; see `check_target`.
         """
         frame = _frame_of(conditions, region)
-        if strength < 1 and image is None:
+        if strength < 1 and (image is None or target is not None):
             raise InvalidRequest(
-                f"expected an image to start from at strength {strength}, got none; "
-                "give the image or strength 1"
+                f"expected an image to start from and no target at strength {strength}, got "
+                f"{'no image' if image is None else target}; give the image of a frame, or "
+                "strength 1"
             )
+        if target is not None:
+            self.check_target(frame, target, num_inference_steps)
         way = way_of(self.network, self.scheduler, num_inference_steps)
         schedules = split(way.times(num_inference_steps, strength), self.layout.phases)
         plans = self._plan(frame, target, len(schedules), micro_batch)
@@ -156,46 +178,74 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         )
         wanted = frame if target is None else target
         progress = Progress(on_step, total, way.passes(guidance_scale), wanted)
+        source = self._source(conditions, frame, plans[0].reads, plane=target is not None)
+        solve = _WindowSolver(self, way, source, guidance_scale, split_guidance, progress)
         canvas = frame.snap(self.layout.multiple_of)
-        padded = Conditions(
-            mirror_pad(conditions.spatial, frame, canvas),
-            conditions.slots,
-            conditions.mpp,
-            conditions.stain,
-        ).to(self.device, torch.float32)
         start = None if strength == 1 or image is None else mirror_pad(image, frame, canvas)
-        solve = _WindowSolver(self, way, padded, canvas, guidance_scale, split_guidance, progress)
         images = []
         for variant in range(num_images_per_prompt):
-            field = self._start(seed, variant, plans[0].reads, schedules[0][0], start, canvas)
+            noise = Noise(seed, variant, self.device)
+            field = self._start(noise, canvas, schedules[0][0], start)
             progress.begin(self.device)
+            memory = None
+            if cache is not None and target is not None:
+                shared = (seed, variant, guidance_scale, way.jumps, way.solver.order, self.layout)
+                calls = (micro_batch, split_guidance)  # they change the last bits
+                memory = PhaseMemory(cache, content_key(shared, calls), source.digest)
             for phase, times in zip(plans, schedules, strict=True):
-                solve.times = times
-                field = run_phase(field, phase, self.layout.ramp, solve)
+                last = phase is plans[-1]
+                field = solve.run(field, phase, times, None if last else memory)
             images.append(field.read(wanted))
         return ImagePipelineOutput(images=_as(output_type, torch.stack(images)))
+
+    def check_target(self, region: Region, target: Region, steps: int) -> None:
+        """Check that a part of the endless plane can be drawn from the conditions of a region.
+
+        Raises
+        ------
+        InvalidRequest
+            When the region does not hold every window, or one step would leave seams: tiles only
+            agree at their borders when they go on from a field that their neighbours took part in.
+        """
+        if steps < min(2, self.layout.phases):
+            raise InvalidRequest(
+                f"expected at least 2 steps on the endless plane, got {steps}; one step shows the "
+                "borders of the tiles"
+            )
+        needed = self._plan(region, target, min(steps, self.layout.phases), 1)[0].reads
+        if not region.contains(needed):
+            raise InvalidRequest(
+                f"expected conditions of {needed} for the windows of {target}, got {region}; "
+                f"give a region that reaches {self.layout.margin} pixels around its tiles"
+            )
 
     def _plan(
         self, frame: Region, target: Region | None, phases: int, micro_batch: int
     ) -> tuple[Phase, ...]:
+        if target is not None:
+            return plan_plane(target, self.layout, phases, micro_batch=micro_batch)
         canvas = frame.snap(self.layout.multiple_of)
-        wanted = frame if target is None else target
-        return plan(canvas, self.layout, phases, target=wanted, micro_batch=micro_batch)
+        return plan(canvas, self.layout, phases, micro_batch=micro_batch)
 
-    def _start(
-        self,
-        seed: int,
-        variant: int,
-        region: Region,
-        t: float,
-        image: Tensor | None,
-        canvas: Region,
-    ) -> Field:
-        noise = torch.from_numpy(noise_field(seed, region, variant=variant)).to(self.device)
+    def _source(
+        self, conditions: Conditions | RequestConditions, frame: Region, reads: Region, plane: bool
+    ) -> ConditionSource:
+        """The conditions of the windows, which read no more than `reads`."""
+        if plane:
+            if isinstance(conditions, RequestConditions):
+                return conditions
+            return PlacedConditions(frame, conditions)
+        if isinstance(conditions, RequestConditions):
+            conditions = conditions.at(frame)
+        padded = replace(conditions, spatial=mirror_pad(conditions.spatial, frame, reads))
+        return PlacedConditions(reads, padded.to(self.device, torch.float32))
+
+    def _start(self, noise: Noise, canvas: Region, t: float, image: Tensor | None) -> Readable:
+        """The noise of the plane, or an image of the canvas with its share of noise."""
         if image is None:
-            return Field(region, noise)
-        pixels = Field(canvas, image.to(self.device, torch.float32)).read(region)
-        return Field(region, add_noise(pixels[None], noise[None], noise.new_tensor([t]))[0])
+            return noise
+        pixels, eps = image.to(self.device, torch.float32), noise.read(canvas)
+        return Field(canvas, add_noise(pixels[None], eps[None], eps.new_tensor([t]))[0])
 
 
 @dataclass(slots=True)
@@ -204,23 +254,35 @@ class _WindowSolver:
 
     pipeline: HistoDiffusionPipeline
     way: Way
-    conditions: Conditions
-    canvas: Region
+    source: ConditionSource
     guidance_scale: float
     split_guidance: bool
     progress: Progress
     times: Sequence[float] = ()
 
+    def run(
+        self, field: Readable, phase: Phase, times: Sequence[float], memory: PhaseMemory | None
+    ) -> Field:
+        """Run a phase; what `memory` holds is not solved again."""
+        self.times = times
+        found = {} if memory is None else memory.recall(phase, times)
+        solved = {window: value.to(self.pipeline.device) for window, value in found.items()}
+        missing = [window for window in phase.windows if window not in solved]
+        unneeded = len(phase.batches) - len(phase.batches_of(missing))
+        self.progress.skip(unneeded * self.way.solver.evaluations(times))
+        if missing and isinstance(field, Noise):  # at once: its blocks are larger than overlaps
+            read = union(window.region for window in missing)
+            field = Field(read, field.read(read))
+        try:
+            return run_phase(field, phase, self.pipeline.layout.ramp, self, solved)
+        finally:  # a cancelled job leaves what it has solved
+            if memory is not None:
+                memory.keep(solved)
+
     def __call__(self, z: Tensor, windows: Sequence[Window]) -> Tensor:
-        places = [window.region.relative_to(self.canvas) for window in windows]
-        crops = [self.conditions.crop(p.y, p.x, p.height, p.width) for p in places]
-        denoise = GuidedDenoiser(
-            self.pipeline.network,
-            self.pipeline.caption_encoder,
-            reduce(Conditions.cat, crops),
-            self.guidance_scale,
-            split=self.split_guidance,
-            jumps=self.way.jumps,
+        crops = [self.source.at(window.region) for window in windows]
+        denoise = self._denoiser(
+            reduce(Conditions.cat, crops).to(self.pipeline.device, torch.float32)
         )
 
         def observed(z: Tensor, t: float) -> Tensor:
@@ -230,9 +292,22 @@ class _WindowSolver:
 
         return self.way.solver.run(observed, z, self.times)
 
+    def _denoiser(self, conditions: Conditions) -> Denoiser:
+        if bool((conditions.spatial[:, CHANNELS["known_mask"]] > 0.5).all()):
+            known = conditions.spatial[:, CHANNELS["known"]]
+            return lambda z, t: known  # nothing to draw
+        return GuidedDenoiser(
+            self.pipeline.network,
+            self.pipeline.caption_encoder,
+            conditions,
+            self.guidance_scale,
+            split=self.split_guidance,
+            jumps=self.way.jumps,
+        )
 
-def _frame_of(conditions: Conditions, region: Region | None) -> Region:
-    height, width = conditions.spatial.shape[-2:]
+
+def _frame_of(conditions: Conditions | RequestConditions, region: Region | None) -> Region:
+    height, width = conditions.shape
     if region is None:
         return Region(0, 0, 0, height, width)
     if region.shape != (height, width):

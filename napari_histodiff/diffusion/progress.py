@@ -38,6 +38,10 @@ class Progress:
             values = torch.full((3, *self._region.shape), _BACKGROUND, device=device)
             self._estimate = Field(self._region, values)
 
+    def skip(self, calls: int) -> None:
+        """Count denoiser calls that are not needed; the next report jumps over them."""
+        self._done += calls * self._passes
+
     def saw(self, windows: Sequence[Window], x0: Tensor) -> None:
         """Take the estimates of a batch of windows, (b, 3, h, w), and report."""
         if self._on_step is None or self._estimate is None:

@@ -1,29 +1,37 @@
-"""Staggered windows: which windows a frame needs in each phase, and what they cost. No torch.
+"""Staggered windows: which windows a drawing needs in each phase, and what they cost. No torch.
 
 The steps of the sampler are split into phases. Each phase cuts the plane at its own absolute
 lattice, shifted by half a stride from the phase after it; the last lattice is that of the tiles. At
 a cut, the windows on both sides overlap by a ramp and their weights sum to one. A window reads only
 the field of the phase before, so what a rectangle depends on grows by about one window per phase.
 
-A frame is a canvas of its own: windows end at its border, cuts too close to the border are left
-out, and a frame no larger than one window is never cut.
+`plan` serves a frame that is a canvas of its own: windows end at its border, cuts too close to the
+border are left out, and a frame no larger than one window is never cut.
+
+`plan_plane` serves a part of the endless plane: every window is full and cut on all sides. In its
+last phase a tile shows the inside of its own window alone, so that it needs no window of its
+neighbours: half a ramp away from the border of a window, neighbours that start from one field agree
+to about half a gray level.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.blending import ramp_weights
 from napari_histodiff.core.errors import InvalidRequest
-from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.geometry import Region, WindowGrid
 
-__all__ = ["Phase", "Window", "WindowLayout", "plan"]
+__all__ = ["Phase", "Window", "WindowLayout", "plan", "plan_plane", "union"]
+
+_ALL_CUT = (True, True, True, True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,32 +79,44 @@ class WindowLayout:
         """Return where the lattice of `phase` of `phases` has a cut; the last one at 0."""
         return self.stride // 2 * ((phases - 1 - phase) % 2)
 
+    @property
+    def margin(self) -> int:
+        """Pixels around a tile that its windows reach on the endless plane."""
+        tile = Region(0, 0, 0, self.stride, self.stride)
+        return -plan_plane(tile, self, self.phases)[0].reads.y
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """What the network sees at once: `region`, with weights that fall where `cuts` end it.
 
-    `cuts` tells for top, bottom, left and right whether another window follows there.
+    `cuts` tells for top, bottom, left and right whether another window follows there. The outer
+    `trim` pixels on each side are seen but not shown, and the ramp is shorter by as much. `slot` is
+    its row in the calls of the network, None for any.
     """
 
     region: Region
     cuts: tuple[bool, bool, bool, bool]
+    trim: int = 0
+    slot: int | None = None
+
+    @property
+    def shown(self) -> Region:
+        """The part of `region` whose pixels count."""
+        return self.region.pad(-self.trim)
 
     def weights(self, ramp: int) -> NDArray[np.float32]:
-        """Return (h, w) float32; the weights of all windows of a phase sum to one."""
-        top, bottom, left, right = (0 if cut else ramp for cut in self.cuts)
-        height, width = self.region.shape
-        full = ramp_weights(height + top + bottom, width + left + right, ramp)
-        return full[top : top + height, left : left + width]
+        """Return (h, w) float32 of `shown`; the weights of all windows of a phase sum to one."""
+        return _weights(self.shown.shape, self.cuts, ramp - 2 * self.trim)
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
     """The windows of one phase in row-major order, and the rectangle they are wanted for.
 
-    `batches` holds the same windows in groups of one shape; `batch_size[shape]` is the number of
-    windows a call must be filled up to. It depends on the frame alone, because the number of
-    windows in a call changes the last bits of the result.
+    `batch_size[shape]` is the number of windows of a shape that a call must be filled up to. It
+    does not depend on how many are wanted, because the number of windows in a call changes the last
+    bits of the result; so can the row of a window, which is fixed where only some are wanted.
     """
 
     region: Region
@@ -106,33 +126,37 @@ class Phase:
     @property
     def reads(self) -> Region:
         """The rectangle of the phase before that these windows read."""
-        whole = self.windows[0].region
-        for window in self.windows:
-            whole = whole.union(window.region)
-        return whole
+        return union(window.region for window in self.windows)
 
     @property
-    def batches(self) -> list[list[Window]]:
-        """Windows of one shape, at most `batch_size` together."""
+    def batches(self) -> list[list[Window | None]]:
+        """The calls of the network: windows of one shape, None in rows that are not needed."""
+        return self.batches_of(self.windows)
+
+    def batches_of(self, windows: Iterable[Window]) -> list[list[Window | None]]:
+        """Return the calls that some of the windows need."""
         groups: dict[tuple[int, int], list[Window]] = {}
-        for window in self.windows:
+        for window in windows:
             groups.setdefault(window.region.shape, []).append(window)
         return [
-            group[i : i + self.batch_size[shape]]
+            batch
             for shape, group in groups.items()
-            for i in range(0, len(group), self.batch_size[shape])
+            for batch in _calls(group, self.batch_size[shape])
         ]
 
 
+def _calls(windows: list[Window], size: int) -> list[list[Window | None]]:
+    rows: list[list[Window]] = [[] for _ in range(size)]
+    for i, window in enumerate(windows):
+        rows[i % size if window.slot is None else window.slot].append(window)
+    count = max(map(len, rows))
+    return [[row[i] if i < len(row) else None for row in rows] for i in range(count)]
+
+
 def plan(
-    frame: Region,
-    layout: WindowLayout,
-    phases: int,
-    *,
-    target: Region | None = None,
-    micro_batch: int = 1,
+    frame: Region, layout: WindowLayout, phases: int, *, micro_batch: int = 1
 ) -> tuple[Phase, ...]:
-    """Return the phases that draw `target` (the whole frame by default), first phase first.
+    """Return the phases that draw a frame as a canvas of its own, first phase first.
 
     Parameters
     ----------
@@ -142,21 +166,71 @@ def plan(
         Windows.
     phases : int
         How many lattices are used, at most one per solver step.
-    target : Region, optional
-        Part of the frame that is wanted; its pixels equal those of the whole frame.
     micro_batch : int
         Full windows the device evaluates together; smaller windows are grouped to the same area.
     """
-    wanted = frame if target is None else target
+    result = []
+    for index in range(phases):
+        windows = _windows(frame, layout, layout.offset(index, phases))
+        sizes = _batch_sizes(windows, micro_batch * layout.size**2)
+        result.append(Phase(frame, windows, sizes))
+    return tuple(result)
+
+
+def plan_plane(
+    target: Region, layout: WindowLayout, phases: int, *, micro_batch: int = 1
+) -> tuple[Phase, ...]:
+    """Return the phases that draw a part of the endless plane, first phase first.
+
+    Parameters
+    ----------
+    target : Region
+        The part that is wanted, anywhere.
+    layout, phases
+        As in `plan`.
+    micro_batch : int
+        Windows in every call, which is filled up with repetitions; each has its row by its place.
+    """
+    wanted = target
     result: list[Phase] = []
     for index in reversed(range(phases)):
-        every = _windows(frame, layout, layout.offset(index, phases))
-        sizes = _batch_sizes(every, micro_batch * layout.size**2)
-        windows = tuple(w for w in every if not w.region.intersect(wanted).is_empty)
-        phase = Phase(wanted, windows, sizes)
-        result.append(phase)
-        wanted = phase.reads
+        trim = layout.ramp // 2 if index == phases - 1 else 0
+        grid = WindowGrid(
+            layout.size, layout.stride, layout.offset(index, phases) - layout.ramp // 2
+        )
+        every = (
+            Window(region, _ALL_CUT, trim, _slot(region, layout, micro_batch))
+            for region in grid.covering(wanted)
+        )
+        windows = tuple(w for w in every if not w.shown.intersect(wanted).is_empty)
+        result.append(Phase(wanted, windows, {(layout.size, layout.size): micro_batch}))
+        wanted = result[-1].reads
     return tuple(reversed(result))
+
+
+def _slot(region: Region, layout: WindowLayout, micro_batch: int) -> int:
+    """Spread neighbours over the rows of a call, each lattice place always to the same row."""
+    columns = next(n for n in range(math.isqrt(micro_batch), 0, -1) if micro_batch % n == 0)
+    rows = micro_batch // columns
+    row, column = region.y // layout.stride, region.x // layout.stride
+    return column % columns + columns * (row % rows)
+
+
+def union(regions: Iterable[Region]) -> Region:
+    """Return the smallest rectangle that holds one or more regions."""
+    return reduce(Region.union, regions)
+
+
+@lru_cache(maxsize=64)
+def _weights(
+    shape: tuple[int, int], cuts: tuple[bool, bool, bool, bool], ramp: int
+) -> NDArray[np.float32]:
+    top, bottom, left, right = (0 if cut else ramp for cut in cuts)
+    height, width = shape
+    full = ramp_weights(height + top + bottom, width + left + right, ramp)
+    weights = full[top : top + height, left : left + width]
+    weights.setflags(write=False)
+    return weights
 
 
 @lru_cache(maxsize=64)

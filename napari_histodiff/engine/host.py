@@ -135,7 +135,7 @@ def _problem(error: Exception, expected: str, advice: str) -> Problem:
 
 
 def _check_images(images: NDArray[np.uint8], request: EditRequest) -> None:
-    expected = (request.variants, *request.shape, 3)
+    expected = (request.variants, *request.drawn.shape, 3)
     if images.shape != expected or images.dtype != np.uint8:
         raise ModelInvalid(
             f"expected images of shape {expected} uint8 from the backend, got {images.shape} "

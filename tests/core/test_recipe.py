@@ -43,7 +43,15 @@ def test_the_coarsest_drawn_level_is_the_last_the_model_knows() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"height": 255}, {"width": MAX_SIDE + 1}, {"mpp": 0.3}, {"mpp": 3.0}, {"seed": -1}],
+    [
+        {"height": 255},
+        {"width": MAX_SIDE + 1},
+        {"mpp": 0.3},
+        {"mpp": 3.0},
+        {"seed": -1},
+        {"steps": 0},
+        {"guidance_scale": 0.5},
+    ],
 )
 def test_impossible_slides_are_refused(settings: dict[str, float]) -> None:
     sizes = {"height": 512, "width": 512, **settings}

@@ -7,20 +7,12 @@ from functools import partial
 
 import numpy as np
 import pytest
-import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from napari_histodiff.core.errors import InvalidRequest, OutOfMemory
-from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 from napari_histodiff.core.protocols import Backend
 from napari_histodiff.core.requests import EditKind
-from napari_histodiff.diffusion.backend import (
-    DiffusionBackend,
-    default_backend,
-    project_on_coarse,
-)
+from napari_histodiff.diffusion.backend import DiffusionBackend, default_backend
 from napari_histodiff.diffusion.model_folder import bundled_model_path
 from tests.contracts import BackendContract, edit_request
 from tests.diffusion.tiny import tiny_info, tiny_pipeline
@@ -129,30 +121,6 @@ def test_other_errors_are_not_taken_for_lack_of_memory(monkeypatch) -> None:
     monkeypatch.setattr(PIPELINE.network, "forward", broken)
     with pytest.raises(RuntimeError, match="mat1"):
         tested.render([edit_request()])
-
-
-@given(st.integers(-3, 3), st.integers(-3, 3), st.integers(1, 9), st.integers(1, 9))
-def test_projection_gives_every_block_its_coarse_mean(y, x, height, width) -> None:
-    frame = Region(0, y, x, height, width)
-    generator = torch.Generator().manual_seed(0)
-    image, coarse = torch.rand(2, 1, 3, height, width, generator=generator)
-    projected = project_on_coarse(image, coarse, frame)
-    for top in range(frame.snap(2).y, frame.bottom, 2):
-        for left in range(frame.snap(2).x, frame.right, 2):
-            block = Region(0, top, left, 2, 2).intersect(frame).relative_to(frame).slices
-            torch.testing.assert_close(
-                projected[..., *block].mean((-1, -2)), coarse[..., *block].mean((-1, -2))
-            )
-
-
-@pytest.mark.parametrize("level", [-1.0, -0.97, 0.95, 1.0])
-def test_zooming_out_of_clipped_white_and_black_gives_the_coarse_image_back(level) -> None:
-    torch.manual_seed(0)
-    image, coarse = torch.rand(3, 16, 16) * 2 - 1, torch.full((3, 16, 16), level)
-    projected = project_on_coarse(image, coarse, Region(0, 0, 0, 16, 16))
-    means = torch.nn.functional.avg_pool2d(projected, 2)
-    assert float((means - level).abs().max()) <= 2 / 255
-    assert float(projected.abs().max()) <= 1
 
 
 @pytest.mark.skipif(not bundled_model_path().is_dir(), reason="the bundled model is not there")

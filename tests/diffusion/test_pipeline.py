@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,14 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.protocols import Step
 from napari_histodiff.core.requests import EditKind
-from napari_histodiff.diffusion.conditioning import Conditions, conditions_from_request
+from napari_histodiff.diffusion.conditioning import (
+    Conditions,
+    RequestConditions,
+    conditions_from_request,
+)
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
 from tests.contracts import edit_request
-from tests.diffusion.tiny import TILE, tiny_pipeline
+from tests.diffusion.tiny import tiny_pipeline
 
 FRAME = Region(0, -37, 21, 150, 197)
 
@@ -39,30 +43,6 @@ def draw(pipeline: HistoDiffusionPipeline, given: Conditions, **settings: Any) -
     return pipeline(given, **settings).images
 
 
-def tiles(frame: Region) -> list[Region]:
-    lattice = frame.snap(TILE)
-    every = [
-        Region(0, y, x, TILE, TILE).intersect(frame)
-        for y in range(lattice.y, lattice.bottom, TILE)
-        for x in range(lattice.x, lattice.right, TILE)
-    ]
-    return [tile for tile in every if not tile.is_empty]
-
-
-@pytest.mark.parametrize("micro_batch", [1, 3])
-def test_tiles_drawn_alone_in_any_order_equal_the_whole_canvas_bit_for_bit(
-    pipeline, micro_batch
-) -> None:
-    given = conditions()
-    settings = {"region": FRAME, "seed": 5, "micro_batch": micro_batch, "num_inference_steps": 2}
-    whole = draw(pipeline, given, **settings)
-    order = tiles(FRAME)
-    random.Random(0).shuffle(order)
-    for tile in order:
-        alone = draw(pipeline, given, target=tile, **settings)
-        assert torch.equal(alone, whole[..., *tile.relative_to(FRAME).slices])
-
-
 def test_the_place_decides_the_noise(pipeline) -> None:
     given = conditions()
     here, there = (draw(pipeline, given, region=FRAME.translate(dy, 0)) for dy in (0, 64))
@@ -77,10 +57,13 @@ def test_any_height_and_width(pipeline, shape) -> None:
 
 
 @pytest.mark.parametrize("guidance_scale", [1.0, 2.0])
-@pytest.mark.parametrize(("steps", "target"), [(1, None), (5, None), (4, tiles(FRAME)[0])])
+@pytest.mark.parametrize(
+    ("steps", "target"), [(1, None), (5, None), (4, Region(0, 16, 80, 40, 30))]
+)
 def test_evaluations_are_those_of_the_network(
     pipeline, monkeypatch, guidance_scale, steps, target
 ) -> None:
+    frame = FRAME.pad(16)
     rows = []
     forward = pipeline.network.forward
     monkeypatch.setattr(
@@ -93,10 +76,24 @@ def test_evaluations_are_those_of_the_network(
         "num_images_per_prompt": 2,
         "target": target,
     }
-    draw(pipeline, conditions(), region=FRAME, on_step=seen.append, **settings)
-    total = pipeline.evaluations(FRAME, **settings)
+    draw(pipeline, conditions(frame), region=frame, on_step=seen.append, **settings)
+    total = pipeline.evaluations(frame, **settings)
     assert [(step.done, step.total) for step in seen] == [(i + 1, total) for i in range(total)]
     assert len(rows) == total // (1 if guidance_scale == 1 else 2)
+
+
+def test_a_target_is_drawn_from_a_stack_of_conditions_as_from_a_request(pipeline) -> None:
+    target, region = Region(0, 64, 64, 64, 64), Region(0, 0, 0, 192, 192)
+    classes = np.random.default_rng(0).integers(0, 7, region.shape)
+    request = replace(edit_request(size=region.shape, class_map=classes), region=region)
+    settings = {"region": region, "target": target}
+    fields = (conditions_from_request(request), RequestConditions(request))
+    whole, lazy = (draw(pipeline, given, **settings) for given in fields)
+    assert whole.shape == (1, 3, *target.shape)
+    torch.testing.assert_close(whole, lazy, atol=0.1, rtol=0)  # edges at window borders differ
+    image = torch.zeros(3, *region.shape)
+    with pytest.raises(InvalidRequest, match="no target at strength"):
+        draw(pipeline, fields[0], image=image, strength=0.5, **settings)
 
 
 def test_known_pixels_are_kept_and_windows_see_them(pipeline) -> None:

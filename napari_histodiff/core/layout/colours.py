@@ -14,7 +14,7 @@ from napari_histodiff.core.layout.fields import Field, Pixels
 from napari_histodiff.core.layout.nuclei import Nuclei
 from napari_histodiff.core.layout.stars import StarLattice, paint
 
-__all__ = ["Colours"]
+__all__ = ["GLASS_COLOUR", "Colours"]
 
 #: Levels up to this one show single nuclei; coarser ones their mean.
 _NUCLEI: Final = 2
@@ -23,7 +23,10 @@ _MEANS: Final = 7
 #: How much single strands of fibres darken and lighten the stroma at the finest levels.
 _STREAKS: Final = {0: 0.13, 1: 0.13, 2: 0.11, 3: 0.045}
 
-_WHITE: Final = np.array([243, 241, 244], np.float32)
+#: RGB of glass without tissue, at every level.
+GLASS_COLOUR: Final = (243, 241, 244)
+
+_WHITE: Final = np.array(GLASS_COLOUR, np.float32)
 # Optical density of a component: mean of the stain and so many of its spreads, per channel.
 _STROMA: Final = np.array([-0.62, -0.42, -0.5], np.float32)
 _CYTOPLASM: Final = np.array([-0.2, -0.1, -0.15], np.float32)
