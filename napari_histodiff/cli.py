@@ -11,6 +11,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.cli_slide import slide
 from napari_histodiff.cli_training import COMMANDS
 from napari_histodiff.core.errors import HistodiffError, InvalidImage, InvalidMap
 from napari_histodiff.core.folders import make_folder
@@ -129,7 +130,7 @@ def demo(output: Path | None) -> None:
     run_demo(output)
 
 
-for _command in COMMANDS:
+for _command in (*COMMANDS, slide):
     main.add_command(_command)
 
 

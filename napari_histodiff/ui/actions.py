@@ -19,6 +19,7 @@ from napari_histodiff.ui.engines import default_engine
 from napari_histodiff.ui.history import HistoryEntry
 from napari_histodiff.ui.proposing import Proposer
 from napari_histodiff.ui.resample import resampled
+from napari_histodiff.ui.slide.watcher import camera_of
 from napari_histodiff.ui.training_dock import open_training
 from napari_histodiff.ui.workspace import Workspace
 
@@ -249,8 +250,3 @@ class StudioActions:
             action()
         except HistodiffError as error:
             show_warning(str(error))
-
-
-def camera_of(viewer: Any) -> Any:
-    """Return the camera; it moved in napari 0.9."""
-    return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera

@@ -5,18 +5,31 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import numpy as np
 from napari.layers import Image
 from numpy.typing import NDArray
+from psygnal import Signal
 
 from napari_histodiff.core.errors import InvalidImage, InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import as_rgb
+from napari_histodiff.core.requests import EditRequest
+from napari_histodiff.ui.journal import EditJournal, Journal
 from napari_histodiff.ui.placing import insert_above, pixel_size, place_on
 from napari_histodiff.ui.sparse_plane import SparsePlane
 
-__all__ = ["MAX_CANVAS", "ArrayTarget", "CanvasTarget", "PatchTarget", "Target", "open_target"]
+__all__ = [
+    "MAX_CANVAS",
+    "ArrayTarget",
+    "CanvasTarget",
+    "PatchTarget",
+    "RawTarget",
+    "Target",
+    "open_target",
+    "register_target",
+]
 
 #: Largest side of a new canvas; it lies in memory, larger slides come from files.
 MAX_CANVAS: Final = 16384
@@ -27,6 +40,11 @@ _PROBE: Final = 512
 
 class Target(ABC):
     """One image layer that edits are made on; regions are pixels of its finest level."""
+
+    #: Pixels changed by someone else than the journal.
+    changed = Signal(Region)
+    #: The image grew: what was at (y, x) is now so many rows and columns further.
+    moved = Signal(int, int)
 
     def __init__(self, layer: Image) -> None:
         self.layer = layer
@@ -61,6 +79,30 @@ class Target(ABC):
         """Layers made for this target besides its own."""
         return []
 
+    def pending(self, region: Region) -> str:
+        """Return why the pixels of a region cannot be worked on yet; empty when they can."""
+        return ""
+
+    def prepare(self, region: Region) -> str:
+        """Have the pixels of a region made, if need be, and return what `pending` says then."""
+        return self.pending(region)
+
+    def dress(self, request: EditRequest) -> EditRequest:
+        """Return a request with what this image adds to it, so that the edit fits in."""
+        return request
+
+    @abstractmethod
+    def new_journal(self) -> EditJournal:
+        """Return what writes to this image, and takes writes back."""
+
+
+class RawTarget(Target):
+    """A target whose undo steps are kept in memory, as pixels."""
+
+    def new_journal(self) -> EditJournal:
+        """Return an empty journal in memory."""
+        return Journal(self)
+
     @abstractmethod
     def read_raw(self, region: Region) -> NDArray[np.uint8]:
         """Return what `write_raw` may change, (h, w, 4) RGBA, alpha 255 = written."""
@@ -70,7 +112,7 @@ class Target(ABC):
         """Store what `read_raw` returned, byte for byte, and show it."""
 
 
-class CanvasTarget(Target):
+class CanvasTarget(RawTarget):
     """A new, empty canvas that remembers which of its pixels were written.
 
     Parameters
@@ -115,7 +157,7 @@ class CanvasTarget(Target):
         self.layer.refresh(extent=False)
 
 
-class ArrayTarget(Target):
+class ArrayTarget(RawTarget):
     """A numpy uint8 image in memory; the first write gives the layer a copy to change.
 
     The array the user made the layer from is never written to; the layer's name tells of the copy.
@@ -140,7 +182,7 @@ class ArrayTarget(Target):
         self.layer.refresh(extent=False)
 
 
-class PatchTarget(Target):
+class PatchTarget(RawTarget):
     """A pyramid, dask or zarr image, or one of another dtype: edits lie in layers on top of it.
 
     The edits are kept in squares of 2048 pixels, one RGBA layer each, present only where something
@@ -206,6 +248,15 @@ class PatchTarget(Target):
             self._viewer.layers.remove(patch)
 
 
+# By the id of the layer, which lives as long as its target does.
+_REGISTERED: Final[WeakValueDictionary[int, Target]] = WeakValueDictionary()
+
+
+def register_target(target: Target) -> None:
+    """Make `open_target` return this target for its layer, as long as somebody holds it."""
+    _REGISTERED[id(target.layer)] = target
+
+
 def open_target(layer: Any, viewer: Any) -> Target:
     """Return the target for an image layer that is open in the viewer.
 
@@ -225,6 +276,9 @@ def open_target(layer: Any, viewer: Any) -> Target:
             f"{'' if layer.rgb else ' and one channel'}; "
             + ("open one plane of it" if layer.rgb else "open it with rgb=True, 3 channels last")
         )
+    registered = _REGISTERED.get(id(layer))
+    if registered is not None:
+        return registered
     target: Target
     if isinstance(layer.data, np.ndarray) and layer.data.dtype == np.uint8:
         target = ArrayTarget(layer)

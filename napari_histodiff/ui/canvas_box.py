@@ -1,9 +1,9 @@
-"""The image being worked on, and the frame on it."""
+"""The slide, canvas or image being worked on, and the frame on it."""
 
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QLabel
+from qtpy.QtWidgets import QLabel, QMenu, QToolButton
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.ui.forms import Section, button, quiet, row, whole_number
@@ -13,8 +13,10 @@ __all__ = ["CanvasBox"]
 
 
 class CanvasBox(Section):
-    """New canvas, an image layer that is already there, labels; size and place of the frame."""
+    """New slide or canvas, what is already there, labels; size and place of the frame."""
 
+    new_slide_requested = Signal()
+    open_slide_requested = Signal()
     new_requested = Signal()
     use_requested = Signal()
     import_requested = Signal()
@@ -23,6 +25,11 @@ class CanvasBox(Section):
 
     def __init__(self) -> None:
         super().__init__("Canvas")
+        slide = button("New slide…", "Make a slide of any size, drawn where you look (Shift+G)")
+        kept = button("Open slide…", "Open a slide that was made before (Shift+L)")
+        self._recent = button("Recent ▾", "Slides opened lately")
+        self._recent.setStyleSheet("QToolButton::menu-indicator { image: none; }")
+        self._recent.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         new = button("New canvas…", "Start on an empty slide (Shift+N)")
         use = button("Use image", "Work on the selected image layer (Shift+I)")
         bring = button("Import labels…", "Take a Labels layer as nuclei (Shift+M)")
@@ -34,8 +41,11 @@ class CanvasBox(Section):
         frame = row(
             QLabel("Frame"), self._width, QLabel("×"), self._height, self._here, stretch=(1, 3)
         )
+        self.body.addLayout(row(slide, kept, self._recent))
         self.body.addLayout(row(new, use, bring))
         self.body.addLayout(frame)
+        slide.clicked.connect(self.new_slide_requested)
+        kept.clicked.connect(self.open_slide_requested)
         new.clicked.connect(self.new_requested)
         use.clicked.connect(self.use_requested)
         bring.clicked.connect(self.import_requested)
@@ -53,6 +63,10 @@ class CanvasBox(Section):
         self.corner.setText(size if name else "none yet")
         told = f"{name} does not tell its pixel size; set the layer's scale and units if it is not"
         self.corner.setToolTip(name if knows_mpp else f"{told} {mpp:g} µm")
+
+    def set_recent(self, menu: QMenu) -> None:
+        """Give the menu of slides opened lately."""
+        self._recent.setMenu(menu)
 
     def set_snap(self, multiple: int) -> None:
         """Step in multiples of what the model needs."""

@@ -74,6 +74,17 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("compare", "Hide or show the preview", "Shift-B", lambda d: d.actions.compare()),
     Command("undo", "Undo the last Apply", "Shift-Z", lambda d: d.controller.undo()),
     Command("redo", "Redo the last Apply", "Shift-Y", lambda d: d.controller.redo()),
+    Command("new_slide", "New slide", "Shift-G", lambda d: d.slide.new_slide()),
+    Command("open_slide", "Open slide", "Shift-L", lambda d: d.slide.open_slide()),
+    Command("slide_pause", "Pause or resume drawing", "Shift-H", lambda d: d.slide.toggle_pause()),
+    Command("slide_view", "Draw all in view", "Shift-K", lambda d: d.slide.draw_view()),
+    Command("slide_frame", "Draw all in the frame", "Shift-J", lambda d: d.slide.draw_frame()),
+    Command(
+        "slide_coverage",
+        "Show or hide coverage on the map",
+        "Shift-U",
+        lambda d: d.slide.toggle_coverage(),
+    ),
     Command("new_canvas", "New canvas", "Shift-N", lambda d: d.actions.ask_new_canvas()),
     Command("use_image", "Use the selected image", "Shift-I", lambda d: d.actions.use_selected()),
     Command(

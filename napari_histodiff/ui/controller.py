@@ -100,12 +100,14 @@ class Controller:
         self._estimator = Estimator()
         self._estimate: Estimate | None = None
         self._job: Job | None = None
+        self._left: Job | None = None
         self._unshown: dict[type, JobProgress | JobPreview] = {}
         self._show_due = 0.0
         self._plan_due: float | None = 0.0
         self._painting_due = True
         for signal in (workspace.frame_changed, workspace.target_changed, workspace.pixels_changed):
             signal.connect(self._touch)
+        workspace.target_changed.connect(self._leave)
         workspace.painting_changed.connect(self._touch_painting)
 
     # ------------------------------------------------------------------ engine
@@ -198,9 +200,10 @@ class Controller:
         if snapshot is None:
             return
         self.discard()
-        self._advance_seed()
+        self.set(seed=seed_of_run(self.settings))
         try:
-            self._job = self._engine.submit(request_of(snapshot, self.settings))
+            request = self.workspace.dress(request_of(snapshot, self.settings))
+            self._job = self._engine.submit(request)
         except HistodiffError as error:
             self._complain(error)
             return
@@ -227,7 +230,7 @@ class Controller:
             return
         request = self.staging.entry.request
         try:
-            self.workspace.write(request.region, self.staging.image, request.edit_mask)
+            self.workspace.write(request.region, self.staging.image, request.edit_mask, request)
         except HistodiffError as error:
             self._complain(error)
             return
@@ -241,12 +244,12 @@ class Controller:
     def undo(self) -> None:
         """Take back the last Apply."""
         if self.workspace.can_undo:
-            self.workspace.undo()
+            self._attempt(self.workspace.undo)
 
     def redo(self) -> None:
         """Apply again what was undone."""
         if self.workspace.can_redo:
-            self.workspace.redo()
+            self._attempt(self.workspace.redo)
 
     # ----------------------------------------------------------------- history
     def restore(self, entry: HistoryEntry) -> None:
@@ -312,7 +315,8 @@ class Controller:
                 replace(self.run_state, done=event.done, total=event.total, message=event.message)
             )
         elif isinstance(event, JobPreview):
-            self._show_preview(event.image)
+            if self.run_state.phase is RunPhase.RUNNING:
+                self._show(self._job.request.region, event.image)
         elif isinstance(event, JobFinished | JobCancelled | JobFailed):
             self._ended(self._job, event)
 
@@ -336,13 +340,17 @@ class Controller:
                 self._estimator.learn(self._estimate, event.seconds)
             entry = self.history.add(job.request, event.images, event.seconds)
             self.history_changed.emit()
-            self._stage(Staging(entry))
+            if job is not self._left:
+                self._stage(Staging(entry))
         elif isinstance(event, JobFailed):
             self._complain(event.error, event.details)
         self._touch()
 
-    def _advance_seed(self) -> None:
-        self.set(seed=seed_of_run(self.settings))
+    def _leave(self) -> None:
+        # What is drawn or staged belongs to another image, or to another place of one that grew.
+        self._left = self._job
+        self.cancel()
+        self.discard()
 
     def _stage(self, staging: Staging | None) -> None:
         self.staging = staging
@@ -352,10 +360,6 @@ class Controller:
             self._show(staging.region, staging.image)
         self.staging_changed.emit(staging)
         self._touch()
-
-    def _show_preview(self, image: NDArray[np.uint8]) -> None:
-        if self._job is not None and self.run_state.phase is RunPhase.RUNNING:
-            self._show(self._job.request.region, image)
 
     def _show(self, region: Any, image: NDArray[np.uint8]) -> None:
         if self.workspace.target is not None:

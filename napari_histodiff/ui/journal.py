@@ -1,4 +1,4 @@
-"""Undo and redo of pixel writes, bounded in memory."""
+"""Undo and redo of pixel writes: what a journal does, and one bounded in memory."""
 
 from __future__ import annotations
 
@@ -10,10 +10,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.requests import EditRequest
 
-__all__ = ["Journal", "RawPixels"]
+__all__ = ["EditJournal", "Journal", "RawPixels"]
 
 _LIMIT_BYTES: Final = 512 * 2**20
+
+
+class EditJournal(Protocol):
+    """Writes pixels to one image so that writes can be taken back, in memory or on disk."""
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether a write can be taken back."""
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether a write taken back can be repeated."""
+
+    def write(
+        self,
+        region: Region,
+        pixels: NDArray[np.uint8],
+        mask: NDArray[np.bool_] | None = None,
+        request: EditRequest | None = None,
+    ) -> Region:
+        """Store (h, w, 3) RGB, where `mask` says, and return the rectangle that changed.
+
+        `request` is the edit that made the pixels, for journals that keep provenance.
+        """
+
+    def undo(self) -> Region | None:
+        """Take the last write back and return its rectangle, None when there is none."""
+
+    def redo(self) -> Region | None:
+        """Repeat the write taken back last and return its rectangle, None when there is none."""
 
 
 class RawPixels(Protocol):
@@ -72,11 +103,16 @@ class Journal:
         return sum(change.nbytes for change in (*self._done, *self._undone))
 
     def write(
-        self, region: Region, pixels: NDArray[np.uint8], mask: NDArray[np.bool_] | None = None
+        self,
+        region: Region,
+        pixels: NDArray[np.uint8],
+        mask: NDArray[np.bool_] | None = None,
+        request: EditRequest | None = None,
     ) -> Region:
         """Store (h, w, 3) RGB as written pixels and return the rectangle that changed.
 
-        Only the pixels of `mask`, (h, w) bool, are stored; all of them when it is None.
+        Only the pixels of `mask`, (h, w) bool, are stored; all of them when it is None. The
+        request is not kept: this journal lives as long as the window.
         """
         target = self._target
         before = target.read_raw(region)

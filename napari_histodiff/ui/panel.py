@@ -28,6 +28,7 @@ from napari_histodiff.ui.proposing import Proposer
 from napari_histodiff.ui.run_box import RunBox
 from napari_histodiff.ui.settings import SeedMode, Settings, SettingsStore
 from napari_histodiff.ui.settings_box import SettingsBox
+from napari_histodiff.ui.slide.slide_dock_part import SlidePart
 from napari_histodiff.ui.states import EngineStatus, Level, Notice
 from napari_histodiff.ui.status import StatusLine
 from napari_histodiff.ui.style import dock_style
@@ -66,6 +67,7 @@ class StudioDock(QWidget):
     controller: Controller
     proposer: Proposer
     actions: StudioActions
+    slide: SlidePart
 
     def __init__(
         self,
@@ -85,6 +87,9 @@ class StudioDock(QWidget):
         self._activity = Activity(self)
         self._had_parent = False
         self._make_sections()
+        self.slide = SlidePart(
+            napari_viewer, self.workspace, self.controller, lambda: self.controller._engine, self
+        )
         self.actions = StudioActions(
             self,
             napari_viewer,
@@ -107,8 +112,10 @@ class StudioDock(QWidget):
         self._timer.setInterval(_PUMP)
         self._timer.timeout.connect(self.controller.pump)
         self._timer.timeout.connect(self.proposer.pump)
+        self._timer.timeout.connect(self.slide.pump)
         self._timer.start()
-        # Not methods of this widget: they must outlive it.
+        # Not methods of this widget: they must outlive it. The slide needs the engine to the end.
+        self.destroyed.connect(self.slide.close)
         self.destroyed.connect(self.proposer.close)
         self.destroyed.connect(self.controller.close)
         self.controller.start()
@@ -130,6 +137,7 @@ class StudioDock(QWidget):
         """Stop listening and close the engine; idempotent."""
         self._timer.stop()
         self._activity.close()
+        self.slide.close_slide()
         self.proposer.close()
         self.controller.close()
 
@@ -154,6 +162,7 @@ class StudioDock(QWidget):
         self.palette_box.body.addWidget(self.proposal)
         for section in (
             self.canvas,
+            self.slide.box,
             self.palette_box,
             self.caption,
             self.settings,
@@ -211,6 +220,9 @@ class StudioDock(QWidget):
         self.status.bundled_requested.connect(a.use_bundled_model)
         self.status.model_requested.connect(a.ask_model)
         self.status.training_requested.connect(a.open_training)
+        self.canvas.set_recent(self.slide.recent)
+        self.canvas.new_slide_requested.connect(self.slide.new_slide)
+        self.canvas.open_slide_requested.connect(lambda: self.slide.open_slide())
         self.canvas.new_requested.connect(a.ask_new_canvas)
         self.canvas.import_requested.connect(a.ask_import)
         self.canvas.use_requested.connect(a.use_selected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,17 +11,18 @@ from psygnal import Signal
 
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.ui.brushes import Brushes
 from napari_histodiff.ui.canvas import Target
 from napari_histodiff.ui.edit_mask import EditMask
 from napari_histodiff.ui.frame import FrameLayer, fit_frame
-from napari_histodiff.ui.journal import Journal
-from napari_histodiff.ui.nuclei import Nuclei, PaintSettings, show_region
+from napari_histodiff.ui.importing import labels_under, nuclei_from_labels
+from napari_histodiff.ui.nuclei import Nuclei, PaintSettings, set_labels, show_region
 from napari_histodiff.ui.placing import insert_above
 from napari_histodiff.ui.sparse_plane import SparsePlane
 
 if TYPE_CHECKING:
-    from napari.layers import Layer
+    from napari.layers import Labels, Layer
 
 __all__ = ["Place"]
 
@@ -52,6 +54,8 @@ class Place:
     frame_changed = Signal(Region)
     painting_changed = Signal()
     class_changed = Signal(int)
+    #: Pixels in the frame changed by themselves: a slide was drawn there.
+    pixels_changed = Signal(Region)
 
     nuclei: Nuclei
     edit_mask: EditMask
@@ -69,7 +73,7 @@ class Place:
     ) -> None:
         self.target = target
         self.snap = snap
-        self.journal = Journal(target)
+        self.journal = target.new_journal()
         self.region = fit_frame(region, target.bounds, snap)
         self._viewer = viewer
         self._settings = settings
@@ -78,6 +82,10 @@ class Place:
         self._resting_nuclei: SparsePlane[np.int32] = SparsePlane(np.int32)
         self._resting_mask: SparsePlane[np.uint8] = SparsePlane(np.uint8)
         self._is_open = False
+        self._was_moved = False
+        # Where the image's first pixel lay when the place was made, seen from the present one.
+        self._first = (0, 0)
+        target.changed.connect(self._on_changed)
 
     @property
     def layers(self) -> list[Layer]:
@@ -94,12 +102,13 @@ class Place:
     def open(self) -> None:
         """Make the layers, with the paint that rests at the frame's place."""
         image, region = self.target.layer, self.region
-        self.edit_mask = EditMask(image, region.y, region.x, self._resting_mask.read(region))
+        resting = self._at_rest(region)
+        self.edit_mask = EditMask(image, region.y, region.x, self._resting_mask.read(resting))
         self.nuclei = Nuclei(
             image,
             region.y,
             region.x,
-            self._resting_nuclei.read(region),
+            self._resting_nuclei.read(resting),
             self._settings,
             self._next_instance,
         )
@@ -135,20 +144,42 @@ class Place:
             return region
         self._rest()
         self.region = region
+        self._was_moved = True
         image = self.target.layer
         for layer, plane in (
             (self.nuclei.layer, self._resting_nuclei),
             (self.edit_mask.layer, self._resting_mask),
         ):
-            show_region(layer, image, region.y, region.x, plane.read(region))
+            show_region(layer, image, region.y, region.x, plane.read(self._at_rest(region)))
         if self._settings.tool in ("stamp", "scatter"):
             self.brushes.take_over()
         self.frame_changed.emit(region)
         self.painting_changed.emit()
         return region
 
+    def follow(self, dy: int, dx: int) -> None:
+        """Close, and move frame and paint by so many pixels: the image grew at top and left."""
+        if self._is_open:
+            self.close()
+        self.region = self.region.translate(dy, dx)
+        self._first = (self._first[0] + dy, self._first[1] + dx)
+
+    def unready(self) -> str:
+        """Return why the pixels in the frame cannot be worked on yet; empty when they can.
+
+        They are asked for once the user moved the frame or painted in it.
+        """
+        problem = self.target.pending(self.region)
+        if problem and (self._was_moved or self._is_painted):
+            problem = self.target.prepare(self.region)
+        return problem
+
     def write(
-        self, region: Region, pixels: NDArray[np.uint8], edit_mask: NDArray[np.bool_] | None
+        self,
+        region: Region,
+        pixels: NDArray[np.uint8],
+        edit_mask: NDArray[np.bool_] | None,
+        request: EditRequest | None = None,
     ) -> Region:
         """Write to the image as one undo step and return the rectangle that changed.
 
@@ -169,7 +200,32 @@ class Place:
                     f"expected {name} of {region.height} x {region.width} px, got "
                     f"{array.shape[:2]}; give the region's shape"
                 )
-        return self.journal.write(region, pixels, edit_mask)
+        return self.journal.write(region, pixels, edit_mask, request)
+
+    def scatter(self, area: NDArray[np.bool_] | None) -> int:
+        """Fill an area of the frame, (h, w) bool, with nuclei and return how many were placed.
+
+        None = the painted edit mask, or the whole frame when none is painted.
+        """
+        if area is None:
+            mask = self.edit_mask.mask
+            mask = mask if mask.any() else ~mask
+        else:
+            mask = self.framed("area", area)
+        return self.brushes.scatter_area(mask)
+
+    def import_labels(self, labels_layer: Labels, class_of: Mapping[int, int] | None) -> None:
+        """Take what a Labels layer has under the frame as nuclei; one undo step.
+
+        Raises
+        ------
+        InvalidMap
+            When ids or classes are out of range, or the layer is turned against the image.
+        """
+        ids = labels_under(labels_layer, self.target.layer, self.region)
+        labels = nuclei_from_labels(ids, class_of, self.nuclei.next_instance)
+        self.nuclei.raise_instance(labels)
+        set_labels(self.nuclei.layer, labels)
 
     def framed(self, what: str, array: NDArray[Any]) -> NDArray[Any]:
         """Return a map when it has the frame's shape.
@@ -186,7 +242,20 @@ class Place:
             )
         return array
 
+    def _on_changed(self, region: Region) -> None:
+        part = region.intersect(self.region)
+        if not part.is_empty:
+            self.pixels_changed.emit(part)
+
+    @property
+    def _is_painted(self) -> bool:
+        return bool(self.nuclei.labels.any() or self.edit_mask.mask.any())
+
+    def _at_rest(self, region: Region) -> Region:
+        return region.translate(-self._first[0], -self._first[1])
+
     def _rest(self) -> None:
-        self._resting_nuclei.write(self.region, self.framed("nuclei", self.nuclei.labels))
-        self._resting_mask.write(self.region, self.edit_mask.mask.astype(np.uint8))
+        resting = self._at_rest(self.region)
+        self._resting_nuclei.write(resting, self.framed("nuclei", self.nuclei.labels))
+        self._resting_mask.write(resting, self.edit_mask.mask.astype(np.uint8))
         self._next_instance = self.nuclei.next_instance

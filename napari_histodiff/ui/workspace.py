@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -18,8 +19,8 @@ from napari_histodiff.core.maps import (
     as_rgb,
     encode_labels,
 )
+from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.ui.canvas import CanvasTarget, PatchTarget, Target, open_target
-from napari_histodiff.ui.importing import labels_under, nuclei_from_labels
 from napari_histodiff.ui.nuclei import PaintSettings, set_labels
 from napari_histodiff.ui.place import Place
 from napari_histodiff.ui.snapshot import FrameSnapshot, make_snapshot
@@ -212,13 +213,7 @@ class Workspace:
         int
             How many nuclei were placed.
         """
-        place = self._here()
-        if area is None:
-            mask = place.edit_mask.mask
-            mask = mask if mask.any() else ~mask
-        else:
-            mask = place.framed("area", as_edit_mask(area))
-        return place.brushes.scatter_area(mask)
+        return self._here().scatter(None if area is None else as_edit_mask(area))
 
     def import_labels(self, labels_layer: Labels, class_of: Mapping[int, int] | None) -> None:
         """Take what a Labels layer has under the frame as nuclei; one undo step.
@@ -235,12 +230,7 @@ class Workspace:
         InvalidMap
             When ids or classes are out of range, or the layer is turned against the image.
         """
-        place = self._here()
-        ids = labels_under(labels_layer, place.target.layer, place.region)
-        first = place.nuclei.next_instance
-        labels = nuclei_from_labels(ids, class_of, first)
-        place.nuclei.raise_instance(labels)
-        set_labels(place.nuclei.layer, labels)
+        self._here().import_labels(labels_layer, class_of)
 
     def paint_nuclei(
         self, class_map: ArrayLike, instance_map: ArrayLike, *, keep: bool = False
@@ -278,7 +268,7 @@ class Workspace:
         """
         place = self._here()
         labels = encode_labels(as_instance_map(instance_map), as_class_map(class_map))
-        labels = place.framed("class and instance maps", labels)
+        place.framed("class and instance maps", labels)
         mask = place.framed("edit mask", as_edit_mask(edit_mask))
         place.nuclei.raise_instance(labels)
         set_labels(place.nuclei.layer, labels)
@@ -291,11 +281,13 @@ class Workspace:
         Raises
         ------
         InvalidRequest
-            When there is no image to work on.
+            When there is no image to work on, or the frame's place on it is not drawn yet.
         InvalidImage
             When the pixels cannot be read as 8-bit RGB.
         """
         place = self._here()
+        if problem := place.unready():
+            raise InvalidRequest(problem)
         place.framed("nuclei", place.nuclei.labels)
         return make_snapshot(
             place.region,
@@ -306,19 +298,28 @@ class Workspace:
             place.target.coverage(place.region),
         )
 
+    def dress(self, request: EditRequest) -> EditRequest:
+        """Return a request with what the image adds to it: a slide, for example, its stain."""
+        return self._here().target.dress(request)
+
     def write(
-        self, region: Region, pixels: ArrayLike, edit_mask: NDArray[np.bool_] | None = None
+        self,
+        region: Region,
+        pixels: ArrayLike,
+        edit_mask: NDArray[np.bool_] | None = None,
+        request: EditRequest | None = None,
     ) -> None:
         """Put pixels into the image as one undo step.
 
-        Only the pixels of `edit_mask`, (h, w) bool, change; all of them when it is None.
+        Only the pixels of `edit_mask`, (h, w) bool, change; all of them when it is None. A slide
+        keeps `request`, the edit that made them.
 
         Raises
         ------
         InvalidRequest
             When the region leaves the image or shapes differ.
         """
-        self.pixels_changed.emit(self._here().write(region, as_rgb(pixels), edit_mask))
+        self.pixels_changed.emit(self._here().write(region, as_rgb(pixels), edit_mask, request))
 
     @property
     def can_undo(self) -> bool:
@@ -332,15 +333,11 @@ class Workspace:
 
     def undo(self) -> None:
         """Take the last write back, byte for byte; nothing when there is none."""
-        region = self._here().journal.undo()
-        if region is not None:
-            self.pixels_changed.emit(region)
+        self._tell(self._here().journal.undo())
 
     def redo(self) -> None:
         """Repeat the write that was taken back; nothing when there is none."""
-        region = self._here().journal.redo()
-        if region is not None:
-            self.pixels_changed.emit(region)
+        self._tell(self._here().journal.redo())
 
     # ---------------------------------------------------------------- plumbing
     def _here(self) -> Place:
@@ -352,6 +349,10 @@ class Workspace:
             self._place.close()
             self._place.open()
         return self._place
+
+    def _tell(self, region: Region | None) -> None:
+        if region is not None:
+            self.pixels_changed.emit(region)
 
     def _new_place(self, target: Target) -> Place:
         height, width = target.bounds.shape
@@ -370,6 +371,8 @@ class Workspace:
             place.frame_changed.connect(self.frame_changed.emit)
             place.painting_changed.connect(self.painting_changed.emit)
             place.class_changed.connect(self.class_changed.emit)
+            place.pixels_changed.connect(self.pixels_changed.emit)
+            place.target.moved.connect(partial(self._follow, place))
         self._place = place
         place.open()
         self.select_tool(self.tool)
@@ -377,14 +380,21 @@ class Workspace:
         self.frame_changed.emit(place.region)
         self.painting_changed.emit()
 
+    def _follow(self, place: Place, dy: int, dx: int) -> None:
+        was_here = place is self._place
+        if was_here:
+            self._place = None
+        place.follow(dy, dx)
+        if was_here:
+            self._work_on(place)
+
     def _on_removed(self, event: Any) -> None:
-        removed = event.value
         for place in list(self._places):
-            if place.target.layer is removed:
+            if place.target.layer is event.value:
                 self._places.remove(place)
                 if place is self._place:
                     self._place = None
                     place.close()
                     self.target_changed.emit()
             elif isinstance(place.target, PatchTarget):
-                place.target.forget(removed)
+                place.target.forget(event.value)

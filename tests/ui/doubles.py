@@ -53,8 +53,15 @@ class RecordingWorkspace:
     def counts(self) -> dict[str, int]:
         return {"plasma": int(self.frame.class_map.any())}
 
+    def dress(self, request: EditRequest) -> EditRequest:
+        return request
+
     def write(
-        self, region: Region, pixels: np.ndarray, edit_mask: np.ndarray | None = None
+        self,
+        region: Region,
+        pixels: np.ndarray,
+        edit_mask: np.ndarray | None = None,
+        request: EditRequest | None = None,
     ) -> None:
         self.written.append((region, pixels, edit_mask))
 

@@ -242,6 +242,22 @@ def test_discard_changes_nothing_but_the_preview(desk: Desk) -> None:
     assert len(desk.controller.history.entries) == 1
 
 
+def test_another_image_ends_the_run_and_takes_nothing_over(desk: Desk) -> None:
+    desk.ready()
+    desk.controller.generate()
+    desk.finish()
+    assert desk.controller.staging is not None
+    desk.workspace.target_changed.emit()
+    assert desk.controller.staging is None
+    desk.controller.generate()
+    desk.workspace.target_changed.emit()
+    assert desk.engine.cancelled == ["2"]
+    desk.finish()  # it was done before it heard of it
+    assert desk.controller.staging is None
+    assert len(desk.controller.history.entries) == 2
+    assert desk.controller.run_state.phase is RunPhase.IDLE
+
+
 def test_cancel_is_asked_once_and_ends_the_run(desk: Desk) -> None:
     desk.controller.generate()
     desk.controller.cancel()

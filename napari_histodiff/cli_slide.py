@@ -1,0 +1,313 @@
+"""`histodiff slide`: make, render, check and shrink gigapixel slides without a window."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.recipe import MAX_SIDE, MIN_SIDE, SLIDE_GUIDANCE, SlideRecipe
+from napari_histodiff.core.requests import DEFAULT_STEPS, LIMITS
+
+if TYPE_CHECKING:
+    from distributed import Security
+
+    from napari_histodiff.core.geometry import Region
+    from napari_histodiff.rendering import RenderProgress
+    from napari_histodiff.slide.store import SlideStore
+
+__all__ = ["slide"]
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_SIDE = click.IntRange(MIN_SIDE, MAX_SIDE)
+_SLIDE = click.argument("path", type=_FOLDER)
+_MODEL = click.option("--model", type=_FOLDER, help="Model folder; the bundled model by default.")
+
+#: What shells answer for a command that Ctrl-C ended.
+_INTERRUPTED = 130
+
+#: Seconds between two states of the bar on a terminal and in the log of a batch job.
+_TERMINAL_SECONDS, _LOG_SECONDS = 0.5, 30.0
+
+
+@click.group()
+def slide() -> None:
+    """Gigapixel slides: new, info, render, verify, evict."""
+
+
+@slide.command()
+@_SLIDE
+@click.option("--size", type=_SIDE, help="Pixels a side.")
+@click.option("--height", type=_SIDE, help="Pixels; with --width, in place of --size.")
+@click.option("--width", type=_SIDE, help="Pixels.")
+@click.option("--mpp", default=0.5, show_default=True, help="Micrometres per pixel.")
+@click.option("--seed", default=0, show_default=True, help="Another seed, another slide.")
+@click.option("--caption", default="", help='For example "colon, high lymphocytes, gland".')
+@click.option("--sketch", type=_FILE, help="PNG of where which tissue is, stretched to the slide.")
+@click.option(
+    "--guidance",
+    type=click.FloatRange(*LIMITS["guidance_scale"]),
+    default=SLIDE_GUIDANCE,
+    show_default=True,
+    help="1 = no guidance.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(int(LIMITS["steps"][0]), int(LIMITS["steps"][1])),
+    default=DEFAULT_STEPS,
+    show_default=True,
+    help="Solver steps.",
+)
+@_MODEL
+def new(
+    path: Path,
+    size: int | None,
+    height: int | None,
+    width: int | None,
+    sketch: Path | None,
+    guidance: float,
+    model: Path | None,
+    **settings: Any,
+) -> None:
+    """Make the slide PATH (NAME.ome.zarr); it opens at once and is drawn where one looks."""
+    height, width = _sides(size, height, width)
+    from napari_histodiff.api import load_model
+    from napari_histodiff.slide.sketch_files import read_sketch
+    from napari_histodiff.slide.store import SlideStore
+
+    drawn = None if sketch is None else read_sketch(sketch, height, width)
+    info = load_model(model, "cpu").info
+    recipe = SlideRecipe.plan(info, height=height, width=width, guidance_scale=guidance, **settings)
+    with SlideStore.create(path, recipe, drawn) as store:
+        click.echo(_size(store))
+    click.echo(path)
+
+
+@slide.command()
+@_SLIDE
+def info(path: Path) -> None:
+    """Say what a slide is and how much of it is drawn."""
+    with _open(path) as store:
+        recipe = store.recipe
+        click.echo(_size(store))
+        click.echo(f'caption "{recipe.caption}", seed {recipe.seed}')
+        click.echo(
+            f"model {recipe.model}, revision {recipe.revision}, guidance "
+            f"{recipe.guidance_scale:g}, {recipe.steps} steps"
+        )
+        if store.sketch is not None:
+            rows, cols = store.sketch.classes.shape
+            click.echo(f"sketch of {rows} x {cols}")
+        click.echo(f"{_bytes(store.nbytes)} of tissue on disk")
+        click.echo(_tiles(store))
+
+
+@slide.command()
+@_SLIDE
+@click.option(
+    "--region",
+    type=(int, int, int, int),
+    metavar="Y X HEIGHT WIDTH",
+    help="Part to draw, in pixels of level 0; the whole slide by default.",
+)
+@click.option("--levels", help='Levels to draw, for example "1,2"; all by default.')
+@click.option("--workers", default=1, show_default=True, help="Processes on this machine.")
+@click.option("--scheduler", help="Address of a dask scheduler, for example tls://node7:8786.")
+@click.option("--tls-ca", type=_FILE, help="Certificate authority of the scheduler (PEM).")
+@click.option("--tls-cert", type=_FILE, help="Certificate of this client (PEM).")
+@click.option("--tls-key", type=_FILE, help="Key of this client (PEM).")
+@click.option("--wait", default=60.0, show_default=True, help="Seconds to wait for a worker.")
+@_MODEL
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0 ...")
+def render(
+    path: Path,
+    region: tuple[int, int, int, int] | None,
+    levels: str | None,
+    scheduler: str | None,
+    tls_ca: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    model: Path | None,
+    device: str,
+    **settings: Any,
+) -> None:
+    """Draw all of the slide PATH, or a part; what is drawn already is kept."""
+    from tqdm import tqdm
+
+    from napari_histodiff.rendering.drawer import ModelFactory
+    from napari_histodiff.rendering.render import DEFAULT_BACKEND, render_slide
+
+    # Workers have other working folders.
+    folder = None if model is None else str(model.absolute())
+    interval = _TERMINAL_SECONDS if sys.stderr.isatty() else _LOG_SECONDS
+    with (
+        tqdm(
+            desc="loading the model",
+            unit="tile",
+            smoothing=0.1,
+            mininterval=interval,
+            delay=1,  # nothing for what is refused at once
+            leave=False,
+        ) as bar,
+        _ending(bar),
+    ):
+
+        def on_progress(progress: RenderProgress) -> None:
+            bar.total = progress.total
+            bar.set_description(f"level {progress.level}", refresh=False)
+            bar.update(progress.done - bar.n)
+
+        report = render_slide(
+            path,
+            region=None if region is None else _region(region),
+            levels=None if levels is None else _levels(levels),
+            scheduler=scheduler,
+            security=_security(tls_ca, tls_cert, tls_key),
+            backend=ModelFactory(DEFAULT_BACKEND, folder, device),
+            on_progress=on_progress,
+            **settings,
+        )
+    click.echo(
+        f"{report.tiles} tiles drawn in {report.seconds:.0f} s ({report.blank} of glass), "
+        f"{report.kept} were there"
+    )
+    if report.deaths:
+        click.echo(f"{report.deaths} workers went away; others drew their tiles", err=True)
+    if len(report.devices) > 1:
+        click.echo(
+            f"Warning: drawn on {' and '.join(report.devices)}, which agree up to rounding only; "
+            "for the same bytes everywhere use workers of one kind",
+            err=True,
+        )
+
+
+@slide.command()
+@_SLIDE
+def verify(path: Path) -> None:
+    """Read every tile of a slide; ends with 1 and a list when some are damaged."""
+    with _open(path) as store:
+        report = store.verify()
+    click.echo(report)
+    if not report.is_whole:
+        raise click.exceptions.Exit(1)
+
+
+@slide.command()
+@_SLIDE
+@click.option("--max-size", required=True, help='Largest size on disk, for example "2GB".')
+def evict(path: Path, max_size: str) -> None:
+    """Drop drawn tiles of the slide PATH until it is small enough, the finest first.
+
+    They come back the same when somebody looks there again. Edits are never dropped.
+    """
+    from napari_histodiff.slide.store import SlideStore
+
+    limit = _parsed_bytes(max_size)
+    with SlideStore.open(path, read_only=False) as store:
+        freed = store.evict(limit)
+        click.echo(f"{_bytes(freed)} freed, {_bytes(store.nbytes)} left")
+
+
+def _open(path: Path) -> SlideStore:
+    from napari_histodiff.slide.store import SlideStore
+
+    return SlideStore.open(path, read_only=True)
+
+
+def _sides(size: int | None, height: int | None, width: int | None) -> tuple[int, int]:
+    if size is not None and height is None and width is None:
+        return size, size
+    if size is None and height is not None and width is not None:
+        return height, width
+    raise click.UsageError("give --size, or --height and --width")
+
+
+def _region(sides: tuple[int, int, int, int]) -> Region:
+    from napari_histodiff.core.geometry import Region
+
+    return Region(0, *sides)
+
+
+def _levels(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise click.UsageError(f'expected levels as "1,2", got "{text}"') from None
+
+
+def _security(ca: Path | None, cert: Path | None, key: Path | None) -> Security | None:
+    if ca is None and cert is None and key is None:
+        return None
+    if ca is None or cert is None or key is None:
+        raise click.UsageError("give --tls-ca, --tls-cert and --tls-key together")
+    from napari_histodiff.rendering.cluster import certificates
+
+    return certificates(ca, cert, key)
+
+
+@contextmanager
+def _ending(bar: Any) -> Iterator[None]:
+    """Let Ctrl-C, or the end of a batch job's time, stop a render between two tiles."""
+    names = ("SIGINT", "SIGTERM", "SIGBREAK")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        yield
+    except KeyboardInterrupt:
+        bar.close()
+        click.echo(
+            f"Stopped; {bar.n} new tiles are kept, and the same command goes on from there",
+            err=True,
+        )
+        raise click.exceptions.Exit(_INTERRUPTED) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _size(store: SlideStore) -> str:
+    recipe = store.recipe
+    height, width = (side * recipe.mpp / 1000 for side in (recipe.height, recipe.width))
+    return (
+        f"{recipe.height} x {recipe.width} px, {height:.2f} x {width:.2f} mm at {recipe.mpp:g} um "
+        f"per pixel, {store.spec.levels} levels"
+    )
+
+
+def _tiles(store: SlideStore) -> str:
+    from napari_histodiff.slide.states import TileState
+
+    shown = (TileState.EMPTY, TileState.GENERATED, TileState.EDITED, TileState.STALE)
+    rows = [("level", "um/px", "tiles", *(state.name.lower() for state in shown))]
+    for level in range(store.recipe.coarsest + 1):
+        states = store.state(level)
+        counts = [int((states == state).sum()) for state in shown]
+        rows.append(
+            (str(level), f"{store.recipe.mpp * 2**level:g}", *map(str, (states.size, *counts)))
+        )
+    return "\n".join("".join(cell.rjust(11) for cell in row) for row in rows)
+
+
+def _bytes(count: int) -> str:
+    from dask.utils import format_bytes
+
+    return str(format_bytes(count))
+
+
+def _parsed_bytes(text: str) -> int:
+    from dask.utils import parse_bytes
+
+    try:
+        size = int(parse_bytes(text))
+    except ValueError:
+        size = -1
+    if size < 0:
+        raise InvalidRequest(f'expected a size, got "{text}"; write it as 500MB, 2GB or 2GiB')
+    return size

@@ -1,0 +1,206 @@
+"""The coordinator's side of dask: greets workers, keeps each busy, hands results over."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from distributed import Client, Future, KilledWorker
+
+from napari_histodiff.core.errors import EngineUnavailable, HistodiffError, WorkerDied
+from napari_histodiff.core.geometry import Region, TileAddress
+from napari_histodiff.rendering.dealing import Deal
+from napari_histodiff.rendering.drawer import Drawings, raised
+from napari_histodiff.rendering.tasks import (
+    Hello,
+    Order,
+    Unable,
+    draw_block,
+    greet,
+    package_version,
+)
+
+__all__ = ["Crew", "block_key"]
+
+#: How often workers that came and went are looked for.
+_LOOK_SECONDS = 0.5
+
+#: Blocks a worker has beyond those its threads draw, so that it never waits for us.
+_SPARE = 1
+
+
+class Crew:
+    """The workers of one scheduler, drawing blocks for one run.
+
+    Parameters
+    ----------
+    client : Client
+        Connected.
+    wait : float
+        Seconds without any worker after which the run gives up.
+    """
+
+    def __init__(self, client: Client, wait: float) -> None:
+        self._client = client
+        self._wait = wait
+        self._threads: dict[str, int] = {}
+        self._looked = self._seen = 0.0
+        self._deaths = 0
+        self._devices: dict[str, None] = {}
+
+    @property
+    def deaths(self) -> int:
+        """Workers that went away before the end."""
+        return self._deaths
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Devices of the workers that were greeted, each once."""
+        return tuple(self._devices)
+
+    def check(self, order: Order) -> None:
+        """Have every worker load model and slide, and refuse what does not fit together.
+
+        Raises
+        ------
+        EngineUnavailable
+            When there is no worker, or one of another release of this package.
+        HistodiffError
+            What a worker found wrong: the model, or the slide.
+        """
+        with _losses():
+            self._await_workers()
+            answers: dict[str, Any] = self._client.run(greet, order, on_error="return")
+        greeted = [answer for answer in answers.values() if isinstance(answer, Hello)]
+        for address, answer in answers.items():
+            if isinstance(answer, Unable):
+                raise raised(answer.problem)
+            if isinstance(answer, ImportError | AttributeError):
+                raise EngineUnavailable(
+                    f"expected napari-histodiff on {address}, got {answer!r}; install this release "
+                    "where the workers run"
+                )
+            if isinstance(answer, Hello) and answer.version != package_version():
+                raise EngineUnavailable(
+                    f"expected napari-histodiff {package_version()} on every worker, got "
+                    f"{answer.version} on {address}; install the same release everywhere"
+                )
+        if not greeted:
+            raise WorkerDied(
+                f"expected a worker to load the model, got {next(iter(answers.values()))!r}; it "
+                "may lack memory: start fewer, and read what they wrote"
+            )
+        self._devices.update(dict.fromkeys(answer.device for answer in greeted))
+
+    def draw(self, order: Order, tiles: Sequence[TileAddress]) -> Drawings:
+        """Yield the tiles of one level as blocks, as they come; few per worker are on their way.
+
+        Raises
+        ------
+        WorkerDied
+            When several workers died of one block.
+        EngineUnavailable
+            When the scheduler or all workers are gone.
+        HistodiffError
+            What went wrong in a worker.
+        """
+        deal = Deal(tiles)
+        under_way: dict[Future[Any], str] = {}
+        done: SimpleQueue[Future[Any]] = SimpleQueue()
+        try:
+            with _losses():
+                while True:
+                    if not self._threads or time.monotonic() > self._looked + _LOOK_SECONDS:
+                        self._look(deal)
+                    for future, worker in self._submit(order, deal, under_way):
+                        under_way[future] = worker
+                        future.add_done_callback(done.put)
+                    if not under_way and deal.is_empty:
+                        self._look(deal)
+                        return
+                    with suppress(Empty):
+                        future = done.get(timeout=_LOOK_SECONDS)
+                        result = future.result()
+                        del under_way[future]
+                        if isinstance(result, Unable):
+                            raise raised(result.problem)
+                        yield result
+        finally:
+            with suppress(Exception):  # the run ends either way; the scheduler may be gone
+                if under_way:
+                    self._client.cancel(list(under_way), force=True)
+
+    def _submit(
+        self, order: Order, deal: Deal, under_way: dict[Future[Any], str]
+    ) -> Iterator[tuple[Future[Any], str]]:
+        load = Counter(under_way.values())
+        for worker, threads in self._threads.items():
+            for _ in range(threads + _SPARE - load[worker]):
+                block = deal.take(worker)
+                if block is None:
+                    return
+                future = self._client.submit(
+                    draw_block,
+                    order,
+                    block,
+                    key=block_key(order, block),
+                    workers=[worker],
+                    allow_other_workers=True,  # when this one dies
+                )
+                yield future, worker
+
+    def _look(self, deal: Deal) -> None:
+        """See which workers there are; those gone give back what they were dealt."""
+        now = time.monotonic()
+        if self._client.status != "running":
+            raise CancelledError("the connection to the scheduler is lost")
+        found: dict[str, int] = dict(self._client.nthreads())
+        self._deaths += len(self._threads.keys() - found.keys())
+        self._threads, self._looked = found, now
+        deal.keep(found.keys())
+        if found or not self._seen:
+            self._seen = now
+        elif now > self._seen + self._wait:
+            raise self._nobody()
+
+    def _await_workers(self) -> None:
+        try:
+            self._client.wait_for_workers(1, timeout=self._wait)
+        except TimeoutError:
+            raise self._nobody() from None
+
+    def _nobody(self) -> EngineUnavailable:
+        return EngineUnavailable(
+            f"expected a worker of the scheduler, got none for {self._wait:g} s; start workers and "
+            "render again: what is drawn is kept"
+        )
+
+
+def block_key(order: Order, block: Region) -> str:
+    """Return the name of a task: what it computes, so that asking twice computes once."""
+    place = f"{block.level}-{block.y}-{block.x}-{block.height}x{block.width}"
+    return f"draw_block-{order.content}-{order.epoch}-{place}"
+
+
+@contextmanager
+def _losses() -> Iterator[None]:
+    """Turn dask's ways of saying that a process is gone into ours."""
+    try:
+        yield
+    except HistodiffError:
+        raise
+    except KilledWorker as error:
+        raise WorkerDied(
+            f"expected workers to draw a block, got the end of every one that tried ({error}); "
+            "they may lack memory: start fewer, and render again to go on"
+        ) from error
+    except Exception as error:  # whatever dask raises, or unpickling in a worker
+        raise EngineUnavailable(
+            f"expected the scheduler to answer, got {type(error).__name__}: {error}; start it "
+            "again, then render again to go on: what is drawn is kept"
+        ) from error

@@ -1,0 +1,185 @@
+"""What draws blocks of a slide, in a worker or in this process: one loaded backend."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import threading
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.errors import Cancelled, HistodiffError, InvalidRequest, ModelInvalid
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.protocols import Backend, BackendFactory, BackendInfo
+from napari_histodiff.engine.host import BackendHost, resolve_factory
+from napari_histodiff.engine.messages import Failed, Loaded, Problem, Rendered
+from napari_histodiff.slide.store import SlideStore
+from napari_histodiff.slide.tile_requests import (
+    block_labels,
+    block_request,
+    glass_labels,
+    glass_pixels,
+)
+
+__all__ = [
+    "Drawer",
+    "Drawing",
+    "Drawings",
+    "ModelFactory",
+    "content_of",
+    "pack_factory",
+    "raised",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFactory:
+    """Makes the backend of a model folder and device without importing it, and torch, here.
+
+    Parameters
+    ----------
+    path : str
+        "module:function"; the function takes model folder and device.
+    model : str, optional
+        Model folder as the workers find it; the bundled model by default.
+    device : str
+        "auto", "cpu", "cuda:0" ...
+    """
+
+    path: str
+    model: str | None = None
+    device: str = "auto"
+
+    def __call__(self) -> Backend:
+        """Load the model."""
+        make: Callable[..., Backend] = resolve_factory(self.path)
+        return make(self.model, self.device)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawing:
+    """A drawn block: of its whole tiles (h, w, 3) uint8 pixels and, at level 0, int32 labels.
+
+    `blank` is bare glass, drawn without the model.
+    """
+
+    block: Region
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int32] | None
+    blank: bool
+
+
+#: Closed when no more are wanted.
+Drawings = Generator[Drawing, None, None]
+
+
+class Drawer:
+    """Keeps one backend loaded; threads may prepare blocks side by side but draw in turn.
+
+    Parameters
+    ----------
+    factory : str or bytes
+        As `pack_factory` returns it.
+
+    Raises
+    ------
+    HistodiffError
+        When the model cannot be loaded.
+    """
+
+    def __init__(self, factory: str | bytes) -> None:
+        self._host = BackendHost()
+        self._lock = threading.Lock()
+        # Unpickled under the host's care, which gives its errors advice.
+        loaded = self._host.load(factory if isinstance(factory, str) else partial(_make, factory))
+        if not isinstance(loaded, Loaded):
+            raise raised(loaded.problem)
+        self.info: BackendInfo = loaded.info
+
+    def check(self, store: SlideStore) -> None:
+        """Refuse a slide of another model.
+
+        Raises
+        ------
+        ModelInvalid
+            When the weights are not those the slide's recipe names.
+        """
+        recipe = store.recipe
+        if self.info.revision != recipe.revision:
+            raise ModelInvalid(
+                f"expected the model {recipe.model}, revision {recipe.revision}, that this slide "
+                f"is drawn with, got {self.info.name}, revision {self.info.revision}; give the "
+                "slide's model, or make a new slide for this one"
+            )
+
+    def draw(self, store: SlideStore, block: Region) -> Drawing:
+        """Draw a block of at most 2 x 2 tiles.
+
+        Raises
+        ------
+        StorageError
+            When the coarser level is not drawn there, or damaged.
+        HistodiffError
+            Whatever the model raises.
+        """
+        request = block_request(store, block)
+        if request is None:
+            pixels = glass_pixels(store, block)
+            return Drawing(block, pixels, glass_labels(store, block), blank=True)
+        with self._lock:
+            outcome = self._host.render(
+                request, is_cancelled=lambda: False, report=lambda done, total, preview: None
+            )
+        if isinstance(outcome, Failed):
+            raise raised(outcome.problem)
+        if not isinstance(outcome, Rendered):
+            raise Cancelled("expected the model to draw a block, got a cancel; render again")
+        labels = None if block.level else block_labels(request, block)
+        return Drawing(block, outcome.images[0], labels, blank=False)
+
+
+def pack_factory(backend: BackendFactory | str) -> str | bytes:
+    """Return a factory in a form that any worker takes: its import path, or pickled.
+
+    Raises
+    ------
+    InvalidRequest
+        When it cannot be pickled.
+    """
+    if isinstance(backend, str):
+        return backend
+    try:
+        return pickle.dumps(backend)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise InvalidRequest(
+            f"expected a backend that can be sent to workers, got {backend!r} ({error}); give the "
+            'import path of a function, "module:function"'
+        ) from error
+
+
+def content_of(store: SlideStore) -> str:
+    """Return a hash of what a slide's tissue is a function of: recipe and sketch."""
+    digest = hashlib.blake2b(digest_size=12)
+    digest.update(json.dumps(store.recipe.to_dict(), sort_keys=True).encode())
+    if store.sketch is not None:
+        digest.update(repr((store.sketch.pixel, store.sketch.origin)).encode())
+        digest.update(repr(store.sketch.classes.shape).encode())
+        digest.update(np.ascontiguousarray(store.sketch.classes).tobytes())
+    return digest.hexdigest()
+
+
+def raised(problem: Problem) -> HistodiffError:
+    """Return the error a problem was, its traceback as a note."""
+    error = problem.error
+    error.add_note(problem.details)
+    return error
+
+
+def _make(factory: bytes) -> Backend:
+    backend: Backend = pickle.loads(factory)()
+    return backend

@@ -1,0 +1,185 @@
+"""The arrays of a slide on disk: zarr v3 with one chunk per tile, written and read one at a time.
+
+zarr-python reads the same files (the codecs are bytes, zstd and crc32c). They are written here
+because an edit needs what an array interface hides: a chunk's encoded bytes before and after, when
+exactly a file is replaced, and which one of two damaged copies is whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+import google_crc32c
+import numpy as np
+from numcodecs.zstd import Zstd  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from napari_histodiff.core.geometry import PyramidSpec, TileAddress
+from napari_histodiff.core.recipe import TILE
+
+__all__ = [
+    "FILL",
+    "PLANES",
+    "DamagedChunk",
+    "Plane",
+    "checksum_of",
+    "chunk_key",
+    "decode",
+    "encode",
+    "full",
+    "metadata",
+    "shape_of",
+]
+
+#: Shown by other programs where nothing was drawn: the background of a slide.
+FILL: Final = 243
+
+_LEVEL: Final = 1
+_CHECK_BYTES: Final = 4
+
+
+class DamagedChunk(Exception):
+    """A chunk that fails its checksum or has the wrong size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """One kind of array, of every level.
+
+    Attributes
+    ----------
+    folder : str
+        Where its levels lie, relative to the slide.
+    dtype : str
+        As in zarr's metadata.
+    fill : int
+        Value of what is not stored.
+    rgb : bool
+        Whether it has three channels, the first axis on disk and the last in memory.
+    """
+
+    folder: str
+    dtype: str
+    fill: int
+    rgb: bool
+
+
+#: "image": what shows. "base": what was drawn at the level itself, where finer edits show over it.
+#: "edits": which pixels the user changed (1 = at this level, 2 = at a finer one). "labels": nuclei.
+PLANES: Final[Mapping[str, Plane]] = MappingProxyType(
+    {
+        "image": Plane("", "uint8", FILL, rgb=True),
+        "base": Plane("histodiff/base", "uint8", FILL, rgb=True),
+        "edits": Plane("histodiff/edits", "uint8", 0, rgb=False),
+        "labels": Plane("labels/nuclei", "int32", 0, rgb=False),
+    }
+)
+
+
+def chunk_key(plane: str, tile: TileAddress) -> str:
+    """Return the path of a tile's chunk, relative to the slide, with forward slashes."""
+    kind = PLANES[plane]
+    start = f"{kind.folder}/" if kind.folder else ""
+    channel = "0/" if kind.rgb else ""
+    return f"{start}{tile.level}/c/{channel}{tile.row}/{tile.col}"
+
+
+def shape_of(plane: str, spec: PyramidSpec, level: int) -> tuple[int, ...]:
+    """Return the shape on disk: (3, h, w) for colours, (h, w) for numbers."""
+    shape = spec.bounds(level).shape
+    return (3, *shape) if PLANES[plane].rgb else shape
+
+
+def encode(plane: str, pixels: NDArray[Any]) -> bytes:
+    """Return the chunk of a tile.
+
+    Parameters
+    ----------
+    plane : str
+        A key of `PLANES`.
+    pixels : (256, 256, 3) uint8 or (256, 256) of the plane's dtype
+        The full tile.
+    """
+    kind = PLANES[plane]
+    planar = pixels.transpose(2, 0, 1) if kind.rgb else pixels
+    raw = np.ascontiguousarray(planar, np.dtype(kind.dtype).newbyteorder("<"))
+    packed: bytes = Zstd(level=_LEVEL).encode(raw)
+    check: int = google_crc32c.value(packed)
+    return packed + check.to_bytes(_CHECK_BYTES, "little")
+
+
+def full(pixels: NDArray[Any], shape: tuple[int, int] = (TILE, TILE)) -> NDArray[Any]:
+    """Return a tile as a full one: colours beyond the slide repeat its edge, numbers are 0.
+
+    Parameters
+    ----------
+    pixels : (h, w, 3) uint8 or (h, w)
+        At least the part within the slide.
+    shape : tuple of int
+        Height and width of that part.
+    """
+    inside = pixels[: shape[0], : shape[1]]
+    missing = [(0, TILE - side) for side in inside.shape[:2]]
+    if not any(after for _, after in missing):
+        return inside
+    if inside.ndim == 2:
+        return np.pad(inside, missing)
+    return np.pad(inside, [*missing, (0, 0)], mode="edge")
+
+
+def decode(plane: str, data: bytes) -> NDArray[Any]:
+    """Return the tile of a chunk, always a full 256 pixels a side, not writable.
+
+    Raises
+    ------
+    DamagedChunk
+        When the chunk is torn or altered.
+    """
+    kind = PLANES[plane]
+    packed = data[:-_CHECK_BYTES]
+    if len(data) <= _CHECK_BYTES or google_crc32c.value(packed) != checksum_of(data):
+        raise DamagedChunk
+    dtype = np.dtype(kind.dtype)
+    try:
+        raw = np.frombuffer(Zstd().decode(packed), dtype.newbyteorder("<"))
+        shape = (3, TILE, TILE) if kind.rgb else (TILE, TILE)
+        planar = raw.reshape(shape).astype(dtype, copy=False)
+    except (RuntimeError, ValueError) as error:
+        raise DamagedChunk from error
+    pixels = np.ascontiguousarray(planar.transpose(1, 2, 0)) if kind.rgb else planar
+    pixels.setflags(write=False)
+    return pixels
+
+
+def checksum_of(data: bytes) -> int:
+    """Return the checksum that a chunk carries: it tells the contents of two chunks apart."""
+    return int.from_bytes(data[-_CHECK_BYTES:], "little")
+
+
+def metadata(plane: str, spec: PyramidSpec, level: int) -> dict[str, Any]:
+    """Return the zarr.json of one level of a plane (zarr v3 core specification)."""
+    kind = PLANES[plane]
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": list(shape_of(plane, spec, level)),
+        "data_type": kind.dtype,
+        "chunk_grid": {
+            "name": "regular",
+            "configuration": {"chunk_shape": [3, TILE, TILE] if kind.rgb else [TILE, TILE]},
+        },
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": kind.fill,
+        "codecs": [
+            {"name": "bytes"}
+            if kind.dtype == "uint8"
+            else {"name": "bytes", "configuration": {"endian": "little"}},
+            {"name": "zstd", "configuration": {"level": _LEVEL, "checksum": False}},
+            {"name": "crc32c"},
+        ],
+        "dimension_names": ["c", "y", "x"] if kind.rgb else ["y", "x"],
+        "attributes": {},
+    }

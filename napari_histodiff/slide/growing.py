@@ -1,0 +1,210 @@
+"""Adding rows and columns at the borders of a slide.
+
+Everything new is written aside first; then one file, `histodiff/grow.json`, says that the slide
+grows. From there on it does: what a crash leaves to do is done when the slide is opened.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from napari_histodiff.core.errors import InvalidRequest, StorageError
+from napari_histodiff.core.folders import make_folder
+from napari_histodiff.core.geometry import TileAddress
+from napari_histodiff.core.recipe import TILE, SlideRecipe
+from napari_histodiff.slide.chunks import PLANES
+from napari_histodiff.slide.cones import Cone, Frame, of_border
+from napari_histodiff.slide.drawing import rebuild_far
+from napari_histodiff.slide.files import move_into_place, write_file
+from napari_histodiff.slide.ledger import Ledger
+from napari_histodiff.slide.ome import metadata_files
+from napari_histodiff.slide.states import TileState, is_drawn
+from napari_histodiff.slide.steps import stale_state
+from napari_histodiff.slide.tile_table import COLUMNS, IS_AVERAGED, TileTable
+
+if TYPE_CHECKING:
+    from napari_histodiff.slide.parts import SlideParts
+
+__all__ = ["check_sides", "finish_growing", "grow", "is_growing"]
+
+_INTENT: Final = "histodiff/grow.json"
+_MOVED: Final = "histodiff/grow-moved.json"
+_ASIDE: Final = "histodiff/grown"
+
+# Tiles averaged between two records.
+_BATCH: Final = 64
+
+
+def check_sides(recipe: SlideRecipe, sides: dict[str, int]) -> SlideRecipe:
+    """Return the recipe of a slide with so many pixels of level 0 more at each side.
+
+    Raises
+    ------
+    InvalidRequest
+        When a side is no multiple of a tile of the coarsest drawn level, or the slide too large.
+    """
+    step = TILE << recipe.coarsest
+    for name, side in sides.items():
+        if side < 0 or side % step:
+            raise InvalidRequest(
+                f"expected to grow the {name} by a multiple of {step} pixels, got {side}; "
+                "round it up to one"
+            )
+    return recipe.grown(**sides)
+
+
+def is_growing(path: Path) -> bool:
+    """Return whether a slide was cut off, or is, while it grew."""
+    return (path / _INTENT).exists() or (path / _MOVED).exists()
+
+
+def grow(slide: SlideParts, recipe: SlideRecipe) -> None:
+    """Make a slide that of a recipe from `check_sides`; the caller holds its lock.
+
+    Raises
+    ------
+    StorageError
+        When there is no room to say so; the slide is as it was. When it can not be carried out
+        after that, it will be when the slide is opened again.
+    """
+    old = slide.frame
+    rows, cols = old.y - recipe.origin[0], old.x - recipe.origin[1]
+    keeps_far = not (rows or cols) and recipe.spec.levels == slide.spec.levels
+    table = _moved_table(slide, recipe, rows, cols, keeps_far=keeps_far)
+    _mark_border(slide, table, recipe, old)
+    generation = slide.ledger.fold()
+    _write_aside(slide, table, recipe, generation + 1)
+    intent = {"recipe": recipe.to_dict(), "rows": rows, "cols": cols, "keeps_far": keeps_far}
+    write_file(slide.path / _INTENT, json.dumps(intent).encode(), sync=True)
+    slide.ledger.close()
+    finish_growing(slide.path)
+    slide.disk.cache.clear()
+    slide.open_ledger(recipe)
+    if not keeps_far:
+        _average_all(slide)
+
+
+def finish_growing(path: Path) -> None:
+    """Carry out what `grow.json` says; does nothing where there is none.
+
+    Raises
+    ------
+    StorageError
+        When it can not be; the slide can not be opened until it can.
+    """
+    if not is_growing(path):
+        return
+    intent_file = path / (_MOVED if (path / _MOVED).exists() else _INTENT)
+    try:
+        intent: dict[str, Any] = json.loads(intent_file.read_bytes())
+        recipe = SlideRecipe.from_dict(intent["recipe"])
+        if intent_file == path / _INTENT:
+            if intent["rows"] or intent["cols"]:
+                for folder, level in _folders(recipe):
+                    side = TILE << level
+                    _move_aside(path / folder, intent["rows"] // side, intent["cols"] // side)
+            os.replace(path / _INTENT, path / _MOVED)
+        for folder, _ in _folders(recipe):
+            _move_back(path / folder)
+        if not intent["keeps_far"]:
+            for level in range(recipe.coarsest + 1, recipe.spec.levels):
+                shutil.rmtree(path / str(level) / "c", ignore_errors=True)
+        for new in sorted((path / _ASIDE).rglob("*")):
+            if new.is_file():
+                move_into_place(new, path / new.relative_to(path / _ASIDE))
+        (path / _MOVED).unlink()
+        shutil.rmtree(path / _ASIDE, ignore_errors=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise StorageError(
+            f"expected to finish growing {path}, got '{error}'; "
+            "free some space or check the folder's permissions, then open the slide again"
+        ) from error
+
+
+def _write_aside(slide: SlideParts, table: TileTable, recipe: SlideRecipe, generation: int) -> None:
+    """Write the new table and metadata aside, with the folders that they will lie in."""
+    aside = slide.path / _ASIDE
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        Ledger.start(aside / "histodiff", table, slide.ledger.history, generation)
+        for name, data in metadata_files(slide.path.name.removesuffix(".ome.zarr"), recipe):
+            write_file(aside / name, data)
+            make_folder((slide.path / name).parent)
+    except StorageError:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def _folders(recipe: SlideRecipe) -> Iterator[tuple[str, int]]:
+    """Yield the folders of chunks that move with the slide, and their levels."""
+    for kind in PLANES.values():
+        for level in range(recipe.coarsest + 1):
+            yield "/".join(filter(None, (kind.folder, str(level)))), level
+
+
+def _move_aside(folder: Path, rows: int, cols: int) -> None:
+    """Move chunks to their new places beside the old ones; going on where it was cut off."""
+    old, new = folder / "c", folder / "c.grown"
+    if not old.is_dir():
+        return
+    for chunk in sorted(old.rglob("*")):
+        if not chunk.is_dir():
+            *channel, row, col = chunk.relative_to(old).parts
+            target = new.joinpath(*channel, str(int(row) + rows), str(int(col) + cols))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(chunk, target)
+    shutil.rmtree(old)
+
+
+def _move_back(folder: Path) -> None:
+    if (folder / "c.grown").is_dir():
+        shutil.rmtree(folder / "c", ignore_errors=True)
+        os.rename(folder / "c.grown", folder / "c")
+
+
+def _moved_table(
+    slide: SlideParts, recipe: SlideRecipe, rows: int, cols: int, *, keeps_far: bool
+) -> TileTable:
+    table = TileTable(recipe.spec)
+    for level in range(slide.spec.levels if keeps_far else recipe.coarsest + 1):
+        side = TILE << level
+        height, width = slide.table.shape(level)
+        y, x = (rows // side, cols // side) if level <= recipe.coarsest else (0, 0)
+        for name, _ in COLUMNS:
+            column = getattr(slide.table, name)[level]
+            getattr(table, name)[level][y : y + height, x : x + width] = column
+    table.recount()
+    return table
+
+
+def _mark_border(slide: SlideParts, table: TileTable, recipe: SlideRecipe, old: Frame) -> None:
+    """Make those tiles stale that showed, or were drawn from, what lay beyond the slide."""
+    change = slide.change()
+    dy, dx = old.y - recipe.origin[0], old.x - recipe.origin[1]
+    cone: Cone = of_border(recipe, old)
+    for level, grid in cone.items():
+        side = TILE << level
+        for tile in table.addresses(level, grid & is_drawn(table.states[level])):
+            before = TileAddress(level, tile.row - dy // side, tile.col - dx // side)
+            state = TileState(int(table.states[level][tile.row, tile.col]))
+            shape = recipe.spec.region(tile).shape
+            edits = change.get("edits", before)
+            table.states[level][tile.row, tile.col] = stale_state(state, edits, shape)
+
+
+def _average_all(slide: SlideParts) -> None:
+    coarsest = slide.recipe.coarsest
+    averaged = slide.table.flags[coarsest] & IS_AVERAGED != 0
+    tiles = list(slide.table.addresses(coarsest, averaged))
+    # What can not be written now is averaged when somebody looks there.
+    with suppress(StorageError):
+        for start in range(0, len(tiles), _BATCH):
+            change = slide.change()
+            rebuild_far(change, tiles[start : start + _BATCH])
+            slide.save(change)

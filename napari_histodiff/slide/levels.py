@@ -1,0 +1,229 @@
+"""Levels of a slide as arrays that are read where they are looked at, and never draw anything."""
+
+from __future__ import annotations
+
+import operator
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.recipe import TILE
+from napari_histodiff.slide.store import SlideStore
+
+if TYPE_CHECKING:
+    import dask.array as da
+
+__all__ = ["MOST_PIXELS", "LazyLevel", "pyramid"]
+
+#: The largest rectangle that is read at once: 192 MiB.
+MOST_PIXELS: Final = 2**26
+
+# One axis of an index: where to read, and what to take of it.
+_Span = tuple[int, int, int | slice]
+
+
+class LazyLevel:
+    """One level of a slide as an array of (h, w, 3) uint8; napari takes it as a layer's level.
+
+    Reading asks the store and nothing else, so it starts no model. The coarsest level can be had
+    as a whole by `numpy.asarray`: always the same array, which follows the slide, because napari
+    reads that level once and keeps it.
+
+    Parameters
+    ----------
+    store : SlideStore
+        The slide.
+    level : int
+        Which level.
+
+    Raises
+    ------
+    InvalidRequest
+        When the slide has no such level.
+    """
+
+    def __init__(self, store: SlideStore, level: int) -> None:
+        self._store = store
+        self._bounds = store.spec.bounds(level)
+        self._is_last = level == store.spec.levels - 1
+        self._whole: NDArray[np.uint8] | None = None
+        self._changes = 0
+
+    @property
+    def level(self) -> int:
+        """Which level it is."""
+        return self._bounds.level
+
+    @property
+    def dtype(self) -> np.dtype[np.uint8]:
+        """Always uint8."""
+        return np.dtype(np.uint8)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and the three colours."""
+        return (*self._bounds.shape, 3)
+
+    @property
+    def ndim(self) -> int:
+        """Always 3."""
+        return 3
+
+    @property
+    def size(self) -> int:
+        """How many numbers it has."""
+        return self._bounds.area * 3
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes it would take in memory."""
+        return self.size
+
+    @property
+    def chunks(self) -> tuple[int, int, int]:
+        """Shape of what is stored as one piece."""
+        return (TILE, TILE, 3)
+
+    @property
+    def chunksize(self) -> tuple[int, int, int]:
+        """The same as `chunks`, by dask's name."""
+        return self.chunks
+
+    def __len__(self) -> int:
+        return self._bounds.height
+
+    def __repr__(self) -> str:
+        return f"<LazyLevel {self.level} of {self._store.path}: {self.shape} uint8>"
+
+    def __getitem__(self, key: Any) -> NDArray[np.uint8]:
+        """Return a part of the level, uint8.
+
+        Parameters
+        ----------
+        key
+            Whole numbers, slices with any step, and an ellipsis.
+
+        Raises
+        ------
+        IndexError
+            When the key is of another kind or leaves the array.
+        InvalidRequest
+            When more than `MOST_PIXELS` would be read.
+        """
+        rows, cols, colours = self._spans(key)
+        region = Region(self.level, rows[0], cols[0], rows[1], cols[1])
+        if region.area > MOST_PIXELS:
+            raise InvalidRequest(
+                f"expected a rectangle of at most {MOST_PIXELS} pixels of level {self.level}, got "
+                f"{region.height} x {region.width}; take a smaller one, a coarser level, or to_dask"
+            )
+        if region.is_empty:
+            pixels = np.empty((*region.shape, 3), np.uint8)
+        else:
+            pixels = self._store.read(region)
+        first, count, taken = colours
+        return pixels[..., first : first + count][rows[2], cols[2], taken]
+
+    def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> NDArray[Any]:
+        """Return the whole coarsest level; the same array each time, kept up to date.
+
+        Raises
+        ------
+        InvalidRequest
+            For every other level.
+        """
+        if not self._is_last:
+            raise InvalidRequest(
+                f"expected a rectangle of level {self.level}, got all its {self._bounds.height} x "
+                f"{self._bounds.width} pixels; index it, for example level[:1024, :1024], or use "
+                "to_dask"
+            )
+        whole = self._follow() if self._whole is None else self._whole
+        if copy:
+            return np.array(whole, dtype=dtype)
+        return whole if dtype is None else whole.astype(dtype, copy=False)
+
+    def to_dask(self) -> da.Array:
+        """Return the level as a dask array of 256-pixel chunks; the same slide, the same names."""
+        import dask.array as da
+        from dask.base import tokenize
+
+        token = tokenize(str(self._store.path), self._store.recipe.to_dict(), self.level)
+        array: da.Array = da.from_array(
+            self,
+            chunks=self.chunks,
+            name=f"slide-{token}",
+            fancy=False,
+            meta=np.empty((0, 0, 0), np.uint8),
+        )
+        return array
+
+    def _spans(self, key: Any) -> list[_Span]:
+        keys = key if isinstance(key, tuple) else (key,)
+        dots = [at for at, part in enumerate(keys) if part is Ellipsis]
+        if len(dots) > 1 or len(keys) - len(dots) > 3:
+            raise IndexError(f"expected at most 3 indices and one ellipsis, got {key!r}; drop some")
+        at = dots[0] if dots else len(keys)
+        before, after = keys[:at], keys[at + 1 :]
+        filled = (*before, *[slice(None)] * (3 - len(before) - len(after)), *after)
+        return [_span(part, side) for part, side in zip(filled, self.shape, strict=True)]
+
+    def _follow(self) -> NDArray[np.uint8]:
+        """Read the whole level, and go on writing into it what changes in the slide."""
+        unsubscribe = self._store.subscribe(_follower(weakref.ref(self)))
+        weakref.finalize(self, unsubscribe).atexit = False
+        while True:
+            seen = self._changes
+            self._whole = whole = np.array(self._store.read(self._bounds))
+            if seen == self._changes:
+                return whole
+
+    def _update(self, region: Region) -> None:
+        """Read again what changed; called from any thread."""
+        self._changes += 1
+        part = self._store.spec.at_level(region, self.level).intersect(self._bounds)
+        if self._whole is not None and not part.is_empty:
+            self._whole[part.slices] = self._store.read(part)
+
+
+def pyramid(store: SlideStore) -> list[LazyLevel]:
+    """Return all levels of a slide, the finest first; the last one is at most 512 pixels a side.
+
+    Make it anew, and give it to the layer, after the slide grew.
+    """
+    return [LazyLevel(store, level) for level in range(store.spec.levels)]
+
+
+def _follower(level: weakref.ref[LazyLevel]) -> Callable[[Region], None]:
+    # The store must not keep a level alive that no layer has any more.
+    def follow(region: Region) -> None:
+        found = level()
+        if found is not None:
+            found._update(region)
+
+    return follow
+
+
+def _span(key: Any, side: int) -> _Span:
+    """Return first pixel, number of pixels, and what to take of them, for one axis."""
+    if isinstance(key, slice):
+        places = range(*key.indices(side))
+        if not places:
+            return 0, 0, slice(None)
+        first, last = sorted((places[0], places[-1]))
+        return first, last - first + 1, slice(None, None, places.step)
+    try:
+        place = operator.index(key)
+    except TypeError:
+        raise IndexError(
+            f"expected whole numbers, slices or an ellipsis, got {key!r}; "
+            "read a rectangle first and index the array that comes back"
+        ) from None
+    if not -side <= place < side:
+        raise IndexError(f"expected an index below {side}, got {place}; stay inside the level")
+    return place % side, 1, 0

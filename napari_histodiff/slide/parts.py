@@ -1,0 +1,211 @@
+"""The parts of an open slide, shared by what reads, draws, edits and checks it."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.errors import InvalidRequest, StorageError
+from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
+from napari_histodiff.core.recipe import SlideRecipe
+from napari_histodiff.core.sketch import Sketch
+from napari_histodiff.slide.change import Change
+from napari_histodiff.slide.cones import Frame
+from napari_histodiff.slide.disk import SlideDisk
+from napari_histodiff.slide.ledger import Ledger
+from napari_histodiff.slide.ome import read_recipe
+from napari_histodiff.slide.picture import Layout, Picture
+from napari_histodiff.slide.repair import mend
+from napari_histodiff.slide.shelf import Shelf
+from napari_histodiff.slide.staging import Stage
+from napari_histodiff.slide.tile_table import IS_AVERAGED, TileInfo, TileTable, tiles_of
+
+__all__ = ["SKETCH_FILE", "LayoutFactory", "SlideParts", "pack_sketch"]
+
+#: Makes the layout of a slide.
+LayoutFactory = Callable[[SlideRecipe, Sketch | None], Any]
+
+#: Where the sketch lies, relative to the slide.
+SKETCH_FILE: Final = "histodiff/sketch.npz"
+
+_SCRATCH: Final = "histodiff/scratch"
+
+# More changed tiles than this are told of as the whole slide.
+_MANY: Final = 64
+
+
+class SlideParts:
+    """What an open slide is made of.
+
+    Parameters
+    ----------
+    path : Path
+        The slide's folder.
+    recipe : SlideRecipe
+        What it is a function of.
+    make_layout : callable
+        Makes its layout.
+    cache_bytes : int
+        Limit of decoded tiles kept in memory.
+    writable : bool
+        Whether this is the one writer.
+
+    Raises
+    ------
+    StorageError
+        When the slide is damaged.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        recipe: SlideRecipe,
+        make_layout: LayoutFactory,
+        cache_bytes: int,
+        *,
+        writable: bool,
+    ) -> None:
+        self.path = path
+        self.writable = writable
+        self.lock = threading.RLock()
+        self.disk = SlideDisk(path, cache_bytes)
+        self.shelf = Shelf(path / "histodiff" / "edits-done")
+        self._make_layout = make_layout
+        self.open_ledger(recipe)
+
+    @property
+    def spec(self) -> PyramidSpec:
+        """The pyramid."""
+        return self.recipe.spec
+
+    @property
+    def frame(self) -> Frame:
+        """Where the slide lies on the plane."""
+        return Frame(*self.recipe.origin, self.recipe.height, self.recipe.width)
+
+    @property
+    def table(self) -> TileTable:
+        """What is known of every tile."""
+        return self.ledger.table
+
+    def open_ledger(self, recipe: SlideRecipe) -> None:
+        """Read what is known of every tile, and make what depends on the recipe.
+
+        Raises
+        ------
+        StorageError
+            When it is damaged.
+        """
+        self.ledger = Ledger(self.path / "histodiff", recipe.spec, writable=self.writable)
+        self.set_recipe(recipe)
+
+    def set_recipe(self, recipe: SlideRecipe) -> None:
+        """Read the sketch and make everything that depends on it and the recipe."""
+        self.recipe = recipe
+        self.sketch: Sketch | None = _unpack_sketch(self.path, self.disk.raw(SKETCH_FILE))
+        self.layout = self._make_layout(recipe, self.sketch)
+        layout: Layout = self.layout
+        self.picture = Picture(recipe, layout, self.disk, self.info, self._averaged, self.mend)
+
+    def refresh(self) -> list[Region]:
+        """Read what the writer did since; return where pixels may have changed.
+
+        Raises
+        ------
+        StorageError
+            When the slide can not be read any more.
+        """
+        recipe = read_recipe(self.path)
+        if recipe != self.recipe:
+            self.open_ledger(recipe)
+            return [self.spec.bounds(0)]
+        sketch = self.disk.raw(SKETCH_FILE)
+        self.disk.overlay({})
+        entries = self.ledger.refresh()
+        if self.disk.raw(SKETCH_FILE) != sketch:
+            self.set_recipe(recipe)
+        if entries is None or len(entries) > _MANY:
+            return [self.spec.bounds(0)]
+        return [self.spec.region(tile) for tile in tiles_of(entries)]
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self.ledger.close()
+        self.disk.cache.clear()
+
+    def layout_with(self, sketch: Sketch | None) -> Layout:
+        """Return the layout that the slide would have with another sketch."""
+        layout: Layout = self._make_layout(self.recipe, sketch)
+        return layout
+
+    def info(self, tile: TileAddress) -> TileInfo:
+        """Return what is known of a tile."""
+        return self.ledger.table[tile]
+
+    def change(self) -> Change:
+        """Return an empty change."""
+        return Change(self.table, self.disk, self.mend)
+
+    def save(self, change: Change) -> None:
+        """Carry out a change that a crash may lose, but never halve: its files, then its lines.
+
+        Raises
+        ------
+        StorageError
+            When it can not be written; nothing the slide knows of has changed then.
+        """
+        stage = Stage.write(
+            self.path, self.path / _SCRATCH, change.files(), change.entries(), sync=False
+        )
+        # What is to go goes last, when nothing refers to it any more.
+        stage.place(sync=False, removing=False)
+        self.ledger.tiles(stage.entries)
+        stage.place(sync=False)
+        stage.discard()
+
+    def mend(self, plane: str, tile: TileAddress) -> None:
+        """Restore a damaged chunk, or give it up where it can be drawn again.
+
+        Raises
+        ------
+        StorageError
+            When the user's work in it is lost.
+        """
+        with self.lock:
+            mend(self, plane, tile)
+
+    def _averaged(self) -> NDArray[np.bool_]:
+        flags = self.ledger.table.flags[self.recipe.coarsest]
+        averaged: NDArray[np.bool_] = flags & IS_AVERAGED != 0
+        return averaged
+
+
+def pack_sketch(sketch: Sketch | None) -> bytes | None:
+    """Return the file of a sketch."""
+    if sketch is None:
+        return None
+    file = io.BytesIO()
+    np.savez_compressed(
+        file, classes=sketch.classes, pixel=np.int64(sketch.pixel), origin=np.array(sketch.origin)
+    )
+    return file.getvalue()
+
+
+def _unpack_sketch(path: Path, data: bytes | None) -> Sketch | None:
+    if data is None:
+        return None
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            y, x = (int(value) for value in arrays["origin"])
+            return Sketch(arrays["classes"], int(arrays["pixel"]), (y, x))
+    except (ValueError, KeyError, OSError, InvalidRequest) as error:
+        raise StorageError(
+            f"expected the sketch of the slide at {path / SKETCH_FILE}, got {error}; "
+            "restore this file from a backup"
+        ) from error

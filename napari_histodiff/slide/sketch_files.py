@@ -1,0 +1,133 @@
+"""Reads a sketch of a slide from a picture: which tissue is where, in ids or in colours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from napari_histodiff.core.colours import rgb_of
+from napari_histodiff.core.errors import InvalidImage, InvalidMap
+from napari_histodiff.core.maps import TISSUE_NAMES, as_tissue_map
+from napari_histodiff.core.sketch import Sketch
+
+__all__ = ["MAX_SKETCH_SIDE", "SKETCH_HEX", "read_sketch"]
+
+#: Colours of tissue ids 0-4 in a sketch; transparent pixels are 0 (left to the procedure) as well.
+SKETCH_HEX: Final = ("#000000", "#8e44ad", "#f4a6c0", "#5dade2", "#ffffff")
+
+#: A sketch is coarse: a slide of 131,072 pixels has 32 of them on each of these.
+MAX_SKETCH_SIDE: Final = 4096
+
+_OPAQUE: Final = 128
+
+# Red, green and blue as one number.
+_PLACES: Final = np.array([1 << 16, 1 << 8, 1], np.uint32)
+
+
+def read_sketch(path: str | Path, height: int, width: int) -> Sketch:
+    """Read a picture of tissue ids and stretch it to a slide.
+
+    A gray picture holds ids: 0 unspecified (left to the procedure), 1 gland, 2 stroma, 3 lumen, 4
+    glass. In a colour picture each has its colour of `SKETCH_HEX`; one with a palette is read by
+    its colours, or by its indices when the colours are others.
+
+    Parameters
+    ----------
+    path : path
+        PNG or another lossless picture, at most `MAX_SKETCH_SIDE` pixels a side.
+    height, width : int
+        Of the slide in pixels of level 0; the picture covers all of it.
+
+    Raises
+    ------
+    InvalidImage
+        When it is no picture, or too large.
+    InvalidMap
+        When it holds other ids or colours.
+    """
+    path = Path(path)
+    try:
+        with Image.open(path) as picture:
+            if max(picture.size) > MAX_SKETCH_SIDE:
+                raise InvalidImage(
+                    f"expected a sketch of at most {MAX_SKETCH_SIDE} pixels a side, got "
+                    f"{picture.height} x {picture.width} in {path}; reduce it without blending "
+                    "colours (nearest pixel)"
+                )
+            classes = _classes(picture, path)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if isinstance(error, InvalidImage | InvalidMap):
+            raise
+        raise InvalidImage(
+            f"expected a picture in {path}, got something else ({error}); save the sketch as PNG"
+        ) from error
+    pixel = max(1, min(height // classes.shape[0], width // classes.shape[1]))
+    return Sketch(classes=_stretched(classes, height, width, pixel), pixel=pixel, origin=(0, 0))
+
+
+def _classes(picture: Image.Image, path: Path) -> NDArray[np.uint8]:
+    if picture.mode == "P":
+        indices = np.asarray(picture)
+        try:
+            return _by_colour(np.asarray(picture.convert("RGBA")), path)
+        except InvalidMap:
+            if indices.max() < len(TISSUE_NAMES):
+                return indices.astype(np.uint8)
+            raise
+    if picture.mode in {"RGB", "RGBA"}:
+        return _by_colour(np.asarray(picture.convert("RGBA")), path)
+    if picture.mode == "LA":
+        gray, alpha = np.moveaxis(np.asarray(picture), -1, 0)
+        return _by_id(np.where(alpha < _OPAQUE, 0, gray), path)
+    return _by_id(np.asarray(picture), path)
+
+
+def _by_id(ids: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
+    whole = ids.astype(np.uint8) if ids.dtype == np.bool_ else ids
+    try:
+        return as_tissue_map(whole, len(TISSUE_NAMES))
+    except InvalidMap as error:
+        raise InvalidMap(f"{error}; in {path}: {_legend()}") from error
+
+
+def _by_colour(pixels: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
+    packed = _packed(pixels)
+    classes = np.full(packed.shape, len(SKETCH_HEX), np.uint8)
+    for number, colour in enumerate(SKETCH_HEX):
+        classes[packed == _packed(np.array(rgb_of(colour), np.uint8))] = number
+    classes[pixels[..., 3] < _OPAQUE] = 0
+    other = packed[classes == len(SKETCH_HEX)]
+    if other.size:
+        found = ", ".join(f"#{colour:06x}" for colour in np.unique(other)[:3])
+        raise InvalidMap(
+            f"expected the colours of a sketch in {path}, got {found} on {other.size} pixels; use "
+            f"{_legend()}, without smooth edges"
+        )
+    return classes
+
+
+def _packed(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    packed: NDArray[np.uint32] = pixels[..., :3].astype(np.uint32) @ _PLACES
+    return packed
+
+
+def _legend() -> str:
+    return ", ".join(
+        f"{number} or {colour} for {name}"
+        for number, (colour, name) in enumerate(zip(SKETCH_HEX, TISSUE_NAMES, strict=True))
+    )
+
+
+def _stretched(
+    classes: NDArray[np.uint8], height: int, width: int, pixel: int
+) -> NDArray[np.uint8]:
+    """Return the picture on sketch pixels of `pixel` slide pixels, by nearest pixel."""
+    rows, cols = (
+        np.minimum((2 * np.arange(-(-side // pixel)) + 1) * pixel * n // (2 * side), n - 1)
+        for side, n in zip((height, width), classes.shape, strict=True)
+    )
+    return classes[np.ix_(rows, cols)]

@@ -1,0 +1,397 @@
+"""A synthetic slide on disk: what was drawn, what the user changed, and how to take it back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.errors import StorageError
+from napari_histodiff.core.geometry import Region, TileAddress
+from napari_histodiff.core.layout import SlideLayout
+from napari_histodiff.core.recipe import SlideRecipe
+from napari_histodiff.core.requests import EditRequest
+from napari_histodiff.core.sketch import Sketch
+from napari_histodiff.slide.creating import make_slide
+from napari_histodiff.slide.disk import CACHE_BYTES
+from napari_histodiff.slide.drawing import check_tile, draw, rebuild_far
+from napari_histodiff.slide.evicting import evict
+from napari_histodiff.slide.growing import check_sides, finish_growing, grow, is_growing
+from napari_histodiff.slide.history import MAX_UNDO_BYTES, Steps
+from napari_histodiff.slide.locking import lock_for
+from napari_histodiff.slide.moments import Moments
+from napari_histodiff.slide.ome import read_recipe
+from napari_histodiff.slide.open_slide import OpenSlide
+from napari_histodiff.slide.overlays import average_up
+from napari_histodiff.slide.parts import LayoutFactory, SlideParts
+from napari_histodiff.slide.states import TileState
+from napari_histodiff.slide.verify import VerifyReport, verify
+from napari_histodiff.slide.writing import edit_of_request, edit_of_sketch
+
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+__all__ = ["SlideStore"]
+
+
+class SlideStore(OpenSlide):
+    """A slide in a folder `NAME.ome.zarr` (OME-Zarr 0.5); made by `create` or `open`.
+
+    Parameters
+    ----------
+    slide : SlideParts
+        What it is made of.
+    lock : FileLock, optional
+        Makes this the one writer; without it the slide is open for reading only.
+    max_undo_bytes : int
+        Limit of the edits kept on disk.
+    """
+
+    def __init__(
+        self,
+        slide: SlideParts,
+        lock: FileLock | None,
+        max_undo_bytes: int,
+    ) -> None:
+        super().__init__(slide)
+        self._file_lock = lock
+        self._moments = Moments()
+        self._steps = Steps(slide, max_undo_bytes, self._moments.stale)
+        self._steps.resume()
+        if lock is not None:
+            self._steps.tidy()
+
+    @classmethod
+    def create(
+        cls,
+        path: Path | str,
+        recipe: SlideRecipe,
+        sketch: Sketch | None = None,
+        *,
+        layout: LayoutFactory = SlideLayout,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> Self:
+        """Make a new slide, all of it or nothing, and open it for writing.
+
+        Parameters
+        ----------
+        path : Path
+            The new folder; `NAME.ome.zarr` by convention.
+        recipe : SlideRecipe
+            What it is a function of.
+        sketch : Sketch, optional
+            Where which tissue is.
+        layout : callable
+            Makes the layout.
+        cache_bytes : int
+            Limit of decoded tiles kept in memory.
+
+        Raises
+        ------
+        StorageError
+            When there is something at `path`, or it can not be written.
+        """
+        path = Path(path)
+        make_slide(path, recipe, sketch)
+        return cls.open(path, read_only=False, layout=layout, cache_bytes=cache_bytes)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str,
+        *,
+        read_only: bool | None = None,
+        layout: LayoutFactory = SlideLayout,
+        cache_bytes: int = CACHE_BYTES,
+        max_undo_bytes: int = MAX_UNDO_BYTES,
+    ) -> Self:
+        """Open a slide.
+
+        Parameters
+        ----------
+        path : Path
+            Its folder.
+        read_only : bool, optional
+            True never writes, and may be while another program does (see `refresh`); False must be
+            the only writer; without it, to write unless another program does or the folder can not
+            be written.
+        layout : callable
+            Makes the layout.
+        cache_bytes : int
+            Limit of decoded tiles kept in memory.
+        max_undo_bytes : int
+            Limit of the edits kept on disk for undoing them; the oldest are dropped.
+
+        Raises
+        ------
+        StorageError
+            When it is no slide of this package, damaged, of a newer version, or is open for writing
+            elsewhere and `read_only` is False.
+        """
+        path = Path(path)
+        read_recipe(path)
+        lock = lock_for(path, read_only)
+        try:
+            if lock is not None:
+                finish_growing(path)
+            elif is_growing(path):
+                raise StorageError(
+                    f"expected a slide in one piece, got {path} in the middle of growing; wait "
+                    "until it has grown, or open it for writing to finish that"
+                )
+            # Once more: the writer may have changed it until it let go of the lock.
+            recipe = read_recipe(path)
+            slide = SlideParts(path, recipe, layout, cache_bytes, writable=lock is not None)
+            return cls(slide, lock, max_undo_bytes)
+        except BaseException:
+            if lock is not None:
+                lock.release()
+            raise
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written here."""
+        return self._file_lock is None
+
+    @property
+    def moment(self) -> int:
+        """A number that grows with every edit; see `put_generated`."""
+        return self._moments.now
+
+    def put_generated(
+        self,
+        tile: TileAddress,
+        pixels: NDArray[np.uint8],
+        labels: NDArray[np.int32] | None = None,
+        *,
+        since: int | None = None,
+    ) -> bool:
+        """Store a tile that the model drew; return whether it was taken.
+
+        An edited tile is left alone, and of a stale one the pixels that the user changed. A crash
+        leaves the tile as it was or stored whole.
+
+        Parameters
+        ----------
+        tile : TileAddress
+            Of a level that the model draws.
+        pixels : (h, w, 3) uint8
+            The tile, cut at the slide's border.
+        labels : (h, w) int32, optional
+            Its nuclei as 7 * instance + class.
+        since : int, optional
+            `moment` before what it is drawn from was read; not taken when an edit changed that.
+
+        Raises
+        ------
+        InvalidImage
+            When the pixels do not fit the tile.
+        StorageError
+            When it can not be written; the tile is as it was.
+        """
+        check_tile(self.recipe, tile, pixels)
+        with self._writing():
+            if since is not None and self._moments.is_stale(tile, since):
+                return False
+            if self._slide.info(tile).state in (TileState.EDITED, TileState.SOURCE):
+                return False
+            change = self._slide.change()
+            draw(change, tile, pixels, labels)
+            coarsest = self.recipe.coarsest
+            changed = {tile}
+            if change.info(tile).has("edits"):
+                changed = average_up(change, self._slide.picture, coarsest, changed)
+            rebuild_far(change, [tile for tile in changed if tile.level == coarsest])
+            self._slide.save(change)
+        self._tell(self.spec.region(tile))
+        return True
+
+    def write(
+        self,
+        request: EditRequest,
+        pixels: NDArray[np.uint8],
+        mask: NDArray[np.bool_] | None = None,
+    ) -> Region:
+        """Put an edit into the slide: all of it or nothing, also when the process is killed.
+
+        The tiles it touches become EDITED (STALE where they were not drawn yet and it leaves pixels
+        open: the rest is drawn later and the edit stays). Coarser levels take the 2x2 means of what
+        changed; finer tiles drawn from it become STALE. The nuclei of the request are stored where
+        it changed pixels; none where it says nothing of nuclei.
+
+        Parameters
+        ----------
+        request : EditRequest
+            What was drawn, its region in ARRAY coordinates; kept as provenance.
+        pixels : (h, w, 3) uint8
+            Of `request.drawn`; what lies beyond the slide is dropped.
+        mask : (h, w) bool, optional
+            Where they replace what was there; without it the request's edit mask, else everywhere.
+
+        Returns
+        -------
+        Region
+            Where pixels changed.
+
+        Raises
+        ------
+        InvalidRequest
+            When shapes do not fit, nothing of the slide changes, or the level is never drawn.
+        StorageError
+            When it can not be written; the slide is as it was.
+        """
+        with self._writing():
+            edit = edit_of_request(self._slide, request, pixels, mask)
+            self._steps.do(edit)
+        self._tell(edit.region)
+        return edit.region
+
+    def undo(self) -> Region | None:
+        """Take the last edit back; return where pixels changed, None when there was none.
+
+        Raises
+        ------
+        StorageError
+            When nothing can be written, or the edit's file is damaged; the slide is as it was.
+        """
+        with self._writing():
+            region = self._steps.undo()
+        if region is not None:
+            self._tell(region)
+        return region
+
+    def redo(self) -> Region | None:
+        """Do the edit that was taken back last again; return where, None when there was none.
+
+        Raises
+        ------
+        StorageError
+            As `undo`.
+        """
+        with self._writing():
+            region = self._steps.redo()
+        if region is not None:
+            self._tell(region)
+        return region
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is an edit to take back, also from before the slide was opened."""
+        return not self.read_only and bool(self._slide.ledger.history.done)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is an edit to do again."""
+        return not self.read_only and bool(self._slide.ledger.history.undone)
+
+    def set_sketch(self, sketch: Sketch | None) -> list[Region]:
+        """Say anew where which tissue is; an edit like others, which `undo` takes back.
+
+        Drawn tiles become STALE where the layout may change; edited pixels stay.
+
+        Returns
+        -------
+        list of Region
+            Where, level 0, ARRAY coordinates.
+
+        Raises
+        ------
+        StorageError
+            When it can not be written; the slide is as it was.
+        """
+        with self._writing():
+            edit = edit_of_sketch(self._slide, sketch)
+            self._steps.do(edit)
+        self._tell(edit.region)
+        return list(edit.boxes)
+
+    def evict(self, max_bytes: int) -> int:
+        """Drop drawn tiles until at most so many bytes are left; return how many bytes that freed.
+
+        The finest go first, among them those read longest ago. Nothing that holds an edit goes, nor
+        the levels that are never drawn; what goes comes back the same when it is drawn again.
+
+        Raises
+        ------
+        StorageError
+            When it can not be recorded; nothing is dropped then.
+        """
+        with self._writing():
+            return evict(self._slide, max_bytes)
+
+    def grow(self, top: int = 0, left: int = 0, bottom: int = 0, right: int = 0) -> None:
+        """Add rows and columns of level 0 at the borders.
+
+        What is there keeps its pixels and its place on the plane. Tiles that the old borders cut,
+        or that were drawn from what lay beyond, become STALE. Undo keeps working, but does not
+        make the slide smaller again. A crash leaves it as it was or grown.
+
+        Parameters
+        ----------
+        top, left, bottom, right : int
+            Multiples of `TILE << recipe.coarsest`.
+
+        Raises
+        ------
+        InvalidRequest
+            When one is no such multiple, or the slide would be too large.
+        StorageError
+            When it can not be written.
+        """
+        sides = {"top": top, "left": left, "bottom": bottom, "right": right}
+        with self._writing():
+            recipe = check_sides(self.recipe, sides)
+            if recipe != self.recipe:
+                grow(self._slide, recipe)
+                self._moments.all_stale()
+        self._tell(self.spec.bounds(0))
+
+    def verify(self) -> VerifyReport:
+        """Read every stored tile and compare each with the level below; changes nothing."""
+        with self._lock:
+            return verify(self._slide)
+
+    def refresh(self) -> None:
+        """See what the writer has done since, when open for reading only.
+
+        Raises
+        ------
+        StorageError
+            When the slide can not be read any more.
+        """
+        if not self.read_only or is_growing(self.path):
+            return
+        with self._lock:
+            regions = self._slide.refresh()
+            self._steps.resume()
+        for region in regions:
+            self._tell(region)
+
+    def close(self) -> None:
+        """Let go of the slide; repeated calls do nothing."""
+        with self._lock:
+            self._slide.close()
+            if self._file_lock is not None:
+                self._file_lock.release()
+                self._file_lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._lock:
+            if self.read_only:
+                raise StorageError(
+                    f"expected a slide open for writing, got {self.path} open for reading only; "
+                    "close it where it is being written, then open it again"
+                )
+            self._steps.resume()
+            yield

@@ -1,0 +1,228 @@
+"""From a block of tiles to the request that draws it, and from its pixels to the slide.
+
+Everything here is a pure function of the slide's recipe and sketch and of the pixels it has one
+level up. ARRAY coordinates start at the slide, PLANE coordinates at the recipe's origin.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.geometry import Region, TileAddress
+from napari_histodiff.core.layout import GLASS_COLOUR
+from napari_histodiff.core.maps import encode_labels
+from napari_histodiff.core.recipe import TILE, SlideRecipe
+from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.slide.planning import block_tiles
+from napari_histodiff.slide.store import SlideStore
+
+__all__ = [
+    "block_labels",
+    "block_request",
+    "glass_labels",
+    "glass_pixels",
+    "put_block",
+    "to_plane",
+]
+
+# Sides of the largest block in tiles.
+_MOST_TILES = 2
+
+
+def to_plane(recipe: SlideRecipe, region: Region) -> Region:
+    """Return a region of a slide (ARRAY coordinates) on the endless plane."""
+    return region.translate(recipe.origin[0] >> region.level, recipe.origin[1] >> region.level)
+
+
+def block_request(store: SlideStore, block: Region) -> EditRequest | None:
+    """Return the request that draws a block; None when there is only glass far from tissue.
+
+    The request reaches the recipe's margin around the block on every side, also beyond the slide,
+    where the layout goes on and stands in for pixels. Its target is the block's whole tiles, also
+    where the slide ends within them.
+
+    Parameters
+    ----------
+    store : SlideStore
+        The slide.
+    block : Region
+        1 or 2 tiles a side of a level that the model draws, ARRAY coordinates; cut at the slide's
+        border or not.
+
+    Raises
+    ------
+    InvalidRequest
+        When the block is no such block.
+    StorageError
+        When a tile one level up is not drawn yet, or can not be read.
+    """
+    recipe, layout = store.recipe, store.layout
+    target = _whole(store, block)
+    region = target.pad(recipe.margin)
+    plane = to_plane(recipe, region)
+    glass = _known_glass(layout, plane)
+    if glass.all():
+        return None
+    coarse = _coarse(store, region)
+    classes, instances = layout.nuclei(plane)
+    known = None
+    if glass.any():
+        known = _glass(region) if coarse is None else coarse
+    return EditRequest(
+        kind=EditKind.GENERATE if coarse is None else EditKind.ZOOM,
+        region=plane,
+        target=to_plane(recipe, target),
+        class_map=classes,
+        instance_map=instances,
+        tissue_map=layout.tissue(plane),
+        image=known,
+        edit_mask=None if known is None else ~glass,
+        coarse=coarse,
+        caption=recipe.caption,
+        guidance_scale=recipe.guidance_scale,
+        steps=recipe.steps,
+        seed=recipe.seed,
+        mpp=recipe.mpp * (1 << block.level),
+        stain=recipe.stains[block.level],
+    )
+
+
+def glass_pixels(store: SlideStore, block: Region) -> NDArray[np.uint8]:
+    """Return the pixels of a block of glass, (h, w, 3) uint8 of its whole tiles.
+
+    These are what a model would have been given as known: the pixels one level up, or the colour of
+    glass at the coarsest level.
+
+    Raises
+    ------
+    InvalidRequest, StorageError
+        As `block_request`.
+    """
+    target = _whole(store, block)
+    coarse = _coarse(store, target)
+    if coarse is not None:
+        return coarse
+    return _glass(target)
+
+
+def block_labels(request: EditRequest, block: Region) -> NDArray[np.int32]:
+    """Return the nuclei of a block as labels, (h, w) int32 of its whole tiles.
+
+    Parameters
+    ----------
+    request : EditRequest
+        As `block_request` made it.
+    block : Region
+        The block it was made for.
+    """
+    target = request.drawn
+    if block.snap(TILE).shape != target.shape or request.class_map is None:
+        raise InvalidRequest(
+            f"expected the request of {block}, got one that draws {target}; "
+            "give the block it was made for"
+        )
+    part = target.relative_to(request.region).slices
+    instances = request.instance_map
+    return encode_labels(
+        np.zeros(target.shape, np.int32) if instances is None else instances[part],
+        request.class_map[part],
+    )
+
+
+def glass_labels(store: SlideStore, block: Region) -> NDArray[np.int32] | None:
+    """Return the nuclei of a block of glass, (h, w) int32 of its whole tiles; None above level 0.
+
+    Only a sketch or layout that puts nuclei on glass has any.
+    """
+    if block.level > 0:
+        return None
+    classes, instances = store.layout.nuclei(to_plane(store.recipe, _whole(store, block)))
+    return encode_labels(instances, classes)
+
+
+def put_block(
+    store: SlideStore,
+    block: Region,
+    pixels: NDArray[np.uint8],
+    labels: NDArray[np.int32] | None = None,
+    *,
+    since: int | None = None,
+) -> list[TileAddress]:
+    """Store a drawn block tile by tile, cut at the slide's border; return the tiles it took.
+
+    Parameters
+    ----------
+    store : SlideStore
+        The slide; edited tiles are left as they are.
+    block : Region
+        1 or 2 tiles a side, ARRAY coordinates.
+    pixels : (h, w, 3) uint8
+        Of its whole tiles.
+    labels : (h, w) int32, optional
+        Nuclei of its whole tiles.
+    since : int, optional
+        `SlideStore.moment` before the block's request was made; tiles of which an edit has changed
+        what they are drawn from are not taken.
+
+    Raises
+    ------
+    StorageError
+        When a tile can not be written; those before it are kept.
+    """
+    whole = _whole(store, block)
+    taken = []
+    for tile in block_tiles(whole):
+        part = store.spec.region(tile).relative_to(whole).slices
+        nuclei = None if labels is None else labels[part]
+        if store.put_generated(tile, pixels[part], nuclei, since=since):
+            taken.append(tile)
+    return taken
+
+
+def _whole(store: SlideStore, block: Region) -> Region:
+    """Return the whole tiles of a block after checking that it is one."""
+    whole = block.snap(TILE)
+    bounds = store.spec.bounds(block.level)
+    aligned = block in (whole, whole.intersect(bounds))
+    fits = not block.is_empty and max(whole.shape) <= _MOST_TILES * TILE
+    if not (aligned and fits and bounds.snap(TILE).contains(whole)):
+        raise InvalidRequest(
+            f"expected a block of whole tiles, at most {_MOST_TILES} a side, inside the slide, got "
+            f"{block}; take blocks from planning.blocks"
+        )
+    if block.level > store.recipe.coarsest:
+        raise InvalidRequest(
+            f"expected a block of a level from 0 to {store.recipe.coarsest}, got level "
+            f"{block.level}; coarser levels follow from these by themselves"
+        )
+    return whole
+
+
+def _known_glass(layout: Any, plane: Region) -> NDArray[np.bool_]:
+    """Return the glass that is not left to the model, (h, w) bool.
+
+    Only whole 2 x 2 blocks: pixels of a block that is half known could not keep its mean.
+    """
+    even = plane.snap(2)
+    glass = layout.glass(even)
+    whole = glass[::2, ::2] & glass[1::2, ::2] & glass[::2, 1::2] & glass[1::2, 1::2]
+    known: NDArray[np.bool_] = whole.repeat(2, axis=0).repeat(2, axis=1)
+    return known[plane.relative_to(even).slices]
+
+
+def _glass(region: Region) -> NDArray[np.uint8]:
+    return np.full((*region.shape, 3), GLASS_COLOUR, np.uint8)
+
+
+def _coarse(store: SlideStore, region: Region) -> NDArray[np.uint8] | None:
+    """Return the pixels one level up over a region, upsampled; None at the coarsest level."""
+    if region.level == store.recipe.coarsest:
+        return None
+    above = store.spec.at_level(region, region.level + 1)
+    pixels = store.base(above).repeat(2, axis=0).repeat(2, axis=1)
+    y, x = region.y - 2 * above.y, region.x - 2 * above.x
+    return pixels[y : y + region.height, x : x + region.width]

@@ -1,0 +1,1 @@
+"""Synthetic slides in the window: session, map, dialogs."""

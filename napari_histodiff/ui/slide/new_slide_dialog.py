@@ -1,0 +1,350 @@
+"""The question for a new slide: how large, of what, where to keep it; with a picture of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLayout,
+    QLineEdit,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_histodiff.core.captions import parse_caption
+from napari_histodiff.core.errors import HistodiffError
+from napari_histodiff.core.protocols import BackendInfo
+from napari_histodiff.core.recipe import MAX_SIDE, MIN_SIDE, SLIDE_GUIDANCE, TILE, SlideRecipe
+from napari_histodiff.core.requests import LIMITS
+from napari_histodiff.core.sketch import Sketch
+from napari_histodiff.slide.sketch_files import read_sketch
+from napari_histodiff.ui.caption_box import report_html
+from napari_histodiff.ui.forms import button, note_label, quiet, row, whole_number
+from napari_histodiff.ui.settings import Settings
+from napari_histodiff.ui.slide.fields import dice_icon, free_bytes, real_number
+from napari_histodiff.ui.slide.layout_preview import LayoutPainter, LayoutPreview, paint_layout
+from napari_histodiff.ui.slide.recent import SUFFIX, SlidePlaces
+from napari_histodiff.ui.slide.status import magnification_of
+from napari_histodiff.ui.slide.words import bytes_text, cost_of, count_text, size_text
+from napari_histodiff.ui.style import IGNORED, SUBTLE
+
+__all__ = ["SIDES", "NewSlide", "NewSlideDialog"]
+
+#: Sides offered at a click, in pixels.
+SIDES: Final = (4096, 16_384, 65_536, MAX_SIDE)
+
+#: Side of a slide where nothing is chosen: wide enough to get lost in, and quick to draw whole.
+_DEFAULT_SIDE: Final = 16_384
+
+_FORM_WIDTH: Final = 448
+
+
+@dataclass(frozen=True, slots=True)
+class NewSlide:
+    """What the user asked for."""
+
+    path: Path
+    recipe: SlideRecipe
+    sketch: Sketch | None
+
+
+class NewSlideDialog(QDialog):
+    """Everything a new slide is a function of; Enter makes it.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        What it stands on.
+    places : SlidePlaces
+        Where slides are kept.
+    info : BackendInfo, optional
+        The model that will draw it; until `set_info` tells one, nothing can be made.
+    settings : Settings, optional
+        What the fields start with.
+    painter : callable, optional
+        Another way to draw the layout than `paint_layout`.
+    sketch_reader : callable, optional
+        Another way to read a sketch than `read_sketch`.
+    """
+
+    def __init__(
+        self,
+        parent: QWidget | None,
+        places: SlidePlaces,
+        info: BackendInfo | None,
+        settings: Settings | None = None,
+        *,
+        painter: LayoutPainter = paint_layout,
+        sketch_reader: Callable[[Path, int, int], Sketch] = read_sketch,
+    ) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("New slide")
+        self._places = places
+        self._info = info
+        self._read_sketch = sketch_reader
+        self._sketch: Sketch | None = None
+        self._sketch_problem = ""
+        self._rng = np.random.default_rng()
+        self._make_fields(settings or Settings())
+        self.preview = LayoutPreview(painter)
+        self._lay_out()
+        self._connect()
+        self.set_info(info)
+
+    def set_info(self, info: BackendInfo | None) -> None:
+        """Tell which model will draw the slide."""
+        self._info = info
+        low, high = LIMITS["mpp"] if info is None else info.mpp
+        with quiet(self.mpp):
+            self.mpp.setRange(low, high)
+        self.mpp.setToolTip(
+            f"Micrometres per pixel of the finest level; the model knows {low:g} to {high:g}"
+        )
+        self._refresh()
+
+    def recipe(self) -> SlideRecipe | None:
+        """Return what is in the fields; None while no model is loaded."""
+        if self._info is None:
+            return None
+        return SlideRecipe.plan(
+            self._info,
+            height=self.height_px.value(),
+            width=self.width_px.value(),
+            mpp=round(self.mpp.value(), 3),
+            seed=self.seed.value(),
+            caption=" ".join(self.caption.text().split()),
+            guidance_scale=round(self.guidance.value(), 2),
+            steps=self.steps.value(),
+        )
+
+    @property
+    def path(self) -> Path:
+        """The folder of the slide."""
+        folder = Path(self.folder.text().strip()).expanduser()
+        name = self.name.text().strip().removesuffix(SUFFIX)
+        return folder / f"{name}{SUFFIX}"
+
+    def problem(self) -> str:
+        """Say what keeps the slide from being made; empty when nothing does."""
+        name = self.name.text().strip()
+        if self._info is None:
+            return "The model is loading; the slide can be made when it is ready."
+        if not name or not self.folder.text().strip():
+            return "Give the slide a name and a folder to keep it in."
+        if {"/", "\\"} & set(name):
+            return "A name has no slashes; choose the folder below it."
+        if self.path.exists():
+            return f"{self.path.name} exists in this folder; choose another name."
+        return self._sketch_problem
+
+    def new_slide(self) -> NewSlide:
+        """Return what the user asked for, once the dialog was accepted."""
+        recipe = self.recipe()
+        assert recipe is not None
+        return NewSlide(self.path, recipe, self._sketch)
+
+    def roll(self) -> None:
+        """Take another seed."""
+        self.seed.setValue(int(self._rng.integers(2**31)))
+
+    def done(self, result: int) -> None:
+        """End; no thread goes on drawing."""
+        self.preview.stop()
+        super().done(result)
+
+    # ------------------------------------------------------------------ layout
+    def _make_fields(self, settings: Settings) -> None:
+        self.width_px = whole_number((MIN_SIDE, MAX_SIDE), "Width in pixels", step=TILE)
+        self.height_px = whole_number((MIN_SIDE, MAX_SIDE), "Height in pixels", step=TILE)
+        for box, name in ((self.width_px, "Width"), (self.height_px, "Height")):
+            box.setGroupSeparatorShown(True)
+            box.setAccessibleName(f"{name} in pixels")
+            box.setValue(_DEFAULT_SIDE)
+        self.mpp = real_number(LIMITS["mpp"], 0.05, 3)
+        self.mpp.setValue(0.5)
+        self.caption = QLineEdit(settings.caption)
+        self.caption.setPlaceholderText("colon, high epithelial, gland, pink stain")
+        self.caption.setToolTip("Decides the stain, the mix of nuclei and how tissue is laid out")
+        self.seed = whole_number(LIMITS["seed"], "Same seed and settings: the same slide.")
+        self.roll()
+        self.guidance = real_number(LIMITS["guidance_scale"], 0.1, 1)
+        self.guidance.setValue(SLIDE_GUIDANCE)
+        self.guidance.setToolTip("How strictly the layout is followed; 3 keeps every level clear")
+        self.steps = whole_number(LIMITS["steps"], "2 is usual; more take longer.")
+        self.steps.setValue(settings.steps)
+        self.sketch = QLineEdit()
+        self.sketch.setPlaceholderText("none: seed and caption lay it out")
+        self.sketch.setToolTip("A PNG of tissue classes that is stretched over the slide")
+        self.folder = QLineEdit(str(self._places.folder))
+        self.folder.setToolTip("The folder that slides are kept in")
+        self.name = QLineEdit(self._places.free_name(self._places.folder))
+        self.name.setToolTip("Name of the slide")
+        for field, name in (
+            *((self.caption, "Caption"), (self.seed, "Seed"), (self.guidance, "Guidance")),
+            *((self.steps, "Steps"), (self.sketch, "Sketch"), (self.mpp, "Pixel size")),
+            *((self.folder, "Folder"), (self.name, "Name")),
+        ):
+            field.setAccessibleName(name)
+
+    def _lay_out(self) -> None:
+        self._microns, self._report = note_label(), note_label()
+        self._cost, self._problem = note_label(), note_label()
+        self._microns.setObjectName(SUBTLE)
+        self._report.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._report.setMinimumHeight(3 * self.fontMetrics().height())
+        beside = QVBoxLayout()
+        beside.addWidget(self.preview, alignment=Qt.AlignmentFlag.AlignHCenter)
+        beside.addWidget(self._cost)
+        beside.addStretch(1)
+        columns = QHBoxLayout()
+        columns.setSpacing(16)
+        columns.addWidget(self._make_form())
+        columns.addLayout(beside)
+        self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self._make = self._buttons.addButton("Make slide", QDialogButtonBox.ButtonRole.AcceptRole)
+        outer = QVBoxLayout(self)
+        outer.setSpacing(10)
+        outer.addLayout(columns)
+        outer.addStretch(1)
+        outer.addLayout(row(self._problem, self._buttons, stretch=0))
+        outer.setSizeConstraint(QLayout.SizeConstraint.SetMinimumSize)
+        self._make.setDefault(True)  # only now does it know its dialog
+
+    def _make_form(self) -> QWidget:
+        self._dice = button("", "Another seed (Alt+R)", share=False)
+        self._dice.setIcon(dice_icon())
+        self._dice.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+        self._dice.setShortcut("Alt+R")
+        self._dice.setAccessibleName("Another seed")
+        self._find_sketch = button("…", "Choose a sketch", share=False)
+        self._find_folder = button("…", "Choose a folder", share=False)
+        sides = row(self.width_px, QLabel("×"), self.height_px, QLabel("px"), stretch=(0, 2))
+        numbers = row(self.guidance, QLabel("Steps"), self.steps, stretch=(0, 2))
+        fields = QWidget()
+        fields.setFixedWidth(_FORM_WIDTH)
+        form = QFormLayout(fields)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        form.setVerticalSpacing(6)
+        form.addRow("Size", sides)
+        form.addRow("", self._presets())
+        form.addRow("Pixel size", row(self.mpp, QLabel("µm/px"), self._microns, stretch=2))
+        form.addRow("Caption", self.caption)
+        form.addRow("", self._report)
+        form.addRow("Seed", row(self.seed, self._dice, stretch=0))
+        form.addRow("Guidance", numbers)
+        form.addRow("Sketch", row(self.sketch, self._find_sketch, stretch=0))
+        form.addRow("Name", row(self.name, QLabel(SUFFIX), stretch=0))
+        form.addRow("Keep in", row(self.folder, self._find_folder, stretch=0))
+        return fields
+
+    def _presets(self) -> QHBoxLayout:
+        self._sides = {
+            side: button(f"{side:,}", f"{side:,} × {side:,} pixels", checkable=True)
+            for side in SIDES
+        }
+        for side, preset in self._sides.items():
+            preset.clicked.connect(lambda _=False, n=side: self._take_side(n))
+        return row(*self._sides.values())
+
+    def _connect(self) -> None:
+        for box in (
+            *(self.width_px, self.height_px, self.mpp),
+            *(self.seed, self.guidance, self.steps),
+        ):
+            box.valueChanged.connect(self._refresh)
+        for line in (self.caption, self.name, self.folder):
+            line.textChanged.connect(self._refresh)
+        self.sketch.editingFinished.connect(self._take_sketch)
+        for box in (self.width_px, self.height_px):
+            box.valueChanged.connect(self._take_sketch)
+        self._dice.clicked.connect(self.roll)
+        self._find_sketch.clicked.connect(self._ask_sketch)
+        self._find_folder.clicked.connect(self._ask_folder)
+        self._buttons.accepted.connect(self._accept)
+        self._buttons.rejected.connect(self.reject)
+
+    # -------------------------------------------------------------------- show
+    def _refresh(self, *_: object) -> None:
+        text = self.caption.text().strip()
+        self._report.setText(
+            report_html(parse_caption(text).report, empty=False)
+            if text
+            else "No caption: seed and sketch alone decide."
+        )
+        height, width, mpp = self.height_px.value(), self.width_px.value(), self.mpp.value()
+        for side, preset in self._sides.items():
+            preset.setChecked(height == width == side)
+        size = size_text(height, width, mpp)
+        self._microns.setText(f"{size} at {magnification_of(mpp):.3g}x")
+        recipe = self.recipe()
+        self.preview.show_layout(recipe, self._sketch)
+        self._cost.setText("" if recipe is None else self._cost_text(recipe))
+        problem = self.problem()
+        self._problem.setText(
+            f'<span style="color:{IGNORED}">{escape(problem)}</span>' if problem else ""
+        )
+        self._make.setEnabled(not problem)
+
+    def _cost_text(self, recipe: SlideRecipe) -> str:
+        cost = cost_of(recipe)
+        free = free_bytes(self.path.parent)
+        there = f" ({bytes_text(free)} free)" if free is not None else ""
+        return (
+            "Nothing is drawn until you look at it.<br>"
+            f"All of it: {count_text(cost.tiles, 'tile')}, "
+            f"at most {bytes_text(cost.largest)}{there}."
+        )
+
+    # ------------------------------------------------------------------ choose
+    def _accept(self) -> None:
+        self._take_sketch()
+        if not self.problem():
+            self._places.use_folder(self.path.parent)
+            self.accept()
+
+    def _take_side(self, side: int) -> None:
+        with quiet(self.width_px, self.height_px):
+            self.width_px.setValue(side)
+            self.height_px.setValue(side)
+        self._take_sketch()
+        self._refresh()
+
+    def _take_sketch(self, *_: object) -> None:
+        text = self.sketch.text().strip()
+        self._sketch, self._sketch_problem = None, ""
+        if text:
+            path = Path(text).expanduser()
+            try:
+                self._sketch = self._read_sketch(
+                    path, self.height_px.value(), self.width_px.value()
+                )
+            except HistodiffError as error:
+                self._sketch_problem = str(error)
+        self._refresh()
+
+    def _ask_sketch(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(
+            self, "Sketch of tissue classes", self.folder.text(), "Sketch (*.png)"
+        )
+        if chosen:
+            self.sketch.setText(chosen)
+            self._take_sketch()
+
+    def _ask_folder(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, "Folder for slides", self.folder.text())
+        if chosen:
+            self.folder.setText(chosen)

@@ -1,0 +1,240 @@
+"""What the window shows where nothing is drawn yet, at once and without holding it up.
+
+The layout's colours take about 130 ms for a tile, so a thread works them out: first eight times as
+coarse, which covers a view in one or two tiles, finer where no model will draw. Until then the
+nearest coarser ones are enlarged. Drawn pixels are always read exactly.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
+from napari_histodiff.core.recipe import TILE, SlideRecipe
+from napari_histodiff.slide.planning import visible
+from napari_histodiff.slide.states import TileState
+from napari_histodiff.slide.store import SlideStore
+from napari_histodiff.slide.tile_cache import TileCache
+from napari_histodiff.slide.tile_requests import to_plane
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Placeholders", "ShownSlide"]
+
+log = logging.getLogger(__name__)
+
+_CACHE_BYTES: Final = 96 * 2**20
+
+#: How many levels coarser what is shown first may be, and then, where it stays.
+_FIRST: Final = 3
+_THEN: Final = (1, 0)
+
+
+class Placeholders:
+    """The layout's colours as tiles, worked out in a thread, what was asked for last first.
+
+    Parameters
+    ----------
+    store : SlideStore
+        Whose layout is meant; another layout of it empties what is kept.
+    told : callable
+        Called from the thread with the place of a tile that came in.
+    """
+
+    def __init__(self, store: SlideStore, told: Callable[[Region], None]) -> None:
+        self._store = store
+        self._told = told
+        self._cache = TileCache(_CACHE_BYTES)
+        self._layout = store.layout
+        self._top: Any = None
+        self._wishes: list[TileAddress] = []
+        self._open = True
+        self._wake = threading.Condition()
+        self._thread = threading.Thread(target=self._serve, name="histodiff-layout", daemon=True)
+        self._thread.start()
+
+    def use_top(self, level: Any) -> None:
+        """Enlarge this array, the coarsest level as it shows, where there is nothing better."""
+        self._top = level
+
+    def read(self, region: Region) -> NDArray[np.uint8]:
+        """Return the best that is known of a region of the slide, (h, w, 3) uint8, at once."""
+        self._check_layout()
+        spec = self._store.spec
+        result = np.empty((*region.shape, 3), np.uint8)
+        for tile in spec.tiles(region):
+            piece = spec.region(tile).intersect(region)
+            result[piece.relative_to(region).slices] = self._piece(tile, piece)
+        return result
+
+    def want(self, view: Region | None, *, stays: bool) -> None:
+        """Work out what a view lacks, in place of what was wanted before.
+
+        Parameters
+        ----------
+        view : Region or None
+            In pixels of the level shown; None wants nothing.
+        stays : bool
+            Whether no model will draw here, so that finer colours are worth their time.
+        """
+        wishes: list[TileAddress] = []
+        if view is not None:
+            spec = self._store.spec
+            steps = (_FIRST, *(_THEN if stays else ()))
+            levels = [view.level + step for step in steps if view.level + step < spec.levels - 1]
+            for level in levels:
+                wishes += visible(spec, spec.at_level(view, level).intersect(spec.bounds(level)))
+        with self._wake:
+            self._wishes = wishes[::-1]
+            self._wake.notify()
+
+    def close(self) -> None:
+        """End the thread; idempotent."""
+        with self._wake:
+            self._open = False
+            self._wake.notify()
+        self._thread.join()
+
+    def _piece(self, tile: TileAddress, piece: Region) -> NDArray[np.uint8]:
+        spec = self._store.spec
+        for level in range(tile.level, spec.levels - 1):
+            steps = level - tile.level
+            found = self._cache.get((level, tile.row >> steps, tile.col >> steps))
+            if found is not None:
+                above = spec.at_level(piece, level)
+                y, x = (tile.row >> steps) * TILE, (tile.col >> steps) * TILE
+                return _enlarged(found[above.translate(-y, -x).slices], above, piece)
+        above = spec.at_level(piece, spec.levels - 1).intersect(spec.bounds(spec.levels - 1))
+        return _enlarged(np.asarray(self._top)[above.slices], above, piece)
+
+    def _check_layout(self) -> None:
+        if self._store.layout is not self._layout:
+            self._layout = self._store.layout
+            self._cache.clear()
+
+    def _serve(self) -> None:
+        while True:
+            with self._wake:
+                while self._open and not self._wishes:
+                    self._wake.wait()
+                if not self._open:
+                    return
+                tile = self._wishes.pop()
+            try:
+                self._work_out(tile)
+            except Exception:  # whatever a layout raises: the window goes on without its colours
+                log.exception("no colours for %s", tile)
+
+    def _work_out(self, tile: TileAddress) -> None:
+        key = (tile.level, tile.row, tile.col)
+        layout, recipe = self._store.layout, self._store.recipe
+        if self._cache.get(key) is not None or not _has(recipe.spec, tile):
+            return
+        region = recipe.spec.region(tile)
+        colours = layout.colours(to_plane(recipe, region))
+        if layout is self._layout and layout is self._store.layout:
+            self._cache.put(key, colours)
+            self._told(region)
+
+
+class ShownSlide:
+    """A slide as `slide.levels` reads it, except that nobody waits for the layout's colours.
+
+    Parameters
+    ----------
+    store : SlideStore
+        The slide.
+    placeholders : Placeholders
+        What shows where nothing is drawn.
+    """
+
+    def __init__(self, store: SlideStore, placeholders: Placeholders) -> None:
+        self._store = store
+        self._placeholders = placeholders
+        self.subscribe = store.subscribe
+
+    @property
+    def path(self) -> Path:
+        """The slide's folder."""
+        return self._store.path
+
+    @property
+    def recipe(self) -> SlideRecipe:
+        """What the slide is a function of."""
+        return self._store.recipe
+
+    @property
+    def spec(self) -> PyramidSpec:
+        """The slide's pyramid."""
+        return self._store.spec
+
+    def read(self, region: Region) -> NDArray[np.uint8]:
+        """Return a region of the slide, (h, w, 3) uint8: exact where something is drawn."""
+        if region.level == self.spec.levels - 1:
+            return self._store.read(region)
+        side = TILE >> max(0, region.level - self.recipe.coarsest)
+        rows = np.arange(region.y // side, -(-region.bottom // side))
+        cols = np.arange(region.x // side, -(-region.right // side))
+        drawn = self._drawn(region.level, rows, cols)
+        if drawn.all():
+            return self._store.read(region)
+        result = self._placeholders.read(region)
+        for row, start, end in _runs(drawn):
+            cells = Region(region.level, rows[row], cols[start], 1, end - start)
+            piece = _scaled(cells, side).intersect(region)
+            result[piece.relative_to(region).slices] = self._store.read(piece)
+        return result
+
+    def _drawn(
+        self, level: int, rows: NDArray[np.int64], cols: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Return which squares of a level show something drawn; each lies under one tile."""
+        coarsest = self.recipe.coarsest
+        if level > coarsest:
+            level = coarsest
+        drawn = np.zeros((len(rows), len(cols)), np.bool_)
+        for above in range(level, coarsest + 1):
+            steps = above - level
+            states = self._store.state(above)[np.ix_(rows >> steps, cols >> steps)]
+            drawn |= states != TileState.EMPTY
+        return drawn
+
+
+def _has(spec: PyramidSpec, tile: TileAddress) -> bool:
+    """Return whether a slide has a tile; it may have been another slide when it was asked for."""
+    if not 0 <= tile.level < spec.levels:
+        return False
+    bounds = spec.bounds(tile.level)
+    return 0 <= tile.row * TILE < bounds.height and 0 <= tile.col * TILE < bounds.width
+
+
+def _scaled(cells: Region, side: int) -> Region:
+    return Region(
+        cells.level, cells.y * side, cells.x * side, cells.height * side, cells.width * side
+    )
+
+
+def _runs(drawn: NDArray[np.bool_]) -> list[tuple[int, int, int]]:
+    """Return row, first and end column of each run of True."""
+    padded = np.pad(drawn.astype(np.int8), ((0, 0), (1, 1)))
+    edges = np.diff(padded, axis=1)
+    rows, starts = np.nonzero(edges == 1)
+    ends = np.nonzero(edges == -1)[1]
+    return list(zip(rows.tolist(), starts.tolist(), ends.tolist(), strict=True))
+
+
+def _enlarged(pixels: NDArray[np.uint8], above: Region, region: Region) -> NDArray[np.uint8]:
+    """Return a region from pixels of a coarser level that cover it."""
+    scale = 1 << (above.level - region.level)
+    rows = np.arange(region.y, region.bottom) // scale - above.y
+    cols = np.arange(region.x, region.right) // scale - above.x
+    height, width = pixels.shape[:2]
+    taken: NDArray[np.uint8] = pixels[np.minimum(rows, height - 1)][:, np.minimum(cols, width - 1)]
+    return taken

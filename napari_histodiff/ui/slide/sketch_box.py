@@ -1,0 +1,132 @@
+"""Painting a slide's sketch: which tissue, and Apply or Cancel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtWidgets import QButtonGroup, QWidget
+
+from napari_histodiff.core.maps import TISSUE_NAMES
+from napari_histodiff.ui.forms import button, row
+from napari_histodiff.ui.slide.sketching import TISSUE_HEX
+from napari_histodiff.ui.style import APPLY
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
+
+__all__ = ["SketchBox", "SketchHand", "TissueRow"]
+
+_SWATCH: Final = 10
+
+
+class TissueRow(QWidget):
+    """What the brush paints while the sketch is open; `selected` carries an id of the sketch."""
+
+    selected = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.group = QButtonGroup(self)
+        made = []
+        for number, name in enumerate(TISSUE_NAMES[1:], 1):
+            tissue = button(name.capitalize(), f"Paint {name}", checkable=True, share=False)
+            tissue.setIcon(_swatch(TISSUE_HEX[number - 1]))
+            tissue.setIconSize(QSize(_SWATCH, _SWATCH))
+            tissue.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+            self.group.addButton(tissue, number)
+            made.append(tissue)
+        free = button("Free", "Leave the place to seed and caption", checkable=True, share=False)
+        self.group.addButton(free, 0)
+        self.setLayout(row(*made, free, stretch=()))
+        self.group.idClicked.connect(self.selected)
+
+    def select(self, number: int) -> None:
+        """Mark a tissue as the one being painted, without telling anyone."""
+        made = self.group.button(number)
+        if made is not None:
+            made.setChecked(True)
+
+
+class SketchBox(QWidget):
+    """Edit, then Apply or Cancel; `tissues` is to be put wherever there is room."""
+
+    edit_requested = Signal()
+    apply_requested = Signal()
+    cancel_requested = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.edit = button(
+            "Edit sketch", "Paint glands, stroma, lumens and glass over the whole slide"
+        )
+        self.apply = button("Apply sketch", "Lay the slide out after what is painted")
+        self.apply.setObjectName(APPLY)
+        self.cancel = button("Cancel", "Take the sketch away and leave the slide as it is")
+        self.tissues = TissueRow()
+        self.setLayout(row(self.edit, self.cancel, self.apply))
+        self.edit.clicked.connect(self.edit_requested)
+        self.apply.clicked.connect(self.apply_requested)
+        self.cancel.clicked.connect(self.cancel_requested)
+        self.set_editing(editing=False)
+
+    def set_editing(self, *, editing: bool) -> None:
+        """Offer tissues and Apply while the sketch is open for painting."""
+        self.edit.setVisible(not editing)
+        self.apply.setVisible(editing)
+        self.cancel.setVisible(editing)
+        self.tissues.setVisible(editing)
+
+    def set_possible(self, possible: bool) -> None:
+        """Tell whether the slide may be changed."""
+        self.setEnabled(possible)
+        self.tissues.setEnabled(possible)
+
+
+class SketchHand:
+    """Keeps the buttons and the open sketch layer alike.
+
+    Parameters
+    ----------
+    viewer : napari ViewerModel
+        Where the sketch is painted.
+    box : SketchBox
+        The buttons.
+    """
+
+    def __init__(self, viewer: Any, box: SketchBox) -> None:
+        self._viewer = viewer
+        self._box = box
+        self._layer: Labels | None = None
+        box.tissues.selected.connect(self._take)
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    def follow(self, layer: Labels) -> None:
+        """Paint on the layer of an open sketch, until it is removed."""
+        if layer is not self._layer:
+            layer.events.selected_label.connect(self._show)
+        self._layer = layer
+        self._box.set_editing(editing=True)
+        self._show()
+
+    def _take(self, number: int) -> None:
+        if self._layer is not None:
+            self._viewer.layers.selection.active = self._layer
+            self._layer.selected_label = number
+            self._layer.mode = "paint"
+
+    def _show(self, *_: object) -> None:
+        if self._layer is not None:
+            self._box.tissues.select(self._layer.selected_label)
+
+    def _on_removed(self, event: Any) -> None:
+        if event.value is self._layer:
+            self._layer = None
+            self._box.set_editing(editing=False)
+
+
+def _swatch(colour: str) -> QIcon:
+    pixmap = QPixmap(_SWATCH * 2, _SWATCH * 2)
+    pixmap.fill(QColor(colour))
+    return QIcon(pixmap)

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from qtpy.QtWidgets import QDialog, QFileDialog
+
+from napari_histodiff.core.events import EngineState
+from napari_histodiff.slide.store import SlideStore
+from napari_histodiff.ui.panel import StudioDock
+from napari_histodiff.ui.slide.new_slide_dialog import NewSlideDialog
+from napari_histodiff.ui.slide.reader import get_reader, is_slide
+from napari_histodiff.ui.slide.recent import SUFFIX
+from napari_histodiff.ui.slide.session import SlideSession
+from tests.fakes import FAKE_INFO
+from tests.ui.conftest import OpenDock
+from tests.ui.doubles import RecordingEngine
+from tests.ui.slide.widget_doubles import SIDE
+
+pytestmark = pytest.mark.usefixtures("places_of_its_own")
+
+
+@pytest.fixture
+def engine() -> RecordingEngine:
+    """Takes jobs and draws nothing."""
+    made = RecordingEngine()
+    made.state, made.info = EngineState.READY, FAKE_INFO
+    return made
+
+
+@pytest.fixture
+def dock(open_dock: OpenDock, engine: RecordingEngine, told: list[str]) -> StudioDock:
+    dock = open_dock(engine)
+    engine.ready()
+    dock.controller.pump()
+    return dock
+
+
+@pytest.fixture
+def session(dock: StudioDock, slide_path: Path) -> SlideSession:
+    dock.slide.open_slide(slide_path)
+    assert dock.slide.session is not None
+    return dock.slide.session
+
+
+def test_the_section_is_there_while_a_slide_is_open(dock: StudioDock, slide_path: Path) -> None:
+    assert dock.slide.box.isHidden()
+    dock.slide.open_slide(slide_path)
+    assert not dock.slide.box.isHidden()
+    assert dock.workspace.target is dock.slide.session.layer
+    assert "4096 × 4096 px · 0.5 µm/px" in dock.canvas.corner.text()
+    dock.slide.box.close_slide.click()
+    assert dock.slide.session is None
+    assert dock.slide.box.isHidden()
+    assert dock.workspace.target is None
+    SlideStore.open(slide_path, read_only=False).close()
+
+
+def test_a_scale_bar_in_micrometres(dock: StudioDock, session: SlideSession) -> None:
+    viewer = dock._viewer
+    bar = viewer.canvas.overlays.scale_bar if hasattr(viewer, "canvas") else viewer.scale_bar
+    assert bar.visible
+    assert [str(unit) for unit in session.layer.units] == ["micrometer", "micrometer"]
+
+
+def test_a_new_slide_is_made_and_opened(
+    dock: StudioDock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def accept(dialog: NewSlideDialog) -> int:
+        dialog._take_side(SIDE)
+        dialog.seed.setValue(11)
+        dialog.done(QDialog.DialogCode.Accepted)
+        return QDialog.DialogCode.Accepted
+
+    monkeypatch.setattr(NewSlideDialog, "exec", accept)
+    dock.canvas.new_slide_requested.emit()
+    assert dock.slide.session.store.recipe.seed == 11
+    assert dock.slide.session.store.path == tmp_path / "data" / "slides" / f"slide-1{SUFFIX}"
+    assert dock.slide.places.recent() == [dock.slide.session.store.path]
+
+
+def test_open_asks_for_the_folder(
+    dock: StudioDock, slide_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter(["", str(slide_path)])
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: next(answers))
+    dock.canvas.open_slide_requested.emit()
+    assert dock.slide.session is None
+    dock.canvas.open_slide_requested.emit()
+    assert dock.slide.session.store.path == slide_path
+
+
+def test_the_slide_is_free_when_the_dock_is_gone(
+    dock: StudioDock, session: SlideSession, slide_path: Path
+) -> None:
+    dock._viewer.window.remove_dock_widget(dock)
+    SlideStore.open(slide_path, read_only=False).close()
+
+
+def test_keys_reach_the_slide(
+    dock: StudioDock, session: SlideSession, engine: RecordingEngine, wait_for
+) -> None:
+    handler = dock._viewer.window._qt_viewer._key_map_handler
+    assert handler.press_key("Shift-U")
+    assert dock.slide.box.veil.isChecked()
+    assert handler.press_key("Shift-H")
+    wait_for(lambda: session.status.paused)
+    assert handler.press_key("Shift-H")
+    assert handler.press_key("Shift-J")
+    wait_for(lambda: len(engine.submitted) > 0)
+
+
+def test_a_dropped_slide_opens_in_the_dock(
+    dock: StudioDock, slide_path: Path, tmp_path: Path
+) -> None:
+    assert is_slide(slide_path)
+    read = get_reader(str(slide_path))
+    assert read is not None
+    assert read(str(slide_path)) == [(None,)]
+    assert dock.slide.session.store.path == slide_path
+    assert get_reader([str(slide_path)]) is None
+    assert get_reader(str(tmp_path)) is None
