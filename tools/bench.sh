@@ -4,5 +4,5 @@ source "$(dirname "$0")/common.sh"
 
 for script in benchmarks/bench_*.py; do
   say "$script"
-  with_virtual_display .venv/bin/python "$script"
+  with_virtual_display .venv/bin/python -m "benchmarks.$(basename "$script" .py)"
 done

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import threading
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -53,6 +54,7 @@ class LazyLevel:
         self._is_last = level == store.spec.levels - 1
         self._whole: NDArray[np.uint8] | None = None
         self._changes = 0
+        self._lock = threading.Lock()  # what was read first must not be written last
 
     @property
     def level(self) -> int:
@@ -188,7 +190,8 @@ class LazyLevel:
         self._changes += 1
         part = self._store.spec.at_level(region, self.level).intersect(self._bounds)
         if self._whole is not None and not part.is_empty:
-            self._whole[part.slices] = self._store.read(part)
+            with self._lock:
+                self._whole[part.slices] = self._store.read(part)
 
 
 def pyramid(store: SlideStore) -> list[LazyLevel]:

@@ -8,10 +8,10 @@ follows its class; several shades of each class tell touching nuclei of that cla
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from napari.utils.colormaps import CyclicLabelColormap, DirectLabelColormap
+from napari.utils.colormaps import CyclicLabelColormap
 from numpy.typing import NDArray
 
 from napari_histodiff.core.colours import CLASS_HEX, UNKNOWN_HEX, rgb_of
@@ -69,10 +69,12 @@ def nuclei_colormap() -> CyclicLabelColormap:
     return CyclicLabelColormap(colors=np.array(colours), background_value=0)
 
 
-def edit_mask_colormap() -> DirectLabelColormap:
-    """Return the colormap of the Edit mask layer: 0 transparent, anything else the mask colour."""
-    colour: dict[int | None, Any] = {None: EDIT_MASK_COLOUR, 0: "transparent", 1: EDIT_MASK_COLOUR}
-    return DirectLabelColormap(color_dict=colour)
+def edit_mask_colormap() -> CyclicLabelColormap:
+    """Return the colormap of the Edit mask layer: 0 transparent, anything else the mask colour.
+
+    A direct colormap would say the same, and compile for a second when the first slide opens.
+    """
+    return CyclicLabelColormap(colors=np.array([np.zeros(4), _rgba(EDIT_MASK_COLOUR, 1.0)]))
 
 
 def _rgba(colour: str, shade: float) -> NDArray[np.float64]:

@@ -2,7 +2,8 @@
 
 The layout's colours take about 130 ms for a tile, so a thread works them out: first eight times as
 coarse, which covers a view in one or two tiles, finer where no model will draw. Until then the
-nearest coarser ones are enlarged. Drawn pixels are always read exactly.
+nearest coarser ones are enlarged. The coarsest level begins as a sketch of itself, an eighth as
+fine, so that a slide opens at once. Drawn pixels are always read exactly.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -30,11 +32,14 @@ __all__ = ["Placeholders", "ShownSlide"]
 
 log = logging.getLogger(__name__)
 
-_CACHE_BYTES: Final = 96 * 2**20
+_CACHE_BYTES: Final = 48 * 2**20
 
 #: How many levels coarser what is shown first may be, and then, where it stays.
 _FIRST: Final = 3
 _THEN: Final = (1, 0)
+
+#: How many levels coarser still than the coarsest one its first picture is.
+_QUICK: Final = 3
 
 
 class Placeholders:
@@ -54,6 +59,9 @@ class Placeholders:
         self._cache = TileCache(_CACHE_BYTES)
         self._layout = store.layout
         self._top: Any = None
+        self._exact: object = None  # the layout whose colours of the coarsest level are kept
+        self._wants_top = False
+        self._listeners: list[Callable[[Region], None]] = []
         self._wishes: list[TileAddress] = []
         self._open = True
         self._wake = threading.Condition()
@@ -67,12 +75,39 @@ class Placeholders:
     def read(self, region: Region) -> NDArray[np.uint8]:
         """Return the best that is known of a region of the slide, (h, w, 3) uint8, at once."""
         self._check_layout()
-        spec = self._store.spec
         result = np.empty((*region.shape, 3), np.uint8)
-        for tile in spec.tiles(region):
-            piece = spec.region(tile).intersect(region)
-            result[piece.relative_to(region).slices] = self._piece(tile, piece)
+        for place, pixels in reversed(self._sources(region)):
+            _enlarge(pixels, place, result, region)
         return result
+
+    def read_top(self, region: Region) -> NDArray[np.uint8] | None:
+        """Return a region of the coarsest level in a hurry; None once reading it takes no time.
+
+        Having been asked, the thread works it out and then calls who subscribed.
+        """
+        recipe, layout = self._store.recipe, self._store.layout
+        if self._exact is layout or recipe.spec.levels - 1 <= recipe.coarsest:
+            return None
+        with self._wake:
+            self._wants_top = True
+            self._wake.notify()
+        result = np.empty((*region.shape, 3), np.uint8)
+        y, x, scale = region.y >> _QUICK, region.x >> _QUICK, 1 << _QUICK
+        height, width = -(-region.bottom // scale) - y, -(-region.right // scale) - x
+        place = Region(region.level + _QUICK, y, x, height, width)
+        _enlarge(layout.colours(to_plane(recipe, place)), place, result, region)
+        return result
+
+    def subscribe(self, listener: Callable[[Region], None]) -> Callable[[], None]:
+        """Call `listener` from the thread with what `read_top` was asked; returns what stops it."""
+        with self._wake:
+            self._listeners.append(listener)
+
+        def stop() -> None:
+            with self._wake, suppress(ValueError):
+                self._listeners.remove(listener)
+
+        return stop
 
     def want(self, view: Region | None, *, stays: bool) -> None:
         """Work out what a view lacks, in place of what was wanted before.
@@ -102,17 +137,17 @@ class Placeholders:
             self._wake.notify()
         self._thread.join()
 
-    def _piece(self, tile: TileAddress, piece: Region) -> NDArray[np.uint8]:
+    def _sources(self, region: Region) -> list[tuple[Region, NDArray[np.uint8]]]:
+        """Return pixels that cover a region, each with its place, the finest first."""
         spec = self._store.spec
-        for level in range(tile.level, spec.levels - 1):
-            steps = level - tile.level
-            found = self._cache.get((level, tile.row >> steps, tile.col >> steps))
-            if found is not None:
-                above = spec.at_level(piece, level)
-                y, x = (tile.row >> steps) * TILE, (tile.col >> steps) * TILE
-                return _enlarged(found[above.translate(-y, -x).slices], above, piece)
-        above = spec.at_level(piece, spec.levels - 1).intersect(spec.bounds(spec.levels - 1))
-        return _enlarged(np.asarray(self._top)[above.slices], above, piece)
+        sources: list[tuple[Region, NDArray[np.uint8]]] = []
+        for level in range(region.level, spec.levels - 1):
+            tiles = spec.tiles(spec.at_level(region, level).intersect(spec.bounds(level)))
+            kept = [(tile, self._cache.get((level, tile.row, tile.col))) for tile in tiles]
+            sources += [(spec.region(tile), found) for tile, found in kept if found is not None]
+            if all(found is not None for _, found in kept):
+                return sources
+        return [*sources, (spec.bounds(spec.levels - 1), np.asarray(self._top))]
 
     def _check_layout(self) -> None:
         if self._store.layout is not self._layout:
@@ -122,15 +157,28 @@ class Placeholders:
     def _serve(self) -> None:
         while True:
             with self._wake:
-                while self._open and not self._wishes:
+                while self._open and not self._wishes and not self._wants_top:
                     self._wake.wait()
                 if not self._open:
                     return
-                tile = self._wishes.pop()
+                top, self._wants_top = self._wants_top, False
+                tile = None if top else self._wishes.pop()
             try:
-                self._work_out(tile)
+                self._work_out_top() if tile is None else self._work_out(tile)
             except Exception:  # whatever a layout raises: the window goes on without its colours
-                log.exception("no colours for %s", tile)
+                log.exception("no colours for %s", tile or "the coarsest level")
+
+    def _work_out_top(self) -> None:
+        layout, spec = self._store.layout, self._store.spec
+        bounds = spec.bounds(spec.levels - 1)
+        self._store.read(bounds)  # which keeps the colours
+        if layout is not self._store.layout:
+            return
+        self._exact = layout
+        with self._wake:
+            listeners = list(self._listeners)
+        for listener in (*listeners, self._told):
+            listener(bounds)
 
     def _work_out(self, tile: TileAddress) -> None:
         key = (tile.level, tile.row, tile.col)
@@ -158,7 +206,16 @@ class ShownSlide:
     def __init__(self, store: SlideStore, placeholders: Placeholders) -> None:
         self._store = store
         self._placeholders = placeholders
-        self.subscribe = store.subscribe
+
+    def subscribe(self, listener: Callable[[Region], None]) -> Callable[[], None]:
+        """Call `listener` with each region that looks different; returns what stops it."""
+        stops = self._store.subscribe(listener), self._placeholders.subscribe(listener)
+
+        def stop() -> None:
+            for each in stops:
+                each()
+
+        return stop
 
     @property
     def path(self) -> Path:
@@ -177,15 +234,18 @@ class ShownSlide:
 
     def read(self, region: Region) -> NDArray[np.uint8]:
         """Return a region of the slide, (h, w, 3) uint8: exact where something is drawn."""
+        quick = None
         if region.level == self.spec.levels - 1:
-            return self._store.read(region)
+            quick = self._placeholders.read_top(region)
+            if quick is None:
+                return self._store.read(region)
         side = TILE >> max(0, region.level - self.recipe.coarsest)
         rows = np.arange(region.y // side, -(-region.bottom // side))
         cols = np.arange(region.x // side, -(-region.right // side))
         drawn = self._drawn(region.level, rows, cols)
         if drawn.all():
             return self._store.read(region)
-        result = self._placeholders.read(region)
+        result = self._placeholders.read(region) if quick is None else quick
         for row, start, end in _runs(drawn):
             cells = Region(region.level, rows[row], cols[start], 1, end - start)
             piece = _scaled(cells, side).intersect(region)
@@ -230,11 +290,20 @@ def _runs(drawn: NDArray[np.bool_]) -> list[tuple[int, int, int]]:
     return list(zip(rows.tolist(), starts.tolist(), ends.tolist(), strict=True))
 
 
-def _enlarged(pixels: NDArray[np.uint8], above: Region, region: Region) -> NDArray[np.uint8]:
-    """Return a region from pixels of a coarser level that cover it."""
-    scale = 1 << (above.level - region.level)
-    rows = np.arange(region.y, region.bottom) // scale - above.y
-    cols = np.arange(region.x, region.right) // scale - above.x
-    height, width = pixels.shape[:2]
-    taken: NDArray[np.uint8] = pixels[np.minimum(rows, height - 1)][:, np.minimum(cols, width - 1)]
-    return taken
+def _enlarge(
+    pixels: NDArray[np.uint8], place: Region, result: NDArray[np.uint8], region: Region
+) -> None:
+    """Write what pixels of a coarser level show of a region into `result`."""
+    scale = 1 << (place.level - region.level)
+    part = Region(
+        region.level, place.y * scale, place.x * scale, place.height * scale, place.width * scale
+    ).intersect(region)
+    if part.is_empty:
+        return
+    rows = np.arange(part.y, part.bottom) // scale - place.y
+    cols = np.arange(part.x, part.right) // scale - place.x
+    # Whole pixels and rows are moved, which is several times as fast as single bytes.
+    lines = np.ascontiguousarray(pixels[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1])
+    wide = lines.view("V3")[..., 0].take(cols - cols[0], axis=1).view(np.uint8)
+    target = result[part.relative_to(region).slices]
+    target[:] = wide.take(rows - rows[0], axis=0).reshape(target.shape)

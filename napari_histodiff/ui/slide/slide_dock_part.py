@@ -37,6 +37,9 @@ _SHOW: Final = 0.25
 #: Seconds between two looks at how much the slide takes on the disk.
 _WEIGH: Final = 5.0
 
+#: Bytes of tiles kept for panning, in a process that also holds the window.
+_CACHE: Final = 128 * 2**20
+
 #: Opens a store in a viewer.
 OpenSession = Callable[[Any, SlideStore, Engine], SlideSession]
 
@@ -115,7 +118,7 @@ class SlidePart:
         if self.session is not None and _same(Path(self.session.store.path), chosen):
             show_info(f"{chosen.name} is open already.")
             return
-        self._open(lambda: SlideStore.open(chosen))
+        self._open(lambda: SlideStore.open(chosen, cache_bytes=_CACHE))
 
     def close_slide(self) -> None:
         """Close the slide and take its layers away; what was drawn stays on the disk."""
@@ -322,7 +325,7 @@ def _waiting() -> Iterator[None]:
 
 def _created(new: NewSlide) -> SlideStore:
     make_folder(new.path.parent)
-    return SlideStore.create(new.path, new.recipe, new.sketch)
+    return SlideStore.create(new.path, new.recipe, new.sketch, cache_bytes=_CACHE)
 
 
 def _same(first: Path, second: Path) -> bool:

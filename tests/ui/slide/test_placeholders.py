@@ -154,6 +154,49 @@ def test_only_the_thread_works_them_out(bench):
     assert bench.layout.threads == {"histodiff-layout"}
 
 
+def test_the_coarsest_level_is_rough_at_once_and_exact_soon(bench):
+    gate = threading.Event()
+    read = bench.store.read
+
+    def slow(region):
+        if threading.current_thread().name == "histodiff-layout":
+            gate.wait(60)
+        return read(region)
+
+    bench.store.read = slow
+    bench.put(TileAddress(2, 0, 1))
+    heard: list[Region] = []
+    stop = bench.shown.subscribe(heard.append)
+    bounds = bench.store.spec.bounds(4)
+    rough = bench.shown.read(bounds)
+    where = shows_drawn(bench.store, bounds)
+    expected = bench.layout.colours(Region(7, 0, 0, 47, 64)).repeat(8, 0).repeat(8, 1)[:375]
+    np.testing.assert_array_equal(rough[~where], expected[~where])
+    assert heard == []
+    gate.set()
+    exact = bench.store.read(bounds)
+    np.testing.assert_array_equal(rough[where], exact[where])
+    wait_until(lambda: bounds in heard and bounds in bench.told)
+    np.testing.assert_array_equal(bench.shown.read(bounds), exact)
+    stop()
+    bench.put(TileAddress(2, 0, 0))
+    assert heard == [bounds]
+
+
+def test_a_new_layout_makes_the_coarsest_level_rough_again(bench):
+    bounds = bench.store.spec.bounds(4)
+    bench.shown.read(bounds)
+    wait_until(lambda: bounds in bench.told)
+    del bench.told[:]
+    bench.layout = WatchedLayout()
+    bench.layout.glass_from = 0
+    bench.store.grow(0, 0, 0, 1024)
+    bounds = bench.store.spec.bounds(bench.store.spec.levels - 1)
+    bench.shown.read(bounds)
+    wait_until(lambda: bounds in bench.told)
+    np.testing.assert_array_equal(bench.shown.read(bounds), bench.store.read(bounds))
+
+
 def test_a_new_view_goes_before_the_old_one(bench):
     gate = threading.Event()
     colours = bench.layout.colours
