@@ -24,6 +24,7 @@ from napari_histodiff.core.recipe import SlideRecipe
 from napari_histodiff.rendering import render_slide
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.panel import StudioDock
+from napari_histodiff.ui.slide.watcher import camera_of
 
 IMAGES: Final = Path(__file__).resolve().parent.parent / "docs" / "images"
 SIDE: Final = 8192
@@ -65,7 +66,7 @@ def _window(path: Path) -> None:
     dock.slide.open_slide(path)
     _wait(3)
     session: Any = dock.slide.session
-    viewer.camera.zoom *= 6
+    camera_of(viewer).zoom *= 6
     session.go_to(*CENTRE)
     _wait(6)
     picture = viewer.screenshot(canvas_only=False, flash=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 __all__ = [
     "Cancelled",
     "DeviceUnavailable",
@@ -49,6 +51,10 @@ class DeviceUnavailable(HistodiffError, RuntimeError):
 
 class OutOfMemory(HistodiffError, MemoryError):
     """The device ran out of memory even after the batch was halved."""
+
+    def __new__(cls, *args: object) -> Self:
+        """Make one; tblib, which dask installs, would call MemoryError's, which refuses."""
+        return Exception.__new__(cls, *args)
 
 
 class EngineUnavailable(HistodiffError, RuntimeError):

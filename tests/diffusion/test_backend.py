@@ -76,8 +76,9 @@ def test_generate_ignores_the_pixels_below() -> None:
 
 
 def test_strength_counts_for_inpainting_only() -> None:
-    assert backend().evaluations(edit_request(EditKind.INPAINT, steps=6, strength=0.5)) == 10
-    assert backend().evaluations(edit_request(EditKind.OUTPAINT, steps=6, strength=0.5)) == 22
+    guided = {"steps": 6, "strength": 0.5, "guidance_scale": 1.5}
+    assert backend().evaluations(edit_request(EditKind.INPAINT, **guided)) == 10
+    assert backend().evaluations(edit_request(EditKind.OUTPAINT, **guided)) == 22
 
 
 class Starved:
