@@ -166,11 +166,20 @@ def save_pipeline(
     with _storing(folder):
         shutil.rmtree(partial, ignore_errors=True)
         pipeline.save_pretrained(partial, safe_serialization=True)
+        _forget_origin(partial)
         (partial / "model_info.json").write_text(json.dumps(info, indent=2) + "\n")
         if folder.exists():
             shutil.rmtree(folder)
         partial.replace(folder)
     return folder
+
+
+def _forget_origin(folder: Path) -> None:
+    """Leave out the folder that the weights were loaded from: whose it is concerns nobody."""
+    for path in folder.glob("*/config.json"):
+        config = json.loads(path.read_text())
+        config.pop("_name_or_path", None)
+        path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 @contextmanager

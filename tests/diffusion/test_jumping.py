@@ -8,8 +8,9 @@ from torch import Tensor
 
 from napari_histodiff.core.captions import SLOT_SIZES
 from napari_histodiff.core.errors import TrainingError
-from napari_histodiff.datasets.packing import pack
+from napari_histodiff.datasets.packing import load_pack, pack
 from napari_histodiff.diffusion.batches import Batch
+from napari_histodiff.diffusion.checkpoints import save_pipeline
 from napari_histodiff.diffusion.conditioning import (
     CHANNELS,
     SPATIAL_CHANNELS,
@@ -180,3 +181,14 @@ def test_flow_weights_start_a_flow_run(packed: Path, tmp_path: Path) -> None:
     want = load_pipeline(start, "cpu", "float32").network.state_dict()
     got = generator.network.state_dict()
     assert all(torch.equal(want[name], got[name]) for name in want)
+
+
+def test_a_saved_model_does_not_tell_where_its_weights_came_from(
+    packed: Path, tmp_path: Path
+) -> None:
+    start = save_tiny(tiny_pipeline(), tmp_path / "start")
+    generator = initial_generator(config(packed, tmp_path / "o", init_from=str(start)))
+    folder = save_pipeline(tmp_path / "saved", generator, load_pack(packed), name="tiny")
+    assert load_pipeline(folder, "cpu", "float32").network.config.widths
+    for path in folder.rglob("*.json"):
+        assert str(tmp_path) not in path.read_text()
