@@ -26,6 +26,7 @@ from napari_histodiff.core.events import (
     JobStarted,
     Listener,
 )
+from napari_histodiff.core.listeners import Listeners
 from napari_histodiff.core.protocols import BackendInfo, Job
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.engine.messages import (
@@ -67,8 +68,8 @@ class SerialEngine:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._listeners: list[Listener] = []
-        self._lock = threading.Lock()  # guards _listeners, _thread and _closed
+        self._listeners: Listeners[EngineEvent] = Listeners()
+        self._lock = threading.Lock()  # guards _thread and _closed
         self._thread: threading.Thread | None = None
         self._closed = False
         # Everything below is written by the engine's thread only.
@@ -112,14 +113,7 @@ class SerialEngine:
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with every event, from the engine's thread; returns what stops it."""
-        with self._lock:
-            self._listeners.append(listener)
-
-        def unsubscribe() -> None:
-            with self._lock, contextlib.suppress(ValueError):
-                self._listeners.remove(listener)
-
-        return unsubscribe
+        return self._listeners.add(listener)
 
     def submit(self, request: EditRequest) -> Job:
         """Queue a request and return at once; starts the engine when it was never started.
@@ -196,18 +190,9 @@ class SerialEngine:
                 )
                 self._die(Problem.of(EngineUnavailable(message), traceback.format_exc()))
 
-    def _emit(self, event: EngineEvent) -> None:
-        with self._lock:
-            listeners = tuple(self._listeners)
-        for listener in listeners:
-            try:
-                listener(event)
-            except Exception:
-                logger.exception("a listener failed on %s", type(event).__name__)
-
     def _become(self, state: EngineState, message: str = "") -> None:
         self._state = state
-        self._emit(EngineStateChanged(state, self._info, self._memory, message))
+        self._listeners.tell(EngineStateChanged(state, self._info, self._memory, message))
 
     # ---- calls from outside, on the engine's thread ----
 
@@ -219,7 +204,7 @@ class SerialEngine:
         if self._state not in (EngineState.CLOSED, EngineState.DEAD):
             running = self._queue.running
             if running is not None and self._queue.finish(running.id):
-                self._emit(JobCancelled(running.id))
+                self._listeners.tell(JobCancelled(running.id))
             self._generation += 1  # what the old runner still says is dropped
             self._runner.stop()
         self._start_runner()
@@ -240,18 +225,18 @@ class SerialEngine:
 
     def _cancel(self, job: Job) -> None:
         if self._queue.withdraw(job.id):
-            self._emit(JobCancelled(job.id))
+            self._listeners.tell(JobCancelled(job.id))
         elif self._queue.request_cancel(job.id):
             self._runner.cancel(job)
 
     def _shut(self) -> None:
         self._open = False
         for job in self._queue.drain():
-            self._emit(JobCancelled(job.id))
+            self._listeners.tell(JobCancelled(job.id))
         self._runner.stop()
         running = self._queue.running
         if running is not None and self._queue.finish(running.id):
-            self._emit(JobCancelled(running.id))
+            self._listeners.tell(JobCancelled(running.id))
         self._info, self._memory = None, 0
         self._become(EngineState.CLOSED)
 
@@ -261,7 +246,7 @@ class SerialEngine:
         job = self._queue.start_next()
         if job is not None:
             self._become(EngineState.BUSY)
-            self._emit(JobStarted(job.id))
+            self._listeners.tell(JobStarted(job.id))
             self._runner.run(job)
         elif self._queue.running is None and self._state is not EngineState.READY:
             self._become(EngineState.READY)
@@ -298,9 +283,9 @@ class SerialEngine:
         running = self._queue.running
         if running is None or running.id != step.job or self._queue.cancel_requested:
             return
-        self._emit(JobProgress(step.job, step.done, step.total))
+        self._listeners.tell(JobProgress(step.job, step.done, step.total))
         if step.preview is not None:
-            self._emit(JobPreview(step.job, step.preview))
+            self._listeners.tell(JobPreview(step.job, step.preview))
 
     def _end(self, ended: Ended) -> None:
         cancelled = self._queue.cancel_requested
@@ -309,15 +294,15 @@ class SerialEngine:
         outcome = ended.outcome
         self._memory = outcome.memory
         if isinstance(outcome, Rendered) and not cancelled:
-            self._emit(JobFinished(ended.job, outcome.images, outcome.seconds))
+            self._listeners.tell(JobFinished(ended.job, outcome.images, outcome.seconds))
         elif isinstance(outcome, Failed) and not cancelled:
             self._fail(ended.job, outcome.problem)
         else:  # a cancel that was asked for in time wins over pixels that came anyway
-            self._emit(JobCancelled(ended.job))
+            self._listeners.tell(JobCancelled(ended.job))
         self._dispatch()
 
     def _fail(self, job: str, problem: Problem) -> None:
-        self._emit(JobFailed(job, problem.error, problem.details))
+        self._listeners.tell(JobFailed(job, problem.error, problem.details))
 
     def _die(self, problem: Problem) -> None:
         self._generation += 1
@@ -342,7 +327,7 @@ class SerialEngine:
         cancelled = self._queue.cancel_requested
         if running is not None and self._queue.finish(running.id):
             if cancelled:
-                self._emit(JobCancelled(running.id))
+                self._listeners.tell(JobCancelled(running.id))
             else:
                 self._fail(running.id, problem)
         self._generation += 1

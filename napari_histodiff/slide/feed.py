@@ -25,6 +25,7 @@ from napari_histodiff.core.events import (
     JobFinished,
 )
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.listeners import Listeners
 from napari_histodiff.core.protocols import Engine, Job
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.slide.feed_guard import FeedGuard
@@ -102,8 +103,7 @@ class TileFeed:
         self._store = store
         self._engine = engine
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._lock = threading.Lock()  # guards _listeners
-        self._listeners: list[FeedListener] = []
+        self._listeners: Listeners[FeedEvent] = Listeners()
         self._meter = RateMeter(clock)
         self._known = FeedStatus()
         # Everything below is touched by the feed's thread only.
@@ -173,14 +173,7 @@ class TileFeed:
 
     def subscribe(self, listener: FeedListener) -> Callable[[], None]:
         """Call `listener` with every event, from the feed's thread; returns what stops it."""
-        with self._lock:
-            self._listeners.append(listener)
-
-        def unsubscribe() -> None:
-            with self._lock, contextlib.suppress(ValueError):
-                self._listeners.remove(listener)
-
-        return unsubscribe
+        return self._listeners.add(listener)
 
     def close(self) -> None:
         """Cancel what is in the engine, store nothing more, end the thread; idempotent."""
@@ -270,16 +263,7 @@ class TileFeed:
     def _tell(self, status: FeedStatus) -> None:
         if status != self._known:
             self._known = status
-            self._emit(FeedChanged(self.status))
-
-    def _emit(self, event: FeedEvent) -> None:
-        with self._lock:
-            listeners = tuple(self._listeners)
-        for listener in listeners:
-            try:
-                listener(event)
-            except Exception:
-                logger.exception("a listener failed on %s", type(event).__name__)
+            self._listeners.tell(FeedChanged(self.status))
 
     # ---- calls from outside, on the feed's thread ----
 
@@ -349,10 +333,10 @@ class TileFeed:
         if tiles:
             self._drawn += len(tiles)
             self._meter.add(len(tiles))
-            self._emit(TilesDrawn(self._inside(block)))
+            self._listeners.tell(TilesDrawn(self._inside(block)))
 
     def _fail(self, block: Region, reason: str) -> None:
-        self._emit(TilesFailed(self._queue.fail(block, reason), reason))
+        self._listeners.tell(TilesFailed(self._queue.fail(block, reason), reason))
 
     def _stumble(self, block: Region, reason: str) -> None:
         if not self._queue.stumble(block):
