@@ -25,11 +25,12 @@ _INTERRUPTED = 130
 @click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("output", type=_NEW_FILE)
 @click.option("--split", type=click.Choice(["train", "test"]), default="train")
-def pack(data: Path, output: Path, split: Any) -> None:
+@click.option("--fine", is_flag=True, help="Only what was scanned at 40x, at that scale.")
+def pack(data: Path, output: Path, split: Any, fine: bool) -> None:
     """Collect the images of the data folder DATA into the training file OUTPUT."""
     from napari_histodiff.datasets.packing import pack as pack_data
 
-    click.echo(pack_data(data, output, split=split))
+    click.echo(pack_data(data, output, split=split, fine=fine))
 
 
 @click.command(epilog="Fine-tune: histodiff train --from bundled --data FOLDER -o OUTPUT")

@@ -1,4 +1,4 @@
-"""Packs annotated H&E into one small 20x training file.
+"""Packs annotated H&E into one small training file.
 
 The file is a NumPy archive (no pickles): `index` is JSON, and item i has `pixels_i`
 (h, w, 3) uint8 RGB, `layers_i` (h, w, 5) uint8 in the order of `LAYERS`, and `instances_i`
@@ -38,8 +38,10 @@ class Pack:
     instances: list[NDArray[np.uint16]]
 
 
-def pack(data: Path, output: Path, *, split: Split = "train") -> Path:
+def pack(data: Path, output: Path, *, split: Split = "train", fine: bool = False) -> Path:
     """Write every image of `split` under `data` into `output` and return it.
+
+    With `fine`, those that were scanned at 40x, at about 0.25 um/px.
 
     Raises
     ------
@@ -53,7 +55,7 @@ def pack(data: Path, output: Path, *, split: Split = "train") -> Path:
             f"expected splits.json in {data}, got none; give the folder that holds it"
         )
     with PackWriter(output) as writer:
-        for sample in tqdm(read_all(data, split), desc=f"packing {split}", unit="image"):
+        for sample in tqdm(read_all(data, split, fine=fine), desc=f"packing {split}", unit="image"):
             writer.add(sample)
     if not writer.items:
         raise TrainingError(

@@ -1,4 +1,4 @@
-"""Reads the annotated sets of `data/README.md` at about 0.5 micrometres per pixel."""
+"""Reads the annotated sets of `data/README.md` at about 0.5, or 0.25, micrometres per pixel."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -28,6 +29,7 @@ _OTHER: Final = 1  # CoNSeP's own id: none of its other six classes
 _BRIGHT: Final = 215  # mean of RGB above which a wide patch is lumen or glass
 # Not stated by its authors. Nuclei measure 7.5 px across, those of Lizard at 0.5 um/px 12 px.
 _CAMELYON_MPP: Final = 0.8
+_COARSEST_MPP: Final = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class PackItem:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """One image at about 0.5 um/px with its label maps, all of one shape.
+    """One image with its label maps, all of one shape.
 
     `pixels` (h, w, 3) uint8; `classes`, `tissue`, `valid` (h, w) uint8 (valid 0/1);
     `instances` (h, w) int32.
@@ -74,16 +76,18 @@ class Sample:
     valid: NDArray[np.uint8]
 
 
-def read_all(data: Path, split: Split) -> Iterator[Sample]:
+def read_all(data: Path, split: Split, *, fine: bool = False) -> Iterator[Sample]:
     """Yield every image of `split` as `splits.json` names them.
 
     Sets that `splits.json` leaves out have no nuclei labels; all their images belong to "train".
+    With `fine`, only the images that were scanned at 40x, at that scale.
     """
     splits = json.loads((data / "splits.json").read_text())
-    for source, read in _READERS.items():
+    for source, read in (_FINE_READERS if fine else _READERS).items():
         for name in splits.get(source, {}).get(split, ()):
-            yield read(data / source, name)
-    if split == "train":
+            if not (fine and _is_20x(source, name)):
+                yield read(data / source, name)
+    if split == "train" and not fine:
         for source, read_set in _UNLISTED.items():
             if source not in splits:
                 yield from read_set(data / source)
@@ -103,7 +107,7 @@ def _lizard(folder: Path, name: str) -> Sample:
     )
 
 
-def _consep(folder: Path, name: str) -> Sample:
+def _consep(folder: Path, name: str, *, fine: bool = False) -> Sample:
     with (folder / "captions.csv").open() as lines:
         caption = next(r["caption"] for r in csv.DictReader(lines) if r["name"] == name)
     classes, own = (
@@ -116,29 +120,31 @@ def _consep(folder: Path, name: str) -> Sample:
     sample = _sample(
         folder,
         name,
-        mpp=0.55,
+        mpp=0.275 if fine else 0.55,
         organ="colon",
         caption=caption,
         classes=classes,
         instances=instances,
-        halve=True,
+        halve=not fine,
     )
     item = replace(sample.item, unknown_is_inflammatory=True, other_nuclei=tuple(others))
     return replace(sample, item=item)
 
 
-def _monuseg(folder: Path, name: str) -> Sample:
+def _monuseg(folder: Path, name: str, *, fine: bool = False) -> Sample:
     with (folder / "index.csv").open() as lines:
         organ = next(r["organ"] for r in csv.DictReader(lines) if r["name"] == name)
     instances = _mask(folder / "inst" / f"{name}.png")
     organ_word = parse_caption(organ.split("(")[0]).caption.organ
-    return _sample(folder, name, mpp=0.5, organ=organ_word, instances=instances, halve=True)
+    mpp, halve = _scale(fine)
+    return _sample(folder, name, mpp=mpp, organ=organ_word, instances=instances, halve=halve)
 
 
-def _brain(folder: Path, name: str) -> Sample:
-    coarse = folder.name == "miccai2015_seg" and int(name.removeprefix("image")) <= 7
+def _brain(folder: Path, name: str, *, fine: bool = False) -> Sample:
+    mpp, halve = _scale(fine)
     instances = _mask(folder / "inst" / f"{name}.png")
-    return _sample(folder, name, mpp=0.5, organ="brain", instances=instances, halve=not coarse)
+    halve = halve and not _is_20x(folder.name, name)
+    return _sample(folder, name, mpp=mpp, organ="brain", instances=instances, halve=halve)
 
 
 def _glas(folder: Path, name: str) -> Sample:
@@ -146,8 +152,18 @@ def _glas(folder: Path, name: str) -> Sample:
     return _sample(folder, name, mpp=0.5, organ="colon", gland=_mask(tissue_file), zoom=1.24)
 
 
-def _unannotated(folder: Path, name: str) -> Sample:
-    return _sample(folder, name, mpp=0.5, organ=None, halve=True)
+def _unannotated(folder: Path, name: str, *, fine: bool = False) -> Sample:
+    mpp, halve = _scale(fine)
+    return _sample(folder, name, mpp=mpp, organ=None, halve=halve)
+
+
+def _scale(fine: bool) -> tuple[float, bool]:
+    """Micrometres per pixel that a 40x image is read at, and whether it is halved for that."""
+    return (0.25, False) if fine else (0.5, True)
+
+
+def _is_20x(source: str, name: str) -> bool:
+    return source == "miccai2015_seg" and int(name.removeprefix("image")) <= 7
 
 
 def _camelyon(folder: Path) -> Iterator[Sample]:
@@ -157,13 +173,24 @@ def _camelyon(folder: Path) -> Iterator[Sample]:
         yield _bare(folder, path, _CAMELYON_MPP, "lymph node", caption)
 
 
+def _overview(folder: Path) -> Iterator[Sample]:
+    """Whole sections at 4 to 6 um/px; thumbnails, where glands are dots, are left out."""
+    index = folder / "index.csv"
+    rows = csv.DictReader(index.read_text().splitlines()) if index.is_file() else ()
+    for row in rows:
+        mpp, organ = float(row["um_per_px_estimate"]), row["organ"].split()[0]
+        if mpp <= _COARSEST_MPP:
+            path = next((folder / "images").glob(f"{row['name']}.*"))
+            yield _bare(folder, path, mpp, parse_caption(organ).caption.organ)
+
+
 def _slide(folder: Path) -> Iterator[Sample]:
     path = folder / "CMU-1-Small-Region.svs"
     if path.is_file():
         yield _bare(folder, path, 0.499, "skin")
 
 
-def _bare(folder: Path, path: Path, mpp: float, organ: str, caption: str = "") -> Sample:
+def _bare(folder: Path, path: Path, mpp: float, organ: str | None, caption: str = "") -> Sample:
     """An image without labels, at its own scale."""
     with Image.open(path) as image:
         pixels = np.asarray(image.convert("RGB"))
@@ -181,8 +208,16 @@ _READERS: Final[dict[str, Callable[[Path, str], Sample]]] = {
     "glas": _glas,
     "tcga_sbu_unannotated": _unannotated,
 }
+_FINE_READERS: Final[dict[str, Callable[[Path, str], Sample]]] = {
+    "consep": partial(_consep, fine=True),
+    "monuseg": partial(_monuseg, fine=True),
+    "tcga_lgg36": partial(_brain, fine=True),
+    "miccai2015_seg": partial(_brain, fine=True),
+    "tcga_sbu_unannotated": partial(_unannotated, fine=True),
+}
 _UNLISTED: Final[dict[str, Callable[[Path], Iterator[Sample]]]] = {
     "camelyon_tiles": _camelyon,
+    "overview": _overview,
     "wsi": _slide,
 }
 

@@ -19,7 +19,7 @@ from napari_histodiff.diffusion.conditioning import (
     Conditions,
     stain_condition,
 )
-from napari_histodiff.diffusion.crops import Crop, CropSampler
+from napari_histodiff.diffusion.crops import Crop, Sampler
 from napari_histodiff.diffusion.known_regions import random_known_mask
 from napari_histodiff.diffusion.stain import jitter_stain, stain_slots
 from napari_histodiff.diffusion.training_config import Drop
@@ -43,7 +43,7 @@ class Batch:
 class BatchMaker:
     """Makes batches on the CPU in float32; the same seed makes the same batches."""
 
-    def __init__(self, sampler: CropSampler, drop: Drop, seed: int) -> None:
+    def __init__(self, sampler: Sampler, drop: Drop, seed: int) -> None:
         self._sampler = sampler
         self._drop = drop
         self._rng = np.random.default_rng(seed)

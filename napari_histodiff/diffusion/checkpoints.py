@@ -123,7 +123,13 @@ def load_checkpoint(folder: Path, parts: Mapping[str, Stateful]) -> dict[str, An
 
 
 def save_pipeline(
-    folder: Path, generator: Generator, packed: Pack, *, name: str, version: str = "1"
+    folder: Path,
+    generator: Generator,
+    packed: Pack,
+    *,
+    name: str,
+    version: str = "1",
+    fine: Pack | None = None,
 ) -> Path:
     """Save a model folder: diffusers layout, float16 safetensors, what it was trained on.
 
@@ -137,6 +143,8 @@ def save_pipeline(
         The training data, for the class counts and the micrometres per pixel.
     name, version : str
         Shown to users.
+    fine : Pack, optional
+        Training data at twice the resolution: the same nuclei, so they are not counted again.
 
     Raises
     ------
@@ -152,15 +160,17 @@ def save_pipeline(
     # Where nuclei were painted; tissue without labels teaches no painting at its scale.
     annotated = [item.mpp for item in packed.items if item.has_nuclei]
     scales = annotated or [item.mpp for item in packed.items]
+    finer = [item.mpp for item in fine.items if item.has_nuclei] if fine else []
+    stains = collect_stains(packed) + (collect_stains(fine, (1,)) if fine else [])
     info = {
         "name": name,
         "version": version,
         "licence": WEIGHTS_LICENCE,
-        "mpp": [min(scales), COARSEST_CROP * max(scales)],
+        "mpp": [min(scales + finer), COARSEST_CROP * max(scales)],
         "class_counts": class_counts(packed),
         "tissue_names": list(TISSUE_NAMES),
         "caption_schema": CAPTION_SCHEMA,
-        "stains": write_stains(collect_stains(packed)),
+        "stains": write_stains(stains),
     }
     partial = folder.with_name(folder.name + ".partial")
     with _storing(folder):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,18 @@ from napari_histodiff.core.stain_bank import StainEntry
 from napari_histodiff.datasets.packing import LAYERS, Pack
 from napari_histodiff.diffusion.stain import stain_look, stain_vector
 
-__all__ = ["COARSEST_CROP", "MIX", "SCALES", "Crop", "CropSampler", "collect_stains"]
+__all__ = [
+    "COARSEST_CROP",
+    "COARSEST_MPP",
+    "FINE",
+    "MIX",
+    "SCALES",
+    "Crop",
+    "CropSampler",
+    "MixedSampler",
+    "Sampler",
+    "collect_stains",
+]
 
 #: Share of the draws each source gets; brain and unannotated sets share a tenth.
 MIX: Final[dict[str, float]] = {
@@ -29,13 +40,20 @@ MIX: Final[dict[str, float]] = {
     "tcga_sbu_unannotated": 0.02,
     "camelyon_tiles": 0.02,
     "wsi": 0.01,
+    "overview": 0.03,
 }
 
 #: Largest reduction a crop is drawn at, and so how much coarser than the data the model knows.
 COARSEST_CROP: Final = 4
 
-#: Share of the draws at each reduction.
-SCALES: Final[dict[int, float]] = {1: 0.60, 2: 0.25, 4: 0.15}
+#: Share of the draws at each reduction. At eight nuclei are dots: for the look of a section only.
+SCALES: Final[dict[int, float]] = {1: 0.57, 2: 0.25, 4: 0.14, 8: 0.04}
+
+#: Share of the draws from images of twice the resolution, where there are any.
+FINE: Final = 0.14
+
+#: Micrometres per pixel that no image is reduced beyond.
+COARSEST_MPP: Final = 6.0
 
 _CLASS, _VALID = LAYERS.index("class"), LAYERS.index("valid")
 _RARE: Final = (1, 5, 4)  # neutrophil, eosinophil, plasma
@@ -58,6 +76,26 @@ class Crop:
     caption: Caption
     has_nuclei: bool
     stain: tuple[float, ...] | None
+
+
+class Sampler(Protocol):
+    """Where crops come from."""
+
+    def draw(self, size: int) -> Crop:
+        """Return one crop of `size` pixels a side."""
+
+
+class MixedSampler:
+    """Crops of images at the usual scale and, now and then, of images at twice the resolution."""
+
+    def __init__(self, usual: Sampler, fine: Sampler, seed: int, *, share: float = FINE) -> None:
+        self._usual, self._fine, self._share = usual, fine, share
+        self._rng = np.random.default_rng(seed)
+
+    def draw(self, size: int) -> Crop:
+        """Return one crop of `size` pixels a side."""
+        source = self._fine if self._rng.random() < self._share else self._usual
+        return source.draw(size)
 
 
 class CropSampler:
@@ -88,7 +126,8 @@ class CropSampler:
         self._scale_odds = np.array(list(scales.values())) / sum(scales.values())
         self._weights = self._item_weights()
         self._sides = np.array([min(pixels.shape[:2]) for pixels in packed.pixels])
-        self._odds_of: dict[int, NDArray[np.float64]] = {}
+        self._mpps = np.array([item.mpp for item in packed.items])
+        self._odds_of: dict[tuple[int, int], NDArray[np.float64]] = {}
         self._places = self._rare_places()
         self._base = [_base_caption(item.organ, item.caption) for item in packed.items]
 
@@ -128,7 +167,7 @@ class CropSampler:
     def _window_at(self, size: int, scale: int) -> tuple[int, int, tuple[slice, slice]]:
         """Fall back to the next finer scale where no image has a valid area that large."""
         while True:
-            found = self._window(size * scale)
+            found = self._window(size * scale, scale)
             if found is not None:
                 return (scale, *found)
             if scale == 1:
@@ -138,15 +177,16 @@ class CropSampler:
                 )
             scale //= 2
 
-    def _odds(self, size: int) -> NDArray[np.float64]:
-        """Odds of the images that hold a crop of `size`; all 0 where none does."""
-        if size not in self._odds_of:
-            odds = np.where(self._sides >= size, self._weights, 0)
-            self._odds_of[size] = odds / max(odds.sum(), np.finfo(float).tiny)
-        return self._odds_of[size]
+    def _odds(self, size: int, scale: int) -> NDArray[np.float64]:
+        """Odds of the images that hold a crop of `size` and may be reduced; all 0 where none is."""
+        if (size, scale) not in self._odds_of:
+            fits = (self._sides >= size) & (self._mpps * scale <= COARSEST_MPP)
+            odds = np.where(fits, self._weights, 0)
+            self._odds_of[size, scale] = odds / max(odds.sum(), np.finfo(float).tiny)
+        return self._odds_of[size, scale]
 
-    def _window(self, size: int) -> tuple[int, tuple[slice, slice]] | None:
-        odds = self._odds(size)
+    def _window(self, size: int, scale: int) -> tuple[int, tuple[slice, slice]] | None:
+        odds = self._odds(size, scale)
         for _ in range(_DRAWS if odds.any() else 0):
             centre = None
             if self._places and self._rng.random() < self._rare:
@@ -205,14 +245,16 @@ def _base_caption(organ: str | None, text: str) -> Caption:
     return Caption(organ=organ or caption.organ, tissue=caption.tissue)
 
 
-def collect_stains(packed: Pack) -> list[StainEntry]:
+def collect_stains(packed: Pack, scales: Iterable[int] = SCALES) -> list[StainEntry]:
     """Return the stain of every annotated image at every scale it is drawn at."""
     entries = []
     for i, item in enumerate(packed.items):
         if not item.has_nuclei:
             continue
         organ = _base_caption(item.organ, item.caption).organ
-        for scale in SCALES:
+        for scale in scales:
+            if item.mpp * scale > COARSEST_MPP:
+                continue
             pixels = _box_down(packed.pixels[i], scale)
             valid = _box_down(packed.layers[i][..., _VALID, None], scale)[..., 0] > 0
             vector = stain_vector(pixels, valid)

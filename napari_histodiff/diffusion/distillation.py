@@ -1,8 +1,9 @@
-"""Runs the lessons of `jumping`, and some of the flow beside them, so one file serves both ways."""
+"""Runs the lessons of `jumping` and `scoring`, and some of the flow: one file serves both ways."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.datasets.packing import load_pack
 from napari_histodiff.devices import resolve_device
 from napari_histodiff.diffusion.batches import Batch
-from napari_histodiff.diffusion.checkpoints import refuse_checkpoint, save_pipeline
+from napari_histodiff.diffusion.checkpoints import refuse_checkpoint
 from napari_histodiff.diffusion.conditioning import CHANNELS, Conditions
 from napari_histodiff.diffusion.flow import MIN_T, add_noise, flow_loss
 from napari_histodiff.diffusion.jumping import (
@@ -27,20 +28,24 @@ from napari_histodiff.diffusion.jumping import (
     paste_known,
 )
 from napari_histodiff.diffusion.run import Run
-from napari_histodiff.diffusion.texture import texture_distance
+from napari_histodiff.diffusion.scoring import FeatureScore, Reader, Trio
+from napari_histodiff.diffusion.texture import StatisticsScore, texture_score
 from napari_histodiff.diffusion.training import initial_generator
 from napari_histodiff.diffusion.training_config import TrainingConfig
 from napari_histodiff.diffusion.training_report import TrainingReport
 
-__all__ = ["distil"]
+__all__ = ["as_stored", "distil"]
 
-#: Share of the crops that go on training the flow, and its weight beside the jumps.
-_FLOW_SHARE: Final = 0.25
+#: Shares of the crops that go on training the flow and that teach jumps; the others are drawn
+#: twice from noise alone, in two jumps, and scored against real tissue.
+_FLOW_SHARE: Final = 1 / 6
+_JUMP_SHARE: Final = 1 / 3
+
+#: Weights beside the loss of the jumps.
 _FLOW_WEIGHT: Final = 0.5
-
-#: Weight of the comparison with real tissue by texture, for crops drawn from noise alone in two
-#: jumps. More of it buys the right statistics with grain where there should be structure.
-_TEXTURE_WEIGHT: Final = 0.15
+_TEXTURE_WEIGHT: Final = 0.25
+_STATISTICS_WEIGHT: Final = 0.25
+_FEATURE_WEIGHT: Final = 0.25
 
 _SHEET_GUIDANCE: Final = 2.0
 
@@ -71,19 +76,23 @@ def distil(config: TrainingConfig, *, resume: bool = False) -> Path:
     generator.network.register_to_config(jumps=True)
     generator.network.jumps = True
     run = Run(config, packed, generator, device, resume=resume)
-    course = _JumpCourse(run, Teacher(teacher, run.dtype, compiled=config.compile))
-    run.train(course.loss, course.save)
-    return save_pipeline(
-        run.output / "pipeline", run.ema.module, packed, name=config.name, version=config.version
+    course = _JumpCourse(
+        run,
+        Teacher(teacher, run.dtype, compiled=config.compile),
+        Reader(teacher, run.dtype, compiled=config.compile),
     )
+    run.train(course.loss, course.save)
+    return run.save_pipeline()
 
 
 class _JumpCourse:
     """What is learnt at each step."""
 
-    def __init__(self, run: Run, teacher: Teacher) -> None:
+    def __init__(self, run: Run, teacher: Teacher, reader: Reader) -> None:
         self._run = run
         self._teacher = teacher
+        self._features = FeatureScore(reader)
+        self._statistics = StatisticsScore()
         self._averaged = run.compiled(run.ema.module)
 
     def save(self, report: TrainingReport) -> None:
@@ -91,49 +100,73 @@ class _JumpCourse:
         report.write(self._run.ema.module, jump_guidance=_SHEET_GUIDANCE)
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the loss of the jumps with flow and texture, and without."""
-        run, n = self._run, round(_FLOW_SHARE * len(batch.images))
-        flow, jumping = _rows(batch, slice(n)), _rows(batch, slice(n, None))
+        """Return the loss of the jumps with flow and scores, and without."""
+        run, count = self._run, len(batch.images)
+        n = round(_FLOW_SHARE * count)
+        m = n + round(_JUMP_SHARE * count)
+        flow, jumping, drawing = (
+            _rows(batch, rows) for rows in (slice(n), slice(n, m), slice(m, None))
+        )
         jumps = make_jumps(jumping.images)
-
-        def student(z: Tensor, t: Tensor) -> Tensor:
-            return self._pasted(z, t, jumping, jumps.guidance)
-
-        target = jump_targets(self._teacher, student, jumps, jumping)
+        target = jump_targets(
+            self._teacher, partial(self._pasted, jumping, jumps.guidance), jumps, jumping
+        )
         t = torch.randn(n, device=run.device).sigmoid().clamp_min(MIN_T)
         z = add_noise(flow.images, torch.randn_like(flow.images), t)
-        halfway, drawn = self._halfway(jumping, jumps)
+        pairs = Batch(
+            drawing.images.repeat(2, 1, 1, 1),
+            drawing.conditions.cat(drawing.conditions),
+            drawing.weight.repeat(2, 1, 1, 1),
+        )
+        start = Jumps(
+            torch.randn_like(pairs.images), *torch.ones(2, len(pairs.images), device=run.device)
+        )
         x0 = run.estimate(
             run.forward,
-            torch.cat([z, jumps.z, halfway.z]),
-            torch.cat([t, jumps.t, halfway.t]),
-            batch.conditions.cat(drawn.conditions),
-            torch.cat([torch.zeros_like(t), jumps.guidance, halfway.guidance]),
+            torch.cat([z, jumps.z, start.z]),
+            torch.cat([t, jumps.t, start.t]),
+            batch.conditions.cat(drawing.conditions),
+            torch.cat([torch.zeros_like(t), jumps.guidance, start.guidance]),
         )
-        flowed, jumped, ended = x0.split([n, len(jumps.z), len(halfway.z)])
+        flowed, jumped, begun = x0.split([n, m - n, len(start.z)])
         landed = landing(jumps.z, paste_known(jumped, jumping), jumps.t, ends(jumps.t))
         loss = jump_loss(landed, target, jumps)
-        nuclei = drawn.conditions.spatial[:, CHANNELS["union"]]
-        texture = texture_distance(paste_known(ended, drawn), drawn.images, nuclei).mean()
         total = loss + _FLOW_WEIGHT * flow_loss(flowed, flow.images, t, flow.weight)
-        return total + _TEXTURE_WEIGHT * texture, loss
+        return total + self._score(self._finish(begun, start, pairs), drawing), loss
 
-    @torch.no_grad()
-    def _halfway(self, jumping: Batch, jumps: Jumps) -> tuple[Jumps, Batch]:
-        """Return every second crop after a first jump from noise alone, as it is when drawing.
+    def _finish(self, begun: Tensor, start: Jumps, batch: Batch) -> Tensor:
+        """Return the images that the second jump ends at, known pixels pasted."""
+        end = ends(start.t)
+        z = landing(start.z, paste_known(begun.clamp(-1, 1), batch), start.t, end)
+        run = self._run
+        x0 = run.estimate(run.forward, z, end, batch.conditions, start.guidance)
+        return as_stored(paste_known(x0, batch))
 
-        Those at guidance 1: guided tissue is clearer than real, and shall stay so.
-        """
-        unguided = slice(None, None, 2)
-        some, guidance = _rows(jumping, unguided), jumps.guidance[unguided]
-        noise, t = torch.randn_like(some.images), torch.ones_like(guidance)
-        z = landing(noise, self._pasted(noise, t, some, guidance), t, ends(t))
-        return Jumps(z, ends(t), guidance), some
+    def _score(self, drawn: Tensor, real: Batch) -> Tensor:
+        """Return the weighted scores of pairs of drawn images, first halves first."""
+        first, second = drawn.chunk(2)
+        images = Trio(first, second, real.images)
+        texture = texture_score(images, real.conditions.spatial[:, CHANNELS["union"]]).mean()
+        features = self._features(images, real.conditions).mean()
+        statistics = self._statistics(images).mean()
+        return (
+            _TEXTURE_WEIGHT * texture + _STATISTICS_WEIGHT * statistics + _FEATURE_WEIGHT * features
+        )
 
-    def _pasted(self, z: Tensor, t: Tensor, batch: Batch, guidance: Tensor) -> Tensor:
+    def _pasted(self, batch: Batch, guidance: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """The averaged student's estimate, with known pixels pasted."""
         x0 = self._run.estimate(self._averaged, z, t, batch.conditions, guidance)
         return paste_known(x0.clamp(-1, 1), batch)
+
+
+def as_stored(images: Tensor) -> Tensor:
+    """Round to 8 bits, with the gradient of leaving it.
+
+    Scans are smooth: what they have of the finest detail is mostly this rounding, and a network
+    that draws as much of it gets it twice.
+    """
+    stored = ((images.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
+    return images + (stored - images).detach()
 
 
 def _rows(batch: Batch, rows: slice) -> Batch:

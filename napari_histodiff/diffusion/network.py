@@ -101,30 +101,70 @@ class HistoUNet(ModelMixin, ConfigMixin):
             Jump, at this guidance scale; 0 = do not.
         """
         c_in, c_skip, c_out = preconditioning(t.float())
+        emb = self._modulation(t, embedding, mpp, stain, jump_guidance)
+        levels = self._encode(sample * c_in, spatial, emb)
+        x = self._decode(levels, emb)[-1]
+        raw = F.pixel_shuffle(self.head(F.silu(_rms(x))), 2)
+        return c_skip * sample.float() + c_out * raw.float()
+
+    def perceive(
+        self,
+        sample: Tensor,
+        t: Tensor,
+        spatial: Tensor,
+        embedding: Tensor,
+        mpp: Tensor,
+        stain: Tensor,
+    ) -> list[Tensor]:
+        """Return what it makes of images on the way, finest first; parameters as in `forward`.
+
+        Each is (b, c, h / 2**k, w / 2**k), its vectors of unit mean square.
+        """
+        c_in = preconditioning(t.float())[0]
+        emb = self._modulation(t, embedding, mpp, stain, None)
+        levels = self._encode(sample * c_in, spatial, emb)
+        decoded = self._decode(levels, emb, last=1)
+        return [_rms(x).float() for x in (*levels[1:], *decoded)]
+
+    def _modulation(
+        self,
+        t: Tensor,
+        embedding: Tensor,
+        mpp: Tensor,
+        stain: Tensor,
+        jump_guidance: Tensor | None,
+    ) -> Tensor:
         jumps = torch.zeros_like(t) if jump_guidance is None else jump_guidance.to(t.dtype)
         scales = jumps.clamp_min(1).log()
         features = torch.cat([fourier(4 * t), fourier(mpp.log2()), fourier(scales)], 1)
         dtype = embedding.dtype
         emb = self.modulation(features.to(dtype)) + self.stain(stain.to(dtype)) + embedding
-        emb = F.silu(emb + (jumps > 0).to(dtype)[:, None] * self.jump.to(dtype))
+        return F.silu(emb + (jumps > 0).to(dtype)[:, None] * self.jump.to(dtype))
 
+    def _encode(self, sample: Tensor, spatial: Tensor, emb: Tensor) -> list[Tensor]:
+        """Return what each level saw, finest first."""
         dtype = self.stem.weight.dtype
-        x = torch.cat([(sample * c_in).to(dtype), spatial.to(dtype)], 1)
+        x = torch.cat([sample.to(dtype), spatial.to(dtype)], 1)
         x = self.stem(F.pixel_unshuffle(x, 2))
-        skips = []
+        levels = []
         for i, blocks in enumerate(self.encoder):
             for block in cast("nn.ModuleList", blocks):
                 x = block(x, emb)
+            levels.append(x)
             if i < len(self.down):
-                skips.append(x)
                 x = self.down[i](F.pixel_unshuffle(x, 2))
-        for i in reversed(range(len(self.decoder))):
+        return levels
+
+    def _decode(self, levels: list[Tensor], emb: Tensor, last: int = 0) -> list[Tensor]:
+        """Return what each level says, coarsest first, down to level `last`."""
+        x, said = levels[-1], []
+        for i in reversed(range(last, len(self.decoder))):
             if i < len(self.up):
-                x = skips[i] + F.pixel_shuffle(self.up[i](x), 2)
+                x = levels[i] + F.pixel_shuffle(self.up[i](x), 2)
             for block in cast("nn.ModuleList", self.decoder[i]):
                 x = block(x, emb)
-        raw = F.pixel_shuffle(self.head(F.silu(_rms(x))), 2)
-        return c_skip * sample.float() + c_out * raw.float()
+            said.append(x)
+        return said
 
 
 class ResidualBlock(nn.Module):

@@ -7,19 +7,25 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from napari_histodiff.core.folders import make_folder
-from napari_histodiff.datasets.packing import Pack
+from napari_histodiff.datasets.packing import Pack, load_pack
 from napari_histodiff.devices import resolve_dtype
 from napari_histodiff.diffusion.batches import Batch, BatchMaker
-from napari_histodiff.diffusion.checkpoints import Ema, Stateful, load_checkpoint, save_checkpoint
+from napari_histodiff.diffusion.checkpoints import (
+    Ema,
+    Stateful,
+    load_checkpoint,
+    save_checkpoint,
+    save_pipeline,
+)
 from napari_histodiff.diffusion.conditioning import Conditions
-from napari_histodiff.diffusion.crops import CropSampler
+from napari_histodiff.diffusion.crops import CropSampler, MixedSampler, Sampler
 from napari_histodiff.diffusion.descent import descend
 from napari_histodiff.diffusion.training_config import Stage, TrainingConfig
 from napari_histodiff.diffusion.training_report import TrainingReport
@@ -27,7 +33,10 @@ from napari_histodiff.diffusion.training_report import TrainingReport
 if TYPE_CHECKING:
     from napari_histodiff.diffusion.training import Generator
 
-__all__ = ["Lesson", "Progress", "Run", "stage_at"]
+__all__ = ["PIPELINE", "Lesson", "Progress", "Run", "stage_at"]
+
+#: Folder of the trained model in the output folder.
+PIPELINE: Final = "pipeline"
 
 #: The loss of one batch: what is descended, and what is reported.
 Lesson = Callable[[Batch], tuple[Tensor, Tensor]]
@@ -83,6 +92,7 @@ class Run:
         generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config, self.packed, self.generator, self.device = config, packed, generator, device
         self.output = Path(config.output)
+        self._fine = None if config.fine is None else load_pack(Path(config.fine))
         self.dtype = resolve_dtype(device, config.precision)
         self.ema = Ema(generator, config.ema)
         self.progress = Progress()
@@ -121,7 +131,7 @@ class Run:
         are cleared. A KeyboardInterrupt goes through after a checkpoint is written.
         """
         seed = self.config.seed + self.progress.steps
-        maker = BatchMaker(CropSampler(self.packed, seed), self.config.drop, seed)
+        maker = BatchMaker(self._sampler(seed), self.config.drop, seed)
         report = TrainingReport(
             self.output,
             self.packed,
@@ -140,6 +150,23 @@ class Run:
     def save_checkpoint(self) -> None:
         """Write what resuming needs."""
         save_checkpoint(self.output, self._parts(), self.progress)
+
+    def save_pipeline(self) -> Path:
+        """Save the averaged weights as a model folder and return it."""
+        return save_pipeline(
+            self.output / PIPELINE,
+            self.ema.module,
+            self.packed,
+            name=self.config.name,
+            version=self.config.version,
+            fine=self._fine,
+        )
+
+    def _sampler(self, seed: int) -> Sampler:
+        usual = CropSampler(self.packed, seed)
+        if self._fine is None:
+            return usual
+        return MixedSampler(usual, CropSampler(self._fine, seed, scales={1: 1.0}), seed)
 
     def _loop(
         self,

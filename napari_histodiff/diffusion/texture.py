@@ -14,9 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["texture_distance"]
+from napari_histodiff.diffusion.scoring import Trio, Whitening, energy_score, euclidean
+
+__all__ = ["StatisticsScore", "texture_score"]
 
 _FILTERS: Final = 12  # random filters at each scale, new ones at each call
+_STATISTICS_FILTERS: Final = 16
 _SIDE: Final = 5
 _SCALES: Final = 3  # full, half and quarter resolution
 _COLOURS: Final = 4  # random directions in colour space
@@ -28,40 +31,77 @@ _SPECTRUM_WEIGHT: Final = 0.1
 _SOFT: Final = 0.05  # distances well below it count squared
 
 
-def texture_distance(drawn: Tensor, real: Tensor, nuclei: Tensor) -> Tensor:
-    """Return the distance of each drawn image from its real one, (b,), in spreads of the real one.
+class StatisticsScore:
+    """The energy score of texture statistics, whitened: how colours and filter responses combine.
 
-    Nuclei and the tissue between them are compared apart. The spectrum is compared besides, ring by
-    ring (Durall et al., CVPR 2020): its finest rings are too faint for any filter and yet tell
-    drawn from scanned at once. A gradient flows to `drawn` only.
+    Statistics of steerable filters as in Portilla and Simoncelli (IJCV 2000), here of fixed random
+    ones.
+    """
+
+    def __init__(self) -> None:
+        self._whiten = Whitening()
+        self._filters = _filters(_STATISTICS_FILTERS, torch.Generator().manual_seed(0))
+
+    def __call__(self, images: Trio) -> Tensor:
+        """Return the scores, (b,); parameters as of `texture_score`."""
+        statistics = images.map(self._statistics)
+        self._whiten.learn(statistics.real)
+        return energy_score(statistics.map(self._whiten), euclidean)
+
+    def _statistics(self, images: Tensor) -> Tensor:
+        """Return (b, k): spectrum, moments of colours, size and peakedness of responses."""
+        parts = [_rings(images), _moments(images), _moments(_density(images))]
+        for scale in range(_SCALES):
+            if scale:
+                images = _halved(images)
+            power = F.conv2d(images, self._filters.to(images)).square() + _LEAST_POWER
+            mean = power.mean((2, 3))
+            parts += [mean.log(), power.square().mean((2, 3)).log() - 2 * mean.log()]
+        return torch.cat(parts, 1)
+
+
+def texture_score(images: Trio, nuclei: Tensor) -> Tensor:
+    """Return the energy score of drawn images' texture, (b,), in spreads of the real one's.
+
+    See `scoring.energy_score`. Nuclei and the tissue between them are compared apart. The spectrum
+    is compared besides, ring by ring (Durall et al., CVPR 2020): its finest rings are too faint for
+    any filter and yet tell drawn from scanned at once. A gradient flows to the drawn images only.
 
     Parameters
     ----------
-    drawn, real : (b, 3, h, w) float
-        In [-1, 1]; h and w multiples of 4.
+    images : Trio
+        Each (b, 3, h, w) float in [-1, 1]; h and w multiples of 4.
     nuclei : (b, 1, h, w)
-        1 on nuclei, 0 elsewhere; the same for both.
+        1 on nuclei, 0 elsewhere; the same for all.
     """
-    spectrum = (_rings(drawn) - _rings(real)).square().mean(1)
-    colours = _directions(drawn)
-    terms = [_compare(drawn, real, nuclei, colours)]
-    terms.append(_compare(_density(drawn), _density(real), nuclei, colours))
+    spectrum = energy_score(images.map(_rings), _root_mean_square)
+    colours = _directions(images.real)
+    terms = [_compare(images, nuclei, colours)]
+    terms.append(_compare(images.map(_density), nuclei, colours))
     for scale in range(_SCALES):
         if scale:
-            drawn, real = F.avg_pool2d(drawn, 2), F.avg_pool2d(real, 2)
-            nuclei = F.avg_pool2d(nuclei, 2)
-        terms.append(_compare(drawn, real, nuclei, _filters(drawn)))
+            images = images.map(_halved)
+            nuclei = _halved(nuclei)
+        terms.append(_compare(images, nuclei, _filters(_FILTERS).to(images.real)))
     return torch.stack(terms).mean(0) + _SPECTRUM_WEIGHT * spectrum
 
 
-def _compare(drawn: Tensor, real: Tensor, nuclei: Tensor, weight: Tensor) -> Tensor:
-    a, b = F.conv2d(drawn, weight), F.conv2d(real, weight)
-    spread = b.std((2, 3), keepdim=True).clamp_min(_LEAST_SPREAD)
-    a, b = a / spread, b / spread
-    cut = (nuclei.shape[-1] - a.shape[-1]) // 2
-    inside = nuclei[..., cut : cut + a.shape[-2], cut : cut + a.shape[-1]] > 0.5
-    squares = (_sorted_gap(a, b, inside) + _sorted_gap(a, b, ~inside)) / a[0, 0].numel()
-    return (squares + _SOFT**2).sqrt() - _SOFT
+def _compare(images: Trio, nuclei: Tensor, weight: Tensor) -> Tensor:
+    responses = images.map(lambda image: F.conv2d(image, weight))
+    spread = responses.real.std((2, 3), keepdim=True).clamp_min(_LEAST_SPREAD)
+    height, width = responses.real.shape[-2:]
+    cut = (nuclei.shape[-1] - width) // 2
+    inside = nuclei[..., cut : cut + height, cut : cut + width] > 0.5
+
+    def in_order(values: Tensor) -> Tensor:
+        parts = [_sorted(values / spread, part) for part in (inside, ~inside)]
+        return torch.cat(parts, 2) / (height * width) ** 0.5
+
+    return energy_score(responses.map(in_order), _sliced)
+
+
+def _halved(image: Tensor) -> Tensor:
+    return F.avg_pool2d(image, 2)
 
 
 def _density(images: Tensor) -> Tensor:
@@ -84,12 +124,19 @@ def _rings(images: Tensor) -> Tensor:
     return (power.flatten(1) @ which / which.sum(0) + _LEAST_POWER).log()
 
 
-def _sorted_gap(a: Tensor, b: Tensor, inside: Tensor) -> Tensor:
-    """Sum over the pixels inside, mean over filters, of the squared gaps between sorted values."""
-    first, second = (
-        x.masked_fill(~inside, _ELSEWHERE).flatten(2).sort(dim=2).values for x in (a, b)
-    )
-    return (first - second).square().sum(2).mean(1)
+def _sorted(responses: Tensor, inside: Tensor) -> Tensor:
+    """Return the responses inside in order, (b, filters, pixels), padded by one number behind."""
+    return responses.masked_fill(~inside, _ELSEWHERE).flatten(2).sort(dim=2).values
+
+
+def _sliced(a: Tensor, b: Tensor) -> Tensor:
+    """Distance of sorted responses: root of the squares summed over pixels, meant over filters."""
+    squares = (a - b).square().sum(2).mean(1)
+    return (squares + _SOFT**2).sqrt() - _SOFT
+
+
+def _root_mean_square(a: Tensor, b: Tensor) -> Tensor:
+    return ((a - b).square().mean(1) + _SOFT**2).sqrt() - _SOFT
 
 
 def _directions(like: Tensor) -> Tensor:
@@ -97,8 +144,19 @@ def _directions(like: Tensor) -> Tensor:
     return weight / weight.norm(dim=1, keepdim=True)
 
 
-def _filters(like: Tensor) -> Tensor:
+def _filters(count: int, generator: torch.Generator | None = None) -> Tensor:
     """Random filters without response to flat colour, of unit norm."""
-    weight = torch.randn(_FILTERS, 3, _SIDE, _SIDE, device=like.device)
+    weight = torch.randn(count, 3, _SIDE, _SIDE, generator=generator)
     weight = weight - weight.mean((2, 3), keepdim=True)
     return weight / weight.flatten(1).norm(dim=1)[:, None, None, None]
+
+
+def _moments(images: Tensor) -> Tensor:
+    """Mean, spread and skew of each colour and how colours go together, (b, 12)."""
+    flat = images.flatten(2)
+    mean = flat.mean(2)
+    centred = flat - mean[:, :, None]
+    spread = (centred.square().mean(2) + _LEAST_POWER).sqrt()
+    scaled = centred / spread.clamp_min(_LEAST_SPREAD)[:, :, None]
+    together = (scaled * scaled.roll(1, 1)).mean(2)
+    return torch.cat([mean, spread, scaled.pow(3).mean(2), together], 1)

@@ -12,12 +12,12 @@ from napari_histodiff.datasets.packing import load_pack
 from napari_histodiff.devices import resolve_device
 from napari_histodiff.diffusion.batches import Batch
 from napari_histodiff.diffusion.caption_encoder import CaptionEncoder
-from napari_histodiff.diffusion.checkpoints import refuse_checkpoint, save_pipeline
+from napari_histodiff.diffusion.checkpoints import refuse_checkpoint
 from napari_histodiff.diffusion.flow import MIN_T, add_noise, flow_loss
 from napari_histodiff.diffusion.loading import load_pipeline
 from napari_histodiff.diffusion.model_folder import bundled_model_path
 from napari_histodiff.diffusion.network import HistoUNet
-from napari_histodiff.diffusion.run import Run
+from napari_histodiff.diffusion.run import PIPELINE, Run
 from napari_histodiff.diffusion.training_config import TrainingConfig
 from napari_histodiff.diffusion.training_report import TrainingReport
 from napari_histodiff.diffusion.validation import Validation
@@ -26,7 +26,6 @@ __all__ = ["Generator", "initial_generator", "silent_parameters", "train"]
 
 _log = logging.getLogger(__name__)
 _GUARD_STEPS = 200
-_PIPELINE = "pipeline"
 
 
 class Generator(nn.Module):
@@ -116,14 +115,14 @@ class _FlowCourse:
             report.add_validation(loss)
             if loss < run.progress.best:
                 run.progress.best = loss
-                self._save_pipeline()
+                run.save_pipeline()
         run.save_checkpoint()
         report.write(run.ema.module)
 
     def finish(self) -> Path:
         if self._validation is None:
-            return self._save_pipeline()
-        return self._run.output / _PIPELINE
+            return self._run.save_pipeline()
+        return self._run.output / PIPELINE
 
     def guard(self) -> None:
         if self._run.progress.steps != _GUARD_STEPS:
@@ -136,16 +135,6 @@ class _FlowCourse:
                 len(silent),
                 ", ".join(silent),
             )
-
-    def _save_pipeline(self) -> Path:
-        config = self._run.config
-        return save_pipeline(
-            self._run.output / _PIPELINE,
-            self._run.ema.module,
-            self._run.packed,
-            name=config.name,
-            version=config.version,
-        )
 
 
 def silent_parameters(module: nn.Module) -> list[str]:

@@ -44,6 +44,8 @@ class TrainingConfig:
     ----------
     data, output : str
         Packed training file, and the folder that receives checkpoints, sheets and the pipeline.
+    fine : str, optional
+        Packed file of images at twice the resolution; some crops then come from it.
     validation : str, optional
         Packed file of held-out images; the run then ends with the weights that did best on them.
     name, version : str
@@ -66,6 +68,7 @@ class TrainingConfig:
 
     data: str
     output: str
+    fine: str | None = None
     validation: str | None = None
     name: str = "my-model"
     version: str = "1"

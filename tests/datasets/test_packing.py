@@ -12,7 +12,7 @@ from skimage.io import imread, imsave
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.datasets.packing import LAYERS, Pack, class_counts, load_pack, pack
 from napari_histodiff.datasets.sources import read_all
-from napari_histodiff.diffusion.crops import CropSampler
+from napari_histodiff.diffusion.crops import CropSampler, MixedSampler
 from tests.data_folder import write_data_folder
 
 
@@ -157,3 +157,45 @@ def test_files_of_earlier_versions_load(data: Path, packed: Pack, tmp_path: Path
     old = load_pack(tmp_path / "old.npz")
     assert class_counts(old) == class_counts(packed)
     assert not any(item.unknown_is_inflammatory for item in old.items)
+
+
+def test_what_was_scanned_at_40x_can_be_packed_at_that_scale(data: Path, tmp_path: Path) -> None:
+    fine = load_pack(pack(data, tmp_path / "fine.npz", fine=True))
+    assert {item.source: item.mpp for item in fine.items} == {
+        "consep": 0.275,
+        "monuseg": 0.25,
+        "tcga_lgg36": 0.25,
+    }
+    assert {pixels.shape for pixels in fine.pixels} == {(400, 400, 3)}
+    assert 3 not in _layer(fine, "consep", "class")
+
+
+def test_fine_crops_come_now_and_then(data: Path, packed: Pack, tmp_path: Path) -> None:
+    fine = load_pack(pack(data, tmp_path / "fine.npz", fine=True))
+    usual, finer = (CropSampler(p, 0, scales={1: 1.0}) for p in (packed, fine))
+    sampler = MixedSampler(usual, finer, 0, share=0.3)
+    mpps = [sampler.draw(64).mpp for _ in range(100)]
+    assert 10 < sum(mpp < 0.4 for mpp in mpps) < 60
+
+
+def test_nothing_is_reduced_beyond_the_coarsest_scale(packed: Pack) -> None:
+    items = [replace(item, mpp=4.0) for item in packed.items]
+    sampler = CropSampler(replace(packed, items=items), seed=0, scales={2: 1.0})
+    assert {sampler.draw(64).mpp for _ in range(10)} == {4.0}
+
+
+def test_sections_at_low_power_are_packed_and_thumbnails_are_not(
+    data: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(data, tmp_path / "data")
+    folder = tmp_path / "data" / "overview"
+    (folder / "images").mkdir(parents=True)
+    rows = ["core,breast core biopsy,4.0", "thumbnail,breast,40.0"]
+    (folder / "index.csv").write_text("\n".join(["name,organ,um_per_px_estimate", *rows]))
+    for name in ("core", "thumbnail"):
+        imsave(
+            folder / "images" / f"{name}.png", np.zeros((90, 80, 3), np.uint8), check_contrast=False
+        )
+    whole = load_pack(pack(tmp_path / "data", tmp_path / "out.npz"))
+    found = [item for item in whole.items if item.source == "overview"]
+    assert [(item.name, item.mpp, item.organ) for item in found] == [("core", 4.0, "breast")]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from napari_histodiff.core.captions import SLOT_SIZES
 from napari_histodiff.core.errors import TrainingError
-from napari_histodiff.datasets.packing import load_pack, pack
+from napari_histodiff.datasets.packing import class_counts, load_pack, pack
 from napari_histodiff.diffusion.batches import Batch
 from napari_histodiff.diffusion.checkpoints import save_pipeline
 from napari_histodiff.diffusion.conditioning import (
@@ -17,7 +18,7 @@ from napari_histodiff.diffusion.conditioning import (
     Conditions,
     stain_condition,
 )
-from napari_histodiff.diffusion.distillation import distil
+from napari_histodiff.diffusion.distillation import as_stored, distil
 from napari_histodiff.diffusion.guidance import MOST_JUMP_GUIDANCE
 from napari_histodiff.diffusion.jumping import (
     Jumps,
@@ -192,3 +193,29 @@ def test_a_saved_model_does_not_tell_where_its_weights_came_from(
     assert load_pipeline(folder, "cpu", "float32").network.config.widths
     for path in folder.rglob("*.json"):
         assert str(tmp_path) not in path.read_text()
+
+
+def test_images_at_twice_the_resolution_widen_the_range_of_scales(
+    packed: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    data = write_data_folder(tmp_path / "data")
+    fine = pack(data, tmp_path / "fine.npz", fine=True)
+    start = save_tiny(tiny_pipeline(), tmp_path / "start")
+    settings = config(packed, tmp_path / "out", init_from=str(start), fine=str(fine))
+    info = json.loads((distil(settings) / "model_info.json").read_text())
+    assert info["mpp"][0] == 0.25
+    # The same nuclei, not counted twice.
+    assert info["class_counts"] == class_counts(load_pack(packed))
+
+
+def test_drawn_images_are_scored_as_they_are_stored() -> None:
+    images = (torch.rand(2, 3, 8, 8) * 2.4 - 1.2).requires_grad_()
+    stored = as_stored(images)
+    levels = (stored.detach() + 1) * 127.5
+    assert torch.allclose(levels, levels.round(), atol=1e-4)
+    assert levels.min() >= 0
+    assert levels.max() <= 255
+    stored.sum().backward()
+    assert images.grad is not None
+    assert images.grad.eq(1).all()

@@ -5,47 +5,82 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from napari_histodiff.diffusion.texture import texture_distance
+from napari_histodiff.diffusion.scoring import Trio
+from napari_histodiff.diffusion.texture import StatisticsScore, texture_score
+
+
+def grainy(nuclei: Tensor, amount: float = 0.2) -> Tensor:
+    return (nuclei - 0.5) + amount * torch.randn(len(nuclei), 3, *nuclei.shape[-2:])
 
 
 @pytest.fixture
-def tissue() -> tuple[Tensor, Tensor]:
-    """Blotches of two colours with grain, and the mask of one of them."""
+def nuclei() -> Tensor:
     torch.manual_seed(0)
-    smooth = F.avg_pool2d(torch.randn(2, 1, 64, 64), 9, 1, 4)
-    nuclei = (smooth > 0.05).float()
-    return (nuclei - 0.5) + 0.2 * torch.randn(2, 3, 64, 64), nuclei
+    return (F.avg_pool2d(torch.randn(4, 1, 64, 64), 9, 1, 4) > 0.05).float()
 
 
-def test_equal_images_have_no_distance(tissue: tuple[Tensor, Tensor]) -> None:
-    images, nuclei = tissue
-    assert texture_distance(images, images, nuclei).tolist() == [0, 0]
+def score(drawn: Tensor, again: Tensor, real: Tensor, nuclei: Tensor) -> Tensor:
+    torch.manual_seed(1)  # the same filters
+    return texture_score(Trio(drawn, again, real), nuclei)
 
 
-def test_new_grain_of_the_same_kind_is_nearer_than_blurred_paler_or_swapped(
-    tissue: tuple[Tensor, Tensor],
+def test_equal_images_have_no_distance(nuclei: Tensor) -> None:
+    images = grainy(nuclei)
+    assert score(images, images, images, nuclei).abs().max() < 1e-6
+
+
+def test_new_grain_of_the_same_kind_scores_better_than_blurred_paler_or_swapped(
+    nuclei: Tensor,
 ) -> None:
-    images, nuclei = tissue
-    other = (nuclei - 0.5) + 0.2 * torch.randn(2, 3, 64, 64)
-    near = texture_distance(other, images, nuclei)
-    blurred = texture_distance(F.avg_pool2d(images, 3, 1, 1), images, nuclei)
-    paler = texture_distance(images + 0.3, images, nuclei)
-    swapped = texture_distance(-images, images, nuclei)
-    for far in (blurred, paler, swapped):
-        assert (far > 3 * near).all()
+    real, pair = grainy(nuclei), [grainy(nuclei), grainy(nuclei)]
+    near = score(*pair, real, nuclei)
+    changed = (
+        [F.avg_pool2d(image, 3, 1, 1) for image in pair],
+        [image + 0.3 for image in pair],
+        [-image for image in pair],
+    )
+    for one, other in changed:
+        assert (score(one, other, real, nuclei) > near + 0.03).all()
 
 
-def test_only_the_drawn_image_learns(tissue: tuple[Tensor, Tensor]) -> None:
-    images, nuclei = tissue
-    drawn = (0.8 * images).requires_grad_()
-    texture_distance(drawn, images, nuclei).sum().backward()
+def test_tissue_as_varied_as_real_scores_better_than_its_mean(nuclei: Tensor) -> None:
+    """Real crops of the same masks are paler or darker: to draw what is between is no answer."""
+    nuclei = nuclei[:1].repeat(64, 1, 1, 1)
+
+    def stained() -> Tensor:
+        return grainy(nuclei) * (0.5 + torch.rand(64, 1, 1, 1))
+
+    real = stained()
+    varied = score(stained(), stained(), real, nuclei).mean()
+    mean = score(grainy(nuclei), grainy(nuclei), real, nuclei).mean()
+    assert varied < mean
+
+
+def test_only_the_drawn_images_learn(nuclei: Tensor) -> None:
+    real = grainy(nuclei).requires_grad_()
+    drawn = (0.8 * grainy(nuclei)).requires_grad_()
+    again = 0.8 * grainy(nuclei)
+    score(drawn, again, real.detach(), nuclei).sum().backward()
     assert drawn.grad is not None
     assert drawn.grad.isfinite().all()
     # Towards more contrast: the gradient points against it.
-    assert float((drawn.grad * images).sum()) < 0
+    assert float((drawn.grad * drawn.detach()).sum()) < 0
 
 
-def test_images_without_nuclei_are_compared_too(tissue: tuple[Tensor, Tensor]) -> None:
-    images, nuclei = tissue
-    far = texture_distance(images + 0.3, images, torch.zeros_like(nuclei))
+def test_images_without_nuclei_are_compared_too(nuclei: Tensor) -> None:
+    images = grainy(nuclei)
+    far = score(images + 0.3, images + 0.3, images, torch.zeros_like(nuclei))
     assert (far > 0.01).all()
+
+
+def test_statistics_tell_blurred_and_recoloured_tissue_from_new_grain(nuclei: Tensor) -> None:
+    torch.manual_seed(0)
+    statistics = StatisticsScore()
+    for _ in range(60):
+        pair = Trio(grainy(nuclei), grainy(nuclei), grainy(nuclei))
+        near = statistics(pair)
+    blurred = Trio(*(F.avg_pool2d(x, 3, 1, 1) for x in (pair.drawn, pair.again)), pair.real)
+    redder = torch.tensor([0.1, 0, 0]).view(1, 3, 1, 1)
+    recoloured = Trio(pair.drawn + redder, pair.again + redder, pair.real)
+    for far in (blurred, recoloured):
+        assert statistics(far).min() > near.max()
