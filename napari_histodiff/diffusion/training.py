@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.datasets.packing import load_pack
 from napari_histodiff.devices import resolve_device
 from napari_histodiff.diffusion.batches import Batch
@@ -85,9 +87,27 @@ def initial_generator(config: TrainingConfig) -> Generator:
     folder = bundled_model_path() if config.init_from == "bundled" else Path(config.init_from)
     pipeline = load_pipeline(folder, "cpu", "float32")
     # Trained by flow alone the jumps would go stale; `distillation.distil` teaches them again.
-    pipeline.network.register_to_config(jumps=False)
-    pipeline.network.jumps = False
-    return Generator(pipeline.network, pipeline.caption_encoder).train()
+    network = _changed(pipeline.network, config.network)
+    network.register_to_config(jumps=False)
+    network.jumps = False
+    return Generator(network, pipeline.caption_encoder).train()
+
+
+def _changed(network: HistoUNet, settings: dict[str, Any]) -> HistoUNet:
+    """Return the network with other settings: parts it did not have yet start as new ones do."""
+    if not settings:
+        return network
+    changed = HistoUNet(**{**network.config, **settings})
+    try:
+        unknown = changed.load_state_dict(network.state_dict(), strict=False).unexpected_keys
+    except RuntimeError as error:  # other shapes
+        unknown = [str(error)]
+    if unknown:
+        raise TrainingError(
+            "expected a network that takes over all weights of the one to start from, got "
+            f"{settings}, which loses some ({unknown[0]}); only add parts"
+        )
+    return changed
 
 
 class _FlowCourse:

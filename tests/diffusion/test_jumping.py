@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -219,3 +220,29 @@ def test_drawn_images_are_scored_as_they_are_stored() -> None:
     stored.sum().backward()
     assert images.grad is not None
     assert images.grad.eq(1).all()
+
+
+def test_a_network_grows_new_parts_that_change_nothing_yet(packed: Path, tmp_path: Path) -> None:
+    start = save_tiny(tiny_pipeline(), tmp_path / "start")
+    settings = config(packed, tmp_path / "o", init_from=str(start))
+    before = initial_generator(settings).network
+    after = initial_generator(replace(settings, network={"polish": 4})).network
+    assert after.finish is not None
+    given = (
+        torch.randn(2, 3, 32, 32),
+        torch.full((2,), 0.4),
+        torch.rand(2, SPATIAL_CHANNELS, 32, 32),
+        torch.rand(2, 16),
+        torch.full((2,), 0.5),
+        stain_condition(None).repeat(2, 1),
+    )
+    assert torch.allclose(before(*given), after(*given), atol=1e-5)
+    torch.nn.init.ones_(after.finish.leave.weight)
+    assert not torch.allclose(before(*given), after(*given), atol=1e-2)
+
+
+def test_a_network_that_would_lose_weights_is_refused(packed: Path, tmp_path: Path) -> None:
+    start = save_tiny(tiny_pipeline(), tmp_path / "start")
+    for smaller in ({"widths": (4, 8, 8, 8)}, {"decoder_blocks": (0, 1, 1, 1)}):
+        with pytest.raises(TrainingError, match="only add parts"):
+            initial_generator(config(packed, tmp_path / "o", init_from=str(start), network=smaller))
