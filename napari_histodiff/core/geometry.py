@@ -2,6 +2,7 @@
 
 Everything is in (y, x) order and in pixels of its level; level 0 is the finest and each level has
 half the resolution of the one below. Rectangles are half open and may start at negative positions.
+Only the noise of a place goes below level 0: there, a level keeps its number for good.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ class Region:
     Parameters
     ----------
     level : int
-        Pyramid level, 0 = finest.
+        Pyramid level, 0 = finest. No pyramid has a negative one; as the key of a place's noise
+        (`core.noise`) it means a level that was added below level 0 of a slide.
     y, x : int
         First row and column; may be negative.
     height, width : int
@@ -31,7 +33,7 @@ class Region:
     Raises
     ------
     InvalidRequest
-        When a number is not whole, or the level or a side is negative.
+        When a number is not whole, or a side is negative.
     """
 
     level: int
@@ -43,7 +45,7 @@ class Region:
     def __post_init__(self) -> None:
         for name in ("level", "y", "x", "height", "width"):
             object.__setattr__(self, name, _whole(f"region {name}", getattr(self, name)))
-        for name in ("level", "height", "width"):
+        for name in ("height", "width"):
             _at_least(f"region {name}", getattr(self, name), 0)
 
     @property

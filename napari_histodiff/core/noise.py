@@ -20,6 +20,7 @@ __all__ = ["NOISE_BLOCK", "noise_field"]
 NOISE_BLOCK: Final = 64
 
 _WORD: Final = 2**64 - 1
+_HALF_WORD: Final = 2**32 - 1
 _BLOCKS: Final = WindowGrid(NOISE_BLOCK, NOISE_BLOCK)
 
 
@@ -36,7 +37,7 @@ def noise_field(
     seed : int
         0 .. 2**64 - 1.
     region : Region
-        The place, in pixels of its level; may lie at negative positions.
+        The place, in pixels of its level; may lie at negative positions, and at a negative level.
     channels : int
         Independent planes.
     variant : int
@@ -68,9 +69,14 @@ def _draw(key: NDArray[np.uint64], block: Region, channels: int) -> NDArray[np.f
 
 
 def _key(seed: int, level: int, variant: int) -> NDArray[np.uint64]:
-    for name, value, bits in (("seed", seed, 64), ("level", level, 32), ("variant", variant, 32)):
+    for name, value, bits in (("seed", seed, 64), ("variant", variant, 32)):
         if not 0 <= value < 2**bits:
             raise InvalidRequest(
                 f"expected {name} from 0 to 2**{bits} - 1, got {value}; choose one in that range"
             )
-    return np.array([int(seed), int(level) << 32 | int(variant)], dtype=np.uint64)
+    if not -(2**31) <= level < 2**31:
+        raise InvalidRequest(
+            f"expected level from -2**31 to 2**31 - 1, got {level}; choose one in that range"
+        )
+    # Two's complement: levels below 0 have keys of their own.
+    return np.array([int(seed), (int(level) & _HALF_WORD) << 32 | int(variant)], dtype=np.uint64)

@@ -15,7 +15,7 @@ from napari_histodiff.core.stain_bank import stains_of_levels
 
 __all__ = ["MAX_SIDE", "MIN_SIDE", "SLIDE_GUIDANCE", "TILE", "SlideRecipe"]
 
-#: Limits of a side of a synthetic slide in pixels of level 0.
+#: Limits of a side of a synthetic slide in pixels of the finest level it was made with.
 MIN_SIDE: Final = 256
 MAX_SIDE: Final = 131_072
 
@@ -25,6 +25,9 @@ TILE: Final = 256
 #: Guidance of a slide where none is asked for. Each level inherits the contrast of the one above:
 #: what is lost where a nucleus is four pixels wide is lost at every magnification.
 SLIDE_GUIDANCE: Final = 3.0
+
+# How far a pixel size may be from what a model was trained on and still be taken for it.
+_ROUNDING: Final = 0.001
 
 # The coarsest level of a pyramid fits one screen.
 _COARSEST_SIDE: Final = 512
@@ -61,6 +64,9 @@ class SlideRecipe:
     home : tuple of int
         Height and width of the slide when it was new, which its pieces of tissue are fitted to; by
         default those it has.
+    refined : int
+        How many finer levels were added below the one that was the finest when the slide was new.
+        A level keeps its tissue, its noise and its folder when finer ones are added.
 
     Raises
     ------
@@ -82,15 +88,22 @@ class SlideRecipe:
     stains: tuple[tuple[float, ...], ...]
     origin: tuple[int, int] = (0, 0)
     home: tuple[int, int] = (0, 0)
+    refined: int = 0
 
     def __post_init__(self) -> None:
         if self.home == (0, 0):
             object.__setattr__(self, "home", (self.height, self.width))
+        if not 0 <= self.refined <= self.coarsest:
+            raise InvalidRequest(
+                f"expected 0 to {self.coarsest} added levels, got {self.refined}; use SlideRecipe."
+                "finer"
+            )
+        largest = MAX_SIDE << self.refined
         for name in ("height", "width"):
             side = getattr(self, name)
-            if not MIN_SIDE <= side <= MAX_SIDE:
+            if not MIN_SIDE <= side <= largest:
                 raise InvalidRequest(
-                    f"expected a slide {name} of {MIN_SIDE} to {MAX_SIDE} pixels, got {side}; "
+                    f"expected a slide {name} of {MIN_SIDE} to {largest} pixels, got {side}; "
                     "choose one in that range"
                 )
         for name in ("seed", "steps", "guidance_scale"):
@@ -126,14 +139,14 @@ class SlideRecipe:
             When the model does not draw at this resolution or a number is out of range.
         """
         low, high = info.mpp
-        if not low * 0.999 <= mpp <= high * 1.001:
+        if not low * (1 - _ROUNDING) <= mpp <= high * (1 + _ROUNDING):
             raise InvalidRequest(
                 f"expected {low:g} to {high:g} um per pixel for {info.name}, got {mpp:g}; "
                 "choose one in that range"
             )
         coarsest = 0
         levels = _levels(height, width)
-        while mpp * 2 ** (coarsest + 1) <= high * 1.001 and coarsest + 1 < levels:
+        while mpp * 2 ** (coarsest + 1) <= high * (1 + _ROUNDING) and coarsest + 1 < levels:
             coarsest += 1
         caption = parse_caption(settings.get("caption", "")).caption
         mpps = [mpp * 2**level for level in range(coarsest + 1)]
@@ -165,6 +178,59 @@ class SlideRecipe:
             origin=(self.origin[0] - top, self.origin[1] - left),
         )
 
+    def check_finer(self, info: BackendInfo) -> None:
+        """Check that a model can draw one more level of the slide, of half the pixel size.
+
+        Raises
+        ------
+        InvalidRequest
+            When it is not the slide's model, or does not draw so finely.
+        """
+        mpp = self.mpp / 2
+        if info.revision != self.revision:
+            raise InvalidRequest(
+                f"expected the model of this slide, {self.model} ({self.revision}), got "
+                f"{info.name} ({info.revision}); choose that model, or start a new slide"
+            )
+        if mpp < info.mpp[0] * (1 - _ROUNDING):
+            raise InvalidRequest(
+                f"expected a model that draws {mpp:g} um per pixel, got {info.name}, which draws "
+                f"{info.mpp[0]:g} and coarser; choose a finer model for a new slide"
+            )
+
+    def finer(self, info: BackendInfo) -> SlideRecipe:
+        """Return the recipe of the slide with one more level, of half the pixel size.
+
+        What was level k is level k + 1 then; the slide covers the same part of the plane.
+
+        Parameters
+        ----------
+        info : BackendInfo
+            The slide's model, which tells how fine it draws and what stains look like there.
+
+        Raises
+        ------
+        InvalidRequest
+            As `check_finer`.
+        """
+        self.check_finer(info)
+        mpp = self.mpp / 2
+        # Seen from the first level, so that the colour is the one that was chosen for it.
+        scales = (self.mpp * 2**self.refined, mpp)
+        caption = parse_caption(self.caption).caption
+        found = stains_of_levels(info.stains, caption, scales, self.seed)
+        return replace(
+            self,
+            height=2 * self.height,
+            width=2 * self.width,
+            mpp=mpp,
+            coarsest=self.coarsest + 1,
+            stains=(found[1] if found else self.stains[0], *self.stains),
+            origin=(2 * self.origin[0], 2 * self.origin[1]),
+            home=(2 * self.home[0], 2 * self.home[1]),
+            refined=self.refined + 1,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready description."""
         return asdict(self)
@@ -183,7 +249,9 @@ class SlideRecipe:
                 f"expected a recipe as an object, got {type(data).__name__}; the slide is damaged"
             )
         try:
-            values = {field.name: data[field.name] for field in fields(cls)}
+            # Slides that were made before levels could be added do not say how many were.
+            known = {"refined": 0} | dict(data)
+            values = {field.name: known[field.name] for field in fields(cls)}
             values["stains"] = tuple(tuple(map(float, stain)) for stain in values["stains"])
             for name in ("origin", "home"):
                 values[name] = (int(values[name][0]), int(values[name][1]))

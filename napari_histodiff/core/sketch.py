@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.layout.fields import Field, Pixels
+from napari_histodiff.core.layout.fields import Field, Pixels, whole
 from napari_histodiff.core.maps import TISSUE_NAMES, as_tissue_map
 
 __all__ = ["Sketch"]
@@ -103,10 +103,10 @@ class Sketch:
         found = self.classes[np.clip(rows, 0, height - 1), np.clip(cols, 0, width - 1)]
         return np.where(inside, found, np.uint8(0))
 
-    def _split(self, at: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        whole = at // self.pixel
-        offset = (at - whole * self.pixel).astype(np.float32) / np.float32(self.pixel)
-        return whole, offset
+    def _split(self, at: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        rows = whole(at) // self.pixel
+        offset = (at - rows * self.pixel).astype(np.float32) / np.float32(self.pixel)
+        return rows, offset
 
     def _patch(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> NDArray[np.uint8]:
         # With two more pixels on each side, repeated where the sketch ends.
@@ -117,10 +117,10 @@ class Sketch:
         return patch
 
 
-def _within(first: int, step: int, count: int, side: int) -> range:
-    # Which of `count` points from `first` on lie in 0 .. side - 1.
-    start = min(max(0, -(first // step)), count)
-    return range(start, max(start, min(count, -((first - side) // step))))
+def _within(first: float, step: float, count: int, side: int) -> range:
+    # Which of `count` points from `first` on lie from 0 to below `side`.
+    start = min(max(0, -int(first // step)), count)
+    return range(start, max(start, min(count, -int((first - side) // step))))
 
 
 def _sharpened(mask: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -93,12 +93,19 @@ def test_slices_before_the_origin_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("level", -1), ("height", -1), ("width", -5), ("y", 1.5), ("x", "3"), ("height", None)],
+    [("level", 0.5), ("height", -1), ("width", -5), ("y", 1.5), ("x", "3"), ("height", None)],
 )
 def test_a_malformed_region_is_refused(field: str, value: object) -> None:
     values = {"level": 0, "y": 0, "x": 0, "height": 4, "width": 4} | {field: value}
     with refused(InvalidRequest, field):
         Region(**values)  # type: ignore[arg-type]
+
+
+def test_no_pyramid_has_a_level_below_the_finest() -> None:
+    below = Region(-1, 0, 0, 4, 4)
+    for ask in (SPEC.tiles, lambda region: SPEC.at_level(region, -1)):
+        with refused(InvalidRequest, "-1"):
+            list(ask(below))
 
 
 def test_numpy_integers_become_python_integers() -> None:

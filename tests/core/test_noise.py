@@ -61,6 +61,8 @@ FAR_BLOCK = Region(0, -FAR * NOISE_BLOCK, 0, 64, 64)
         (SMALL, SMALL, {"seed": 1}),
         (SMALL, SMALL, {"variant": 1}),
         (SMALL, Region(1, 0, 0, 64, 64), {}),
+        (SMALL, Region(-1, 0, 0, 64, 64), {}),
+        (Region(-1, 0, 0, 64, 64), Region(-2, 0, 0, 64, 64), {}),
         (SMALL, SMALL.translate(64, 0), {}),
         (SMALL, SMALL.translate(0, 64), {}),
         (SMALL.translate(64, 0), SMALL.translate(0, 64), {}),
@@ -69,8 +71,8 @@ FAR_BLOCK = Region(0, -FAR * NOISE_BLOCK, 0, 64, 64)
         (FAR_BLOCK, FAR_BLOCK.translate(-64, 0), {}),
     ],
     ids=[
-        "seed", "variant", "level", "row", "column", "swapped", "negative rows", "mirrored",
-        "far negative",
+        "seed", "variant", "level", "finer", "finest", "row", "column", "swapped",
+        "negative rows", "mirrored", "far negative",
     ],
 )  # fmt: skip
 def test_other_keys_and_places_draw_other_noise(
@@ -107,6 +109,11 @@ def test_keys_out_of_range_are_refused(change: dict[str, int]) -> None:
     values = {"seed": 0, "variant": 0} | change
     with refused(InvalidRequest, next(iter(change))):
         noise_field(values["seed"], SMALL, variant=values["variant"])
+
+
+def test_a_level_that_has_no_key_is_refused() -> None:
+    with refused(InvalidRequest, "level"):
+        noise_field(0, Region(-(2**31) - 1, 0, 0, 4, 4))
 
 
 def test_no_channels_are_refused() -> None:

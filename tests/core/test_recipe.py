@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import dataclasses
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,14 @@ BANK = tuple(
     for red in (0.2, 0.3, 0.4)
     for mpp in (0.5, 1.0, 2.0)
 )
-INFO: BackendInfo = dataclasses.replace(FAKE_INFO, mpp=(0.5, 2.48), stains=BANK, margin=144)
+INFO: BackendInfo = replace(FAKE_INFO, mpp=(0.5, 2.48), stains=BANK, margin=144)
+
+#: A model that draws finer than slides are made by default.
+FINE: BackendInfo = replace(
+    INFO,
+    mpp=(0.25, 2.48),
+    stains=(*BANK, StainEntry("colon", "pale", 0.25, (0.5, 0.7, 0.3, 0.8, 1.2, 0.4, -0.25))),
+)
 
 
 @given(
@@ -70,6 +77,59 @@ def test_growing_moves_the_origin() -> None:
     grown = recipe.grown(top=1024, right=2048)
     assert (grown.height, grown.width, grown.origin) == (3072, 4096, (-1024, 0))
     assert grown.home == recipe.home == (2048, 2048)
+
+
+def test_a_finer_level_covers_the_same_place() -> None:
+    recipe = SlideRecipe.plan(FINE, height=2048, width=1024, caption="colon", seed=3)
+    recipe = recipe.grown(top=1024, left=2048)
+    finer = recipe.finer(FINE)
+    assert (finer.height, finer.width, finer.mpp) == (6144, 6144, 0.25)
+    assert (finer.origin, finer.home) == ((-2048, -4096), (4096, 2048))
+    assert (finer.coarsest, finer.refined) == (recipe.coarsest + 1, 1)
+    assert finer.spec.levels == recipe.spec.levels + 1
+    for level in range(recipe.spec.levels):
+        assert finer.spec.bounds(level + 1).shape == recipe.spec.bounds(level).shape
+    assert finer.finer(replace(FINE, mpp=(0.1, 2.5))).refined == 2
+
+
+@given(st.integers(TILE, MAX_SIDE), st.integers(TILE, MAX_SIDE), st.integers(0, 9))
+def test_a_finer_level_adds_one_and_keeps_the_others(height: int, width: int, seed: int) -> None:
+    recipe = SlideRecipe.plan(FINE, height=height, width=width, seed=seed)
+    finer = recipe.finer(FINE)
+    assert finer.stains[1:] == recipe.stains
+    assert finer.spec.levels == recipe.spec.levels + 1
+    assert SlideRecipe.from_dict(json.loads(json.dumps(finer.to_dict()))) == finer
+
+
+def test_the_stain_of_a_finer_level_has_the_slides_colour_and_more_contrast() -> None:
+    recipe = SlideRecipe.plan(FINE, height=2048, width=1024, seed=3)
+    finer = recipe.finer(FINE).stains
+    assert finer[0][:3] == finer[1][:3]
+    assert finer[0][3] > finer[1][3]
+    at_once = stains_of_levels(FINE.stains, Caption(), (0.5, 0.25), 3)
+    assert finer[0] == at_once[1]
+    plain = replace(FINE, stains=())
+    recipe = SlideRecipe.plan(plain, height=2048, width=1024)
+    assert recipe.finer(plain).stains[0] == recipe.stains[0]
+
+
+def test_no_level_finer_than_the_model_draws_and_none_of_another_model() -> None:
+    recipe = SlideRecipe.plan(FINE, height=2048, width=1024)
+    with pytest.raises(InvalidRequest, match=r"expected .* 0.125 um per pixel, got .*; choose"):
+        recipe.finer(FINE).finer(FINE)
+    with pytest.raises(InvalidRequest, match=r"expected the model .*, got .*; choose"):
+        recipe.finer(replace(FINE, revision="other"))
+
+
+def test_a_recipe_of_before_levels_could_be_added_is_read() -> None:
+    recipe = SlideRecipe.plan(INFO, height=2048, width=2048)
+    data = recipe.to_dict()
+    del data["refined"]
+    assert SlideRecipe.from_dict(data) == recipe
+    with pytest.raises(InvalidRequest, match="damaged"):
+        SlideRecipe.from_dict(data | {"refined": "many"})
+    with pytest.raises(InvalidRequest, match="added levels"):
+        SlideRecipe.from_dict(data | {"refined": 9})
 
 
 def test_the_stains_of_a_slide_share_their_colour_and_lose_contrast() -> None:

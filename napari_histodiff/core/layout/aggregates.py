@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +14,9 @@ from napari_histodiff.core.layout.hashing import key_of, uniforms
 
 __all__ = ["Aggregates"]
 
-_CHUNK: Final = 200_000  # points evaluated at once
+_FEW: Final = 6  # sites are looked at one by one
+_BLOCK: Final = 4  # sites on a side that are remembered together
+_KEPT: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,64 +32,103 @@ class Aggregates:
         Share of the sites that carry one.
     radii : tuple of float
         Smallest and largest radius as a share of the pitch, below 0.5.
+    channel : int
+        Of the random numbers; the next one is used, too.
+    accept : callable, optional
+        Which of the sites may carry one: maps middles y and x to bool, elementwise.
     """
 
     seed: int
     pitch: int
     share: float
     radii: tuple[float, float] = (0.09, 0.24)
+    channel: int = 50
+    accept: Callable[[NDArray[Any], NDArray[Any]], NDArray[np.bool_]] | None = None
+    _cache: dict[tuple[int, int], NDArray[np.bool_]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def at(self, ys: NDArray[Any], xs: NDArray[Any]) -> NDArray[np.float32]:
         """Return 0 outside to 1 inside at points of level 0, float32 of their shape."""
         total = np.zeros(np.broadcast_shapes(ys.shape, xs.shape), np.float32)
-        if self.share <= 0:
+        if self.share <= 0 or total.size == 0:
             return total
         row, col = ys // self.pitch, xs // self.pitch
+        top, left = int(row.min()) - 1, int(col.min()) - 1
+        there = self._there(top, left, int(row.max()) + 2 - top, int(col.max()) + 2 - left)
+        sites = np.nonzero(there)
+        if len(sites[0]) <= _FEW:
+            for site in range(len(sites[0])):
+                at = slice(site, site + 1)
+                inside = self._one(ys, xs, sites[0][at] + top, sites[1][at] + left)
+                np.maximum(total, inside, out=total)
+            return total
         for dr in (-1, 0, 1):
             for dc in (-1, 0, 1):
-                np.maximum(total, self._one(ys, xs, row + dr, col + dc), out=total)
+                held = there[row + (dr - top), col + (dc - left)]
+                one = np.where(held, self._one(ys, xs, row + dr, col + dc), np.float32(0))
+                np.maximum(total, one, out=total)
         return total
 
     def on(self, pixels: Pixels) -> NDArray[np.float32]:
         """Return the same on a lattice of points, (h, w) float32."""
         total = np.zeros(pixels.shape, np.float32)
+        if self.share <= 0:
+            return total
         top, bottom, left, right = pixels.box
-        rows = np.arange(top // self.pitch - 1, bottom // self.pitch + 2)
-        cols = np.arange(left // self.pitch - 1, right // self.pitch + 2)
-        rows, cols = (a.ravel() for a in np.meshgrid(rows, cols, indexing="ij"))
-        there, _, _ = uniforms(key_of(self.seed, 51), rows, cols)
-        rows, cols = rows[there < self.share], cols[there < self.share]
-        reach = round(self.pitch * self.radii[1] * 1.2)
-        side = 2 * reach // pixels.step + 2
-        cy, cx, _, _ = self._shapes(rows, cols)
-        iy = ((cy - reach - pixels.y) // pixels.step)[:, None] + np.arange(side)
-        ix = ((cx - reach - pixels.x) // pixels.step)[:, None] + np.arange(side)
-        for first in range(0, len(rows), max(1, _CHUNK // side**2)):
-            some = slice(first, first + max(1, _CHUNK // side**2))
-            y, x = iy[some, :, None], ix[some, None, :]
-            inside = (y >= 0) & (y < pixels.height) & (x >= 0) & (x < pixels.width)
-            item, row, col = np.nonzero(inside)
-            y, x = y[item, row, 0], x[item, 0, col]
-            value = self._one(
-                pixels.y + y * pixels.step,
-                pixels.x + x * pixels.step,
-                rows[some][item],
-                cols[some][item],
-            )
-            np.maximum.at(total, (y, x), value)
+        row, col = top // self.pitch - 1, left // self.pitch - 1
+        height, width = bottom // self.pitch + 2 - row, right // self.pitch + 2 - col
+        rows, cols = np.nonzero(self._there(row, col, height, width))
+        shapes = self._shapes(rows + row, cols + col)
+        ys, xs = pixels.ys, pixels.xs
+        reach = self.pitch * self.radii[1] * 1.2
+        for cy, cx, tall, wide in zip(*shapes, strict=True):
+            y = slice(*np.searchsorted(ys, (cy - reach, cy + reach)))
+            x = slice(*np.searchsorted(xs, (cx - reach, cx + reach)))
+            if y.start < y.stop and x.start < x.stop:
+                inside = _inside(ys[y, None] - cy, xs[None, x] - cx, tall, wide)
+                np.maximum(total[y, x], inside, out=total[y, x])
         return total
+
+    def _there(self, row: int, col: int, height: int, width: int) -> NDArray[np.bool_]:
+        # Which of a block of sites carry one.
+        if height > _BLOCK or width > _BLOCK:
+            return self._sites(row, col, height, width)
+        first, last = row // _BLOCK, (row + height - 1) // _BLOCK
+        start, end = col // _BLOCK, (col + width - 1) // _BLOCK
+        found = np.block(
+            [[self._known(r, c) for c in range(start, end + 1)] for r in range(first, last + 1)]
+        )
+        row, col = row - first * _BLOCK, col - start * _BLOCK
+        return found[row : row + height, col : col + width]
+
+    def _known(self, row: int, col: int) -> NDArray[np.bool_]:
+        # Asked for again and again around the same place.
+        there = self._cache.get((row, col))
+        if there is None:
+            if len(self._cache) >= _KEPT:
+                self._cache.clear()
+            there = self._sites(row * _BLOCK, col * _BLOCK, _BLOCK, _BLOCK)
+            self._cache[row, col] = there
+        return there
+
+    def _sites(self, row: int, col: int, height: int, width: int) -> NDArray[np.bool_]:
+        rows, cols = np.arange(row, row + height)[:, None], np.arange(col, col + width)[None, :]
+        chance, _, _ = uniforms(key_of(self.seed, self.channel + 1), rows, cols)
+        there: NDArray[np.bool_] = chance < self.share
+        if self.accept is not None and there.any():
+            held = np.nonzero(there)
+            y, x, _, _ = self._shapes(rows[held[0], 0], cols[0, held[1]])
+            there[held] = self.accept(y, x)
+        return there
 
     def _one(self, ys: Any, xs: Any, row: Any, col: Any) -> NDArray[np.float32]:
         cy, cx, tall, wide = self._shapes(row, col)
-        there, _, _ = uniforms(key_of(self.seed, 51), row, col)
-        v, u = (ys - cy).astype(np.float32) / tall, (xs - cx).astype(np.float32) / wide
-        inside = np.clip((1 - (v * v + u * u)) * np.float32(2.5), 0, 1)
-        result: NDArray[np.float32] = np.where(there < self.share, inside, np.float32(0))
-        return result
+        return _inside(ys - cy, xs - cx, tall, wide)
 
     def _shapes(self, row: Any, col: Any) -> tuple[Any, ...]:
-        dy, dx, size = uniforms(key_of(self.seed, 50), row, col)
-        _, stretch, _ = uniforms(key_of(self.seed, 51), row, col)
+        dy, dx, size = uniforms(key_of(self.seed, self.channel), row, col)
+        _, stretch, _ = uniforms(key_of(self.seed, self.channel + 1), row, col)
         low, high = self.radii
         radius = self.pitch * (low + (high - low) * size * size)
         return (
@@ -95,3 +137,9 @@ class Aggregates:
             radius * (np.float32(0.8) + np.float32(0.4) * stretch),
             radius * (np.float32(1.2) - np.float32(0.4) * stretch),
         )
+
+
+def _inside(dy: Any, dx: Any, tall: Any, wide: Any) -> NDArray[np.float32]:
+    v, u = dy.astype(np.float32) / tall, dx.astype(np.float32) / wide
+    inside: NDArray[np.float32] = np.clip((1 - (v * v + u * u)) * np.float32(2.5), 0, 1)
+    return inside

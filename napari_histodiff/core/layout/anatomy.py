@@ -12,22 +12,32 @@ from napari_histodiff.core.layout.aggregates import Aggregates
 from napari_histodiff.core.layout.fibres import Fibres
 from napari_histodiff.core.layout.fields import Field, Pixels
 from napari_histodiff.core.layout.hashing import key_of, uniform
+from napari_histodiff.core.layout.mucosa import Mucosa
 from napari_histodiff.core.layout.outline import Outline
 from napari_histodiff.core.layout.plan import Plan
 from napari_histodiff.core.layout.sketched import SketchedGlands
 from napari_histodiff.core.layout.stars import DIRECTIONS, StarLattice, Stars, inset, paint
+from napari_histodiff.core.layout.wall import Wall
 from napari_histodiff.core.maps import TISSUE_NAMES
 
 if TYPE_CHECKING:
     from napari_histodiff.core.sketch import Sketch
 
-__all__ = ["GLAND", "GLASS", "LUMEN", "STROMA", "Anatomy"]
+__all__ = ["DUCTS", "GLAND", "GLASS", "LUMEN", "STROMA", "Anatomy"]
+
+#: Added to the rows of ducts, so that they are told from glands.
+DUCTS: Final = 2**40
 
 GLAND, STROMA, LUMEN, GLASS = (
     TISSUE_NAMES.index(name) for name in ("gland", "stroma", "lumen", "glass")
 )
 
 _BLOCK: Final = 32_768  # pixels of level 0 worked on at once, for the memory's sake
+_POINTS: Final = 16_384  # evaluated at once; more leave the processor's cache
+_CORE: Final = 255  # in place of a tissue, where a nest may have small lumina
+_RIM: Final = 15.0  # um around such a core
+_HOLES: Final = 0.36
+_TUMOUR: Final = 0.4  # where the wall is fainter than that, it is the tumour's stroma
 _EPITHELIUM: Final = 30.0  # um, of a gland that was sketched alone
 
 
@@ -57,19 +67,46 @@ class Anatomy:
         cells = tuple(max(2, round(span / part)) for part in (1, 2.1, 4.6, 9.7))
         self.zones = Field(seed, 3, cells, (1.0, 0.5, 0.3, 0.2))
         self.fatness = Field(seed, 4, cells, (1.0, 0.5, 0.25, 0.2))
+        self.gland_above = threshold(self.zones, plan.glands)
+        self.fat_above = threshold(self.fatness, plan.fat)
         self.glands = StarLattice(
-            seed, 10, round(plan.pitch / mpp), 13 / mpp, (0.37, 0.66), 2.2, 0.2, self._gland
+            seed,
+            10,
+            round(plan.pitch / mpp),
+            plan.gap / mpp,
+            plan.radii,
+            plan.stretch,
+            plan.roughness,
+            self._gland,
+        )
+        self.ducts = StarLattice(
+            seed, 15, round(420 / mpp), 60 / mpp, (0.08, 0.27), 2.2, 0.25, self._duct
         )
         self.bubbles = StarLattice(
             seed, 11, round(plan.bubble / mpp), 4.5 / mpp, (0.6, 0.95), 1.15, 0.05, self._bubble
         )
         self.vessels = StarLattice(
-            seed, 12, round(420 / mpp), 60 / mpp, (0.02, 0.09), 1.8, 0.15, self._vessel
+            seed, 12, round(300 / mpp), 60 / mpp, (0.03, 0.2), 2.6, 0.15, self._vessel
         )
-        self.aggregates = Aggregates(seed, round(1200 / mpp), plan.aggregates)
+        self.wall, self.mucosa = None, None
+        if plan.wall is not None:
+            self.wall = Wall(seed, plan.wall, mpp, home, self.zones, self._wall_above)
+            if plan.wall.surface > 0 and plan.glands > 0:
+                self.mucosa = Mucosa(seed, self.wall, mpp, plan.crypts, plan.tumour)
+        sites, small, large = plan.follicles
+        self.aggregates = Aggregates(
+            seed,
+            round(sites / mpp),
+            plan.aggregates,
+            (small / sites, large / sites),
+            accept=self._aggregate if self.wall else None,
+        )
+        self.lobules = Aggregates(seed, round(950 / mpp), plan.lobules, (0.15, 0.4), 54)
         self.fibres = Fibres(seed, mpp)
-        self.gland_above = threshold(self.zones, plan.glands)
-        self.fat_above = threshold(self.fatness, plan.fat)
+        sides = tuple(max(2, round(side / mpp)) for side in (46, 21))
+        self.holes = Field(seed, 27, sides, (1.0, 0.25))
+        #: Nuclei of each class per mm^2 of stroma, (places, 6) float32, see `place`.
+        self.densities = plan.densities_by_layer()
 
     def tissue(self, pixels: Pixels, glands: Stars | None = None) -> NDArray[np.uint8]:
         """Return the tissue at each point of a lattice, (h, w) uint8.
@@ -77,12 +114,26 @@ class Anatomy:
         `glands` may hold what `self.glands.within` found for this or a larger box.
         """
         out = np.empty(pixels.shape, np.uint8)
-        side = max(1, _BLOCK // pixels.step)
+        side = max(1, int(_BLOCK // pixels.step))
         for row in range(0, pixels.height, side):
             for col in range(0, pixels.width, side):
                 part = pixels.part(row, col, side, side)
                 out[row : row + side, col : col + side] = self._tissue(part, glands)
         return out
+
+    def glands_within(self, box: tuple[int, int, int, int]) -> Stars:
+        """Return the glands, ducts among them, that may reach into a box of level 0."""
+        glands = self.glands.within(box)
+        if self.plan.ducts <= 0:
+            return glands
+        ducts = self.ducts.within(box)
+        return Stars(
+            np.concatenate([glands.rows, ducts.rows + DUCTS]),
+            *(
+                np.concatenate([getattr(glands, name), getattr(ducts, name)])
+                for name in ("cols", "y", "x", "outer")
+            ),
+        )
 
     def _tissue(self, pixels: Pixels, glands: Stars | None) -> NDArray[np.uint8]:
         out = np.full(pixels.shape, STROMA, np.uint8)
@@ -91,13 +142,50 @@ class Anatomy:
         if inside.any() or drawn is not None:
             self._paint_bubbles(out, pixels, self.bubbles)
             self._paint_bubbles(out, pixels, self.vessels)
-            found = self.glands.within(pixels.box) if glands is None else glands
+            if self.wall is not None:
+                self._paint_wall(out, pixels, inside, drawn)
+            found = self.glands_within(pixels.box) if glands is None else glands
             self._paint_glands(out, pixels, found)
         if drawn is None:
             out[~inside] = GLASS
             return out
         out[~inside & (drawn == 0)] = GLASS
         return self._overridden(out, drawn, pixels)
+
+    def _paint_wall(
+        self,
+        out: NDArray[np.uint8],
+        pixels: Pixels,
+        inside: NDArray[np.bool_],
+        drawn: NDArray[np.uint8] | None,
+    ) -> None:
+        # Takes what lies above the surface from `inside`, and paints the epithelium.
+        assert self.wall is not None
+        deepest = 0.0 if self.mucosa is None else self.mucosa.deepest
+        if pixels.step <= self.wall.node:
+            patch = self.wall.over(pixels.box)
+            if patch.depth.min() > deepest:
+                return
+            depth, place, fade = patch.on(pixels)
+        else:
+            depth, place, fade = self.wall.on(pixels)
+        inside &= depth > 0
+        if self.mucosa is None:
+            return
+        here = inside & (depth < deepest)
+        if drawn is not None:
+            here &= drawn == 0
+        at = np.flatnonzero(here)
+        fade = fade.ravel()[at]
+        if self.plan.aggregates > 0 and len(at):
+            fade *= 1 - self.aggregates.on(pixels).ravel()[at]
+        depth, place, flat = depth.ravel(), place.ravel(), out.reshape(-1)
+        for first in range(0, len(at), _POINTS):
+            some = at[first : first + _POINTS]
+            basal, lumen = self.mucosa.inside(
+                depth[some], place[some], fade[first : first + _POINTS]
+            )
+            flat[some] = np.where(lumen, LUMEN, np.where(basal > 0, GLAND, flat[some]))
 
     def lumen(self, glands: Stars) -> NDArray[np.float32]:
         """Return the radius of each gland's lumen, (n, ANGLES) float32; 0 without one."""
@@ -122,7 +210,15 @@ class Anatomy:
         rows = (np.float32(self.plan.layers) + chance).astype(np.int64)
         return np.where(self.nest(glands), 16, rows)
 
-    def mucosa(self, y: NDArray[Any], x: NDArray[Any]) -> NDArray[np.float32]:
+    def place(self, depth: NDArray[np.float32], fade: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return the row of `densities` for depths below the surface of the wall, int64."""
+        assert self.wall is not None
+        layer = self.wall.layer(depth)
+        if not self.plan.tumour:
+            return layer
+        return np.where(fade < np.float32(_TUMOUR), len(self.wall.edges), layer)
+
+    def mucosa_near(self, y: NDArray[Any], x: NDArray[Any]) -> NDArray[np.float32]:
         """Return 0 far from glands to 1 among them at points of level 0, float32."""
         if self.gland_above == float("inf"):
             return np.full(y.shape, 0.5, np.float32)
@@ -132,7 +228,18 @@ class Anatomy:
     def _paint_glands(self, out: NDArray[np.uint8], pixels: Pixels, glands: Stars) -> None:
         n = len(glands)
         ring = glands.outer, np.full(n, GLAND, np.uint8)
-        paint(out, pixels, glands, [ring, (self.lumen(glands), np.full(n, LUMEN, np.uint8))])
+        lumen = self.lumen(glands), np.full(n, LUMEN, np.uint8)
+        if self.plan.pierced <= 0:
+            paint(out, pixels, glands, [ring, lumen])
+            return
+        core = np.maximum(inset(glands.outer, np.float32(_RIM / self.mpp)), 0)
+        chance = uniform(key_of(self.seed, 26), glands.rows, glands.cols)
+        core[~self.nest(glands) | (chance >= self.plan.pierced)] = 0
+        paint(out, pixels, glands, [ring, lumen, (core, np.full(n, _CORE, np.uint8))])
+        pierced = out == _CORE
+        if pierced.any():
+            hole = self.holes.on(pixels) > np.float32(_HOLES)
+            out[pierced] = np.where(hole[pierced], LUMEN, GLAND)
 
     def _paint_bubbles(self, out: NDArray[np.uint8], pixels: Pixels, lattice: StarLattice) -> None:
         bubbles = lattice.within(pixels.box)
@@ -157,11 +264,24 @@ class Anatomy:
         out[rows, cols] = np.where(many, filled, alone)
         return out
 
+    @property
+    def _wall_above(self) -> float:
+        # Crypts give way to glands cut across and to tumours; other epithelia to tumours only.
+        assert self.plan.wall is not None
+        gives = self.plan.tumour or self.plan.wall.crypt > 0
+        return self.gland_above if gives else float("inf")
+
     def _gland(self, rows: Any, cols: Any, y: Any, x: Any) -> NDArray[np.bool_]:
-        there: NDArray[np.bool_] = self.zones.at(y, x) > self.gland_above
-        there &= self.fatness.at(y, x) < self.fat_above - 0.1
-        there &= self.aggregates.at(y, x) < 0.2
-        there &= uniform(key_of(self.seed, 21), rows, cols) < 0.93
+        there: NDArray[np.bool_] = uniform(key_of(self.seed, 21), rows, cols) < 0.93
+        if self.wall is not None:
+            there &= self._held(self.wall, y, x)
+        elif self.plan.lobules > 0:
+            there &= self.lobules.at(y, x) > 0.3
+        else:
+            there &= self.zones.at(y, x) > self.gland_above
+            there &= self.fatness.at(y, x) < self.fat_above - 0.1
+        if there.any():
+            there &= self.aggregates.at(y, x) < 0.2
         if self.sketch is None or self.sketched is None:
             return there
         pitch = self.glands.pitch
@@ -173,15 +293,85 @@ class Anatomy:
         wanted = self.sketched.large(y, x) & (self.sketched.depth(y, x) > 0.3 * pitch)
         return np.where(drawn == 0, there, (drawn == GLAND) & wanted)
 
+    def _held(self, wall: Wall, y: Any, x: Any) -> NDArray[np.bool_]:
+        # Which middles of glands lie in a layer that has some, whole if it is no tumour.
+        depth, _, fade = _known(wall, y, x)
+        gone = fade <= 0 if np.isfinite(self._wall_above) else self._dense(y, x)
+        if self.plan.tumour:
+            return gone & (depth > 0)
+        layer = wall.layer(depth)
+        held = np.array([part.glands for part in wall.plan.layers])[layer]
+        own = np.float32(0.5 * self.glands.pitch)
+        ends = np.append(wall.edges[1:], np.float32(np.inf))
+        surface = np.float32(0 if self.mucosa is None else self.mucosa.surface)
+        held &= depth > wall.edges[layer] + own + np.where(layer == 0, surface, np.float32(0))
+        within: NDArray[np.bool_] = held & gone & (depth < ends[layer] - own)
+        return within
+
+    def _dense(self, y: Any, x: Any) -> NDArray[np.bool_]:
+        dense: NDArray[np.bool_] = self.zones.at(y, x) > self.gland_above
+        return dense
+
+    def _duct(self, rows: Any, cols: Any, y: Any, x: Any) -> NDArray[np.bool_]:
+        there: NDArray[np.bool_] = uniform(key_of(self.seed, 25), rows, cols) < self.plan.ducts
+        at = np.nonzero(there)
+        far = np.rint(0.45 * self.ducts.pitch * DIRECTIONS[:, ::8]).astype(np.int64)
+        py, px = y[at] + far[0][:, None], x[at] + far[1][:, None]
+        free = (self.lobules.at(py, px) == 0).all(axis=0)
+        free &= (self.fatness.at(py, px) < self.fat_above).all(axis=0)
+        if self.sketch is not None:
+            free &= (self.sketch.at(py, px) == 0).all(axis=0)
+        there[at] = free
+        return there
+
     def _bubble(self, rows: Any, cols: Any, y: Any, x: Any) -> NDArray[np.bool_]:
+        if self.wall is not None:
+            depth, _, fade = _known(self.wall, y, x)
+            fat = np.array([layer.fat for layer in self.wall.plan.layers])
+            fatty = fat[self.wall.layer(depth)]
+            if self.plan.tumour:
+                fatty &= fade > 0.9
+            if not fatty.any():
+                return fatty
         there: NDArray[np.bool_] = self.fatness.at(y, x) > self.fat_above
+        if self.wall is not None:
+            there &= fatty
+        elif self.plan.lobules > 0:
+            there &= self.lobules.at(y, x) == 0
         return there if self.sketch is None else there & (self.sketch.at(y, x) == 0)
 
     def _vessel(self, rows: Any, cols: Any, y: Any, x: Any) -> NDArray[np.bool_]:
         there: NDArray[np.bool_] = uniform(key_of(self.seed, 24), rows, cols) < self.plan.vessels
-        there &= self.zones.at(y, x) < self.gland_above - 0.12
-        there &= self.fatness.at(y, x) < self.fat_above - 0.12
+        if self.wall is not None:
+            depth, _, fade = _known(self.wall, y, x)
+            vessels = np.array([layer.vessels for layer in self.wall.plan.layers])
+            fat = np.array([layer.fat for layer in self.wall.plan.layers])
+            layer = self.wall.layer(depth)
+            there &= vessels[layer] & (depth > 80 / self.mpp)
+            if self.plan.tumour:
+                there &= fade > 0.9
+            if there.any():
+                there &= ~fat[layer] | (self.fatness.at(y, x) < self.fat_above - 0.25)
+                there &= self.aggregates.at(y, x) == 0
+        else:
+            there &= self.zones.at(y, x) < self.gland_above - 0.12
+            there &= self.fatness.at(y, x) < self.fat_above - 0.25
         return there if self.sketch is None else there & (self.sketch.at(y, x) == 0)
+
+    def _aggregate(self, y: NDArray[Any], x: NDArray[Any]) -> NDArray[np.bool_]:
+        assert self.wall is not None
+        depth, _, _ = self.wall.direct(y, x)
+        held = np.array([layer.aggregates for layer in self.wall.plan.layers])
+        there: NDArray[np.bool_] = held[self.wall.layer(depth)]
+        return there
+
+
+def _known(
+    wall: Wall, y: NDArray[Any], x: NDArray[Any]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    # Depth, place and fade at the middles of a lattice's cells.
+    box = int(y.min()), int(y.max()), int(x.min()), int(x.max())
+    return wall.over(box).at(y, x)
 
 
 def _smoothed(radii: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -39,7 +39,7 @@ class Bank:
     starts : (shapes * TURNS + 1,) int64
         Where the pixels of an outline start in `dy` and `dx`.
     dy, dx : (n,) int16
-        Pixels of level 0 relative to the middle.
+        Pixels of level 0 relative to the middle, or parts of them, see `bank_of`.
     major, minor : (shapes,) float32
         Semi-axes of the ellipse of equal moments, in pixels of level 0.
     """
@@ -52,8 +52,12 @@ class Bank:
 
 
 @lru_cache(maxsize=8)
-def bank_of(mpp: float) -> Bank:
-    """Return the outlines at a resolution of level 0; always the same ones."""
+def bank_of(mpp: float, parts: int = 1) -> Bank:
+    """Return the outlines at a resolution of level 0; always the same ones.
+
+    With `parts`, `dy` and `dx` count so many parts of a pixel of level 0, and those that are
+    multiples of `parts` are the ones without it.
+    """
     rng = np.random.default_rng(_SEED)
     pieces: list[NDArray[np.int64]] = []
     axes = []
@@ -62,7 +66,9 @@ def bank_of(mpp: float) -> Bank:
         for outline in drawn:
             angle, major, minor = _moments(outline)
             axes.append((max(major / _FINER, 1.0), max(minor / _FINER, 1.0)))
-            pieces += [_turned(outline, turn * np.pi / TURNS - angle) for turn in range(TURNS)]
+            pieces += [
+                _turned(outline, turn * np.pi / TURNS - angle, parts) for turn in range(TURNS)
+            ]
     starts = np.cumsum([0] + [piece.shape[1] for piece in pieces], dtype=np.int64)
     pixels = np.concatenate(pieces, axis=1).astype(np.int16)
     major, minor = np.array(axes, np.float32).T
@@ -106,11 +112,11 @@ def _moments(mask: NDArray[np.bool_]) -> tuple[float, float, float]:
     return angle, 2 * (middle + spread) ** 0.5, 2 * max(middle - spread, 0.01) ** 0.5
 
 
-def _turned(mask: NDArray[np.bool_], angle: float) -> NDArray[np.int64]:
-    # Pixels (dy, dx) of level 0 that the mask, turned by an angle from x towards y, covers.
+def _turned(mask: NDArray[np.bool_], angle: float, parts: int) -> NDArray[np.int64]:
+    # Parts of pixels (dy, dx) that the mask, turned by an angle from x towards y, covers.
     middle = len(mask) // 2
-    reach = int(middle * 1.42) // _FINER + 1
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1] * float(_FINER)
+    reach = (int(middle * 1.42) // _FINER + 1) * parts
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1] * (_FINER / parts)
     cosine, sine = np.cos(angle), np.sin(angle)
     source_y = np.rint(y * cosine - x * sine).astype(int) + middle
     source_x = np.rint(y * sine + x * cosine).astype(int) + middle

@@ -8,21 +8,23 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.layout.anatomy import GLAND, STROMA, Anatomy
+from napari_histodiff.core.layout.anatomy import DUCTS, GLAND, LUMEN, STROMA, Anatomy
 from napari_histodiff.core.layout.bank import AXES, TURNS, VARIANTS, bank_of, turn_of
 from napari_histodiff.core.layout.fields import Field, Pixels
 from napari_histodiff.core.layout.hashing import bits, key_of, uniforms
+from napari_histodiff.core.layout.lining import BASE, REACH, ROW, SPACING, rows_of
 from napari_histodiff.core.layout.plan import CONNECTIVE, EPITHELIAL
 from napari_histodiff.core.layout.stars import ANGLES, DIRECTIONS, Stars, inset
+from napari_histodiff.core.layout.wall import WallPatch
 
 __all__ = ["Candidates", "Scatter"]
 
-_SPACING: Final = 5.8  # um between neighbours of a row of epithelial nuclei
-_BASE: Final = 6.0  # um from the border of a gland to the middle of its first row
-_ROW: Final = 8.5  # um between rows
 _CELL: Final = 8.0  # um, side of the cells that hold one stroma nucleus or none
-_SCATTER_IDS: Final = 8192  # rows and columns of such cells before ids repeat
-_GLAND_IDS: Final = 400
+_VESSEL_WALL: Final = 13.0  # um
+_VESSEL_NUCLEI: Final = 11_000.0  # per mm^2
+_FINE: Final = 4.5  # um, side of the cells that look for the nuclei of a wall's epithelium
+_SCATTER_IDS: Final = 2048  # rows and columns of such cells before ids repeat
+_GLAND_IDS: Final = 280
 _SLOTS: Final = 150  # nuclei of the first row of a gland at the most
 _FEWER: Final = 9  # than in the row outside it
 _GLAND_SLOTS: Final = 1320  # of 16 rows
@@ -62,6 +64,12 @@ class Candidates:
         return Candidates(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     @staticmethod
+    def none() -> Candidates:
+        """Return no nuclei."""
+        none = np.zeros(0, np.int64)
+        return Candidates(none, none, none, none, none.astype(np.uint64), none)
+
+    @staticmethod
     def joined(parts: list[Candidates]) -> Candidates:
         """Return all of several."""
         names = [field.name for field in fields(Candidates)]
@@ -79,17 +87,26 @@ class Scatter:
         self._step = 1 << max(0, int(np.log2(2.0 / self._mpp)))
         span = round(260 / self._mpp), round(90 / self._mpp)
         self._thickness = Field(self._seed, 42, span, (0.35, 0.25))
+        self._many = anatomy.densities
+        layers = () if anatomy.wall is None else anatomy.wall.plan.layers
+        self._along = np.array([*(layer.along for layer in layers), False])
+        self._round = np.array([*(layer.round for layer in layers), False])
+        own = np.arange(VARIANTS) + CONNECTIVE * VARIANTS
+        slim = np.argsort(self._bank.minor[own] / self._bank.major[own], kind="stable")
+        self._slim = own[slim[: VARIANTS // 2]]
 
     def within(self, box: tuple[int, int, int, int]) -> Candidates:
         """Return every nucleus whose middle lies in a box of level 0, and some beyond."""
         margin = round(16 / self._mpp) + self._step
         wide = box[0] - margin, box[1] + margin, box[2] - margin, box[3] + margin
-        glands = self.anatomy.glands.within(wide)
+        glands = self.anatomy.glands_within(wide)
         tissue = _Lookup(self.anatomy, wide, self._step, glands)
         rings = self._rings(box, glands, tissue)
         parts = [rings, self._strewn(box, tissue)]
         if self.anatomy.sketched is not None:
             parts.append(self._lining(box, tissue))
+        if self.anatomy.mucosa is not None:
+            parts.append(self._lined(box, tissue))
         return Candidates.joined(parts)
 
     def _rings(self, box: tuple[int, int, int, int], glands: Stars, tissue: _Lookup) -> Candidates:
@@ -105,12 +122,12 @@ class Scatter:
 
     def _row(self, glands: Stars, lumen: NDArray[np.float32], row: int) -> Candidates:
         um = 1 / self._mpp
-        radius = np.maximum(inset(glands.outer, np.float32((_BASE + _ROW * row) * um)), 0)
+        radius = np.maximum(inset(glands.outer, np.float32((BASE + ROW * row) * um)), 0)
         y, x = radius * DIRECTIONS[0], radius * DIRECTIONS[1]
         step_y, step_x = np.roll(y, -1, 1) - y, np.roll(x, -1, 1) - x
         length = np.sqrt(step_y * step_y + step_x * step_x)
         way = np.cumsum(length, axis=1, dtype=np.float32)
-        count = (way[:, -1] / np.float32(_SPACING * um)).astype(np.int64)
+        count = (way[:, -1] / np.float32(SPACING * um)).astype(np.int64)
         count = np.minimum(count, _SLOTS - _FEWER * row)
         slots = np.arange(int(count.max(initial=0)))
         gland, slot = np.nonzero(slots[None, :] < count[:, None])
@@ -150,33 +167,44 @@ class Scatter:
 
     def _gland_number(self, rows: Any, cols: Any, slot: Any) -> NDArray[np.int64]:
         gland = rows % _GLAND_IDS * _GLAND_IDS + cols % _GLAND_IDS
-        number: NDArray[np.int64] = 1 + _SCATTER_IDS * _SCATTER_IDS + gland * _GLAND_SLOTS + slot
+        gland = gland + np.where(rows >= DUCTS // 2, _GLAND_IDS**2, 0)
+        number: NDArray[np.int64] = 1 + 3 * _SCATTER_IDS**2 + gland * _GLAND_SLOTS + slot
         return number
 
     def _strewn(self, box: tuple[int, int, int, int], tissue: _Lookup) -> Candidates:
-        rows, cols, y, x = self._cells(box, 32, 1.0)
+        rows, cols, y, x = self._cells(box, 32, 1.0, self._cell)
         keep = tissue.at(y, x) == STROMA
         rows, cols, y, x = rows[keep], cols[keep], y[keep], x[keep]
         chance, pick, spin = uniforms(key_of(self._seed, 33), rows, cols)
-        kind = self._kinds(y, x, chance)
+        place, patch = None, None
+        if self.anatomy.wall is not None:
+            patch = self.anatomy.wall.over(box)
+            depth, _, fade = patch.at(y, x)
+            place = self.anatomy.place(depth, fade)
+        kind = self._kinds(y, x, chance, place)
+        kind = np.where(self._at_vessel(y, x, tissue), self._vessel_wall(chance), kind)
         keep = kind >= 0
         rows, cols, y, x, kind = rows[keep], cols[keep], y[keep], x[keep], kind[keep]
+        place = None if place is None else place[keep]
         shape = kind * VARIANTS + (pick[keep] * VARIANTS).astype(np.int64)
-        turn = self._turns(y, x, kind, spin[keep], tissue)
+        if place is not None:
+            slim = (kind == CONNECTIVE) & self._along[place]
+            shape = np.where(slim, self._slim[(pick[keep] * len(self._slim)).astype(int)], shape)
+        turn = self._turns(y, x, kind, spin[keep], tissue, place, patch)
         keep = self._clear(y, x, shape, turn, tissue, STROMA)
         word = bits(key_of(self._seed, 34), rows, cols)
-        return Candidates(y, x, shape, turn, word, _scatter_number(rows, cols))[keep]
+        return Candidates(y, x, shape, turn, word, _scatter_number(rows, cols, 0))[keep]
 
     def _lining(self, box: tuple[int, int, int, int], tissue: _Lookup) -> Candidates:
         # Epithelium of areas that were sketched as one gland, which no lattice knows.
         sketch, sketched = self.anatomy.sketch, self.anatomy.sketched
         assert sketch is not None
         assert sketched is not None
-        rows, cols, y, x = self._cells(box, 36, 0.6)
+        rows, cols, y, x = self._cells(box, 36, 0.6, self._cell)
         keep = (sketch.at(y, x) == GLAND) & ~sketched.large(y, x)
         keep &= tissue.at(y, x) == GLAND
         depth = sketched.depth(y, x) * np.float32(self._mpp)
-        keep &= depth < np.float32(_BASE + 0.6 * _ROW)
+        keep &= depth < np.float32(BASE + 0.6 * ROW)
         rows, cols, y, x = rows[keep], cols[keep], y[keep], x[keep]
         _, pick, _ = uniforms(key_of(self._seed, 37), rows, cols)
         shape = EPITHELIAL * VARIANTS + self._alike(rows // 32, cols // 32, pick)
@@ -184,13 +212,41 @@ class Scatter:
         turn = turn_of(push[0], push[1])
         keep = self._clear(y, x, shape, turn, tissue, GLAND)
         word = bits(key_of(self._seed, 38), rows, cols)
-        return Candidates(y, x, shape, turn, word, _scatter_number(rows, cols))[keep]
+        return Candidates(y, x, shape, turn, word, _scatter_number(rows, cols, 1))[keep]
+
+    def _lined(self, box: tuple[int, int, int, int], tissue: _Lookup) -> Candidates:
+        # Epithelium of a wall: crypts and surface.
+        anatomy, margin = self.anatomy, round(REACH / self._mpp)
+        assert anatomy.wall is not None
+        assert anatomy.mucosa is not None
+        wide = box[0] - margin, box[1] + margin, box[2] - margin, box[3] + margin
+        patch = anatomy.wall.over(wide)
+        if patch.depth.min() > anatomy.mucosa.deepest or patch.depth.max() < 0:
+            return Candidates.none()
+        cell = max(2, round(_FINE / self._mpp))
+        rows, cols, y, x = self._cells(wide, 39, 0.0, cell)
+        if anatomy.sketch is not None:
+            keep = anatomy.sketch.at(y, x) == 0
+            rows, cols, y, x = rows[keep], cols[keep], y[keep], x[keep]
+        crowd = anatomy.aggregates.at(y, x)
+        found = rows_of(self._seed, anatomy.mucosa, patch, y, x, crowd, self._mpp)
+        keep = _in(box, found.y, found.x)
+        keep[keep] &= tissue.at(found.y[keep], found.x[keep]) == GLAND
+        source, pick = found.source[keep], _share(found.word[keep])
+        shape = EPITHELIAL * VARIANTS + self._alike(found.crypt[keep], 0 * source, pick)
+        return Candidates(
+            found.y[keep],
+            found.x[keep],
+            shape,
+            turn_of(found.axis[0, keep], found.axis[1, keep]),
+            found.word[keep],
+            _scatter_number(rows[source], cols[source], 2),
+        )
 
     def _cells(
-        self, box: tuple[int, int, int, int], channel: int, spread: float
+        self, box: tuple[int, int, int, int], channel: int, spread: float, cell: int
     ) -> tuple[NDArray[np.int64], ...]:
-        # Row and column of the cells of the scatter, and the jittered point of each.
-        cell = self._cell
+        # Row and column of cells, and the jittered point of each.
         rows = np.arange(box[0] // cell, box[1] // cell + 1)[:, None]
         cols = np.arange(box[2] // cell, box[3] // cell + 1)[None, :]
         rows, cols = (a.ravel() for a in np.broadcast_arrays(rows, cols))
@@ -200,26 +256,53 @@ class Scatter:
         keep = _in(box, y, x)
         return rows[keep], cols[keep], y[keep], x[keep]
 
-    def _kinds(self, y: Any, x: Any, chance: NDArray[np.float32]) -> NDArray[np.int64]:
+    def _kinds(self, y: Any, x: Any, chance: NDArray[np.float32], place: Any) -> Any:
         # The class at each point, -1 for none.
         crowded = self.anatomy.aggregates.at(y, x)
-        mucosa = self.anatomy.mucosa(y, x)
         many = 1 + self._thickness.at(y, x)
+        if place is None:
+            swing = many * (np.float32(0.4) + self.anatomy.mucosa_near(y, x))
+            place = np.zeros(len(y), np.int64)
+        else:
+            swing = many
         area = np.float32((self._cell * self._mpp / 1000) ** 2)
         kind = np.full(len(y), -1, np.int64)
         total = np.zeros(len(y), np.float32)
-        for index, (base, crowd) in enumerate(
-            zip(self._plan.densities, self._plan.crowd, strict=True)
-        ):
-            swing = many if index == CONNECTIVE else many * (np.float32(0.4) + mucosa)
-            density = np.float32(base) * swing * (1 - crowded) + np.float32(crowd) * crowded
+        for index, crowd in enumerate(self._plan.crowd):
+            share = many if index == CONNECTIVE else swing
+            density = self._many[place, index] * share * (1 - crowded)
+            density += np.float32(crowd) * crowded
             upper = np.asarray(total + density * area, np.float32)
             kind[(chance >= total) & (chance < upper)] = index
             total = upper
         return kind
 
+    def _at_vessel(self, y: Any, x: Any, tissue: _Lookup) -> NDArray[np.bool_]:
+        # Stroma that borders a space without epithelium which is not that of a fat cell.
+        anatomy = self.anatomy
+        beside = np.zeros(len(y), np.bool_)
+        for direction in _COMPASS:
+            far = np.rint(direction * np.float32(_VESSEL_WALL / self._mpp)).astype(np.int64)
+            beside |= tissue.at(y + far[0], x + far[1]) == LUMEN
+        at = np.flatnonzero(beside)
+        if len(at):
+            beside[at] = anatomy.fatness.at(y[at], x[at]) < anatomy.fat_above - 0.1
+        return beside
+
+    def _vessel_wall(self, chance: NDArray[np.float32]) -> NDArray[np.int64]:
+        share = np.float32(_VESSEL_NUCLEI * (self._cell * self._mpp / 1000) ** 2)
+        share *= np.float32(self._plan.densities[CONNECTIVE] > 0)
+        return np.where(chance < share, CONNECTIVE, -1)
+
     def _turns(
-        self, y: Any, x: Any, kind: NDArray[np.int64], spin: NDArray[np.float32], tissue: _Lookup
+        self,
+        y: Any,
+        x: Any,
+        kind: NDArray[np.int64],
+        spin: NDArray[np.float32],
+        tissue: _Lookup,
+        place: Any,
+        patch: WallPatch | None,
     ) -> NDArray[np.int64]:
         turn = (spin * TURNS).astype(np.int64)
         across = self.anatomy.fibres.across(y, x)
@@ -228,6 +311,11 @@ class Scatter:
         bordering = push[0] * push[0] + push[1] * push[1] > 1
         beside = turn_of(push[1], -push[0])
         aligned = np.where(bordering, beside, along) + (spin * 3).astype(np.int64) - 1
+        if patch is not None:
+            inwards, _ = patch.axes(y, x)
+            parallel = turn_of(inwards[1], -inwards[0]) + (spin * 3).astype(np.int64) - 1
+            aligned = np.where(self._along[place], parallel, aligned)
+            aligned = np.where(self._round[place], turn, aligned)
         return np.where(kind == CONNECTIVE, aligned % TURNS, turn)
 
     def _push(self, y: Any, x: Any, tissue: _Lookup, own: int, um: float) -> NDArray[np.float32]:
@@ -252,8 +340,15 @@ class Scatter:
         return keep
 
 
-def _scatter_number(rows: NDArray[np.int64], cols: NDArray[np.int64]) -> NDArray[np.int64]:
-    return 1 + rows % _SCATTER_IDS * _SCATTER_IDS + cols % _SCATTER_IDS
+def _scatter_number(
+    rows: NDArray[np.int64], cols: NDArray[np.int64], part: int
+) -> NDArray[np.int64]:
+    number = 1 + part * _SCATTER_IDS**2
+    return number + rows % _SCATTER_IDS * _SCATTER_IDS + cols % _SCATTER_IDS
+
+
+def _share(word: NDArray[np.uint64]) -> NDArray[np.float32]:
+    return (word & np.uint64(0xFFFFF)).astype(np.float32) * np.float32(2.0**-20)
 
 
 def _in(box: tuple[int, int, int, int], y: Any, x: Any) -> NDArray[np.bool_]:

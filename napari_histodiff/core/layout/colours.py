@@ -8,7 +8,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.layout.anatomy import GLAND, GLASS, LUMEN, STROMA, Anatomy
 from napari_histodiff.core.layout.fields import Field, Pixels
 from napari_histodiff.core.layout.nuclei import Nuclei
@@ -54,29 +53,40 @@ class Colours:
         self._bare = [np.maximum(mean + k * spread, 0.02) for k in (_STROMA, _CYTOPLASM)]
         self._nucleus = np.maximum(mean + _NUCLEUS * spread, 0.05)
         plan = anatomy.plan
-        shares = [sum(d) * _NUCLEUS_AREA * 1e-6 * 0.8 for d in (plan.densities, plan.crowd)]
-        self._mixed = [self._with_nuclei(self._bare[0], shares[0])]
-        self._mixed.append(self._with_nuclei(self._bare[1], _GLAND_NUCLEI))
-        self._crowded = self._with_nuclei(self._bare[0], max(shares) * 1.8)
+        densities = [*anatomy.densities, np.array(plan.crowd, np.float32)]
+        shares = [float(d.sum()) * _NUCLEUS_AREA * 1e-6 * 0.8 for d in densities]
+        layers = () if plan.wall is None else plan.wall.layers
+        tones = [*(layer.tone for layer in layers), 1.0]
+        # By place, see `Anatomy.place`: of fibres alone, and of fibres with nuclei.
+        self._stroma = np.array([self._bare[0] * np.float32(tone) for tone in tones])
+        mixed = [
+            self._with_nuclei(fibres, share)
+            for fibres, share in zip(self._stroma, shares, strict=False)
+        ]
+        self._mixed = np.array(mixed, np.float32)
+        self._glands = self._with_nuclei(self._bare[1], _GLAND_NUCLEI)
+        self._along = np.array([*(layer.along for layer in layers), False])
+        self._crowded = self._with_nuclei(self._bare[0], max(shares[0], shares[-1]) * 1.8)
         um = 1 / anatomy.mpp
         cells = tuple(max(2, round(side * um)) for side in (4000, 1500, 500, 170, 55, 18, 7))
         heights = (0.16, 0.12, 0.1, 0.09, 0.08, 0.07, 0.06)
         self._shade = Field(anatomy.seed, 60, cells, heights)
         self._hue = Field(anatomy.seed, 61, cells[:4], (0.07, 0.05, 0.04, 0.04))
         self._means = _area_shares(anatomy.glands, anatomy), _area_shares(anatomy.bubbles, anatomy)
+        self._lining = (0.0, 0.0) if anatomy.mucosa is None else anatomy.mucosa.shares()
 
-    def on(self, region: Region) -> NDArray[np.uint8]:
-        """Return the colours of a region, (h, w, 3) uint8."""
-        pixels = Pixels.of(region)
+    def on(self, pixels: Pixels) -> NDArray[np.uint8]:
+        """Return the colours of the pixels that start at some points, (h, w, 3) uint8."""
         if 0 in pixels.shape:
-            return np.zeros((*region.shape, 3), np.uint8)
-        if region.level >= _MEANS:
+            return np.zeros((*pixels.shape, 3), np.uint8)
+        level = int(pixels.step).bit_length() - 1 if pixels.step >= 1 else 0
+        if level >= _MEANS:
             stroma, gland = self._mean_shares(pixels)
         else:
             stroma, gland = self._drawn_shares(pixels)
-        image = self._stained(pixels, stroma, gland, region.level)
-        if region.level <= _NUCLEI:
-            covered = self._nuclei.coverage(region)[..., None]
+        image = self._stained(pixels, stroma, gland, level)
+        if level <= _NUCLEI:
+            covered = self._nuclei.coverage(pixels)[..., None]
             image += (self._light(self._nucleus) - image) * covered
         return np.rint(np.clip(image, 0, 255)).astype(np.uint8)
 
@@ -91,25 +101,38 @@ class Colours:
         shade = 1 + _limited(self._shade, pixels)
         hue = _limited(self._hue, pixels)
         image = np.empty((*pixels.shape, 3), np.float32)
-        densities = self._bare if level <= _NUCLEI else self._mixed
+        fibres = self._stroma if level <= _NUCLEI else self._mixed
+        glands = self._bare[1] if level <= _NUCLEI else self._glands
+        place, depth = self._place(pixels)
         crowd = None
         if level > _NUCLEI:
             crowd = self._anatomy.aggregates.on(pixels)
         strands = np.zeros_like(shade)
         if level in _STREAKS:
-            strands = self._anatomy.fibres.streaks(pixels) * np.float32(_STREAKS[level])
+            along = None if place is None else self._along[place]
+            strands = self._anatomy.fibres.streaks(pixels, along, depth)
+            strands *= np.float32(_STREAKS[level])
         for channel, tint in enumerate((1.0, -0.25, 0.3)):
             tone = shade + hue * np.float32(tint)
-            first = densities[0][channel] * (tone + strands)
+            own = fibres[0, channel] if place is None else np.take(fibres[:, channel], place)
+            first = own * (tone + strands)
             if crowd is not None:
-                first += (self._crowded[channel] - densities[0][channel]) * crowd
-            pink, purple = _transmitted(first), _transmitted(densities[1][channel] * tone)
+                first += (self._crowded[channel] - own) * crowd
+            pink, purple = _transmitted(first), _transmitted(glands[channel] * tone)
             white = _WHITE[channel]
             image[..., channel] = white + stroma * (pink - white) + gland * (purple - white)
         return image
 
+    def _place(self, pixels: Pixels) -> tuple[NDArray[np.int64] | None, NDArray[np.float32] | None]:
+        # Of each pixel the place in a wall, see `Anatomy.place`, and the depth.
+        wall = self._anatomy.wall
+        if wall is None:
+            return None, None
+        depth, _, fade = wall.on(pixels)
+        return self._anatomy.place(depth, fade), depth
+
     def _drawn_shares(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        if pixels.step == 1:
+        if pixels.step <= 1:
             tissue = self._anatomy.tissue(pixels)
             return (tissue == STROMA).astype(np.float32), (tissue == GLAND).astype(np.float32)
         tissue = self._anatomy.tissue(_finer(pixels))
@@ -119,8 +142,14 @@ class Colours:
         anatomy, fine = self._anatomy, _finer(pixels)
         (gland_ring, gland_between), (_, fat_between) = self._means
         inside = anatomy.outline.tissue(fine)
+        if anatomy.wall is not None:
+            return self._wall_shares(pixels, inside)
         fat = anatomy.fatness.on(fine) > anatomy.fat_above
-        glands = (anatomy.zones.on(fine) > anatomy.gland_above) & ~fat
+        if anatomy.plan.lobules > 0:
+            glands = anatomy.lobules.on(fine) > 0.3
+            fat &= ~glands
+        else:
+            glands = (anatomy.zones.on(fine) > anatomy.gland_above) & ~fat
         drawn = None if anatomy.sketch is None else anatomy.sketch.on(fine)
         if drawn is not None:
             glands = np.where(drawn == 0, glands, drawn == GLAND)
@@ -135,6 +164,40 @@ class Colours:
         between = plain + many * (1 - free) + fatty * np.float32(fat_between)
         return between + many * free * np.float32(gland_between), ring
 
+    def _wall_shares(
+        self, pixels: Pixels, inside: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        anatomy, half = self._anatomy, int(pixels.step) // 2
+        wall, plan = anatomy.wall, anatomy.plan
+        assert wall is not None
+        (gland_ring, gland_between), (_, fat_between) = self._means
+        ring, lumen = self._lining
+        middle = Pixels(pixels.y + half, pixels.x + half, pixels.step, *pixels.shape)
+        depth, _, fade = wall.on(middle)
+        tissue = _averaged(inside) * _reached(depth, pixels.step)
+        deepest = 0.0 if anatomy.mucosa is None else anatomy.mucosa.deepest
+        lined = tissue * (1 - _reached(depth - np.float32(deepest), pixels.step))
+        fat = np.array([layer.fat for layer in wall.plan.layers])[wall.layer(depth)]
+        fat &= anatomy.fatness.on(middle) > anatomy.fat_above
+        fatty = np.where(fat, tissue - lined, np.float32(0))
+        grown = np.zeros_like(tissue)
+        if plan.tumour:
+            grown = tissue * (1 - fade)
+            lined, fatty = lined * fade, fatty * fade
+        drawn = None if anatomy.sketch is None else anatomy.sketch.on(middle)
+        if drawn is not None:
+            own = drawn == 0
+            lined, fatty = lined * own, fatty * own
+            grown = np.where(own, grown, drawn == GLAND).astype(np.float32)
+            white = (drawn == LUMEN) | (drawn == GLASS)
+            tissue = np.where(own, tissue, ~white).astype(np.float32)
+        free = 1 - anatomy.aggregates.on(pixels)
+        glands = (lined * np.float32(ring) + grown * np.float32(gland_ring)) * free
+        holes = lined * np.float32(lumen) + grown * np.float32(1 - gland_ring - gland_between)
+        holes = holes * free + fatty * np.float32(1 - fat_between)
+        stroma = np.maximum(tissue - glands - holes, 0)
+        return np.asarray(stroma, np.float32), np.asarray(glands, np.float32)
+
     def _with_nuclei(self, density: NDArray[np.float32], share: float) -> NDArray[np.float32]:
         light = self._light(density) * (1 - share) + self._light(self._nucleus) * share
         mixed: NDArray[np.float32] = -np.log(light / 255).astype(np.float32)
@@ -143,6 +206,12 @@ class Colours:
     def _light(self, density: NDArray[np.float32]) -> NDArray[np.float32]:
         light: NDArray[np.float32] = (255 * np.exp(-density)).astype(np.float32)
         return light
+
+
+def _reached(depth: NDArray[np.float32], step: float) -> NDArray[np.float32]:
+    # Which share of a pixel lies deeper than 0.
+    share: NDArray[np.float32] = np.clip(depth * np.float32(1 / step) + np.float32(0.5), 0, 1)
+    return share
 
 
 def _area_shares(lattice: StarLattice, anatomy: Anatomy) -> tuple[float, float]:
@@ -160,8 +229,7 @@ def _area_shares(lattice: StarLattice, anatomy: Anatomy) -> tuple[float, float]:
 
 def _finer(pixels: Pixels) -> Pixels:
     # Two points per side, placed evenly within each pixel.
-    half = pixels.step // 2
-    offset = pixels.step // 4
+    half, offset = int(pixels.step) // 2, int(pixels.step) // 4
     return Pixels(pixels.y + offset, pixels.x + offset, half, 2 * pixels.height, 2 * pixels.width)
 
 

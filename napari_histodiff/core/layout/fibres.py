@@ -48,9 +48,20 @@ class Fibres:
         right = self._height.at(y, x + far) - self._height.at(y, x - far)
         return np.stack([up, right])
 
-    def streaks(self, pixels: Pixels) -> NDArray[np.float32]:
-        """Return lighter and darker strands on a lattice of points, (h, w) float32 in -1..1."""
-        strand = self._height.on(pixels) * np.float32(1 / _WIDTH)
+    def streaks(
+        self,
+        pixels: Pixels,
+        along: NDArray[np.bool_] | None = None,
+        depth: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
+        """Return lighter and darker strands on a lattice of points, (h, w) float32 in -1..1.
+
+        Where `along`, they follow the lines of equal `depth`, in pixels of level 0.
+        """
+        height = self._height.on(pixels)
+        if along is not None and depth is not None and along.any():
+            height = np.where(along, depth * np.float32(self.mpp), height)
+        strand = height * np.float32(1 / _WIDTH)
         whole = np.floor(strand)
         part = strand - whole
         index = whole.astype(np.int32) & (_STRANDS - 1)

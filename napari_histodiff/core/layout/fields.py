@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.layout.hashing import key_of, uniform
 
-__all__ = ["VALUE_SIGMA", "Field", "Pixels"]
+__all__ = ["VALUE_SIGMA", "Field", "Pixels", "whole"]
 
 #: Standard deviation of one octave of value noise in [-1, 1].
 VALUE_SIGMA = 0.43
@@ -28,25 +28,32 @@ class Pixels:
 
     Attributes
     ----------
-    y, x : int
-        The first point.
-    step : int
-        Distance of neighbours.
+    y, x : int, or float where `step` is below 1
+        The first point; a multiple of `step`.
+    step : int or float
+        Distance of neighbours, a power of two; below 1 between the pixels of level 0.
     height, width : int
         Number of points.
     """
 
-    y: int
-    x: int
-    step: int
+    y: float
+    x: float
+    step: float
     height: int
     width: int
 
     @classmethod
-    def of(cls, region: Region) -> Pixels:
-        """Return the points that stand for the pixels of a region: their first corners."""
-        scale = region.level
-        return cls(region.y << scale, region.x << scale, 1 << scale, region.height, region.width)
+    def of(cls, region: Region, refined: int = 0) -> Pixels:
+        """Return the points that stand for the pixels of a region: their first corners.
+
+        With `refined`, the region is one of a slide that was refined so often: the points between
+        the pixels of what was level 0 are those of its finer levels.
+        """
+        level = region.level - refined
+        if level < 0:
+            step = 0.5**-level
+            return cls(region.y * step, region.x * step, step, region.height, region.width)
+        return cls(region.y << level, region.x << level, 1 << level, region.height, region.width)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -54,13 +61,13 @@ class Pixels:
         return self.height, self.width
 
     @property
-    def ys(self) -> NDArray[np.int64]:
-        """Rows of level 0."""
+    def ys(self) -> NDArray[Any]:
+        """Rows of level 0, int64, or float64 where they lie between pixels."""
         return self.y + self.step * np.arange(self.height, dtype=np.int64)
 
     @property
-    def xs(self) -> NDArray[np.int64]:
-        """Columns of level 0."""
+    def xs(self) -> NDArray[Any]:
+        """Columns of level 0, as `ys`."""
         return self.x + self.step * np.arange(self.width, dtype=np.int64)
 
     def part(self, row: int, col: int, height: int, width: int) -> Pixels:
@@ -76,8 +83,12 @@ class Pixels:
     @property
     def box(self) -> tuple[int, int, int, int]:
         """First and last row, first and last column of level 0, all inclusive."""
-        bottom, right = self.y + self.step * self.height - 1, self.x + self.step * self.width - 1
-        return self.y, bottom, self.x, right
+        last = min(1, self.step)
+        bottom, right = (
+            math.ceil(first + self.step * count - last)
+            for first, count in ((self.y, self.height), (self.x, self.width))
+        )
+        return math.floor(self.y), bottom, math.floor(self.x), right
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +141,8 @@ class Field:
         cell, (dy, dx) = self.cells[octave], self._offset(octave)
         rows, fy = _split(ys + dy, cell)
         cols, fx = _split(xs + dx, cell)
-        a, b = self._corners(octave, rows, cols), self._corners(octave, rows, cols + 1)
-        c, d = self._corners(octave, rows + 1, cols), self._corners(octave, rows + 1, cols + 1)
+        down, right = np.stack([rows, rows + 1])[:, None], np.stack([cols, cols + 1])[None, :]
+        (a, b), (c, d) = self._corners(octave, down, right)
         top, bottom = a + (b - a) * fx, c + (d - c) * fx
         value: NDArray[np.float32] = top + (bottom - top) * fy
         return value
@@ -162,7 +173,12 @@ class Field:
         return (values - np.float32(0.5)) * amplitude
 
 
+def whole(at: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the pixel of level 0 that each number lies in, int64."""
+    return np.floor(at).astype(np.int64) if at.dtype.kind == "f" else at
+
+
 def _split(at: NDArray[Any], cell: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    whole = np.asarray(at, np.int64) // cell
-    t = (at - whole * cell).astype(np.float32) / np.float32(cell)
-    return whole, t * t * (np.float32(3) - np.float32(2) * t)
+    cells = whole(at) // cell
+    t = (at - cells * cell).astype(np.float32) / np.float32(cell)
+    return cells, t * t * (np.float32(3) - np.float32(2) * t)

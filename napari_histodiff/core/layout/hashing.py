@@ -6,6 +6,7 @@ OOPSLA 2014) over (key, row, column); whole arrays at once.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +21,7 @@ _SECOND: Final = np.uint64(0x94D049BB133111EB)
 _WORD: Final = 2**64 - 1
 
 
+@lru_cache(maxsize=4096)
 def key_of(seed: int, *channels: int) -> np.uint64:
     """Return a key for `bits` from a seed and the numbers of a channel."""
     key = seed & _WORD

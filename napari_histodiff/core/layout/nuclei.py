@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.layout.anatomy import Anatomy
 from napari_histodiff.core.layout.bank import AXES, REACH, TURNS, VARIANTS, bank_of
 from napari_histodiff.core.layout.candidates import Candidates, Scatter
+from napari_histodiff.core.layout.fields import Pixels
 
 __all__ = ["Nuclei"]
 
@@ -23,7 +24,7 @@ class Nuclei:
     """Class and instance maps as a function of the place."""
 
     def __init__(self, anatomy: Anatomy) -> None:
-        self._scatter = Scatter(anatomy)
+        self._scatter, self._mpp = Scatter(anatomy), anatomy.mpp
         self._bank = bank_of(anatomy.mpp)
         self._reach = int(np.ceil(REACH / anatomy.mpp)) + 1
         self._gap = np.float32(0.5 / anatomy.mpp)
@@ -33,54 +34,52 @@ class Nuclei:
         """How many pixels of level 0 beyond a changed nucleus others may change."""
         return (2 * _HOPS + 1) * self._reach
 
-    def maps(self, region: Region) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        """Return the class map (h, w) uint8 and the instance map (h, w) int32 of a region."""
-        classes, instances = np.zeros(region.shape, np.uint8), np.zeros(region.shape, np.int32)
-        side = max(1, _BLOCK >> region.level)
-        for y in range(region.y, region.bottom, side):
-            for x in range(region.x, region.right, side):
-                part = Region(region.level, y, x, side, side).intersect(region)
-                where = part.relative_to(region).slices
-                self._stamp(part, classes[where], instances[where])
+    def maps(self, pixels: Pixels) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        """Return the class map (h, w) uint8 and the instance map (h, w) int32 at some points."""
+        classes, instances = np.zeros(pixels.shape, np.uint8), np.zeros(pixels.shape, np.int32)
+        for part, where in _blocks(pixels):
+            self._stamp(part, classes[where], instances[where])
         return classes, instances
 
     def _stamp(
-        self, region: Region, classes: NDArray[np.uint8], instances: NDArray[np.int32]
+        self, pixels: Pixels, classes: NDArray[np.uint8], instances: NDArray[np.int32]
     ) -> None:
-        scale, reach = region.level, self._reach
-        top, left = region.y << scale, region.x << scale
-        bottom, right = (region.bottom - 1) << scale, (region.right - 1) << scale
-        found = self.within((top - reach, bottom + reach, left - reach, right + reach))
-        index, y, x = self.pixels(found)
-        mask = (1 << scale) - 1
-        shown = ((y & mask) | (x & mask)) == 0
-        shown &= (y >= top) & (y <= bottom) & (x >= left) & (x <= right)
-        index, y, x = index[shown], (y[shown] >> scale) - region.y, (x[shown] >> scale) - region.x
+        found, index, y, x = self._covered(pixels)
+        step = max(1, int(pixels.step))
+        shown = ((y | x) & (step - 1)) == 0
+        shown &= (y >= 0) & (y < pixels.height * step) & (x >= 0) & (x < pixels.width * step)
+        index, y, x = index[shown], y[shown] // step, x[shown] // step
         classes[y, x] = (found.shape // VARIANTS + 1).astype(np.uint8)[index]
         instances[y, x] = found.number.astype(np.int32)[index]
 
-    def coverage(self, region: Region) -> NDArray[np.float32]:
-        """Return which share of each pixel of a region nuclei cover, (h, w) float32 in 0-1."""
-        covered = np.zeros(region.shape, np.float32)
-        side = max(1, _BLOCK >> region.level)
-        for y in range(region.y, region.bottom, side):
-            for x in range(region.x, region.right, side):
-                part = Region(region.level, y, x, side, side).intersect(region)
-                covered[part.relative_to(region).slices] = self._covered(part)
+    def coverage(self, pixels: Pixels) -> NDArray[np.float32]:
+        """Return which share of the pixels at some points nuclei cover, (h, w) float32 in 0-1."""
+        covered = np.zeros(pixels.shape, np.float32)
+        for part, where in _blocks(pixels):
+            covered[where] = self._share(part)
         return covered
 
-    def _covered(self, region: Region) -> NDArray[np.float32]:
-        scale, reach = region.level, self._reach
-        top, left = region.y << scale, region.x << scale
-        bottom, right = (region.bottom << scale) - 1, (region.right << scale) - 1
-        found = self.within((top - reach, bottom + reach, left - reach, right + reach))
-        _, y, x = self.pixels(found)
-        inside = (y >= top) & (y <= bottom) & (x >= left) & (x <= right)
-        y, x = (y[inside] >> scale) - region.y, (x[inside] >> scale) - region.x
-        counts = np.bincount(y * region.width + x, minlength=region.area).reshape(region.shape)
+    def _share(self, pixels: Pixels) -> NDArray[np.float32]:
+        _, _, y, x = self._covered(pixels)
+        step = max(1, int(pixels.step))
+        y, x = y // step, x // step
+        inside = (y >= 0) & (y < pixels.height) & (x >= 0) & (x < pixels.width)
+        place = y[inside] * pixels.width + x[inside]
+        counts = np.bincount(place, minlength=pixels.height * pixels.width).reshape(pixels.shape)
         # Outlines that touch share a few pixels.
-        full = 1 << 2 * scale
+        full = step * step
         return np.minimum(counts, full).astype(np.float32) / np.float32(full)
+
+    def _covered(
+        self, pixels: Pixels
+    ) -> tuple[Candidates, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        # Nuclei of a box, and for each pixel of level 0, or part of one where the points lie
+        # closer, that they cover: which nucleus, and where from the first point on.
+        top, bottom, left, right = pixels.box
+        reach, parts = self._reach, max(1, round(1 / pixels.step))
+        found = self.within((top - reach, bottom + reach, left - reach, right + reach))
+        index, y, x = self.pixels(found, parts)
+        return found, index, y - round(pixels.y * parts), x - round(pixels.x * parts)
 
     def within(self, box: tuple[int, int, int, int]) -> Candidates:
         """Return the nuclei whose middle lies in a box of level 0, lowest rank first."""
@@ -94,19 +93,22 @@ class Nuclei:
         return found[np.argsort(found.rank, kind="stable")]
 
     def pixels(
-        self, found: Candidates
+        self, found: Candidates, parts: int = 1
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Return for each covered pixel of level 0 the index of its nucleus, its row and column.
 
-        Where outlines touch after all, the one of the higher rank comes last.
+        Rows and columns count parts of a pixel where `parts` is above 1. Where outlines touch after
+        all, the one of the higher rank comes last.
         """
+        bank = bank_of(self._mpp, parts)
         outline = found.shape * TURNS + found.turn
-        first = self._bank.starts[outline]
-        lengths = self._bank.starts[outline + 1] - first
+        first = bank.starts[outline]
+        lengths = bank.starts[outline + 1] - first
         index = np.repeat(np.arange(len(found)), lengths)
         ends = np.cumsum(lengths)
         at = np.arange(len(index)) + np.repeat(first - (ends - lengths), lengths)
-        return index, found.y[index] + self._bank.dy[at], found.x[index] + self._bank.dx[at]
+        y, x = found.y * parts, found.x * parts
+        return index, y[index] + bank.dy[at], x[index] + bank.dx[at]
 
     def _stay(self, found: Candidates) -> NDArray[np.bool_]:
         # Who has no touching neighbour of higher rank stays; among those who touch none of them,
@@ -150,6 +152,14 @@ class Nuclei:
         size = np.sqrt(along * along + across * across)
         extent: NDArray[np.float32] = length / np.maximum(size, np.float32(1e-6))
         return extent
+
+
+def _blocks(pixels: Pixels) -> Iterator[tuple[Pixels, tuple[slice, slice]]]:
+    side = max(1, int(_BLOCK / pixels.step))
+    for row in range(0, pixels.height, side):
+        for col in range(0, pixels.width, side):
+            where = slice(row, row + side), slice(col, col + side)
+            yield pixels.part(row, col, side, side), where
 
 
 def _near(

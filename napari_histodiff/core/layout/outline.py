@@ -20,6 +20,7 @@ _SLOPE: Final = 0.3  # height of an octave of the border's waves over its length
 _SLOPES: Final = _SLOPE * 3 * 2**0.5  # no octave changes faster with distance
 _FINEST: Final = 48.0  # um, length of the smallest waves of the border
 _FILLED: Final = 0.36  # of the waves' height: few tears in a small slide
+_CLEAR: Final = 0.04  # of the waves' height, that the middle of a small slide rises above a tear
 _EDGE: Final = 4.0
 _STEEPEST: Final = 1.1  # no piece's value changes faster with distance
 
@@ -43,6 +44,7 @@ class Outline:
     mpp: float
     home: tuple[int, int]
     _waves: Field = field(init=False)
+    _filled: float = field(init=False)
 
     def __post_init__(self) -> None:
         longest = 3000.0 / self.mpp if self.small else 0.16 * min(self.home)
@@ -52,6 +54,11 @@ class Outline:
             longest /= 2
         waves = Field(self.seed, 1, tuple(cells), tuple(_SLOPE * cell for cell in cells))
         object.__setattr__(self, "_waves", waves)
+        # A tear takes no more than half of a small slide.
+        points = Pixels(0, 0, max(1, min(self.home) // 8), 9, 9)
+        most = waves.rest(0)
+        usual = float(np.median(waves.on(points))) if self.small else 0.0
+        object.__setattr__(self, "_filled", max(_FILLED * most, _CLEAR * most - usual))
 
     @property
     def small(self) -> bool:
@@ -90,7 +97,7 @@ class Outline:
     def _bounds(self, pixels: Pixels, y: int, x: int, reach: float) -> tuple[float, float]:
         # Between which values the pieces lie within reach of a point.
         if self.small:
-            return (_FILLED * self._waves.rest(0),) * 2
+            return self._filled, self._filled
         top, bottom, left, right = pixels.box
         row, col = top // self.home[0], left // self.home[1]
         if (bottom // self.home[0], right // self.home[1]) != (row, col):
@@ -108,7 +115,7 @@ class Outline:
 
     def _pieces(self, pixels: Pixels) -> NDArray[np.float32]:
         if self.small:
-            return np.full(pixels.shape, _FILLED * self._waves.rest(0), np.float32)
+            return np.full(pixels.shape, self._filled, np.float32)
         value = np.empty(pixels.shape, np.float32)
         ys, xs = pixels.ys, pixels.xs
         rows, cols = ys // self.home[0], xs // self.home[1]

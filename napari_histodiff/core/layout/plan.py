@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from napari_histodiff.core.captions import Caption, parse_caption
+from napari_histodiff.core.layout.layers import TUMOUR_STROMA, WALLS, WallPlan
 from napari_histodiff.core.maps import CLASS_NAMES
 
 __all__ = ["Plan", "plan_of"]
@@ -23,6 +27,8 @@ class Plan:
         Share of the tissue whose stroma carries glands.
     pitch : float
         Distance of neighbouring glands.
+    gap : float
+        Least distance of their borders.
     thickness : float
         Height of the epithelium.
     nests : float
@@ -35,44 +41,124 @@ class Plan:
         Diameter of a fat cell.
     aggregates : float
         Share of aggregate sites that carry a lymphoid aggregate.
+    follicles : tuple of float
+        Distance of those sites, and smallest and largest radius of an aggregate.
     vessels : float
         Share of stroma sites that carry a vessel.
     densities : tuple of float
         Of each nucleus class in stroma, in the order of `CLASS_NAMES` (epithelial is 0).
     crowd : tuple of float
         The same in a lymphoid aggregate.
+    radii : tuple of float
+        Smallest and largest radius of glands as a share of `pitch`.
+    stretch, roughness : float
+        Largest ratio of a gland's axes, and size of its waves as a share of the radius.
+    lobules : float
+        Share of sites that carry a lobule; glands lie in lobules only. 0: glands are not bundled.
+    ducts : float
+        Share of sites that carry a duct, apart from the lobules.
+    crypts : float
+        Share of a wall's crypts that are there.
+    pierced : float
+        Share of nests with many small lumina.
+    tumour : bool
+        Whether glands grow through everything.
+    wall : WallPlan, optional
+        The wall that the tissue is part of.
     """
 
     glands: float = 0.55
     pitch: float = 150.0
+    gap: float = 13.0
     thickness: float = 26.0
     nests: float = 0.06
     layers: float = 1.3
     fat: float = 0.08
     bubble: float = 62.0
     aggregates: float = 0.3
+    follicles: tuple[float, float, float] = (1200.0, 108.0, 288.0)
     vessels: float = 0.3
     densities: tuple[float, ...] = (40.0, 0.0, 1000.0, 600.0, 100.0, 2500.0)
     crowd: tuple[float, ...] = (0.0, 0.0, 9500.0, 500.0, 0.0, 350.0)
+    radii: tuple[float, float] = (0.3, 0.68)
+    stretch: float = 2.3
+    roughness: float = 0.2
+    lobules: float = 0.0
+    ducts: float = 0.0
+    crypts: float = 0.96
+    pierced: float = 0.0
+    tumour: bool = False
+    wall: WallPlan | None = None
+
+    def densities_by_layer(self) -> NDArray[np.float32]:
+        """Return the densities in each layer of the wall, then those in a tumour's stroma.
+
+        (layers + 1, 6) float32; (1, 6) without a wall.
+        """
+        if self.wall is None:
+            return np.array([self.densities], np.float32)
+        many = np.array([*(layer.many for layer in self.wall.layers), TUMOUR_STROMA])
+        densities = many * np.array(self.densities)
+        # More than this would not find a place.
+        full = np.minimum(1, _FULL / np.maximum(densities.sum(axis=1, keepdims=True), 1))
+        return np.asarray(densities * full, np.float32)
 
 
 _ORGANS: Final[dict[str, Plan]] = {
-    "colon": Plan(glands=0.68, pitch=135.0, fat=0.06, aggregates=0.4),
-    "stomach": Plan(glands=0.65, pitch=105.0, thickness=22.0, fat=0.04),
+    "colon": Plan(
+        glands=0.22,
+        pitch=86.0,
+        fat=0.62,
+        aggregates=0.4,
+        gap=10.0,
+        nests=0.02,
+        radii=(0.4, 0.56),
+        stretch=1.7,
+    ),
+    "stomach": Plan(
+        glands=0.3,
+        pitch=70.0,
+        thickness=18.0,
+        gap=8.0,
+        nests=0.02,
+        fat=0.8,
+        radii=(0.4, 0.56),
+        stretch=1.6,
+    ),
     "prostate": Plan(glands=0.6, pitch=190.0, thickness=20.0, nests=0.02, fat=0.02),
-    "breast": Plan(glands=0.2, pitch=105.0, thickness=18.0, nests=0.2, fat=0.42),
+    "breast": Plan(
+        glands=0.4,
+        pitch=62.0,
+        thickness=14.0,
+        gap=7.0,
+        nests=0.12,
+        fat=0.42,
+        radii=(0.4, 0.75),
+        stretch=1.8,
+        lobules=0.75,
+        ducts=0.5,
+    ),
     "kidney": Plan(glands=0.95, pitch=62.0, thickness=15.0, nests=0.03, fat=0.01, aggregates=0.1),
     "liver": Plan(glands=0.96, pitch=85.0, thickness=60.0, nests=1.0, fat=0.02, aggregates=0.1),
     "lung": Plan(glands=0.1, pitch=150.0, fat=0.6, bubble=120.0),
-    "bladder": Plan(glands=0.12, pitch=170.0, nests=0.7, fat=0.12),
+    "bladder": Plan(glands=0.12, pitch=170.0, nests=0.7, fat=0.8),
     "brain": Plan(
-        glands=0.0, fat=0.0, aggregates=0.0, densities=(0.0, 0.0, 250.0, 0.0, 0.0, 1300.0)
+        glands=0.0,
+        vessels=0.1,
+        fat=0.0,
+        aggregates=0.0,
+        densities=(0.0, 0.0, 250.0, 0.0, 0.0, 1300.0),
     ),
     "lymph node": Plan(
-        glands=0.0, fat=0.06, aggregates=1.0, densities=(20.0, 0.0, 9500.0, 900.0, 40.0, 700.0)
+        glands=0.0,
+        follicles=(640.0, 130.0, 250.0),
+        fat=0.06,
+        aggregates=1.0,
+        densities=(20.0, 0.0, 6500.0, 900.0, 40.0, 700.0),
+        crowd=(0.0, 0.0, 14000.0, 200.0, 0.0, 300.0),
     ),
-    "skin": Plan(glands=0.1, pitch=150.0, nests=0.6, fat=0.2),
-    "head and neck": Plan(glands=0.3, pitch=190.0, thickness=60.0, nests=0.9, fat=0.06),
+    "skin": Plan(glands=0.14, pitch=100.0, thickness=18.0, nests=0.4, fat=0.85, aggregates=0.08),
+    "head and neck": Plan(glands=0.3, pitch=120.0, thickness=24.0, nests=0.3, fat=0.6),
 }
 
 # Nuclei per mm^2 of stroma at the levels none, low, medium and high of a caption.
@@ -90,7 +176,9 @@ _FULL: Final = 12_500.0  # nuclei per mm^2
 def plan_of(text: str) -> Plan:
     """Return the architecture a caption asks for."""
     caption = parse_caption(text).caption
-    plan = Plan() if caption.organ is None else _ORGANS[caption.organ]
+    plan = Plan()
+    if caption.organ is not None:
+        plan = replace(_ORGANS[caption.organ], wall=WALLS.get(caption.organ))
     plan = _with_words(plan, caption)
     return _with_levels(plan, caption)
 
@@ -98,22 +186,48 @@ def plan_of(text: str) -> Plan:
 def _with_words(plan: Plan, caption: Caption) -> Plan:
     words = caption.tissue
     if "tumour" in words:
-        plan = replace(
-            plan, glands=max(plan.glands, 0.8), nests=max(plan.nests, 0.35), layers=plan.layers + 1
-        )
+        plan = _grown(plan)
     if "gland" in words:
-        plan = replace(plan, glands=max(plan.glands, 0.75))
+        plan = replace(plan, glands=max(plan.glands, 0.75 if plan.wall is None else 0.3))
     if "fat" in words:
         plan = replace(plan, fat=max(plan.fat, 0.4))
     if "vessel" in words:
         plan = replace(plan, vessels=0.9)
     if "smooth muscle" in words:
-        plan = replace(plan, glands=min(plan.glands, 0.25))
+        # Nearer to the surface, so that a small slide shows it.
+        plan = _with_wall(plan, 0, 0.6, glands=min(plan.glands, 0.25))
+        plan = _with_wall(plan, 2, 0.3)
     if "inflammation" in words:
         more = (6.0, 1.0, 3.0, 3.0, 3.0, 1.0)
         densities = tuple(d * m for d, m in zip(plan.densities, more, strict=True))
         plan = replace(plan, densities=densities, aggregates=max(plan.aggregates, 0.7))
     return plan
+
+
+def _grown(plan: Plan) -> Plan:
+    # A tumour's glands are larger and smaller, branched and crowded.
+    return replace(
+        plan,
+        glands=max(plan.glands, 0.8 if plan.wall is None else 0.62),
+        pitch=max(plan.pitch, 150.0),
+        thickness=max(plan.thickness, 30.0),
+        nests=max(plan.nests, 0.3),
+        layers=plan.layers + 1,
+        gap=6.0,
+        radii=(0.42, 0.85),
+        stretch=3.2,
+        roughness=0.34,
+        lobules=0.0,
+        ducts=0.0,
+        pierced=0.7,
+        tumour=True,
+    )
+
+
+def _with_wall(plan: Plan, layer: int, factor: float, **more: Any) -> Plan:
+    if plan.wall is not None and layer < len(plan.wall.layers):
+        plan = replace(plan, wall=plan.wall.thicker(layer, factor))
+    return replace(plan, **more)
 
 
 def _with_levels(plan: Plan, caption: Caption) -> Plan:
@@ -135,7 +249,10 @@ def _with_levels(plan: Plan, caption: Caption) -> Plan:
     if epithelial == 0:
         return replace(plan, glands=0.0)
     if epithelial == 1:
-        return replace(plan, glands=min(plan.glands, 0.25), nests=0.0, layers=1.0)
+        return replace(plan, glands=min(plan.glands, 0.25), nests=0.0, layers=1.0, crypts=0.5)
     if epithelial == 3:
-        return replace(plan, glands=max(plan.glands, 0.9), layers=max(plan.layers, 2.2))
+        most = 0.9 if plan.wall is None or plan.tumour else plan.glands
+        return replace(
+            plan, glands=max(plan.glands, most), layers=max(plan.layers, 2.2), crypts=1.0
+        )
     return plan

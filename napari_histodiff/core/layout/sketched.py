@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.layout.fields import Pixels
+from napari_histodiff.core.layout.fields import Pixels, whole
 from napari_histodiff.core.maps import TISSUE_NAMES
 
 if TYPE_CHECKING:
     from napari_histodiff.core.sketch import Sketch
 
-__all__ = ["SketchedGlands"]
+__all__ = ["SketchedGlands", "coarser"]
 
 _GLAND: Final = TISSUE_NAMES.index("gland")
 _LARGE: Final = 75.0  # um from the border to the middle of an area that holds several glands
@@ -21,6 +22,26 @@ _AROUND: Final = 150.0  # um; what is nearer than this to such a middle belongs 
 _FINE: Final = 16.0  # um between the points that distances are measured at
 _MOST: Final = 2048  # such points on a side
 _DEEPEST: Final = 64  # of their distances; deeper points count as this deep
+
+
+def coarser(sketch: Sketch, scale: int) -> Sketch:
+    """Return a sketch in pixels that are `scale` times as large.
+
+    One whose pixels are no multiple of that many is sampled anew, with pixels a little smaller.
+    """
+    if scale == 1:
+        return sketch
+    pixel = max(1, sketch.pixel // scale)
+    y, x = (
+        ((np.arange(-(-side * sketch.pixel // (pixel * scale))) + 0.5) * pixel * scale).astype(int)
+        // sketch.pixel
+        for side in sketch.classes.shape
+    )
+    rows, cols = (
+        at.clip(0, side - 1) for at, side in zip((y, x), sketch.classes.shape, strict=True)
+    )
+    origin = sketch.origin[0] // scale, sketch.origin[1] // scale
+    return replace(sketch, classes=sketch.classes[np.ix_(rows, cols)], pixel=pixel, origin=origin)
 
 
 class SketchedGlands:
@@ -57,8 +78,8 @@ class SketchedGlands:
     def large(self, y: NDArray[Any], x: NDArray[Any]) -> NDArray[np.bool_]:
         """Return whether points of level 0 lie in or at an area that holds several glands."""
         half = self._step // 2
-        rows = self._clip((y + half - self._y) // self._step, 0)
-        cols = self._clip((x + half - self._x) // self._step, 1)
+        rows = self._clip(whole(y + half - self._y) // self._step, 0)
+        cols = self._clip(whole(x + half - self._x) // self._step, 1)
         found: NDArray[np.bool_] = self._large[rows, cols]
         return found
 
@@ -74,8 +95,8 @@ class SketchedGlands:
         return depth
 
     def _split(self, at: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        whole = at // self._step
-        return whole, (at - whole * self._step).astype(np.float32) / np.float32(self._step)
+        steps = whole(at) // self._step
+        return steps, (at - steps * self._step).astype(np.float32) / np.float32(self._step)
 
     def _clip(self, at: NDArray[np.int64], axis: int) -> NDArray[np.int64]:
         return np.clip(at, 0, self._depth.shape[axis] - 1)

@@ -13,6 +13,7 @@ from napari_histodiff.core.layout.colours import Colours
 from napari_histodiff.core.layout.fields import Pixels
 from napari_histodiff.core.layout.nuclei import Nuclei
 from napari_histodiff.core.layout.plan import plan_of
+from napari_histodiff.core.layout.sketched import coarser
 from napari_histodiff.core.recipe import SlideRecipe
 
 if TYPE_CHECKING:
@@ -25,21 +26,28 @@ class SlideLayout:
     """What lies where on a slide before any model has drawn it.
 
     A pure function of (seed, caption, mpp, home, sketch, place); regions are in plane coordinates
-    of their level and may lie anywhere.
+    of their level and may lie anywhere. A slide that was refined n times has at level k + n what it
+    had at level k before; its finer levels show the same shapes, sampled between those pixels.
 
     Parameters
     ----------
     recipe : SlideRecipe
     sketch : Sketch, optional
-        Overrides the procedure where it is not 0.
+        Overrides the procedure where it is not 0; in pixels of the recipe's level 0. A slide that
+        is refined keeps its layout when its sketch's `pixel` and `origin` are doubled.
     """
 
     def __init__(self, recipe: SlideRecipe, sketch: Sketch | None = None) -> None:
         self.recipe, self.sketch = recipe, sketch
+        # Everything is laid out in pixels of level 0 of the slide that was not refined yet.
+        scale = 1 << recipe.refined
+        height, width = (max(1, side // scale) for side in recipe.home)
+        drawn = None if sketch is None else coarser(sketch, scale)
         plan = plan_of(recipe.caption)
-        self._anatomy = Anatomy(recipe.seed, plan, recipe.mpp, recipe.home, sketch)
+        mpp = recipe.mpp * scale
+        self._anatomy = Anatomy(recipe.seed, plan, mpp, (height, width), drawn)
         self._nuclei = Nuclei(self._anatomy)
-        self._colours = Colours(self._anatomy, self._nuclei, recipe.stains[0])
+        self._colours = Colours(self._anatomy, self._nuclei, recipe.stains[recipe.refined])
 
     @property
     def sketch_reach(self) -> int:
@@ -48,22 +56,22 @@ class SlideLayout:
         0 without a sketch. Glands make room for each other, and nuclei for their neighbours.
         """
         anatomy = self._anatomy
-        if self.sketch is None or anatomy.sketched is None:
+        if anatomy.sketch is None or anatomy.sketched is None:
             return 0
         glands = 0.85 + 2 * 0.85 + 0.85
-        reach = 2 * self.sketch.pixel + anatomy.sketched.reach + glands * anatomy.glands.pitch
-        return int(reach + self._nuclei.reach) + 1
+        reach = 2 * anatomy.sketch.pixel + anatomy.sketched.reach + glands * anatomy.glands.pitch
+        return (int(reach + self._nuclei.reach) + 1) << self.recipe.refined
 
     def tissue(self, region: Region) -> NDArray[np.uint8]:
         """Return ids of `TISSUE_NAMES`, (h, w) uint8; level k is level 0 at every 2**k-th pixel."""
-        return self._anatomy.tissue(Pixels.of(region))
+        return self._anatomy.tissue(self._points(region))
 
     def nuclei(self, region: Region) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         """Return the class map (h, w) uint8 and the instance map (h, w) int32; see `core.maps`.
 
         Nuclei never overlap; ids are unique within any 4096 pixels of level 0.
         """
-        return self._nuclei.maps(region)
+        return self._nuclei.maps(self._points(region))
 
     def glass(self, region: Region) -> NDArray[np.bool_]:
         """Return glass farther than about 16 um from tissue, (h, w) bool."""
@@ -73,7 +81,10 @@ class SlideLayout:
 
     def colours(self, region: Region) -> NDArray[np.uint8]:
         """Return the picture to show where nothing is drawn, (h, w, 3) uint8."""
-        return self._colours.on(region)
+        return self._colours.on(self._points(region))
+
+    def _points(self, region: Region) -> Pixels:
+        return Pixels.of(region, self.recipe.refined)
 
 
 def _eroded(mask: NDArray[np.bool_], reach: int, axis: int) -> NDArray[np.bool_]:

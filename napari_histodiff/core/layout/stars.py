@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.layout.fields import Pixels
+from napari_histodiff.core.layout.fields import Pixels, whole
 from napari_histodiff.core.layout.hashing import key_of, uniforms
 
 __all__ = ["ANGLES", "DIRECTIONS", "StarLattice", "Stars", "inset", "paint"]
@@ -240,7 +240,7 @@ def paint(
     """
     largest = np.ceil(layers[0][0].max(axis=1, initial=0)).astype(np.int64)
     todo = np.nonzero(_meets(pixels, stars, largest))[0]
-    sides = 2 * largest // pixels.step + 2
+    sides = whole(2 * largest // pixels.step) + 2
     todo = todo[np.argsort(sides[todo], kind="stable")]
     tables = [_table(radii) for radii, _ in layers]
     while len(todo):
@@ -279,8 +279,8 @@ def _boxes(
 ) -> tuple[NDArray[Any], ...]:
     # The points of `pixels` around each star within its reach: row, column, vector, star.
     steps = np.arange(side)
-    iy = -((pixels.y - stars.y[chosen] + reach) // pixels.step)[:, None] + steps
-    ix = -((pixels.x - stars.x[chosen] + reach) // pixels.step)[:, None] + steps
+    iy = -whole((pixels.y - stars.y[chosen] + reach) // pixels.step)[:, None] + steps
+    ix = -whole((pixels.x - stars.x[chosen] + reach) // pixels.step)[:, None] + steps
     if len(chosen) == 1:
         # One large star: only the part of its box that is looked at.
         iy = iy[:, (iy[0] >= 0) & (iy[0] < pixels.height)]

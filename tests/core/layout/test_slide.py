@@ -16,7 +16,16 @@ from napari_histodiff.core.maps import MAX_INSTANCE
 from tests.core.layout.slides import layout, recipe
 
 FAR = 2**24
-CAPTIONS = ("colon", "", "kidney, tumour", "breast", "lymph node", "liver, high epithelial cells")
+CAPTIONS = (
+    "colon",
+    "",
+    "colon, tumour",
+    "kidney, tumour",
+    "breast",
+    "skin",
+    "lymph node",
+    "liver, high epithelial cells",
+)
 slides = st.builds(
     layout,
     st.sampled_from(CAPTIONS),
@@ -198,3 +207,11 @@ def test_levels_have_about_the_same_colour(levels: tuple[int, ...], span: int) -
         region = Region(level, at >> level, at >> level, span >> level, span >> level)
         means.append(slide.colours(region).mean(axis=(0, 1)))
     assert np.abs(np.diff(means, axis=0)).max() < 10
+
+
+@pytest.mark.parametrize("side", [256, 1024])
+def test_the_smallest_slides_show_tissue(side: int) -> None:
+    for seed in range(12):
+        for caption in ("", "colon", "skin"):
+            tissue = layout(caption, side=side, seed=seed).tissue(Region(0, 0, 0, side, side))
+            assert (tissue != GLASS).mean() > 0.4

@@ -1,0 +1,137 @@
+"""Nuclei of the epithelium of a wall: rows along its border to the stroma."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.layout.hashing import bits, key_of
+from napari_histodiff.core.layout.mucosa import Mucosa
+from napari_histodiff.core.layout.wall import WallPatch
+
+__all__ = ["BASE", "REACH", "ROW", "SPACING", "Rows", "rows_of"]
+
+SPACING: Final = 5.8  # um between neighbours of a row of epithelial nuclei
+BASE: Final = 6.0  # um from the border of a gland to the middle of its first row
+ROW: Final = 8.5  # um between rows
+REACH: Final = 40.0  # um; no nucleus lies farther from a point it is nearest to
+_SWAY: Final = 2.6  # um that nuclei stand more or less deep in their row
+_TOP: Final = 24.0  # um of the height that the first row and what is above the last one take
+_PLACES: Final = 2**20  # along a crypt
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Nuclei of rows.
+
+    Attributes
+    ----------
+    source : (n,) int64
+        Which of the points asked for each comes from.
+    y, x : (n,) int64
+        Middles in pixels of level 0.
+    axis : (2, n) float32
+        Direction (y, x) of the long axes.
+    word : (n,) uint64
+        Random bits of each.
+    crypt : (n,) int32
+        Number of the crypt or ridge each belongs to.
+    """
+
+    source: NDArray[np.int64]
+    y: NDArray[np.int64]
+    x: NDArray[np.int64]
+    axis: NDArray[np.float32]
+    word: NDArray[np.uint64]
+    crypt: NDArray[Any]
+
+
+def rows_of(
+    seed: int,
+    mucosa: Mucosa,
+    patch: WallPatch,
+    y: NDArray[np.int64],
+    x: NDArray[np.int64],
+    crowd: NDArray[np.float32],
+    mpp: float,
+) -> Rows:
+    """Return the nuclei nearest to some points.
+
+    Parameters
+    ----------
+    seed : int
+    mucosa : Mucosa
+    patch : WallPatch
+        Of a box that holds the points.
+    y, x : (n,) int64
+        Points of level 0 close enough to each other that none of the nuclei is missed; of several
+        that are nearest to the same nucleus, the first is its source.
+    crowd : (n,) float32
+        Lymphoid aggregates there, 0-1, which the epithelium gives way to.
+    mpp : float
+        Micrometres per pixel of level 0.
+    """
+    um = np.float32(1 / mpp)
+    depth, place, fade = patch.at(y, x)
+    near = np.flatnonzero((depth > 0) & (depth < mucosa.deepest))
+    depth, place, fade = depth[near], place[near], fade[near] * (1 - crowd[near])
+    basal, lumen = mucosa.inside(depth, place, fade)
+    keep = (basal > 0) & ~lumen
+    near, basal = near[keep], basal[keep]
+    depth, place, fade = (a[keep] for a in (depth, place, fade))
+    inner, offset, crypt, width, end = mucosa.crypt(depth, place, fade)
+    whole_height = mucosa.bottom(place, fade)
+    in_crypt = (inner >= whole_height - depth) & (mucosa.height > 0)
+    height = np.where(in_crypt, mucosa.height, whole_height)
+    last = np.maximum(np.floor((height - np.float32(_TOP) * um) / (np.float32(ROW) * um)), 0)
+    row = np.minimum(np.rint((basal - np.float32(BASE) * um) / (np.float32(ROW) * um)), last)
+    row = np.maximum(row, 0)
+    wanted = (np.float32(BASE) + row * np.float32(ROW)) * um
+
+    beside = in_crypt & (depth < end)
+    at_end = in_crypt & ~beside
+    side = np.where(offset < 0, np.float32(-1), np.float32(1))
+    along = np.where(beside, depth, np.where(at_end, offset, place))
+    slot = np.rint(along / (np.float32(SPACING) * um))
+    kind = np.where(beside, np.where(offset < 0, 1, 2), np.where(at_end, 3, 0))
+    number = np.where(in_crypt, crypt, -1) * _PLACES + slot.astype(np.int64)
+    word = bits(key_of(seed, 43), number, kind * 64 + row.astype(np.int64))
+    shift, sway = (_part(word, first) for first in (44, 20))
+    goal = (slot + np.float32(0.4) * shift) * np.float32(SPACING) * um
+    sway *= np.float32(_SWAY) * um
+
+    # How far each nucleus lies from its point, along the surface and in depth.
+    radius = np.maximum(width - wanted, np.float32(1))
+    reach = np.clip(goal, -radius, radius)
+    bulge = np.sqrt(np.maximum(radius * radius - reach * reach, 0))
+    sideways = np.where(beside, side * (radius + sway) - offset, reach - offset)
+    sideways = np.where(in_crypt, sideways, goal - place)
+    inwards = np.where(beside, goal - depth, end + bulge + sway - depth)
+    inwards = np.where(in_crypt, inwards, basal - wanted + sway)
+    across, axis_along = patch.axes(y[near], x[near])
+    moved = across * inwards + axis_along * sideways
+    axis = np.where(beside, axis_along, across)
+    axis = np.where(at_end, axis_along * reach + across * bulge, axis)
+
+    fits = ~at_end | (np.abs(goal) <= radius)
+    found = np.flatnonzero(fits)
+    _, first = np.unique(word[found], return_index=True)
+    found = found[np.sort(first)]
+    source = near[found]
+    return Rows(
+        source,
+        y[source] + np.rint(moved[0, found]).astype(np.int64),
+        x[source] + np.rint(moved[1, found]).astype(np.int64),
+        np.asarray(axis[:, found], np.float32),
+        word[found],
+        crypt[found],
+    )
+
+
+def _part(word: NDArray[np.uint64], first: int) -> NDArray[np.float32]:
+    # A number from -0.5 to 0.5 of 20 bits.
+    part = (word >> np.uint64(first)) & np.uint64(0xFFFFF)
+    return part.astype(np.float32) * np.float32(2.0**-20) - np.float32(0.5)

@@ -1,0 +1,293 @@
+"""The wall of a hollow organ: how deep below its surface a place lies, and where along it.
+
+Walls lie side by side over the plane, two and two with their surfaces facing each other across a
+gap, bent and rippled by noise. Their coordinates are known at nodes of a coarse lattice and linear
+between them, so that they cost little at any pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.layout.fields import Field, Pixels, whole
+from napari_histodiff.core.layout.hashing import key_of, uniform
+from napari_histodiff.core.layout.layers import WallPlan
+
+__all__ = ["CRYPTS", "Wall", "WallPatch"]
+
+#: Crypts along a wall before they repeat.
+CRYPTS: Final = 1024
+
+_NODE: Final = 32.0  # um between nodes
+_WARP: Final = ((5200.0, 420.0), (1900.0, 150.0), (700.0, 48.0))  # um: length, height
+_RIPPLE: Final = ((290.0, 15.0), (140.0, 6.0))
+_SPACING: Final = ((900.0, 120.0), (170.0, 10.0))
+_FACING: Final = 0.1  # of the side of a new slide, from its border to the first surface
+_LEAST_GAP: Final = 0.3
+_ROOMY: Final = 3000.0  # um; the gap is narrower in smaller slides
+_BEND: Final = 0.1
+_GOLDEN: Final = 0.6180339887
+_MARGIN: Final = 34  # nodes around what is asked for
+_CHUNK: Final = 40_000  # nodes evaluated at once; more leave the processor's cache
+_FADING: Final = 8.0  # per unit of the zones' field
+
+Coordinates = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+
+
+class Wall:
+    """Coordinates of walls.
+
+    Parameters
+    ----------
+    seed : int
+    plan : WallPlan
+    mpp : float
+        Micrometres per pixel of level 0.
+    home : tuple of int
+        Height and width of the slide when it was new; the first wall runs along its longer side.
+    zones : Field
+        Where it is above a number, something else takes the place of the wall's epithelium.
+    above : float
+        That number.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        plan: WallPlan,
+        mpp: float,
+        home: tuple[int, int],
+        zones: Field,
+        above: float,
+    ) -> None:
+        self.plan, um = plan, 1 / mpp
+        self._zones, self._above = zones, np.float32(above)
+        self._last: WallPatch | None = None
+        self.node = 1 << max(0, int(np.log2(_NODE * um)))
+        self.pitch = plan.pitch * um
+        #: Depth at which each layer starts, in pixels of level 0.
+        self.edges = (np.cumsum([0.0, *(la.thickness for la in plan.layers)])[:-1] * um).astype(
+            np.float32
+        )
+        self._length = self.pitch * CRYPTS
+        # Folds of a mucosa lie closer in small slides, which are to show tissue.
+        close = 0.4 if plan.crypt > 0 else 1.0
+        self._gap = 0.5 * plan.gap * um * float(np.clip(min(home) * mpp / _ROOMY, close, 1))
+        # Large slides are bent over their whole length, too.
+        longest = 0.3 * min(home) * mpp
+        warp = ((longest, _BEND * longest), *_WARP) if longest > 2 * _WARP[0][0] else _WARP
+        self._warp, self._ripple, self._spacing = (
+            _field(seed, 70 + index, waves, um)
+            for index, waves in enumerate((warp, _RIPPLE, _SPACING))
+        )
+        # What turns the surface; its smallest waves do not.
+        self._bent = replace(
+            self._warp, cells=self._warp.cells[:-1], amplitudes=self._warp.amplitudes[:-1]
+        )
+        self._thick = Field(seed, 73, _cells((1900.0,), um), (0.25,))
+        self._open = Field(seed, 74, _cells((1200.0,), um), (0.6,))
+        self._far = max(1, round(60 * um))
+        thickness = sum(layer.thickness for layer in plan.layers) * um
+        chance = uniform(key_of(seed, 75), np.arange(2), np.zeros(2, np.int64))
+        # A large slide shows a few walls, not dozens.
+        fat = float(np.clip(0.06 * min(home) - 0.3 * thickness, 0, 0.4 * thickness))
+        self._period = 2 * (thickness + fat * (0.7 + 0.6 * float(chance[0])) + self._gap)
+        self._wide = home[1] >= home[0]
+        across, along = home if self._wide else home[::-1]
+        tilt = 0.24 * (float(chance[1]) - 0.5)
+        self._cosine, self._sine = (1 - tilt * tilt) ** 0.5, tilt
+        first = np.array([[round(_FACING * across)]]), np.array([[along // 2]])
+        y, x = first if self._wide else first[::-1]
+        at = self._axes(y, x)[0] + self._warp.at(y, x)
+        self._first = float(at[0, 0]) - self._gap * (1 + float(self._open.at(y, x)[0, 0]))
+
+    def over(self, box: tuple[int, int, int, int]) -> WallPatch:
+        """Return what is known of a box of level 0."""
+        row, col = box[0] // self.node, box[2] // self.node
+        height, width = box[1] // self.node + 2 - row, box[3] // self.node + 2 - col
+        # The same place is asked for by glands, fat, vessels and nuclei.
+        last = self._last
+        if last is None or not last.holds(row, col, height, width):
+            row_, col_ = row - _MARGIN, col - _MARGIN
+            more = height + 2 * _MARGIN, width + 2 * _MARGIN
+            nodes = Pixels(row_ * self.node, col_ * self.node, self.node, *more)
+            last = self._last = WallPatch(self.node, row_, col_, *self._on(nodes))
+        return last.part(row, col, height, width)
+
+    def on(self, pixels: Pixels) -> Coordinates:
+        """Return depth below the surface, place along it and fade on a lattice, each (h, w).
+
+        float32; depth and place in pixels of level 0, the depth negative in the gap between
+        surfaces; the fade is 1 where the wall is whole down to 0 where its epithelium is gone.
+        """
+        if pixels.step > self.node:
+            return self._on(pixels)
+        return self.over(pixels.box).on(pixels)
+
+    def direct(self, y: NDArray[Any], x: NDArray[Any]) -> Coordinates:
+        """Return the same at single points of level 0, not interpolated between nodes."""
+        return self._coordinates(y, x, lambda field, dy, dx: field.at(y + dy, x + dx))
+
+    def layer(self, depth: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return which layer each depth lies in, 0 also above the surface, int64."""
+        layer = np.zeros(depth.shape, np.int64)
+        for edge in self.edges[1:]:
+            layer += depth >= edge
+        return layer
+
+    def _on(self, pixels: Pixels) -> Coordinates:
+        rows = max(1, _CHUNK // max(1, pixels.width))
+        if pixels.height <= rows:
+            return self._few(pixels)
+        found = tuple(np.empty(pixels.shape, np.float32) for _ in range(3))
+        for row in range(0, pixels.height, rows):
+            part = self._few(pixels.part(row, 0, rows, pixels.width))
+            for whole_, some in zip(found, part, strict=True):
+                whole_[row : row + rows] = some
+        return found[0], found[1], found[2]
+
+    def _few(self, pixels: Pixels) -> Coordinates:
+        def value(field: Field, dy: int, dx: int) -> NDArray[np.float32]:
+            moved = Pixels(pixels.y + dy, pixels.x + dx, pixels.step, *pixels.shape)
+            return field.on(moved)
+
+        return self._coordinates(pixels.ys[:, None], pixels.xs[None, :], value)
+
+    def _axes(self, y: NDArray[Any], x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        across, along = (y, x) if self._wide else (x, y)
+        return (
+            across * self._cosine - along * self._sine,
+            across * self._sine + along * self._cosine,
+        )
+
+    def _coordinates(
+        self,
+        y: NDArray[Any],
+        x: NDArray[Any],
+        value: Callable[[Field, int, int], NDArray[np.float32]],
+    ) -> Coordinates:
+        across, along = self._axes(y, x)
+        far = self._far
+        dy, dx = (0, far) if self._wide else (far, 0)
+        steep = (value(self._bent, dy, dx) - value(self._bent, -dy, -dx)) * np.float32(0.5 / far)
+        way = across - self._first + value(self._warp, 0, 0) + value(self._ripple, 0, 0)
+        number = np.floor(way / self._period)
+        way = way - number * self._period
+        beyond = way > self._period / 2
+        way = np.where(beyond, self._period - way, way)
+        gap = self._gap * np.maximum(1 + value(self._open, 0, 0), np.float32(_LEAST_GAP))
+        deep = (way - gap) / (1 + value(self._thick, 0, 0))
+        # Back along the normal to the point of the surface that a place lies below.
+        foot = np.where(beyond, -steep, steep) * np.clip(deep, 0, 2 * self.edges[1:2].max())
+        place = along - foot + value(self._spacing, 0, 0)
+        place = place + (2 * number + beyond) * (_GOLDEN * self._length)
+        place = place - np.floor(place / self._length) * self._length
+        fade = np.ones(deep.shape, np.float32)
+        if np.isfinite(self._above):
+            fade = np.clip((self._above - value(self._zones, 0, 0)) * np.float32(_FADING), 0, 1)
+        return deep.astype(np.float32), place.astype(np.float32), fade
+
+
+@dataclass(frozen=True, slots=True)
+class WallPatch:
+    """Coordinates of walls in a part of the plane.
+
+    Attributes
+    ----------
+    node : int
+        Distance of nodes in pixels of level 0.
+    row, col : int
+        The first node.
+    depth, place, fade : (h, w) float32
+        See `Wall.on`.
+    """
+
+    node: int
+    row: int
+    col: int
+    depth: NDArray[np.float32]
+    place: NDArray[np.float32]
+    fade: NDArray[np.float32]
+
+    def holds(self, row: int, col: int, height: int, width: int) -> bool:
+        """Return whether all of some nodes are known."""
+        row, col = row - self.row, col - self.col
+        return min(row, col) >= 0 and (
+            row + height <= self.depth.shape[0] and col + width <= self.depth.shape[1]
+        )
+
+    def part(self, row: int, col: int, height: int, width: int) -> WallPatch:
+        """Return some of the nodes."""
+        y, x = row - self.row, col - self.col
+        where = np.s_[y : y + height, x : x + width]
+        return WallPatch(
+            self.node, row, col, self.depth[where], self.place[where], self.fade[where]
+        )
+
+    def on(self, pixels: Pixels) -> Coordinates:
+        """Return depth, place and fade on a lattice within the box, each (h, w) float32."""
+        (rows, fy), (cols, fx) = self._split(pixels.ys, self.row), self._split(pixels.xs, self.col)
+
+        def between(nodes: NDArray[np.float32]) -> NDArray[np.float32]:
+            left = nodes[:, cols]
+            across = left + (nodes[:, cols + 1] - left) * fx
+            top = across[rows]
+            top += (across[rows + 1] - top) * fy[:, None]
+            return top
+
+        fade = between(self.fade) if self.fade.min() < 1 else np.ones(pixels.shape, np.float32)
+        return between(self.depth), between(self.place), fade
+
+    def at(self, y: NDArray[Any], x: NDArray[Any]) -> Coordinates:
+        """Return depth, place and fade at single points within the box, float32."""
+        (rows, fy), (cols, fx) = self._split(y, self.row), self._split(x, self.col)
+
+        def between(nodes: NDArray[np.float32]) -> NDArray[np.float32]:
+            left, below = nodes[rows, cols], nodes[rows + 1, cols]
+            top = left + (nodes[rows, cols + 1] - left) * fx
+            bottom = below + (nodes[rows + 1, cols + 1] - below) * fx
+            value: NDArray[np.float32] = top + (bottom - top) * fy
+            return value
+
+        return between(self.depth), between(self.place), between(self.fade)
+
+    def axes(
+        self, y: NDArray[Any], x: NDArray[Any]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the steps (y, x) that make depth and place one pixel larger, each (2, n)."""
+        (rows, _), (cols, _) = self._split(y, self.row), self._split(x, self.col)
+
+        def slope(nodes: NDArray[np.float32]) -> NDArray[np.float32]:
+            a, b = nodes[rows, cols], nodes[rows + 1, cols + 1]
+            c, d = nodes[rows, cols + 1], nodes[rows + 1, cols]
+            both = np.stack([(d - a) + (b - c), (c - a) + (b - d)])
+            return both * np.float32(0.5 / self.node)
+
+        down, right = slope(self.depth)
+        length = np.maximum(np.sqrt(down * down + right * right), np.float32(1e-3))
+        inwards = np.stack([down / length, right / length])
+        aside = np.stack([-inwards[1], inwards[0]])
+        more = (slope(self.place) * aside).sum(axis=0)
+        aside *= np.where(more < 0, np.float32(-1), np.float32(1))
+        # The place starts anew here and there, where its slope means nothing.
+        steep = np.clip(np.abs(more), np.float32(0.5), np.float32(1.8))
+        return inwards / np.clip(length, np.float32(0.5), np.float32(1.8)), aside / steep
+
+    def _split(self, at: NDArray[Any], first: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        nodes = whole(at) // self.node
+        part = (at - nodes * self.node).astype(np.float32) / np.float32(self.node)
+        return nodes - first, part
+
+
+def _cells(lengths: tuple[float, ...], um: float) -> tuple[int, ...]:
+    return tuple(max(2, round(length * um)) for length in lengths)
+
+
+def _field(seed: int, channel: int, waves: tuple[tuple[float, float], ...], um: float) -> Field:
+    lengths, heights = zip(*waves, strict=True)
+    return Field(seed, channel, _cells(lengths, um), tuple(height * um for height in heights))
