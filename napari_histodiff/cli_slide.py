@@ -39,7 +39,7 @@ _TERMINAL_SECONDS, _LOG_SECONDS = 0.5, 30.0
 
 @click.group()
 def slide() -> None:
-    """Gigapixel slides: new, info, render, verify, evict."""
+    """Gigapixel slides: new, info, render, refine, verify, evict."""
 
 
 @slide.command()
@@ -186,6 +186,22 @@ def render(
             "for the same bytes everywhere use workers of one kind",
             err=True,
         )
+
+
+@slide.command()
+@_SLIDE
+@_MODEL
+def refine(path: Path, model: Path | None) -> None:
+    """Give the slide PATH one more level, of half the pixel size, down to what its model draws.
+
+    It is drawn where one looks; what was drawn before stays as it is.
+    """
+    from napari_histodiff.api import load_model
+    from napari_histodiff.slide.store import SlideStore
+
+    with SlideStore.open(path, read_only=False) as store:
+        store.refine(load_model(model, "cpu").info)
+        click.echo(_size(store))
 
 
 @slide.command()

@@ -17,7 +17,7 @@ from distributed import LocalCluster, Security
 from PIL import Image
 
 from napari_histodiff.cli import main
-from napari_histodiff.core.geometry import TileAddress
+from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.recipe import SLIDE_GUIDANCE
 from napari_histodiff.slide.states import TileState
 from napari_histodiff.slide.store import SlideStore
@@ -88,6 +88,25 @@ def test_info_counts_tiles(run, slide) -> None:
     assert f"model fake, revision 0, guidance {SLIDE_GUIDANCE:g}, 2 steps" in result.output
     rows = [line.split() for line in result.output.splitlines()]
     assert ["0", "0.5", "16", "15", "1", "0", "0"] in rows
+
+
+def test_refine_adds_a_finer_level_as_far_as_the_model_draws(run, slide) -> None:
+    run("render", slide, "--levels", "0", "--region", 0, 0, 256, 256, "--workers", 0)
+    with SlideStore.open(slide, read_only=True) as store:
+        before = store.read(Region(0, 0, 0, 256, 256))
+    result = run("refine", slide)
+    assert result.exit_code == 0, result.output
+    assert "2048 x 2048 px, 0.51 x 0.51 mm at 0.25 um per pixel, 3 levels" in result.output
+    drawn = run("render", slide, "--region", 0, 0, 512, 512, "--workers", 0)
+    assert "10 tiles drawn" in drawn.output, drawn.output
+    with SlideStore.open(slide, read_only=True) as store:
+        np.testing.assert_array_equal(store.read(Region(1, 0, 0, 256, 256)), before)
+        assert (store.state(0)[:2, :2] == TileState.GENERATED).all()
+    rows = [line.split() for line in run("info", slide).output.splitlines()]
+    assert [row[:3] for row in rows if row[:1] == ["0"]] == [["0", "0.25", "64"]]
+    refused = run("refine", slide)
+    assert refused.exit_code != 0
+    assert "0.125 um per pixel" in refused.output
 
 
 def test_render_with_certificates(run, slide, tmp_path) -> None:

@@ -24,6 +24,7 @@ from napari_histodiff.slide.tile_requests import (
     block_request,
     glass_labels,
     glass_pixels,
+    keeps_labels,
 )
 
 __all__ = [
@@ -139,7 +140,8 @@ class Drawer:
             raise raised(outcome.problem)
         if not isinstance(outcome, Rendered):
             raise Cancelled("expected the model to draw a block, got a cancel; render again")
-        labels = None if block.level else block_labels(request, block)
+        stored = keeps_labels(store.recipe, block.level)
+        labels = block_labels(request, block) if stored else None
         return Drawing(block, outcome.images[0], labels, blank=False)
 
 

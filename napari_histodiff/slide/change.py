@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import PyramidSpec, TileAddress
-from napari_histodiff.slide.chunks import DamagedChunk, checksum_of, chunk_key, decode, encode, full
+from napari_histodiff.slide.chunks import DamagedChunk, checksum_of, decode, encode, full
 from napari_histodiff.slide.disk import SlideDisk
 from napari_histodiff.slide.states import TileState
 from napari_histodiff.slide.tile_table import (
@@ -81,7 +81,7 @@ class Change:
     def touch(self, plane: str, tile: TileAddress) -> None:
         """Count a tile among the changed ones, as it is."""
         if (plane, tile) not in self._chunks and self.get(plane, tile) is not None:
-            self._chunks[plane, tile] = self._disk.raw(chunk_key(plane, tile))
+            self._chunks[plane, tile] = self._disk.raw(self._disk.key(plane, tile))
 
     def put(self, plane: str, tile: TileAddress, pixels: NDArray[Any] | None) -> None:
         """Store a tile, cut at the slide's border or full; None removes it."""
@@ -135,7 +135,9 @@ class Change:
 
     def files(self) -> dict[str, bytes | None]:
         """Return the new contents of files by path relative to the slide; None = to be removed."""
-        return {chunk_key(plane, tile): data for plane, tile, data in self.chunks()} | self.others
+        return {
+            self._disk.key(plane, tile): data for plane, tile, data in self.chunks()
+        } | self.others
 
     def lines(self) -> dict[TileAddress, TileInfo]:
         """Return what will be known of each tile that changes."""
@@ -168,5 +170,5 @@ class Change:
             if (plane, tile) in self._chunks:
                 total += len(self._chunks[plane, tile] or b"")
             else:
-                total += self._disk.size(chunk_key(plane, tile))
+                total += self._disk.size(self._disk.key(plane, tile))
         return total

@@ -30,6 +30,7 @@ __all__ = [
     "decode",
     "encode",
     "full",
+    "level_folder",
     "metadata",
     "shape_of",
 ]
@@ -79,12 +80,31 @@ PLANES: Final[Mapping[str, Plane]] = MappingProxyType(
 )
 
 
-def chunk_key(plane: str, tile: TileAddress) -> str:
-    """Return the path of a tile's chunk, relative to the slide, with forward slashes."""
+def level_folder(plane: str, level: int, refined: int) -> str:
+    """Return where a level of a plane lies, relative to the slide, with forward slashes.
+
+    A level keeps its folder when finer ones are added: those of a new slide are called 0, 1, 2 ...
+    from the finest on, and each one that was added below them fine1, fine2 ...
+
+    Parameters
+    ----------
+    plane : str
+        A key of `PLANES`.
+    level : int
+        Pyramid level, 0 = finest.
+    refined : int
+        How many levels were added, see `SlideRecipe`.
+    """
     kind = PLANES[plane]
     start = f"{kind.folder}/" if kind.folder else ""
-    channel = "0/" if kind.rgb else ""
-    return f"{start}{tile.level}/c/{channel}{tile.row}/{tile.col}"
+    first = level - refined
+    return f"{start}{first}" if first >= 0 else f"{start}fine{-first}"
+
+
+def chunk_key(plane: str, tile: TileAddress, refined: int) -> str:
+    """Return the path of a tile's chunk, relative to the slide, with forward slashes."""
+    channel = "0/" if PLANES[plane].rgb else ""
+    return f"{level_folder(plane, tile.level, refined)}/c/{channel}{tile.row}/{tile.col}"
 
 
 def shape_of(plane: str, spec: PyramidSpec, level: int) -> tuple[int, ...]:

@@ -15,12 +15,20 @@ __all__ = ["Cone", "Frame", "below", "of_border", "of_layout", "outside"]
 
 
 class Frame(NamedTuple):
-    """Where a slide lies on the plane, in pixels of level 0."""
+    """Where a slide lies on the plane, in pixels of level 0, and how often it was refined."""
 
     y: int
     x: int
     height: int
     width: int
+    refined: int = 0
+
+    def finer(self, refined: int) -> Frame:
+        """Return the same place in pixels of a slide that was refined so often, not less."""
+        scale = 1 << (refined - self.refined)
+        return Frame(
+            self.y * scale, self.x * scale, self.height * scale, self.width * scale, refined
+        )
 
 
 #: Which tiles of each level depend on a place, (rows, cols) bool, by level.
@@ -45,7 +53,9 @@ def below(recipe: SlideRecipe, boxes: Iterable[Region]) -> Cone:
         return {}
     level = boxes[0].level - 1
     spec = recipe.spec
-    cone = {level: _touching(recipe, level, (spec.at_level(box, level) for box in boxes))}
+    at_level = (spec.at_level(box, level) for box in boxes)
+    # Two pixels more: nuclei that were painted above are smoothed by their neighbours there.
+    cone = {level: _touching(recipe, level, at_level, margin=recipe.margin + 3)}
     for finer in reversed(range(level)):
         cone[finer] = _children(recipe, cone[finer + 1], finer)
     return cone

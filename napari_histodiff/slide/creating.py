@@ -34,7 +34,7 @@ def make_slide(path: Path, recipe: SlideRecipe, sketch: Sketch | None) -> None:
     try:
         for name, data in metadata_files(path.name.removesuffix(".ome.zarr"), recipe):
             write_file(scratch / name, data)
-        packed = pack_sketch(sketch)
+        packed = pack_sketch(sketch, recipe.refined)
         if packed is not None:
             write_file(scratch / SKETCH_FILE, packed)
         Ledger.start(scratch / "histodiff", TileTable(recipe.spec), History())

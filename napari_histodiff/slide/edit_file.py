@@ -58,7 +58,7 @@ class Edit:
     cone : dict
         What was known of the drawn tiles that depend on it, before.
     request : dict, optional
-        `EditRequest.to_dict` of what made it.
+        `EditRequest.to_dict` of what made it; its places are counted like all others here.
     """
 
     region: Region
@@ -80,7 +80,8 @@ class Edit:
             "region": _sides(self.region),
             "boxes": [_sides(box) for box in self.boxes],
             "layout": self.layout,
-            "frame": list(self.frame),
+            "frame": list(self.frame[:4]),
+            "refined": self.frame.refined,
             "chunks": [
                 [plane, *_place(tile), *map(_length, swap)]
                 for (plane, tile), swap in self.chunks.items()
@@ -116,12 +117,14 @@ class Edit:
         if magic != _MAGIC or head["version"] > _VERSION:
             raise ValueError("an edit of a newer version")
         blobs = _Blobs(body, _HEAD.size + length)
+        # Edits made before levels could be added do not say how many were.
+        frame = Frame(*head["frame"])._replace(refined=head.get("refined", 0))
         return cls(
             region=Region(*head["region"]),
             boxes=tuple(Region(*box) for box in head["boxes"]),
             layout=head["layout"],
-            frame=Frame(*head["frame"]),
-            seen_from=Frame(*head["frame"]),
+            frame=frame,
+            seen_from=frame,
             chunks={
                 (line[0], TileAddress(*line[1:4])): blobs.swap(*line[4:]) for line in head["chunks"]
             },
@@ -133,23 +136,42 @@ class Edit:
         )
 
     def moved_to(self, frame: Frame) -> Edit:
-        """Return the same edit in the coordinates of a slide that has grown since."""
-        dy, dx = self.seen_from.y - frame.y, self.seen_from.x - frame.x
+        """Return the same edit in the coordinates of a slide that was grown or refined since."""
+        seen = self.seen_from.finer(frame.refined)
+        steps = frame.refined - self.seen_from.refined
+        dy, dx = seen.y - frame.y, seen.x - frame.x
+
+        def tile_now(tile: TileAddress) -> TileAddress:
+            level = tile.level + steps
+            side = TILE << level
+            return TileAddress(level, tile.row + dy // side, tile.col + dx // side)
+
+        def region_now(region: Region) -> Region:
+            level = region.level + steps
+            return replace(region.translate(dy >> level, dx >> level), level=level)
+
+        def request_now(request: dict[str, Any]) -> dict[str, Any]:
+            moved = {
+                name: _sides(region_now(Region(*request[name])))
+                for name in ("region", "target")
+                if request.get(name) is not None
+            }
+            return request | moved
 
         def lines(known: _Lines) -> _Lines:
-            return {_moved(tile, dy, dx): info for tile, info in known.items()}
+            return {tile_now(tile): info for tile, info in known.items()}
 
         return replace(
             self,
-            region=self.region.translate(dy >> self.region.level, dx >> self.region.level),
-            boxes=tuple(box.translate(dy >> box.level, dx >> box.level) for box in self.boxes),
+            region=region_now(self.region),
+            boxes=tuple(map(region_now, self.boxes)),
+            frame=self.frame.finer(frame.refined),
             seen_from=frame,
-            chunks={
-                (plane, _moved(tile, dy, dx)): swap for (plane, tile), swap in self.chunks.items()
-            },
+            chunks={(plane, tile_now(tile)): swap for (plane, tile), swap in self.chunks.items()},
             before=lines(self.before),
             after=lines(self.after),
             cone=lines(self.cone),
+            request=None if self.request is None else request_now(self.request),
         )
 
 
@@ -168,11 +190,6 @@ class _Blobs:
             return None
         self._at += length
         return self._body[self._at - length : self._at]
-
-
-def _moved(tile: TileAddress, dy: int, dx: int) -> TileAddress:
-    side = TILE << tile.level
-    return TileAddress(tile.level, tile.row + dy // side, tile.col + dx // side)
 
 
 def _length(blob: bytes | None) -> int:

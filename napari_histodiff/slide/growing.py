@@ -1,4 +1,4 @@
-"""Adding rows and columns at the borders of a slide.
+"""Adding rows and columns at the borders of a slide, or a finer level below all others.
 
 Everything new is written aside first; then one file, `histodiff/grow.json`, says that the slide
 grows. From there on it does: what a crash leaves to do is done when the slide is opened.
@@ -18,7 +18,7 @@ from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.folders import make_folder
 from napari_histodiff.core.geometry import TileAddress
 from napari_histodiff.core.recipe import TILE, SlideRecipe
-from napari_histodiff.slide.chunks import PLANES
+from napari_histodiff.slide.chunks import PLANES, level_folder
 from napari_histodiff.slide.cones import Cone, Frame, of_border
 from napari_histodiff.slide.drawing import rebuild_far
 from napari_histodiff.slide.files import move_into_place, write_file
@@ -31,7 +31,7 @@ from napari_histodiff.slide.tile_table import COLUMNS, IS_AVERAGED, TileTable
 if TYPE_CHECKING:
     from napari_histodiff.slide.parts import SlideParts
 
-__all__ = ["check_sides", "finish_growing", "grow", "is_growing"]
+__all__ = ["check_sides", "finish_growing", "grow", "is_growing", "refine"]
 
 _INTENT: Final = "histodiff/grow.json"
 _MOVED: Final = "histodiff/grow-moved.json"
@@ -78,16 +78,29 @@ def grow(slide: SlideParts, recipe: SlideRecipe) -> None:
     keeps_far = not (rows or cols) and recipe.spec.levels == slide.spec.levels
     table = _moved_table(slide, recipe, rows, cols, keeps_far=keeps_far)
     _mark_border(slide, table, recipe, old)
-    generation = slide.ledger.fold()
-    _write_aside(slide, table, recipe, generation + 1)
-    intent = {"recipe": recipe.to_dict(), "rows": rows, "cols": cols, "keeps_far": keeps_far}
-    write_file(slide.path / _INTENT, json.dumps(intent).encode(), sync=True)
-    slide.ledger.close()
-    finish_growing(slide.path)
+    _carry_out(slide, table, recipe, rows, cols, keeps_far=keeps_far)
     slide.disk.cache.clear()
     slide.open_ledger(recipe)
     if not keeps_far:
         _average_all(slide)
+
+
+def refine(slide: SlideParts, recipe: SlideRecipe) -> None:
+    """Make a slide that of a recipe from `SlideRecipe.finer`; the caller holds its lock.
+
+    No stored tile moves or changes: levels keep their folders, and the new one has nothing yet.
+
+    Raises
+    ------
+    StorageError
+        As `grow`.
+    """
+    table = TileTable(recipe.spec)
+    for name, _ in COLUMNS:
+        getattr(table, name)[1:] = getattr(slide.table, name)
+    table.recount()
+    _carry_out(slide, table, recipe, 0, 0, keeps_far=True)
+    slide.open_ledger(recipe)
 
 
 def finish_growing(path: Path) -> None:
@@ -114,7 +127,8 @@ def finish_growing(path: Path) -> None:
             _move_back(path / folder)
         if not intent["keeps_far"]:
             for level in range(recipe.coarsest + 1, recipe.spec.levels):
-                shutil.rmtree(path / str(level) / "c", ignore_errors=True)
+                far = path / level_folder("image", level, recipe.refined)
+                shutil.rmtree(far / "c", ignore_errors=True)
         for new in sorted((path / _ASIDE).rglob("*")):
             if new.is_file():
                 move_into_place(new, path / new.relative_to(path / _ASIDE))
@@ -125,6 +139,24 @@ def finish_growing(path: Path) -> None:
             f"expected to finish growing {path}, got '{error}'; "
             "free some space or check the folder's permissions, then open the slide again"
         ) from error
+
+
+def _carry_out(
+    slide: SlideParts,
+    table: TileTable,
+    recipe: SlideRecipe,
+    rows: int,
+    cols: int,
+    *,
+    keeps_far: bool,
+) -> None:
+    """Commit a slide to another recipe and table, and bring its files there."""
+    generation = slide.ledger.fold()
+    _write_aside(slide, table, recipe, generation + 1)
+    intent = {"recipe": recipe.to_dict(), "rows": rows, "cols": cols, "keeps_far": keeps_far}
+    write_file(slide.path / _INTENT, json.dumps(intent).encode(), sync=True)
+    slide.ledger.close()
+    finish_growing(slide.path)
 
 
 def _write_aside(slide: SlideParts, table: TileTable, recipe: SlideRecipe, generation: int) -> None:
@@ -143,9 +175,9 @@ def _write_aside(slide: SlideParts, table: TileTable, recipe: SlideRecipe, gener
 
 def _folders(recipe: SlideRecipe) -> Iterator[tuple[str, int]]:
     """Yield the folders of chunks that move with the slide, and their levels."""
-    for kind in PLANES.values():
+    for plane in PLANES:
         for level in range(recipe.coarsest + 1):
-            yield "/".join(filter(None, (kind.folder, str(level)))), level
+            yield level_folder(plane, level, recipe.refined), level
 
 
 def _move_aside(folder: Path, rows: int, cols: int) -> None:

@@ -31,9 +31,10 @@ _Span = tuple[int, int, int | slice]
 class LazyLevel:
     """One level of a slide as an array of (h, w, 3) uint8; napari takes it as a layer's level.
 
-    Reading asks the store and nothing else, so it starts no model. The coarsest level can be had
-    as a whole by `numpy.asarray`: always the same array, which follows the slide, because napari
-    reads that level once and keeps it.
+    Reading asks the store and nothing else, so it starts no model. It stays the same part of the
+    slide when finer levels are added. The coarsest level can be had as a whole by `numpy.asarray`:
+    always the same array, which follows the slide, because napari reads that level once and keeps
+    it.
 
     Parameters
     ----------
@@ -50,7 +51,8 @@ class LazyLevel:
 
     def __init__(self, store: SlideStore, level: int) -> None:
         self._store = store
-        self._bounds = store.spec.bounds(level)
+        self._number = level - store.recipe.refined
+        self._shape = store.spec.bounds(level).shape
         self._is_last = level == store.spec.levels - 1
         self._whole: NDArray[np.uint8] | None = None
         self._changes = 0
@@ -58,8 +60,8 @@ class LazyLevel:
 
     @property
     def level(self) -> int:
-        """Which level it is."""
-        return self._bounds.level
+        """Which level it is; a finer one may have been added since this one was made."""
+        return self._number + self._store.recipe.refined
 
     @property
     def dtype(self) -> np.dtype[np.uint8]:
@@ -69,7 +71,7 @@ class LazyLevel:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Height, width and the three colours."""
-        return (*self._bounds.shape, 3)
+        return (*self._shape, 3)
 
     @property
     def ndim(self) -> int:
@@ -79,7 +81,7 @@ class LazyLevel:
     @property
     def size(self) -> int:
         """How many numbers it has."""
-        return self._bounds.area * 3
+        return self._shape[0] * self._shape[1] * 3
 
     @property
     def nbytes(self) -> int:
@@ -97,7 +99,7 @@ class LazyLevel:
         return self.chunks
 
     def __len__(self) -> int:
-        return self._bounds.height
+        return self._shape[0]
 
     def __repr__(self) -> str:
         return f"<LazyLevel {self.level} of {self._store.path}: {self.shape} uint8>"
@@ -141,8 +143,8 @@ class LazyLevel:
         """
         if not self._is_last:
             raise InvalidRequest(
-                f"expected a rectangle of level {self.level}, got all its {self._bounds.height} x "
-                f"{self._bounds.width} pixels; index it, for example level[:1024, :1024], or use "
+                f"expected a rectangle of level {self.level}, got all its {self._shape[0]} x "
+                f"{self._shape[1]} pixels; index it, for example level[:1024, :1024], or use "
                 "to_dask"
             )
         whole = self._follow() if self._whole is None else self._whole
@@ -175,20 +177,23 @@ class LazyLevel:
         filled = (*before, *[slice(None)] * (3 - len(before) - len(after)), *after)
         return [_span(part, side) for part, side in zip(filled, self.shape, strict=True)]
 
+    def _bounds(self) -> Region:
+        return Region(self.level, 0, 0, *self._shape)
+
     def _follow(self) -> NDArray[np.uint8]:
         """Read the whole level, and go on writing into it what changes in the slide."""
         unsubscribe = self._store.subscribe(_follower(weakref.ref(self)))
         weakref.finalize(self, unsubscribe).atexit = False
         while True:
             seen = self._changes
-            self._whole = whole = np.array(self._store.read(self._bounds))
+            self._whole = whole = np.array(self._store.read(self._bounds()))
             if seen == self._changes:
                 return whole
 
     def _update(self, region: Region) -> None:
         """Read again what changed; called from any thread."""
         self._changes += 1
-        part = self._store.spec.at_level(region, self.level).intersect(self._bounds)
+        part = self._store.spec.at_level(region, self.level).intersect(self._bounds())
         if self._whole is not None and not part.is_empty:
             with self._lock:
                 self._whole[part.slices] = self._store.read(part)

@@ -11,12 +11,14 @@ from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.geometry import PyramidSpec
 from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.core.recipe import SlideRecipe
-from napari_histodiff.slide.chunks import PLANES, metadata
+from napari_histodiff.slide.chunks import PLANES, level_folder, metadata
 
 __all__ = ["STORE_VERSION", "metadata_files", "read_recipe"]
 
-#: Version of this layout of files; a higher one is refused.
-STORE_VERSION: Final = 1
+#: Version of this layout of files; a higher one is refused. The second one knows levels that were
+#: added below the first ones; a slide without any is still of version 1, so that older programs
+#: open it.
+STORE_VERSION: Final = 2
 
 _OME_VERSION: Final = "0.5"
 
@@ -34,22 +36,21 @@ def metadata_files(name: str, recipe: SlideRecipe) -> Iterator[tuple[str, bytes]
     spec = recipe.spec
     for plane in PLANES:
         top = recipe.coarsest + 1 if plane in ("base", "edits") else spec.levels
-        folder = PLANES[plane].folder
         for level in range(top):
-            path = f"{folder}/{level}" if folder else str(level)
+            path = level_folder(plane, level, recipe.refined)
             yield f"{path}/zarr.json", _json(metadata(plane, spec, level))
     yield "histodiff/base/zarr.json", _group({})
     yield "histodiff/edits/zarr.json", _group({})
     yield "histodiff/zarr.json", _group({})
     yield "labels/zarr.json", _group({"ome": {"version": _OME_VERSION, "labels": ["nuclei"]}})
-    yield "labels/nuclei/zarr.json", _group({"ome": _labels(spec)})
+    yield "labels/nuclei/zarr.json", _group({"ome": _labels(recipe)})
     mark = {
-        "version": STORE_VERSION,
+        "version": STORE_VERSION if recipe.refined else 1,
         "synthetic": True,
         "made_by": "napari-histodiff",
         "recipe": recipe.to_dict(),
     }
-    yield "zarr.json", _group({"ome": _image(name, spec), "histodiff": mark})
+    yield "zarr.json", _group({"ome": _image(name, recipe), "histodiff": mark})
 
 
 def read_recipe(path: Path) -> SlideRecipe:
@@ -92,7 +93,7 @@ def read_recipe(path: Path) -> SlideRecipe:
         ) from error
 
 
-def _image(name: str, spec: PyramidSpec) -> dict[str, Any]:
+def _image(name: str, recipe: SlideRecipe) -> dict[str, Any]:
     window = {"min": 0, "max": 255, "start": 0, "end": 255}
     colours = {"Red": "FF0000", "Green": "00FF00", "Blue": "0000FF"}
     channels = [
@@ -101,16 +102,16 @@ def _image(name: str, spec: PyramidSpec) -> dict[str, Any]:
     ]
     return {
         "version": _OME_VERSION,
-        "multiscales": [_multiscale(name, spec, channels=True)],
+        "multiscales": [_multiscale(name, recipe, channels=True)],
         "omero": {"name": name, "channels": channels, "rdefs": {"model": "color"}},
     }
 
 
-def _labels(spec: PyramidSpec) -> dict[str, Any]:
+def _labels(recipe: SlideRecipe) -> dict[str, Any]:
     # A label is 7 * instance + class: colours per label would be endless, so only say how.
     return {
         "version": _OME_VERSION,
-        "multiscales": [_multiscale("nuclei", spec, channels=False)],
+        "multiscales": [_multiscale("nuclei", recipe, channels=False)],
         "image-label": {
             "source": {"image": "../../"},
             "properties": [
@@ -121,7 +122,8 @@ def _labels(spec: PyramidSpec) -> dict[str, Any]:
     }
 
 
-def _multiscale(name: str, spec: PyramidSpec, *, channels: bool) -> dict[str, Any]:
+def _multiscale(name: str, recipe: SlideRecipe, *, channels: bool) -> dict[str, Any]:
+    spec = recipe.spec
     axes: list[dict[str, str]] = [{"name": "c", "type": "channel"}] if channels else []
     axes += [{"name": axis, "type": "space", "unit": "micrometer"} for axis in ("y", "x")]
     return {
@@ -129,7 +131,7 @@ def _multiscale(name: str, spec: PyramidSpec, *, channels: bool) -> dict[str, An
         "axes": axes,
         "datasets": [
             {
-                "path": str(level),
+                "path": level_folder("image", level, recipe.refined),
                 "coordinateTransformations": _transforms(spec, level, channels=channels),
             }
             for level in range(spec.levels)

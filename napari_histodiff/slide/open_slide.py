@@ -16,6 +16,7 @@ from napari_histodiff.core.sketch import Sketch
 from napari_histodiff.slide.parts import SlideParts
 from napari_histodiff.slide.states import summary
 from napari_histodiff.slide.tile_table import HAS_EDITS
+from napari_histodiff.slide.verify import VerifyReport, verify
 
 __all__ = ["OpenSlide"]
 
@@ -61,6 +62,21 @@ class OpenSlide:
     def spec(self) -> PyramidSpec:
         """The slide's pyramid."""
         return self.recipe.spec
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written here."""
+        return not self._slide.writable
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is an edit to take back, also from before the slide was opened."""
+        return not self.read_only and bool(self._slide.ledger.history.done)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is an edit to do again."""
+        return not self.read_only and bool(self._slide.ledger.history.undone)
 
     @property
     def nbytes(self) -> int:
@@ -139,6 +155,21 @@ class OpenSlide:
         """
         return self._slide.picture.labels(region)
 
+    def edited(self, region: Region) -> NDArray[np.bool_]:
+        """Return which pixels of a region the user changed at its level.
+
+        Parameters
+        ----------
+        region : Region
+            Any place of a level that the model draws, ARRAY coordinates.
+
+        Returns
+        -------
+        (h, w) bool
+            What edits of finer or coarser levels show there does not count.
+        """
+        return self._slide.picture.edited(region)
+
     def edited_under(self, region: Region) -> list[TileAddress]:
         """Return the tiles of finer levels at a place that hold edits made there.
 
@@ -151,6 +182,11 @@ class OpenSlide:
                 for tile in self.spec.tiles(self.spec.at_level(region, level))
                 if self._slide.info(tile).flags & HAS_EDITS
             ]
+
+    def verify(self) -> VerifyReport:
+        """Read every stored tile and compare each with the level below; changes nothing."""
+        with self._lock:
+            return verify(self._slide)
 
     def subscribe(self, listener: Callable[[Region], None]) -> Callable[[], None]:
         """Call `listener` with each region whose pixels changed; returns what stops it.

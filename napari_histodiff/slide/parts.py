@@ -74,7 +74,7 @@ class SlideParts:
         self.path = path
         self.writable = writable
         self.lock = threading.RLock()
-        self.disk = SlideDisk(path, cache_bytes)
+        self.disk = SlideDisk(path, cache_bytes, recipe.refined)
         self.shelf = Shelf(path / "histodiff" / "edits-done")
         self._make_layout = make_layout
         self.open_ledger(recipe)
@@ -87,7 +87,8 @@ class SlideParts:
     @property
     def frame(self) -> Frame:
         """Where the slide lies on the plane."""
-        return Frame(*self.recipe.origin, self.recipe.height, self.recipe.width)
+        recipe = self.recipe
+        return Frame(*recipe.origin, recipe.height, recipe.width, recipe.refined)
 
     @property
     def table(self) -> TileTable:
@@ -103,12 +104,14 @@ class SlideParts:
             When it is damaged.
         """
         self.ledger = Ledger(self.path / "histodiff", recipe.spec, writable=self.writable)
+        self.disk.refined = recipe.refined
         self.set_recipe(recipe)
 
     def set_recipe(self, recipe: SlideRecipe) -> None:
         """Read the sketch and make everything that depends on it and the recipe."""
         self.recipe = recipe
-        self.sketch: Sketch | None = _unpack_sketch(self.path, self.disk.raw(SKETCH_FILE))
+        packed = self.disk.raw(SKETCH_FILE)
+        self.sketch: Sketch | None = _unpack_sketch(self.path, packed, recipe.refined)
         self.layout = self._make_layout(recipe, self.sketch)
         layout: Layout = self.layout
         self.picture = Picture(recipe, layout, self.disk, self.info, self._averaged, self.mend)
@@ -135,7 +138,8 @@ class SlideParts:
         return [self.spec.region(tile) for tile in tiles_of(entries)]
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Let go of the files; nothing is written any more."""
+        self.writable = False
         self.ledger.close()
         self.disk.cache.clear()
 
@@ -186,24 +190,31 @@ class SlideParts:
         return averaged
 
 
-def pack_sketch(sketch: Sketch | None) -> bytes | None:
-    """Return the file of a sketch."""
+def pack_sketch(sketch: Sketch | None, refined: int) -> bytes | None:
+    """Return the file of a sketch; its lengths are in pixels of a slide refined so often."""
     if sketch is None:
         return None
     file = io.BytesIO()
     np.savez_compressed(
-        file, classes=sketch.classes, pixel=np.int64(sketch.pixel), origin=np.array(sketch.origin)
+        file,
+        classes=sketch.classes,
+        pixel=np.int64(sketch.pixel),
+        origin=np.array(sketch.origin),
+        refined=np.int64(refined),
     )
     return file.getvalue()
 
 
-def _unpack_sketch(path: Path, data: bytes | None) -> Sketch | None:
+def _unpack_sketch(path: Path, data: bytes | None, refined: int) -> Sketch | None:
+    """Return a sketch in pixels of level 0 of a slide that has been refined so often by now."""
     if data is None:
         return None
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            y, x = (int(value) for value in arrays["origin"])
-            return Sketch(arrays["classes"], int(arrays["pixel"]), (y, x))
+            before = int(arrays["refined"]) if "refined" in arrays else 0
+            scale = 1 << (refined - before)
+            y, x = (int(value) * scale for value in arrays["origin"])
+            return Sketch(arrays["classes"], int(arrays["pixel"]) * scale, (y, x))
     except (ValueError, KeyError, OSError, InvalidRequest) as error:
         raise StorageError(
             f"expected the sketch of the slide at {path / SKETCH_FILE}, got {error}; "

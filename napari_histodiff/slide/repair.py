@@ -11,7 +11,7 @@ from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import TileAddress
 from napari_histodiff.core.recipe import TILE
 from napari_histodiff.slide.change import Change
-from napari_histodiff.slide.chunks import DamagedChunk, checksum_of, chunk_key, decode
+from napari_histodiff.slide.chunks import DamagedChunk, checksum_of, decode
 from napari_histodiff.slide.drawing import OWN, rebuild_far
 from napari_histodiff.slide.files import write_file
 from napari_histodiff.slide.overlays import average_tile
@@ -41,7 +41,7 @@ def mend(slide: SlideParts, plane: str, tile: TileAddress) -> None:
         return
     data = _from_edits(slide, plane, tile)
     if data is not None and slide.writable:
-        write_file(slide.path / chunk_key(plane, tile), data, sync=True)
+        write_file(slide.path / slide.disk.key(plane, tile), data, sync=True)
         _LOG.warning("%s of %s in %s was damaged; restored", plane, tile, slide.path)
         return
     change = slide.change()
@@ -66,7 +66,7 @@ def mend(slide: SlideParts, plane: str, tile: TileAddress) -> None:
 
 
 def _whole(slide: SlideParts, plane: str, tile: TileAddress) -> bool:
-    data = slide.disk.raw(chunk_key(plane, tile))
+    data = slide.disk.raw(slide.disk.key(plane, tile))
     if data is None:
         is_far = tile.level > slide.recipe.coarsest
         return plane == "image" and not is_far and slide.info(tile).check == 0

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import TileAddress
 from napari_histodiff.slide.change import Change
-from napari_histodiff.slide.chunks import chunk_key
 from napari_histodiff.slide.cones import Cone, below, of_border, of_layout
 from napari_histodiff.slide.drawing import OWN, rebuild_far
 from napari_histodiff.slide.edit_file import Edit
@@ -101,7 +100,7 @@ def _make_border_stale(slide: SlideParts, change: Change, edit: Edit) -> None:
 
 
 def _mark(slide: SlideParts, change: Change, tile: TileAddress, earlier: TileInfo | None) -> None:
-    if earlier is not None and slide.disk.check(chunk_key("image", tile)) == earlier.check:
+    if earlier is not None and slide.disk.check(slide.disk.key("image", tile)) == earlier.check:
         change.mark(tile, earlier.state)
     else:
         _make_stale(change, tile)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.layout import SlideLayout
+from napari_histodiff.core.protocols import BackendInfo
 from napari_histodiff.core.recipe import SlideRecipe
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.core.sketch import Sketch
@@ -20,7 +21,8 @@ from napari_histodiff.slide.creating import make_slide
 from napari_histodiff.slide.disk import CACHE_BYTES
 from napari_histodiff.slide.drawing import check_tile, draw, rebuild_far
 from napari_histodiff.slide.evicting import evict
-from napari_histodiff.slide.growing import check_sides, finish_growing, grow, is_growing
+from napari_histodiff.slide.following import follow
+from napari_histodiff.slide.growing import check_sides, finish_growing, grow, is_growing, refine
 from napari_histodiff.slide.history import MAX_UNDO_BYTES, Steps
 from napari_histodiff.slide.locking import lock_for
 from napari_histodiff.slide.moments import Moments
@@ -29,7 +31,6 @@ from napari_histodiff.slide.open_slide import OpenSlide
 from napari_histodiff.slide.overlays import average_up
 from napari_histodiff.slide.parts import LayoutFactory, SlideParts
 from napari_histodiff.slide.states import TileState
-from napari_histodiff.slide.verify import VerifyReport, verify
 from napari_histodiff.slide.writing import edit_of_request, edit_of_sketch
 
 if TYPE_CHECKING:
@@ -153,11 +154,6 @@ class SlideStore(OpenSlide):
             raise
 
     @property
-    def read_only(self) -> bool:
-        """Whether nothing can be written here."""
-        return self._file_lock is None
-
-    @property
     def moment(self) -> int:
         """A number that grows with every edit; see `put_generated`."""
         return self._moments.now
@@ -278,16 +274,6 @@ class SlideStore(OpenSlide):
             self._tell(region)
         return region
 
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is an edit to take back, also from before the slide was opened."""
-        return not self.read_only and bool(self._slide.ledger.history.done)
-
-    @property
-    def can_redo(self) -> bool:
-        """Whether there is an edit to do again."""
-        return not self.read_only and bool(self._slide.ledger.history.undone)
-
     def set_sketch(self, sketch: Sketch | None) -> list[Region]:
         """Say anew where which tissue is; an edit like others, which `undo` takes back.
 
@@ -350,10 +336,28 @@ class SlideStore(OpenSlide):
                 self._moments.all_stale()
         self._tell(self.spec.bounds(0))
 
-    def verify(self) -> VerifyReport:
-        """Read every stored tile and compare each with the level below; changes nothing."""
-        with self._lock:
-            return verify(self._slide)
+    def refine(self, info: BackendInfo) -> None:
+        """Add a finer level below all others, of half the pixel size; nothing is drawn by that.
+
+        What was level k is level k + 1 from now on, with all its tiles and edits, which can still
+        be undone. A crash leaves the slide as it was or refined.
+
+        Parameters
+        ----------
+        info : BackendInfo
+            The slide's model.
+
+        Raises
+        ------
+        InvalidRequest
+            When it is another model, or does not draw so finely.
+        StorageError
+            When it can not be written.
+        """
+        with self._writing():
+            refine(self._slide, self.recipe.finer(info))
+            self._moments.all_stale()
+        self._tell(self.spec.bounds(0))
 
     def refresh(self) -> None:
         """See what the writer has done since, when open for reading only.
@@ -363,11 +367,10 @@ class SlideStore(OpenSlide):
         StorageError
             When the slide can not be read any more.
         """
-        if not self.read_only or is_growing(self.path):
+        if not self.read_only:
             return
         with self._lock:
-            regions = self._slide.refresh()
-            self._steps.resume()
+            regions = follow(self._slide, self._steps)
         for region in regions:
             self._tell(region)
 

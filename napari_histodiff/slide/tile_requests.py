@@ -1,11 +1,14 @@
 """From a block of tiles to the request that draws it, and from its pixels to the slide.
 
-Everything here is a pure function of the slide's recipe and sketch and of the pixels it has one
-level up. ARRAY coordinates start at the slide, PLANE coordinates at the recipe's origin.
+Everything here is a pure function of the slide's recipe and sketch, of the pixels it has one level
+up, and of what the user painted at coarser levels. ARRAY coordinates start at the slide, PLANE
+coordinates at the recipe's origin. The request of a block counts levels from the one that was the
+finest when the slide was new: so a place keeps its noise when finer levels are added.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +17,10 @@ from numpy.typing import NDArray
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.layout import GLASS_COLOUR
-from napari_histodiff.core.maps import encode_labels
+from napari_histodiff.core.maps import TISSUE_NAMES, decode_labels, encode_labels
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.slide.painted import painted_above
 from napari_histodiff.slide.planning import block_tiles
 from napari_histodiff.slide.store import SlideStore
 
@@ -25,12 +29,15 @@ __all__ = [
     "block_request",
     "glass_labels",
     "glass_pixels",
+    "keeps_labels",
     "put_block",
     "to_plane",
 ]
 
 # Sides of the largest block in tiles.
 _MOST_TILES = 2
+
+_GLASS = TISSUE_NAMES.index("glass")
 
 
 def to_plane(recipe: SlideRecipe, region: Region) -> Region:
@@ -42,8 +49,9 @@ def block_request(store: SlideStore, block: Region) -> EditRequest | None:
     """Return the request that draws a block; None when there is only glass far from tissue.
 
     The request reaches the recipe's margin around the block on every side, also beyond the slide,
-    where the layout goes on and stands in for pixels. Its target is the block's whole tiles, also
-    where the slide ends within them.
+    where the layout goes on and stands in for pixels. Where the user changed coarser levels the
+    nuclei are those painted there, and no glass is known. Its target is the block's whole tiles,
+    also where the slide ends within them.
 
     Parameters
     ----------
@@ -65,20 +73,30 @@ def block_request(store: SlideStore, block: Region) -> EditRequest | None:
     region = target.pad(recipe.margin)
     plane = to_plane(recipe, region)
     glass = _known_glass(layout, plane)
+    painted = painted_above(store, region)
+    if painted is not None:
+        glass &= ~painted.mask
     if glass.all():
         return None
     coarse = _coarse(store, region)
     classes, instances = layout.nuclei(plane)
+    tissue = layout.tissue(plane)
+    if painted is not None:
+        own_instances, own_classes = decode_labels(painted.labels)
+        classes = np.where(painted.mask, own_classes, classes)
+        instances = np.where(painted.mask, own_instances, instances)
+        # Somebody painted there: it is glass no longer.
+        tissue = np.where(painted.mask & (tissue == _GLASS), np.uint8(0), tissue)
     known = None
     if glass.any():
         known = _glass(region) if coarse is None else coarse
     return EditRequest(
         kind=EditKind.GENERATE if coarse is None else EditKind.ZOOM,
-        region=plane,
-        target=to_plane(recipe, target),
+        region=_keyed(recipe, plane),
+        target=_keyed(recipe, to_plane(recipe, target)),
         class_map=classes,
         instance_map=instances,
-        tissue_map=layout.tissue(plane),
+        tissue_map=tissue,
         image=known,
         edit_mask=None if known is None else ~glass,
         coarse=coarse,
@@ -133,12 +151,20 @@ def block_labels(request: EditRequest, block: Region) -> NDArray[np.int32]:
     )
 
 
-def glass_labels(store: SlideStore, block: Region) -> NDArray[np.int32] | None:
-    """Return the nuclei of a block of glass, (h, w) int32 of its whole tiles; None above level 0.
+def keeps_labels(recipe: SlideRecipe, level: int) -> bool:
+    """Return whether the nuclei of what is drawn at a level are stored.
 
-    Only a sketch or layout that puts nuclei on glass has any.
+    They are at the level that was the finest when the slide was new, and at those added below it.
     """
-    if block.level > 0:
+    return level <= recipe.refined
+
+
+def glass_labels(store: SlideStore, block: Region) -> NDArray[np.int32] | None:
+    """Return the nuclei of a block of glass, (h, w) int32 of its whole tiles.
+
+    None at levels that store no nuclei. Only a sketch or layout that puts some on glass has any.
+    """
+    if not keeps_labels(store.recipe, block.level):
         return None
     classes, instances = store.layout.nuclei(to_plane(store.recipe, _whole(store, block)))
     return encode_labels(instances, classes)
@@ -181,6 +207,11 @@ def put_block(
         if store.put_generated(tile, pixels[part], nuclei, since=since):
             taken.append(tile)
     return taken
+
+
+def _keyed(recipe: SlideRecipe, plane: Region) -> Region:
+    """Return a region of the plane at the level that keys its noise."""
+    return replace(plane, level=plane.level - recipe.refined)
 
 
 def _whole(store: SlideStore, block: Region) -> Region:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.geometry import TileAddress
 from napari_histodiff.core.recipe import TILE
 from napari_histodiff.slide.averages import box_down
-from napari_histodiff.slide.chunks import DamagedChunk, chunk_key, decode
+from napari_histodiff.slide.chunks import DamagedChunk, decode
 from napari_histodiff.slide.parts import SlideParts
 from napari_histodiff.slide.states import SETTLED, TileState
 from napari_histodiff.slide.tile_table import IS_AVERAGED, PLANE_FLAGS
@@ -109,7 +109,7 @@ def _planes(slide: SlideParts, tile: TileAddress) -> list[str]:
 
 
 def _condition(slide: SlideParts, plane: str, tile: TileAddress) -> str:
-    data = slide.disk.raw(chunk_key(plane, tile))
+    data = slide.disk.raw(slide.disk.key(plane, tile))
     if data is None:
         return "missing"
     try:

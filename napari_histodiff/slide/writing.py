@@ -11,7 +11,6 @@ from napari_histodiff.core.maps import as_edit_mask, encode_labels
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.core.sketch import Sketch
 from napari_histodiff.slide.change import Change
-from napari_histodiff.slide.chunks import chunk_key
 from napari_histodiff.slide.cones import below, of_layout
 from napari_histodiff.slide.edit_file import Edit, Swap
 from napari_histodiff.slide.editing import cut, edit_tiles, mask_boxes
@@ -73,13 +72,13 @@ def edit_of_request(
 
 def edit_of_sketch(slide: SlideParts, sketch: Sketch | None) -> Edit:
     """Return the edit that gives a slide another sketch."""
-    y, x, height, width = slide.frame
+    y, x, height, width, refined = slide.frame
     on_plane = Region(0, y, x, height, width)
     reach = max(slide.layout.sketch_reach, slide.layout_with(sketch).sketch_reach)
     boxes = tuple(
         box.translate(-y, -x) for box in changed_boxes(slide.sketch, sketch, reach, on_plane)
     )
-    swap = (pack_sketch(slide.sketch), pack_sketch(sketch))
+    swap = (pack_sketch(slide.sketch, refined), pack_sketch(sketch, refined))
     return Edit(
         region=slide.spec.bounds(0),
         boxes=boxes,
@@ -104,7 +103,7 @@ def _known(slide: SlideParts, plane: str, tile: TileAddress) -> bytes | None:
     """Return a chunk that the table knows of; what a crash left behind counts as nothing."""
     info = slide.info(tile)
     known = info.check if plane == "image" else info.has(plane)
-    return slide.disk.raw(chunk_key(plane, tile)) if known else None
+    return slide.disk.raw(slide.disk.key(plane, tile)) if known else None
 
 
 def _mask(

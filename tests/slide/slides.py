@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,12 @@ from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.core.sketch import Sketch
 from napari_histodiff.slide.states import TileState
 from napari_histodiff.slide.store import SlideStore
+from tests.fakes import FAKE_INFO
 
 MARGIN = 24
+
+#: The model of `recipe`, which draws two levels finer than it asks for.
+MODEL = replace(FAKE_INFO, name="test", revision="1", mpp=(0.125, 2.5))
 
 
 class PlainLayout:
@@ -75,7 +80,9 @@ def drawn(slide: SlideStore, tile: TileAddress) -> NDArray[np.uint8]:
         cut = around.relative_to(slide.spec.at_level(above, tile.level)).slices
         seen = seen[cut]
     inside = region.relative_to(around).slices
-    key = zlib.crc32(np.ascontiguousarray(seen).tobytes()) ^ tile.level
+    # As the noise of a place, the texture of a level stays when finer ones are added.
+    level = (tile.level - slide.recipe.refined) % 2**32
+    key = zlib.crc32(np.ascontiguousarray(seen).tobytes()) ^ level
     texture = np.random.default_rng(key).integers(0, 8, (TILE, TILE, 3), np.uint8)
     return seen[inside] // 2 + texture[: region.height, : region.width] * 16
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,17 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.recipe import TILE
 from napari_histodiff.core.sketch import Sketch
 from napari_histodiff.slide.store import SlideStore
-from tests.slide.slides import PlainLayout, draw, draw_all, make, missing, pixels, reopen, request
+from tests.slide.slides import (
+    MODEL,
+    PlainLayout,
+    draw,
+    draw_all,
+    make,
+    missing,
+    pixels,
+    reopen,
+    request,
+)
 
 Step = tuple[Any, ...]
 
@@ -32,7 +43,7 @@ def steps() -> st.SearchStrategy[list[Step]]:
     sketch = st.tuples(st.just("sketch"), st.integers(0, 4), st.integers(0, 3), st.integers(0, 3))
     draws = st.tuples(st.just("draw"), st.integers(1, 8), st.integers(0, 99))
     grow = st.tuples(st.just("grow"), st.sampled_from(["top", "left", "bottom", "right"]))
-    plain = st.sampled_from(["undo", "redo", "evict", "reopen"]).map(lambda name: (name,))
+    plain = st.sampled_from(["undo", "redo", "evict", "reopen", "refine"]).map(lambda name: (name,))
     return st.lists(edit | edit | edit | draws | draws | plain | sketch | grow, max_size=14)
 
 
@@ -56,7 +67,8 @@ class Run:
                 draw(self.slide, ready[rng.integers(len(ready))])
 
     def edit(self, level: int, y: int, x: int, height: int, width: int, key: int) -> None:
-        level = min(level, self.slide.recipe.coarsest)
+        recipe = self.slide.recipe
+        level = min(level, recipe.coarsest)
         region = Region(level, y >> level, x >> level, height, width)
         mask = np.random.default_rng(key).random(region.shape) < 0.7
         mask[0, 0] = True
@@ -67,19 +79,19 @@ class Run:
         mask, colours = mask[part], pixels(region.shape, key)[part]
         if not mask.any():
             return
-        shift = [side >> level for side in self.slide.recipe.origin]
-        on_plane = inside.translate(*shift)
+        on_plane = inside.translate(*(side >> level for side in recipe.origin))
 
         def put(slide: SlideStore) -> None:
-            here = on_plane.translate(*(-(side >> level) for side in slide.recipe.origin))
-            slide.write(request(here), colours, mask)
+            now = level + slide.recipe.refined - recipe.refined
+            here = on_plane.translate(*(-(side >> now) for side in slide.recipe.origin))
+            slide.write(request(replace(here, level=now)), colours, mask)
 
         self._do(put)
 
     def sketch(self, tissue: int, row: int, col: int) -> None:
         classes = np.zeros((4, 4), np.uint8)
         classes[row, col] = tissue
-        self._do(lambda slide: slide.set_sketch(Sketch(classes, 64)))
+        self._do(lambda slide: slide.set_sketch(Sketch(classes, 64 << slide.recipe.refined)))
 
     def undo(self) -> None:
         assert (self.slide.undo() is not None) == bool(self.done)
@@ -93,6 +105,11 @@ class Run:
 
     def grow(self, side: str) -> None:
         self.slide.grow(**{side: TILE << self.slide.recipe.coarsest})
+
+    def refine(self) -> None:
+        # Once is enough: each time has four times the tiles to draw.
+        if not self.slide.recipe.refined:
+            self.slide.refine(MODEL)
 
     def evict(self) -> None:
         self.slide.evict(self.slide.nbytes // 2)
@@ -113,7 +130,7 @@ def test_a_slide_is_a_function_of_its_edits(taken: list[Step], coarsest: int) ->
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps(), st.integers(0, 2))
 def test_a_slide_is_a_function_of_its_edits_at_length(taken: list[Step], coarsest: int) -> None:
     compare(taken, coarsest)
@@ -136,7 +153,7 @@ def compare(taken: list[Step], coarsest: int) -> None:
             bounds = slide.spec.bounds(level)
             np.testing.assert_array_equal(slide.state(level), plain.state(level))
             np.testing.assert_array_equal(slide.read(bounds), plain.read(bounds))
-            if level <= coarsest:
+            if level <= slide.recipe.coarsest:
                 np.testing.assert_array_equal(slide.base(bounds), plain.base(bounds))
         slide.close()
         plain.close()

@@ -22,6 +22,7 @@ from napari_histodiff.slide.ledger import Ledger
 from napari_histodiff.slide.store import SlideStore
 from tests.slide.crashing import kill_and_compare
 from tests.slide.slides import (
+    MODEL,
     PlainLayout,
     draw,
     draw_all,
@@ -114,6 +115,7 @@ STEPS = {
     "undo": lambda slide: slide.undo(),
     "sketch": sketch,
     "grow": lambda slide: slide.grow(top=1024),
+    "refine": lambda slide: slide.refine(MODEL),
 }
 
 

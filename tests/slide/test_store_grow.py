@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,13 @@ import pytest
 from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.recipe import MAX_SIDE
+from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.slide import files, growing
+from napari_histodiff.slide.parts import SlideParts
 from napari_histodiff.slide.states import TileState
 from napari_histodiff.slide.store import SlideStore
 from tests.slide.slides import (
+    MODEL,
     PlainLayout,
     draw_all,
     edit,
@@ -83,6 +87,41 @@ def test_edits_are_undone_where_they_are_now(slide: SlideStore) -> None:
     assert slide.redo() == Region(0, 300, 552, 50, 60)
     np.testing.assert_array_equal(slide.read(Region(0, 300, 552, 50, 60)), pixels((50, 60)))
     assert slide.edited_under(Region(1, 150, 276, 5, 5)) == [TileAddress(0, 1, 2)]
+
+
+def test_the_request_of_an_edit_says_where_it_is_now(slide: SlideStore) -> None:
+    def requests() -> list[dict[str, Any]]:
+        parts = slide._slide
+        kept = (parts.shelf.get(n).moved_to(parts.frame).request for n in sorted(_kept(parts)))
+        return [request for request in kept if request is not None]
+
+    slide.set_sketch(None)
+    edit(slide, Region(1, 30, 20, 40, 50))
+    before = [EditRequest.from_dict(data) for data in requests()]
+    assert [request.region for request in before] == [
+        Region(0, 300, 40, 50, 60),
+        Region(1, 30, 20, 40, 50),
+    ]
+    slide.grow(top=512, left=1024)
+    slide.refine(MODEL)
+    slide.grow(top=1024)
+    slide = reopen(slide)
+    assert [EditRequest.from_dict(data).region for data in requests()] == [
+        Region(1, 300 + 1024, 40 + 1024, 50, 60),
+        Region(2, 30 + 512, 20 + 512, 40, 50),
+    ]
+    on_plane = EditRequest(
+        kind=EditKind.GENERATE, region=Region(0, 0, 0, 9, 9), target=Region(0, 2, 3, 4, 5)
+    )
+    slide.write(on_plane, pixels((4, 5)))
+    slide.grow(left=1024)
+    moved = EditRequest.from_dict(requests()[-1])
+    assert (moved.region, moved.target) == (Region(0, 0, 1024, 9, 9), Region(0, 2, 1027, 4, 5))
+    slide.close()
+
+
+def _kept(parts: SlideParts) -> set[int]:
+    return parts.ledger.history.kept
 
 
 def test_a_slide_grows_by_whole_tiles_and_not_beyond_the_limit(slide: SlideStore) -> None:
