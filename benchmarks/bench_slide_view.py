@@ -15,12 +15,15 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.slide_view import Lag, SlideWindow, resident, turn
+from benchmarks.slide_view_floor import plain_picture
+from benchmarks.slide_view_panning import pan, tissue_everywhere
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.protocols import BackendInfo
 from napari_histodiff.core.recipe import MAX_SIDE, SlideRecipe
@@ -35,6 +38,8 @@ _SECONDS = 10.0
 _PATIENCE = 120.0
 
 _JUMPS = 3
+
+_Numbers = NDArray[np.float64]
 
 
 def main() -> None:
@@ -70,6 +75,7 @@ def _measure(window: SlideWindow, side: int, seed: int, minutes: float) -> None:
         f"{minutes:g} minutes of tour, at most {largest:.0f} MB: growth {largest - before:.0f} MB, "
         f"of which {largest - opened:.0f} MB since it is open"
     )
+    _say_panning(window, info, side, seed)
 
 
 def _say_opening(window: SlideWindow, info: BackendInfo, side: int, seed: int) -> None:
@@ -159,17 +165,49 @@ def _say_cached(window: SlideWindow) -> None:
     session.pause()
     turn(2000)
     y, x = _middle(view)
-    times, cpu = [], time.thread_time()
+    ours = _moves(window, lambda aside: session.go_to(y, x + (aside << coarsest)))
+    with plain_picture(window) as show:
+        floor = _moves(window, show)
+    _say_frames("cached tile to screen", *ours)
+    _say_frames("the same with a plain array of napari", *floor)
+    work, least = ours[1] / floor[1], float(np.median(ours[0]) / np.median(floor[0]))
+    print(f"  ours over the plain array: {work:.2f} of processor, {least:.2f} of p50")
+    session.resume()
+
+
+def _moves(window: SlideWindow, show: Callable[[int], object]) -> tuple[_Numbers, float]:
+    """Move aside by pixels of the screen; return ms to each frame, and ms of processor a frame."""
+    times, work = [], 0.0
     for step in range(60):
-        across = (step % 20 - 10) * (40 << coarsest)
-        start = time.perf_counter()
-        session.go_to(y, x + across)
+        cpu, start = time.thread_time(), time.perf_counter()
+        show((step % 20 - 10) * 40)
         window.next_frame()
         times.append((time.perf_counter() - start) * 1000)
+        work += time.thread_time() - cpu
         turn(30)
-    _say_values("cached tile to screen", np.array(times))
-    print(f"  {(time.thread_time() - cpu) * 1000 / len(times):.0f} ms of processor a frame")
-    session.resume()
+    return np.array(times), work * 1000 / len(times)
+
+
+def _say_frames(name: str, times: _Numbers, work: float) -> None:
+    _say_values(name, times)
+    print(f"  {work:.0f} ms of processor a frame")
+
+
+def _say_panning(window: SlideWindow, info: BackendInfo, side: int, seed: int) -> None:
+    """Tiles drawn, and how much of the screen they cover, on a slide of tissue all over."""
+    window.close_slide()
+    recipe = SlideRecipe.plan(info, height=side, width=side, seed=seed)
+    window.make_slide(recipe, "tissue all over", tissue_everywhere(recipe))
+    for row, (level, speed) in enumerate(
+        (level, speed) for level in (0, recipe.coarsest) for speed in (0.25, 1.0, 3.0)
+    ):
+        drawn = _drawn(window)
+        share = pan(window, level, (row + 1) * side // 8, speed, _SECONDS)
+        print(
+            f"panning at level {level}, {speed:g} screens/s: "
+            f"{(_drawn(window) - drawn) / _SECONDS:.2f} tiles/s drawn, "
+            f"drawn tissue on {share:.0%} of the screen"
+        )
 
 
 def _tour(window: SlideWindow, rng: np.random.Generator, minutes: float) -> float:
@@ -216,7 +254,7 @@ def _drawn(window: SlideWindow) -> int:
     return sum(int(np.count_nonzero(store.state(level))) for level in levels)
 
 
-def _say_values(name: str, values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
+def _say_values(name: str, values: _Numbers) -> None:
     p50, p95 = np.percentile(values, (50, 95))
     print(
         f"{name}: p50 {p50:.1f} ms   p95 {p95:.1f} ms   max {values.max():.1f} ms   "

@@ -20,6 +20,7 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.layout.anatomy import GLASS
 from napari_histodiff.core.protocols import BackendInfo
 from napari_histodiff.core.recipe import SlideRecipe
+from napari_histodiff.core.sketch import Sketch
 from napari_histodiff.engine.local import LocalEngine
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.tile_requests import to_plane
@@ -116,10 +117,10 @@ class SlideWindow:
             status = self.dock.controller.status
         return status.info
 
-    def make_slide(self, recipe: SlideRecipe, name: str) -> None:
+    def make_slide(self, recipe: SlideRecipe, name: str, sketch: Sketch | None = None) -> None:
         """Do what the dialog's button does, until the slide is on the screen; none may be open."""
         path = self._folder / f"{name}.ome.zarr"
-        SlideStore.create(path, recipe).close()
+        SlideStore.create(path, recipe, sketch).close()
         self.dock.slide.open_slide(path)
         self.next_frame()
 

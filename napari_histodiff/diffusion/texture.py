@@ -27,7 +27,7 @@ _ELSEWHERE: Final = 1e3  # sorts behind every response
 _LEAST_SPREAD: Final = 0.08  # of a response: flat tissue and glass shall not outweigh the rest
 _LEAST_POWER: Final = 1e-6  # of a ring of the spectrum: about the noise of rounding to 8 bits
 _RINGS: Final = 8
-_SPECTRUM_WEIGHT: Final = 0.1
+_SPECTRUM_WEIGHT: Final = 0.3
 _SOFT: Final = 0.05  # distances well below it count squared
 
 
@@ -74,7 +74,8 @@ def texture_score(images: Trio, nuclei: Tensor) -> Tensor:
     nuclei : (b, 1, h, w)
         1 on nuclei, 0 elsewhere; the same for all.
     """
-    spectrum = energy_score(images.map(_rings), _root_mean_square)
+    rings = images.map(_rings)
+    spectrum = (_mean_square(rings.drawn, rings.real) + _mean_square(rings.again, rings.real)) / 2
     colours = _directions(images.real)
     terms = [_compare(images, nuclei, colours)]
     terms.append(_compare(images.map(_density), nuclei, colours))
@@ -135,8 +136,8 @@ def _sliced(a: Tensor, b: Tensor) -> Tensor:
     return (squares + _SOFT**2).sqrt() - _SOFT
 
 
-def _root_mean_square(a: Tensor, b: Tensor) -> Tensor:
-    return ((a - b).square().mean(1) + _SOFT**2).sqrt() - _SOFT
+def _mean_square(a: Tensor, b: Tensor) -> Tensor:
+    return (a - b).square().mean(1)
 
 
 def _directions(like: Tensor) -> Tensor:

@@ -30,14 +30,21 @@ class SlideDisk:
         The slide's folder.
     cache_bytes : int
         Limit of decoded tiles kept in memory.
+    refined : int
+        How many levels were added below the first ones, which tells the folder of each.
     """
 
-    def __init__(self, path: Path, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(self, path: Path, cache_bytes: int = CACHE_BYTES, refined: int = 0) -> None:
         self.path = path
+        self.refined = refined
         self.cache = TileCache(cache_bytes)
         # Chunks of an edit that is committed but not yet in place, by key; None = removed.
         self._waiting: Mapping[str, bytes | None] = {}
         self._waiting_lock = threading.Lock()
+
+    def key(self, plane: str, tile: TileAddress) -> str:
+        """Return the path of a tile's chunk, relative to the slide, with forward slashes."""
+        return chunk_key(plane, tile, self.refined)
 
     def raw(self, key: str) -> bytes | None:
         """Return the contents of a file of the slide, None where there is none."""
@@ -66,7 +73,7 @@ class SlideDisk:
         DamagedChunk
             When the file is torn or altered.
         """
-        key = chunk_key(plane, tile)
+        key = self.key(plane, tile)
         if check:
             found = self.cache.get((key, check))
             if found is not None:

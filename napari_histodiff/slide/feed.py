@@ -23,12 +23,14 @@ from napari_histodiff.core.events import (
     JobCancelled,
     JobFailed,
     JobFinished,
+    JobProgress,
 )
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.listeners import Listeners
 from napari_histodiff.core.protocols import Engine, Job
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.slide.feed_guard import FeedGuard
+from napari_histodiff.slide.feed_motion import AT_REST, Motion
 from napari_histodiff.slide.feed_queue import FeedQueue, Snapshot
 from napari_histodiff.slide.feed_status import (
     FeedChanged,
@@ -45,6 +47,7 @@ from napari_histodiff.slide.tile_requests import (
     block_request,
     glass_labels,
     glass_pixels,
+    keeps_labels,
     put_block,
 )
 
@@ -63,22 +66,27 @@ _Heard = EngineStateChanged | JobFinished | JobCancelled | JobFailed
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Flight:
-    """A block in the engine, and the slide's recipe and moment its request was made from."""
+    """A block in the engine, and the slide's recipe and moment its request was made from.
+
+    `asked` is how many seconds making the request took.
+    """
 
     job: Job
     block: Region
     recipe: SlideRecipe
     since: int
+    asked: float
 
 
 class TileFeed:
     """Keeps an engine busy with the tiles of a slide that are looked at; one thread of its own.
 
     Missing tiles of the present view are drawn coarse before fine and nearest the centre first,
-    then a ring of tiles around it, then what `render` queued. Jobs that the view left behind are
-    cancelled. Calls from outside and events of the engine meet in one inbox and are handled by one
-    thread, which alone asks the engine and writes tiles. Nothing is drawn into a slide that is open
-    for reading only, or by another model than its recipe names.
+    then a ring of tiles around it, then what `render` queued. While the view moves, the coarsest
+    level comes first, where the view will be by then. Jobs that the view left behind are cancelled
+    unless they are nearly through. Calls from outside and events of the engine meet in one inbox
+    and are handled by one thread, which alone asks the engine and writes tiles. Nothing is drawn
+    into a slide that is open for reading only, or by another model than its recipe names.
 
     Parameters
     ----------
@@ -104,6 +112,7 @@ class TileFeed:
         self._engine = engine
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._listeners: Listeners[FeedEvent] = Listeners()
+        self._clock = clock
         self._meter = RateMeter(clock)
         self._known = FeedStatus()
         # Everything below is touched by the feed's thread only.
@@ -126,13 +135,15 @@ class TileFeed:
         seconds = 0.0 if left == 0 else left / rate if rate > 0 else None
         return replace(known, rate=rate, seconds_left=seconds)
 
-    def look_at(self, view: Region | None) -> None:
+    def look_at(self, view: Region | None, motion: Motion = AT_REST) -> None:
         """Make this the view whose tiles are drawn first; None when nothing is looked at.
 
         Parameters
         ----------
         view : Region, optional
             ARRAY coordinates; its level is the one that is shown.
+        motion : tuple of float
+            How it moves, (y, x) in pixels of level 0 a second, until it is told anew.
 
         Raises
         ------
@@ -141,7 +152,7 @@ class TileFeed:
         """
         if view is not None:
             self._store.spec.bounds(view.level)
-        self._inbox.put(partial(self._look_at, view))
+        self._inbox.put(partial(self._look_at, view, motion))
 
     def render(self, region: Region) -> None:
         """Queue everything of a region down to its level, behind what is looked at.
@@ -222,14 +233,15 @@ class TileFeed:
         return self._open
 
     def _follow_growth(self) -> None:
-        """Give everything its new place after the slide grew at its top or left."""
+        """Give everything its new place after the slide grew at its top or left, or got finer."""
         old, self._recipe = self._recipe, self._store.recipe
         if old == self._recipe:
             return
         for flight in self._flights.values():
             self._engine.cancel(flight.job)
-        dy, dx = (a - b for a, b in zip(old.origin, self._recipe.origin, strict=True))
-        self._queue = self._queue.moved(dy, dx)
+        finer = self._recipe.refined - old.refined
+        dy, dx = ((a << finer) - b for a, b in zip(old.origin, self._recipe.origin, strict=True))
+        self._queue = self._queue.moved(dy, dx, finer)
 
     def _advance(self) -> bool:
         """Cancel what nobody needs and begin one block; False when there is nothing to begin."""
@@ -267,8 +279,8 @@ class TileFeed:
 
     # ---- calls from outside, on the feed's thread ----
 
-    def _look_at(self, view: Region | None) -> None:
-        self._queue.view = view
+    def _look_at(self, view: Region | None, motion: Motion) -> None:
+        self._queue.view, self._queue.motion = view, motion
 
     def _render(self, region: Region) -> None:
         if region not in self._queue.regions:
@@ -287,7 +299,7 @@ class TileFeed:
     # ---- drawing ----
 
     def _begin(self, block: Region) -> None:
-        recipe, since = self._store.recipe, self._store.moment
+        recipe, since, start = self._store.recipe, self._store.moment, self._clock()
         try:
             request = block_request(self._store, block)
             if request is not None:
@@ -305,7 +317,8 @@ class TileFeed:
                 self._fill(block, since)
             else:
                 self._queue.flights[job.id] = block
-                self._flights[job.id] = _Flight(job, block, recipe, since)
+                asked = self._clock() - start
+                self._flights[job.id] = _Flight(job, block, recipe, since, asked)
 
     def _fill(self, block: Region, since: int) -> None:
         """Store a block of glass."""
@@ -353,7 +366,11 @@ class TileFeed:
             self._inbox.put(lambda: None)
 
     def _hear(self, event: EngineEvent) -> None:
-        if isinstance(event, _Heard) and not FeedGuard.is_idle_talk(event):
+        if isinstance(event, JobProgress):
+            # Only noted: it changes nothing by itself, and there are many.
+            if event.job in self._flights:
+                self._queue.shares[event.job] = event.done / event.total
+        elif isinstance(event, _Heard) and not FeedGuard.is_idle_talk(event):
             self._inbox.put(partial(self._handle, event))
 
     def _handle(self, event: _Heard) -> None:
@@ -362,9 +379,12 @@ class TileFeed:
             return
         flight = self._flights.pop(event.job, None)
         self._queue.flights.pop(event.job, None)
+        self._queue.shares.pop(event.job, None)
         if flight is None:
             return
         if isinstance(event, JobFinished):
+            # The next request is made while the engine draws: the slower one sets the pace.
+            self._queue.took(max(event.seconds, flight.asked))
             self._finish(flight, event.images[0])
         elif isinstance(event, JobFailed) and not self._guard.is_dead:
             if isinstance(event.error, EngineUnavailable):
@@ -374,7 +394,7 @@ class TileFeed:
 
     def _finish(self, flight: _Flight, pixels: NDArray[np.uint8]) -> None:
         """Store what a job drew, unless the slide or the model is another one meanwhile."""
-        recipe, block = flight.recipe, flight.block
+        recipe, block, request = flight.recipe, flight.block, flight.job.request
         if self._store.recipe == recipe and self._guard.drew(recipe.revision):
-            labels = block_labels(flight.job.request, block) if block.level == 0 else None
+            labels = block_labels(request, block) if keeps_labels(recipe, block.level) else None
             self._keep(block, pixels, labels, flight.since)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -11,12 +11,21 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
 from napari_histodiff.core.recipe import TILE, SlideRecipe
+from napari_histodiff.slide.feed_motion import (
+    AT_REST,
+    Motion,
+    is_worth_detail,
+    leading_edge,
+    moved_on,
+)
 from napari_histodiff.slide.planning import (
     Planned,
     block_tiles,
     blocks,
     centre_of,
+    coarse_view,
     cones,
+    distance,
     full_region,
     missing,
     needs,
@@ -28,6 +37,21 @@ __all__ = ["ATTEMPTS", "FeedQueue", "Snapshot"]
 
 #: A block that came to nothing this often through no fault of its own counts as failed.
 ATTEMPTS: Final = 2
+
+# A job nobody needs any more is finished all the same when so much of it is done: its tiles are
+# right for ever. After a jump the new view is worth more than while one only passes by.
+_KEPT_AT_REST: Final = 0.75
+_KEPT_IN_MOTION: Final = 0.5
+
+# So many times nearer the centre of the view a tile must be to go before one of a coarser level.
+_NEARER: Final = 2
+
+# Seconds a block is taken to need until the first is drawn.
+_FIRST_PACE: Final = 1.0
+
+
+# Tiles that are not stored, and the place (y, x) of level 0 to begin at.
+_Wish = tuple[list[TileAddress], tuple[float, float]]
 
 
 class Snapshot:
@@ -65,6 +89,10 @@ class Snapshot:
             self._lacking[view, ring] = needs(self, wanted(self, view, ring))
         return self._lacking[view, ring]
 
+    def lacking_coarse(self, view: Region) -> list[TileAddress]:
+        """Return what a view lacks of the coarsest level the model draws."""
+        return self.lacking(coarse_view(self, view))
+
     def is_ready(self, tile: TileAddress) -> bool:
         """Return whether all that a tile is drawn from is stored."""
         if tile.level == self.recipe.coarsest:
@@ -89,8 +117,14 @@ class FeedQueue:
         What is looked at, ARRAY coordinates.
     regions : list of Region
         What is to be rendered whether looked at or not, in order.
+    motion : tuple of float
+        How the view moves, (y, x) in pixels of level 0 a second.
     flights : dict of str to Region
         Blocks in the engine by the id of their job.
+    shares : dict of str to float
+        How much of a job is done, by its id; one that is not there has not begun.
+    pace : float
+        Seconds that the engine takes for a block.
     failed : dict of TileAddress to str
         Tiles that are left alone, and why.
     """
@@ -98,20 +132,35 @@ class FeedQueue:
     ahead: int = 1
     view: Region | None = None
     regions: list[Region] = field(default_factory=list)
+    motion: Motion = AT_REST
     flights: dict[str, Region] = field(default_factory=dict)
+    shares: dict[str, float] = field(default_factory=dict)
+    pace: float = _FIRST_PACE
     failed: dict[TileAddress, str] = field(default_factory=dict)
     _attempts: dict[Region, int] = field(default_factory=dict)
 
-    def moved(self, dy: int, dx: int) -> FeedQueue:
-        """Return a queue that wants the same places after they moved by pixels of level 0.
+    def moved(self, dy: int, dx: int, finer: int = 0) -> FeedQueue:
+        """Return a queue that wants the same places of a slide that is another one now.
 
         It knows nothing of jobs and failures: their tiles have other addresses now.
+
+        Parameters
+        ----------
+        dy, dx : int
+            How far they moved, in pixels of its level 0.
+        finer : int
+            How many levels it got below the old level 0.
         """
+
+        def follow(region: Region) -> Region:
+            level = region.level + finer
+            return replace(region, level=level).translate(dy >> level, dx >> level)
+
         view, *regions = (
-            None if region is None else region.translate(dy >> region.level, dx >> region.level)
-            for region in (self.view, *self.regions)
+            None if region is None else follow(region) for region in (self.view, *self.regions)
         )
-        return FeedQueue(self.ahead, view, [region for region in regions if region is not None])
+        kept = [region for region in regions if region is not None]
+        return FeedQueue(self.ahead, view, kept, pace=self.pace)
 
     def retry(self) -> None:
         """Forget what failed, so that it is tried again."""
@@ -133,16 +182,22 @@ class FeedQueue:
         """Forget how often a block came to nothing: it is stored."""
         self._attempts.pop(block, None)
 
+    def took(self, seconds: float) -> None:
+        """Note how long the engine took for a block; the last ones count most."""
+        self.pace += (seconds - self.pace) / 2
+
     def next_block(self, slide: Snapshot) -> Region | None:
         """Return the block to draw now; None when there is none or it has to wait for another.
 
         First what the view lacks, then what the ring around it lacks, then what the regions to
-        render lack; in each coarse before fine and nearest the centre first. A block is only drawn
-        when everything it is drawn from is stored.
+        render lack; in each coarse before fine and nearest the centre first. While the view
+        moves, the coarsest level comes first where the view will be when a block is drawn, from
+        its leading edge on, and finer ones only where they stay in view for as long as a block
+        takes. A block is only drawn when everything it is drawn from is stored.
         """
         if self.view is not None:
-            for ring in sorted({0, self.ahead}):
-                block, waits = self._next_of_view(slide, self.view, ring)
+            for lacking, centre in self._wishes(slide, self.view):
+                block, waits = self._next_of(slide, lacking, centre)
                 # While tiles of the view wait for those in the engine, others would delay them.
                 if block is not None or waits:
                     return block
@@ -151,17 +206,21 @@ class FeedQueue:
     def obsolete(self, slide: Snapshot) -> list[str]:
         """Return the jobs to cancel: those that neither the view, its ring nor a render needs.
 
-        While the view lacks a tile that could be drawn, being rendered does not count.
+        While the view lacks a tile that could be drawn, being rendered does not count. What is
+        nearly through is finished.
         """
         needed: set[TileAddress] = set()
         urgent = False
         if self.view is not None and self.flights:
-            needed.update(slide.lacking(self.view, self.ahead))
-            urgent = self._next_of_view(slide, self.view, 0)[0] is not None
+            needed.update(self._on_the_way(slide, self.view))
+            lacking = slide.lacking(self.view)
+            urgent = self._next_of(slide, lacking, centre_of(self.view))[0] is not None
+        enough = _KEPT_AT_REST if self.motion == AT_REST else _KEPT_IN_MOTION
         return [
             job
             for job, block in self.flights.items()
-            if needed.isdisjoint(block_tiles(block))
+            if self.shares.get(job, 0.0) < enough
+            and needed.isdisjoint(block_tiles(block))
             and (urgent or not self._is_rendered(slide, block))
         ]
 
@@ -190,15 +249,45 @@ class FeedQueue:
                 _part(asked[part.level], part)[...] = True
         return sum(int(np.count_nonzero(asked[n] & self._lack(slide, n))) for n in levels)
 
-    def _next_of_view(self, slide: Snapshot, view: Region, ring: int) -> tuple[Region | None, bool]:
-        """Return the view's next block, and whether tiles of it wait for those in the engine."""
-        lacking = slide.lacking(view, ring)
+    def _wishes(self, slide: Snapshot, view: Region) -> Iterator[_Wish]:
+        """Yield what a view lacks and where to begin, the most urgent first."""
+        if self.motion == AT_REST:
+            for ring in sorted({0, self.ahead}):
+                yield slide.lacking(view, ring), centre_of(view)
+            return
+        there = self._later(slide, view, 1)
+        way = there.union(self._later(slide, view, 3))
+        for place in way, view:
+            yield slide.lacking_coarse(place), leading_edge(there, self.motion)
+        if is_worth_detail(view, self.motion, self.pace):
+            yield slide.lacking(there), centre_of(there)
+            yield slide.lacking(view, self.ahead), centre_of(view)
+
+    def _on_the_way(self, slide: Snapshot, view: Region) -> list[TileAddress]:
+        """Return what of a view, its ring and the places it comes by is not stored."""
+        lacking = slide.lacking(view, self.ahead)
+        if self.motion == AT_REST:
+            return lacking
+        way = view.union(self._later(slide, view, 3))
+        if is_worth_detail(view, self.motion, self.pace):
+            return [*lacking, *slide.lacking(way)]
+        return [*lacking, *slide.lacking_coarse(way)]
+
+    def _later(self, slide: Snapshot, view: Region, blocks: int) -> Region:
+        """Return where a view will be when the engine has drawn so many blocks more."""
+        begun = sum(1.0 - self.shares.get(job, 0.0) for job in self.flights)
+        return moved_on(slide.spec, view, self.motion, self.pace * (begun + blocks))
+
+    def _next_of(
+        self, slide: Snapshot, lacking: list[TileAddress], centre: tuple[float, float]
+    ) -> tuple[Region | None, bool]:
+        """Return the next block of what is lacking, and whether it waits for one in the engine."""
         flying = self._flying()
         waiting = [tile for tile in lacking if tile not in flying and tile not in self.failed]
         ready = [tile for tile in waiting if slide.is_ready(tile)]
         if ready:
-            coarse = [tile for tile in ready if tile.level == ready[0].level]
-            return blocks(coarse, centre_of(view))[0], False
+            level = _level_first(ready, centre, slide.recipe.coarsest)
+            return blocks([tile for tile in ready if tile.level == level], centre)[0], False
         return None, bool(waiting) and not flying.isdisjoint(lacking)
 
     def _cells(self, slide: Snapshot, region: Region) -> Iterator[Region]:
@@ -233,6 +322,23 @@ class FeedQueue:
             for region in self.regions
             for part in cones(slide, region)
         )
+
+
+def _level_first(tiles: list[TileAddress], centre: tuple[float, float], coarsest: int) -> int:
+    """Return the level to draw first: the coarsest, unless a finer tile is far nearer the centre.
+
+    So the middle of a view is sharp long before its corners. Nothing comes before the coarsest
+    level that the model draws, without which there is no tissue at all.
+    """
+    nearest: dict[int, float] = {}
+    for tile in tiles:
+        away = distance(full_region(tile), centre)
+        nearest[tile.level] = min(away, nearest.get(tile.level, away))
+    first = max(nearest)
+    for level in sorted(nearest, reverse=True):
+        if first < coarsest and _NEARER * nearest[level] < nearest[first]:
+            first = level
+    return first
 
 
 def _part(states: NDArray[Any], part: Region) -> NDArray[Any]:

@@ -16,6 +16,7 @@ from napari_histodiff.slide.averages import repeat_up
 from napari_histodiff.slide.chunks import DamagedChunk
 from napari_histodiff.slide.cones import outside
 from napari_histodiff.slide.disk import SlideDisk
+from napari_histodiff.slide.drawing import OWN
 from napari_histodiff.slide.states import SETTLED, TileState
 from napari_histodiff.slide.tile_table import HAS_BASE, TileInfo
 
@@ -52,7 +53,7 @@ def tile_region(spec: PyramidSpec, tile: TileAddress) -> tuple[slice, slice]:
 
 
 class Picture:
-    """Reads pixels of a slide; holds no state of its own.
+    """Reads pixels of a slide; all it remembers is when each tile was read last.
 
     Parameters
     ----------
@@ -83,7 +84,9 @@ class Picture:
         self._averaged = averaged
         self._mend = mend
         self._clock = itertools.count(1)
-        self._read_at: dict[TileAddress, int] = {}
+        # Pages of these that no tile was read of take no memory.
+        bounds = [self._spec.bounds(level).snap(TILE) for level in range(self._spec.levels)]
+        self._read_at = [np.zeros((b.height // TILE, b.width // TILE), np.int64) for b in bounds]
 
     def read(self, region: Region) -> NDArray[np.uint8]:
         """Return what shows in a region, (h, w, 3) uint8; see `SlideStore.read`."""
@@ -102,6 +105,16 @@ class Picture:
                 continue
             piece = self._spec.region(tile).intersect(region)
             result[piece.relative_to(region).slices] = stored[_inside(tile, piece)]
+        return result
+
+    def edited(self, region: Region) -> NDArray[np.bool_]:
+        """Return which pixels of a region the user changed at its own level, (h, w) bool."""
+        result = np.zeros(region.shape, np.bool_)
+        for tile in self._spec.tiles(region):
+            stored = self._stored("edits", tile) if self._lookup(tile).has("edits") else None
+            if stored is not None:
+                piece = self._spec.region(tile).intersect(region)
+                result[piece.relative_to(region).slices] = stored[_inside(tile, piece)] & OWN != 0
         return result
 
     def colours(self, region: Region) -> NDArray[np.uint8]:
@@ -171,16 +184,11 @@ class Picture:
 
     def last_read(self, level: int) -> NDArray[np.int64]:
         """Return when each tile of a level was read last, (rows, cols) int64; 0 = never."""
-        bounds = self._spec.bounds(level)
-        result = np.zeros((-(-bounds.height // TILE), -(-bounds.width // TILE)), np.int64)
-        for tile, moment in list(self._read_at.items()):
-            if tile.level == level:
-                result[tile.row, tile.col] = moment
-        return result
+        return self._read_at[level].copy()
 
     def _stored(self, plane: str, tile: TileAddress) -> NDArray[Any] | None:
         """Return a stored tile; None when there is none, or it had to be given up."""
-        self._read_at[tile] = next(self._clock)
+        self._read_at[tile.level][tile.row, tile.col] = next(self._clock)
         for attempt in range(2):
             info = self._lookup(tile)
             known = info.check if plane == "image" else info.has(plane)

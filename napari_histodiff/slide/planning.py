@@ -20,6 +20,7 @@ __all__ = [
     "block_tiles",
     "blocks",
     "centre_of",
+    "coarse_view",
     "cones",
     "distance",
     "full_region",
@@ -183,6 +184,11 @@ def wanted(slide: Planned, view: Region, ring: int = 0) -> list[TileAddress]:
     if under.snap(TILE).area > FEW_TILES * TILE**2:
         return []
     return visible(slide.spec, under, ring)
+
+
+def coarse_view(slide: Planned, view: Region) -> Region:
+    """Return a view in pixels of the coarsest level that the model draws, if it is a finer one."""
+    return slide.spec.at_level(view, max(view.level, slide.recipe.coarsest))
 
 
 def blocks(tiles: Iterable[TileAddress], centre: tuple[float, float]) -> list[Region]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from napari_histodiff.ui.engines import default_engine
 from napari_histodiff.ui.history import HistoryEntry
 from napari_histodiff.ui.proposing import Proposer
 from napari_histodiff.ui.resample import resampled
+from napari_histodiff.ui.slide.questions import ask_overwrite
 from napari_histodiff.ui.slide.watcher import camera_of
 from napari_histodiff.ui.training_dock import open_training
 from napari_histodiff.ui.workspace import Workspace
@@ -124,10 +126,20 @@ class StudioActions:
         self._controller.preview.toggle()
 
     def apply(self) -> None:
-        """Write the variant in view, and show the paint as outlines so that it can be seen."""
-        if self._controller.staging is not None:
-            self._controller.apply()
-            self._set_contour(_OUTLINE)
+        """Write the variant in view, and show the paint as outlines so that it can be seen.
+
+        Asks first when finer edits lie under it.
+        """
+        staging = self._controller.staging
+        if staging is None:
+            return
+        # While an edit is being written, the controller says so; asking the slide would wait.
+        if not self._workspace.doing.text:
+            edits = self._workspace.edits_under(staging.entry.request)
+            if edits and not ask_overwrite(self._parent, edits, staging.entry.request.mpp):
+                return
+        self._controller.apply()
+        self._set_contour(_OUTLINE)
 
     def toggle_outlines(self) -> None:
         """Show the paint as outlines, or filled again."""
@@ -173,20 +185,25 @@ class StudioActions:
         self._attempt(work_on_copy)
 
     def frame_to_view(self) -> None:
-        """Put the frame in the middle of what the canvas shows."""
+        """Put the frame in the middle of what the canvas shows, at the level it shows."""
         target = self._workspace.target
         if target is None:
             show_warning("Make a canvas or use an image layer first.")
             return
         centre = target.world_to_data(camera_of(self._viewer).center[-2:])
-        old = self._workspace.frame_region()
-        y, x = (round(c - n / 2) for c, n in zip(centre[-2:], old.shape, strict=True))
-        self._attempt(lambda: self._workspace.set_frame(Region(0, y, x, old.height, old.width)))
+        level, old = self._workspace.level_in_view(), self._workspace.frame_region()
+        middle = ((c + 0.5) / (1 << level) for c in centre[-2:])  # 0 is the first pixel's edge
+        y, x = (round(c - n / 2) for c, n in zip(middle, old.shape, strict=True))
+        self._attempt(lambda: self._workspace.set_frame(Region(level, y, x, *old.shape)))
+
+    def set_level(self, level: int) -> None:
+        """Edit at another level of the slide."""
+        self._attempt(lambda: self._workspace.set_level(level))
 
     def resize_frame(self, height: int, width: int) -> None:
         """Give the frame another size; its corner stays."""
         old = self._workspace.frame_region()
-        self._attempt(lambda: self._workspace.set_frame(Region(0, old.y, old.x, height, width)))
+        self._attempt(lambda: self._workspace.set_frame(replace(old, height=height, width=width)))
 
     def select_class(self, class_id: int) -> None:
         """Paint nuclei of a class."""

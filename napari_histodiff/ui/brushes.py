@@ -48,6 +48,10 @@ class Brushes:
         nuclei.layer.mouse_drag_callbacks.append(self._on_press)
         nuclei.layer.bind_key("Space", self._hold_to_pan, overwrite=True)
 
+    def use_mpp(self, mpp: float) -> None:
+        """Draw on pixels of another size from now on, in micrometres."""
+        self._mpp = mpp
+
     @property
     def density_per_mm2(self) -> float:
         """Nuclei per mm^2 that scatter places for the selected class."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_histodiff.core.errors import InvalidImage, InvalidRequest
-from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.core.maps import as_rgb
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.ui.journal import EditJournal, Journal
@@ -39,11 +39,14 @@ _PROBE: Final = 512
 
 
 class Target(ABC):
-    """One image layer that edits are made on; regions are pixels of its finest level."""
+    """One image layer that edits are made on.
 
-    #: Pixels changed by someone else than the journal.
+    Regions are pixels of the level they name; only a slide has levels besides the finest, 0.
+    """
+
+    #: Pixels changed by someone else than the journal; level 0.
     changed = Signal(Region)
-    #: The image grew: what was at (y, x) is now so many rows and columns further.
+    #: The image grew: what was at (y, x) of level 0 is now so many rows and columns further.
     moved = Signal(int, int)
 
     def __init__(self, layer: Image) -> None:
@@ -56,9 +59,24 @@ class Target(ABC):
         return self.layer.data[0] if self.layer.multiscale else self.layer.data
 
     @property
+    def spec(self) -> PyramidSpec:
+        """The image as a pyramid: how large each level is, and where its places are in another."""
+        height, width = self.data.shape[:2]
+        return PyramidSpec(height, width, _PATCH_TILE, 1, self.mpp)
+
+    @property
+    def levels(self) -> int:
+        """How many levels edits can be made at, from the finest on."""
+        return 1
+
+    @property
     def bounds(self) -> Region:
-        """The whole image."""
-        return Region(0, 0, 0, *self.data.shape[:2])
+        """The whole image at its finest level."""
+        return self.spec.bounds(0)
+
+    def mpp_at(self, level: int) -> float:
+        """Return the micrometres per pixel of a level."""
+        return self.mpp * (1 << level)
 
     def read(self, region: Region) -> NDArray[np.uint8]:
         """Return a copy of the pixels, (h, w, 3) uint8; reads nothing outside `region`.
@@ -90,6 +108,10 @@ class Target(ABC):
     def dress(self, request: EditRequest) -> EditRequest:
         """Return a request with what this image adds to it, so that the edit fits in."""
         return request
+
+    def edits_under(self, request: EditRequest) -> int:
+        """Return how many tiles hold finer edits that writing this one would replace."""
+        return 0
 
     @abstractmethod
     def new_journal(self) -> EditJournal:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QLabel, QMenu, QToolButton
+from qtpy.QtWidgets import QComboBox, QLabel, QMenu, QSizePolicy, QToolButton, QWidget
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.ui.forms import Section, button, quiet, row, whole_number
 from napari_histodiff.ui.frame import MAX_SIDE, MIN_SIDE
 
 __all__ = ["CanvasBox"]
+
+_LEVEL_TIP: Final = (
+    "How fine the frame is; To view takes what the view shows. Coarser edits reach farther, and "
+    "the finer tissue under them is drawn anew. Paint belongs to the fineness it was painted at"
+)
 
 
 class CanvasBox(Section):
@@ -22,6 +30,7 @@ class CanvasBox(Section):
     import_requested = Signal()
     size_changed = Signal(int, int)  # height, width
     to_view_requested = Signal()
+    level_chosen = Signal(int)
 
     def __init__(self) -> None:
         super().__init__("Canvas")
@@ -36,14 +45,22 @@ class CanvasBox(Section):
         self._width = whole_number((MIN_SIDE, MAX_SIDE), "", step=16)
         self._height = whole_number((MIN_SIDE, MAX_SIDE), "", step=16)
         self._here = button(
-            "To view", "Put the frame in the middle of the view (Shift+F)", share=False
+            "To view",
+            "Put the frame in the middle of the view, as fine as that shows (Shift+F)",
+            share=False,
         )
         frame = row(
             QLabel("Frame"), self._width, QLabel("×"), self._height, self._here, stretch=(1, 3)
         )
         self.body.addLayout(row(slide, kept, self._recent))
         self.body.addLayout(row(new, use, bring))
+        self._level = QComboBox()
+        self._level.setToolTip(_LEVEL_TIP)
+        self._level.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self._levels = QWidget()
+        self._levels.setLayout(row(QLabel("Edit at"), self._level, stretch=1))
         self.body.addLayout(frame)
+        self.body.addWidget(self._levels)
         slide.clicked.connect(self.new_slide_requested)
         kept.clicked.connect(self.open_slide_requested)
         new.clicked.connect(self.new_requested)
@@ -52,7 +69,9 @@ class CanvasBox(Section):
         self._here.clicked.connect(self.to_view_requested)
         for box in (self._width, self._height):
             box.valueChanged.connect(self._resized)
+        self._level.activated.connect(self.level_chosen)
         self.set_target("", 0, 0, 0.5)
+        self.set_levels(())
         self.set_region(None, 0.5)
 
     def set_target(
@@ -64,6 +83,13 @@ class CanvasBox(Section):
         told = f"{name} does not tell its pixel size; set the layer's scale and units if it is not"
         self.corner.setToolTip(name if knows_mpp else f"{told} {mpp:g} µm")
 
+    def set_levels(self, mpps: Sequence[float]) -> None:
+        """Offer the micrometres per pixel that the image can be edited at, the finest first."""
+        self._levels.setVisible(len(mpps) > 1)
+        with quiet(self._level):
+            self._level.clear()
+            self._level.addItems([f"{mpp:g} µm per pixel" for mpp in mpps])
+
     def set_recent(self, menu: QMenu) -> None:
         """Give the menu of slides opened lately."""
         self._recent.setMenu(menu)
@@ -74,12 +100,13 @@ class CanvasBox(Section):
             box.setSingleStep(multiple)
 
     def set_region(self, region: Region | None, mpp: float) -> None:
-        """Show a frame without telling anyone; None means there is none."""
+        """Show a frame of `mpp` um per pixel without telling anyone; None means there is none."""
         for widget in (self._width, self._height, self._here):
             widget.setEnabled(region is not None)
         if region is None:
             return
-        with quiet(self._width, self._height):
+        with quiet(self._width, self._height, self._level):
+            self._level.setCurrentIndex(region.level)
             self._width.setValue(region.width)
             self._height.setValue(region.height)
         microns = f"{region.width * mpp:.0f} × {region.height * mpp:.0f} µm"

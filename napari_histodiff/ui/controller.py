@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_histodiff.core.captions import caption_from_maps
@@ -32,11 +31,12 @@ from napari_histodiff.core.protocols import Engine, Job
 from napari_histodiff.slide.export import save_edit
 from napari_histodiff.ui.estimate import Estimate, Estimator
 from napari_histodiff.ui.history import History, HistoryEntry
+from napari_histodiff.ui.levels import at_its_level
 from napari_histodiff.ui.mailbox import Mailbox
 from napari_histodiff.ui.plan import Plan, make_plan
-from napari_histodiff.ui.preview import PreviewLayer
 from napari_histodiff.ui.resolve import following_seed, request_of, seed_of_run
 from napari_histodiff.ui.settings import SeedMode, Settings, SettingsStore
+from napari_histodiff.ui.staged import StagedVariants
 from napari_histodiff.ui.states import EngineStatus, Level, Notice, RunPhase, RunState, Staging
 
 if TYPE_CHECKING:
@@ -86,12 +86,12 @@ class Controller:
         store: SettingsStore | None = None,
     ) -> None:
         self.workspace = workspace
-        self.preview = PreviewLayer(viewer)
+        self.staged = StagedVariants(viewer, workspace, self._complain)
+        self.preview = self.staged.preview
         self.history = History()
         self.settings = (store or SettingsStore()).load()
         self.status = EngineStatus(engine.state, engine.info)
         self.run_state = RunState()
-        self.staging: Staging | None = None
         self.plan = Plan("Generate", False, "Make a canvas or use an image layer first.")
         self._engine = engine
         self._store = store or SettingsStore()
@@ -109,6 +109,9 @@ class Controller:
             signal.connect(self._touch)
         workspace.target_changed.connect(self._leave)
         workspace.painting_changed.connect(self._touch_painting)
+        workspace.doing.changed.connect(self._touch)
+        self.staged.changed.connect(self.staging_changed.emit)
+        self.staged.changed.connect(self._touch)
 
     # ------------------------------------------------------------------ engine
     def start(self) -> None:
@@ -148,7 +151,8 @@ class Controller:
             else:
                 self._handle(event)
         self._show_unshown()
-        if self._plan_due is not None and time.monotonic() >= self._plan_due:
+        due = self._plan_due is not None and time.monotonic() >= self._plan_due
+        if due and not self.workspace.doing.text:
             self._plan_due = None
             self.refresh_plan()
 
@@ -191,6 +195,8 @@ class Controller:
         if self._job is not None:
             self._notice(Level.WARNING, "An edit is running; cancel it or wait for its end.")
             return
+        if not self._is_still():
+            return
         self.refresh_plan()
         # A closed engine is for `submit` to judge: it starts one that is only not up yet.
         if not self.plan.enabled and self.status.state is not EngineState.CLOSED:
@@ -219,44 +225,50 @@ class Controller:
             self._engine.cancel(self._job)
 
     # ----------------------------------------------------------------- staging
+    @property
+    def staging(self) -> Staging | None:
+        """The variants that wait for Apply or Discard."""
+        return self.staged.now
+
     def step_variant(self, by: int) -> None:
         """Bring the variant `by` further into view."""
-        if self.staging is not None:
-            self._stage(self.staging.moved(by))
+        if self.staging is not None and self._is_still():
+            self.staged.put(self.staging.moved(by))
 
     def apply(self) -> None:
         """Write the variant in view into the image layer; one undo step."""
-        if self.staging is None:
-            return
-        request = self.staging.entry.request
-        try:
-            self.workspace.write(request.region, self.staging.image, request.edit_mask, request)
-        except HistodiffError as error:
-            self._complain(error)
-            return
-        self._stage(None)
+        if self.staging is not None and self._is_still():
+            self.staged.apply()
 
     def discard(self) -> None:
         """Drop what is staged; the history keeps it."""
-        if self.staging is not None:
-            self._stage(None)
+        if self.staging is not None and self._is_still():
+            self.staged.put(None)
 
     def undo(self) -> None:
         """Take back the last Apply."""
-        if self.workspace.can_undo:
-            self._attempt(self.workspace.undo)
+        self.staged.undo()
 
     def redo(self) -> None:
         """Apply again what was undone."""
-        if self.workspace.can_redo:
-            self._attempt(self.workspace.redo)
+        self.staged.redo()
+
+    def _is_still(self) -> bool:
+        """Whether nothing is being written; says so when something is."""
+        doing = self.workspace.doing.text
+        if doing:
+            self._notice(Level.WARNING, f"{doing} Try again in a moment.")
+        return not doing
 
     # ----------------------------------------------------------------- history
     def restore(self, entry: HistoryEntry) -> None:
         """Bring back an entry's settings, frame and paint, and stage its images again."""
-        request = entry.request
-        empty = np.zeros(request.shape, dtype=np.uint8)
+        if not self._is_still():
+            return
         try:
+            entry = at_its_level(entry, self.workspace.level_mpps)
+            request = entry.request
+            empty = np.zeros(request.shape, dtype=np.uint8)
             self.workspace.set_frame(request.region)
             self.workspace.set_painting(
                 empty if request.class_map is None else request.class_map,
@@ -275,7 +287,7 @@ class Controller:
             seed_mode=SeedMode.FIXED,
             variants=request.variants,
         )
-        self._stage(Staging(entry))
+        self.staged.put(Staging(entry))
 
     def save(self, folder: Path, entry: HistoryEntry | None = None, index: int = 0) -> None:
         """Save an entry (or the staged variant, or the newest entry) with its maps and request."""
@@ -316,7 +328,7 @@ class Controller:
             )
         elif isinstance(event, JobPreview):
             if self.run_state.phase is RunPhase.RUNNING:
-                self._show(self._job.request.region, event.image)
+                self.staged.show(self._job.request.region, event.image)
         elif isinstance(event, JobFinished | JobCancelled | JobFailed):
             self._ended(self._job, event)
 
@@ -341,7 +353,7 @@ class Controller:
             entry = self.history.add(job.request, event.images, event.seconds)
             self.history_changed.emit()
             if job is not self._left:
-                self._stage(Staging(entry))
+                self.staged.put(Staging(entry))
         elif isinstance(event, JobFailed):
             self._complain(event.error, event.details)
         self._touch()
@@ -350,20 +362,8 @@ class Controller:
         # What is drawn or staged belongs to another image, or to another place of one that grew.
         self._left = self._job
         self.cancel()
-        self.discard()
-
-    def _stage(self, staging: Staging | None) -> None:
-        self.staging = staging
-        if staging is None:
-            self.preview.hide()
-        else:
-            self._show(staging.region, staging.image)
-        self.staging_changed.emit(staging)
-        self._touch()
-
-    def _show(self, region: Any, image: NDArray[np.uint8]) -> None:
-        if self.workspace.target is not None:
-            self.preview.show(self.workspace.target, region, image)
+        if self.staging is not None:
+            self.staged.put(None)
 
     def _set_run(self, state: RunState) -> None:
         self.run_state = state

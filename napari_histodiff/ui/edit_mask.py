@@ -9,12 +9,16 @@ from napari.layers import Labels, Layer
 from numpy.typing import NDArray
 from psygnal import Signal
 
+from napari_histodiff.core.geometry import Region
 from napari_histodiff.ui.palette import edit_mask_colormap
-from napari_histodiff.ui.placing import place_on
+from napari_histodiff.ui.placing import place_region
 
 __all__ = ["EDIT_MASK_NAME", "EditMask"]
 
 EDIT_MASK_NAME: Final = "Edit mask"
+
+#: Of the brush at the finest level, in pixels.
+_BRUSH: Final = 40
 
 
 class EditMask:
@@ -24,23 +28,23 @@ class EditMask:
     ----------
     target : Layer
         The image below.
-    y, x : int
-        Where the frame starts, in pixels of the image.
+    region : Region
+        The frame, in pixels of its level of the image.
     painted : (h, w) uint8
         What is painted there already.
     """
 
     changed = Signal()
 
-    def __init__(self, target: Layer, y: int, x: int, painted: NDArray[np.uint8]) -> None:
+    def __init__(self, target: Layer, region: Region, painted: NDArray[np.uint8]) -> None:
         self.layer = Labels(
             painted,
             name=EDIT_MASK_NAME,
             colormap=edit_mask_colormap(),
             opacity=0.35,
-            **place_on(target, y, x),
+            **place_region(target, region),
         )
-        self.layer.brush_size = 40
+        self.layer.brush_size = max(1, _BRUSH >> region.level)
         self.layer.selected_label = 1
         self.layer.events.paint.connect(lambda _: self.changed.emit())
         self.layer.events.set_data.connect(lambda _: self.changed.emit())

@@ -79,6 +79,8 @@ class FrameLayer:
         Where it starts.
     accept : callable
         Takes the rectangle the mouse made and returns the frame it becomes; raises to refuse.
+
+    The shape is in pixels of the finest level, whatever level the frame is of.
     """
 
     def __init__(self, target: Layer, region: Region, accept: Callable[[Region], Region]) -> None:
@@ -115,7 +117,7 @@ class FrameLayer:
         region = self._region
         if len(self.layer.data):
             try:
-                region = self._accept(_rectangle(np.asarray(self.layer.data[-1])))
+                region = self._accept(_rectangle(np.asarray(self.layer.data[-1]), region.level))
             except HistodiffError as error:
                 show_warning(str(error))
         self.show(region)
@@ -123,15 +125,16 @@ class FrameLayer:
 
 def _corners(region: Region) -> NDArray[np.float64]:
     # Pixel (0, 0) covers -0.5 to 0.5 in napari's data coordinates.
-    top, left, bottom, right = (n - 0.5 for n in (region.y, region.x, region.bottom, region.right))
+    sides = (region.y, region.x, region.bottom, region.right)
+    top, left, bottom, right = ((n << region.level) - 0.5 for n in sides)
     return np.array([[top, left], [top, right], [bottom, right], [bottom, left]])
 
 
-def _rectangle(vertices: NDArray[np.float64]) -> Region:
-    (top, left), (bottom, right) = vertices.min(axis=0) + 0.5, vertices.max(axis=0) + 0.5
-    y, x = round(float(top)), round(float(left))
-    return Region(0, y, x, round(float(bottom)) - y, round(float(right)) - x)
+def _rectangle(vertices: NDArray[np.float64], level: int) -> Region:
+    corners = (vertices.min(axis=0) + 0.5, vertices.max(axis=0) + 0.5)
+    (y, x), (bottom, right) = (np.round(corner / (1 << level)).astype(int) for corner in corners)
+    return Region(level, y, x, bottom - y, right - x)
 
 
 def _edge_width(region: Region) -> float:
-    return max(1.0, max(region.shape) / 200)
+    return max(1.0, (max(region.shape) << region.level) / 200)

@@ -38,10 +38,11 @@ class HistoryEntry:
         height, width = r.shape
         return "\n".join(
             (
-                f"#{self.number} {r.kind}: {width} x {height} px at ({r.region.x}, {r.region.y})",
+                f"#{self.number} {r.kind}: {width} x {height} px of {r.mpp:g} µm at "
+                f"x {r.region.x * r.mpp / 1000:.2f}, y {r.region.y * r.mpp / 1000:.2f} mm",
                 f"caption: {r.caption or '(none)'}",
                 f"guidance {r.guidance_scale:g}, {r.steps} steps, strength {r.strength:g}",
-                f"seed {r.seed}, {r.variants} variants, {r.mpp:g} µm/px, {self.seconds:.1f} s",
+                f"seed {r.seed}, {r.variants} variants, {self.seconds:.1f} s",
             )
         )
 

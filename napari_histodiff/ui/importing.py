@@ -22,6 +22,8 @@ __all__ = ["labels_under", "nuclei_from_labels"]
 def labels_under(source: Labels, target: Layer, region: Region) -> NDArray[np.int64]:
     """Return a Labels layer resampled (nearest) on a region of the target, (h, w) int64.
 
+    The region may be of any level of the target.
+
     Only the part under the region is read; 0 where the layer ends.
 
     Raises
@@ -35,9 +37,9 @@ def labels_under(source: Labels, target: Layer, region: Region) -> NDArray[np.in
             "extract one plane first"
         )
     data = source.data[0] if source.multiscale else source.data
-    corners = np.array(
-        [(region.y, region.x), (region.y + 1, region.x), (region.y, region.x + 1)], float
-    )
+    side = 1 << region.level
+    pixels = np.array([(region.y, region.x), (region.y + 1, region.x), (region.y, region.x + 1)])
+    corners = pixels * side + (side - 1) / 2  # middles of pixels, counted in the finest level's
     # Units are converted by hand: data_to_world of two layers may differ in them.
     factor = [
         float((1 * t).to(s).magnitude) if t.is_compatible_with(s) else 1.0

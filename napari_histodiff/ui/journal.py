@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditRequest
+from napari_histodiff.ui.steps import Step
 
 __all__ = ["EditJournal", "Journal", "RawPixels"]
 
@@ -18,7 +19,10 @@ _LIMIT_BYTES: Final = 512 * 2**20
 
 
 class EditJournal(Protocol):
-    """Writes pixels to one image so that writes can be taken back, in memory or on disk."""
+    """Writes pixels to one image so that writes can be taken back, in memory or on disk.
+
+    A step may go on after the call that began it; steps are carried out in the order of the calls.
+    """
 
     @property
     def can_undo(self) -> bool:
@@ -34,17 +38,17 @@ class EditJournal(Protocol):
         pixels: NDArray[np.uint8],
         mask: NDArray[np.bool_] | None = None,
         request: EditRequest | None = None,
-    ) -> Region:
-        """Store (h, w, 3) RGB, where `mask` says, and return the rectangle that changed.
+    ) -> Step:
+        """Store (h, w, 3) RGB, where `mask` says; the step's region is what changed.
 
         `request` is the edit that made the pixels, for journals that keep provenance.
         """
 
-    def undo(self) -> Region | None:
-        """Take the last write back and return its rectangle, None when there is none."""
+    def undo(self) -> Step:
+        """Take the last write back; a step without a region when there is none."""
 
-    def redo(self) -> Region | None:
-        """Repeat the write taken back last and return its rectangle, None when there is none."""
+    def redo(self) -> Step:
+        """Repeat the write taken back last; a step without a region when there is none."""
 
 
 class RawPixels(Protocol):
@@ -69,7 +73,7 @@ class _Change:
 
 
 class Journal:
-    """Writes pixels so that each write can be undone and redone byte for byte.
+    """Writes pixels so that each write can be undone and redone byte for byte, at once.
 
     Only the rectangle that changed is kept; the oldest writes are forgotten first.
 
@@ -108,8 +112,8 @@ class Journal:
         pixels: NDArray[np.uint8],
         mask: NDArray[np.bool_] | None = None,
         request: EditRequest | None = None,
-    ) -> Region:
-        """Store (h, w, 3) RGB as written pixels and return the rectangle that changed.
+    ) -> Step:
+        """Store (h, w, 3) RGB as written pixels; the step's region is the rectangle that changed.
 
         Only the pixels of `mask`, (h, w) bool, are stored; all of them when it is None. The
         request is not kept: this journal lives as long as the window.
@@ -121,7 +125,7 @@ class Journal:
             after[~mask] = before[~mask]
         changed = _bounds((before != after).any(axis=2), region)
         if changed.is_empty:
-            return changed
+            return Step.carried_out(changed)
         part = changed.relative_to(region).slices
         change = _Change(changed, before[part].copy(), after[part].copy())
         target.write_raw(changed, change.after)
@@ -129,25 +133,25 @@ class Journal:
         self._done.append(change)
         while self.nbytes > self._limit and len(self._done) > 1:
             self._done.popleft()
-        return changed
+        return Step.carried_out(changed)
 
-    def undo(self) -> Region | None:
-        """Take the last write back and return its rectangle, None when there is none."""
+    def undo(self) -> Step:
+        """Take the last write back; a step without a region when there is none."""
         if not self._done:
-            return None
+            return Step.carried_out(None)
         change = self._done.pop()
         self._target.write_raw(change.region, change.before)
         self._undone.append(change)
-        return change.region
+        return Step.carried_out(change.region)
 
-    def redo(self) -> Region | None:
-        """Repeat the write taken back last and return its rectangle, None when there is none."""
+    def redo(self) -> Step:
+        """Repeat the write taken back last; a step without a region when there is none."""
         if not self._undone:
-            return None
+            return Step.carried_out(None)
         change = self._undone.pop()
         self._target.write_raw(change.region, change.after)
         self._done.append(change)
-        return change.region
+        return Step.carried_out(change.region)
 
 
 def _bounds(changed: NDArray[np.bool_], region: Region) -> Region:

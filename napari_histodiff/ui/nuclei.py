@@ -12,15 +12,19 @@ from psygnal import Signal
 from skimage.measure import label as connected_components
 
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
+from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES, encode_labels
 from napari_histodiff.core.placement import label_of
 from napari_histodiff.ui.palette import UNKNOWN, nuclei_colormap
-from napari_histodiff.ui.placing import place_on
+from napari_histodiff.ui.placing import place_region
 
 __all__ = ["NUCLEI_NAME", "Nuclei", "PaintSettings", "set_labels", "show_region"]
 
 NUCLEI_NAME: Final = "Nuclei"
 _BASE: Final = N_CLASSES + 1
+
+#: Of the brush at the finest level, in pixels.
+_BRUSH: Final = 12
 
 
 @dataclass(slots=True, eq=False)
@@ -58,8 +62,8 @@ class Nuclei:
     ----------
     target : Layer
         The image below.
-    y, x : int
-        Where the frame starts, in pixels of the image.
+    region : Region
+        The frame, in pixels of its level of the image.
     labels : (h, w) int32
         What is painted there already.
     settings : PaintSettings
@@ -74,8 +78,7 @@ class Nuclei:
     def __init__(
         self,
         target: Layer,
-        y: int,
-        x: int,
+        region: Region,
         labels: NDArray[np.int32],
         settings: PaintSettings,
         first_instance: int = 1,
@@ -88,9 +91,9 @@ class Nuclei:
             name=NUCLEI_NAME,
             colormap=nuclei_colormap(),
             opacity=0.65,
-            **place_on(target, y, x),
+            **place_region(target, region),
         )
-        self.layer.brush_size = 12
+        self.layer.brush_size = max(1, _BRUSH >> region.level)
         self.raise_instance(labels)
         # First in the list: before the callback of napari's own mode reads the selected label.
         self.layer.mouse_drag_callbacks.insert(0, self._begin_stroke)
@@ -240,14 +243,19 @@ def set_labels(layer: Labels, labels: NDArray[Any]) -> None:
     layer.data_setitem((rows, cols), labels[rows, cols])
 
 
-def show_region(layer: Labels, target: Layer, y: int, x: int, labels: NDArray[Any]) -> None:
+def show_region(layer: Labels, target: Layer, region: Region, labels: NDArray[Any]) -> None:
     """Move a Labels layer to another place of the target, with that place's content.
 
-    Its undo history speaks of the old place and is cleared.
+    At another level the brush covers as much tissue as before. The layer's undo history speaks of
+    the old place and is cleared.
     """
-    mode = layer.mode
+    mode, placing = layer.mode, place_region(target, region)
+    finer = float(layer.scale[0] / placing["scale"][0])
     layer.data = labels
-    layer.translate = place_on(target, y, x)["translate"]
+    if finer != 1:
+        layer.scale = placing["scale"]
+        layer.brush_size = max(1, round(layer.brush_size * finer))
+    layer.translate = placing["translate"]
     layer.editable = False  # clears the history
     layer.editable = True
     layer.mode = mode

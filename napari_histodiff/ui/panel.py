@@ -29,6 +29,7 @@ from napari_histodiff.ui.run_box import RunBox
 from napari_histodiff.ui.settings import SeedMode, Settings, SettingsStore
 from napari_histodiff.ui.settings_box import SettingsBox
 from napari_histodiff.ui.slide.slide_dock_part import SlidePart
+from napari_histodiff.ui.slide.warming import warm_up_later
 from napari_histodiff.ui.states import EngineStatus, Level, Notice
 from napari_histodiff.ui.status import StatusLine
 from napari_histodiff.ui.style import dock_style
@@ -119,6 +120,7 @@ class StudioDock(QWidget):
         self.destroyed.connect(self.proposer.close)
         self.destroyed.connect(self.controller.close)
         self.controller.start()
+        warm_up_later(self)
         self._show_all()
 
     def sizeHint(self) -> QSize:
@@ -211,6 +213,8 @@ class StudioDock(QWidget):
         w.target_changed.connect(self._show_target)
         w.frame_changed.connect(self._show_frame)
         w.pixels_changed.connect(self._show_undo)
+        w.doing.changed.connect(self.run.set_doing)
+        w.doing.changed.connect(self._show_undo)
         w.tool_changed.connect(self.tools.select)
         w.class_changed.connect(self.palette_box.select)
 
@@ -227,6 +231,7 @@ class StudioDock(QWidget):
         self.canvas.import_requested.connect(a.ask_import)
         self.canvas.use_requested.connect(a.use_selected)
         self.canvas.size_changed.connect(a.resize_frame)
+        self.canvas.level_chosen.connect(a.set_level)
         self.canvas.to_view_requested.connect(a.frame_to_view)
         self.palette_box.class_selected.connect(a.select_class)
         self.tools.tool_selected.connect(a.select_tool)
@@ -283,17 +288,16 @@ class StudioDock(QWidget):
         target = self.workspace.target
         if target is None:
             self.canvas.set_target("", 0, 0, 0.5)
+            self.canvas.set_levels(())
             self.canvas.set_region(None, 0.5)
             return
         bind_keymap(self.workspace.own_layers, COMMANDS, self._viewer)
         shape = (target.data[0] if target.multiscale else target.data).shape
+        mpps = self.workspace.level_mpps
         self.canvas.set_target(
-            target.name,
-            shape[0],
-            shape[1],
-            self.workspace.mpp,
-            knows_mpp=self.workspace.knows_mpp,
+            target.name, shape[0], shape[1], mpps[0], knows_mpp=self.workspace.knows_mpp
         )
+        self.canvas.set_levels(mpps)
         self.palette_box.select(self.workspace.selected_class)
         self.tools.select(self.workspace.tool)
         self._show_frame()

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from psygnal import Signal
 
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.maps import as_class_map, as_edit_mask, as_instance_map, encode_labels
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.ui.brushes import Brushes
 from napari_histodiff.ui.canvas import Target
@@ -19,7 +20,9 @@ from napari_histodiff.ui.frame import FrameLayer, fit_frame
 from napari_histodiff.ui.importing import labels_under, nuclei_from_labels
 from napari_histodiff.ui.nuclei import Nuclei, PaintSettings, set_labels, show_region
 from napari_histodiff.ui.placing import insert_above
+from napari_histodiff.ui.snapshot import FrameSnapshot, make_snapshot
 from napari_histodiff.ui.sparse_plane import SparsePlane
+from napari_histodiff.ui.steps import Step
 
 if TYPE_CHECKING:
     from napari.layers import Labels, Layer
@@ -30,6 +33,8 @@ __all__ = ["Place"]
 class Place:
     """The layers over one image; paint outside the frame rests in sparse planes.
 
+    Paint belongs to its place and level: it is seen again when the frame is back at both.
+
     Parameters
     ----------
     viewer : napari ViewerModel
@@ -37,7 +42,7 @@ class Place:
     target : Target
         The image.
     region : Region
-        Where the frame starts; made to fit.
+        Where the frame starts, and at which level; made to fit.
     snap : int
         Sides of the frame are multiples of this many pixels.
     settings : PaintSettings
@@ -74,7 +79,7 @@ class Place:
         self.target = target
         self.snap = snap
         self.journal = target.new_journal()
-        self.region = fit_frame(region, target.bounds, snap)
+        self.region = self._fitted(region)
         self._viewer = viewer
         self._settings = settings
         self._rng = rng
@@ -83,9 +88,15 @@ class Place:
         self._resting_mask: SparsePlane[np.uint8] = SparsePlane(np.uint8)
         self._is_open = False
         self._was_moved = False
-        # Where the image's first pixel lay when the place was made, seen from the present one.
+        # Where the image's first pixel lay when the place was made, seen from the present one;
+        # in pixels of level 0.
         self._first = (0, 0)
         target.changed.connect(self._on_changed)
+
+    @property
+    def mpp(self) -> float:
+        """Micrometres per pixel of the frame."""
+        return self.target.mpp_at(self.region.level)
 
     @property
     def layers(self) -> list[Layer]:
@@ -103,17 +114,16 @@ class Place:
         """Make the layers, with the paint that rests at the frame's place."""
         image, region = self.target.layer, self.region
         resting = self._at_rest(region)
-        self.edit_mask = EditMask(image, region.y, region.x, self._resting_mask.read(resting))
+        self.edit_mask = EditMask(image, region, self._resting_mask.read(resting))
         self.nuclei = Nuclei(
             image,
-            region.y,
-            region.x,
+            region,
             self._resting_nuclei.read(resting),
             self._settings,
             self._next_instance,
         )
         self.frame = FrameLayer(image, region, self.move)
-        self.brushes = Brushes(self.nuclei, self._settings, self.target.mpp, self._rng)
+        self.brushes = Brushes(self.nuclei, self._settings, self.mpp, self._rng)
         self.edit_mask.changed.connect(self.painting_changed.emit)
         self.nuclei.changed.connect(self.painting_changed.emit)
         self.nuclei.class_changed.connect(self.class_changed.emit)
@@ -137,9 +147,10 @@ class Place:
         Raises
         ------
         InvalidRequest
-            When it lies outside the image or is larger than 4096 pixels.
+            When it lies outside the image, is larger than 4096 pixels, or of a level that the
+            image has not.
         """
-        region = fit_frame(region, self.target.bounds, self.snap)
+        region = self._fitted(region)
         if region == self.region:
             return region
         self._rest()
@@ -150,7 +161,8 @@ class Place:
             (self.nuclei.layer, self._resting_nuclei),
             (self.edit_mask.layer, self._resting_mask),
         ):
-            show_region(layer, image, region.y, region.x, plane.read(self._at_rest(region)))
+            show_region(layer, image, region, plane.read(self._at_rest(region)))
+        self.brushes.use_mpp(self.mpp)
         if self._settings.tool in ("stamp", "scatter"):
             self.brushes.take_over()
         self.frame_changed.emit(region)
@@ -158,10 +170,11 @@ class Place:
         return region
 
     def follow(self, dy: int, dx: int) -> None:
-        """Close, and move frame and paint by so many pixels: the image grew at top and left."""
+        """Close, and move frame and paint by so many pixels of level 0: the image grew."""
         if self._is_open:
             self.close()
-        self.region = self.region.translate(dy, dx)
+        level = self.region.level
+        self.region = self.region.translate(dy >> level, dx >> level)
         self._first = (self._first[0] + dy, self._first[1] + dx)
 
     def unready(self) -> str:
@@ -174,21 +187,35 @@ class Place:
             problem = self.target.prepare(self.region)
         return problem
 
+    def snapshot(self) -> FrameSnapshot:
+        """Copy what lies in the frame; see `Workspace.snapshot`."""
+        if problem := self.unready():
+            raise InvalidRequest(problem)
+        self.framed("nuclei", self.nuclei.labels)
+        return make_snapshot(
+            self.region,
+            self.mpp,
+            self.target.read(self.region),
+            self.framed("edit mask", self.edit_mask.mask),
+            self.nuclei.maps(),
+            self.target.coverage(self.region),
+        )
+
     def write(
         self,
         region: Region,
         pixels: NDArray[np.uint8],
         edit_mask: NDArray[np.bool_] | None,
         request: EditRequest | None = None,
-    ) -> Region:
-        """Write to the image as one undo step and return the rectangle that changed.
+    ) -> Step:
+        """Write to the image as one undo step; the step's region is the rectangle that changed.
 
         Raises
         ------
         InvalidRequest
             When the region leaves the image or shapes differ.
         """
-        bounds = self.target.bounds
+        bounds = self.target.spec.bounds(region.level)
         if not bounds.contains(region):
             raise InvalidRequest(
                 f"expected a region inside the image of {bounds.height} x {bounds.width} px, got "
@@ -201,6 +228,30 @@ class Place:
                     f"{array.shape[:2]}; give the region's shape"
                 )
         return self.journal.write(region, pixels, edit_mask, request)
+
+    def paint_nuclei(
+        self, class_map: ArrayLike, instance_map: ArrayLike, *, keep: bool
+    ) -> NDArray[np.bool_]:
+        """Paint nuclei in the frame; see `Workspace.paint_nuclei`."""
+        instances = self.framed("an instance map", as_instance_map(instance_map))
+        classes = self.framed("a class map", as_class_map(class_map))
+        return self.nuclei.put(instances, classes, keep=keep)
+
+    def clear(self) -> None:
+        """Remove nuclei and edit mask from the frame; each layer can undo it."""
+        for layer in (self.nuclei.layer, self.edit_mask.layer):
+            set_labels(layer, np.zeros_like(layer.data))
+
+    def set_painting(
+        self, class_map: ArrayLike, instance_map: ArrayLike, edit_mask: ArrayLike
+    ) -> None:
+        """Replace the paint in the frame; see `Workspace.set_painting`."""
+        labels = encode_labels(as_instance_map(instance_map), as_class_map(class_map))
+        self.framed("class and instance maps", labels)
+        mask = self.framed("edit mask", as_edit_mask(edit_mask))
+        self.nuclei.raise_instance(labels)
+        set_labels(self.nuclei.layer, labels)
+        set_labels(self.edit_mask.layer, mask.astype(np.uint8))
 
     def scatter(self, area: NDArray[np.bool_] | None) -> int:
         """Fill an area of the frame, (h, w) bool, with nuclei and return how many were placed.
@@ -243,7 +294,7 @@ class Place:
         return array
 
     def _on_changed(self, region: Region) -> None:
-        part = region.intersect(self.region)
+        part = self.target.spec.at_level(region, self.region.level).intersect(self.region)
         if not part.is_empty:
             self.pixels_changed.emit(part)
 
@@ -252,7 +303,19 @@ class Place:
         return bool(self.nuclei.labels.any() or self.edit_mask.mask.any())
 
     def _at_rest(self, region: Region) -> Region:
-        return region.translate(-self._first[0], -self._first[1])
+        y, x = self._first
+        return region.translate(-(y >> region.level), -(x >> region.level))
+
+    def _fitted(self, region: Region) -> Region:
+        levels = self.target.levels
+        if region.level >= levels:
+            finest, coarsest = (f"{self.target.mpp_at(n):g}" for n in (0, levels - 1))
+            known = finest if levels == 1 else f"{finest} to {coarsest}"
+            raise InvalidRequest(
+                f"expected a frame of {known} um per pixel on this image, got one of "
+                f"{self.target.mpp_at(region.level):g}; work on the image it was made on"
+            )
+        return fit_frame(region, self.target.spec.bounds(region.level), self.snap)
 
     def _rest(self) -> None:
         resting = self._at_rest(self.region)

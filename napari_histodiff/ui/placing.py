@@ -9,11 +9,12 @@ import numpy as np
 from napari.utils.transforms import CompositeAffine
 
 from napari_histodiff.core.errors import InvalidImage
+from napari_histodiff.core.geometry import Region
 
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-__all__ = ["DEFAULT_MPP", "insert_above", "pixel_size", "place_on"]
+__all__ = ["DEFAULT_MPP", "insert_above", "pixel_size", "place_on", "place_region"]
 
 #: Taken when an image does not tell its pixel size.
 DEFAULT_MPP: Final = 0.5
@@ -54,6 +55,17 @@ def place_on(target: Layer, y: float, x: float) -> dict[str, Any]:
         "units": target.units,
         "translate": np.asarray(target.translate) + np.asarray(linear) @ (y, x),
     }
+
+
+def place_region(target: Layer, region: Region) -> dict[str, Any]:
+    """Return the layer arguments that put a new layer on a region of `target`, pixel on pixel.
+
+    The region may be of any level: its pixels are then as large as 2**level of `target`.
+    """
+    side = 1 << region.level
+    # A layer's (0, 0) is the middle of its first pixel.
+    y, x = (n * side + (side - 1) / 2 for n in (region.y, region.x))
+    return place_on(target, y, x) | {"scale": np.asarray(target.scale) * side}
 
 
 def insert_above(viewer: Any, layer: Layer, below: Iterable[Layer]) -> None:

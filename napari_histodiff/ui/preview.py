@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.ui.placing import place_on
+from napari_histodiff.ui.placing import place_region
 
 __all__ = ["PREVIEW_NAME", "PreviewLayer"]
 
@@ -35,7 +35,7 @@ class PreviewLayer:
         return self._layer if self._layer in self._viewer.layers else None
 
     def show(self, target: Any, region: Region, image: NDArray[np.uint8]) -> None:
-        """Put `image`, (h, w, 3) uint8, over `region` of the `target` layer."""
+        """Put `image`, (h, w, 3) uint8, over `region`, of any level, of the `target` layer."""
         place = (id(target), region, image.shape)
         layer = self.layer
         if layer is not None and place == self._place:
@@ -49,7 +49,7 @@ class PreviewLayer:
             np.array(image),
             name=PREVIEW_NAME,
             rgb=True,
-            **place_on(target, region.y, region.x),
+            **place_region(target, region),
         )
         self._place = place
         # A new layer takes the selection; the user keeps painting on theirs.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import encode_labels
 from napari_histodiff.ui.palette import nuclei_colormap
-from napari_histodiff.ui.placing import insert_above, place_on
+from napari_histodiff.ui.placing import insert_above, place_region
 from napari_histodiff.ui.proposal import UNCERTAIN, Proposal
 
 __all__ = ["PROPOSED_NAME", "UNCERTAIN_NAME", "ProposalLayers"]
@@ -47,7 +47,7 @@ class ProposalLayers:
     def show(self, proposal: Proposal, target: Any, region: Region, above: Iterable[Any]) -> None:
         """Show a proposal for `region` of the `target` layer, over the layers `above`."""
         self.hide()
-        place = place_on(target, region.y, region.x)
+        place = place_region(target, region)
         self._nuclei = Labels(
             _labels(proposal, 0.0), name=PROPOSED_NAME, colormap=nuclei_colormap(), **place
         )

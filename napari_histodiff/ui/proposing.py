@@ -9,7 +9,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from psygnal import Signal
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 __all__ = ["Proposer", "ProposingState"]
 
 log = logging.getLogger(__name__)
+
+#: Micrometres per pixel beyond which nuclei of a slide are too small to be told apart; the finer
+#: levels of the slide are there instead.
+_COARSEST: Final = 0.75
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,6 +113,13 @@ class Proposer:
             self._notice(
                 Level.WARNING,
                 "There are no pixels under the frame; generate some or move it onto tissue.",
+            )
+            return
+        if snapshot.region.level and snapshot.mpp > _COARSEST:
+            self._notice(
+                Level.WARNING,
+                f"Nuclei can be proposed at {_COARSEST:g} µm per pixel or finer, the frame has "
+                f"{snapshot.mpp:g}; choose a finer one in Edit at, then propose again.",
             )
             return
         self.discard()

@@ -12,6 +12,11 @@ from napari_histodiff.ui.style import APPLY
 
 __all__ = ["RunBox"]
 
+_UNDO_TIP = "Take back the last Apply (Shift+Z)"
+_REDO_TIP = "Apply again (Shift+Y)"
+_APPLY_TIP = "Write this variant into the image (Alt+Enter)"
+_DISCARD_TIP = "Drop the variants; the history keeps them (Alt+Backspace)"
+
 _MAIN_STYLE = """
 QPushButton { background: #2f6fd0; color: white; font-weight: bold; border-radius: 4px; }
 QPushButton:hover { background: #3b80e6; }
@@ -38,6 +43,7 @@ class RunBox(QWidget):
         super().__init__()
         self._phase = RunPhase.IDLE
         self._plan = Plan("Generate", False, "")
+        self._doing = ""
         self.main = QPushButton("Generate")
         self.main.setStyleSheet(_MAIN_STYLE)
         self.main.setMinimumHeight(32)
@@ -47,8 +53,9 @@ class RunBox(QWidget):
         self._bar.setTextVisible(False)
         self.resample = button("", "Make a copy at a pixel size that the model knows (Shift+Q)")
         self._staging = _StagingBar(self)
-        self._undo = button("Undo", "Take back the last Apply (Shift+Z)")
-        self._redo = button("Redo", "Apply again (Shift+Y)")
+        self._undo = button("Undo", _UNDO_TIP)
+        self._redo = button("Redo", _REDO_TIP)
+        self._can = (False, False)
         save = button("Save…", "Save image, maps and request (Shift+S)")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
@@ -94,20 +101,34 @@ class RunBox(QWidget):
 
     def set_undo(self, *, can_undo: bool, can_redo: bool) -> None:
         """Tell whether there is something to undo and redo."""
-        self._undo.setEnabled(can_undo)
-        self._redo.setEnabled(can_redo)
+        self._can = (can_undo, can_redo)
+        self._refresh_undo()
+
+    def set_doing(self, text: str) -> None:
+        """Say what is being done to the image; nothing else can be, until it is."""
+        self._doing = text
+        self._staging.set_doing(text)
+        self._refresh_undo()
+        self._refresh()
+
+    def _refresh_undo(self) -> None:
+        both = zip((self._undo, self._redo), self._can, (_UNDO_TIP, _REDO_TIP), strict=True)
+        for made, possible, tip in both:
+            made.setEnabled(possible and not self._doing)
+            made.setToolTip(self._doing or tip)
 
     def _refresh(self) -> None:
         titles = {RunPhase.RUNNING: "Cancel", RunPhase.CANCELLING: "Cancelling…"}
         self.main.setText(titles.get(self._phase, self._plan.title))
         idle = self._phase is RunPhase.IDLE
-        self.main.setEnabled(self._plan.enabled if idle else self._phase is RunPhase.RUNNING)
+        may_begin = self._plan.enabled and not self._doing
+        self.main.setEnabled(may_begin if idle else self._phase is RunPhase.RUNNING)
         self.main.setToolTip("Ctrl+Enter" if idle else "Ctrl+.")
         if self.main.property("phase") != str(self._phase):
             self.main.setProperty("phase", str(self._phase))
             self.main.setStyleSheet(_MAIN_STYLE)  # Qt looks at properties only then
         if idle:
-            self.note.setText(self._plan.note)
+            self.note.setText(self._doing or self._plan.note)
 
     def _pressed(self) -> None:
         if self._phase is RunPhase.IDLE:
@@ -126,21 +147,42 @@ class _StagingBar(QWidget):
         self._which = QLabel()
         self._which.setAlignment(Qt.AlignmentFlag.AlignCenter)
         compare = button("Before", "Hide or show the preview to compare (Shift+B)")
-        discard = button("Discard", "Drop the variants; the history keeps them (Alt+Backspace)")
-        apply = button("Apply", "Write this variant into the image (Alt+Enter)")
-        apply.setObjectName(APPLY)
+        self._discard = button("Discard", _DISCARD_TIP)
+        self._apply = button("Apply", _APPLY_TIP)
+        self._apply.setObjectName(APPLY)
+        self._several = False
+        self._doing = ""
         self.setLayout(
-            row(self._back, self._which, self._next, compare, discard, apply, stretch=(3, 4, 5))
+            row(
+                self._back,
+                self._which,
+                self._next,
+                compare,
+                self._discard,
+                self._apply,
+                stretch=(3, 4, 5),
+            )
         )
         self._back.clicked.connect(lambda: box.variant_requested.emit(-1))
         self._next.clicked.connect(lambda: box.variant_requested.emit(1))
         compare.clicked.connect(box.compare_requested)
-        discard.clicked.connect(box.discard_requested)
-        apply.clicked.connect(box.apply_requested)
+        self._discard.clicked.connect(box.discard_requested)
+        self._apply.clicked.connect(box.apply_requested)
 
     def set_staging(self, staging: Staging | None) -> None:
         self.setVisible(staging is not None)
         if staging is not None:
             self._which.setText(f"{staging.index + 1} of {staging.count}")
-            self._back.setEnabled(staging.count > 1)
-            self._next.setEnabled(staging.count > 1)
+            self._several = staging.count > 1
+            self._refresh()
+
+    def set_doing(self, text: str) -> None:
+        self._doing = text
+        self._refresh()
+
+    def _refresh(self) -> None:
+        for step in (self._back, self._next):
+            step.setEnabled(self._several and not self._doing)
+        for made, tip in ((self._discard, _DISCARD_TIP), (self._apply, _APPLY_TIP)):
+            made.setEnabled(not self._doing)
+            made.setToolTip(self._doing or tip)

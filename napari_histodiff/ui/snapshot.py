@@ -23,7 +23,7 @@ class FrameSnapshot:
         What the main button does here: GENERATE when no pixel exists or nothing says where to
         edit, OUTPAINT when a part has no pixels yet, INPAINT when an edit mask is painted.
     region : Region
-        The frame in pixels of the image's finest level.
+        The frame in pixels of its level of the image.
     mpp : float
         Micrometres per pixel.
     image : (h, w, 3) uint8

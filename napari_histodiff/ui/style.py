@@ -28,6 +28,7 @@ QToolButton:checked { background: $current; }
 QToolButton:disabled { background: $foreground; color: $highlight; }
 QToolButton#$apply { background: #2b8a43; color: white; font-weight: bold; }
 QToolButton#$apply:hover { background: #34a350; }
+QToolButton#$apply:disabled { background: $foreground; color: $highlight; }
 QLabel#$subtle { color: $dim; }
 QPlainTextEdit, QListWidget { background: $foreground; border: none; border-radius: 3px; }
 QPlainTextEdit { padding: 1px 3px; }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,26 +12,20 @@ from psygnal import Signal
 
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.maps import (
-    as_class_map,
-    as_edit_mask,
-    as_instance_map,
-    as_rgb,
-    encode_labels,
-)
+from napari_histodiff.core.maps import as_edit_mask, as_rgb
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.ui.canvas import CanvasTarget, PatchTarget, Target, open_target
-from napari_histodiff.ui.nuclei import PaintSettings, set_labels
+from napari_histodiff.ui.levels import first_frame, level_in_view, seen_at
+from napari_histodiff.ui.nuclei import PaintSettings
 from napari_histodiff.ui.place import Place
-from napari_histodiff.ui.snapshot import FrameSnapshot, make_snapshot
+from napari_histodiff.ui.snapshot import FrameSnapshot
+from napari_histodiff.ui.steps import Doing, Step
 from napari_histodiff.ui.tools import TOOLS, check_tool, take_tool
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
 
 __all__ = ["TOOLS", "FrameSnapshot", "Workspace"]
-
-_START_SIDE: Final = 512
 
 
 class Workspace:
@@ -57,6 +51,8 @@ class Workspace:
     class_changed = Signal(int)
 
     def __init__(self, viewer: Any, *, snap: int = 16, seed: int | None = None) -> None:
+        #: What is being done to the image, while it takes its time.
+        self.doing = Doing()
         self._viewer = viewer
         self._snap = snap
         self._rng = np.random.default_rng(seed)
@@ -73,8 +69,14 @@ class Workspace:
 
     @property
     def mpp(self) -> float:
-        """Micrometres per pixel of the image; 0.5 when it does not tell."""
-        return self._here().target.mpp
+        """Micrometres per pixel of the frame; 0.5 when the image does not tell."""
+        return self._here().mpp
+
+    @property
+    def level_mpps(self) -> tuple[float, ...]:
+        """Micrometres per pixel of each level that can be edited, the finest first."""
+        target = self._here().target
+        return tuple(map(target.mpp_at, range(target.levels)))
 
     @property
     def knows_mpp(self) -> bool:
@@ -136,18 +138,33 @@ class Workspace:
             self.set_frame(self._place.region)
 
     def frame_region(self) -> Region:
-        """Return the frame in pixels of the image's finest level."""
+        """Return the frame in pixels of its level of the image; 0 unless that is a slide."""
         return self._here().region
 
-    def set_frame(self, region: Region) -> None:
-        """Move the frame: sides become multiples of `snap`, and it is shifted inside the image.
+    def level_in_view(self) -> int:
+        """Return the level that the viewer shows, or the nearest that can be edited."""
+        return level_in_view(self._viewer, self._here().target)
 
-        Paint belongs to its place on the image: it is kept while the frame is elsewhere.
+    def set_level(self, level: int) -> None:
+        """Work at another level; the frame stays where it is on the tissue.
 
         Raises
         ------
         InvalidRequest
-            When it lies outside the image or is larger than 4096 pixels.
+            When the image has no such level, or it cannot be edited.
+        """
+        self.set_frame(seen_at(self._here().target, self.frame_region(), level))
+
+    def set_frame(self, region: Region) -> None:
+        """Move the frame: sides become multiples of `snap`, and it is shifted inside the image.
+
+        Paint belongs to its place and level: it is kept while the frame is elsewhere.
+
+        Raises
+        ------
+        InvalidRequest
+            When it lies outside the image, is larger than 4096 pixels, or of a level that the image
+            has not.
         """
         place = self._here()
         place.frame.show(place.move(region))
@@ -245,16 +262,11 @@ class Workspace:
         InvalidMap
             When a map is invalid or has another shape than the frame.
         """
-        place = self._here()
-        instances = place.framed("an instance map", as_instance_map(instance_map))
-        classes = place.framed("a class map", as_class_map(class_map))
-        return place.nuclei.put(instances, classes, keep=keep)
+        return self._here().paint_nuclei(class_map, instance_map, keep=keep)
 
     def clear_painting(self) -> None:
         """Remove nuclei and edit mask from the frame; each layer can undo it."""
-        place = self._here()
-        for layer in (place.nuclei.layer, place.edit_mask.layer):
-            set_labels(layer, np.zeros_like(layer.data))
+        self._here().clear()
 
     def set_painting(
         self, class_map: ArrayLike, instance_map: ArrayLike, edit_mask: ArrayLike
@@ -266,13 +278,7 @@ class Workspace:
         InvalidMap
             When a map is invalid or has another shape than the frame.
         """
-        place = self._here()
-        labels = encode_labels(as_instance_map(instance_map), as_class_map(class_map))
-        place.framed("class and instance maps", labels)
-        mask = place.framed("edit mask", as_edit_mask(edit_mask))
-        place.nuclei.raise_instance(labels)
-        set_labels(place.nuclei.layer, labels)
-        set_labels(place.edit_mask.layer, mask.astype(np.uint8))
+        self._here().set_painting(class_map, instance_map, edit_mask)
 
     # ------------------------------------------------------------------ pixels
     def snapshot(self) -> FrameSnapshot:
@@ -285,18 +291,7 @@ class Workspace:
         InvalidImage
             When the pixels cannot be read as 8-bit RGB.
         """
-        place = self._here()
-        if problem := place.unready():
-            raise InvalidRequest(problem)
-        place.framed("nuclei", place.nuclei.labels)
-        return make_snapshot(
-            place.region,
-            place.target.mpp,
-            place.target.read(place.region),
-            place.framed("edit mask", place.edit_mask.mask),
-            place.nuclei.maps(),
-            place.target.coverage(place.region),
-        )
+        return self._here().snapshot()
 
     def dress(self, request: EditRequest) -> EditRequest:
         """Return a request with what the image adds to it: a slide, for example, its stain."""
@@ -308,8 +303,8 @@ class Workspace:
         pixels: ArrayLike,
         edit_mask: NDArray[np.bool_] | None = None,
         request: EditRequest | None = None,
-    ) -> None:
-        """Put pixels into the image as one undo step.
+    ) -> Step:
+        """Put pixels into the image as one undo step, which a slide takes its time for.
 
         Only the pixels of `edit_mask`, (h, w) bool, change; all of them when it is None. A slide
         keeps `request`, the edit that made them.
@@ -319,7 +314,12 @@ class Workspace:
         InvalidRequest
             When the region leaves the image or shapes differ.
         """
-        self.pixels_changed.emit(self._here().write(region, as_rgb(pixels), edit_mask, request))
+        step = self._here().write(region, as_rgb(pixels), edit_mask, request)
+        return self._follow_step("Writing the edit…", step)
+
+    def edits_under(self, request: EditRequest) -> int:
+        """Return how many tiles hold finer edits that writing this one would replace."""
+        return self._here().target.edits_under(request)
 
     @property
     def can_undo(self) -> bool:
@@ -331,13 +331,13 @@ class Workspace:
         """Whether a write taken back can be repeated."""
         return self._place is not None and self._place.journal.can_redo
 
-    def undo(self) -> None:
+    def undo(self) -> Step:
         """Take the last write back, byte for byte; nothing when there is none."""
-        self._tell(self._here().journal.undo())
+        return self._follow_step("Taking the edit back…", self._here().journal.undo())
 
-    def redo(self) -> None:
+    def redo(self) -> Step:
         """Repeat the write that was taken back; nothing when there is none."""
-        self._tell(self._here().journal.redo())
+        return self._follow_step("Repeating the edit…", self._here().journal.redo())
 
     # ---------------------------------------------------------------- plumbing
     def _here(self) -> Place:
@@ -350,15 +350,16 @@ class Workspace:
             self._place.open()
         return self._place
 
-    def _tell(self, region: Region | None) -> None:
-        if region is not None:
-            self.pixels_changed.emit(region)
+    def _follow_step(self, text: str, step: Step) -> Step:
+        self.doing.follow(text, step)
+        return step.then(self._tell)
+
+    def _tell(self, step: Step) -> None:
+        if step.region is not None:
+            self.pixels_changed.emit(step.region)
 
     def _new_place(self, target: Target) -> Place:
-        height, width = target.bounds.shape
-        side_y, side_x = min(height, _START_SIDE), min(width, _START_SIDE)
-        y, x = (height - side_y) // 2, (width - side_x) // 2
-        region = Region(0, y, x, side_y, side_x)
+        region = first_frame(self._viewer, target)
         return Place(self._viewer, target, region, self._snap, self._settings, self._rng)
 
     def _work_on(self, place: Place) -> None:
@@ -368,10 +369,8 @@ class Workspace:
             old.close()
         if place not in self._places:
             self._places.append(place)
-            place.frame_changed.connect(self.frame_changed.emit)
-            place.painting_changed.connect(self.painting_changed.emit)
-            place.class_changed.connect(self.class_changed.emit)
-            place.pixels_changed.connect(self.pixels_changed.emit)
+            for name in ("frame_changed", "painting_changed", "class_changed", "pixels_changed"):
+                getattr(place, name).connect(getattr(self, name).emit)
             place.target.moved.connect(partial(self._follow, place))
         self._place = place
         place.open()

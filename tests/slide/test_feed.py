@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from napari_histodiff.core.events import JobFinished
+from napari_histodiff.core.events import JobFinished, JobProgress
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.core.sketch import Sketch
@@ -22,8 +24,8 @@ from napari_histodiff.slide.feed_status import (
 from napari_histodiff.slide.planning import needs, wanted
 from napari_histodiff.slide.states import TileState
 from napari_histodiff.slide.store import SlideStore
-from tests.fakes import FakeFactory
-from tests.slide.fake_store import FakeStore, PlaneFactory, small_recipe
+from tests.fakes import FAKE_INFO, FakeFactory
+from tests.slide.fake_store import FakeLayout, FakeStore, PlaneFactory, small_recipe
 from tests.slide.feed_bench import CORNER, FAR, Bench, benches, on_disk, stays, until
 
 
@@ -64,9 +66,10 @@ def visited(seed: int, store: SlideStore, target: Region) -> dict[TileAddress, N
     chance.shuffle(views)
     with InlineEngine(PlaneFactory()) as engine, TileFeed(store, engine, ahead=seed % 2) as feed:
         for view in wanders if seed else ():
-            feed.look_at(view)
+            speed = chance.choice((0.0, 0.0, 900.0, -9000.0))
+            feed.look_at(view, (speed / 3, speed))
             begun = feed.status.drawn
-            if chance.random() < 0.7:  # otherwise it is left at once
+            if speed == 0 and chance.random() < 0.7:  # otherwise it is left at once
                 until(lambda begun=begun: feed.status.drawn > begun or feed.status.queued == 0)
             if chance.random() < 0.4:
                 store.evict(chance.randrange(2**22))
@@ -164,6 +167,29 @@ def test_level_zero_keeps_its_nuclei(bench: Bench) -> None:
     assert labels.any()
 
 
+def test_what_was_the_finest_level_keeps_its_nuclei_when_a_finer_one_is_there(
+    tmp_path: Path,
+) -> None:
+    info = replace(FAKE_INFO, mpp=(0.125, 2.5))
+    with SlideStore.create(tmp_path / "slide.ome.zarr", small_recipe(seed=3)) as store:
+        store.refine(info)
+        view = Region(1, 1024, 1024, 256, 256)
+        with InlineEngine(FakeFactory()) as engine, TileFeed(store, engine, ahead=0) as feed:
+            feed.look_at(view)
+            until(lambda: not needs(store, wanted(store, view)))
+        stored = store.read(view)
+        classes, instances = store.layout.nuclei(view)
+        np.testing.assert_array_equal(store.labels(view), 7 * instances + classes)
+        fine = Region(0, 2048, 2048, 256, 256)
+        with InlineEngine(FakeFactory()) as engine, TileFeed(store, engine, ahead=0) as feed:
+            feed.look_at(fine)
+            until(lambda: not needs(store, wanted(store, fine)))
+        classes, instances = store.layout.nuclei(fine)
+        np.testing.assert_array_equal(store.labels(fine), 7 * instances + classes)
+        assert store.labels(fine).any()
+        np.testing.assert_array_equal(store.read(view), stored)
+
+
 def test_a_slide_that_ends_within_a_tile_is_drawn_to_its_end(tmp_path: Path) -> None:
     store = on_disk(tmp_path, 10**6, 1100, 900)
     bench = Bench(store, ahead=0)
@@ -196,6 +222,44 @@ def test_jobs_that_left_the_view_are_cancelled_and_shared_ones_kept(bench: Bench
     until(lambda: bench.status.view_level is None)
     bench.feed.look_at(CORNER)
     bench.draw(CORNER)
+
+
+def test_a_job_that_is_nearly_through_is_finished_and_kept(bench: Bench) -> None:
+    bench.feed.render(bench.store.spec.bounds(2))
+    bench.draw(bench.store.spec.bounds(2))
+    bench.feed.look_at(CORNER)
+    bench.jobs(1)
+    (job,) = bench.engine.jobs
+    bench.engine.emit(JobProgress(job.id, 12, 13))
+    bench.feed.look_at(FAR, (0.0, 900.0))
+    bench.jobs(2)
+    assert bench.engine.cancelled == []
+    bench.engine.finish(job)
+    until(lambda: bench.store.state(1)[0, 0] == TileState.GENERATED)
+    bench.draw(FAR)
+
+
+def test_a_view_that_moves_is_drawn_where_it_is_going() -> None:
+    store = FakeStore(small_recipe(2048, 16_384), layout=FakeLayout(10**6))
+    bench = Bench(store, ahead=0)
+    with bench.feed:
+        bench.feed.look_at(Region(0, 0, 0, 500, 600), (0.0, 6000.0))
+        bench.jobs(2)
+        first = bench.engine.jobs[0].request.target
+        assert first.level == 2
+        assert first.x > 600 // 4
+        assert all(job.request.target.level == 2 for job in bench.engine.jobs)
+        bench.feed.look_at(Region(0, 0, 0, 500, 600))  # it stopped short
+        until(lambda: bench.engine.jobs and bench.engine.jobs[0].request.target.x == 0)
+
+
+def test_requests_that_take_longer_than_the_engine_set_the_pace() -> None:
+    seconds = itertools.count(step=3)
+    bench = Bench(ahead=0, clock=lambda: float(next(seconds)))
+    with bench.feed:
+        bench.feed.look_at(CORNER)
+        bench.draw(CORNER)
+        assert bench.feed._queue.pace > 2  # although these jobs took no time
 
 
 def test_a_render_goes_on_when_nothing_is_looked_at(bench: Bench) -> None:

@@ -201,6 +201,95 @@ def test_a_block_that_keeps_coming_to_nothing_fails() -> None:
     assert queue.stumble(block)
 
 
+def test_the_middle_of_a_view_is_sharp_before_its_corners() -> None:
+    slide = States()
+    view = Region(0, 0, 0, 2048, 2048)
+    queue = FeedQueue(0, view)
+    levels = []
+    while (block := queue.next_block(Snapshot(slide))) is not None:
+        levels.append(block.level)
+        slide.draw(block)
+    assert levels[0] == 2
+    assert 2 not in levels[1:]
+    assert levels.index(0) < len(levels) - 1 - levels[::-1].index(1)
+
+
+def test_a_view_that_moves_finds_its_tissue_drawn() -> None:
+    slide = States(8192, 65_536)
+    seconds, speed = 1.0, 900.0
+    queue = FeedQueue(1, motion=(0.0, speed), pace=seconds)
+
+    def view_at(time: float) -> Region:
+        return Region(0, 3000, round(1000 + speed * time), 700, 900)
+
+    for second in range(30):
+        queue.view = view_at(second)
+        block = queue.next_block(Snapshot(slide))
+        assert block is not None
+        assert block.level == slide.recipe.coarsest
+        seen = slide.spec.at_level(view_at(second + seconds), block.level)
+        assert block.right > seen.x  # it did not come too late
+        slide.draw(block)
+        if second > 2:  # from then on there is tissue all over the view
+            assert slide.states[2][_tiles(seen)].all()
+
+
+def _tiles(part: Region) -> tuple[slice, slice]:
+    whole = part.snap(TILE)
+    return (
+        slice(whole.y // TILE, whole.bottom // TILE),
+        slice(whole.x // TILE, whole.right // TILE),
+    )
+
+
+def test_a_slow_view_gets_its_detail_on_the_way() -> None:
+    slide = States()
+    view = Region(0, 600, 600, 500, 500)
+    queue = FeedQueue(0, view, motion=(0.0, 50.0), pace=0.5)
+    while (block := queue.next_block(Snapshot(slide))) is not None:
+        slide.draw(block)
+    assert not needs(slide, visible(slide.spec, view))
+    queue = FeedQueue(0, view.translate(0, 300), motion=(0.0, 5000.0), pace=0.5)
+    while (block := queue.next_block(Snapshot(slide))) is not None:
+        assert block.level == slide.recipe.coarsest
+        slide.draw(block)
+
+
+def test_what_is_nearly_through_is_finished_and_the_rest_is_not() -> None:
+    slide = States()
+    slide.draw(slide.spec.bounds(2))
+    far = Region(1, 768, 768, 256, 256)
+    queue = FeedQueue(0, Region(1, 0, 0, 256, 256), flights={"left": far})
+    assert queue.obsolete(Snapshot(slide)) == ["left"]
+    queue.shares["left"] = 0.6
+    assert queue.obsolete(Snapshot(slide)) == ["left"]
+    queue.motion = (100.0, 0.0)  # it came by, and was not left for another place
+    assert queue.obsolete(Snapshot(slide)) == []
+    queue.shares["left"] = 0.4
+    assert queue.obsolete(Snapshot(slide)) == ["left"]
+    queue.shares["left"], queue.motion = 0.8, (0.0, 0.0)
+    assert queue.obsolete(Snapshot(slide)) == []
+
+
+def test_what_the_view_is_heading_for_is_not_cancelled() -> None:
+    slide = States(8192, 65_536)
+    queue = FeedQueue(1, Region(0, 3000, 1000, 700, 900), motion=(0.0, 2500.0))
+    block = queue.next_block(Snapshot(slide))
+    assert block is not None
+    queue.flights["ahead"] = block
+    assert queue.obsolete(Snapshot(slide)) == []
+    queue.motion = (0.0, -2500.0)
+    assert queue.obsolete(Snapshot(slide)) == ["ahead"]
+
+
+def test_the_pace_follows_the_engine() -> None:
+    queue = FeedQueue()
+    for _ in range(10):
+        queue.took(0.25)
+    assert 0.25 < queue.pace < 0.26
+    assert queue.moved(1024, 0).pace == queue.pace
+
+
 def test_a_queue_moves_with_the_slide() -> None:
     queue = FeedQueue(1, Region(1, 10, 20, 30, 40), [Region(0, 1, 2, 3, 4)])
     queue.fail(Region(0, 0, 0, 256, 256), "broken")
@@ -209,6 +298,13 @@ def test_a_queue_moves_with_the_slide() -> None:
     assert moved.regions == [Region(0, 1025, 2050, 3, 4)]
     assert moved.failed == {}
     assert FeedQueue().moved(1, 1).view is None
+
+
+def test_a_queue_wants_the_same_places_of_a_finer_slide() -> None:
+    queue = FeedQueue(1, Region(1, 10, 20, 30, 40), [Region(0, 1, 2, 3, 4)])
+    finer = queue.moved(2048, 4096, 1)
+    assert finer.view == Region(2, 522, 1044, 30, 40)
+    assert finer.regions == [Region(1, 1025, 2050, 3, 4)]
 
 
 def test_rendering_a_whole_giant_slide_starts_at_its_coarsest_level() -> None:

@@ -28,8 +28,10 @@ def open_dock(make_napari_viewer, tmp_path: Path) -> Iterator[OpenDock]:
     """Open the dock in a real window with an engine; both are closed afterwards."""
     opened: list[StudioDock] = []
 
-    def open_(engine: Engine, judge: Sequence[str] | None = None) -> StudioDock:
-        viewer = make_napari_viewer()
+    def open_(
+        engine: Engine, judge: Sequence[str] | None = None, *, show: bool = False
+    ) -> StudioDock:
+        viewer = make_napari_viewer(show=show)
         store = SettingsStore(tmp_path / "studio.json")
         dock = StudioDock(viewer, engine=engine, store=store, judge=judge)
         viewer.window.add_dock_widget(dock, name="Histodiff Studio", area="right")

@@ -13,6 +13,7 @@ from napari_histodiff.core.events import EngineState, EngineStateChanged, Listen
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.protocols import BackendInfo, Job
 from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.ui.steps import Doing, Step
 from tests.fakes import FAKE_INFO
 
 
@@ -44,6 +45,10 @@ class RecordingWorkspace:
         self.painted: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self.undone = 0
         self.can_undo = self.can_redo = False
+        self.level_mpps = (0.5,)
+        self.doing = Doing()
+        #: What `write` and `undo` begin; tests end it where it is not over at once.
+        self.step = Step.carried_out(None)
 
     def snapshot(self) -> Frame:
         if self.problem:
@@ -62,8 +67,10 @@ class RecordingWorkspace:
         pixels: np.ndarray,
         edit_mask: np.ndarray | None = None,
         request: EditRequest | None = None,
-    ) -> None:
+    ) -> Step:
         self.written.append((region, pixels, edit_mask))
+        self.doing.follow("Writing the edit…", self.step)
+        return self.step
 
     def set_frame(self, region: Region) -> None:
         self.frame.region = region
@@ -71,8 +78,9 @@ class RecordingWorkspace:
     def set_painting(self, *maps: np.ndarray) -> None:
         self.painted.append(maps)
 
-    def undo(self) -> None:
+    def undo(self) -> Step:
         self.undone += 1
+        return self.step
 
 
 class RecordingEngine:

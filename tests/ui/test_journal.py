@@ -40,7 +40,8 @@ def test_any_walk_of_undo_and_redo_is_byte_exact(rng):
     for step in rng.choice((-1, 1), 40):
         done = journal.undo() if step < 0 else journal.redo()
         moved = 0 <= position + step < len(states)
-        assert (done is not None) == moved
+        assert done.is_over
+        assert (done.region is not None) == moved
         position += int(step) if moved else 0
         assert np.array_equal(pixels.data, states[position])
 
@@ -52,7 +53,7 @@ def test_only_the_changed_rectangle_is_kept(rng):
     journal.write(whole, first)
     before = journal.nbytes
     first[10:14, 20:25] ^= 255
-    assert journal.write(whole, first) == Region(0, 10, 20, 4, 5)
+    assert journal.write(whole, first).region == Region(0, 10, 20, 4, 5)
     assert journal.nbytes - before == 2 * 4 * 5 * 4
 
 
@@ -63,7 +64,7 @@ def test_a_write_that_changes_nothing_is_no_step(rng):
     journal.write(region, same)
     journal.undo()
     journal.redo()
-    assert journal.write(region, same).is_empty
+    assert journal.write(region, same).region.is_empty
     journal.undo()
     assert not journal.can_undo
 
@@ -94,6 +95,6 @@ def test_memory_is_bounded_by_forgetting_the_oldest(rng):
         journal.write(region, noise(rng, region))
         assert journal.nbytes <= limit
     steps = 0
-    while journal.undo() is not None:
+    while journal.undo().region is not None:
         steps += 1
     assert steps == 5

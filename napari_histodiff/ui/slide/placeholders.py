@@ -32,7 +32,7 @@ __all__ = ["Placeholders", "ShownSlide"]
 
 log = logging.getLogger(__name__)
 
-_CACHE_BYTES: Final = 48 * 2**20
+_CACHE_BYTES: Final = 32 * 2**20
 
 #: How many levels coarser what is shown first may be, and then, where it stays.
 _FIRST: Final = 3

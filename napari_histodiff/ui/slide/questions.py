@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QInputDialog, QMessageBox, QPushButton, QWidget
 from napari_histodiff.ui.slide.words import SlideCost, bytes_text, count_text
 from napari_histodiff.ui.training_controller import long_duration
 
-__all__ = ["ask_draw_all", "ask_redraw", "ask_space"]
+__all__ = ["ask_draw_all", "ask_overwrite", "ask_redraw", "ask_space"]
 
 _MEGABYTE: Final = 1_000_000
 
@@ -54,6 +54,35 @@ def ask_redraw(parent: QWidget | None, edited: int) -> bool:
         f"{count_text(edited, 'tile')} with edits of yours {verb} where the sketch changed."
     )
     box.setInformativeText("What you changed stays; the tissue around it is drawn anew.")
+    apply = box.addButton("Apply", QMessageBox.ButtonRole.AcceptRole)
+    cancel = box.addButton(QMessageBox.StandardButton.Cancel)
+    box.setDefaultButton(cancel)
+    return _pressed(box) is apply
+
+
+def ask_overwrite(parent: QWidget | None, edited: int, mpp: float) -> bool:
+    """Ask whether an edit shall be applied though finer ones, of so many tiles, lie under it.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        What the question stands on.
+    edited : int
+        Tiles that hold finer edits.
+    mpp : float
+        Micrometres per pixel of the edit.
+    """
+    box = QMessageBox(parent)
+    box.setIcon(QMessageBox.Icon.Question)
+    box.setWindowTitle("Apply")
+    verb = "lies" if edited == 1 else "lie"
+    box.setText(
+        f"{count_text(edited, 'tile')} with finer edits of yours {verb} under this edit at "
+        f"{mpp:g} µm per pixel."
+    )
+    box.setInformativeText(
+        "It replaces them: the finer tissue there is drawn anew. Undo brings them back."
+    )
     apply = box.addButton("Apply", QMessageBox.ButtonRole.AcceptRole)
     cancel = box.addButton(QMessageBox.StandardButton.Cancel)
     box.setDefaultButton(cancel)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
@@ -13,21 +13,23 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_histodiff.core.errors import StorageError
-from napari_histodiff.core.geometry import Region, TileAddress
+from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.protocols import Engine
 from napari_histodiff.core.recipe import TILE
 from napari_histodiff.slide.feed import TileFeed
 from napari_histodiff.slide.levels import LazyLevel, pyramid
-from napari_histodiff.slide.states import TileState
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.canvas import register_target
 from napari_histodiff.ui.slide.marks import WorkMarks
 from napari_histodiff.ui.slide.placeholders import Placeholders, ShownSlide
+from napari_histodiff.ui.slide.reporting import status_of
 from napari_histodiff.ui.slide.sketching import SketchEditor
-from napari_histodiff.ui.slide.status import SlideStatus, magnification_of
-from napari_histodiff.ui.slide.target import READ_ONLY, SlideTarget
-from napari_histodiff.ui.slide.view import coverage_of, tile_counts
+from napari_histodiff.ui.slide.states_at_hand import StatesAtHand
+from napari_histodiff.ui.slide.status import SlideStatus
+from napari_histodiff.ui.slide.target import SlideTarget
+from napari_histodiff.ui.slide.view import coverage_of
 from napari_histodiff.ui.slide.watcher import ViewWatcher, camera_of
+from napari_histodiff.ui.step_worker import StepWorker
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -40,6 +42,9 @@ _REDRAW: Final = 0.1
 _REPORT: Final = 0.25
 _THUMBNAIL: Final = 2.0
 _FOLLOW: Final = 1.0
+
+#: Seconds that closing a slide waits for an edit that is being written.
+_PATIENCE: Final = 30.0
 
 
 class SlideSession:
@@ -90,7 +95,11 @@ class SlideSession:
         self._redraw_due = self._report_due = self._thumbnail_due = float("-inf")
         self._follow_due = float("-inf") if store.read_only else float("inf")
         self._is_open = True
-        self._placeholders = Placeholders(store, self._dirty.append)
+        self._worker = StepWorker()
+        self._worker.carried_out.connect(self._show_changes)  # before anyone hears of it
+        # What the window asks of the slide, so that it never waits for an edit being written.
+        self._shown = cast("SlideStore", StatesAtHand(store, self._worker))
+        self._placeholders = Placeholders(self._shown, self._dirty.append)
         try:
             self.layer = Image(
                 self._levels(),
@@ -103,7 +112,9 @@ class SlideSession:
         except StorageError:  # napari reads the coarsest level at once
             self._placeholders.close()
             raise
-        self.target = SlideTarget(self.layer, store, self.render_frame, self._is_paused)
+        self.target = SlideTarget(
+            self.layer, store, self.render_frame, self._is_paused, self._worker
+        )
         register_target(self.target)
         self._watcher = ViewWatcher(viewer, self.layer)
         self._marks = WorkMarks(viewer, self.layer)
@@ -121,7 +132,7 @@ class SlideSession:
 
     def coverage(self) -> NDArray[np.uint8]:
         """Return what is drawn where, (h, w) uint8 of `TileState`, at most 256 a side."""
-        return coverage_of(self.store)
+        return coverage_of(self._shown)
 
     def view_box(self) -> Region:
         """Return what the canvas covers, in pixels of level 0, clipped to the slide."""
@@ -194,6 +205,7 @@ class SlideSession:
         StorageError
             When it cannot be stored.
         """
+        self.finish_edits()
         edited = self._sketch.edited()
         if edited and not overwrite:
             return len(edited)
@@ -205,6 +217,20 @@ class SlideSession:
     def close_sketch(self) -> None:
         """Take the sketch away without applying it."""
         self._sketch.close()
+
+    def finish_edits(self) -> None:
+        """Wait for edits on their way: before the slide becomes another one under them.
+
+        Raises
+        ------
+        StorageError
+            When that takes longer than half a minute.
+        """
+        if not self._worker.finish(_PATIENCE):
+            raise StorageError(
+                "expected the last edit to be written by now, got a disk that is busy; wait until "
+                "the line above Undo says no more that it is being written"
+            )
 
     def grow(self, top: int = 0, left: int = 0, bottom: int = 0, right: int = 0) -> None:
         """Add rows and columns of level 0 to the slide; what is on the canvas stays where it is.
@@ -221,6 +247,7 @@ class SlideSession:
         StorageError
             When the slide cannot be written.
         """
+        self.finish_edits()
         self.store.grow(top, left, bottom, right)
         self._placeholders.want(None, stays=False)
         self._sketch.close()
@@ -270,17 +297,13 @@ class SlideSession:
         now, spec = self._clock(), self.store.spec
         if self._watcher.poll(spec, now):
             view = self._watcher.told
-            self._feed.look_at(view)
+            self._feed.look_at(view, self._watcher.motion)
             self._placeholders.want(view, stays=view is not None and self._stays(view.level))
         if now >= self._follow_due:
             self._follow_due = now + _FOLLOW
             self._follow_writer()
-        while self._dirty:
-            self._note(self._dirty.popleft())
-        if self._unshown and now >= self._redraw_due:
-            self._unshown = False
-            self._redraw_due = now + _REDRAW
-            self._redraw(now)
+        self._worker.deliver()
+        self._show_changes(self._redraw_due)
         if now >= self._report_due:
             self._report_due = now + _REPORT
             self._report()
@@ -290,6 +313,7 @@ class SlideSession:
         if not self._is_open:
             return
         self._is_open = False
+        self._worker.finish(_PATIENCE)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self._unsubscribe()
         self._feed.close()
@@ -298,12 +322,12 @@ class SlideSession:
         self._marks.close()
         if self.layer in self._viewer.layers:
             self._viewer.layers.remove(self.layer)
-        self.store.close()
+        self._worker.close(self.store.close)
         self.closed.emit()
 
     # ---------------------------------------------------------------- internal
     def _levels(self) -> list[LazyLevel]:
-        shown = ShownSlide(self.store, self._placeholders)
+        shown = ShownSlide(self._shown, self._placeholders)
         levels = pyramid(cast("SlideStore", shown))  # it has all that a level asks of a store
         self._placeholders.use_top(levels[-1])
         return levels
@@ -338,6 +362,15 @@ class SlideSession:
         if view is not None:
             self._unshown |= not spec.at_level(region, view.level).intersect(view).is_empty
 
+    def _show_changes(self, due: float = float("-inf")) -> None:
+        now = self._clock()
+        while self._dirty:
+            self._note(self._dirty.popleft())
+        if self._unshown and self._is_open and now >= due:
+            self._unshown = False
+            self._redraw_due = now + _REDRAW
+            self._redraw(now)
+
     def _redraw(self, now: float) -> None:
         thumbnail = now >= self._thumbnail_due
         if thumbnail:
@@ -346,6 +379,7 @@ class SlideSession:
 
     def _report(self) -> None:
         feed, view = self._feed.status, self._watcher.told
+        self._marks.prepare(None if self.store.read_only else view)
         self._marks.show(self.store.spec, view, feed.in_flight, feed.failed)
         before, self.status = (self.status, self._reported), self._status_now()
         drawn, self._unreported = self._unreported, None
@@ -359,31 +393,8 @@ class SlideSession:
             self.changed.emit()
 
     def _status_now(self) -> SlideStatus:
-        feed, counts = self._feed.status, tile_counts(self.store)
-        view = self._watcher.told
-        level = self.store.spec.levels - 1 if view is None else view.level
-        mpp = self.store.spec.mpp * (1 << level)
-        return SlideStatus(
-            level=level,
-            mpp=mpp,
-            magnification=magnification_of(mpp),
-            queued=feed.queued,
-            in_flight=sum(region.snap(TILE).area // TILE**2 for region in feed.in_flight),
-            failed=len(feed.failed),
-            rate=feed.rate,
-            seconds_left=feed.seconds_left,
-            paused=feed.paused,
-            generated=counts[TileState.GENERATED],
-            edited=counts[TileState.EDITED],
-            stale=counts[TileState.STALE],
-            read_only=self.store.read_only,
-            message=READ_ONLY if self.store.read_only else feed.message or _first(feed.failed),
-        )
+        return status_of(self._shown, self._feed.status, self._watcher.told)
 
     def _on_removed(self, event: Any) -> None:
         if event.value is self.layer:
             self.close()
-
-
-def _first(failed: Mapping[TileAddress, str]) -> str:
-    return next(iter(failed.values()), "")

@@ -24,7 +24,8 @@ SKETCH_NAME: Final = "Tissue sketch"
 #: "#rrggbb" of `TISSUE_NAMES` from id 1 on.
 TISSUE_HEX: Final = ("#8e3fb0", "#e0659a", "#3bb3c4", "#f2e05a")
 
-#: Pixels of level 0 that a sketch pixel has at least, and sketch pixels a side at most.
+#: Pixels that a sketch pixel has at least, of the finest level the slide was made with, and sketch
+#: pixels a side at most.
 _PIXEL: Final = 64
 _MOST: Final = 2048
 
@@ -141,8 +142,10 @@ class SketchEditor:
 
 
 def _pixel_of(store: SlideStore) -> int:
-    longest = max(store.spec.height, store.spec.width)
-    return max(_PIXEL, -(-longest // _MOST))
+    # The same place whatever finer levels were added: other pixels would lay the slide out anew.
+    refined = store.recipe.refined
+    longest = max(store.spec.height, store.spec.width) >> refined
+    return max(_PIXEL, -(-longest // _MOST)) << refined
 
 
 def _colormap() -> DirectLabelColormap:

@@ -48,6 +48,7 @@ class SlideBox(Section):
     retry_requested = Signal()
     why_requested = Signal()
     grow_requested = Signal(int, int, int, int)  # top, left, bottom, right in pixels of level 0
+    finer_requested = Signal()
     space_requested = Signal()
     close_requested = Signal()
 
@@ -106,6 +107,21 @@ class SlideBox(Section):
             widget.setEnabled(not status.read_only)
         self.sketch.set_possible(not status.read_only)
 
+    def set_finer(self, mpp: float, refusal: str) -> None:
+        """Tell whether the slide can get a finer level.
+
+        Parameters
+        ----------
+        mpp : float
+            Micrometres per pixel of the finest level so far.
+        refusal : str
+            Why it can not; empty when it can.
+        """
+        self.finer.setEnabled(not refusal)
+        self.finer.setToolTip(
+            refusal or f"Add a level of {mpp / 2:g} µm per pixel, and draw the frame there"
+        )
+
     def set_place(self, view: Region, mpp: float) -> None:
         """Show where the middle of the view is."""
         self._place.setText(place_text(view, mpp))
@@ -148,6 +164,7 @@ class SlideBox(Section):
         self.whole = button("All…", "Draw every tile of the slide; says first what it takes")
         self.stop = button("Stop", "Forget what waits; what is drawn stays", share=False)
         self._draw = (self.view, self.frame, self.whole)
+        self.finer = button("Zoom in further", "Add a finer level", share=False)
 
     def _make_growing(self) -> None:
         self._by = whole_number((1024, _MOST_GROWTH), "By so many pixels", step=1024)
@@ -175,6 +192,7 @@ class SlideBox(Section):
         self.body.addWidget(self._failed)
         self.body.addWidget(self._message)
         self.body.addLayout(row(name_label("Draw"), *self._draw, self.stop, stretch=(1, 2, 3)))
+        self.body.addLayout(row(name_label("Detail"), self.finer, stretch=1))
         self.body.addLayout(row(name_label("Outpaint"), self._by, *self._grow, stretch=1))
         self.body.addWidget(self.sketch.tissues)
         self.body.addLayout(row(self.sketch, self.space, stretch=0))
@@ -190,6 +208,7 @@ class SlideBox(Section):
         self.whole.clicked.connect(self.all_requested)
         self.stop.clicked.connect(self.stop_requested)
         self.space.clicked.connect(self.space_requested)
+        self.finer.clicked.connect(self.finer_requested)
         for made, (_, _, share) in zip(self._grow, _SIDES, strict=True):
             made.clicked.connect(lambda _=False, sides=share: self._grew(sides))
 

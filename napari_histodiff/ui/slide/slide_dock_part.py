@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QApplication, QDialog, QWidget
 
 from napari_histodiff.core.errors import HistodiffError, InvalidRequest
 from napari_histodiff.core.folders import make_folder
-from napari_histodiff.core.protocols import Engine
+from napari_histodiff.core.protocols import BackendInfo, Engine
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.slide.new_slide_dialog import NewSlide, NewSlideDialog
 from napari_histodiff.ui.slide.open_slide import RecentMenu, ask_slide
@@ -24,6 +24,7 @@ from napari_histodiff.ui.slide.session import SlideSession
 from napari_histodiff.ui.slide.sketch_box import SketchHand
 from napari_histodiff.ui.slide.slide_box import SlideBox
 from napari_histodiff.ui.slide.words import bytes_text, cost_of
+from napari_histodiff.ui.slide.zooming import KeptView, finer_refusal
 
 if TYPE_CHECKING:
     from napari_histodiff.ui.controller import Controller
@@ -118,7 +119,7 @@ class SlidePart:
         if self.session is not None and _same(Path(self.session.store.path), chosen):
             show_info(f"{chosen.name} is open already.")
             return
-        self._open(lambda: SlideStore.open(chosen, cache_bytes=_CACHE))
+        self._open(lambda: _opened(chosen))
 
     def close_slide(self) -> None:
         """Close the slide and take its layers away; what was drawn stays on the disk."""
@@ -141,6 +142,10 @@ class SlidePart:
             self._engine_in_use = self._engine()
             session.use_engine(self._engine_in_use)
         session.pump()
+        if self.session is session and session.target.mpp > 1.5 * session.store.spec.mpp:
+            # Somebody else gave it a finer level.
+            path = session.store.path
+            self._attempt(lambda s: self._renew(s, lambda: _opened(path)))
         if self.session is session and self._changed and time.monotonic() >= self._show_due:
             self._show(session)
 
@@ -168,7 +173,8 @@ class SlidePart:
                     f"expected the frame on the slide, got {got}; select {session.layer.name} in "
                     "the layer list and press Use image"
                 )
-            session.render_frame(self._workspace.frame_region())
+            frame = self._workspace.frame_region()
+            session.render_frame(session.store.spec.at_level(frame, 0))
 
         self._attempt(draw)
 
@@ -186,6 +192,10 @@ class SlidePart:
         """Add rows and columns of level 0 to the slide; empty until they are looked at."""
         self._attempt(lambda s: s.grow(top=top, left=left, bottom=bottom, right=right))
         self._show_slide()
+
+    def refine(self) -> None:
+        """Give the slide a finer level, and have the frame, or else the view, drawn at it."""
+        self._attempt(self._refine)
 
     def edit_sketch(self) -> None:
         """Lay the sketch open for painting."""
@@ -224,6 +234,7 @@ class SlidePart:
         box.retry_requested.connect(lambda: self._attempt(lambda s: s.retry()))
         box.why_requested.connect(self._tell_why)
         box.grow_requested.connect(self.grow)
+        box.finer_requested.connect(self.refine)
         box.space_requested.connect(self.free_space)
         box.close_requested.connect(self.close_slide)
         box.map.went.connect(lambda y, x: self._attempt(lambda s: s.go_to(y, x)))
@@ -240,13 +251,34 @@ class SlidePart:
         except HistodiffError as error:
             show_warning(str(error))
 
-    def _start(self, store: SlideStore) -> None:
+    def _refine(self, session: SlideSession) -> None:
+        info = self._controller.status.info
+        refusal = finer_refusal(session.store, info)
+        if info is None or refusal:
+            show_warning(refusal)
+            return
+        session.finish_edits()
+        self._renew(session, lambda: _refined(session.store.path, info))
+
+    def _renew(self, session: SlideSession, open_store: Callable[[], SlideStore]) -> None:
+        """Show the slide in a new layer, at the same place."""
+        kept = KeptView.of(session, self._viewer, self._workspace)
+        with _waiting():
+            self.close_slide()
+            self._start(open_store(), kept)
+        if self.session is not None:
+            kept.restore(self.session, self._viewer, self._workspace)
+            self._show(self.session)
+
+    def _start(self, store: SlideStore, kept: KeptView | None = None) -> None:
         engine = self._engine()
         try:
             session = self._open_session(self._viewer, store, engine)
         except Exception:
             store.close()
             raise
+        if kept is not None:
+            kept.place(session.layer)
         self.session, self._engine_in_use = session, engine
         session.changed.connect(self._touch)
         session.noticed.connect(show_warning)
@@ -285,6 +317,8 @@ class SlidePart:
         self.box.set_status(session.status)
         self.box.set_place(session.view_box(), session.store.spec.mpp)
         self.box.map.refresh()
+        refusal = finer_refusal(session.store, self._controller.status.info)
+        self.box.set_finer(session.store.spec.mpp, refusal)
         if now >= self._weigh_due:
             self._weigh_due = now + _WEIGH
             self.box.set_disk(session.store.nbytes)
@@ -326,6 +360,22 @@ def _waiting() -> Iterator[None]:
 def _created(new: NewSlide) -> SlideStore:
     make_folder(new.path.parent)
     return SlideStore.create(new.path, new.recipe, new.sketch, cache_bytes=_CACHE)
+
+
+def _refined(path: Path, info: BackendInfo) -> SlideStore:
+    """Open a slide with one more level; without it, and say why, when it can not be added."""
+    store = _opened(path)
+    try:
+        store.refine(info)
+    except HistodiffError as error:
+        store.close()
+        show_warning(str(error))
+        return _opened(path)
+    return store
+
+
+def _opened(path: Path) -> SlideStore:
+    return SlideStore.open(path, cache_bytes=_CACHE)
 
 
 def _same(first: Path, second: Path) -> bool:

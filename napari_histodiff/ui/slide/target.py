@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import InvalidRequest
-from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.slide.planning import needs
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.tile_requests import to_plane
 from napari_histodiff.ui.canvas import Target
 from napari_histodiff.ui.journal import EditJournal
+from napari_histodiff.ui.step_worker import StepWorker
+from napari_histodiff.ui.steps import Step
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -30,24 +33,27 @@ READ_ONLY: Final = (
 _DRAWING: Final = "This place is being drawn first."
 _PAUSED: Final = "This place is not drawn yet, and drawing is paused; go on with it first."
 _UNDRAWN: Final = "This place is not drawn yet; paint in the frame or move it, and it is drawn."
+_BUSY: Final = "An edit is being written; try again when it is, in a moment."
 
 #: Pixels at the frame's border that stay when a whole frame is drawn anew, so that it fits in.
 _RING: Final = 16
 
 
 class SlideTarget(Target):
-    """A slide's finest level as something edits are made on.
+    """A slide as something edits are made on, at each level that the model draws.
 
     Parameters
     ----------
     layer : napari Image
         Shows the slide.
     store : SlideStore
-        The slide; all regions are ARRAY coordinates of level 0.
+        The slide; all regions are ARRAY coordinates of their level.
     draw : callable
         Has all tiles under a region drawn.
     is_paused : callable
         Whether drawing is held.
+    worker : StepWorker
+        Carries out what changes the slide.
     """
 
     def __init__(
@@ -56,12 +62,24 @@ class SlideTarget(Target):
         store: SlideStore,
         draw: Callable[[Region], None],
         is_paused: Callable[[], bool],
+        worker: StepWorker,
     ) -> None:
         super().__init__(layer)
         self._store = store
         self._draw = draw
         self._is_paused = is_paused
+        self._worker = worker
         self._asked: Region | None = None
+
+    @property
+    def spec(self) -> PyramidSpec:
+        """The slide's pyramid."""
+        return self._store.spec
+
+    @property
+    def levels(self) -> int:
+        """How many levels the model draws."""
+        return self._store.recipe.coarsest + 1
 
     def read(self, region: Region) -> NDArray[np.uint8]:
         """Return the pixels as they are now, (h, w, 3) uint8."""
@@ -71,6 +89,8 @@ class SlideTarget(Target):
         """Return why a region cannot be edited now; empty when it can."""
         if self._store.read_only:
             return READ_ONLY
+        if self._worker.busy:  # which keeps the slide to itself: asking it would wait
+            return _BUSY
         if self._is_drawn(region):
             self._asked = None
             return ""
@@ -80,7 +100,8 @@ class SlideTarget(Target):
 
     def prepare(self, region: Region) -> str:
         """Have the tiles under a region drawn, if need be, and return what `pending` says then."""
-        if region != self._asked and not self._store.read_only and not self._is_drawn(region):
+        may_ask = not self._store.read_only and not self._worker.busy
+        if may_ask and region != self._asked and not self._is_drawn(region):
             self._asked = region
             self._draw(region)
         return self.pending(region)
@@ -88,13 +109,13 @@ class SlideTarget(Target):
     def dress(self, request: EditRequest) -> EditRequest:
         """Return a request that draws tissue of this slide.
 
-        It gets the slide's stain and layout, and its caption unless one was given. A frame that is
-        drawn anew keeps a thin ring of what is there, except at the slide's border, so that no
-        edge shows around it.
+        It gets the stain of its level, the slide's layout, and its caption unless one was given. A
+        frame that is drawn anew keeps a thin ring of what is there, except at the slide's border,
+        so that no edge shows around it.
         """
         recipe, region = self._store.recipe, request.region
         changes: dict[str, Any] = {
-            "stain": request.stain or recipe.stains[0],
+            "stain": request.stain or recipe.stains[region.level],
             "caption": request.caption or recipe.caption,
         }
         if request.tissue_map is None:
@@ -110,18 +131,27 @@ class SlideTarget(Target):
 
     def new_journal(self) -> EditJournal:
         """Return the journal kept with the slide."""
-        return SlideJournal(self._store, self.prepare)
+        return SlideJournal(self._store, self.prepare, self._worker)
+
+    def edits_under(self, request: EditRequest) -> int:
+        """Return how many tiles hold finer edits that writing this one would replace.
+
+        Of an edit, whose means are in coarser tiles too, only the finest tiles are counted.
+        """
+        tiles = self._store.edited_under(_changing(request))
+        finest = min((tile.level for tile in tiles), default=0)
+        return sum(tile.level == finest for tile in tiles)
 
     def forget_asked(self) -> None:
         """Ask again for what is not drawn: the queue was emptied."""
         self._asked = None
 
     def _is_drawn(self, region: Region) -> bool:
-        inside = region.intersect(self.bounds)
+        inside = region.intersect(self.spec.bounds(region.level))
         return not needs(self._store, self._store.spec.tiles(inside))
 
     def _inside(self, region: Region) -> NDArray[np.bool_]:
-        bounds = self.bounds
+        bounds = self.spec.bounds(region.level)
         top = 0 if region.y == bounds.y else _RING
         left = 0 if region.x == bounds.x else _RING
         bottom = region.height - (0 if region.bottom == bounds.bottom else _RING)
@@ -131,8 +161,21 @@ class SlideTarget(Target):
         return inside
 
 
+def _changing(request: EditRequest) -> Region:
+    """Return the smallest rectangle around what an edit may change."""
+    mask, region = request.edit_mask, request.region
+    if mask is None or not mask.any():
+        return region
+    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    y, x = int(rows[0]), int(cols[0])
+    box = Region(region.level, y, x, int(rows[-1]) + 1 - y, int(cols[-1]) + 1 - x)
+    return box.translate(region.y, region.x)
+
+
 class SlideJournal:
     """A store's own journal: undo works after the slide was closed and opened again.
+
+    A step takes the better part of a second, in a thread: it is told when the slide was changed.
 
     Parameters
     ----------
@@ -140,21 +183,26 @@ class SlideJournal:
         The slide.
     prepare : callable
         Has a region drawn; returns why it cannot be written yet, or nothing.
+    worker : StepWorker
+        Carries out the steps.
     """
 
-    def __init__(self, store: SlideStore, prepare: Callable[[Region], str]) -> None:
+    def __init__(
+        self, store: SlideStore, prepare: Callable[[Region], str], worker: StepWorker
+    ) -> None:
         self._store = store
         self._prepare = prepare
+        self._worker = worker
 
     @property
     def can_undo(self) -> bool:
-        """Whether an edit can be taken back."""
-        return not self._store.read_only and self._store.can_undo
+        """Whether an edit can be taken back, or may be once what is on its way is done."""
+        return not self._store.read_only and (self._worker.busy or self._store.can_undo)
 
     @property
     def can_redo(self) -> bool:
-        """Whether an edit taken back can be repeated."""
-        return not self._store.read_only and self._store.can_redo
+        """Whether an edit taken back can be repeated, or may be once what is on its way is done."""
+        return not self._store.read_only and (self._worker.busy or self._store.can_redo)
 
     def write(
         self,
@@ -162,15 +210,15 @@ class SlideJournal:
         pixels: NDArray[np.uint8],
         mask: NDArray[np.bool_] | None = None,
         request: EditRequest | None = None,
-    ) -> Region:
-        """Write an edit to the slide and return the rectangle that changed.
+    ) -> Step:
+        """Write an edit to the slide; the step's region is the rectangle that changed.
+
+        When it cannot be written, the step ends with an error and the slide stays as it was.
 
         Raises
         ------
         InvalidRequest
             When the request of the edit is missing or of another place, or the place is not drawn.
-        StorageError
-            When it cannot be written; the slide stays as it was.
         """
         if request is None or request.region != region:
             got = "none" if request is None else f"one of {request.region}"
@@ -180,12 +228,12 @@ class SlideJournal:
             )
         if problem := self._prepare(region):
             raise InvalidRequest(problem)
-        return self._store.write(request, pixels, mask)
+        return self._worker.submit(partial(self._store.write, request, pixels, mask))
 
-    def undo(self) -> Region | None:
-        """Take the last edit back and return its rectangle, None when there is none."""
-        return self._store.undo() if self.can_undo else None
+    def undo(self) -> Step:
+        """Take the last edit back; a step without a region when there is none."""
+        return self._worker.submit(self._store.undo) if self.can_undo else Step.carried_out(None)
 
-    def redo(self) -> Region | None:
-        """Repeat the edit taken back last and return its rectangle, None when there is none."""
-        return self._store.redo() if self.can_redo else None
+    def redo(self) -> Step:
+        """Repeat the edit taken back last; a step without a region when there is none."""
+        return self._worker.submit(self._store.redo) if self.can_redo else Step.carried_out(None)

@@ -6,12 +6,15 @@ without a window) tell; napari's own rule for the level is repeated here and tes
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import PyramidSpec, Region
+from napari_histodiff.slide.feed_motion import AT_REST, Motion
+from napari_histodiff.slide.planning import centre_of
 
 __all__ = ["ViewWatcher", "camera_of", "canvas_size_of", "level_shown", "view_of"]
 
@@ -19,7 +22,10 @@ __all__ = ["ViewWatcher", "camera_of", "canvas_size_of", "level_shown", "view_of
 _QUIET: Final = 0.1
 
 # A view in flight is told at least so often, so that a long pan shows tissue on its way.
-_LONGEST_WAIT: Final = 0.4
+_LONGEST_WAIT: Final = 0.2
+
+# Seconds over which motion is averaged: frames come unevenly.
+_SPAN: Final = 0.4
 
 
 def camera_of(viewer: Any) -> Any:
@@ -90,11 +96,18 @@ class ViewWatcher:
         self._seen: Region | None = None
         self._told: Region | None = None
         self._since = self._moving_since = float("-inf")
+        self._motion = AT_REST
+        self._track: deque[tuple[float, Region]] = deque()
 
     @property
     def told(self) -> Region | None:
         """The view told last; None when nothing is in view."""
         return self._told
+
+    @property
+    def motion(self) -> Motion:
+        """How it moved when it was told, (y, x) in pixels of level 0 a second."""
+        return self._motion
 
     def region(self, spec: PyramidSpec) -> Region | None:
         """Return the part of the slide in view, in pixels of the level shown; None when hidden."""
@@ -128,17 +141,41 @@ class ViewWatcher:
             if self._seen == self._told:
                 self._moving_since = now
             self._seen, self._since = region, now
-        if region == self._told:
+        resting = region is None or now - self._since >= _QUIET
+        self._follow(region, now, resting=resting)
+        if region == self._told and not (resting and self._motion != AT_REST):
             return False
-        resting = now - self._since >= _QUIET
-        if resting or region is None or now - self._moving_since >= _LONGEST_WAIT:
+        if resting or now - self._moving_since >= _LONGEST_WAIT:
             self._told, self._moving_since = region, now
+            self._motion = AT_REST if resting else self._speed()
             return True
         return False
 
     def forget(self) -> None:
         """Tell the view again at the next look."""
         self._seen = self._told = None
+        self._track.clear()
+
+    def _follow(self, region: Region | None, now: float, *, resting: bool) -> None:
+        """Keep where the view was since it began to move, or lately; a leap is no motion."""
+        if resting or (region and self._track and _leaps(self._track[-1][1], region)):
+            self._track.clear()
+        if region is not None:
+            self._track.append((now, region))
+        while self._track and self._track[0][0] < now - _SPAN:
+            self._track.popleft()
+
+    def _speed(self) -> Motion:
+        (start, first), (end, last) = self._track[0], self._track[-1]
+        if end <= start:
+            return AT_REST
+        (top, left), (bottom, right) = centre_of(first), centre_of(last)
+        return (bottom - top) / (end - start), (right - left) / (end - start)
+
+
+def _leaps(before: Region, region: Region) -> bool:
+    """Whether nothing is in view that was in view at the last look, or another level is shown."""
+    return before.level != region.level or before.intersect(region).is_empty
 
 
 def _whole(level: int, view: NDArray[np.float64]) -> Region:

@@ -84,6 +84,10 @@ class Stage:
 
         wait_until(look)
 
+    def settle(self, workspace: Any) -> None:
+        """Wait for edits that are being written, taken back or repeated."""
+        self.pump_until(lambda: not workspace.doing.text)
+
     def _count(self) -> None:
         self.changes += 1
 

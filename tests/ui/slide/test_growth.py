@@ -125,6 +125,7 @@ def test_edits_from_before_can_be_taken_back(stage, workspace):
     there = FRAME.translate(TOP, LEFT)
     assert (stage.store.read(there) == 9).all()
     workspace.undo()
+    stage.settle(workspace)
     assert (stage.store.read(there) == 100).all()
 
 

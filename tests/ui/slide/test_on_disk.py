@@ -67,6 +67,7 @@ def edit(stage, workspace, engine, tmp_path):
     controller.generate()
     stage.pump_until(lambda: controller.pump() or controller.staging is not None)
     controller.apply()
+    stage.settle(workspace)
     return controller
 
 
@@ -85,6 +86,7 @@ def test_an_edit_is_on_disk_and_can_be_taken_back_after_opening_again(open_stage
     workspace = work_on(again)
     assert workspace.can_undo
     workspace.undo()
+    again.settle(workspace)
     np.testing.assert_array_equal(again.store.read(FRAME), before)
     assert workspace.can_redo
     again.session.close()
@@ -92,6 +94,7 @@ def test_an_edit_is_on_disk_and_can_be_taken_back_after_opening_again(open_stage
     third = open_stage()
     workspace = work_on(third)
     workspace.redo()
+    third.settle(workspace)
     np.testing.assert_array_equal(third.store.read(FRAME), after)
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from napari.layers import Labels
@@ -10,7 +12,8 @@ from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.core.sketch import Sketch
 from napari_histodiff.slide.states import TileState
 from napari_histodiff.slide.store import SlideStore
-from napari_histodiff.ui.slide.sketching import SKETCH_NAME
+from napari_histodiff.ui.slide.sketching import SKETCH_NAME, SketchEditor
+from tests.fakes import FAKE_INFO
 from tests.slide.fake_store import small_recipe
 from tests.ui.doubles import RecordingEngine
 from tests.ui.slide.stage import Stage, put_block
@@ -54,6 +57,22 @@ def test_the_present_sketch_is_shown_whatever_its_pixels(make_stage):
     stage = make_stage(Sketch(classes, 256))
     shown = stage.session.edit_sketch().data
     np.testing.assert_array_equal(shown, classes[:, :8].repeat(4, 0).repeat(4, 1))
+
+
+def test_a_finer_level_leaves_the_sketch_its_pixels(make_stage):
+    stage = make_stage()
+    stage.session.edit_sketch().data[4:9, 5:20] = 3
+    stage.session.apply_sketch()
+    before = stage.store.sketch
+    stage.store.refine(replace(FAKE_INFO, mpp=(0.125, 1.0)))
+    editor = SketchEditor(stage.viewer, stage.session.layer, stage.store)
+    layer = editor.open()
+    np.testing.assert_array_equal(layer.data, before.classes)
+    layer.data[30, 30] = 4
+    editor.apply()
+    assert stage.store.sketch.pixel == 2 * before.pixel
+    assert np.argwhere(stage.store.sketch.classes != before.classes).tolist() == [[30, 30]]
+    editor.close()
 
 
 def test_what_is_painted_becomes_the_slides_sketch(make_stage):

@@ -131,15 +131,18 @@ def test_an_edit_reaches_the_slide_and_can_be_taken_back(stage, workspace, contr
     staging = generated(stage, controller)
     assert staging.entry.request.kind is EditKind.INPAINT
     controller.apply()
+    stage.settle(workspace)
     after = stage.store.read(FRAME)
     np.testing.assert_array_equal(after[~mask], before[~mask])
     assert (after[mask] != before[mask]).any()
     assert (stage.store.state(0)[2, 2:4] == TileState.EDITED).any()
     assert workspace.can_undo
     controller.undo()
+    stage.settle(workspace)
     np.testing.assert_array_equal(stage.store.read(FRAME), before)
     assert not workspace.can_undo
     controller.redo()
+    stage.settle(workspace)
     np.testing.assert_array_equal(stage.store.read(FRAME), after)
 
 
@@ -153,7 +156,7 @@ def test_applying_redraws_the_layer(stage, workspace, controller):
     generated(stage, controller)
     del stage.refreshes[:]
     controller.apply()
-    stage.pump(0.2)
+    stage.settle(workspace)
     assert stage.refreshes
 
 
@@ -166,6 +169,7 @@ def test_a_frame_drawn_anew_keeps_a_ring_and_the_slides_stain(stage, workspace, 
     assert request.stain == stage.store.recipe.stains[0]
     np.testing.assert_array_equal(request.tissue_map, stage.store.layout.tissue(FRAME))
     controller.apply()
+    stage.settle(workspace)
     changed = (stage.store.read(FRAME) != before).any(axis=2)
     assert changed[16:-16, 16:-16].mean() > 0.9
     changed[16:-16, 16:-16] = False
@@ -215,6 +219,7 @@ def test_an_undrawn_place_is_not_written_but_drawn(stage, workspace):
         workspace.write(FRAME, np.zeros((*FRAME.shape, 3), np.uint8), None, request)
     stage.pump_until(lambda: not stage.session.target.pending(FRAME))
     workspace.write(FRAME, np.zeros((*FRAME.shape, 3), np.uint8), None, request)
+    stage.settle(workspace)
     assert not stage.store.read(FRAME).any()
 
 

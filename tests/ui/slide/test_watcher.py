@@ -109,8 +109,40 @@ def test_a_long_pan_is_told_on_its_way(viewer, layer):
         look(viewer, layer, 1000, 1000 + 10 * step)
         if watcher.poll(SPEC, step * 0.05):
             told.append(watcher.told.x)
-    assert 3 <= len(told) <= 6
+    assert 7 <= len(told) <= 11
     assert told == sorted(set(told))
+
+
+def test_how_a_view_moves_is_told_and_that_it_stopped(viewer, layer):
+    watcher = ViewWatcher(viewer, layer)
+    look(viewer, layer, 1000, 1000)
+    watcher.poll(SPEC, 0.0)
+    watcher.poll(SPEC, 1.0)
+    assert watcher.motion == (0.0, 0.0)
+    now = 1.0
+    for step in range(1, 9):
+        now += 0.05
+        look(viewer, layer, 1000 - 5 * step, 1000 + 10 * step)
+        if watcher.poll(SPEC, now):
+            assert watcher.motion == pytest.approx((-100, 200))
+    assert watcher.motion != (0.0, 0.0)
+    watcher.poll(SPEC, now + 0.05)
+    assert watcher.poll(SPEC, now + 0.2)  # perhaps the same view, but it rests
+    assert watcher.told == Region(0, 760, 780, 400, 600)
+    assert watcher.motion == (0.0, 0.0)
+    assert not watcher.poll(SPEC, now + 0.4)
+
+
+def test_a_leap_or_a_change_of_level_is_no_motion(viewer, layer):
+    watcher = ViewWatcher(viewer, layer)
+    for step in range(20):
+        look(viewer, layer, 1000, 700 if step % 2 else 3000)
+        watcher.poll(SPEC, step * 0.05)
+        assert watcher.motion == (0.0, 0.0)
+    for step in range(20):
+        look(viewer, layer, 1000, 2000 + step, 1 if step % 2 else 2.5)
+        watcher.poll(SPEC, 1 + step * 0.05)
+        assert watcher.motion == (0.0, 0.0)
 
 
 def test_a_hidden_layer_is_told_at_once(viewer, layer):

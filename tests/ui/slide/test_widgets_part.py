@@ -299,7 +299,7 @@ def test_growing_moves_everything_along(desk: Desk, session: SlideSession) -> No
     before = desk.workspace.frame_region()
     top.click()
     assert session.store.spec.height == SIDE + 2 * step
-    assert desk.workspace.frame_region() == before.translate(2 * step, 0)
+    assert desk.workspace.frame_region() == before.translate(2 * step >> before.level, 0)
     assert box.map.height() > box.map.width()
 
 

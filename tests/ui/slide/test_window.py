@@ -125,7 +125,7 @@ def test_what_is_in_view_is_drawn(viewer, store, open_session, wait_for: WaitFor
 def test_tiles_in_work_are_seen(viewer, store, open_session, wait_for: WaitFor):
     session = open_session(idle_engine())
     look(session, viewer, 768, 768, 4)
-    wait_for(lambda: MARKS_NAME in viewer.layers)
+    wait_for(lambda: MARKS_NAME in viewer.layers and viewer.layers[MARKS_NAME].data.any())
     marks = viewer.layers[MARKS_NAME]
     before = viewer.screenshot(canvas_only=True, flash=False)
     marks.visible = False

@@ -1,0 +1,60 @@
+"""Does beforehand, while the model loads, what only the first slide of a process pays for.
+
+That is about a second of processor time: napari's units and table library, compiled colours of
+label layers, and the outlines of nuclei that layouts are made of.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import threading
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from napari.layers import Image, Labels
+from qtpy.QtCore import QTimer
+
+from napari_histodiff.core.layout.bank import bank_of
+
+if TYPE_CHECKING:
+    from qtpy.QtCore import QObject
+
+__all__ = ["warm_up", "warm_up_later"]
+
+log = logging.getLogger(__name__)
+
+#: Milliseconds that a new window is left alone.
+_DELAY: Final = 1000
+
+#: Micrometres per pixel of level 0 of nearly every synthetic slide.
+_MPP: Final = 0.5
+
+
+def warm_up_later(parent: QObject) -> None:
+    """Call `warm_up` in a second, unless `parent` is gone by then."""
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.timeout.connect(warm_up)
+    timer.start(_DELAY)
+
+
+@cache
+def warm_up() -> threading.Thread:
+    """Begin what the first slide needs, once a process; return the thread that goes on with it."""
+    # The units are made here: their library is not made for two threads that come first.
+    Image(np.zeros((1, 1, 3), np.uint8), rgb=True, units=("um", "um"))
+    # No daemon: a library half loaded may not survive the end of the process.
+    thread = threading.Thread(target=_warm_up, name="histodiff-warming")
+    thread.start()
+    return thread
+
+
+def _warm_up() -> None:
+    try:
+        bank_of(_MPP)
+        importlib.import_module("pandas")  # which napari imports for the first layer in a window
+        Labels(np.zeros((1, 1), np.int32), units=("um", "um"))
+    except Exception:  # whatever fails here fails where it is needed, and is told there
+        log.exception("not all could be prepared")
