@@ -174,7 +174,11 @@ def test_training_and_packing_are_handed_on(run, tmp_path, monkeypatch) -> None:
         "napari_histodiff.datasets.packing.pack", lambda *a, **k: calls.append((a, k)) or a[1]
     )
     assert run("pack", tmp_path, "out.npz", "--split", "test").exit_code == 0
-    assert calls == [((tmp_path, Path("out.npz")), {"split": "test"})]
+    assert run("pack", tmp_path, "out.npz", "--fine").exit_code == 0
+    assert calls == [
+        ((tmp_path, Path("out.npz")), {"split": "test", "fine": False}),
+        ((tmp_path, Path("out.npz")), {"split": "train", "fine": True}),
+    ]
 
     def diverged(config: object, *, resume: bool) -> None:
         raise TrainingError(f"expected a finite loss, got nan; resume={resume}")
