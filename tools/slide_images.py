@@ -28,7 +28,7 @@ from napari_histodiff.ui.slide.watcher import camera_of
 
 IMAGES: Final = Path(__file__).resolve().parent.parent / "docs" / "images"
 SIDE: Final = 8192
-CENTRE: Final = (4000, 3700)
+CENTRE: Final = (1400, 3700)
 VIEW: Final = 400
 
 

@@ -74,6 +74,16 @@ class Target(ABC):
         """The whole image at its finest level."""
         return self.spec.bounds(0)
 
+    @property
+    def mpps(self) -> tuple[float, ...]:
+        """Micrometres per pixel of each level that edits can be made at, the finest first."""
+        return tuple(map(self.mpp_at, range(self.levels)))
+
+    @property
+    def guidance(self) -> float | None:
+        """The guidance scale that the image was drawn at; None for anything but a slide."""
+        return None
+
     def mpp_at(self, level: int) -> float:
         """Return the micrometres per pixel of a level."""
         return self.mpp * (1 << level)

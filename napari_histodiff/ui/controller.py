@@ -34,8 +34,8 @@ from napari_histodiff.ui.history import History, HistoryEntry
 from napari_histodiff.ui.levels import at_its_level
 from napari_histodiff.ui.mailbox import Mailbox
 from napari_histodiff.ui.plan import Plan, make_plan
-from napari_histodiff.ui.resolve import following_seed, request_of, seed_of_run
-from napari_histodiff.ui.settings import SeedMode, Settings, SettingsStore
+from napari_histodiff.ui.resolve import following_seed, request_of, seed_of_run, settings_of
+from napari_histodiff.ui.settings import Settings, SettingsStore
 from napari_histodiff.ui.staged import StagedVariants
 from napari_histodiff.ui.states import EngineStatus, Level, Notice, RunPhase, RunState, Staging
 
@@ -157,9 +157,14 @@ class Controller:
             self.refresh_plan()
 
     # ---------------------------------------------------------------- settings
+    @property
+    def settings_here(self) -> Settings:
+        """The settings that count on the image worked on: a slide has its own guidance."""
+        return self.settings.at(self.workspace.guidance)
+
     def set(self, **changes: Any) -> None:
-        """Change settings by name; unchanged values are ignored."""
-        settings = replace(self.settings, **changes)
+        """Change settings by name, as they are on the image; unchanged values are ignored."""
+        settings = self.settings.changed(self.workspace.guidance, **changes)
         if settings != self.settings:
             self.settings = settings
             self.settings_changed.emit(settings)
@@ -184,7 +189,7 @@ class Controller:
     def refresh_plan(self) -> None:
         """Look at the frame and say what the main button will do."""
         snapshot, problem = self._try_snapshot()
-        self.plan = make_plan(snapshot, problem, self.settings, self.status, self._estimator)
+        self.plan = make_plan(snapshot, problem, self.settings_here, self.status, self._estimator)
         self.plan_changed.emit(self.plan)
         if self._painting_due and self.workspace.target is not None:
             self._painting_due = False
@@ -208,7 +213,7 @@ class Controller:
         self.discard()
         self.set(seed=seed_of_run(self.settings))
         try:
-            request = self.workspace.dress(request_of(snapshot, self.settings))
+            request = self.workspace.dress(request_of(snapshot, self.settings_here))
             self._job = self._engine.submit(request)
         except HistodiffError as error:
             self._complain(error)
@@ -278,15 +283,7 @@ class Controller:
         except HistodiffError as error:
             self._complain(error)
             return
-        self.set(
-            caption=request.caption,
-            guidance_scale=request.guidance_scale,
-            steps=request.steps,
-            strength=request.strength,
-            seed=request.seed,
-            seed_mode=SeedMode.FIXED,
-            variants=request.variants,
-        )
+        self.set(**settings_of(request))
         self.staged.put(Staging(entry))
 
     def save(self, folder: Path, entry: HistoryEntry | None = None, index: int = 0) -> None:

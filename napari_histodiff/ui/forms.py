@@ -72,6 +72,7 @@ class NumberRow(QWidget):
         self._box.setSingleStep(step)
         self._box.setKeyboardTracking(False)
         self._box.setFixedWidth(94)
+        self.set_value(low)
         self.setLayout(row(name_label(label), self._slider, self._box, stretch=1))
         self.setToolTip(tip)
         self._slider.valueChanged.connect(lambda ticks: self._chosen(ticks * step))
@@ -79,19 +80,23 @@ class NumberRow(QWidget):
 
     def set_value(self, value: float) -> None:
         """Show a value without telling anyone."""
+        self._value = value
         with quiet(self._slider, self._box):
             self._slider.setValue(round(value / self._step))
             self._box.setValue(value)
+            self._shown = self._box.value()
 
     def take_typed(self) -> float:
-        """Return the number as it stands, confirmed by Enter or not."""
+        """Return the number as it stands, confirmed by Enter or not; as set if none was typed."""
         with quiet(self._box):
             self._box.interpretText()
-        return round(float(self._box.value()), 2)
+        typed = self._box.value()
+        return self._value if typed == self._shown else round(float(typed), 2)
 
     def _chosen(self, value: float) -> None:
+        value = round(value, 2)
         self.set_value(value)
-        self.changed.emit(round(value, 2))
+        self.changed.emit(value)
 
 
 def row(*widgets: QWidget, stretch: int | tuple[int, ...] | None = None) -> QHBoxLayout:

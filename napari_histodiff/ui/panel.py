@@ -282,9 +282,10 @@ class StudioDock(QWidget):
 
     def _show_settings(self, settings: Settings) -> None:
         self.caption.set_caption(settings.caption)
-        self.settings.set_settings(settings)
+        self.settings.set_settings(self.controller.settings_here)
 
     def _show_target(self, *_: object) -> None:
+        self.settings.set_settings(self.controller.settings_here)
         target = self.workspace.target
         if target is None:
             self.canvas.set_target("", 0, 0, 0.5)

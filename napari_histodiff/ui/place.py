@@ -169,6 +169,12 @@ class Place:
         self.painting_changed.emit()
         return region
 
+    def mend(self) -> None:
+        """Put back a layer of it that the user removed; the paint is kept."""
+        if not self.is_whole:
+            self.close()
+            self.open()
+
     def follow(self, dy: int, dx: int) -> None:
         """Close, and move frame and paint by so many pixels of level 0: the image grew."""
         if self._is_open:

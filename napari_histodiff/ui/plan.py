@@ -64,7 +64,7 @@ def make_plan(
     problem : str
         Why the frame can not be used.
     settings : Settings
-        The panel's settings.
+        Those that count on the image.
     status : EngineStatus
         The engine's state.
     estimator : Estimator

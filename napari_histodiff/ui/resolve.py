@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from napari_histodiff.core.requests import LIMITS, EditKind, EditRequest
 from napari_histodiff.ui.settings import SeedMode, Settings
@@ -11,7 +11,7 @@ from napari_histodiff.ui.settings import SeedMode, Settings
 if TYPE_CHECKING:
     from napari_histodiff.ui.workspace import FrameSnapshot
 
-__all__ = ["following_seed", "request_of", "seed_of_run", "uses_paint"]
+__all__ = ["following_seed", "request_of", "seed_of_run", "settings_of", "uses_paint"]
 
 _SEEDS: Final = (int(LIMITS["seed"][0]), int(LIMITS["seed"][1]))
 
@@ -39,7 +39,7 @@ def uses_paint(snapshot: FrameSnapshot) -> bool:
 
 
 def request_of(snapshot: FrameSnapshot, settings: Settings) -> EditRequest:
-    """Resolve a frame and the settings into the request that decides the pixels.
+    """Resolve a frame and the settings that count there into the request that decides the pixels.
 
     Raises
     ------
@@ -63,3 +63,16 @@ def request_of(snapshot: FrameSnapshot, settings: Settings) -> EditRequest:
         variants=settings.variants,
         mpp=snapshot.mpp,
     )
+
+
+def settings_of(request: EditRequest) -> dict[str, Any]:
+    """Return the settings, by name, that make a request's tissue again from its paint."""
+    return {
+        "caption": request.caption,
+        "guidance_scale": request.guidance_scale,
+        "steps": request.steps,
+        "strength": request.strength,
+        "seed": request.seed,
+        "seed_mode": SeedMode.FIXED,
+        "variants": request.variants,
+    }

@@ -23,10 +23,15 @@ class SeedMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything in the dock that is not paint; ranges as in `core.requests.LIMITS`."""
+    """Everything in the dock that is not paint; ranges as in `core.requests.LIMITS`.
+
+    `guidance_scale` is meant for canvases and images, `slide_guidance` for slides; None, as a slide
+    was drawn, so that an edit looks like what lies around it.
+    """
 
     caption: str = ""
     guidance_scale: float = DEFAULT_GUIDANCE
+    slide_guidance: float | None = None
     steps: int = DEFAULT_STEPS
     strength: float = 1.0
     seed: int = 0
@@ -36,30 +41,67 @@ class Settings:
 
     def clipped(self) -> Settings:
         """Return the same settings with every number inside its limits."""
-        numbers = {}
-        for name, (low, high) in LIMITS.items():
-            if name in _NAMES:
-                value = getattr(self, name)
-                numbers[name] = type(value)(min(max(value, low), high))
+        numbers: dict[str, Any] = {
+            name: _clip(name, getattr(self, name)) for name in LIMITS if name in _NAMES
+        }
+        if self.slide_guidance is not None:
+            numbers["slide_guidance"] = _clip("guidance_scale", self.slide_guidance)
         return replace(self, **numbers)
+
+    def at(self, drawn_at: float | None) -> Settings:
+        """Return the settings that count on an image, with its guidance as `guidance_scale`.
+
+        Parameters
+        ----------
+        drawn_at : float or None
+            The guidance scale that a slide was drawn at; None for anything but a slide.
+        """
+        if drawn_at is None:
+            return self
+        chosen = self.slide_guidance
+        return replace(self, guidance_scale=drawn_at if chosen is None else chosen)
+
+    def changed(self, drawn_at: float | None, **changes: Any) -> Settings:
+        """Return the settings after changes by name on an image, the way back from `at`.
+
+        A slide's own guidance is taken for no choice: another slide is then edited at its own.
+
+        Parameters
+        ----------
+        drawn_at : float or None
+            As for `at`.
+        **changes
+            New values; `guidance_scale` is the image's, a slide's where that is a slide.
+        """
+        if drawn_at is not None and "guidance_scale" in changes:
+            chosen = changes.pop("guidance_scale")
+            changes["slide_guidance"] = None if chosen == drawn_at else chosen
+        return replace(self, **changes)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Rebuild settings, ignoring unknown names and values of another type."""
         known: dict[str, Any] = {}
         for field in fields(cls):
-            value, default = data.get(field.name), field.default
+            value: Any = data.get(field.name)
             if field.name == "seed_mode":
                 if value in tuple(SeedMode):
                     known[field.name] = SeedMode(value)
-            elif isinstance(default, float) and isinstance(value, int | float):
+            elif field.name in _REAL and type(value) in (int, float):
                 known[field.name] = float(value)
-            elif type(value) is type(default):
+            elif type(value) is type(field.default):
                 known[field.name] = value
         return cls(**known)
 
 
 _NAMES = frozenset(field.name for field in fields(Settings))
+_REAL = {field.name for field in fields(Settings) if isinstance(field.default, float)}
+_REAL |= {"slide_guidance"}
+
+
+def _clip(name: str, value: float) -> float:
+    low, high = LIMITS[name]
+    return type(value)(min(max(value, low), high))
 
 
 class SettingsStore:

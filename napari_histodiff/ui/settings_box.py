@@ -31,8 +31,9 @@ class SettingsBox(Section):
             "Guidance",
             LIMITS["guidance_scale"],
             0.1,
-            "How strictly paint and caption are followed. 1 = no guidance and half the time; "
-            "1.5 to 2.5 is usual; high values oversaturate.",
+            "How strictly paint and caption are followed. 1 = no guidance and half the time; high "
+            "values oversaturate. A slide has a guidance of its own: that it was drawn at, so that "
+            "edits match what is around them, until you choose another.",
         )
         self.strength = NumberRow(
             "Strength",
@@ -61,7 +62,7 @@ class SettingsBox(Section):
         self._connect()
 
     def set_settings(self, settings: Settings) -> None:
-        """Show settings without telling anyone."""
+        """Show settings, those that count on the image worked on, without telling anyone."""
         self.guidance.set_value(settings.guidance_scale)
         self.strength.set_value(settings.strength)
         with quiet(self.steps, self.variants, self.seed, self.seed_mode):

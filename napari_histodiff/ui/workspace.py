@@ -75,13 +75,17 @@ class Workspace:
     @property
     def level_mpps(self) -> tuple[float, ...]:
         """Micrometres per pixel of each level that can be edited, the finest first."""
-        target = self._here().target
-        return tuple(map(target.mpp_at, range(target.levels)))
+        return self._here().target.mpps
 
     @property
     def knows_mpp(self) -> bool:
         """Whether the image told it."""
         return self._here().target.knows_mpp
+
+    @property
+    def guidance(self) -> float | None:
+        """The guidance scale that a slide was drawn at; None for any other image, or none."""
+        return None if self._place is None else self._place.target.guidance
 
     @property
     def own_layers(self) -> list[Layer]:
@@ -129,13 +133,12 @@ class Workspace:
 
     @snap.setter
     def snap(self, multiple: int) -> None:
-        if multiple == self._snap:
-            return
-        self._snap = multiple
-        for place in self._places:
-            place.snap = multiple
-        if self._place is not None:
-            self.set_frame(self._place.region)
+        if multiple != self._snap:
+            self._snap = multiple
+            for place in self._places:
+                place.snap = multiple
+            if self._place is not None:
+                self.set_frame(self._place.region)
 
     def frame_region(self) -> Region:
         """Return the frame in pixels of its level of the image; 0 unless that is a slide."""
@@ -345,9 +348,7 @@ class Workspace:
             raise InvalidRequest(
                 "expected an image to work on, got none; make a canvas or use an image layer"
             )
-        if not self._place.is_whole:  # the user removed one of our layers; the paint is kept
-            self._place.close()
-            self._place.open()
+        self._place.mend()
         return self._place
 
     def _follow_step(self, text: str, step: Step) -> Step:

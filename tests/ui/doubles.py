@@ -1,18 +1,23 @@
-"""A workspace and an engine that only remember what was asked of them."""
+"""A workspace and an engine that only remember what was asked of them, and a desk of both."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
+from napari.components import ViewerModel
 from napari.layers import Image
 from psygnal import Signal
 
 from napari_histodiff.core.errors import InvalidRequest
-from napari_histodiff.core.events import EngineState, EngineStateChanged, Listener
+from napari_histodiff.core.events import EngineState, EngineStateChanged, JobFinished, Listener
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.protocols import BackendInfo, Job
 from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.ui.controller import Controller
+from napari_histodiff.ui.settings import SeedMode, SettingsStore
+from napari_histodiff.ui.states import Notice
 from napari_histodiff.ui.steps import Doing, Step
 from tests.fakes import FAKE_INFO
 
@@ -46,6 +51,7 @@ class RecordingWorkspace:
         self.undone = 0
         self.can_undo = self.can_redo = False
         self.level_mpps = (0.5,)
+        self.guidance: float | None = None
         self.doing = Doing()
         #: What `write` and `undo` begin; tests end it where it is not over at once.
         self.step = Step.carried_out(None)
@@ -123,3 +129,32 @@ class RecordingEngine:
 
     def ready(self) -> None:
         self.tell(EngineStateChanged(EngineState.READY, FAKE_INFO, 2**30))
+
+
+class Desk:
+    """A controller with everything around it recorded."""
+
+    def __init__(self, folder: Path) -> None:
+        self.viewer = ViewerModel()
+        self.workspace = RecordingWorkspace()
+        self.engine = RecordingEngine()
+        self.store = SettingsStore(folder / "studio.json")
+        self.controller = Controller(self.viewer, self.workspace, self.engine, store=self.store)
+        self.controller.set(seed_mode=SeedMode.FIXED, variants=2)
+        self.notices: list[Notice] = []
+        self.controller.noticed.connect(self.notices.append)
+
+    def tell(self, *events: object) -> None:
+        self.engine.tell(*events)
+        self.controller.pump()
+
+    def finish(self, *, shade: int = 100) -> None:
+        request = self.engine.submitted[-1]
+        images = np.full((request.variants, *request.shape, 3), shade, np.uint8)
+        images[1:] += 1
+        self.tell(JobFinished(str(len(self.engine.submitted)), images, 1.0))
+
+    def ready(self) -> None:
+        self.engine.ready()
+        self.controller.pump()
+        self.controller.refresh_plan()

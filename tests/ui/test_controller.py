@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 
 from napari_histodiff.core.errors import WorkerDied
 from napari_histodiff.core.events import (
@@ -13,45 +12,14 @@ from napari_histodiff.core.events import (
     EngineStateChanged,
     JobCancelled,
     JobFailed,
-    JobFinished,
     JobPreview,
     JobProgress,
 )
 from napari_histodiff.core.requests import EditKind
-from napari_histodiff.ui.controller import Controller
 from napari_histodiff.ui.preview import PREVIEW_NAME
-from napari_histodiff.ui.settings import SeedMode, SettingsStore
-from napari_histodiff.ui.states import Level, Notice, RunPhase
-from tests.ui.doubles import RecordingEngine, RecordingWorkspace
-
-
-class Desk:
-    """A controller with everything around it recorded."""
-
-    def __init__(self, folder: Path) -> None:
-        self.viewer = ViewerModel()
-        self.workspace = RecordingWorkspace()
-        self.engine = RecordingEngine()
-        self.store = SettingsStore(folder / "studio.json")
-        self.controller = Controller(self.viewer, self.workspace, self.engine, store=self.store)
-        self.controller.set(seed_mode=SeedMode.FIXED, variants=2)
-        self.notices: list[Notice] = []
-        self.controller.noticed.connect(self.notices.append)
-
-    def tell(self, *events: object) -> None:
-        self.engine.tell(*events)
-        self.controller.pump()
-
-    def finish(self, *, shade: int = 100) -> None:
-        request = self.engine.submitted[-1]
-        images = np.full((request.variants, *request.shape, 3), shade, np.uint8)
-        images[1:] += 1
-        self.tell(JobFinished(str(len(self.engine.submitted)), images, 1.0))
-
-    def ready(self) -> None:
-        self.engine.ready()
-        self.controller.pump()
-        self.controller.refresh_plan()
+from napari_histodiff.ui.settings import SeedMode
+from napari_histodiff.ui.states import Level, RunPhase
+from tests.ui.doubles import Desk, RecordingEngine
 
 
 @pytest.fixture

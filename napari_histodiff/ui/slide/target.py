@@ -81,6 +81,11 @@ class SlideTarget(Target):
         """How many levels the model draws."""
         return self._store.recipe.coarsest + 1
 
+    @property
+    def guidance(self) -> float:
+        """The guidance scale of the slide's tiles."""
+        return self._store.recipe.guidance_scale
+
     def read(self, region: Region) -> NDArray[np.uint8]:
         """Return the pixels as they are now, (h, w, 3) uint8."""
         return self._store.read(region)
