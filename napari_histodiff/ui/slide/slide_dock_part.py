@@ -241,6 +241,7 @@ class SlidePart:
         box.sketch.edit_requested.connect(self.edit_sketch)
         box.sketch.apply_requested.connect(self.apply_sketch)
         box.sketch.cancel_requested.connect(lambda: self._attempt(lambda s: s.close_sketch()))
+        self._controller.status_changed.connect(self._touch)  # the model tells how far it zooms
 
     def _open(self, open_store: Callable[[], SlideStore]) -> None:
         try:

@@ -181,6 +181,22 @@ def test_the_reason_is_told_when_there_is_no_finer_level(
         desk.slide.close_slide()
 
 
+def test_the_button_comes_to_life_when_the_model_is_ready(desk: Desk, wait_for) -> None:
+    """Also when nothing else of the slide changes."""
+    box = desk.slide.box
+    ready = desk.controller.status
+    desk.controller.status = replace(ready, info=None)
+    desk.see(wait_for, lambda: not box.finer.isEnabled())
+    desk.controller.status = ready
+    desk.controller.status_changed.emit(ready)
+
+    def shown() -> bool:
+        desk.slide.pump()
+        return box.finer.isEnabled()
+
+    wait_for(shown)
+
+
 def test_a_level_that_another_program_added_is_shown(
     desk: Desk, told: list[str], slide_path: Path, wait_for
 ) -> None:
