@@ -68,6 +68,8 @@ def _window(path: Path) -> None:
     session: Any = dock.slide.session
     camera_of(viewer).zoom *= 6
     session.go_to(*CENTRE)
+    while dock.controller.status.info is None:
+        _wait(1)
     _wait(6)
     picture = viewer.screenshot(canvas_only=False, flash=False)
     _save(np.ascontiguousarray(picture[..., :3]), "slide")
