@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from benchmarks.networks.blocks import NeighbourBlock, PaintedBlock, PatchHead, PatchStem, rms
 from napari_histodiff.diffusion.conditioning import CHANNELS, SPATIAL_CHANNELS
 from napari_histodiff.diffusion.flow import preconditioning
-from napari_histodiff.diffusion.network import HistoUNet, fourier
+from napari_histodiff.diffusion.network import HistoUNet
 
 __all__ = ["DESCRIPTIONS", "VARIANTS", "MiddleUNet", "PaintedUNet", "PatchUNet", "build"]
 
@@ -84,12 +84,8 @@ class PaintedUNet(HistoUNet):
     ) -> Tensor:
         """Return the estimate of the clean image; see `HistoUNet.forward`."""
         c_in, c_skip, c_out = preconditioning(t.float())
-        dtype = self.stem.weight.dtype
-        scales = torch.zeros_like(t)
-        features = torch.cat([fourier(4 * t), fourier(mpp.log2()), fourier(scales)], 1)
-        emb = F.silu(self.modulation(features.to(dtype)) + self.stain(stain.to(dtype)) + embedding)
-
-        spatial = spatial.to(dtype)
+        emb = self._modulation(t, embedding, mpp, stain, None)
+        spatial = spatial.to(self.stem.weight.dtype)
         paint = torch.cat([spatial[:, CHANNELS[name]] for name in _PAINT], 1)
         if not self.at_input:
             spatial = torch.cat(
@@ -99,17 +95,11 @@ class PaintedUNet(HistoUNet):
                 ],
                 1,
             )
-        x = self.stem(F.pixel_unshuffle(torch.cat([(sample * c_in).to(dtype), spatial], 1), 2))
-        skips = []
-        for i, blocks in enumerate(self.encoder):
-            for block in cast("nn.ModuleList", blocks):
-                x = block(x, emb)
-            if i < len(self.down):
-                skips.append(x)
-                x = self.down[i](F.pixel_unshuffle(x, 2))
+        levels = self._encode(sample * c_in, spatial, emb)
+        x = levels[-1]
         for i in reversed(range(len(self.decoder))):
             if i < len(self.up):
-                x = skips[i] + F.pixel_shuffle(self.up[i](x), 2)
+                x = levels[i] + F.pixel_shuffle(self.up[i](x), 2)
             share = F.avg_pool2d(paint, 2 ** (i + 1))
             for block in cast("nn.ModuleList", self.decoder[i]):
                 x = block(x, emb, share)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,7 @@ __all__ = [
     "Jumps",
     "Teacher",
     "ends",
+    "frozen",
     "jump_loss",
     "jump_targets",
     "landing",
@@ -45,6 +46,8 @@ _HUBER: Final = 0.02
 
 #: `denoise(z, t) -> x0` for a batch of times.
 Estimate = Callable[[Tensor, Tensor], Tensor]
+
+_Network = TypeVar("_Network", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,12 +85,17 @@ def paste_known(x0: Tensor, batch: Batch) -> Tensor:
     return torch.where(known | (batch.weight == 0), batch.images, x0)
 
 
+def frozen(network: _Network, dtype: torch.dtype) -> _Network:
+    """Return a copy that computes in `dtype` and never learns."""
+    return copy.deepcopy(network).eval().requires_grad_(False).to(dtype)
+
+
 class Teacher:
     """The frozen flow network, guided."""
 
     def __init__(self, generator: nn.Module, dtype: torch.dtype, *, compiled: bool) -> None:
-        frozen = copy.deepcopy(generator).eval().requires_grad_(False).to(dtype)
-        self._forward: Any = torch.compile(frozen, dynamic=False) if compiled else frozen
+        network = frozen(generator, dtype)
+        self._forward: Any = torch.compile(network, dynamic=False) if compiled else network
         self._dtype = dtype
 
     @torch.no_grad()

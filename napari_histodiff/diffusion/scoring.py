@@ -10,7 +10,6 @@ Here the distance is one of features: what the frozen flow network makes of the 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from napari_histodiff.diffusion.conditioning import Conditions
 from napari_histodiff.diffusion.flow import add_noise
+from napari_histodiff.diffusion.jumping import frozen
 from napari_histodiff.diffusion.training import Generator
 
 __all__ = ["FeatureScore", "Reader", "Trio", "Whitening", "energy_score", "euclidean"]
@@ -81,10 +81,10 @@ class Reader:
     """
 
     def __init__(self, generator: Generator, dtype: torch.dtype, *, compiled: bool) -> None:
-        frozen = copy.deepcopy(generator).eval().requires_grad_(False).to(dtype)
-        perceive = frozen.network.perceive
+        reader = frozen(generator, dtype)
+        perceive = reader.network.perceive
         self._perceive: Any = torch.compile(perceive, dynamic=False) if compiled else perceive
-        self._captions = frozen.captions
+        self._captions = reader.captions
 
     def read(
         self, images: Tensor, conditions: Conditions, t: Tensor, noise: Tensor

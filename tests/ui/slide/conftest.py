@@ -5,8 +5,12 @@ from pathlib import Path
 import pytest
 
 from napari_histodiff.slide.store import SlideStore
+from napari_histodiff.ui.controller import Controller
+from napari_histodiff.ui.settings import SettingsStore
 from napari_histodiff.ui.slide import recent, slide_dock_part
 from napari_histodiff.ui.slide.recent import SUFFIX
+from napari_histodiff.ui.workspace import Workspace
+from tests.ui.slide.stage import wait_until
 from tests.ui.slide.widget_doubles import SIDE, recipe_of
 
 
@@ -32,3 +36,22 @@ def slide_path(tmp_path: Path) -> Path:
     path = tmp_path / f"one{SUFFIX}"
     SlideStore.create(path, recipe_of(SIDE, SIDE, seed=5)).close()
     return path
+
+
+@pytest.fixture
+def workspace(stage):
+    """Works on the slide of the test's own `stage`."""
+    workspace = Workspace(stage.viewer, seed=0)
+    workspace.use_layer(stage.session.layer)
+    return workspace
+
+
+@pytest.fixture
+def controller(stage, workspace, engine, tmp_path):
+    """Of that workspace, with the test's own `engine`, ready."""
+    store = SettingsStore(tmp_path / "studio.json")
+    controller = Controller(stage.viewer, workspace, engine, store=store)
+    controller.start()
+    wait_until(lambda: engine.info is not None)
+    yield controller
+    controller.close()

@@ -9,7 +9,6 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.slide.store import SlideStore
-from napari_histodiff.ui.workspace import Workspace
 from tests.slide.fake_store import FakeLayout, small_recipe
 from tests.ui.doubles import RecordingEngine
 from tests.ui.slide.stage import Stage, put_block
@@ -31,9 +30,7 @@ def stage(tmp_path):
 
 
 @pytest.fixture
-def workspace(stage):
-    workspace = Workspace(stage.viewer, seed=0)
-    workspace.use_layer(stage.session.layer)
+def workspace(workspace):
     workspace.set_frame(FRAME)
     return workspace
 

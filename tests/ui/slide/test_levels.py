@@ -17,18 +17,16 @@ from napari_histodiff.engine.inline import InlineEngine
 from napari_histodiff.slide.states import TileState
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.tile_requests import to_plane
-from napari_histodiff.ui.controller import Controller
 from napari_histodiff.ui.history import History
 from napari_histodiff.ui.levels import at_its_level
 from napari_histodiff.ui.placing import place_region
 from napari_histodiff.ui.preview import PREVIEW_NAME
 from napari_histodiff.ui.proposing import Proposer
-from napari_histodiff.ui.settings import SettingsStore
 from napari_histodiff.ui.workspace import Workspace
 from tests.slide.fake_store import FakeLayout, PlaneFactory, small_recipe
 from tests.ui.doubles import RecordingEngine
 from tests.ui.mouse import drag
-from tests.ui.slide.stage import Stage, put_block, wait_until
+from tests.ui.slide.stage import Stage, put_block
 
 FRAME = Region(1, 256, 320, 128, 192)
 
@@ -52,23 +50,6 @@ def stage(engine, tmp_path):
     stage.session.layer.visible = False  # only what is asked for is drawn
     yield stage
     stage.session.close()
-
-
-@pytest.fixture
-def workspace(stage):
-    workspace = Workspace(stage.viewer, seed=0)
-    workspace.use_layer(stage.session.layer)
-    return workspace
-
-
-@pytest.fixture
-def controller(stage, workspace, engine, tmp_path):
-    store = SettingsStore(tmp_path / "studio.json")
-    controller = Controller(stage.viewer, workspace, engine, store=store)
-    controller.start()
-    wait_until(lambda: engine.info is not None)
-    yield controller
-    controller.close()
 
 
 def drawn(stage, workspace, region=FRAME):

@@ -10,13 +10,12 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.engine.inline import InlineEngine
 from napari_histodiff.slide.states import TileState
-from napari_histodiff.ui.controller import Controller
-from napari_histodiff.ui.settings import SeedMode, SettingsStore
+from napari_histodiff.ui.settings import SeedMode
 from napari_histodiff.ui.slide.target import SlideTarget
 from napari_histodiff.ui.workspace import Workspace
 from tests.slide.fake_store import PlaneFactory
 from tests.ui.doubles import RecordingEngine
-from tests.ui.slide.stage import MemoryStore, Stage, wait_until
+from tests.ui.slide.stage import MemoryStore, Stage
 
 FRAME = Region(0, 512, 640, 128, 192)
 
@@ -34,23 +33,6 @@ def stage(engine):
     stage.session.layer.visible = False  # only what is asked for is drawn
     yield stage
     stage.session.close()
-
-
-@pytest.fixture
-def workspace(stage):
-    workspace = Workspace(stage.viewer, seed=0)
-    workspace.use_layer(stage.session.layer)
-    return workspace
-
-
-@pytest.fixture
-def controller(stage, workspace, engine, tmp_path):
-    store = SettingsStore(tmp_path / "studio.json")
-    controller = Controller(stage.viewer, workspace, engine, store=store)
-    controller.start()
-    wait_until(lambda: engine.info is not None)
-    yield controller
-    controller.close()
 
 
 def drawn(stage, workspace, region=FRAME):
