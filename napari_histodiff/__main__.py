@@ -1,5 +1,5 @@
 """`python -m napari_histodiff` is `histodiff`."""
 
-from napari_histodiff.cli import main
+from napari_histodiff.cli.main import main
 
 main()

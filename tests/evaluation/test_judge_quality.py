@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
-from napari_histodiff.cli import main
+from napari_histodiff.cli.main import main
 from napari_histodiff.core.errors import StorageError, TrainingError
 from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.datasets.pack_writer import PackWriter

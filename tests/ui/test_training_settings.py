@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_histodiff.cli_training import train
+from napari_histodiff.cli.training import train
 from napari_histodiff.ui.training_form import found_in
 from napari_histodiff.ui.training_settings import (
     BUNDLED,

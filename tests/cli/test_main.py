@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from skimage.io import imread, imsave
 
-from napari_histodiff.cli import main
+from napari_histodiff.cli.main import main
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.core.maps import encode_labels
 from napari_histodiff.core.requests import EditKind, EditRequest
@@ -144,7 +144,7 @@ def test_a_full_disk_is_one_line(run, monkeypatch) -> None:
 
 def test_a_folder_that_cannot_be_made_is_told_before_drawing(run, monkeypatch) -> None:
     Path("taken").write_text("")
-    monkeypatch.setattr("napari_histodiff.cli._run", lambda *_: pytest.fail("was drawn"))
+    monkeypatch.setattr("napari_histodiff.cli.main._run", lambda *_: pytest.fail("was drawn"))
     result = run("generate", "--size", 8, 8, "-o", "taken/out")
     assert result.exit_code == 2
     assert "another folder" in result.stderr
@@ -194,7 +194,7 @@ def test_training_and_packing_are_handed_on(run, tmp_path, monkeypatch) -> None:
 
 def test_help_loads_nothing_heavy() -> None:
     code = (
-        "import sys; from napari_histodiff.cli import main\n"
+        "import sys; from napari_histodiff.cli.main import main\n"
         "main(['--help'], standalone_mode=False)\n"
         "print(sorted({'torch', 'napari', 'skimage', 'diffusers'} & set(sys.modules)))"
     )

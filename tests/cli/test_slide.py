@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from distributed import LocalCluster, Security
 from PIL import Image
 
-from napari_histodiff.cli import main
+from napari_histodiff.cli.main import main
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.recipe import SLIDE_GUIDANCE
 from napari_histodiff.slide.states import TileState
@@ -220,7 +220,7 @@ def test_bad_input_is_one_line(run, slide, tmp_path) -> None:
 
 
 def test_help_is_instant() -> None:
-    code = "import sys; from napari_histodiff.cli_slide import slide; "
+    code = "import sys; from napari_histodiff.cli.slide import slide; "
     code += "print([n for n in ('torch', 'distributed', 'zarr', 'PIL') if n in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

@@ -11,8 +11,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.cli_slide import slide
-from napari_histodiff.cli_training import COMMANDS
+from napari_histodiff.cli.slide import slide
+from napari_histodiff.cli.training import COMMANDS
 from napari_histodiff.core.errors import HistodiffError, InvalidImage, InvalidMap
 from napari_histodiff.core.folders import make_folder
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS
