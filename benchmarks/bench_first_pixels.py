@@ -13,7 +13,7 @@ import queue
 import statistics
 import time
 
-from napari_histodiff.core.events import (
+from napari_histodiff.core.engine import (
     EngineEvent,
     EngineState,
     EngineStateChanged,

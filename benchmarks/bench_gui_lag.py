@@ -22,7 +22,7 @@ import napari
 import numpy as np
 from qtpy.QtCore import QEventLoop, Qt, QTimer
 
-from napari_histodiff.core.events import EngineState
+from napari_histodiff.core.engine import EngineState
 from napari_histodiff.engine.local import LocalEngine
 from napari_histodiff.ui.demo_painting import paint_demo
 from napari_histodiff.ui.engines import BACKEND

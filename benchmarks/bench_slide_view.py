@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from benchmarks.slide_view import Lag, SlideWindow, resident, turn
 from benchmarks.slide_view_floor import plain_picture
 from benchmarks.slide_view_panning import pan, tissue_everywhere
+from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.protocols import BackendInfo
 from napari_histodiff.core.recipe import MAX_SIDE, SlideRecipe
 from napari_histodiff.ui.engines import BACKEND
 

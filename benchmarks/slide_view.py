@@ -15,10 +15,10 @@ import psutil
 from numpy.typing import NDArray
 from qtpy.QtCore import QEventLoop, Qt, QTimer
 
-from napari_histodiff.core.events import EngineState
+from napari_histodiff.core.backend import BackendInfo
+from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.layout.anatomy import GLASS
-from napari_histodiff.core.protocols import BackendInfo
 from napari_histodiff.core.recipe import SlideRecipe
 from napari_histodiff.core.sketch import Sketch
 from napari_histodiff.engine.local import LocalEngine

@@ -24,7 +24,7 @@ from napari_histodiff.core.maps import (
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, EditKind, EditRequest
 
 if TYPE_CHECKING:
-    from napari_histodiff.core.protocols import Backend, BackendInfo, OnStep
+    from napari_histodiff.core.backend import Backend, BackendInfo, OnStep
 
 __all__ = ["Model", "UnknownCaptionWords", "UnseenClass", "load_model"]
 

@@ -11,6 +11,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from napari_histodiff.core.backend import Backend, BackendFactory, Step
+from napari_histodiff.core.engine import (
+    Engine,
+    EngineEvent,
+    EngineState,
+    Job,
+    JobCancelled,
+    JobFailed,
+    JobFinished,
+    JobPreview,
+    JobProgress,
+    JobStarted,
+)
 from napari_histodiff.core.errors import (
     Cancelled,
     EngineUnavailable,
@@ -19,17 +32,6 @@ from napari_histodiff.core.errors import (
     ModelNotFound,
     OutOfMemory,
 )
-from napari_histodiff.core.events import (
-    EngineEvent,
-    EngineState,
-    JobCancelled,
-    JobFailed,
-    JobFinished,
-    JobPreview,
-    JobProgress,
-    JobStarted,
-)
-from napari_histodiff.core.protocols import Backend, BackendFactory, Engine, Job, Step
 from napari_histodiff.core.requests import EditKind, EditRequest
 from tests.fakes import FAKE_INFO, FakeBackend, FakeFactory
 from tests.recording import TERMINAL, Recorder, edit_request

@@ -18,9 +18,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.core.backend import BackendInfo, OnStep, Step
 from napari_histodiff.core.errors import InvalidRequest, ModelNotFound, OutOfMemory
 from napari_histodiff.core.geometry import Region, WindowGrid
-from napari_histodiff.core.protocols import BackendInfo, OnStep, Step
 from napari_histodiff.core.recipe import TILE
 from napari_histodiff.core.requests import EditKind, EditRequest
 
@@ -82,7 +82,7 @@ class FakeFactory:
 
 
 class FakeBackend:
-    """Draws flat noise of the request's seed; implements `core.protocols.Backend`."""
+    """Draws flat noise of the request's seed; implements `core.backend.Backend`."""
 
     def __init__(self, settings: FakeFactory | None = None) -> None:
         self.settings = settings or FakeFactory()

@@ -8,17 +8,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from napari_histodiff.core.events import (
+from napari_histodiff.core.engine import (
+    Engine,
     EngineEvent,
     EngineState,
     EngineStateChanged,
+    Job,
     JobCancelled,
     JobFailed,
     JobFinished,
     JobProgress,
 )
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.protocols import Engine, Job
 from napari_histodiff.core.requests import EditKind, EditRequest
 
 __all__ = ["TERMINAL", "Recorder", "Terminal", "edit_request"]

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from napari_histodiff.cli.slide import slide
 from napari_histodiff.cli.training import COMMANDS
-from napari_histodiff.core.errors import HistodiffError, InvalidImage, InvalidMap
-from napari_histodiff.core.folders import make_folder
+from napari_histodiff.core.errors import HistodiffError, InvalidImage, InvalidMap, make_folder
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS
 
 if TYPE_CHECKING:
     from napari_histodiff.api import Model
-    from napari_histodiff.core.protocols import Step
+    from napari_histodiff.core.backend import Step
     from napari_histodiff.core.requests import EditRequest
 
 __all__ = ["main"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Self
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "StorageError",
     "TrainingError",
     "WorkerDied",
+    "make_folder",
 ]
 
 
@@ -75,3 +77,20 @@ class TrainingError(HistodiffError, RuntimeError):
 
 class Cancelled(HistodiffError):
     """Raised inside a running job when its user asked it to stop; never shown as a failure."""
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder before work starts, so that no result is lost for want of a place.
+
+    Raises
+    ------
+    StorageError
+        When it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"expected to write into {folder}, got '{error.strerror or error}'; "
+            "choose another folder"
+        ) from error

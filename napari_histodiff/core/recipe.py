@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final
 
+from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import PyramidSpec
-from napari_histodiff.core.protocols import BackendInfo
 from napari_histodiff.core.requests import DEFAULT_STEPS, LIMITS, STAIN_NUMBERS
 from napari_histodiff.core.stain_bank import stains_of_levels
 

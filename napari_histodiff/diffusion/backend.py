@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_histodiff.core.backend import Backend, BackendInfo, OnStep
 from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.errors import InvalidRequest, OutOfMemory
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import CLASS_NAMES
-from napari_histodiff.core.protocols import Backend, BackendInfo, OnStep
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.core.stain_bank import choose_stain
 from napari_histodiff.devices import DType
@@ -49,7 +49,7 @@ _MICRO_BATCH = {"cpu": 1, "cuda": 8, "mps": 1}
 
 
 class DiffusionBackend:
-    """Draws requests with a `HistoDiffusionPipeline`; implements `core.protocols.Backend`.
+    """Draws requests with a `HistoDiffusionPipeline`; implements `core.backend.Backend`.
 
     Parameters
     ----------
@@ -300,7 +300,7 @@ class DiffusionBackend:
 
 
 def default_backend(model: Path | str | None = None, device: str = "auto") -> Backend:
-    """Load a model folder; a `core.protocols.BackendFactory`.
+    """Load a model folder; a `core.backend.BackendFactory`.
 
     Without a folder that of the environment variable HISTODIFF_MODEL, else the bundled one.
 

@@ -12,9 +12,9 @@ from diffusers import DiffusionPipeline, ImagePipelineOutput
 from PIL import Image
 from torch import Tensor
 
+from napari_histodiff.core.backend import OnStep
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.protocols import OnStep
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS
 from napari_histodiff.diffusion.canvas import Field, Noise, Readable, mirror_pad, run_phase
 from napari_histodiff.diffusion.caption_encoder import CaptionEncoder

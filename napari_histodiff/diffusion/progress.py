@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_histodiff.core.backend import OnStep, Step
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.protocols import OnStep, Step
 from napari_histodiff.diffusion.canvas import Field
 from napari_histodiff.diffusion.conditioning import to_pixels
 from napari_histodiff.diffusion.windows import Window

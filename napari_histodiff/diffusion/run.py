@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from napari_histodiff.core.folders import make_folder
+from napari_histodiff.core.errors import make_folder
 from napari_histodiff.datasets.packing import Pack, load_pack
 from napari_histodiff.devices import resolve_dtype
 from napari_histodiff.diffusion.batches import Batch, BatchMaker

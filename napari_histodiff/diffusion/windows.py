@@ -25,9 +25,9 @@ from functools import lru_cache, reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.blending import ramp_weights
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region, WindowGrid
+from napari_histodiff.core.noise import ramp_weights
 
 __all__ = ["Phase", "Window", "WindowLayout", "plan", "plan_plane", "union"]
 

@@ -17,8 +17,9 @@ from dask.system import CPU_COUNT
 from distributed import Client, Future, LocalCluster, Security
 from distributed.gc import disable_gc_diagnosis
 
+from napari_histodiff.core.backend import BackendFactory
+from napari_histodiff.core.engine import Job
 from napari_histodiff.core.errors import EngineUnavailable, WorkerDied
-from napari_histodiff.core.protocols import BackendFactory, Job
 from napari_histodiff.engine import worker
 from napari_histodiff.engine.messages import (
     Died,

@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from napari_histodiff.core.backend import Backend, BackendFactory, Step
 from napari_histodiff.core.errors import (
     Cancelled,
     EngineUnavailable,
@@ -18,7 +19,6 @@ from napari_histodiff.core.errors import (
     ModelInvalid,
     OutOfMemory,
 )
-from napari_histodiff.core.protocols import Backend, BackendFactory, Step
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.engine.messages import (
     Failed,

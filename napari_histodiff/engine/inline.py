@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from queue import SimpleQueue
 
-from napari_histodiff.core.protocols import BackendFactory, Job
+from napari_histodiff.core.backend import BackendFactory
+from napari_histodiff.core.engine import Job
 from napari_histodiff.engine.host import BackendHost, StepReport
 from napari_histodiff.engine.messages import Ended, Loaded, Loading, Report, Stepped
 from napari_histodiff.engine.serial import SerialEngine

@@ -7,8 +7,9 @@ import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from napari_histodiff.core.backend import BackendFactory
+from napari_histodiff.core.engine import Job
 from napari_histodiff.core.errors import EngineUnavailable
-from napari_histodiff.core.protocols import BackendFactory, Job
 from napari_histodiff.engine.messages import LoadFailed, Problem, Report
 from napari_histodiff.engine.serial import SerialEngine
 

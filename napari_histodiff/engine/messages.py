@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core import errors
-from napari_histodiff.core.protocols import BackendInfo, Job
+from napari_histodiff.core.backend import BackendInfo
+from napari_histodiff.core.engine import Job
 
 __all__ = [
     "Died",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from napari_histodiff.core.protocols import Job
+from napari_histodiff.core.engine import Job
 
 __all__ = ["JobQueue"]
 

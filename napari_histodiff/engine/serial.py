@@ -13,11 +13,12 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Self
 
-from napari_histodiff.core.errors import EngineUnavailable
-from napari_histodiff.core.events import (
+from napari_histodiff.core.backend import BackendInfo
+from napari_histodiff.core.engine import (
     EngineEvent,
     EngineState,
     EngineStateChanged,
+    Job,
     JobCancelled,
     JobFailed,
     JobFinished,
@@ -26,8 +27,8 @@ from napari_histodiff.core.events import (
     JobStarted,
     Listener,
 )
+from napari_histodiff.core.errors import EngineUnavailable
 from napari_histodiff.core.listeners import Listeners
-from napari_histodiff.core.protocols import BackendInfo, Job
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.engine.messages import (
     Died,
@@ -53,7 +54,7 @@ logger = logging.getLogger(__name__)
 
 
 class SerialEngine:
-    """Runs jobs one at a time on a runner; implements `core.protocols.Engine`.
+    """Runs jobs one at a time on a runner; implements `core.backend.Engine`.
 
     Calls from outside and messages from the runner meet in one inbox and are handled in order by
     one thread, so no two endings of a job can race. The state is CLOSED before the first `start`

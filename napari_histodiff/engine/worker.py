@@ -17,7 +17,7 @@ import psutil
 from distributed import Security, Worker, WorkerPlugin, get_worker
 from numpy.typing import NDArray
 
-from napari_histodiff.core.protocols import Backend
+from napari_histodiff.core.backend import Backend
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.engine.host import BackendHost
 from napari_histodiff.engine.messages import Loaded, LoadFailed, Outcome, Stepped

@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.protocols import BackendInfo
 from napari_histodiff.core.requests import EditKind
 from napari_histodiff.diffusion.windows import WindowLayout, plan
 from napari_histodiff.evaluation.drawing import Drawer

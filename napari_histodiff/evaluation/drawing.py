@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from napari_histodiff.core.backend import Backend, BackendInfo
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.protocols import Backend, BackendInfo
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.diffusion.stain import stain_vector
 from napari_histodiff.evaluation.options import StudyOptions

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from napari_histodiff.core.errors import InvalidRequest, ModelNotFound
-from napari_histodiff.core.folders import make_folder
-from napari_histodiff.core.protocols import Backend
+from napari_histodiff.core.backend import Backend
+from napari_histodiff.core.errors import InvalidRequest, ModelNotFound, make_folder
 from napari_histodiff.datasets.packing import Pack, load_pack
 from napari_histodiff.evaluation.checks import checks
 from napari_histodiff.evaluation.consistency import border_section, seam_section, zoom_section

@@ -13,9 +13,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.core.backend import Backend, BackendFactory, BackendInfo
 from napari_histodiff.core.errors import Cancelled, HistodiffError, InvalidRequest, ModelInvalid
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.protocols import Backend, BackendFactory, BackendInfo
 from napari_histodiff.engine.host import BackendHost, resolve_factory
 from napari_histodiff.engine.messages import Failed, Loaded, Problem, Rendered
 from napari_histodiff.slide.store import SlideStore

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from napari_histodiff.core.backend import BackendFactory
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region, TileAddress
-from napari_histodiff.core.protocols import BackendFactory
 from napari_histodiff.rendering.dealing import Deal
 from napari_histodiff.rendering.drawer import Drawer, Drawings, content_of, pack_factory
 from napari_histodiff.rendering.report import OnProgress, RenderProgress, RenderReport

@@ -15,8 +15,8 @@ import tifffile
 from numpy.typing import NDArray
 from skimage.io import imsave
 
+from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.errors import StorageError
-from napari_histodiff.core.protocols import BackendInfo
 from napari_histodiff.core.requests import EditRequest
 
 __all__ = ["save_edit"]

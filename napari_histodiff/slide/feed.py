@@ -16,18 +16,19 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.errors import EngineUnavailable, HistodiffError, StorageError
-from napari_histodiff.core.events import (
+from napari_histodiff.core.engine import (
+    Engine,
     EngineEvent,
     EngineStateChanged,
+    Job,
     JobCancelled,
     JobFailed,
     JobFinished,
     JobProgress,
 )
+from napari_histodiff.core.errors import EngineUnavailable, HistodiffError, StorageError
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.listeners import Listeners
-from napari_histodiff.core.protocols import Engine, Job
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.slide.feed_guard import FeedGuard
 from napari_histodiff.slide.feed_motion import AT_REST, Motion

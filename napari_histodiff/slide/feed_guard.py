@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from napari_histodiff.core.engine import Engine, EngineEvent, EngineState, EngineStateChanged
 from napari_histodiff.core.errors import EngineUnavailable
-from napari_histodiff.core.events import EngineEvent, EngineState, EngineStateChanged
-from napari_histodiff.core.protocols import Engine
 from napari_histodiff.slide.store import SlideStore
 
 __all__ = ["FeedGuard"]

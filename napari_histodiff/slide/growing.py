@@ -14,8 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_histodiff.core.errors import InvalidRequest, StorageError
-from napari_histodiff.core.folders import make_folder
+from napari_histodiff.core.errors import InvalidRequest, StorageError, make_folder
 from napari_histodiff.core.geometry import TileAddress
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.slide.chunks import PLANES, level_folder

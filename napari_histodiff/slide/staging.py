@@ -15,8 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.errors import StorageError
-from napari_histodiff.core.folders import make_folder
+from napari_histodiff.core.errors import StorageError, make_folder
 from napari_histodiff.slide.files import move_into_place, storage_error, sync_all, write_aside
 from napari_histodiff.slide.tile_table import ENTRY
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.layout import SlideLayout
-from napari_histodiff.core.protocols import BackendInfo
 from napari_histodiff.core.recipe import SlideRecipe
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.core.sketch import Sketch

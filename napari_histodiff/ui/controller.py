@@ -16,18 +16,19 @@ import numpy as np
 from psygnal import Signal
 
 from napari_histodiff.core.captions import caption_from_maps
-from napari_histodiff.core.errors import HistodiffError
-from napari_histodiff.core.events import (
+from napari_histodiff.core.engine import (
+    Engine,
     EngineEvent,
     EngineState,
     EngineStateChanged,
+    Job,
     JobCancelled,
     JobFailed,
     JobFinished,
     JobPreview,
     JobProgress,
 )
-from napari_histodiff.core.protocols import Engine, Job
+from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.slide.export import save_edit
 from napari_histodiff.ui.estimate import Estimate, Estimator
 from napari_histodiff.ui.history import History, HistoryEntry

@@ -14,10 +14,8 @@ from qtpy.QtCore import QEventLoop, QTimer
 from skimage.io import imsave
 
 from napari_histodiff.core.colours import colour_nuclei
-from napari_histodiff.core.errors import HistodiffError
-from napari_histodiff.core.events import EngineState
-from napari_histodiff.core.folders import make_folder
-from napari_histodiff.core.protocols import Engine
+from napari_histodiff.core.engine import Engine, EngineState
+from napari_histodiff.core.errors import HistodiffError, make_folder
 from napari_histodiff.ui.commands import WIDGET
 from napari_histodiff.ui.demo_painting import DEMO_CAPTION, paint_demo
 from napari_histodiff.ui.panel import StudioDock

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from napari_histodiff.core.protocols import Engine
+from napari_histodiff.core.engine import Engine
 
 __all__ = ["BACKEND", "default_engine"]
 

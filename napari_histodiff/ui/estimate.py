@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from napari_histodiff.core.protocols import BackendInfo
+from napari_histodiff.core.backend import BackendInfo
 
 __all__ = ["Estimate", "Estimator", "duration_text"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from napari_histodiff.core.events import EngineEvent, JobPreview, JobProgress
+from napari_histodiff.core.engine import EngineEvent, JobPreview, JobProgress
 
 __all__ = ["Mailbox"]
 

@@ -9,8 +9,8 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import QButtonGroup, QGridLayout, QLabel, QSizePolicy, QToolButton
 
+from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.maps import CLASS_NAMES
-from napari_histodiff.core.protocols import BackendInfo
 from napari_histodiff.ui.forms import Section
 from napari_histodiff.ui.palette import NucleusClass
 from napari_histodiff.ui.plan import class_remark

@@ -10,7 +10,7 @@ from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from napari_histodiff.core.protocols import Engine
+from napari_histodiff.core.engine import Engine
 from napari_histodiff.ui.actions import StudioActions
 from napari_histodiff.ui.activity import Activity
 from napari_histodiff.ui.canvas_box import CanvasBox

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from napari_histodiff.core.events import EngineState
+from napari_histodiff.core.backend import BackendInfo
+from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.maps import CLASS_NAMES, FEW_NUCLEI
-from napari_histodiff.core.protocols import BackendInfo
 from napari_histodiff.core.requests import EditKind
 from napari_histodiff.ui.estimate import Estimate, Estimator
 from napari_histodiff.ui.resolve import uses_paint

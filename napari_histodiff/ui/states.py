@@ -8,9 +8,9 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.events import EngineState
+from napari_histodiff.core.backend import BackendInfo
+from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.protocols import BackendInfo
 from napari_histodiff.ui.history import HistoryEntry
 
 __all__ = ["EngineStatus", "Level", "Notice", "RunPhase", "RunState", "Staging"]

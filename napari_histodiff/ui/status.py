@@ -7,7 +7,7 @@ from typing import Final
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLabel, QMenu, QPushButton, QWidget
 
-from napari_histodiff.core.events import EngineState
+from napari_histodiff.core.engine import EngineState
 from napari_histodiff.ui.forms import row
 from napari_histodiff.ui.states import EngineStatus
 

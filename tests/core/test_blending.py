@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_histodiff.core.blending import ramp_weights
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region, WindowGrid
+from napari_histodiff.core.noise import ramp_weights
 from tests.core.refusals import refused
 from tests.strategies import regions
 

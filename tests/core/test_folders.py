@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_histodiff.core.errors import StorageError
-from napari_histodiff.core.folders import make_folder
+from napari_histodiff.core.errors import StorageError, make_folder
 
 
 def test_a_folder_is_made_with_its_parents_and_may_be_there(tmp_path) -> None:

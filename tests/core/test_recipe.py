@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.captions import Caption
 from napari_histodiff.core.errors import InvalidRequest
-from napari_histodiff.core.protocols import BackendInfo
 from napari_histodiff.core.recipe import MAX_SIDE, TILE, SlideRecipe
 from napari_histodiff.core.stain_bank import StainEntry, stains_of_levels
 from tests.fakes import FAKE_INFO

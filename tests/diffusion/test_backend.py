@@ -8,9 +8,9 @@ from functools import partial
 import numpy as np
 import pytest
 
+from napari_histodiff.core.backend import Backend
 from napari_histodiff.core.errors import InvalidRequest, OutOfMemory
 from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
-from napari_histodiff.core.protocols import Backend
 from napari_histodiff.core.requests import EditKind
 from napari_histodiff.diffusion.backend import DiffusionBackend, default_backend
 from napari_histodiff.diffusion.model_folder import bundled_model_path

@@ -12,9 +12,9 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
+from napari_histodiff.core.backend import Step
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.protocols import Step
 from napari_histodiff.core.requests import EditKind
 from napari_histodiff.diffusion.conditioning import (
     Conditions,

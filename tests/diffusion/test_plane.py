@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from napari_histodiff.core.backend import Step
 from napari_histodiff.core.errors import Cancelled, InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import N_CLASSES
-from napari_histodiff.core.protocols import Step
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.core.stain_bank import StainEntry
 from napari_histodiff.diffusion.backend import _MICRO_BATCH, DiffusionBackend

@@ -13,8 +13,8 @@ from diffusers import DDIMScheduler, DDPMScheduler, FlowMatchEulerDiscreteSchedu
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_histodiff.core.backend import Step
 from napari_histodiff.core.errors import Cancelled, HistodiffError, InvalidRequest, ModelInvalid
-from napari_histodiff.core.protocols import Step
 from napari_histodiff.diffusion.repaint import repaint, walk
 
 TRAINED = 200

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.protocols import BackendInfo
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.diffusion.backend import DiffusionBackend
 from napari_histodiff.diffusion.ways import JUMP_STEPS, jump_steps, way_of

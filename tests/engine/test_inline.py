@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from napari_histodiff.core.protocols import BackendFactory
+from napari_histodiff.core.backend import BackendFactory
 from napari_histodiff.engine import InlineEngine
 from tests.contracts import EngineContract
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from napari_histodiff.core.backend import BackendFactory
+from napari_histodiff.core.engine import EngineState, JobCancelled, JobFailed, JobFinished
 from napari_histodiff.core.errors import WorkerDied
-from napari_histodiff.core.events import EngineState, JobCancelled, JobFailed, JobFinished
-from napari_histodiff.core.protocols import BackendFactory
 from napari_histodiff.engine import LocalEngine
 from tests.contracts import EngineContract
 from tests.fakes import FakeFactory
@@ -128,7 +128,7 @@ class TestLocalEngine(EngineContract):
 
 SCRIPT = """
     import os, sys, time
-    from napari_histodiff.core.events import EngineStateChanged
+    from napari_histodiff.core.engine import EngineStateChanged
     from napari_histodiff.engine import LocalEngine
     from tests.fakes import FakeFactory
     from tests.recording import Recorder, edit_request

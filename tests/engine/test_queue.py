@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from napari_histodiff.core.protocols import Job
+from napari_histodiff.core.engine import Job
 from napari_histodiff.engine.queue import JobQueue
 from tests.recording import edit_request
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from napari_histodiff.core.engine import EngineState, Job, JobFailed, JobStarted
 from napari_histodiff.core.errors import EngineUnavailable
-from napari_histodiff.core.events import EngineState, JobFailed, JobStarted
-from napari_histodiff.core.protocols import Job
 from napari_histodiff.engine.messages import Loaded, Report
 from napari_histodiff.engine.serial import SerialEngine
 from tests.fakes import FAKE_INFO

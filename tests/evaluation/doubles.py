@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from skimage.draw import disk
 from skimage.measure import label
 
+from napari_histodiff.core.backend import BackendInfo, OnStep
 from napari_histodiff.core.maps import instance_edges, nuclei_union
-from napari_histodiff.core.protocols import BackendInfo, OnStep
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.datasets.sources import PackItem
 from napari_histodiff.evaluation.options import StudyOptions

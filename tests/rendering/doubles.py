@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.protocols import BackendInfo
+from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.recipe import SlideRecipe
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.slide.store import SlideStore

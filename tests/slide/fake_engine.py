@@ -6,17 +6,18 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from napari_histodiff.core.errors import EngineUnavailable
-from napari_histodiff.core.events import (
+from napari_histodiff.core.backend import BackendInfo
+from napari_histodiff.core.engine import (
     EngineEvent,
     EngineState,
     EngineStateChanged,
+    Job,
     JobCancelled,
     JobFailed,
     JobFinished,
     Listener,
 )
-from napari_histodiff.core.protocols import BackendInfo, Job
+from napari_histodiff.core.errors import EngineUnavailable
 from napari_histodiff.core.requests import EditRequest
 from tests.fakes import FAKE_INFO
 from tests.slide.fake_store import draw_on_plane

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from napari_histodiff.core.events import JobFinished, JobProgress
+from napari_histodiff.core.engine import JobFinished, JobProgress
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.core.sketch import Sketch

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.errors import (
     EngineUnavailable,
     HistodiffError,
@@ -14,7 +15,6 @@ from napari_histodiff.core.errors import (
     StorageError,
     WorkerDied,
 )
-from napari_histodiff.core.events import EngineState
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.engine.inline import InlineEngine
 from napari_histodiff.slide.feed import TileFeed

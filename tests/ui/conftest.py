@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_histodiff.core.protocols import Engine
+from napari_histodiff.core.engine import Engine
 from napari_histodiff.ui.panel import StudioDock
 from napari_histodiff.ui.settings import SettingsStore
 

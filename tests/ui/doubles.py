@@ -10,10 +10,10 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from psygnal import Signal
 
+from napari_histodiff.core.backend import BackendInfo
+from napari_histodiff.core.engine import EngineState, EngineStateChanged, Job, JobFinished, Listener
 from napari_histodiff.core.errors import InvalidRequest
-from napari_histodiff.core.events import EngineState, EngineStateChanged, JobFinished, Listener
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.protocols import BackendInfo, Job
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.ui.controller import Controller
 from napari_histodiff.ui.settings import SeedMode, SettingsStore

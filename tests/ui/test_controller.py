@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_histodiff.core.errors import WorkerDied
-from napari_histodiff.core.events import (
+from napari_histodiff.core.engine import (
     EngineState,
     EngineStateChanged,
     JobCancelled,
@@ -15,6 +14,7 @@ from napari_histodiff.core.events import (
     JobPreview,
     JobProgress,
 )
+from napari_histodiff.core.errors import WorkerDied
 from napari_histodiff.core.requests import EditKind
 from napari_histodiff.ui.preview import PREVIEW_NAME
 from napari_histodiff.ui.settings import SeedMode

@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDialog, QFileDialog
 
 from napari_histodiff.core.captions import ParseReport
-from napari_histodiff.core.events import (
+from napari_histodiff.core.engine import (
     EngineState,
     EngineStateChanged,
     JobFinished,

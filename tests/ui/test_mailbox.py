@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_histodiff.core.events import JobCancelled, JobPreview, JobProgress, JobStarted
+from napari_histodiff.core.engine import JobCancelled, JobPreview, JobProgress, JobStarted
 from napari_histodiff.ui.mailbox import Mailbox
 
 

@@ -13,7 +13,7 @@ import pytest
 from napari.layers import Image
 from qtpy.QtCore import QTimer
 
-from napari_histodiff.core.events import EngineState
+from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.requests import EditKind
 from napari_histodiff.engine.local import LocalEngine
 from napari_histodiff.ui.actions import camera_of

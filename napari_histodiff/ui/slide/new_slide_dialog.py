@@ -23,9 +23,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.errors import HistodiffError
-from napari_histodiff.core.protocols import BackendInfo
 from napari_histodiff.core.recipe import MAX_SIDE, MIN_SIDE, SLIDE_GUIDANCE, TILE, SlideRecipe
 from napari_histodiff.core.requests import LIMITS
 from napari_histodiff.core.sketch import Sketch

@@ -12,9 +12,9 @@ from napari.layers import Image
 from numpy.typing import NDArray
 from psygnal import Signal
 
+from napari_histodiff.core.engine import Engine
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.protocols import Engine
 from napari_histodiff.core.recipe import TILE
 from napari_histodiff.slide.feed import TileFeed
 from napari_histodiff.slide.levels import LazyLevel, pyramid

@@ -12,9 +12,9 @@ from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QDialog, QWidget
 
-from napari_histodiff.core.errors import HistodiffError, InvalidRequest
-from napari_histodiff.core.folders import make_folder
-from napari_histodiff.core.protocols import BackendInfo, Engine
+from napari_histodiff.core.backend import BackendInfo
+from napari_histodiff.core.engine import Engine
+from napari_histodiff.core.errors import HistodiffError, InvalidRequest, make_folder
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.slide.new_slide_dialog import NewSlide, NewSlideDialog
 from napari_histodiff.ui.slide.open_slide import RecentMenu, ask_slide

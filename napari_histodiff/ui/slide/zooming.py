@@ -10,10 +10,10 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
+from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import decode_labels
-from napari_histodiff.core.protocols import BackendInfo
 from napari_histodiff.ui.slide.session import SlideSession
 from napari_histodiff.ui.slide.target import READ_ONLY
 from napari_histodiff.ui.slide.watcher import camera_of

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_histodiff.core.events import EngineState, JobFinished
+from napari_histodiff.core.engine import EngineState, JobFinished
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE
 from napari_histodiff.slide.store import SlideStore

@@ -10,7 +10,7 @@ import pytest
 from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtWidgets import QMessageBox
 
-from napari_histodiff.core.events import EngineState
+from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.slide.states import TileState

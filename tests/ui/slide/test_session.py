@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.errors import StorageError
-from napari_histodiff.core.events import EngineState
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.engine.inline import InlineEngine
 from napari_histodiff.slide.states import TileState

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from qtpy.QtWidgets import QDialog, QFileDialog
 
-from napari_histodiff.core.events import EngineState
+from napari_histodiff.core.engine import EngineState
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.panel import StudioDock
 from napari_histodiff.ui.slide.new_slide_dialog import NewSlideDialog

@@ -10,8 +10,8 @@ import pytest
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QDialog, QInputDialog, QMessageBox, QVBoxLayout, QWidget
 
+from napari_histodiff.core.engine import EngineState, JobFailed
 from napari_histodiff.core.errors import StorageError
-from napari_histodiff.core.events import EngineState, JobFailed
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.slide.states import TileState

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QTimer
 
-from napari_histodiff.core.events import EngineState
+from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.engine.inline import InlineEngine
 from napari_histodiff.slide.states import TileState

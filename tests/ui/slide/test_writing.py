@@ -7,8 +7,8 @@ import threading
 import numpy as np
 import pytest
 
+from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.errors import StorageError
-from napari_histodiff.core.events import EngineState
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.slide.store import SlideStore

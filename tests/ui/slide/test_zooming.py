@@ -11,8 +11,8 @@ import pytest
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.errors import StorageError
-from napari_histodiff.core.events import EngineState
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.controller import Controller

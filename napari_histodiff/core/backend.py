@@ -1,10 +1,10 @@
-"""The two seams: a backend draws pixels, an engine runs jobs on it."""
+"""Contract of a backend: what draws the pixels of requests, and what it says of itself."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.core.stain_bank import StainEntry
 
-if TYPE_CHECKING:
-    from napari_histodiff.core.events import EngineState, Listener
-
-__all__ = ["Backend", "BackendFactory", "BackendInfo", "Engine", "Job", "OnStep", "Step"]
+__all__ = ["Backend", "BackendFactory", "BackendInfo", "OnStep", "Step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,42 +108,3 @@ class Backend(Protocol):
 #: Makes a backend inside the worker process; must be picklable (a module-level function or a
 #: `functools.partial` of one).
 BackendFactory = Callable[[], Backend]
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A handle on a submitted request."""
-
-    id: str
-    request: EditRequest
-
-
-@runtime_checkable
-class Engine(Protocol):
-    """Runs jobs one at a time; exactly one of finished / cancelled / failed follows each submit."""
-
-    @property
-    def state(self) -> EngineState:
-        """The present state."""
-
-    @property
-    def info(self) -> BackendInfo | None:
-        """The backend's description once the model is loaded."""
-
-    def start(self) -> None:
-        """Start in the background and return at once; repeated calls do nothing."""
-
-    def restart(self) -> None:
-        """Start afresh in the background, whatever the state; a running job is cancelled."""
-
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with every event, from any thread; returns the function that stops it."""
-
-    def submit(self, request: EditRequest) -> Job:
-        """Queue a request and return at once; starts the engine when it is not running."""
-
-    def cancel(self, job: Job) -> None:
-        """Ask a job to stop; it ends within one network evaluation. Ended jobs are left alone."""
-
-    def close(self) -> None:
-        """Cancel everything, stop the worker and leave no process behind; idempotent."""

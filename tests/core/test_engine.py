@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-from napari_histodiff.core.errors import WorkerDied
-from napari_histodiff.core.events import (
+from napari_histodiff.core.backend import BackendInfo
+from napari_histodiff.core.engine import (
     EngineState,
     EngineStateChanged,
     JobCancelled,
@@ -17,7 +15,7 @@ from napari_histodiff.core.events import (
     JobProgress,
     JobStarted,
 )
-from napari_histodiff.core.protocols import BackendInfo
+from napari_histodiff.core.errors import WorkerDied
 
 INFO = BackendInfo(
     name="model",
@@ -53,9 +51,3 @@ def test_results_and_failures_travel_between_processes() -> None:
     np.testing.assert_array_equal(finished.images, images)
     failed = pickle.loads(pickle.dumps(JobFailed("1", WorkerDied("expected"), "trace")))
     assert (type(failed.error), failed.details) == (WorkerDied, "trace")
-
-
-@pytest.mark.parametrize("first", ["events", "protocols"])
-def test_either_module_can_be_imported_first(first: str) -> None:
-    code = f"import napari_histodiff.core.{first}"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

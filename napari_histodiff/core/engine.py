@@ -1,20 +1,24 @@
-"""What an engine tells: exactly one terminal event per job, and states of the worker."""
+"""Contract of an engine: it runs jobs and tells events, exactly one terminal one per job."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.protocols import BackendInfo
+from napari_histodiff.core.backend import BackendInfo
+from napari_histodiff.core.requests import EditRequest
 
 __all__ = [
+    "Engine",
     "EngineEvent",
     "EngineState",
     "EngineStateChanged",
+    "Job",
     "JobCancelled",
     "JobFailed",
     "JobFinished",
@@ -23,6 +27,45 @@ __all__ = [
     "JobStarted",
     "Listener",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A handle on a submitted request."""
+
+    id: str
+    request: EditRequest
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Runs jobs one at a time; exactly one of finished / cancelled / failed follows each submit."""
+
+    @property
+    def state(self) -> EngineState:
+        """The present state."""
+
+    @property
+    def info(self) -> BackendInfo | None:
+        """The backend's description once the model is loaded."""
+
+    def start(self) -> None:
+        """Start in the background and return at once; repeated calls do nothing."""
+
+    def restart(self) -> None:
+        """Start afresh in the background, whatever the state; a running job is cancelled."""
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with every event, from any thread; returns the function that stops it."""
+
+    def submit(self, request: EditRequest) -> Job:
+        """Queue a request and return at once; starts the engine when it is not running."""
+
+    def cancel(self, job: Job) -> None:
+        """Ask a job to stop; it ends within one network evaluation. Ended jobs are left alone."""
+
+    def close(self) -> None:
+        """Cancel everything, stop the worker and leave no process behind; idempotent."""
 
 
 class EngineState(StrEnum):
