@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from napari_histodiff.core.caption_parser import parse_caption
-from napari_histodiff.core.caption_report import ParsedCaption, ParseReport
-from napari_histodiff.core.caption_slots import (
+from napari_histodiff.core.captions.parser import parse_caption
+from napari_histodiff.core.captions.report import ParsedCaption, ParseReport
+from napari_histodiff.core.captions.slots import (
     CAPTION_SCHEMA,
     CLASS_NOUNS,
     LEVELS,

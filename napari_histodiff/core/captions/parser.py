@@ -14,15 +14,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from napari_histodiff.core.caption_report import (
-    ABSENT,
-    PRESENT,
-    ParsedCaption,
-    Reading,
-    Statement,
-)
-from napari_histodiff.core.caption_slots import level_of_share
-from napari_histodiff.core.caption_vocabulary import LONGEST, PHRASES, WORDS, Kind, Meaning, fold
+from napari_histodiff.core.captions.report import ABSENT, PRESENT, ParsedCaption, Reading, Statement
+from napari_histodiff.core.captions.slots import level_of_share
+from napari_histodiff.core.captions.vocabulary import LONGEST, PHRASES, WORDS, Kind, Meaning, fold
 from napari_histodiff.core.errors import InvalidRequest
 
 __all__ = ["parse_caption"]

@@ -4,8 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_histodiff.core.caption_vocabulary import PHRASES, WORDS, Kind, entries, fold
-from napari_histodiff.core.captions import CLASS_NOUNS, TISSUE_WORDS, Caption, parse_caption
+from napari_histodiff.core.captions import (
+    CLASS_NOUNS,
+    TISSUE_WORDS,
+    Caption,
+    parse_caption,
+)
+from napari_histodiff.core.captions.vocabulary import PHRASES, WORDS, Kind, entries, fold
 from napari_histodiff.core.errors import InvalidRequest
 from tests.core.refusals import refused
 from tests.strategies import captions

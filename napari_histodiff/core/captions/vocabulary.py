@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from napari_histodiff.core.caption_slots import CLASS_NOUNS, LEVELS, ORGANS, STAINS, TISSUE_WORDS
+from napari_histodiff.core.captions.slots import CLASS_NOUNS, LEVELS, ORGANS, STAINS, TISSUE_WORDS
 
 __all__ = ["LONGEST", "PHRASES", "WORDS", "Kind", "Meaning", "entries", "fold"]
 

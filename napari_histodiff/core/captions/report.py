@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from napari_histodiff.core.caption_slots import (
+from napari_histodiff.core.captions.slots import (
     CLASS_NOUNS,
     LEVELS,
     ORGANS,
@@ -14,7 +14,7 @@ from napari_histodiff.core.caption_slots import (
     TISSUE_WORDS,
     Caption,
 )
-from napari_histodiff.core.caption_vocabulary import Kind, fold
+from napari_histodiff.core.captions.vocabulary import Kind, fold
 from napari_histodiff.core.maps import N_CLASSES
 
 __all__ = ["ABSENT", "PRESENT", "ParseReport", "ParsedCaption", "Reading", "Statement"]
