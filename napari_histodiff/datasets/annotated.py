@@ -1,4 +1,7 @@
-"""From an annotated image at its own scale to samples of the training file."""
+"""From an annotated image at its own scale to samples of the training file.
+
+Which class a nucleus belongs to by the name that other programs give it.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,20 @@ from numpy.typing import NDArray
 from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES
-from napari_histodiff.datasets.read_report import UNKNOWN, ReadReport
+from napari_histodiff.datasets.files import UNKNOWN, ReadReport
 from napari_histodiff.datasets.resampling import reduce_labels, reduce_pixels, reduction, tiles
 from napari_histodiff.datasets.sources import PackItem, Sample
 
-__all__ = ["MOST_PIXELS", "Annotated", "Entry", "Origin", "samples_of"]
+__all__ = [
+    "INFLAMMATORY",
+    "MOST_PIXELS",
+    "SYNONYMS",
+    "Annotated",
+    "Entry",
+    "Origin",
+    "class_of",
+    "samples_of",
+]
 
 #: Longest side of an image in a training file; larger ones are cut into tiles.
 MOST_PIXELS: Final = 2048
@@ -146,3 +158,70 @@ def _check_shapes(image: Annotated, name: str) -> None:
                 f"expected {what} map of shape {image.pixels.shape[:2]} like the image {name}, "
                 f"got {labels.shape}; crop or scale both to the same frame"
             )
+
+
+#: Other names of the classes: singular, lower case, without "cell" or "nucleus" at the end.
+SYNONYMS: Final[dict[str, tuple[str, ...]]] = {
+    "neutrophil": ("polymorphonuclear", "pmn"),
+    "epithelial": (
+        "epithelium",
+        "tumor",
+        "tumour",
+        "tumor epithelial",
+        "tumour epithelial",
+        "malignant epithelial",
+        "benign epithelial",
+        "healthy epithelial",
+        "normal epithelial",
+        "dysplastic/malignant epithelial",
+        "neoplastic",
+        "neoplastic epithelial",
+        "non neoplastic epithelial",
+        "cancer",
+        "carcinoma",
+        "malignant",
+        "gland",
+        "glandular",
+    ),
+    "lymphocyte": ("lymphoid", "immune", "til", "lymph"),
+    "plasma": ("plasmacyte", "plasmocyte"),
+    "eosinophil": ("eosinophilic granulocyte",),
+    "connective": (
+        "connective tissue",
+        "stroma",
+        "stromal",
+        "fibroblast",
+        "fibrocyte",
+        "muscle",
+        "smooth muscle",
+        "endothelial",
+        "endothelium",
+        "spindle shaped",
+        "spindle",
+    ),
+}
+
+#: Names of the mixture of lymphocytes, plasma cells, neutrophils and eosinophils: class unknown.
+INFLAMMATORY: Final = frozenset({"inflammatory", "inflammation", "inflamed", "leukocyte"})
+
+_TABLE: Final = {
+    word: CLASS_NAMES.index(name) + 1 for name in CLASS_NAMES for word in (name, *SYNONYMS[name])
+}
+_ENDINGS: Final = (" cells", " cell", " nuclei", " nucleus")
+
+
+def class_of(name: str) -> int | None:
+    """Return the class id 1-6 of a nucleus by `name`, 0 for a mixture, None for an unknown name.
+
+    Case, plural, underscores, hyphens and a last word "cell" or "nucleus" do not matter; of a
+    derived QuPath class such as "Tumor: Positive" the first part counts.
+    """
+    word = " ".join(name.split(":")[0].lower().replace("_", " ").replace("-", " ").split())
+    for ending in _ENDINGS:
+        word = word.removesuffix(ending)
+    for form in (word, word.removesuffix("s")):
+        if form in _TABLE:
+            return _TABLE[form]
+        if form in INFLAMMATORY:
+            return 0
+    return None

@@ -1,10 +1,14 @@
-"""Reads image, label and caption files, and says what is wrong with those it cannot."""
+"""Reads image, label and caption files, and says what is wrong with those it cannot.
+
+What was found in a folder of annotated images, to be printed.
+"""
 
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -14,10 +18,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_histodiff.core.errors import InvalidRequest, TrainingError
-from napari_histodiff.core.maps import as_class_map, as_instance_map, as_rgb
+from napari_histodiff.core.maps import CLASS_NAMES, as_class_map, as_instance_map, as_rgb
 
 __all__ = [
+    "UNKNOWN",
     "Note",
+    "ReadReport",
     "by_stem",
     "check_pairs",
     "image_folder",
@@ -176,3 +182,36 @@ def _tiff(path: Path) -> NDArray[Any]:
     except ValueError:  # JPEG inside, which tifffile reads with an extra package only
         with Image.open(path) as image:
             return np.asarray(image)
+
+
+#: Name under which nuclei of unknown class are counted.
+UNKNOWN: Final = "unknown"
+
+
+@dataclass(slots=True)
+class ReadReport:
+    """Counts of what was read; filled while a folder is read, printed with `str`.
+
+    `images`, of them `unlabelled`; `tiles` cut from them; `nuclei` by class name or "unknown";
+    `unmapped`: class names of the files that mean none of the six classes, with their nuclei;
+    `notes`: everything else worth knowing, with how often it happened.
+    """
+
+    images: int = 0
+    unlabelled: int = 0
+    tiles: int = 0
+    nuclei: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys((*CLASS_NAMES, UNKNOWN), 0)
+    )
+    unmapped: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        images = f"{self.images} images ({self.unlabelled} without labels), {self.tiles} tiles"
+        nuclei = ", ".join(f"{name} {count}" for name, count in self.nuclei.items())
+        lines = [images, f"nuclei: {nuclei}"]
+        if self.unmapped:
+            names = ", ".join(f"{name!r} {count}" for name, count in self.unmapped.most_common())
+            lines.append(f"class unknown, because no class goes by that name: {names}")
+        lines += [f"{note}: {count}" for note, count in self.notes.items()]
+        return "\n".join(lines)

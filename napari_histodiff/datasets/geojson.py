@@ -12,11 +12,10 @@ from typing import Any, Final
 import numpy as np
 
 from napari_histodiff.core.errors import TrainingError
-from napari_histodiff.datasets.annotated import Annotated, Entry
-from napari_histodiff.datasets.class_names import class_of
+from napari_histodiff.datasets.annotated import Annotated, Entry, class_of
 from napari_histodiff.datasets.files import by_stem, check_pairs, image_folder, read_rgb
 from napari_histodiff.datasets.outlines import Outline, Ring, rasterise
-from napari_histodiff.datasets.splitting import slide_of
+from napari_histodiff.datasets.packing import slide_of
 
 __all__ = ["LARGEST_NUCLEUS", "geojson_entries"]
 

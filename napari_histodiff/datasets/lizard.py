@@ -15,7 +15,7 @@ from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.core.maps import N_CLASSES, as_instance_map
 from napari_histodiff.datasets.annotated import Annotated, Entry
 from napari_histodiff.datasets.files import by_stem, check_pairs, read_rgb, valid
-from napari_histodiff.datasets.splitting import slide_of
+from napari_histodiff.datasets.packing import slide_of
 
 __all__ = ["lizard_entries"]
 

@@ -24,7 +24,7 @@ from napari_histodiff.datasets.files import (
     read_rgb,
     valid,
 )
-from napari_histodiff.datasets.splitting import slide_of
+from napari_histodiff.datasets.packing import slide_of
 
 __all__ = ["PARTS", "plain_entries"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from napari_histodiff.core.errors import TrainingError, make_folder
-from napari_histodiff.datasets.folder_packing import pack_folder
+from napari_histodiff.datasets.folders import pack_folder
 from napari_histodiff.datasets.packing import load_pack
 from napari_histodiff.devices import resolve_device
 from napari_histodiff.diffusion.checkpoints import refuse_checkpoint

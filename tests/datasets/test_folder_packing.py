@@ -12,12 +12,15 @@ import pytest
 from napari_histodiff.core.errors import StorageError, TrainingError
 from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.datasets import annotated
-from napari_histodiff.datasets.folder_packing import pack_folder
-from napari_histodiff.datasets.folders import read_folder
-from napari_histodiff.datasets.pack_writer import PackWriter
-from napari_histodiff.datasets.packing import class_counts, load_pack
+from napari_histodiff.datasets.folders import pack_folder, read_folder
+from napari_histodiff.datasets.packing import (
+    PackWriter,
+    class_counts,
+    held_out_slides,
+    load_pack,
+    slide_of,
+)
 from napari_histodiff.datasets.sources import Sample
-from napari_histodiff.datasets.splitting import held_out_slides, slide_of
 from tests.datasets.formats import (
     drawing,
     feature,

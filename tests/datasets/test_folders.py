@@ -7,8 +7,8 @@ import pytest
 from scipy.io import savemat
 
 from napari_histodiff.core.errors import TrainingError
+from napari_histodiff.datasets.files import ReadReport
 from napari_histodiff.datasets.folders import detect_format, read_folder
-from napari_histodiff.datasets.read_report import ReadReport
 from napari_histodiff.datasets.sources import Sample
 from tests.datasets.formats import (
     Maps,

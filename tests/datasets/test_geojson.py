@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from napari_histodiff.core.errors import TrainingError
-from napari_histodiff.datasets.class_names import SYNONYMS, class_of
+from napari_histodiff.datasets.annotated import SYNONYMS, class_of
+from napari_histodiff.datasets.files import ReadReport
 from napari_histodiff.datasets.folders import detect_format, read_folder
-from napari_histodiff.datasets.read_report import ReadReport
 from napari_histodiff.datasets.sources import Sample
 from tests.datasets.formats import feature, square, write_geojson
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_histodiff.datasets.packing import load_pack, pack
-from napari_histodiff.datasets.splitting import slide_of
+from napari_histodiff.datasets.packing import load_pack, pack, slide_of
 from tests.data_folder import write_data_folder
 
 

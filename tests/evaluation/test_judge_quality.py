@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_histodiff.cli.main import main
 from napari_histodiff.core.errors import StorageError, TrainingError
 from napari_histodiff.core.maps import CLASS_NAMES
-from napari_histodiff.datasets.pack_writer import PackWriter
+from napari_histodiff.datasets.packing import PackWriter
 from napari_histodiff.datasets.sources import PackItem, Sample
 from napari_histodiff.evaluation.judge_quality import GROUP_NAMES, JudgeQuality, measure_judge
 from tests.evaluation.doubles import FakeInfo, Found
