@@ -36,7 +36,7 @@ from napari_histodiff.diffusion.guidance import GuidedDenoiser
 from napari_histodiff.diffusion.loading import load_pipeline
 from napari_histodiff.diffusion.model_folder import bundled_model_path, check_folder
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
-from napari_histodiff.diffusion.ways import way_of
+from napari_histodiff.diffusion.sampling import way_of
 from napari_histodiff.diffusion.windows import Phase, Window, union
 
 LEVELS = 3

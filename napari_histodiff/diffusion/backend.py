@@ -35,9 +35,8 @@ from napari_histodiff.diffusion.model_folder import ModelInfo, bundled_model_pat
 from napari_histodiff.diffusion.phase_cache import CACHE_BYTES, PhaseCache
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
 from napari_histodiff.diffusion.projection import project_on_coarse
-from napari_histodiff.diffusion.samplers import solver_of
+from napari_histodiff.diffusion.sampling import jump_steps, solver_of
 from napari_histodiff.diffusion.stain import stain_vector
-from napari_histodiff.diffusion.ways import jump_steps
 
 __all__ = ["MODEL_VARIABLE", "DiffusionBackend", "default_backend"]
 

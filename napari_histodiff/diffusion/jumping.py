@@ -21,7 +21,7 @@ from napari_histodiff.diffusion.batches import Batch
 from napari_histodiff.diffusion.conditioning import CHANNELS, Conditions
 from napari_histodiff.diffusion.flow import add_noise, expand
 from napari_histodiff.diffusion.guidance import MOST_JUMP_GUIDANCE
-from napari_histodiff.diffusion.ways import JUMP_BOUNDARY
+from napari_histodiff.diffusion.sampling import JUMP_BOUNDARY
 
 __all__ = [
     "Jumps",

@@ -16,7 +16,14 @@ from napari_histodiff.core.backend import OnStep
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS
-from napari_histodiff.diffusion.canvas import Field, Noise, Readable, mirror_pad, run_phase
+from napari_histodiff.diffusion.canvas import (
+    Field,
+    Noise,
+    Progress,
+    Readable,
+    mirror_pad,
+    run_phase,
+)
 from napari_histodiff.diffusion.caption_encoder import CaptionEncoder
 from napari_histodiff.diffusion.conditioning import (
     CHANNELS,
@@ -30,9 +37,7 @@ from napari_histodiff.diffusion.flow import add_noise
 from napari_histodiff.diffusion.guidance import GuidedDenoiser
 from napari_histodiff.diffusion.network import HistoUNet
 from napari_histodiff.diffusion.phase_cache import PhaseCache, PhaseMemory, content_key
-from napari_histodiff.diffusion.progress import Progress
-from napari_histodiff.diffusion.samplers import Denoiser, solver_of, split
-from napari_histodiff.diffusion.ways import Way, way_of
+from napari_histodiff.diffusion.sampling import Denoiser, Way, solver_of, split, way_of
 from napari_histodiff.diffusion.windows import (
     Phase,
     Window,

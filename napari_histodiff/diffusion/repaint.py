@@ -23,9 +23,8 @@ from napari_histodiff.core.errors import InvalidRequest, ModelInvalid
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import as_edit_mask, as_rgb
 from napari_histodiff.core.noise import noise_field
-from napari_histodiff.diffusion.canvas import Field, mirror_pad, run_phase
+from napari_histodiff.diffusion.canvas import Field, Progress, mirror_pad, run_phase
 from napari_histodiff.diffusion.conditioning import from_pixels, to_pixels
-from napari_histodiff.diffusion.progress import Progress
 from napari_histodiff.diffusion.windows import Window, WindowLayout, plan
 
 __all__ = ["repaint", "walk"]

@@ -19,9 +19,8 @@ from napari_histodiff.devices import resolve_dtype
 from napari_histodiff.diffusion.batches import Batch, BatchMaker
 from napari_histodiff.diffusion.conditioning import CHANNELS, to_pixels
 from napari_histodiff.diffusion.crops import CropSampler
-from napari_histodiff.diffusion.samplers import euler, heun, timesteps
+from napari_histodiff.diffusion.sampling import JUMP_SHIFT, euler, heun, timesteps
 from napari_histodiff.diffusion.training_config import Drop
-from napari_histodiff.diffusion.ways import JUMP_SHIFT
 
 if TYPE_CHECKING:
     from napari_histodiff.diffusion.training import Generator

@@ -33,10 +33,9 @@ from napari_histodiff.diffusion.jumping import (
 )
 from napari_histodiff.diffusion.loading import load_pipeline
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
-from napari_histodiff.diffusion.samplers import euler
+from napari_histodiff.diffusion.sampling import JUMP_BOUNDARY, euler, way_of
 from napari_histodiff.diffusion.training import Generator, initial_generator
 from napari_histodiff.diffusion.training_config import Stage, TrainingConfig
-from napari_histodiff.diffusion.ways import JUMP_BOUNDARY, way_of
 from tests.data_folder import write_data_folder
 from tests.diffusion.tiny import save_tiny, tiny_pipeline
 

@@ -9,7 +9,7 @@ from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.diffusion.backend import DiffusionBackend
-from napari_histodiff.diffusion.ways import JUMP_STEPS, jump_steps, way_of
+from napari_histodiff.diffusion.sampling import JUMP_STEPS, jump_steps, way_of
 from tests.diffusion.tiny import tiny_info, tiny_pipeline
 
 

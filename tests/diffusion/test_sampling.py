@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from napari_histodiff.core.errors import ModelInvalid
-from napari_histodiff.diffusion.samplers import SOLVERS, euler, heun, solver_of, split, timesteps
+from napari_histodiff.diffusion.sampling import SOLVERS, euler, heun, solver_of, split, timesteps
 
 MEAN, SPREAD = 0.3, 0.2
 Z = torch.linspace(-2, 2, 9, dtype=torch.float64)

@@ -3,6 +3,8 @@
 A denoiser is `denoise(z, t) -> x0`, with z and x0 of one shape and t one number in (0, 1]. Both
 solvers are single-step and keep no state between steps, so a trajectory may stop at any time of the
 schedule, be blended with its neighbours, and go on.
+
+The two ways to draw with one network: by jumps in few steps, by the guided flow in more.
 """
 
 from __future__ import annotations
@@ -15,8 +17,24 @@ from typing import Any, Final
 from torch import Tensor
 
 from napari_histodiff.core.errors import ModelInvalid
+from napari_histodiff.diffusion.network import HistoUNet
 
-__all__ = ["SOLVERS", "Denoiser", "Solver", "euler", "heun", "solver_of", "split", "timesteps"]
+__all__ = [
+    "JUMP_BOUNDARY",
+    "JUMP_SHIFT",
+    "JUMP_STEPS",
+    "SOLVERS",
+    "Denoiser",
+    "Solver",
+    "Way",
+    "euler",
+    "heun",
+    "jump_steps",
+    "solver_of",
+    "split",
+    "timesteps",
+    "way_of",
+]
 
 Denoiser = Callable[[Tensor, float], Tensor]
 
@@ -126,3 +144,48 @@ def solver_of(scheduler: Any) -> Solver:
             "save the model with one of these"
         )
     return SOLVERS[name]
+
+
+#: Most steps that are drawn by jumps where the weights know how to.
+JUMP_STEPS: Final = 4
+
+#: The shift of a schedule of jumps, and the time of its middle, where jumps learn to stop.
+JUMP_SHIFT: Final = 0.6
+JUMP_BOUNDARY: Final = JUMP_SHIFT / (1 + JUMP_SHIFT)
+
+_JUMPER: Final = SOLVERS["FlowMatchEulerDiscreteScheduler"]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a number of steps is drawn."""
+
+    solver: Solver
+    shift: float
+    jumps: bool
+
+    def passes(self, guidance_scale: float) -> int:
+        """Return the network passes of one denoiser call: 2 with guidance, unless it jumps."""
+        return 1 if self.jumps or guidance_scale == 1 else 2
+
+    def times(self, steps: int, strength: float) -> tuple[float, ...]:
+        """Return the schedule, see `samplers.timesteps`."""
+        return timesteps(steps, strength, self.shift)
+
+
+def jump_steps(network: HistoUNet) -> int:
+    """Return up to how many steps a network is drawn with by jumps; 0 = it cannot."""
+    return JUMP_STEPS if network.jumps else 0
+
+
+def way_of(network: HistoUNet, scheduler: Any, steps: int) -> Way:
+    """Return the way `steps` are drawn.
+
+    Raises
+    ------
+    ModelInvalid
+        See `samplers.solver_of`.
+    """
+    if steps <= jump_steps(network):
+        return Way(_JUMPER, JUMP_SHIFT, jumps=True)
+    return Way(solver_of(scheduler), scheduler.config.shift, jumps=False)
