@@ -24,10 +24,10 @@ from benchmarks.networks.measuring import HeldOutLoss, held_out_of, window_milli
 from benchmarks.networks.runs import Run, print_table
 from benchmarks.networks.variants import VARIANTS, build
 from napari_histodiff.datasets.packing import load_pack
-from napari_histodiff.diffusion.batches import BatchMaker
 from napari_histodiff.diffusion.caption_encoder import CaptionEncoder
-from napari_histodiff.diffusion.crops import CropSampler
-from napari_histodiff.diffusion.training import Generator
+from napari_histodiff.diffusion.training.batches import BatchMaker
+from napari_histodiff.diffusion.training.crops import CropSampler
+from napari_histodiff.diffusion.training.generator import Generator
 
 __all__ = ["main"]
 

@@ -26,9 +26,9 @@ from benchmarks.networks.measuring import FIDELITY, HeldOut, HeldOutLoss, differ
 from benchmarks.networks.runs import Run, print_table
 from napari_histodiff.core.maps import CLASS_NAMES, instance_edges
 from napari_histodiff.datasets.packing import LAYERS, Pack, class_counts, load_pack
-from napari_histodiff.diffusion.batches import BatchMaker
-from napari_histodiff.diffusion.crops import CropSampler
-from napari_histodiff.diffusion.training import initial_generator
+from napari_histodiff.diffusion.training.batches import BatchMaker
+from napari_histodiff.diffusion.training.crops import CropSampler
+from napari_histodiff.diffusion.training.flow_matching import initial_generator
 from napari_histodiff.evaluation.fidelity import TileScore
 
 __all__ = ["POLICIES", "Policy", "class_odds", "labelled_sampler", "main"]

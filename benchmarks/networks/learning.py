@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from napari_histodiff.devices import resolve_device, resolve_dtype
-from napari_histodiff.diffusion.batches import Batch, BatchMaker
-from napari_histodiff.diffusion.checkpoints import Ema
-from napari_histodiff.diffusion.descent import descend
 from napari_histodiff.diffusion.flow import MIN_T, add_noise, flow_loss
-from napari_histodiff.diffusion.training import Generator
-from napari_histodiff.diffusion.training_config import Stage, TrainingConfig
+from napari_histodiff.diffusion.training.batches import Batch, BatchMaker
+from napari_histodiff.diffusion.training.checkpoints import Ema
+from napari_histodiff.diffusion.training.config import Stage, TrainingConfig
+from napari_histodiff.diffusion.training.generator import Generator
+from napari_histodiff.diffusion.training.loop import descend
 
 __all__ = ["Learner", "budget", "learn_together"]
 
@@ -41,7 +41,7 @@ def budget(crops: int, seed: int, **changes: Any) -> TrainingConfig:
 
 
 class Learner:
-    """A generator in training, as in `diffusion.training`.
+    """A generator in training, as in `diffusion.training.flow_matching`.
 
     Attributes
     ----------

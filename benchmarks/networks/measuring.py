@@ -22,16 +22,16 @@ from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 from napari_histodiff.datasets.packing import Pack, load_pack
 from napari_histodiff.devices import resolve_device, resolve_dtype
 from napari_histodiff.diffusion.backend import DiffusionBackend
-from napari_histodiff.diffusion.batches import BatchMaker
 from napari_histodiff.diffusion.caption_encoder import CaptionEncoder
 from napari_histodiff.diffusion.conditioning import SPATIAL_CHANNELS, STAIN_FEATURES
-from napari_histodiff.diffusion.crops import CropSampler
 from napari_histodiff.diffusion.flow import add_noise, flow_loss
 from napari_histodiff.diffusion.model_folder import ModelInfo
 from napari_histodiff.diffusion.network import HistoUNet
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
-from napari_histodiff.diffusion.training import Generator
-from napari_histodiff.diffusion.training_config import Drop
+from napari_histodiff.diffusion.training.batches import BatchMaker
+from napari_histodiff.diffusion.training.config import Drop
+from napari_histodiff.diffusion.training.crops import CropSampler
+from napari_histodiff.diffusion.training.generator import Generator
 from napari_histodiff.evaluation.drawing import Drawer
 from napari_histodiff.evaluation.fidelity import TileScore, figure, tile_scores
 from napari_histodiff.evaluation.metrics.distances import frechet_distance

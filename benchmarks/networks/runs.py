@@ -20,7 +20,7 @@ from benchmarks.networks.measuring import (
     drawn_panel,
     ratio,
 )
-from napari_histodiff.diffusion.training import Generator
+from napari_histodiff.diffusion.training.generator import Generator
 from napari_histodiff.evaluation.fidelity import TileScore
 
 __all__ = ["Run", "print_table"]

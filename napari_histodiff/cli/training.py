@@ -46,8 +46,8 @@ def pack(data: Path, output: Path, split: Any, fine: bool) -> None:
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
 def train(config: Path | None, init_from: str | None, resume: bool, **settings: Any) -> None:
     """Train a model as the JSON file CONFIG says, or fine-tune one on your own images."""
-    from napari_histodiff.diffusion.training import train as run_training
-    from napari_histodiff.diffusion.training_config import TrainingConfig
+    from napari_histodiff.diffusion.training.config import TrainingConfig
+    from napari_histodiff.diffusion.training.flow_matching import train as run_training
 
     if config is not None:
         given = ("data", "output")
@@ -55,7 +55,7 @@ def train(config: Path | None, init_from: str | None, resume: bool, **settings: 
             raise click.UsageError("give CONFIG, or --from, --data and --output, not both")
         _run(lambda: run_training(TrainingConfig.load(config), resume=resume), str(config))
         return
-    from napari_histodiff.diffusion.fine_tuning import fine_tune
+    from napari_histodiff.diffusion.training.fine_tuning import fine_tune
 
     data, output = settings.pop("data"), settings.pop("output")
     if output is None or (data is None and not resume):
@@ -72,8 +72,8 @@ def train(config: Path | None, init_from: str | None, resume: bool, **settings: 
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
 def distil(config: Path, resume: bool) -> None:
     """Teach a trained model to draw in two to four steps, as the JSON file CONFIG says."""
-    from napari_histodiff.diffusion.distillation import distil as run_distillation
-    from napari_histodiff.diffusion.training_config import TrainingConfig
+    from napari_histodiff.diffusion.training.config import TrainingConfig
+    from napari_histodiff.diffusion.training.consistency import distil as run_distillation
 
     _run(lambda: run_distillation(TrainingConfig.load(config), resume=resume), str(config))
 

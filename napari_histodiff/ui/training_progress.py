@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Bar", "LossTable", "last_words", "parse_bar"]
 
-#: Columns of a table without a header, as `diffusion.training_report` writes it.
+#: Columns of a table without a header, as `diffusion.training.report` writes it.
 _COLUMNS: Final = ("samples", "loss", "learning_rate", "size", "validation")
 
 #: Points of the drawn curve, and the share of the run that each averages.

@@ -154,7 +154,7 @@ def test_a_stopped_training_says_how_to_go_on(run, monkeypatch) -> None:
     def stopped(config: object, *, resume: bool) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("napari_histodiff.diffusion.training.train", stopped)
+    monkeypatch.setattr("napari_histodiff.diffusion.training.flow_matching.train", stopped)
     Path("config.json").write_text('{"data": "a", "output": "b"}')
     result = run("train", "config.json")
     assert result.exit_code == 130
@@ -183,7 +183,7 @@ def test_training_and_packing_are_handed_on(run, tmp_path, monkeypatch) -> None:
     def diverged(config: object, *, resume: bool) -> None:
         raise TrainingError(f"expected a finite loss, got nan; resume={resume}")
 
-    monkeypatch.setattr("napari_histodiff.diffusion.training.train", diverged)
+    monkeypatch.setattr("napari_histodiff.diffusion.training.flow_matching.train", diverged)
     Path("config.json").write_text('{"data": "a", "output": "b"}')
     result = run("train", "config.json", "--resume")
     assert (result.exit_code, result.stderr) == (

@@ -12,7 +12,7 @@ from skimage.io import imread, imsave
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.datasets.packing import LAYERS, Pack, class_counts, load_pack, pack
 from napari_histodiff.datasets.sources import read_all
-from napari_histodiff.diffusion.crops import CropSampler, MixedSampler
+from napari_histodiff.diffusion.training.crops import CropSampler, MixedSampler
 from tests.data_folder import write_data_folder
 
 

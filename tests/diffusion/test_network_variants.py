@@ -14,13 +14,13 @@ from benchmarks.networks.learning import Learner, budget, learn_together
 from benchmarks.networks.variants import DESCRIPTIONS, VARIANTS, PaintedUNet, build
 from napari_histodiff.datasets.packing import Pack
 from napari_histodiff.datasets.sources import PackItem
-from napari_histodiff.diffusion.batches import BatchMaker
 from napari_histodiff.diffusion.caption_encoder import CaptionEncoder
 from napari_histodiff.diffusion.conditioning import CHANNELS, SPATIAL_CHANNELS, STAIN_FEATURES
-from napari_histodiff.diffusion.crops import CropSampler
 from napari_histodiff.diffusion.network import HistoUNet
-from napari_histodiff.diffusion.training import Generator
-from napari_histodiff.diffusion.training_config import Stage
+from napari_histodiff.diffusion.training.batches import BatchMaker
+from napari_histodiff.diffusion.training.config import Stage
+from napari_histodiff.diffusion.training.crops import CropSampler
+from napari_histodiff.diffusion.training.generator import Generator
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -6,14 +6,14 @@ from torch import Tensor
 
 from napari_histodiff.core.captions import SLOT_SIZES
 from napari_histodiff.diffusion.conditioning import SPATIAL_CHANNELS, Conditions, stain_condition
-from napari_histodiff.diffusion.scoring import (
+from napari_histodiff.diffusion.training.generator import Generator
+from napari_histodiff.diffusion.training.losses import (
     FeatureScore,
     Reader,
     Trio,
     Whitening,
     energy_score,
 )
-from napari_histodiff.diffusion.training import Generator
 from tests.diffusion.tiny import tiny_pipeline
 
 

@@ -12,44 +12,22 @@ from torch import Tensor, nn
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.datasets.packing import load_pack
 from napari_histodiff.devices import resolve_device
-from napari_histodiff.diffusion.batches import Batch
 from napari_histodiff.diffusion.caption_encoder import CaptionEncoder
-from napari_histodiff.diffusion.checkpoints import refuse_checkpoint
 from napari_histodiff.diffusion.flow import MIN_T, add_noise, flow_loss
 from napari_histodiff.diffusion.loading import load_pipeline
 from napari_histodiff.diffusion.model_folder import bundled_model_path
 from napari_histodiff.diffusion.network import HistoUNet
-from napari_histodiff.diffusion.run import PIPELINE, Run
-from napari_histodiff.diffusion.training_config import TrainingConfig
-from napari_histodiff.diffusion.training_report import TrainingReport
-from napari_histodiff.diffusion.validation import Validation
+from napari_histodiff.diffusion.training.batches import Batch
+from napari_histodiff.diffusion.training.checkpoints import refuse_checkpoint
+from napari_histodiff.diffusion.training.config import TrainingConfig
+from napari_histodiff.diffusion.training.generator import Generator
+from napari_histodiff.diffusion.training.loop import PIPELINE, Run, Validation
+from napari_histodiff.diffusion.training.report import TrainingReport
 
-__all__ = ["Generator", "initial_generator", "silent_parameters", "train"]
+__all__ = ["initial_generator", "silent_parameters", "train"]
 
 _log = logging.getLogger(__name__)
 _GUARD_STEPS = 200
-
-
-class Generator(nn.Module):
-    """Network and caption encoder trained as one."""
-
-    def __init__(self, network: HistoUNet, captions: CaptionEncoder) -> None:
-        super().__init__()
-        self.network = network
-        self.captions = captions
-
-    def forward(
-        self,
-        z: Tensor,
-        t: Tensor,
-        spatial: Tensor,
-        slots: Tensor,
-        mpp: Tensor,
-        stain: Tensor,
-        jump_guidance: Tensor | None = None,
-    ) -> Tensor:
-        """Return the estimate of the clean images, (b, 3, s, s) float32."""
-        return self.network(z, t, spatial, self.captions(slots), mpp, stain, jump_guidance)
 
 
 def train(config: TrainingConfig, *, resume: bool = False) -> Path:

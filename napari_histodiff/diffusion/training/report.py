@@ -16,14 +16,14 @@ from napari_histodiff.core.colours import colour_nuclei
 from napari_histodiff.core.maps import N_CLASSES
 from napari_histodiff.datasets.packing import Pack
 from napari_histodiff.devices import resolve_dtype
-from napari_histodiff.diffusion.batches import Batch, BatchMaker
 from napari_histodiff.diffusion.conditioning import CHANNELS, to_pixels
-from napari_histodiff.diffusion.crops import CropSampler
 from napari_histodiff.diffusion.sampling import JUMP_SHIFT, euler, heun, timesteps
-from napari_histodiff.diffusion.training_config import Drop
+from napari_histodiff.diffusion.training.batches import Batch, BatchMaker
+from napari_histodiff.diffusion.training.config import Drop
+from napari_histodiff.diffusion.training.crops import CropSampler
 
 if TYPE_CHECKING:
-    from napari_histodiff.diffusion.training import Generator
+    from napari_histodiff.diffusion.training.generator import Generator
 
 __all__ = ["TrainingReport", "sample_sheet"]
 

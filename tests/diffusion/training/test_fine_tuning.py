@@ -13,11 +13,11 @@ from skimage.io import imsave
 
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.datasets.packing import pack
-from napari_histodiff.diffusion.fine_tuning import fine_tune
 from napari_histodiff.diffusion.loading import load_pipeline
-from napari_histodiff.diffusion.training import initial_generator, train
-from napari_histodiff.diffusion.training_config import Stage, TrainingConfig
-from napari_histodiff.diffusion.validation import Validation
+from napari_histodiff.diffusion.training.config import Stage, TrainingConfig
+from napari_histodiff.diffusion.training.fine_tuning import fine_tune
+from napari_histodiff.diffusion.training.flow_matching import initial_generator, train
+from napari_histodiff.diffusion.training.loop import Validation
 from tests.data_folder import write_data_folder
 from tests.diffusion.tiny import save_tiny, tiny_pipeline
 

@@ -11,9 +11,9 @@ from napari_histodiff.core.errors import TrainingError, make_folder
 from napari_histodiff.datasets.folders import pack_folder
 from napari_histodiff.datasets.packing import load_pack
 from napari_histodiff.devices import resolve_device
-from napari_histodiff.diffusion.checkpoints import refuse_checkpoint
-from napari_histodiff.diffusion.training import train
-from napari_histodiff.diffusion.training_config import Stage, TrainingConfig
+from napari_histodiff.diffusion.training.checkpoints import refuse_checkpoint
+from napari_histodiff.diffusion.training.config import Stage, TrainingConfig
+from napari_histodiff.diffusion.training.flow_matching import train
 
 __all__ = ["fine_tune"]
 

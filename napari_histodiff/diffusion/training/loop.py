@@ -1,59 +1,49 @@
-"""The loop that training runs share: batches, clock, learning rate, averaged weights, saves."""
+"""The loop that training runs share: batches, clock, learning rate, averaged weights, saves.
+
+One step of an optimizer, refused when something is no longer a number.
+
+Loss on held-out crops, always the same ones, so that values of one run compare.
+"""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from napari_histodiff.core.errors import make_folder
+from napari_histodiff.core.errors import TrainingError, make_folder
 from napari_histodiff.datasets.packing import Pack, load_pack
 from napari_histodiff.devices import resolve_dtype
-from napari_histodiff.diffusion.batches import Batch, BatchMaker
-from napari_histodiff.diffusion.checkpoints import (
+from napari_histodiff.diffusion.conditioning import Conditions
+from napari_histodiff.diffusion.flow import add_noise, flow_loss
+from napari_histodiff.diffusion.training.batches import Batch, BatchMaker
+from napari_histodiff.diffusion.training.checkpoints import (
     Ema,
     Stateful,
     load_checkpoint,
     save_checkpoint,
     save_pipeline,
 )
-from napari_histodiff.diffusion.conditioning import Conditions
-from napari_histodiff.diffusion.crops import CropSampler, MixedSampler, Sampler
-from napari_histodiff.diffusion.descent import descend
-from napari_histodiff.diffusion.training_config import Stage, TrainingConfig
-from napari_histodiff.diffusion.training_report import TrainingReport
+from napari_histodiff.diffusion.training.config import Drop, Progress, Stage, TrainingConfig
+from napari_histodiff.diffusion.training.crops import CropSampler, MixedSampler, Sampler
+from napari_histodiff.diffusion.training.report import TrainingReport
 
 if TYPE_CHECKING:
-    from napari_histodiff.diffusion.training import Generator
+    from napari_histodiff.diffusion.training.generator import Generator
 
-__all__ = ["PIPELINE", "Lesson", "Progress", "Run", "stage_at"]
+__all__ = ["PIPELINE", "Lesson", "Run", "Validation", "descend", "stage_at"]
 
 #: Folder of the trained model in the output folder.
 PIPELINE: Final = "pipeline"
 
 #: The loss of one batch: what is descended, and what is reported.
 Lesson = Callable[[Batch], tuple[Tensor, Tensor]]
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far a run is, and the best loss on the validation crops."""
-
-    samples: int = 0
-    steps: int = 0
-    seconds: float = 0.0
-    best: float = math.inf
-
-    def share(self, config: TrainingConfig) -> float:
-        """Return the done share of the run, by crops or by hours, whichever is further."""
-        return min(1.0, max(self.samples / config.samples, self.seconds / 3600 / config.hours))
 
 
 class Run:
@@ -221,3 +211,68 @@ class Run:
 def stage_at(stages: tuple[Stage, ...], share: float) -> Stage:
     """Return the stage a run is in when `share` of it is done."""
     return next((stage for stage in stages if share < stage.until), stages[-1])
+
+
+def descend(
+    loss: Tensor, module: nn.Module, optimizer: torch.optim.Optimizer, *, clip: float, step: int
+) -> float:
+    """Step down the gradient of `loss`, its norm clipped, and return the loss.
+
+    The gradients are left for the caller to look at and to clear.
+
+    Raises
+    ------
+    TrainingError
+        When loss or gradient are not finite; the weights stay as they were.
+    """
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_(module.parameters(), clip)
+    value = float(loss.detach())
+    if not math.isfinite(value) or not bool(torch.isfinite(norm)):
+        raise TrainingError(
+            f"expected a finite loss, got {value} at step {step}; resume from the last checkpoint "
+            "with a lower learning rate"
+        )
+    optimizer.step()
+    return value
+
+
+_BATCHES: Final = 6
+_BATCH: Final = 8
+_SHOWN: Final = Drop(prompt=0, nuclei=0, tissue=0, caption=0, slot=0, known=1, coarse=1, stain=0)
+
+
+class Validation:
+    """Crops of a validation file with their noise.
+
+    Parameters
+    ----------
+    packed : Path
+        Packed file of images that are not trained on.
+    size : int
+        Pixels a side of the crops.
+
+    Raises
+    ------
+    TrainingError
+        When the file cannot be used.
+    """
+
+    def __init__(self, packed: Path, size: int) -> None:
+        maker = BatchMaker(CropSampler(load_pack(packed), seed=0, scales={1: 1.0}), _SHOWN, seed=0)
+        self._batches = [maker.make(size, _BATCH) for _ in range(_BATCHES)]
+
+    @torch.no_grad()
+    def loss(self, generator: nn.Module) -> float:
+        """Return the mean flow loss over evenly spread times, in float32."""
+        device = next(generator.parameters()).device
+        noise = torch.Generator().manual_seed(0)
+        total = 0.0
+        t = (torch.arange(_BATCH) + 0.5) / _BATCH
+        for batch in self._batches:
+            eps = torch.randn(batch.images.shape, generator=noise)
+            c = batch.conditions.to(device, torch.float32)
+            z = add_noise(batch.images, eps, t).to(device)
+            x0 = generator(z, t.to(device), c.spatial, c.slots, c.mpp, c.stain)
+            total += float(flow_loss(x0.cpu(), batch.images, t, batch.weight))
+        return total / len(self._batches)

@@ -10,14 +10,14 @@ import torch
 from napari_histodiff.core.captions import STAINS
 from napari_histodiff.core.errors import DeviceUnavailable, StorageError, TrainingError
 from napari_histodiff.datasets.packing import load_pack, pack
-from napari_histodiff.diffusion.batches import Batch, BatchMaker
 from napari_histodiff.diffusion.conditioning import CHANNELS
-from napari_histodiff.diffusion.crops import CropSampler
 from napari_histodiff.diffusion.flow import flow_loss
 from napari_histodiff.diffusion.loading import load_pipeline
 from napari_histodiff.diffusion.stain import jitter_stain, optical_density, stain_slots
-from napari_histodiff.diffusion.training import silent_parameters, train
-from napari_histodiff.diffusion.training_config import Drop, Stage, TrainingConfig
+from napari_histodiff.diffusion.training.batches import Batch, BatchMaker
+from napari_histodiff.diffusion.training.config import Drop, Stage, TrainingConfig
+from napari_histodiff.diffusion.training.crops import CropSampler
+from napari_histodiff.diffusion.training.flow_matching import silent_parameters, train
 from tests.data_folder import write_data_folder
 
 

@@ -19,10 +19,9 @@ from napari_histodiff.diffusion.conditioning import (
     Conditions,
     stain_condition,
 )
-from napari_histodiff.diffusion.crops import Crop, Sampler
-from napari_histodiff.diffusion.known_regions import random_known_mask
 from napari_histodiff.diffusion.stain import jitter_stain, stain_slots
-from napari_histodiff.diffusion.training_config import Drop
+from napari_histodiff.diffusion.training.config import Drop
+from napari_histodiff.diffusion.training.crops import Crop, Sampler, random_known_mask
 
 __all__ = ["Batch", "BatchMaker"]
 

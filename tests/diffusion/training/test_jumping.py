@@ -11,19 +11,24 @@ from torch import Tensor
 from napari_histodiff.core.captions import SLOT_SIZES
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.datasets.packing import class_counts, load_pack, pack
-from napari_histodiff.diffusion.batches import Batch
-from napari_histodiff.diffusion.checkpoints import save_pipeline
 from napari_histodiff.diffusion.conditioning import (
     CHANNELS,
     SPATIAL_CHANNELS,
     Conditions,
     stain_condition,
 )
-from napari_histodiff.diffusion.distillation import as_stored, distil
 from napari_histodiff.diffusion.guidance import MOST_JUMP_GUIDANCE
-from napari_histodiff.diffusion.jumping import (
+from napari_histodiff.diffusion.loading import load_pipeline
+from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
+from napari_histodiff.diffusion.sampling import JUMP_BOUNDARY, euler, way_of
+from napari_histodiff.diffusion.training.batches import Batch
+from napari_histodiff.diffusion.training.checkpoints import save_pipeline
+from napari_histodiff.diffusion.training.config import Stage, TrainingConfig
+from napari_histodiff.diffusion.training.consistency import (
     Jumps,
     Teacher,
+    as_stored,
+    distil,
     ends,
     jump_loss,
     jump_targets,
@@ -31,11 +36,8 @@ from napari_histodiff.diffusion.jumping import (
     make_jumps,
     paste_known,
 )
-from napari_histodiff.diffusion.loading import load_pipeline
-from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
-from napari_histodiff.diffusion.sampling import JUMP_BOUNDARY, euler, way_of
-from napari_histodiff.diffusion.training import Generator, initial_generator
-from napari_histodiff.diffusion.training_config import Stage, TrainingConfig
+from napari_histodiff.diffusion.training.flow_matching import initial_generator
+from napari_histodiff.diffusion.training.generator import Generator
 from tests.data_folder import write_data_folder
 from tests.diffusion.tiny import save_tiny, tiny_pipeline
 

@@ -5,8 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from napari_histodiff.diffusion.scoring import Trio
-from napari_histodiff.diffusion.texture import StatisticsScore, texture_score
+from napari_histodiff.diffusion.training.losses import StatisticsScore, Trio, texture_score
 
 
 def grainy(nuclei: Tensor, amount: float = 0.2) -> Tensor:
@@ -47,7 +46,7 @@ def test_responses_as_varied_as_real_ones_score_better_than_their_mean(
     nuclei: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Real crops of the same masks are paler or darker: to draw what is between is no answer."""
-    monkeypatch.setattr("napari_histodiff.diffusion.texture._SPECTRUM_WEIGHT", 0.0)
+    monkeypatch.setattr("napari_histodiff.diffusion.training.losses._SPECTRUM_WEIGHT", 0.0)
     nuclei = nuclei[:1].repeat(64, 1, 1, 1)
 
     def stained() -> Tensor:

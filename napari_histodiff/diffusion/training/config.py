@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from napari_histodiff.core.errors import TrainingError
 
-__all__ = ["Drop", "Stage", "TrainingConfig"]
+__all__ = ["Drop", "Progress", "Stage", "TrainingConfig"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,3 +147,17 @@ class TrainingConfig:
     def dump(self, path: Path) -> None:
         """Write the settings as JSON."""
         path.write_text(json.dumps(asdict(self), indent=2))
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run is, and the best loss on the validation crops."""
+
+    samples: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    best: float = math.inf
+
+    def share(self, config: TrainingConfig) -> float:
+        """Return the done share of the run, by crops or by hours, whichever is further."""
+        return min(1.0, max(self.samples / config.samples, self.seconds / 3600 / config.hours))

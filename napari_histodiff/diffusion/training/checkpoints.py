@@ -22,12 +22,12 @@ from napari_histodiff.core.errors import StorageError, TrainingError
 from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.core.stain_bank import write_stains
 from napari_histodiff.datasets.packing import Pack, class_counts
-from napari_histodiff.diffusion.crops import COARSEST_CROP, collect_stains
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
+from napari_histodiff.diffusion.training.crops import COARSEST_CROP, collect_stains
 
 if TYPE_CHECKING:
-    from napari_histodiff.diffusion.run import Progress
-    from napari_histodiff.diffusion.training import Generator
+    from napari_histodiff.diffusion.training.config import Progress
+    from napari_histodiff.diffusion.training.generator import Generator
 
 __all__ = ["Ema", "load_checkpoint", "refuse_checkpoint", "save_checkpoint", "save_pipeline"]
 

@@ -1,0 +1,1 @@
+"""Training the bundled network: flow matching, consistency distillation, fine-tuning."""
