@@ -34,8 +34,8 @@ from napari_histodiff.diffusion.training.crops import CropSampler
 from napari_histodiff.diffusion.training.generator import Generator
 from napari_histodiff.evaluation.drawing import Drawer
 from napari_histodiff.evaluation.fidelity import TileScore, figure, tile_scores
+from napari_histodiff.evaluation.metrics.agreement import Interval, bootstrap
 from napari_histodiff.evaluation.metrics.distances import frechet_distance
-from napari_histodiff.evaluation.metrics.intervals import Interval, bootstrap
 from napari_histodiff.evaluation.options import StudyOptions
 from napari_histodiff.evaluation.panels import JudgeLike, Panel
 from napari_histodiff.evaluation.realism import distance, halves

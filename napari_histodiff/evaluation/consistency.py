@@ -15,8 +15,7 @@ from napari_histodiff.core.requests import EditKind
 from napari_histodiff.diffusion.windows import WindowLayout, plan
 from napari_histodiff.evaluation.drawing import Drawer
 from napari_histodiff.evaluation.metrics.borders import BorderDistances, border_distances
-from napari_histodiff.evaluation.metrics.seams import Statistic, seam_test
-from napari_histodiff.evaluation.metrics.zoom import zoom_error
+from napari_histodiff.evaluation.metrics.seams import Statistic, seam_test, zoom_error
 from napari_histodiff.evaluation.options import StudyOptions
 from napari_histodiff.evaluation.tables import Cell, Section, Table
 from napari_histodiff.evaluation.tiles import Tile

@@ -1,8 +1,11 @@
-"""Whether the judge finds the painted nuclei again: in drawn tissue, and beside it in real."""
+"""Whether the judge finds the painted nuclei again: in drawn tissue, and beside it in real.
+
+What guidance and steps do, on a few tiles each.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +14,12 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.captions import LEVELS, caption_from_maps
 from napari_histodiff.core.maps import CLASS_NAMES, nuclei_union
-from napari_histodiff.evaluation.metrics.agreement import accuracy, quadratic_kappa
+from napari_histodiff.evaluation.metrics.agreement import (
+    Interval,
+    accuracy,
+    bootstrap,
+    quadratic_kappa,
+)
 from napari_histodiff.evaluation.metrics.instances import (
     ClassedPair,
     PanopticQuality,
@@ -22,13 +30,22 @@ from napari_histodiff.evaluation.metrics.instances import (
     panoptic_quality,
     pooled_quality,
 )
-from napari_histodiff.evaluation.metrics.intervals import Interval, bootstrap
 from napari_histodiff.evaluation.options import StudyOptions
 from napari_histodiff.evaluation.panels import NucleiLike, Panel
+from napari_histodiff.evaluation.realism import critic_score, distance, kernel
 from napari_histodiff.evaluation.tables import Cell, Section, Table
 from napari_histodiff.evaluation.tiles import Tile
 
-__all__ = ["FIGURES", "TileScore", "caption_section", "fidelity_section", "figure", "tile_scores"]
+__all__ = [
+    "FIGURES",
+    "TileScore",
+    "caption_section",
+    "fidelity_section",
+    "figure",
+    "guidance_section",
+    "steps_section",
+    "tile_scores",
+]
 
 #: Figures of the fidelity table: how the nuclei are found, then how each class is.
 FIGURES: Final = (
@@ -212,3 +229,55 @@ def _interval(
         return value / base if base > 0 else float("nan")
 
     return bootstrap(statistic, len(scores), draws=options.draws, seed=options.seed)
+
+
+_FIGURES: Final = ("Dice", "PQ", *(f"F1 {name}" for name in CLASS_NAMES))
+_COLUMNS: Final = ("FD", "KD", "AUC", *_FIGURES)
+
+
+def guidance_section(real: Panel, drawn: Mapping[float, Panel], options: StudyOptions) -> Section:
+    """Return a row of figures per guidance scale, real tissue last."""
+    table = Table("guidance", "Guidance scale", _COLUMNS)
+    for guidance, panel in drawn.items():
+        table.rows[f"{guidance:g}"] = _row(real, panel, options)
+    table.rows["real tissue"] = _real_row(real)
+    text = (
+        f"{len(real.tiles)} tiles at {options.default_steps} steps. FD and KD are distances from "
+        f"the same real tiles on crops of {options.size // 4} px, AUC the critic's, the rest what "
+        "the judge finds of the painted nuclei (see above). A scale of 1 is no guidance."
+    )
+    return Section("guidance", "What guidance does", text, [table], ("guidance.png",))
+
+
+def steps_section(real: Panel, drawn: Mapping[int, Panel], options: StudyOptions) -> Section:
+    """Return a row of figures per number of steps, and how much fewest cost against most."""
+    table = Table("steps", "Solver steps", _COLUMNS)
+    for steps, panel in drawn.items():
+        table.rows[str(steps)] = _row(real, panel, options)
+    table.rows["real tissue"] = _real_row(real)
+    few, many = min(drawn), max(drawn)
+    base = table.get(str(many), "FD")
+    ratio: Cell = table.get(str(few), "FD") / base if base > 0 else None
+    cost = Table("steps_ratio", "Fewest against most steps", (f"{few} / {many} steps",))
+    cost.rows["FD ratio"] = (ratio,)
+    text = (
+        f"{len(real.tiles)} tiles at guidance {options.guidance:g}, columns as for guidance. A "
+        "ratio of 1 says that the fewest steps are as good as the most."
+    )
+    return Section("steps", "What steps do", text, [table, cost], ("steps.png",))
+
+
+def _row(real: Panel, panel: Panel, options: StudyOptions) -> tuple[Cell, ...]:
+    size, tiles = options.size // 4, real.everything
+    scores = tile_scores(panel.tiles, panel.nuclei)
+    return (
+        distance(panel, real, size, tiles, tiles),
+        kernel(panel, real, size, tiles, tiles, options.seed),
+        critic_score(real, panel, size).auc,
+        *(figure(scores, name) for name in _FIGURES),
+    )
+
+
+def _real_row(real: Panel) -> tuple[Cell, ...]:
+    scores = tile_scores(real.tiles, real.nuclei)
+    return (None, None, None, *(figure(scores, name) for name in _FIGURES))

@@ -19,18 +19,20 @@ from napari_histodiff.datasets.packing import Pack, load_pack
 from napari_histodiff.evaluation.checks import checks
 from napari_histodiff.evaluation.consistency import border_section, seam_section, zoom_section
 from napari_histodiff.evaluation.drawing import Drawer
-from napari_histodiff.evaluation.fidelity import caption_section, fidelity_section
-from napari_histodiff.evaluation.frames import frames_of
+from napari_histodiff.evaluation.fidelity import (
+    caption_section,
+    fidelity_section,
+    guidance_section,
+    steps_section,
+)
 from napari_histodiff.evaluation.memory import memory_section, training_crops
 from napari_histodiff.evaluation.options import StudyOptions
 from napari_histodiff.evaluation.panels import JudgeLike, Panel, blurred, mirrored, shuffled
-from napari_histodiff.evaluation.realism import distance_section
+from napari_histodiff.evaluation.realism import critic_section, distance_section
 from napari_histodiff.evaluation.report import Study, write_report
 from napari_histodiff.evaluation.sheets import editing_sheet, frame_sheet, rare_sheet, sweep_sheet
-from napari_histodiff.evaluation.sweeps import guidance_section, steps_section
 from napari_histodiff.evaluation.tables import Section
-from napari_histodiff.evaluation.telling import critic_section
-from napari_histodiff.evaluation.tiles import Tile, study_tiles
+from napari_histodiff.evaluation.tiles import Tile, frames_of, study_tiles
 
 __all__ = ["run_study"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from napari_histodiff.evaluation.metrics.intervals import Interval
+from napari_histodiff.evaluation.metrics.agreement import Interval
 
 __all__ = ["Cell", "Section", "Table", "format_cell"]
 

@@ -9,7 +9,7 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.diffusion.windows import WindowLayout, plan
 from napari_histodiff.evaluation.checks import Check
 from napari_histodiff.evaluation.consistency import lattice_lines
-from napari_histodiff.evaluation.metrics.intervals import Interval
+from napari_histodiff.evaluation.metrics.agreement import Interval
 from napari_histodiff.evaluation.panels import Blocks, blurred, cut, mirrored, shuffled
 from napari_histodiff.evaluation.realism import halves
 from napari_histodiff.evaluation.tables import Table, format_cell

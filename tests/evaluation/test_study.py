@@ -13,11 +13,10 @@ from napari_histodiff.diffusion.stain import stain_vector
 from napari_histodiff.evaluation.checks import checks
 from napari_histodiff.evaluation.consistency import seam_section
 from napari_histodiff.evaluation.drawing import Drawer
-from napari_histodiff.evaluation.frames import frames_of
 from napari_histodiff.evaluation.options import StudyOptions
 from napari_histodiff.evaluation.report import Study
 from napari_histodiff.evaluation.study import run_study
-from napari_histodiff.evaluation.tiles import study_tiles
+from napari_histodiff.evaluation.tiles import frames_of, study_tiles
 from tests.evaluation.doubles import TINY, Echo, FakeJudge, Grey, write_pack
 
 

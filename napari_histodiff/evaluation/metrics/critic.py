@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from napari_histodiff.core.errors import InvalidRequest
-from napari_histodiff.evaluation.metrics.intervals import bootstrap
+from napari_histodiff.evaluation.metrics.agreement import bootstrap
 
 __all__ = ["CriticScore", "critic_auc"]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_histodiff.core.errors import InvalidRequest
-from napari_histodiff.evaluation.metrics.intervals import Interval, bootstrap
+from napari_histodiff.evaluation.metrics.agreement import Interval, bootstrap
 
 
 def test_the_interval_of_a_mean_has_the_width_of_theory() -> None:

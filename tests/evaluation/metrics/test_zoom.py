@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_histodiff.core.errors import InvalidImage
-from napari_histodiff.evaluation.metrics.zoom import zoom_error
+from napari_histodiff.evaluation.metrics.seams import zoom_error
 
 
 def test_zoom_error_by_hand() -> None:
