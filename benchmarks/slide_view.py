@@ -18,10 +18,10 @@ from qtpy.QtCore import QEventLoop, Qt, QTimer
 from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.layout.anatomy import GLASS
 from napari_histodiff.core.recipe import SlideRecipe
-from napari_histodiff.core.sketch import Sketch
 from napari_histodiff.engine.local import LocalEngine
+from napari_histodiff.layout.anatomy import GLASS
+from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.tile_requests import to_plane
 from napari_histodiff.ui.panel import StudioDock

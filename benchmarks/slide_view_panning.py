@@ -11,7 +11,7 @@ from benchmarks.slide_view import SlideWindow, turn
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.core.recipe import SlideRecipe
-from napari_histodiff.core.sketch import Sketch
+from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.states import TileState
 
 __all__ = ["pan", "tissue_everywhere"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.recipe import SlideRecipe
-from napari_histodiff.core.sketch import Sketch
+from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.files import storage_error, write_file
 from napari_histodiff.slide.ledger import History, Ledger
 from napari_histodiff.slide.ome import metadata_files

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
 from napari_histodiff.core.recipe import SlideRecipe
-from napari_histodiff.core.sketch import Sketch
+from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.parts import SlideParts
 from napari_histodiff.slide.states import summary
 from napari_histodiff.slide.tile_table import HAS_EDITS

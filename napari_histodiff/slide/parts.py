@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
 from napari_histodiff.core.recipe import SlideRecipe
-from napari_histodiff.core.sketch import Sketch
+from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.change import Change
 from napari_histodiff.slide.cones import Frame
 from napari_histodiff.slide.disk import SlideDisk

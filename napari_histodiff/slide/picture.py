@@ -24,7 +24,7 @@ __all__ = ["Layout", "Picture", "full_tile", "tile_region"]
 
 
 class Layout(Protocol):
-    """What the store asks of `core.layout.SlideLayout`; regions are on the endless plane."""
+    """What the store asks of `layout.SlideLayout`; regions are on the endless plane."""
 
     @property
     def sketch_reach(self) -> int:

@@ -12,7 +12,7 @@ from PIL import Image
 from napari_histodiff.core.colours import rgb_of
 from napari_histodiff.core.errors import InvalidImage, InvalidMap
 from napari_histodiff.core.maps import TISSUE_NAMES, as_tissue_map
-from napari_histodiff.core.sketch import Sketch
+from napari_histodiff.layout.sketch import Sketch
 
 __all__ = ["MAX_SKETCH_SIDE", "SKETCH_HEX", "read_sketch"]
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
-from napari_histodiff.core.layout import SlideLayout
 from napari_histodiff.core.recipe import SlideRecipe
 from napari_histodiff.core.requests import EditRequest
-from napari_histodiff.core.sketch import Sketch
+from napari_histodiff.layout import SlideLayout
+from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.creating import make_slide
 from napari_histodiff.slide.disk import CACHE_BYTES
 from napari_histodiff.slide.drawing import check_tile, draw, rebuild_far

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region, TileAddress
-from napari_histodiff.core.layout import GLASS_COLOUR
 from napari_histodiff.core.maps import TISSUE_NAMES, decode_labels, encode_labels
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.layout import GLASS_COLOUR
 from napari_histodiff.slide.painted import painted_above
 from napari_histodiff.slide.planning import block_tiles
 from napari_histodiff.slide.store import SlideStore

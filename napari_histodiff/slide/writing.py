@@ -9,7 +9,7 @@ from napari_histodiff.core.errors import InvalidImage, InvalidMap, InvalidReques
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.maps import as_edit_mask, encode_labels
 from napari_histodiff.core.requests import EditRequest
-from napari_histodiff.core.sketch import Sketch
+from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.change import Change
 from napari_histodiff.slide.cones import below, of_layout
 from napari_histodiff.slide.edit_file import Edit, Swap

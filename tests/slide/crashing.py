@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.sketch import Sketch
+from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.store import SlideStore
 from tests.slide.slides import (
     PlainLayout,

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from napari_histodiff.core.backend import BackendInfo, OnStep
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
-from napari_histodiff.core.layout import GLASS_COLOUR
 from napari_histodiff.core.noise import noise_field
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.layout import GLASS_COLOUR
 from napari_histodiff.slide.states import TileState
 from tests.fakes import FAKE_INFO, FakeBackend, FakeFactory
 

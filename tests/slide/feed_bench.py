@@ -9,7 +9,7 @@ from typing import Any
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.recipe import SlideRecipe
-from napari_histodiff.core.sketch import Sketch
+from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.feed import TileFeed
 from napari_histodiff.slide.feed_status import (
     FeedStatus,

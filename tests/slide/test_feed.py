@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from napari_histodiff.core.engine import JobFinished, JobProgress
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.requests import EditRequest
-from napari_histodiff.core.sketch import Sketch
 from napari_histodiff.engine.inline import InlineEngine
+from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.feed import TileFeed
 from napari_histodiff.slide.feed_status import (
     FeedChanged,

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.layout import SlideLayout
 from napari_histodiff.core.recipe import SlideRecipe
 from napari_histodiff.core.requests import EditRequest
-from napari_histodiff.core.sketch import Sketch
 from napari_histodiff.core.stain_bank import StainEntry
+from napari_histodiff.layout import SlideLayout
+from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.planning import full_region
 from napari_histodiff.slide.tile_requests import block_request, glass_labels, keeps_labels
 from tests.slide.fake_store import FakeStore

@@ -21,7 +21,7 @@ from ome_zarr.reader import Reader
 
 from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
-from napari_histodiff.core.sketch import Sketch
+from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide import files, following, growing
 from napari_histodiff.slide.edit_file import Edit
 from napari_histodiff.slide.levels import pyramid

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.layout import SlideLayout
-from napari_histodiff.core.sketch import Sketch
+from napari_histodiff.layout import SlideLayout
+from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.sketch_changes import changed_boxes
 from tests.slide.slides import recipe
 

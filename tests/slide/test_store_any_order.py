@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.recipe import TILE
-from napari_histodiff.core.sketch import Sketch
+from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.store import SlideStore
 from tests.slide.slides import (
     MODEL,

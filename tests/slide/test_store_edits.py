@@ -10,7 +10,7 @@ from napari_histodiff.core.errors import InvalidImage, InvalidMap, InvalidReques
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.maps import encode_labels
 from napari_histodiff.core.requests import EditKind, EditRequest
-from napari_histodiff.core.sketch import Sketch
+from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.averages import box_down
 from napari_histodiff.slide.states import TileState
 from napari_histodiff.slide.store import SlideStore

@@ -16,7 +16,7 @@ import pytest
 
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
-from napari_histodiff.core.sketch import Sketch
+from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide import staging
 from napari_histodiff.slide.ledger import Ledger
 from napari_histodiff.slide.store import SlideStore

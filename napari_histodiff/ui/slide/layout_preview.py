@@ -13,9 +13,9 @@ from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QLabel
 
 from napari_histodiff.core.errors import HistodiffError
-from napari_histodiff.core.layout import SlideLayout
 from napari_histodiff.core.recipe import SlideRecipe
-from napari_histodiff.core.sketch import Sketch
+from napari_histodiff.layout import SlideLayout
+from napari_histodiff.layout.sketch import Sketch
 
 __all__ = ["LayoutPainter", "LayoutPreview", "paint_layout", "to_image"]
 

@@ -28,7 +28,7 @@ from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.core.recipe import MAX_SIDE, MIN_SIDE, SLIDE_GUIDANCE, TILE, SlideRecipe
 from napari_histodiff.core.requests import LIMITS
-from napari_histodiff.core.sketch import Sketch
+from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.sketch_files import read_sketch
 from napari_histodiff.ui.caption_box import report_html
 from napari_histodiff.ui.forms import button, note_label, quiet, row, whole_number

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.maps import TISSUE_NAMES
-from napari_histodiff.core.sketch import Sketch
+from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.placing import place_on
 

@@ -16,7 +16,7 @@ import numpy as np
 from napari.layers import Image, Labels
 from qtpy.QtCore import QTimer
 
-from napari_histodiff.core.layout.bank import bank_of
+from napari_histodiff.layout.nucleus_templates import bank_of
 
 if TYPE_CHECKING:
     from qtpy.QtCore import QObject

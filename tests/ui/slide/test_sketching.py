@@ -9,7 +9,7 @@ from napari.layers import Labels
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
-from napari_histodiff.core.sketch import Sketch
+from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.states import TileState
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.slide.sketching import SKETCH_NAME, SketchEditor

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from qtpy.QtCore import QObject
 
-from napari_histodiff.core.layout.bank import bank_of
-from napari_histodiff.core.layout.slide import SlideLayout
+from napari_histodiff.layout.nucleus_templates import bank_of
+from napari_histodiff.layout.slide import SlideLayout
 from napari_histodiff.ui.slide import warming
 from tests.slide.fake_store import small_recipe
 

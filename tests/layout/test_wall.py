@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.layout.anatomy import GLAND, GLASS, LUMEN, Anatomy
-from napari_histodiff.core.layout.bank import AXES, VARIANTS
-from napari_histodiff.core.layout.fields import Field, Pixels
-from napari_histodiff.core.layout.layers import WALLS
-from napari_histodiff.core.layout.lining import BASE, SPACING, rows_of
-from napari_histodiff.core.layout.mucosa import Mucosa
-from napari_histodiff.core.layout.plan import CONNECTIVE, plan_of
-from napari_histodiff.core.layout.wall import Wall
-from tests.core.layout.slides import layout
+from napari_histodiff.layout.anatomy import GLAND, GLASS, LUMEN, Anatomy
+from napari_histodiff.layout.fields import Field, Pixels
+from napari_histodiff.layout.layers import WALLS
+from napari_histodiff.layout.lining import BASE, SPACING, rows_of
+from napari_histodiff.layout.mucosa import Mucosa
+from napari_histodiff.layout.nucleus_templates import AXES, VARIANTS
+from napari_histodiff.layout.plan import CONNECTIVE, plan_of
+from napari_histodiff.layout.wall import Wall
+from tests.layout.slides import layout
 
 MPP = 0.5
 ZONES = Field(3, 3, (1400, 600), (1.0, 0.5))

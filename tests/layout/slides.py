@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from napari_histodiff.core.layout import SlideLayout
 from napari_histodiff.core.recipe import SlideRecipe
+from napari_histodiff.layout import SlideLayout
 
 STAIN = (0.37, 0.75, 0.35, 0.24, 0.34, 0.16, -0.95)
 

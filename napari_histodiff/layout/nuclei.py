@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.layout.anatomy import Anatomy
-from napari_histodiff.core.layout.bank import AXES, REACH, TURNS, VARIANTS, bank_of
-from napari_histodiff.core.layout.candidates import Candidates, Scatter
-from napari_histodiff.core.layout.fields import Pixels
+from napari_histodiff.layout.anatomy import Anatomy
+from napari_histodiff.layout.candidates import Candidates, Scatter
+from napari_histodiff.layout.fields import Pixels
+from napari_histodiff.layout.nucleus_templates import AXES, REACH, TURNS, VARIANTS, bank_of
 
 __all__ = ["Nuclei"]
 

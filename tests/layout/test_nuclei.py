@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.layout.anatomy import GLAND, GLASS, LUMEN, STROMA
-from napari_histodiff.core.layout.bank import AXES, REACH, TURNS, VARIANTS, bank_of, turn_of
 from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.core.nucleus_shapes import nucleus_statistics
-from tests.core.layout.slides import layout
+from napari_histodiff.layout.anatomy import GLAND, GLASS, LUMEN, STROMA
+from napari_histodiff.layout.nucleus_templates import AXES, REACH, TURNS, VARIANTS, bank_of, turn_of
+from tests.layout.slides import layout
 
 NEUTROPHIL, EPITHELIAL, LYMPHOCYTE, PLASMA, EOSINOPHIL, CONNECTIVE = range(1, 7)
 PLACE = Region(1, 0, 0, 1024, 1024)

@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.layout.aggregates import Aggregates
-from napari_histodiff.core.layout.fibres import Fibres
-from napari_histodiff.core.layout.fields import Field, Pixels
-from napari_histodiff.core.layout.hashing import key_of, uniform
-from napari_histodiff.core.layout.mucosa import Mucosa
-from napari_histodiff.core.layout.outline import Outline
-from napari_histodiff.core.layout.plan import Plan
-from napari_histodiff.core.layout.sketched import SketchedGlands
-from napari_histodiff.core.layout.stars import DIRECTIONS, StarLattice, Stars, inset, paint
-from napari_histodiff.core.layout.wall import Wall
 from napari_histodiff.core.maps import TISSUE_NAMES
+from napari_histodiff.layout.aggregates import Aggregates
+from napari_histodiff.layout.fields import Field, Pixels, key_of, uniform
+from napari_histodiff.layout.mucosa import Mucosa
+from napari_histodiff.layout.outline import Outline
+from napari_histodiff.layout.plan import Plan
+from napari_histodiff.layout.sketched import SketchedGlands
+from napari_histodiff.layout.star_lattice import DIRECTIONS, StarLattice, Stars, inset, paint
+from napari_histodiff.layout.wall import Fibres, Wall
 
 if TYPE_CHECKING:
-    from napari_histodiff.core.sketch import Sketch
+    from napari_histodiff.layout.sketch import Sketch
 
 __all__ = ["DUCTS", "GLAND", "GLASS", "LUMEN", "STROMA", "Anatomy"]
 

@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_histodiff.core.layout.aggregates import Aggregates
-from napari_histodiff.core.layout.fibres import Fibres
-from napari_histodiff.core.layout.fields import Field, Pixels
-from napari_histodiff.core.layout.hashing import bits, key_of, uniform, uniforms
-from napari_histodiff.core.layout.plan import plan_of
-from napari_histodiff.core.layout.stars import DIRECTIONS, StarLattice, inset, paint
+from napari_histodiff.layout.aggregates import Aggregates
+from napari_histodiff.layout.fields import Field, Pixels, bits, key_of, uniform, uniforms
+from napari_histodiff.layout.plan import plan_of
+from napari_histodiff.layout.star_lattice import DIRECTIONS, StarLattice, inset, paint
+from napari_histodiff.layout.wall import Fibres
 
 FAR = 2**40
 points = st.tuples(st.integers(-FAR, FAR), st.integers(-FAR, FAR))

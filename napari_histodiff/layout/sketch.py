@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.layout.fields import Field, Pixels, whole
 from napari_histodiff.core.maps import TISSUE_NAMES, as_tissue_map
+from napari_histodiff.layout.fields import Field, Pixels, whole
 
 __all__ = ["Sketch"]
 

@@ -8,14 +8,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.layout.anatomy import DUCTS, GLAND, LUMEN, STROMA, Anatomy
-from napari_histodiff.core.layout.bank import AXES, TURNS, VARIANTS, bank_of, turn_of
-from napari_histodiff.core.layout.fields import Field, Pixels
-from napari_histodiff.core.layout.hashing import bits, key_of, uniforms
-from napari_histodiff.core.layout.lining import BASE, REACH, ROW, SPACING, rows_of
-from napari_histodiff.core.layout.plan import CONNECTIVE, EPITHELIAL
-from napari_histodiff.core.layout.stars import ANGLES, DIRECTIONS, Stars, inset
-from napari_histodiff.core.layout.wall import WallPatch
+from napari_histodiff.layout.anatomy import DUCTS, GLAND, LUMEN, STROMA, Anatomy
+from napari_histodiff.layout.fields import Field, Pixels, bits, key_of, uniforms
+from napari_histodiff.layout.lining import BASE, REACH, ROW, SPACING, rows_of
+from napari_histodiff.layout.nucleus_templates import AXES, TURNS, VARIANTS, bank_of, turn_of
+from napari_histodiff.layout.plan import CONNECTIVE, EPITHELIAL
+from napari_histodiff.layout.star_lattice import ANGLES, DIRECTIONS, Stars, inset
+from napari_histodiff.layout.wall import WallPatch
 
 __all__ = ["Candidates", "Scatter"]
 

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.layout import SlideLayout
-from napari_histodiff.core.layout.anatomy import GLAND, GLASS, LUMEN, STROMA
-from napari_histodiff.core.layout.sketched import SketchedGlands
-from napari_histodiff.core.sketch import Sketch
-from tests.core.layout.slides import recipe
+from napari_histodiff.layout import SlideLayout
+from napari_histodiff.layout.anatomy import GLAND, GLASS, LUMEN, STROMA
+from napari_histodiff.layout.sketch import Sketch
+from napari_histodiff.layout.sketched import SketchedGlands
+from tests.layout.slides import recipe
 
 EPITHELIAL, CONNECTIVE = 2, 6
 

@@ -9,8 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.layout.fields import Pixels
-from napari_histodiff.core.layout.hashing import key_of, uniforms
+from napari_histodiff.layout.fields import Pixels, key_of, uniforms
 
 __all__ = ["Aggregates"]
 

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.sketch import Sketch
+from napari_histodiff.layout.sketch import Sketch
 from tests.core.refusals import refused
 
 sketches = st.builds(

@@ -7,8 +7,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.layout.hashing import key_of, uniform, uniforms
-from napari_histodiff.core.layout.wall import CRYPTS, Wall
+from napari_histodiff.layout.fields import key_of, uniform, uniforms
+from napari_histodiff.layout.wall import CRYPTS, Wall
 
 __all__ = ["Mucosa"]
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.layout import SlideLayout
-from napari_histodiff.core.layout.anatomy import GLAND, GLASS, LUMEN, STROMA
 from napari_histodiff.core.maps import MAX_INSTANCE
-from tests.core.layout.slides import layout, recipe
+from napari_histodiff.layout import SlideLayout
+from napari_histodiff.layout.anatomy import GLAND, GLASS, LUMEN, STROMA
+from tests.layout.slides import layout, recipe
 
 FAR = 2**24
 CAPTIONS = (

@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.layout.anatomy import GLASS, Anatomy
-from napari_histodiff.core.layout.colours import Colours
-from napari_histodiff.core.layout.fields import Pixels
-from napari_histodiff.core.layout.nuclei import Nuclei
-from napari_histodiff.core.layout.plan import plan_of
-from napari_histodiff.core.layout.sketched import coarser
 from napari_histodiff.core.recipe import SlideRecipe
+from napari_histodiff.layout.anatomy import GLASS, Anatomy
+from napari_histodiff.layout.colours import Colours
+from napari_histodiff.layout.fields import Pixels
+from napari_histodiff.layout.nuclei import Nuclei
+from napari_histodiff.layout.plan import plan_of
+from napari_histodiff.layout.sketched import coarser
 
 if TYPE_CHECKING:
-    from napari_histodiff.core.sketch import Sketch
+    from napari_histodiff.layout.sketch import Sketch
 
 __all__ = ["SlideLayout"]
 

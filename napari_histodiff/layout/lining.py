@@ -8,9 +8,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.layout.hashing import bits, key_of
-from napari_histodiff.core.layout.mucosa import Mucosa
-from napari_histodiff.core.layout.wall import WallPatch
+from napari_histodiff.layout.fields import bits, key_of
+from napari_histodiff.layout.mucosa import Mucosa
+from napari_histodiff.layout.wall import WallPatch
 
 __all__ = ["BASE", "REACH", "ROW", "SPACING", "Rows", "rows_of"]
 

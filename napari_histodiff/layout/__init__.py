@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_histodiff.core.layout.colours import GLASS_COLOUR
-from napari_histodiff.core.layout.slide import SlideLayout
+from napari_histodiff.layout.colours import GLASS_COLOUR
+from napari_histodiff.layout.slide import SlideLayout
 
 __all__ = ["GLASS_COLOUR", "SlideLayout"]

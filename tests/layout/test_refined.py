@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.layout import SlideLayout
-from napari_histodiff.core.layout.anatomy import GLASS
-from napari_histodiff.core.layout.bank import TURNS, bank_of
-from napari_histodiff.core.layout.sketched import coarser
-from napari_histodiff.core.sketch import Sketch
-from tests.core.layout.slides import STAIN, recipe
+from napari_histodiff.layout import SlideLayout
+from napari_histodiff.layout.anatomy import GLASS
+from napari_histodiff.layout.nucleus_templates import TURNS, bank_of
+from napari_histodiff.layout.sketch import Sketch
+from napari_histodiff.layout.sketched import coarser
+from tests.layout.slides import STAIN, recipe
 
 CAPTIONS = ("colon", "", "colon, tumour", "breast", "skin", "brain", "kidney")
 

@@ -8,8 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.layout.fields import Field, Pixels
-from napari_histodiff.core.layout.hashing import key_of, uniform
+from napari_histodiff.layout.fields import Field, Pixels, key_of, uniform
 
 __all__ = ["SMALL", "Outline"]
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.captions import Caption, parse_caption
-from napari_histodiff.core.layout.layers import TUMOUR_STROMA, WALLS, WallPlan
 from napari_histodiff.core.maps import CLASS_NAMES
+from napari_histodiff.layout.layers import TUMOUR_STROMA, WALLS, WallPlan
 
 __all__ = ["Plan", "plan_of"]
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.layout.fields import Pixels, whole
 from napari_histodiff.core.maps import TISSUE_NAMES
+from napari_histodiff.layout.fields import Pixels, whole
 
 if TYPE_CHECKING:
-    from napari_histodiff.core.sketch import Sketch
+    from napari_histodiff.layout.sketch import Sketch
 
 __all__ = ["SketchedGlands", "coarser"]
 

@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.layout.anatomy import GLAND, GLASS, LUMEN, STROMA, Anatomy
-from napari_histodiff.core.layout.fields import Field, Pixels
-from napari_histodiff.core.layout.nuclei import Nuclei
-from napari_histodiff.core.layout.stars import StarLattice, paint
+from napari_histodiff.layout.anatomy import GLAND, GLASS, LUMEN, STROMA, Anatomy
+from napari_histodiff.layout.fields import Field, Pixels
+from napari_histodiff.layout.nuclei import Nuclei
+from napari_histodiff.layout.star_lattice import StarLattice, paint
 
 __all__ = ["GLASS_COLOUR", "Colours"]
 
