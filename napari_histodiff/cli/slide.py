@@ -141,8 +141,8 @@ def render(
     """Draw all of the slide PATH, or a part; what is drawn already is kept."""
     from tqdm import tqdm
 
-    from napari_histodiff.rendering.drawer import ModelFactory
     from napari_histodiff.rendering.render import DEFAULT_BACKEND, render_slide
+    from napari_histodiff.rendering.worker import ModelFactory
 
     # Workers have other working folders.
     folder = None if model is None else str(model.absolute())

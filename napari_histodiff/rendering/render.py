@@ -1,22 +1,23 @@
-"""Draws a slide or a part of it, coarse to fine, on many workers; this process alone writes."""
+"""Draws a slide or a part of it, coarse to fine, on many workers; this process alone writes.
+
+What a render says while it runs and when it is done.
+"""
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from napari_histodiff.core.backend import BackendFactory
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region, TileAddress
-from napari_histodiff.rendering.dealing import Deal
-from napari_histodiff.rendering.drawer import Drawer, Drawings, content_of, pack_factory
-from napari_histodiff.rendering.report import OnProgress, RenderProgress, RenderReport
-from napari_histodiff.rendering.tasks import Order
+from napari_histodiff.rendering.pool import Deal
+from napari_histodiff.rendering.worker import Drawer, Drawings, Order, content_of, pack_factory
 from napari_histodiff.slide.planning import cones, missing
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.tile_requests import put_block
@@ -24,7 +25,7 @@ from napari_histodiff.slide.tile_requests import put_block
 if TYPE_CHECKING:
     from distributed import Security
 
-__all__ = ["DEFAULT_BACKEND", "render_slide"]
+__all__ = ["DEFAULT_BACKEND", "OnProgress", "RenderProgress", "RenderReport", "render_slide"]
 
 #: Import path of the backend factory; only where tiles are drawn is it imported, and torch with it.
 DEFAULT_BACKEND = "napari_histodiff.diffusion.backend:default_backend"
@@ -193,7 +194,7 @@ def _team(
         yield _InProcess(store)
         return
     from napari_histodiff.rendering.cluster import connected
-    from napari_histodiff.rendering.crew import Crew
+    from napari_histodiff.rendering.pool import Crew
 
     with connected(scheduler, workers, security) as client:
         yield Crew(client, wait)
@@ -227,3 +228,45 @@ def _absent(store: SlideStore, tiles: Sequence[TileAddress]) -> list[TileAddress
         return []
     absent = missing(store.state(tiles[0].level))
     return [tile for tile in tiles if absent[tile.row, tile.col]]
+
+
+@dataclass(frozen=True, slots=True)
+class RenderProgress:
+    """Where a render stands: `done` of `total` tiles are stored, the last one of `level`."""
+
+    done: int
+    total: int
+    level: int
+
+
+#: Called in the caller's thread after every block, and once before the first one.
+OnProgress = Callable[[RenderProgress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RenderReport:
+    """What a render did.
+
+    Attributes
+    ----------
+    tiles : int
+        Tiles stored by this run.
+    kept : int
+        Tiles asked for that were drawn or edited before.
+    blank : int
+        Of `tiles`, those of bare glass, which need no model.
+    seconds : float
+        From the first block to the last, model loading excluded.
+    devices : tuple of str
+        Where the model ran, each once. Tiles of different kinds of devices agree up to rounding
+        only, not byte for byte.
+    deaths : int
+        Workers that went away before the end.
+    """
+
+    tiles: int
+    kept: int
+    blank: int
+    seconds: float
+    devices: tuple[str, ...]
+    deaths: int

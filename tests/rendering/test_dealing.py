@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_histodiff.core.geometry import TileAddress
-from napari_histodiff.rendering.dealing import PARCEL, Deal
+from napari_histodiff.rendering.pool import PARCEL, Deal
 from napari_histodiff.slide.planning import block_tiles
 
 addresses = st.sets(

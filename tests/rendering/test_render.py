@@ -23,9 +23,8 @@ from napari_histodiff.core.errors import (
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.rendering import RenderProgress, RenderReport, render_slide
-from napari_histodiff.rendering.crew import Crew
-from napari_histodiff.rendering.drawer import content_of, pack_factory
-from napari_histodiff.rendering.tasks import Order
+from napari_histodiff.rendering.pool import Crew
+from napari_histodiff.rendering.worker import Order, content_of, pack_factory
 from napari_histodiff.slide.states import TileState
 from napari_histodiff.slide.store import SlideStore
 from tests.fakes import FakeFactory
