@@ -40,7 +40,7 @@ from napari_histodiff.evaluation.options import StudyOptions
 from napari_histodiff.evaluation.panels import JudgeLike, Panel
 from napari_histodiff.evaluation.realism import distance, halves
 from napari_histodiff.evaluation.tiles import areas_of, study_tiles
-from napari_histodiff.judge.model import Judge
+from napari_histodiff.segmenter.model import Judge
 
 __all__ = [
     "FIDELITY",

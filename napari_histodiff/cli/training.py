@@ -86,7 +86,7 @@ def distil(config: Path, resume: bool) -> None:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0 ...")
 def train_judge(data: Path, output: Path, **settings: Any) -> None:
     """Train a judge on the packed file DATA: it finds and classes nuclei."""
-    from napari_histodiff.judge.training import train_judge as run_training
+    from napari_histodiff.segmenter.training import train_judge as run_training
 
     click.echo(run_training(data, output, **settings))
 
@@ -129,7 +129,7 @@ def evaluate(
     )
     from napari_histodiff.diffusion.backend import DiffusionBackend
     from napari_histodiff.evaluation.study import run_study
-    from napari_histodiff.judge.model import Judge
+    from napari_histodiff.segmenter.model import Judge
 
     study = run_study(
         DiffusionBackend.load(model, device),
@@ -154,7 +154,7 @@ def evaluate_judge(
 ) -> None:
     """Measure a judge on the annotated nuclei of the packed file DATA."""
     from napari_histodiff.evaluation.judge_quality import measure_judge
-    from napari_histodiff.judge.model import Judge
+    from napari_histodiff.segmenter.model import Judge
 
     click.echo(measure_judge(Judge.load(judge, device), data, output, views=views).table())
 

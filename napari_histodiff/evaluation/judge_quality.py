@@ -59,7 +59,7 @@ _CLASS, _VALID = LAYERS.index("class"), LAYERS.index("valid")
 
 
 class Finder(Protocol):
-    """A judge as measured here; `judge.model.Judge` is one."""
+    """A judge as measured here; `segmenter.model.Judge` is one."""
 
     @property
     def info(self) -> Described:

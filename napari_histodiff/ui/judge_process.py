@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 #: `-P` keeps the current folder off the path until the parent's own path replaces it.
 _START: Final = (
     "import sys, json; sys.path[:] = json.loads(sys.stdin.readline()); "
-    "from napari_histodiff.judge.propose import main; sys.exit(main())"
+    "from napari_histodiff.segmenter.propose import main; sys.exit(main())"
 )
 
 #: The program; the names of the files with the image and for the result are added.
@@ -70,7 +70,7 @@ class JudgeRun:
     Parameters
     ----------
     command : sequence of str
-        The program; it gets two more arguments, see `judge.propose`.
+        The program; it gets two more arguments, see `segmenter.propose`.
     image : (h, w, 3) uint8
         Pixels of the frame.
     mpp : float

@@ -82,7 +82,7 @@ def make_proposal(arrays: Mapping[str, Any], coverage: NDArray[np.bool_]) -> Pro
     Parameters
     ----------
     arrays : mapping
-        `instance_map`, `class_map`, `ids` and `uncertainty` as `judge.propose` writes them.
+        `instance_map`, `class_map`, `ids` and `uncertainty` as `segmenter.propose` writes them.
     coverage : (h, w) bool
         Where the frame has pixels.
 

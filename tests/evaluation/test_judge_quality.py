@@ -240,7 +240,7 @@ def test_the_command_hands_on_and_prints_the_table(
     loads: list[tuple[object, ...]] = []
     judge = Oracle(ALL)
     monkeypatch.setattr(
-        "napari_histodiff.judge.model.Judge.load", lambda *given: loads.append(given) or judge
+        "napari_histodiff.segmenter.model.Judge.load", lambda *given: loads.append(given) or judge
     )
     given = ["--judge", "mine", "--device", "cpu", "--views", "-o", str(tmp_path / "out")]
     result = CliRunner().invoke(main, ["evaluate-judge", str(pack), *given])
@@ -254,7 +254,8 @@ def test_the_command_hands_on_and_prints_the_table(
 def test_the_command_needs_no_folder(pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loads: list[tuple[object, ...]] = []
     monkeypatch.setattr(
-        "napari_histodiff.judge.model.Judge.load", lambda *given: loads.append(given) or Oracle(ALL)
+        "napari_histodiff.segmenter.model.Judge.load",
+        lambda *given: loads.append(given) or Oracle(ALL),
     )
     before = sorted(pack.parent.iterdir())
     result = CliRunner().invoke(main, ["evaluate-judge", str(pack)])

@@ -1,4 +1,4 @@
-"""Proposes nuclei as `judge.propose` does, without a model: `fake_judge.py MODE IN.npz OUT.npz`.
+"""Proposes nuclei as `segmenter.propose` does, without a model: `fake_judge.py MODE IN OUT`.
 
 Dark blobs are nuclei of class lymphocyte; the redder a blob, the less certain.
 """

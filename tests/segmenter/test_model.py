@@ -19,12 +19,12 @@ from napari_histodiff.core.errors import (
     InvalidImage,
     InvalidRequest,
 )
-from napari_histodiff.judge import model as model_module
-from napari_histodiff.judge.model import Judge
-from napari_histodiff.judge.postprocess import Maps
-from napari_histodiff.judge.prediction import VIEWS, predict, predict_views
-from tests.judge.test_postprocess import discs, maps_of
-from tests.judge.tiny import tiny_network, write_tiny_judge
+from napari_histodiff.segmenter import model as model_module
+from napari_histodiff.segmenter.model import Judge
+from napari_histodiff.segmenter.postprocess import Maps
+from napari_histodiff.segmenter.prediction import VIEWS, predict, predict_views
+from tests.segmenter.test_postprocess import discs, maps_of
+from tests.segmenter.tiny import tiny_network, write_tiny_judge
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def brightness(network: object, seen: NDArray[np.uint8]) -> Maps:
 
 
 def test_views_are_turned_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("napari_histodiff.judge.prediction.predict", brightness)
+    monkeypatch.setattr("napari_histodiff.segmenter.prediction.predict", brightness)
     image = noise(20, 30, 3)
     views = list(predict_views(tiny_network(), image))
     assert len(views) == VIEWS
@@ -90,7 +90,7 @@ def test_views_are_turned_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_views_that_agree_leave_no_doubt(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("napari_histodiff.judge.prediction.predict", brightness)
+    monkeypatch.setattr("napari_histodiff.segmenter.prediction.predict", brightness)
     image = np.zeros((64, 64, 3), np.uint8)
     image[10:30, 20:44] = 240
     assert judge.propose(image).uncertainty.tolist() == [0]
@@ -179,9 +179,9 @@ def test_other_devices_are_refused(tmp_path: Path) -> None:
 
 def test_the_judge_knows_nothing_of_the_generator() -> None:
     code = (
-        "import pkgutil, importlib, sys, napari_histodiff.judge as judge\n"
-        "for m in pkgutil.iter_modules(judge.__path__):\n"
-        "    importlib.import_module(f'napari_histodiff.judge.{m.name}')\n"
+        "import pkgutil, importlib, sys, napari_histodiff.segmenter as segmenter\n"
+        "for m in pkgutil.iter_modules(segmenter.__path__):\n"
+        "    importlib.import_module(f'napari_histodiff.segmenter.{m.name}')\n"
         "print([m for m in sys.modules if 'diffusion' in m or m == 'diffusers'])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from napari_histodiff.core.maps import CLASS_NAMES
-from napari_histodiff.judge.folder import JudgeInfo, write_judge
-from napari_histodiff.judge.network import JudgeNetwork
+from napari_histodiff.segmenter.folder import JudgeInfo, write_judge
+from napari_histodiff.segmenter.network import JudgeNetwork
 
 CONFIG = {
     "widths": (8, 8, 8, 8),

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from napari_histodiff.core.errors import ModelNotFound
-from napari_histodiff.judge import propose
+from napari_histodiff.segmenter import propose
 
 
 @dataclass
@@ -89,7 +89,7 @@ def test_a_file_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 def test_it_ends_with_its_parent(files: tuple[Path, Path]) -> None:
     code = (
-        "import sys, time; from napari_histodiff.judge import propose; "
+        "import sys, time; from napari_histodiff.segmenter import propose; "
         "propose.load_judge = lambda *_: time.sleep(600); propose.main()"
     )
     command = [sys.executable, "-c", code, "--follow-stdin", *map(str, files)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_histodiff.judge.postprocess import Maps
-from napari_histodiff.judge.uncertainty import Disagreement
+from napari_histodiff.segmenter.postprocess import Maps
+from napari_histodiff.segmenter.prediction import Disagreement
 
 INSTANCES = np.zeros((8, 8), np.int32)
 INSTANCES[1:3, 1:3], INSTANCES[5:8, 5:8] = 1, 2

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from skimage.draw import disk
 
-from napari_histodiff.judge.postprocess import Maps, Separation, find_nuclei, resize_nuclei
-from napari_histodiff.judge.targets import distance_map
+from napari_histodiff.segmenter.losses import distance_map
+from napari_histodiff.segmenter.postprocess import Maps, Separation, find_nuclei, resize_nuclei
 
 
 def maps_of(instances: NDArray[np.int32], classes: dict[int, int]) -> Maps:

@@ -1,4 +1,7 @@
-"""A judge on disk: written whole, and checked before torch reads it."""
+"""A judge on disk: written whole, and checked before torch reads it.
+
+The text beside a judge's weights: what it is, what it learned from, how well it does.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from napari_histodiff.core.errors import ModelInvalid, ModelNotFound, StorageError
-from napari_histodiff.judge.network import JudgeNetwork
+from napari_histodiff.segmenter.network import JudgeNetwork
 
-__all__ = ["JudgeInfo", "bundled_judge_path", "read_judge", "write_judge"]
+__all__ = ["JudgeInfo", "bundled_judge_path", "first_card", "read_judge", "write_judge"]
 
 _BUNDLED: Final = "judge-v1"
 _CONFIG: Final = "config.json"
@@ -191,3 +194,34 @@ def _write_json(path: Path, data: Mapping[str, Any]) -> None:
 
 def _missing(path: Path) -> ModelNotFound:
     return ModelNotFound(f"expected the file {path}, got none; copy or download the judge again")
+
+
+_CARD = """---
+license: cc-by-nc-sa-4.0
+tags: [histopathology, h-and-e, nuclei, segmentation]
+---
+
+# The judge: {name}
+
+A small network that finds nuclei in H&E, and says of each which of six classes it is.
+
+**Not for diagnosis.** Licence: {licence}, because the images it learned from are.
+
+- Trained on {samples:,} crops of 128 px at {low} to {high} um/px; it never saw generated images.
+- Training nuclei by class: {counts}. "Inflammatory" nuclei without a finer label were taught as
+  one of neutrophil, lymphocyte, plasma and eosinophil.
+- Held out to choose settings on: {held_out}.
+"""
+
+
+def first_card(info: JudgeInfo, samples: int) -> str:
+    """Return the model card of a judge that saw `samples` crops, before it is measured."""
+    return _CARD.format(
+        name=info.name,
+        licence=info.licence,
+        samples=samples,
+        low=info.mpp[0],
+        high=info.mpp[1],
+        counts=", ".join(f"{name} {count:,}" for name, count in info.class_counts.items()),
+        held_out=", ".join(info.held_out) or "none",
+    )

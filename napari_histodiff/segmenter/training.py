@@ -18,13 +18,10 @@ from tqdm import tqdm
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.datasets.packing import Pack, class_counts, load_pack
 from napari_histodiff.devices import resolve_device, resolve_dtype
-from napari_histodiff.judge.augment import augment
-from napari_histodiff.judge.card import first_card
-from napari_histodiff.judge.crops import CropSampler
-from napari_histodiff.judge.folder import JudgeInfo, write_judge
-from napari_histodiff.judge.losses import judge_loss
-from napari_histodiff.judge.network import JudgeNetwork
-from napari_histodiff.judge.targets import MAPS, Target, held_out, make_target
+from napari_histodiff.segmenter.crops import CropSampler, augment
+from napari_histodiff.segmenter.folder import JudgeInfo, first_card, write_judge
+from napari_histodiff.segmenter.losses import MAPS, Target, held_out, judge_loss, make_target
+from napari_histodiff.segmenter.network import JudgeNetwork
 
 __all__ = ["train_judge"]
 

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from napari_histodiff.core.errors import ModelInvalid, ModelNotFound, StorageError
-from napari_histodiff.judge.folder import JudgeInfo, read_judge, write_judge
-from tests.judge.tiny import CONFIG, tiny_network, write_tiny_judge
+from napari_histodiff.segmenter.folder import JudgeInfo, read_judge, write_judge
+from tests.segmenter.tiny import CONFIG, tiny_network, write_tiny_judge
 
 WEIGHTS = "judge.safetensors"
 

@@ -1,6 +1,6 @@
 """Propose the nuclei of one image: a program of its own, so that a window need not load torch.
 
-``python -m napari_histodiff.judge.propose IN.npz OUT.npz``. IN has `image` (h, w, 3) uint8 and
+``python -m napari_histodiff.segmenter.propose IN.npz OUT.npz``. IN has `image` (h, w, 3) uint8 and
 `mpp`, micrometres per pixel. OUT gets `instance_map` (h, w) int32, `class_map` (h, w) uint8, `ids`
 (n,) int32 and `uncertainty` (n,) float32 in 0-1, one per id. Each step is a line of JSON on stdout,
 ``{"done": 1, "total": 8}``; a failure ends stderr with such a line, ``{"error": "expected ..."}``.
@@ -33,7 +33,7 @@ def load_judge(folder: Path | None, device: str) -> Any:
     ModelNotFound, ModelInvalid, DeviceUnavailable
         When it cannot be loaded there.
     """
-    from napari_histodiff.judge.model import Judge
+    from napari_histodiff.segmenter.model import Judge
 
     return Judge.load(folder, device=device)
 
@@ -55,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m napari_histodiff.judge.propose", description="Propose nuclei of an image."
+        prog="python -m napari_histodiff.segmenter.propose",
+        description="Propose nuclei of an image.",
     )
     parser.add_argument("source", type=Path, metavar="IN.npz", help="arrays image and mpp")
     parser.add_argument("result", type=Path, metavar="OUT.npz", help="where nuclei are written")

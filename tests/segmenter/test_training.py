@@ -11,21 +11,20 @@ import torch
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.datasets.packing import load_pack, pack
 from napari_histodiff.datasets.sources import PackItem
-from napari_histodiff.judge.augment import augment
-from napari_histodiff.judge.crops import CropSampler
-from napari_histodiff.judge.losses import judge_loss
-from napari_histodiff.judge.model import Judge
-from napari_histodiff.judge.targets import (
+from napari_histodiff.segmenter.crops import CropSampler, augment
+from napari_histodiff.segmenter.losses import (
     INFLAMMATORY,
     MAPS,
     Target,
     distance_map,
     held_out,
+    judge_loss,
     make_target,
 )
-from napari_histodiff.judge.training import train_judge
+from napari_histodiff.segmenter.model import Judge
+from napari_histodiff.segmenter.training import train_judge
 from tests.data_folder import write_data_folder
-from tests.judge.tiny import tiny_network
+from tests.segmenter.tiny import tiny_network
 
 
 @pytest.fixture(scope="module")

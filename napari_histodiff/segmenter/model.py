@@ -15,11 +15,10 @@ from skimage.transform import resize
 
 from napari_histodiff.core.errors import InvalidImage, InvalidRequest
 from napari_histodiff.devices import DType, resolve_device, resolve_dtype
-from napari_histodiff.judge.folder import JudgeInfo, bundled_judge_path, read_judge
-from napari_histodiff.judge.network import JudgeFeatures, JudgeNetwork
-from napari_histodiff.judge.postprocess import MPP, Nuclei, find_nuclei, resize_nuclei
-from napari_histodiff.judge.prediction import VIEWS, predict, predict_views
-from napari_histodiff.judge.uncertainty import Disagreement
+from napari_histodiff.segmenter.folder import JudgeInfo, bundled_judge_path, read_judge
+from napari_histodiff.segmenter.network import JudgeFeatures, JudgeNetwork
+from napari_histodiff.segmenter.postprocess import MPP, Nuclei, find_nuclei, resize_nuclei
+from napari_histodiff.segmenter.prediction import VIEWS, Disagreement, predict, predict_views
 
 __all__ = ["Judge", "OnView", "Proposal"]
 

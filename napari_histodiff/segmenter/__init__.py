@@ -1,0 +1,1 @@
+"""A small segmenter of nuclei that never met the generator: judges tissue, proposes nuclei."""
