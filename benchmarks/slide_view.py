@@ -23,7 +23,7 @@ from napari_histodiff.engine.local import LocalEngine
 from napari_histodiff.layout.anatomy import GLASS
 from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.store import SlideStore
-from napari_histodiff.slide.tile_requests import to_plane
+from napari_histodiff.slide.streaming.tile_requests import to_plane
 from napari_histodiff.ui.panel import StudioDock
 from napari_histodiff.ui.settings import SettingsStore
 from napari_histodiff.ui.slide.recent import SlidePlaces

@@ -12,7 +12,7 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.core.recipe import SlideRecipe
 from napari_histodiff.layout.sketch import Sketch
-from napari_histodiff.slide.states import TileState
+from napari_histodiff.slide.storage.tile_table import TileState
 
 __all__ = ["pan", "tissue_everywhere"]
 

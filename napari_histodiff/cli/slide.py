@@ -298,7 +298,7 @@ def _size(store: SlideStore) -> str:
 
 
 def _tiles(store: SlideStore) -> str:
-    from napari_histodiff.slide.states import TileState
+    from napari_histodiff.slide.storage.tile_table import TileState
 
     shown = (TileState.EMPTY, TileState.GENERATED, TileState.EDITED, TileState.STALE)
     rows = [("level", "um/px", "tiles", *(state.name.lower() for state in shown))]

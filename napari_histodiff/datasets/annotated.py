@@ -1,7 +1,4 @@
-"""From an annotated image at its own scale to samples of the training file.
-
-Which class a nucleus belongs to by the name that other programs give it.
-"""
+"""From an annotated image at its own scale, with the class names of other programs, to samples."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Reads image, label and caption files, and says what is wrong with those it cannot.
-
-What was found in a folder of annotated images, to be printed.
-"""
+"""Reads image, label and caption files, and says what is wrong with those it cannot."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Reads a folder of annotated images in any of the formats people have them in.
-
-Packs a folder of annotated images into a training and a validation file.
-"""
+"""Reads folders of annotated images in the formats people have, and packs them for training."""
 
 from __future__ import annotations
 

@@ -1,12 +1,8 @@
-"""Packs annotated H&E into one small training file.
+"""Packs annotated H&E into one small training file, a slide on one side of a split.
 
 The file is a NumPy archive (no pickles): `index` is JSON, and item i has `pixels_i`
 (h, w, 3) uint8 RGB, `layers_i` (h, w, 5) uint8 in the order of `LAYERS`, and `instances_i`
-(h, w) uint16.
-
-Writes a training file image by image, so that no set has to fit into memory.
-
-Keeps a slide on one side of a split.
+(h, w) uint16. It is written image by image, so that no set has to fit into memory.
 """
 
 from __future__ import annotations

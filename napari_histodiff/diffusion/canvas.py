@@ -1,7 +1,4 @@
-"""Execution of planned windows on one canvas: read, solve, sum.
-
-Counts evaluations and keeps the picture a preview shows.
-"""
+"""Execution of planned windows on one canvas: read, solve, sum, count and show the progress."""
 
 from __future__ import annotations
 

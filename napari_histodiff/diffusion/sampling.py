@@ -1,10 +1,8 @@
-"""Solvers of the flow from noise to image: plain functions over one denoiser call.
+"""The ways to draw with one network: solvers of the flow, and jumps in few steps.
 
-A denoiser is `denoise(z, t) -> x0`, with z and x0 of one shape and t one number in (0, 1]. Both
-solvers are single-step and keep no state between steps, so a trajectory may stop at any time of the
-schedule, be blended with its neighbours, and go on.
-
-The two ways to draw with one network: by jumps in few steps, by the guided flow in more.
+A denoiser is `denoise(z, t) -> x0`, with z and x0 of one shape and t one number in (0, 1]. The
+solvers are plain functions over one such call, single-step and without state between steps, so a
+trajectory may stop at any time of the schedule, be blended with its neighbours, and go on.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Whether the judge finds the painted nuclei again: in drawn tissue, and beside it in real.
-
-What guidance and steps do, on a few tiles each.
-"""
+"""Whether the judge finds the painted nuclei again, in drawn tissue and beside it in real."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Whether drawn tissue has the distribution of real tissue, real tissue beside it.
-
-Whether a fresh critic tells drawn from real tissue, and by what.
-"""
+"""Whether drawn tissue is distributed as real tissue is, and by what a critic tells them."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""Tiles of held-out tissue, and which of them settings may be chosen on.
+"""Tiles and frames of held-out tissue, and which of them settings may be chosen on.
 
 Test images are split by name, once and for all: of each source, the first two images by name (the
 first, where there are two; the left half, where there is one) are for *choosing* settings, the rest
-for *final* figures, so that no published figure comes from an image a setting was chosen on.
-
-Large real frames with nuclei, for tests across window borders.
+for *final* figures, so that no published figure comes from an image a setting was chosen on. Large
+real frames with nuclei serve tests across window borders.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The coordinator's side of dask: greets workers, keeps each busy, hands results over.
+"""The worker pool: greets dask workers, deals blocks, keeps each busy, hands results over.
 
-Which worker draws which block: neighbours together, nobody idle. Pure, no dask.
+Dealing is pure, without dask: neighbours together, nobody idle.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from napari_histodiff.rendering.worker import (
     package_version,
     raised,
 )
-from napari_histodiff.slide.planning import blocks
+from napari_histodiff.slide.streaming.planning import blocks
 
 __all__ = ["PARCEL", "Crew", "Deal", "block_key"]
 

@@ -1,6 +1,6 @@
 """Draws a slide or a part of it, coarse to fine, on many workers; this process alone writes.
 
-What a render says while it runs and when it is done.
+It says how far it is while it runs, and reports when it is done.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.rendering.pool import Deal
 from napari_histodiff.rendering.worker import Drawer, Drawings, Order, content_of, pack_factory
-from napari_histodiff.slide.planning import cones, missing
 from napari_histodiff.slide.store import SlideStore
-from napari_histodiff.slide.tile_requests import put_block
+from napari_histodiff.slide.streaming.planning import cones, missing
+from napari_histodiff.slide.streaming.tile_requests import put_block
 
 if TYPE_CHECKING:
     from distributed import Security

@@ -1,7 +1,4 @@
-"""What draws blocks of a slide, in a worker or in this process: one loaded backend.
-
-What runs in a dask worker: greet the coordinator, draw a block.
-"""
+"""What runs in a dask worker, or in this process: draw blocks of a slide on a loaded backend."""
 
 from __future__ import annotations
 
@@ -34,7 +31,7 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.engine.host import BackendHost, resolve_factory
 from napari_histodiff.engine.messages import Failed, Loaded, Problem, Rendered
 from napari_histodiff.slide.store import SlideStore
-from napari_histodiff.slide.tile_requests import (
+from napari_histodiff.slide.streaming.tile_requests import (
     block_labels,
     block_request,
     glass_labels,

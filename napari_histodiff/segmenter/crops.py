@@ -1,6 +1,6 @@
-"""Draws training crops for the judge: where, how large, how oriented.
+"""Draws training crops for the segmenter: where, how large, how oriented.
 
-Changes a crop's look, not its content: stain, light, focus, grain.
+Augmentation changes a crop's look, not its content: stain, light, focus, grain.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""A judge on disk: written whole, and checked before torch reads it.
-
-The text beside a judge's weights: what it is, what it learned from, how well it does.
-"""
+"""A segmenter on disk, with its card: written whole, and checked before torch reads it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What the judge is corrected for: outlines, middles and classes of nuclei.
-
-What the judge learns from a packed training file, and what is held back to choose settings.
-"""
+"""What the segmenter learns from a packed file, and its losses: outlines, middles, classes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Runs the network on images of any size, in tiles and in turned views.
 
-How much several looks at one image disagree on each nucleus.
+How much the views disagree on a nucleus is its uncertainty.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Adding rows and columns at the borders of a slide, or a finer level below all others.
 
 Everything new is written aside first; then one file, `histodiff/grow.json`, says that the slide
-grows. From there on it does: what a crash leaves to do is done when the slide is opened.
+grows. From there on it does: what a crash leaves to do is done when the slide is opened. A slide
+that is open for reading only follows what another program writes to it.
 """
 
 from __future__ import annotations
@@ -12,25 +13,28 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from napari_histodiff.core.errors import InvalidRequest, StorageError, make_folder
-from napari_histodiff.core.geometry import TileAddress
+from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.recipe import TILE, SlideRecipe
-from napari_histodiff.slide.chunks import PLANES, level_folder
-from napari_histodiff.slide.cones import Cone, Frame, of_border
-from napari_histodiff.slide.drawing import rebuild_far
-from napari_histodiff.slide.files import move_into_place, write_file
-from napari_histodiff.slide.ledger import Ledger
-from napari_histodiff.slide.ome import metadata_files
-from napari_histodiff.slide.states import TileState, is_drawn
-from napari_histodiff.slide.steps import stale_state
-from napari_histodiff.slide.tile_table import COLUMNS, IS_AVERAGED, TileTable
+from napari_histodiff.slide.editing.pyramid import rebuild_far
+from napari_histodiff.slide.editing.undo import Steps, stale_state
+from napari_histodiff.slide.state import SlideParts
+from napari_histodiff.slide.storage.chunks import PLANES, level_folder
+from napari_histodiff.slide.storage.dependencies import Cone, Frame, of_border
+from napari_histodiff.slide.storage.ledger import Ledger
+from napari_histodiff.slide.storage.ome import metadata_files, read_recipe
+from napari_histodiff.slide.storage.tile_table import (
+    COLUMNS,
+    IS_AVERAGED,
+    TileState,
+    TileTable,
+    is_drawn,
+)
+from napari_histodiff.slide.storage.transactions import move_into_place, write_file
 
-if TYPE_CHECKING:
-    from napari_histodiff.slide.parts import SlideParts
-
-__all__ = ["check_sides", "finish_growing", "grow", "is_growing", "refine"]
+__all__ = ["check_sides", "finish_growing", "follow", "grow", "is_growing", "refine"]
 
 _INTENT: Final = "histodiff/grow.json"
 _MOVED: Final = "histodiff/grow-moved.json"
@@ -239,3 +243,39 @@ def _average_all(slide: SlideParts) -> None:
             change = slide.change()
             rebuild_far(change, tiles[start : start + _BATCH])
             slide.save(change)
+
+
+# How often a slide may become another one while it is looked at.
+_ATTEMPTS: Final = 3
+
+
+def follow(slide: SlideParts, steps: Steps) -> list[Region]:
+    """Read what the writer did since; return where pixels may have changed.
+
+    Nothing is read while the slide grows or is refined: it is looked at again later.
+
+    Raises
+    ------
+    StorageError
+        When the slide can not be read any more.
+    """
+    seen: list[Region] = []
+    for attempt in range(_ATTEMPTS):
+        if is_growing(slide.path):
+            break
+        try:
+            seen = slide.refresh()
+            steps.resume()
+        except StorageError:
+            # Recipe and table are two files: they may be of before and after.
+            if _is_settled(slide) or attempt + 1 == _ATTEMPTS:
+                raise
+        else:
+            if _is_settled(slide):
+                break
+    return seen
+
+
+def _is_settled(slide: SlideParts) -> bool:
+    """Return whether what was read was of one slide: it still is that of the recipe known here."""
+    return not is_growing(slide.path) and read_recipe(slide.path) == slide.recipe

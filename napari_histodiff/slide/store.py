@@ -17,21 +17,24 @@ from napari_histodiff.core.recipe import SlideRecipe
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.layout import SlideLayout
 from napari_histodiff.layout.sketch import Sketch
-from napari_histodiff.slide.creating import make_slide
-from napari_histodiff.slide.disk import CACHE_BYTES
-from napari_histodiff.slide.drawing import check_tile, draw, rebuild_far
-from napari_histodiff.slide.evicting import evict
-from napari_histodiff.slide.following import follow
-from napari_histodiff.slide.growing import check_sides, finish_growing, grow, is_growing, refine
-from napari_histodiff.slide.history import MAX_UNDO_BYTES, Steps
-from napari_histodiff.slide.locking import lock_for
-from napari_histodiff.slide.moments import Moments
-from napari_histodiff.slide.ome import read_recipe
-from napari_histodiff.slide.open_slide import OpenSlide
-from napari_histodiff.slide.overlays import average_up
-from napari_histodiff.slide.parts import LayoutFactory, SlideParts
-from napari_histodiff.slide.states import TileState
-from napari_histodiff.slide.writing import edit_of_request, edit_of_sketch
+from napari_histodiff.slide.editing.edits import edit_of_request, edit_of_sketch
+from napari_histodiff.slide.editing.pyramid import average_up, check_tile, draw, rebuild_far
+from napari_histodiff.slide.editing.undo import MAX_UNDO_BYTES, Steps
+from napari_histodiff.slide.growing import (
+    check_sides,
+    finish_growing,
+    follow,
+    grow,
+    is_growing,
+    refine,
+)
+from napari_histodiff.slide.maintenance import evict
+from napari_histodiff.slide.reader import OpenSlide
+from napari_histodiff.slide.state import LayoutFactory, SlideParts, lock_for, make_slide
+from napari_histodiff.slide.storage.chunks import CACHE_BYTES
+from napari_histodiff.slide.storage.dependencies import Moments
+from napari_histodiff.slide.storage.ome import read_recipe
+from napari_histodiff.slide.storage.tile_table import TileState
 
 if TYPE_CHECKING:
     from filelock import FileLock

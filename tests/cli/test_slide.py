@@ -19,7 +19,7 @@ from PIL import Image
 from napari_histodiff.cli.main import main
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.recipe import SLIDE_GUIDANCE
-from napari_histodiff.slide.states import TileState
+from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
 from tests.fakes import FAKE_INFO
 from tests.rendering.doubles import make_slide, picture

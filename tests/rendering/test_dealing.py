@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from napari_histodiff.core.geometry import TileAddress
 from napari_histodiff.rendering.pool import PARCEL, Deal
-from napari_histodiff.slide.planning import block_tiles
+from napari_histodiff.slide.streaming.planning import block_tiles
 
 addresses = st.sets(
     st.builds(TileAddress, st.just(1), st.integers(0, 3 * PARCEL), st.integers(0, 3 * PARCEL)),

@@ -25,7 +25,7 @@ from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.rendering import RenderProgress, RenderReport, render_slide
 from napari_histodiff.rendering.pool import Crew
 from napari_histodiff.rendering.worker import Order, content_of, pack_factory
-from napari_histodiff.slide.states import TileState
+from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
 from tests.fakes import FakeFactory
 from tests.rendering.doubles import Counting, make_slide, picture, probe

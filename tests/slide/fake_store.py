@@ -18,7 +18,7 @@ from napari_histodiff.core.noise import noise_field
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.layout import GLASS_COLOUR
-from napari_histodiff.slide.states import TileState
+from napari_histodiff.slide.storage.tile_table import TileState
 from tests.fakes import FAKE_INFO, FakeBackend, FakeFactory
 
 __all__ = [

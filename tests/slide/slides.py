@@ -14,7 +14,7 @@ from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.layout.sketch import Sketch
-from napari_histodiff.slide.states import TileState
+from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
 from tests.fakes import FAKE_INFO
 

@@ -14,11 +14,11 @@ from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.recipe import SlideRecipe
 from napari_histodiff.diffusion.backend import DiffusionBackend
 from napari_histodiff.engine.inline import InlineEngine
-from napari_histodiff.slide.feed import TileFeed
-from napari_histodiff.slide.planning import needs, wanted
 from napari_histodiff.slide.store import SlideStore
+from napari_histodiff.slide.streaming.feed import TileFeed
+from napari_histodiff.slide.streaming.planning import needs, wanted
 from tests.diffusion.tiny import tiny_info, tiny_pipeline
-from tests.slide.feed_bench import until
+from tests.slide.streaming.feed_bench import until
 
 TARGET = Region(0, 1024, 768, 9 * 256, 8 * 256)
 TILES = 100

@@ -22,11 +22,12 @@ from ome_zarr.reader import Reader
 from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.layout.sketch import Sketch
-from napari_histodiff.slide import files, following, growing
-from napari_histodiff.slide.edit_file import Edit
-from napari_histodiff.slide.levels import pyramid
-from napari_histodiff.slide.ome import read_recipe
-from napari_histodiff.slide.states import TileState
+from napari_histodiff.slide import growing
+from napari_histodiff.slide.lazy_levels import pyramid
+from napari_histodiff.slide.storage import transactions
+from napari_histodiff.slide.storage.edit_files import Edit
+from napari_histodiff.slide.storage.ome import read_recipe
+from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
 from tests.slide.slides import (
     MODEL,
@@ -237,7 +238,7 @@ def test_refining_cut_off_at_any_moment_is_not_begun_or_finished(
                 raise KeyboardInterrupt
             replace_file(*paths)
 
-        for module in (files, growing):
+        for module in (transactions, growing):
             monkeypatch.setattr(module.os, "replace", limited)
         try:
             store.refine(MODEL)
@@ -298,7 +299,7 @@ def test_a_reader_that_looks_while_it_happens_looks_again(
         reader.refresh()
         assert same(everything(reader), everything(slide))
         before = everything(reader)
-        monkeypatch.setattr(following, "is_growing", lambda path: True)
+        monkeypatch.setattr(growing, "is_growing", lambda path: True)
         slide.undo()
         reader.refresh()
         assert same(everything(reader), before)

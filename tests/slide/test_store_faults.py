@@ -17,8 +17,8 @@ import pytest
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.layout.sketch import Sketch
-from napari_histodiff.slide import staging
-from napari_histodiff.slide.ledger import Ledger
+from napari_histodiff.slide.storage import transactions
+from napari_histodiff.slide.storage.ledger import Ledger
 from napari_histodiff.slide.store import SlideStore
 from tests.slide.crashing import kill_and_compare
 from tests.slide.slides import (
@@ -191,7 +191,7 @@ def killed_at(
 ) -> bool:
     """Take a step in a process that is killed after so many files were moved into place."""
     left = [moves]
-    move = staging.move_into_place
+    move = transactions.move_into_place
 
     def limited(source: Path, target: Path) -> None:
         if not left[0]:
@@ -199,7 +199,7 @@ def killed_at(
         left[0] -= 1
         move(source, target)
 
-    monkeypatch.setattr(staging, "move_into_place", limited)
+    monkeypatch.setattr(transactions, "move_into_place", limited)
     try:
         take()
     except Killed:

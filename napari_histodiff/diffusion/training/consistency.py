@@ -1,12 +1,11 @@
-"""Runs the lessons of `jumping` and `scoring`, and some of the flow: one file serves both ways.
+"""Teaches the network to jump: many guided steps of the flow in one evaluation.
 
-What a network learns in order to jump: to take many guided steps of the flow in one evaluation.
-
-The way from noise to image is cut in two at `ways.JUMP_BOUNDARY`. A jump from t leads to the end of
-its part, so two evaluations suffice, and more of them lie on the same ways. Each jump is taught to
-land where a short guided step of the frozen flow network followed by a jump lands: consistency
-distillation (Song et al., arXiv 2303.01469) in phases (Wang et al., arXiv 2405.18407), with the
-guidance scale as an input (Luo et al., arXiv 2310.04378).
+The way from noise to image is cut in two at `sampling.JUMP_BOUNDARY`. A jump from t leads to the
+end of its part, so two evaluations suffice, and more of them lie on the same ways. Each jump is
+taught to land where a short guided step of the frozen flow network followed by a jump lands:
+consistency distillation (Song et al., arXiv 2303.01469) in phases (Wang et al., arXiv 2405.18407),
+with the guidance scale as an input (Luo et al., arXiv 2310.04378). A share of every batch scores
+drawn pairs (`losses`), and some of it goes on training the flow: one file serves both ways.
 """
 
 from __future__ import annotations

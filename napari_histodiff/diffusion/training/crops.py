@@ -1,7 +1,4 @@
-"""Draws training crops from a pack: where, how oriented, at which scale.
-
-Random known regions for training: what inpainting and outpainting look like to the model.
-"""
+"""Draws training crops from a pack: where, how oriented, at which scale, what of them is known."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """The loop that training runs share: batches, clock, learning rate, averaged weights, saves.
 
-One step of an optimizer, refused when something is no longer a number.
-
-Loss on held-out crops, always the same ones, so that values of one run compare.
+A step of the optimizer is refused when something is no longer a number. The held-out loss is that
+of always the same crops, so that values of one run compare.
 """
 
 from __future__ import annotations

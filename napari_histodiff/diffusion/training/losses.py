@@ -1,18 +1,15 @@
-"""How well drawn tissue is spread like real tissue of the same conditions.
+"""How far drawn tissue is from real tissue of the same conditions: energy scores and texture.
 
 The energy score of two drawn images g, g' against the real image r of their conditions,
 (|g - r| + |g' - r| - |g - g'|) / 2, is least on average where the drawn images are distributed as
 real ones are (Gneiting and Raftery, JASA 2007; for generators: Shen and Meinshausen,
 arXiv 2307.00835; De Bortoli et al., arXiv 2502.02483). It asks for no mean image, because what two
 drawn images share beyond the conditions costs as much as what they miss, and it needs no adversary.
-Here the distance is one of features: what the frozen flow network makes of the image.
+Its distance is one of features: what the frozen flow network makes of the image.
 
-How far the texture of drawn tissue is from that of the real tissue its masks were taken from.
-
-The sliced Wasserstein distance between the responses of random filters (Heitz et al., "A sliced
-Wasserstein loss for neural texture synthesis", CVPR 2021; random filters and scales as in Rabin et
-al., SSVM 2011). It compares what tissue looks like, not where each fibre lies, so that it asks for
-no mean image: colours, contrast, steepness of edges and power at every scale.
+Texture is compared by the sliced Wasserstein distance between the responses of random filters
+(Heitz et al., "A sliced Wasserstein loss for neural texture synthesis", CVPR 2021; random filters
+and scales as in Rabin et al., SSVM 2011): what tissue looks like, not where each fibre lies.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Agreement of ordered labels: asked against drawn caption levels, or two readers.
-
-How far a figure could move had other tiles been drawn: percentile bootstrap.
-"""
+"""Agreement of ordered labels, and percentile bootstrap intervals of any figure over tiles."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Whether window borders can be told from other lines of an image: a permutation test.
-
-Whether two pyramid levels show the same tissue.
-"""
+"""Whether window borders or pyramid levels can be told: a permutation test, and levels compared."""
 
 from __future__ import annotations
 

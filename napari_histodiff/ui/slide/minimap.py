@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VEILS", "Minimap", "veil"]
 
-#: RGBA laid over tiles by state (`slide.states.TileState`): empty, source, generated, edited,
+#: RGBA laid over tiles by `TileState`: empty, source, generated, edited,
 #: stale. A tile of a real source, or one nobody drew, has none.
 VEILS: Final = (
     (0, 0, 0, 0),

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
 from napari_histodiff.core.recipe import TILE, SlideRecipe
-from napari_histodiff.slide.planning import visible
-from napari_histodiff.slide.states import TileState
+from napari_histodiff.slide.storage.chunks import TileCache
+from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
-from napari_histodiff.slide.tile_cache import TileCache
-from napari_histodiff.slide.tile_requests import to_plane
+from napari_histodiff.slide.streaming.planning import visible
+from napari_histodiff.slide.streaming.tile_requests import to_plane
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -193,7 +193,7 @@ class Placeholders:
 
 
 class ShownSlide:
-    """A slide as `slide.levels` reads it, except that nobody waits for the layout's colours.
+    """A slide as `slide.lazy_levels` reads it, except that nobody waits for the layout's colours.
 
     Parameters
     ----------

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.recipe import TILE
-from napari_histodiff.slide.feed_status import FeedStatus
-from napari_histodiff.slide.states import TileState
+from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
+from napari_histodiff.slide.streaming.status import FeedStatus
 from napari_histodiff.ui.slide.status import SlideStatus, magnification_of
 from napari_histodiff.ui.slide.target import READ_ONLY
 from napari_histodiff.ui.slide.view import tile_counts

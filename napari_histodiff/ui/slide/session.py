@@ -16,9 +16,9 @@ from napari_histodiff.core.engine import Engine
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.recipe import TILE
-from napari_histodiff.slide.feed import TileFeed
-from napari_histodiff.slide.levels import LazyLevel, pyramid
+from napari_histodiff.slide.lazy_levels import LazyLevel, pyramid
 from napari_histodiff.slide.store import SlideStore
+from napari_histodiff.slide.streaming.feed import TileFeed
 from napari_histodiff.ui.canvas import register_target
 from napari_histodiff.ui.slide.marks import WorkMarks
 from napari_histodiff.ui.slide.placeholders import Placeholders, ShownSlide

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.core.requests import EditKind, EditRequest
-from napari_histodiff.slide.planning import needs
 from napari_histodiff.slide.store import SlideStore
-from napari_histodiff.slide.tile_requests import to_plane
+from napari_histodiff.slide.streaming.planning import needs
+from napari_histodiff.slide.streaming.tile_requests import to_plane
 from napari_histodiff.ui.canvas import Target
 from napari_histodiff.ui.journal import EditJournal
 from napari_histodiff.ui.step_worker import StepWorker

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import PyramidSpec, Region
-from napari_histodiff.slide.feed_motion import AT_REST, Motion
-from napari_histodiff.slide.planning import centre_of
+from napari_histodiff.slide.streaming.planning import AT_REST, Motion, centre_of
 
 __all__ = ["ViewWatcher", "camera_of", "canvas_size_of", "level_shown", "view_of"]
 

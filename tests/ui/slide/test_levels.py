@@ -14,9 +14,9 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.engine.inline import InlineEngine
-from napari_histodiff.slide.states import TileState
+from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
-from napari_histodiff.slide.tile_requests import to_plane
+from napari_histodiff.slide.streaming.tile_requests import to_plane
 from napari_histodiff.ui.history import History
 from napari_histodiff.ui.levels import at_its_level
 from napari_histodiff.ui.placing import place_region

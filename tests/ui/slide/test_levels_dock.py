@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QMessageBox
 from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
-from napari_histodiff.slide.states import TileState
+from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.ui.panel import StudioDock
 from napari_histodiff.ui.slide.watcher import camera_of
 from napari_histodiff.ui.states import Staging

@@ -7,7 +7,7 @@ import pytest
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.engine.inline import InlineEngine
-from napari_histodiff.slide.states import TileState
+from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.controller import Controller
 from napari_histodiff.ui.settings import SettingsStore

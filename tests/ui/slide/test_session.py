@@ -10,7 +10,7 @@ from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.engine.inline import InlineEngine
-from napari_histodiff.slide.states import TileState
+from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.ui.canvas import open_target
 from napari_histodiff.ui.slide.marks import MARKS_NAME
 from napari_histodiff.ui.slide.session import SlideSession

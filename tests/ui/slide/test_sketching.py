@@ -10,7 +10,7 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.layout.sketch import Sketch
-from napari_histodiff.slide.states import TileState
+from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.slide.sketching import SKETCH_NAME, SketchEditor
 from tests.fakes import FAKE_INFO

@@ -9,7 +9,7 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.engine.inline import InlineEngine
-from napari_histodiff.slide.states import TileState
+from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.ui.settings import SeedMode
 from napari_histodiff.ui.slide.target import SlideTarget
 from napari_histodiff.ui.workspace import Workspace

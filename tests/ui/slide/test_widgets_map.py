@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, QPointF, Qt
 
-from napari_histodiff.slide.states import TileState
+from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.ui.slide.minimap import VEILS, Minimap, veil
 from tests.ui.slide.widget_doubles import StillSession, recipe_of
 

@@ -14,7 +14,7 @@ from napari_histodiff.core.engine import EngineState, JobFailed
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.requests import EditKind, EditRequest
-from napari_histodiff.slide.states import TileState
+from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.controller import Controller
 from napari_histodiff.ui.settings import SettingsStore

@@ -9,7 +9,7 @@ from qtpy.QtCore import QTimer
 from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.engine.inline import InlineEngine
-from napari_histodiff.slide.states import TileState
+from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.slide.marks import MARKS_NAME
 from napari_histodiff.ui.slide.session import SlideSession

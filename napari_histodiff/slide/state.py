@@ -1,0 +1,315 @@
+"""The state of an open slide, shared by what reads, draws, edits and checks it; new, and locked."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from napari_histodiff.core.errors import InvalidRequest, StorageError
+from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
+from napari_histodiff.core.recipe import SlideRecipe
+from napari_histodiff.layout.sketch import Sketch
+from napari_histodiff.slide.maintenance import mend
+from napari_histodiff.slide.storage.change import Change
+from napari_histodiff.slide.storage.chunks import SlideDisk
+from napari_histodiff.slide.storage.dependencies import Frame
+from napari_histodiff.slide.storage.edit_files import Shelf
+from napari_histodiff.slide.storage.ledger import History, Ledger
+from napari_histodiff.slide.storage.ome import metadata_files, read_recipe
+from napari_histodiff.slide.storage.tile_table import IS_AVERAGED, TileInfo, TileTable, tiles_of
+from napari_histodiff.slide.storage.transactions import Stage, storage_error, write_file
+from napari_histodiff.slide.tile_reader import Layout, Picture
+
+__all__ = ["SKETCH_FILE", "LayoutFactory", "SlideParts", "lock_for", "make_slide", "pack_sketch"]
+
+#: Makes the layout of a slide.
+LayoutFactory = Callable[[SlideRecipe, Sketch | None], Any]
+
+#: Where the sketch lies, relative to the slide.
+SKETCH_FILE: Final = "histodiff/sketch.npz"
+
+_SCRATCH: Final = "histodiff/scratch"
+
+# More changed tiles than this are told of as the whole slide.
+_MANY: Final = 64
+
+
+class SlideParts:
+    """What an open slide is made of.
+
+    Parameters
+    ----------
+    path : Path
+        The slide's folder.
+    recipe : SlideRecipe
+        What it is a function of.
+    make_layout : callable
+        Makes its layout.
+    cache_bytes : int
+        Limit of decoded tiles kept in memory.
+    writable : bool
+        Whether this is the one writer.
+
+    Raises
+    ------
+    StorageError
+        When the slide is damaged.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        recipe: SlideRecipe,
+        make_layout: LayoutFactory,
+        cache_bytes: int,
+        *,
+        writable: bool,
+    ) -> None:
+        self.path = path
+        self.writable = writable
+        self.lock = threading.RLock()
+        self.disk = SlideDisk(path, cache_bytes, recipe.refined)
+        self.shelf = Shelf(path / "histodiff" / "edits-done")
+        self._make_layout = make_layout
+        self.open_ledger(recipe)
+
+    @property
+    def spec(self) -> PyramidSpec:
+        """The pyramid."""
+        return self.recipe.spec
+
+    @property
+    def frame(self) -> Frame:
+        """Where the slide lies on the plane."""
+        recipe = self.recipe
+        return Frame(*recipe.origin, recipe.height, recipe.width, recipe.refined)
+
+    @property
+    def table(self) -> TileTable:
+        """What is known of every tile."""
+        return self.ledger.table
+
+    def open_ledger(self, recipe: SlideRecipe) -> None:
+        """Read what is known of every tile, and make what depends on the recipe.
+
+        Raises
+        ------
+        StorageError
+            When it is damaged.
+        """
+        self.ledger = Ledger(self.path / "histodiff", recipe.spec, writable=self.writable)
+        self.disk.refined = recipe.refined
+        self.set_recipe(recipe)
+
+    def set_recipe(self, recipe: SlideRecipe) -> None:
+        """Read the sketch and make everything that depends on it and the recipe."""
+        self.recipe = recipe
+        packed = self.disk.raw(SKETCH_FILE)
+        self.sketch: Sketch | None = _unpack_sketch(self.path, packed, recipe.refined)
+        self.layout = self._make_layout(recipe, self.sketch)
+        layout: Layout = self.layout
+        self.picture = Picture(recipe, layout, self.disk, self.info, self._averaged, self.mend)
+
+    def refresh(self) -> list[Region]:
+        """Read what the writer did since; return where pixels may have changed.
+
+        Raises
+        ------
+        StorageError
+            When the slide can not be read any more.
+        """
+        recipe = read_recipe(self.path)
+        if recipe != self.recipe:
+            self.open_ledger(recipe)
+            return [self.spec.bounds(0)]
+        sketch = self.disk.raw(SKETCH_FILE)
+        self.disk.overlay({})
+        entries = self.ledger.refresh()
+        if self.disk.raw(SKETCH_FILE) != sketch:
+            self.set_recipe(recipe)
+        if entries is None or len(entries) > _MANY:
+            return [self.spec.bounds(0)]
+        return [self.spec.region(tile) for tile in tiles_of(entries)]
+
+    def close(self) -> None:
+        """Let go of the files; nothing is written any more."""
+        self.writable = False
+        self.ledger.close()
+        self.disk.cache.clear()
+
+    def layout_with(self, sketch: Sketch | None) -> Layout:
+        """Return the layout that the slide would have with another sketch."""
+        layout: Layout = self._make_layout(self.recipe, sketch)
+        return layout
+
+    def info(self, tile: TileAddress) -> TileInfo:
+        """Return what is known of a tile."""
+        return self.ledger.table[tile]
+
+    def change(self) -> Change:
+        """Return an empty change."""
+        return Change(self.table, self.disk, self.mend)
+
+    def save(self, change: Change) -> None:
+        """Carry out a change that a crash may lose, but never halve: its files, then its lines.
+
+        Raises
+        ------
+        StorageError
+            When it can not be written; nothing the slide knows of has changed then.
+        """
+        stage = Stage.write(
+            self.path, self.path / _SCRATCH, change.files(), change.entries(), sync=False
+        )
+        # What is to go goes last, when nothing refers to it any more.
+        stage.place(sync=False, removing=False)
+        self.ledger.tiles(stage.entries)
+        stage.place(sync=False)
+        stage.discard()
+
+    def mend(self, plane: str, tile: TileAddress) -> None:
+        """Restore a damaged chunk, or give it up where it can be drawn again.
+
+        Raises
+        ------
+        StorageError
+            When the user's work in it is lost.
+        """
+        with self.lock:
+            mend(self, plane, tile)
+
+    def _averaged(self) -> NDArray[np.bool_]:
+        flags = self.ledger.table.flags[self.recipe.coarsest]
+        averaged: NDArray[np.bool_] = flags & IS_AVERAGED != 0
+        return averaged
+
+
+def pack_sketch(sketch: Sketch | None, refined: int) -> bytes | None:
+    """Return the file of a sketch; its lengths are in pixels of a slide refined so often."""
+    if sketch is None:
+        return None
+    file = io.BytesIO()
+    np.savez_compressed(
+        file,
+        classes=sketch.classes,
+        pixel=np.int64(sketch.pixel),
+        origin=np.array(sketch.origin),
+        refined=np.int64(refined),
+    )
+    return file.getvalue()
+
+
+def _unpack_sketch(path: Path, data: bytes | None, refined: int) -> Sketch | None:
+    """Return a sketch in pixels of level 0 of a slide that has been refined so often by now."""
+    if data is None:
+        return None
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            before = int(arrays["refined"]) if "refined" in arrays else 0
+            scale = 1 << (refined - before)
+            y, x = (int(value) * scale for value in arrays["origin"])
+            return Sketch(arrays["classes"], int(arrays["pixel"]) * scale, (y, x))
+    except (ValueError, KeyError, OSError, InvalidRequest) as error:
+        raise StorageError(
+            f"expected the sketch of the slide at {path / SKETCH_FILE}, got {error}; "
+            "restore this file from a backup"
+        ) from error
+
+
+def make_slide(path: Path, recipe: SlideRecipe, sketch: Sketch | None) -> None:
+    """Make a slide on which nothing is drawn, all of it or nothing.
+
+    Raises
+    ------
+    StorageError
+        When there is something at `path`, or it can not be written.
+    """
+    if path.exists():
+        raise StorageError(
+            f"expected a new folder, got {path}, which exists; choose another name, or open it"
+        )
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        for name, data in metadata_files(path.name.removesuffix(".ome.zarr"), recipe):
+            write_file(scratch / name, data)
+        packed = pack_sketch(sketch, recipe.refined)
+        if packed is not None:
+            write_file(scratch / SKETCH_FILE, packed)
+        Ledger.start(scratch / "histodiff", TileTable(recipe.spec), History())
+        os.rename(scratch, path)
+    except StorageError:
+        raise
+    except OSError as error:
+        raise storage_error(path, error) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+_NAME: Final = "histodiff/lock"
+
+
+def lock_for(path: Path, read_only: bool | None) -> FileLock | None:
+    """Return the lock that makes this process the writer of a slide, None to only read it.
+
+    The lock goes when its process ends, however it ends.
+
+    Parameters
+    ----------
+    path : Path
+        The slide's folder.
+    read_only : bool, optional
+        True asks for no lock, False insists on it, None takes it when it can be had.
+
+    Raises
+    ------
+    StorageError
+        When it is insisted on and another process has it or the folder can not be written.
+    """
+    if read_only:
+        return None
+    try:
+        lock = _lock_slide(path)
+    except StorageError:
+        if read_only is None:
+            return None
+        raise
+    if lock is None and read_only is False:
+        raise StorageError(
+            f"expected to be the only writer of {path}, got a slide that is open elsewhere; "
+            "close it there or open it read-only"
+        )
+    return lock
+
+
+def _lock_slide(path: Path) -> FileLock | None:
+    """Return the lock that makes this process the writer, or None when another one is.
+
+    The lock goes when its process ends, however it ends.
+
+    Raises
+    ------
+    StorageError
+        When the folder can not be written.
+    """
+    lock = FileLock(path / _NAME, blocking=False)
+    try:
+        if not os.access(path / _NAME, os.W_OK) and (path / _NAME).exists():
+            raise PermissionError(13, "Permission denied")
+        lock.acquire()
+    except Timeout:
+        return None
+    except OSError as error:
+        raise StorageError(
+            f"expected a folder that can be written, got '{error.strerror or error}' for {path}; "
+            "open the slide read-only or copy it to where you may write"
+        ) from error
+    return lock

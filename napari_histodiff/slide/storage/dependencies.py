@@ -1,0 +1,197 @@
+"""Which tiles depend on a changed place: finer ones that were drawn from it, level by level.
+
+Revisions tell which tiles went stale when, so that one drawn from older pixels is not taken for
+fresh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.geometry import Region, TileAddress
+from napari_histodiff.core.recipe import TILE, SlideRecipe
+
+__all__ = ["Cone", "Frame", "Moments", "below", "of_border", "of_layout", "outside"]
+
+
+class Frame(NamedTuple):
+    """Where a slide lies on the plane, in pixels of level 0, and how often it was refined."""
+
+    y: int
+    x: int
+    height: int
+    width: int
+    refined: int = 0
+
+    def finer(self, refined: int) -> Frame:
+        """Return the same place in pixels of a slide that was refined so often, not less."""
+        scale = 1 << (refined - self.refined)
+        return Frame(
+            self.y * scale, self.x * scale, self.height * scale, self.width * scale, refined
+        )
+
+
+#: Which tiles of each level depend on a place, (rows, cols) bool, by level.
+Cone = dict[int, NDArray[np.bool_]]
+
+
+def below(recipe: SlideRecipe, boxes: Iterable[Region]) -> Cone:
+    """Return the tiles finer than changed pixels that were drawn from them, or will be.
+
+    A tile reads the pixels one level up within the recipe's margin around it, so the cone widens by
+    the margin at each level.
+
+    Parameters
+    ----------
+    recipe : SlideRecipe
+        Tells the margin.
+    boxes : iterable of Region
+        What changed, all of one level, ARRAY coordinates.
+    """
+    boxes = list(boxes)
+    if not boxes or boxes[0].level == 0:
+        return {}
+    level = boxes[0].level - 1
+    spec = recipe.spec
+    at_level = (spec.at_level(box, level) for box in boxes)
+    # Two pixels more: nuclei that were painted above are smoothed by their neighbours there.
+    cone = {level: _touching(recipe, level, at_level, margin=recipe.margin + 3)}
+    for finer in reversed(range(level)):
+        cone[finer] = _children(recipe, cone[finer + 1], finer)
+    return cone
+
+
+def of_layout(recipe: SlideRecipe, boxes: Iterable[Region]) -> Cone:
+    """Return the tiles that depend on what the layout says within boxes.
+
+    Parameters
+    ----------
+    recipe : SlideRecipe
+        Tells margin and levels.
+    boxes : iterable of Region
+        Where the layout changed, level 0, ARRAY coordinates.
+    """
+    boxes = list(boxes)
+    cone: Cone = {}
+    for level in reversed(range(recipe.coarsest + 1)):
+        at_level = (recipe.spec.at_level(box, level) for box in boxes)
+        cone[level] = _touching(recipe, level, at_level)
+        if level < recipe.coarsest:
+            cone[level] |= _children(recipe, cone[level + 1], level)
+    return cone
+
+
+def of_border(recipe: SlideRecipe, before: Frame) -> Cone:
+    """Return the tiles of a grown slide that its earlier borders cut, or that read beyond them.
+
+    Parameters
+    ----------
+    recipe : SlideRecipe
+        Of the grown slide.
+    before : Frame
+        Where it lay on the plane.
+    """
+    y, x = before.y - recipe.origin[0], before.x - recipe.origin[1]
+    old = Region(0, y, x, before.height, before.width)
+    strips = list(outside(recipe.spec.bounds(0), old))
+    at_level = [
+        [recipe.spec.at_level(strip, level) for strip in strips]
+        for level in range(recipe.coarsest + 1)
+    ]
+    # A tile of the coarsest level is only cut: it reads no pixels, and the layout goes on.
+    cone = {recipe.coarsest: _touching(recipe, recipe.coarsest, at_level[-1], margin=0)}
+    for level in reversed(range(recipe.coarsest)):
+        cone[level] = _touching(recipe, level, at_level[level])
+        if level + 1 < recipe.coarsest:
+            cone[level] |= _children(recipe, cone[level + 1], level)
+    return cone
+
+
+def outside(region: Region, bounds: Region) -> Iterator[Region]:
+    """Yield up to four rectangles that make up what of a region lies beyond another."""
+    inside = region.intersect(bounds)
+    if inside.is_empty:
+        if not region.is_empty:
+            yield region
+        return
+    level = region.level
+    strips = (
+        Region(level, region.y, region.x, inside.y - region.y, region.width),
+        Region(level, inside.bottom, region.x, region.bottom - inside.bottom, region.width),
+        Region(level, inside.y, region.x, inside.height, inside.x - region.x),
+        Region(level, inside.y, inside.right, inside.height, region.right - inside.right),
+    )
+    yield from (strip for strip in strips if not strip.is_empty)
+
+
+def _touching(
+    recipe: SlideRecipe, level: int, boxes: Iterable[Region], margin: int | None = None
+) -> NDArray[np.bool_]:
+    """Return the tiles whose surroundings share a pixel with a box."""
+    # One pixel more: a tile reads whole pixels of the level above.
+    reach = recipe.margin + 1 if margin is None else margin
+    grid = np.zeros(_shape(recipe, level), np.bool_)
+    for box in boxes:
+        near = box.pad(reach).snap(TILE)
+        rows = slice(max(0, near.y // TILE), max(0, near.bottom // TILE))
+        cols = slice(max(0, near.x // TILE), max(0, near.right // TILE))
+        if not box.is_empty:
+            grid[rows, cols] = True
+    return grid
+
+
+def _children(recipe: SlideRecipe, parents: NDArray[np.bool_], level: int) -> NDArray[np.bool_]:
+    """Return the tiles of a level whose surroundings meet one of the marked tiles above."""
+    rows, cols = _shape(recipe, level)
+    grid = np.repeat(np.repeat(parents, 2, axis=0), 2, axis=1)[:rows, :cols]
+    reach = -(-(recipe.margin + 1) // TILE)
+    for axis in (0, 1):
+        wide = grid.copy()
+        for step in range(1, reach + 1):
+            ahead, behind = [slice(None)] * 2, [slice(None)] * 2
+            ahead[axis], behind[axis] = slice(step, None), slice(None, -step)
+            wide[tuple(ahead)] |= grid[tuple(behind)]
+            wide[tuple(behind)] |= grid[tuple(ahead)]
+        grid = wide
+    return grid
+
+
+def _shape(recipe: SlideRecipe, level: int) -> tuple[int, int]:
+    bounds = recipe.spec.bounds(level)
+    return -(-bounds.height // TILE), -(-bounds.width // TILE)
+
+
+class Moments:
+    """Counts the edits made since the slide was opened, and remembers whom each made stale."""
+
+    def __init__(self) -> None:
+        #: How many there were.
+        self.now = 0
+        self._all = 0
+        self._last: dict[int, NDArray[np.uint32]] = {}
+
+    def stale(self, cone: Cone) -> None:
+        """Take note that what the tiles of a cone are drawn from changes."""
+        self.now += 1
+        for level, grid in cone.items():
+            last = self._last.get(level)
+            if last is None or last.shape != grid.shape:
+                last = self._last[level] = np.zeros(grid.shape, np.uint32)
+            last[grid] = self.now
+
+    def is_stale(self, tile: TileAddress, since: int) -> bool:
+        """Return whether what a tile is drawn from has changed after a moment."""
+        last = self._last.get(tile.level)
+        if self._all > since:
+            return True
+        return last is not None and int(last[tile.row, tile.col]) > since
+
+    def all_stale(self) -> None:
+        """Take note that everything changes."""
+        self.now += 1
+        self._all = self.now
+        self._last.clear()

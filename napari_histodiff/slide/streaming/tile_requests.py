@@ -1,0 +1,337 @@
+"""From a block of tiles to the request that draws it, and from its pixels to the slide.
+
+Everything here is a pure function of the slide's recipe and sketch, of the pixels it has one level
+up, and of what the user painted at coarser levels, which conditions the levels drawn from them.
+ARRAY coordinates start at the slide, PLANE coordinates at the recipe's origin. The request of a
+block counts levels from the one that was the finest when the slide was new: so a place keeps its
+noise when finer levels are added.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.geometry import Region, TileAddress
+from napari_histodiff.core.maps import TISSUE_NAMES, decode_labels, encode_labels
+from napari_histodiff.core.recipe import TILE, SlideRecipe
+from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.layout import GLASS_COLOUR
+from napari_histodiff.slide.storage.box_mean import repeat_up
+from napari_histodiff.slide.store import SlideStore
+from napari_histodiff.slide.streaming.planning import block_tiles
+
+__all__ = [
+    "Painted",
+    "block_labels",
+    "block_request",
+    "glass_labels",
+    "glass_pixels",
+    "keeps_labels",
+    "painted_above",
+    "put_block",
+    "to_plane",
+    "twice",
+]
+
+# Sides of the largest block in tiles.
+_MOST_TILES = 2
+
+_GLASS = TISSUE_NAMES.index("glass")
+
+
+def to_plane(recipe: SlideRecipe, region: Region) -> Region:
+    """Return a region of a slide (ARRAY coordinates) on the endless plane."""
+    return region.translate(recipe.origin[0] >> region.level, recipe.origin[1] >> region.level)
+
+
+def block_request(store: SlideStore, block: Region) -> EditRequest | None:
+    """Return the request that draws a block; None when there is only glass far from tissue.
+
+    The request reaches the recipe's margin around the block on every side, also beyond the slide,
+    where the layout goes on and stands in for pixels. Where the user changed coarser levels the
+    nuclei are those painted there, and no glass is known. Its target is the block's whole tiles,
+    also where the slide ends within them.
+
+    Parameters
+    ----------
+    store : SlideStore
+        The slide.
+    block : Region
+        1 or 2 tiles a side of a level that the model draws, ARRAY coordinates; cut at the slide's
+        border or not.
+
+    Raises
+    ------
+    InvalidRequest
+        When the block is no such block.
+    StorageError
+        When a tile one level up is not drawn yet, or can not be read.
+    """
+    recipe, layout = store.recipe, store.layout
+    target = _whole(store, block)
+    region = target.pad(recipe.margin)
+    plane = to_plane(recipe, region)
+    glass = _known_glass(layout, plane)
+    painted = painted_above(store, region)
+    if painted is not None:
+        glass &= ~painted.mask
+    if glass.all():
+        return None
+    coarse = _coarse(store, region)
+    classes, instances = layout.nuclei(plane)
+    tissue = layout.tissue(plane)
+    if painted is not None:
+        own_instances, own_classes = decode_labels(painted.labels)
+        classes = np.where(painted.mask, own_classes, classes)
+        instances = np.where(painted.mask, own_instances, instances)
+        # Somebody painted there: it is glass no longer.
+        tissue = np.where(painted.mask & (tissue == _GLASS), np.uint8(0), tissue)
+    known = None
+    if glass.any():
+        known = _glass(region) if coarse is None else coarse
+    return EditRequest(
+        kind=EditKind.GENERATE if coarse is None else EditKind.ZOOM,
+        region=_keyed(recipe, plane),
+        target=_keyed(recipe, to_plane(recipe, target)),
+        class_map=classes,
+        instance_map=instances,
+        tissue_map=tissue,
+        image=known,
+        edit_mask=None if known is None else ~glass,
+        coarse=coarse,
+        caption=recipe.caption,
+        guidance_scale=recipe.guidance_scale,
+        steps=recipe.steps,
+        seed=recipe.seed,
+        mpp=recipe.mpp * (1 << block.level),
+        stain=recipe.stains[block.level],
+    )
+
+
+def glass_pixels(store: SlideStore, block: Region) -> NDArray[np.uint8]:
+    """Return the pixels of a block of glass, (h, w, 3) uint8 of its whole tiles.
+
+    These are what a model would have been given as known: the pixels one level up, or the colour of
+    glass at the coarsest level.
+
+    Raises
+    ------
+    InvalidRequest, StorageError
+        As `block_request`.
+    """
+    target = _whole(store, block)
+    coarse = _coarse(store, target)
+    if coarse is not None:
+        return coarse
+    return _glass(target)
+
+
+def block_labels(request: EditRequest, block: Region) -> NDArray[np.int32]:
+    """Return the nuclei of a block as labels, (h, w) int32 of its whole tiles.
+
+    Parameters
+    ----------
+    request : EditRequest
+        As `block_request` made it.
+    block : Region
+        The block it was made for.
+    """
+    target = request.drawn
+    if block.snap(TILE).shape != target.shape or request.class_map is None:
+        raise InvalidRequest(
+            f"expected the request of {block}, got one that draws {target}; "
+            "give the block it was made for"
+        )
+    part = target.relative_to(request.region).slices
+    instances = request.instance_map
+    return encode_labels(
+        np.zeros(target.shape, np.int32) if instances is None else instances[part],
+        request.class_map[part],
+    )
+
+
+def keeps_labels(recipe: SlideRecipe, level: int) -> bool:
+    """Return whether the nuclei of what is drawn at a level are stored.
+
+    They are at the level that was the finest when the slide was new, and at those added below it.
+    """
+    return level <= recipe.refined
+
+
+def glass_labels(store: SlideStore, block: Region) -> NDArray[np.int32] | None:
+    """Return the nuclei of a block of glass, (h, w) int32 of its whole tiles.
+
+    None at levels that store no nuclei. Only a sketch or layout that puts some on glass has any.
+    """
+    if not keeps_labels(store.recipe, block.level):
+        return None
+    classes, instances = store.layout.nuclei(to_plane(store.recipe, _whole(store, block)))
+    return encode_labels(instances, classes)
+
+
+def put_block(
+    store: SlideStore,
+    block: Region,
+    pixels: NDArray[np.uint8],
+    labels: NDArray[np.int32] | None = None,
+    *,
+    since: int | None = None,
+) -> list[TileAddress]:
+    """Store a drawn block tile by tile, cut at the slide's border; return the tiles it took.
+
+    Parameters
+    ----------
+    store : SlideStore
+        The slide; edited tiles are left as they are.
+    block : Region
+        1 or 2 tiles a side, ARRAY coordinates.
+    pixels : (h, w, 3) uint8
+        Of its whole tiles.
+    labels : (h, w) int32, optional
+        Nuclei of its whole tiles.
+    since : int, optional
+        `SlideStore.moment` before the block's request was made; tiles of which an edit has changed
+        what they are drawn from are not taken.
+
+    Raises
+    ------
+    StorageError
+        When a tile can not be written; those before it are kept.
+    """
+    whole = _whole(store, block)
+    taken = []
+    for tile in block_tiles(whole):
+        part = store.spec.region(tile).relative_to(whole).slices
+        nuclei = None if labels is None else labels[part]
+        if store.put_generated(tile, pixels[part], nuclei, since=since):
+            taken.append(tile)
+    return taken
+
+
+def _keyed(recipe: SlideRecipe, plane: Region) -> Region:
+    """Return a region of the plane at the level that keys its noise."""
+    return replace(plane, level=plane.level - recipe.refined)
+
+
+def _whole(store: SlideStore, block: Region) -> Region:
+    """Return the whole tiles of a block after checking that it is one."""
+    whole = block.snap(TILE)
+    bounds = store.spec.bounds(block.level)
+    aligned = block in (whole, whole.intersect(bounds))
+    fits = not block.is_empty and max(whole.shape) <= _MOST_TILES * TILE
+    if not (aligned and fits and bounds.snap(TILE).contains(whole)):
+        raise InvalidRequest(
+            f"expected a block of whole tiles, at most {_MOST_TILES} a side, inside the slide, got "
+            f"{block}; take blocks from planning.blocks"
+        )
+    if block.level > store.recipe.coarsest:
+        raise InvalidRequest(
+            f"expected a block of a level from 0 to {store.recipe.coarsest}, got level "
+            f"{block.level}; coarser levels follow from these by themselves"
+        )
+    return whole
+
+
+def _known_glass(layout: Any, plane: Region) -> NDArray[np.bool_]:
+    """Return the glass that is not left to the model, (h, w) bool.
+
+    Only whole 2 x 2 blocks: pixels of a block that is half known could not keep its mean.
+    """
+    even = plane.snap(2)
+    glass = layout.glass(even)
+    whole = glass[::2, ::2] & glass[1::2, ::2] & glass[::2, 1::2] & glass[1::2, 1::2]
+    known: NDArray[np.bool_] = whole.repeat(2, axis=0).repeat(2, axis=1)
+    return known[plane.relative_to(even).slices]
+
+
+def _glass(region: Region) -> NDArray[np.uint8]:
+    return np.full((*region.shape, 3), GLASS_COLOUR, np.uint8)
+
+
+def _coarse(store: SlideStore, region: Region) -> NDArray[np.uint8] | None:
+    """Return the pixels one level up over a region, upsampled; None at the coarsest level."""
+    if region.level == store.recipe.coarsest:
+        return None
+    above = store.spec.at_level(region, region.level + 1)
+    pixels = store.base(above).repeat(2, axis=0).repeat(2, axis=1)
+    y, x = region.y - 2 * above.y, region.x - 2 * above.x
+    return pixels[y : y + region.height, x : x + region.width]
+
+
+class Painted(NamedTuple):
+    """Where edits of coarser levels show at a place, and the nuclei there.
+
+    Attributes
+    ----------
+    mask : (h, w) bool
+        Where.
+    labels : (h, w) int32
+        7 * instance + class; 0 outside the mask.
+    """
+
+    mask: NDArray[np.bool_]
+    labels: NDArray[np.int32]
+
+
+def painted_above(store: SlideStore, region: Region) -> Painted | None:
+    """Return what the user painted at the levels above a region; None when that is nothing.
+
+    Where edits of several levels lie over each other it is the finest one that holds: a coarser one
+    that is made later takes it away.
+
+    Parameters
+    ----------
+    store : SlideStore
+        The slide.
+    region : Region
+        Any place of a level that the model draws, ARRAY coordinates.
+    """
+    places = [region]
+    while places[-1].level < store.recipe.coarsest:
+        finer = places[-1]
+        # One pixel more on each side: outlines are smoothed by their neighbours.
+        places.append(store.spec.at_level(finer, finer.level + 1).pad(1))
+    found: Painted | None = None
+    for here, finer in zip(reversed(places[1:]), reversed(places[:-1]), strict=True):
+        own = store.edited(here)
+        if own.any():
+            found = _over(found, own, np.where(own, store.labels(here), 0))
+        if found is not None:
+            found = _one_finer(found, here, finer)
+    return found if found is not None and found.mask.any() else None
+
+
+def _over(below: Painted | None, mask: NDArray[np.bool_], labels: NDArray[np.int32]) -> Painted:
+    if below is None:
+        return Painted(mask, labels)
+    return Painted(below.mask | mask, np.where(mask, labels, below.labels))
+
+
+def _one_finer(painted: Painted, here: Region, finer: Region) -> Painted:
+    """Return the part of a finer region of what is painted in a region around it."""
+    y, x = finer.y - 2 * here.y, finer.x - 2 * here.x
+    part = np.s_[y : y + finer.height, x : x + finer.width]
+    mask = repeat_up(painted.mask, 2)[part]
+    return Painted(mask, np.where(mask, twice(painted.labels)[part], 0))
+
+
+def twice(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return a map of labels at twice the scale, (2h, 2w), with slopes where there were steps.
+
+    A quarter of a background pixel between two neighbours of one nucleus becomes part of it, as in
+    Scale2x (Mazzoleni, 2001); nothing is taken from a nucleus, or the steps would stay.
+    """
+    wide = np.pad(labels, 1, mode="edge")
+    up, down = wide[:-2, 1:-1], wide[2:, 1:-1]
+    left, right = wide[1:-1, :-2], wide[1:-1, 2:]
+    fine = repeat_up(labels, 2)
+    for row, one, opposite in ((0, up, down), (1, down, up)):
+        for col, other, across in ((0, left, right), (1, right, left)):
+            agree = (one == other) & (one != across) & (other != opposite)
+            fine[row::2, col::2] = np.where(agree & (labels == 0), one, labels)
+    return fine

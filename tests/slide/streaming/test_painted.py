@@ -1,0 +1,183 @@
+"""Nuclei painted at one level are those that its finer levels are drawn with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.maps import decode_labels, encode_labels
+from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.slide.storage.dependencies import below
+from napari_histodiff.slide.store import SlideStore
+from napari_histodiff.slide.streaming.planning import block_tiles, full_region
+from napari_histodiff.slide.streaming.tile_requests import (
+    block_labels,
+    block_request,
+    glass_pixels,
+    painted_above,
+    twice,
+)
+from tests.fakes import FAKE_INFO
+from tests.slide.fake_store import FakeLayout, draw_on_plane, small_recipe
+from tests.slide.slides import draw_all, pixels
+
+#: A place of level 1 that lies on four tiles of level 0.
+PLACE = Region(1, 100, 110, 60, 70)
+
+
+@pytest.fixture
+def slide(tmp_path: Path) -> Iterator[SlideStore]:
+    path = tmp_path / "slide.ome.zarr"
+    with SlideStore.create(
+        path, small_recipe(1100, 1100), layout=lambda *_: FakeLayout(600)
+    ) as slide:
+        draw_all(slide)
+        yield slide
+
+
+def paint(slide: SlideStore, region: Region, value: int = 3) -> None:
+    """Change a place, with one nucleus of a class in its middle."""
+    classes = np.zeros(region.shape, np.uint8)
+    classes[10:-10, 10:-10] = value
+    request = EditRequest(
+        kind=EditKind.GENERATE,
+        region=region,
+        class_map=classes,
+        instance_map=classes.astype(np.int32) * 7,
+    )
+    slide.write(request, pixels(region.shape, value))
+    draw_all(slide)
+
+
+def asked(slide: SlideStore, block: Region) -> EditRequest:
+    request = block_request(slide, block)
+    assert request is not None
+    return request
+
+
+def nucleus(value: int = 3) -> int:
+    return int(
+        encode_labels(np.array([[7 * value]], np.int32), np.array([[value]], np.uint8))[0, 0]
+    )
+
+
+@given(
+    hnp.arrays(
+        np.int32, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 3)
+    )
+)
+def test_twice_the_scale_keeps_what_is_inside_and_rounds_corners(labels: np.ndarray) -> None:
+    fine = twice(labels)
+    plain = labels.repeat(2, axis=0).repeat(2, axis=1)
+    assert fine.shape == plain.shape
+    wide = np.pad(labels, 1, mode="edge")
+    near = [wide[1 + dy :, 1 + dx :][: len(labels), : labels.shape[1]] for dy, dx in STEPS]
+    near = [part.repeat(2, axis=0).repeat(2, axis=1) for part in near]
+    changed = fine != plain
+    assert np.any([fine == part for part in near], axis=0)[changed].all()
+    assert not plain[changed].any()
+    np.testing.assert_array_equal(twice(labels[::-1]), fine[::-1])
+    np.testing.assert_array_equal(twice(labels.T), fine.T)
+
+
+STEPS = [(-1, 0), (1, 0), (0, -1), (0, 1)]
+
+
+def test_a_staircase_becomes_a_slope() -> None:
+    fine = twice(np.tri(6, dtype=np.int32))
+    np.testing.assert_array_equal(fine[1:-1, 1:-1], np.tri(12, k=1, dtype=np.int32)[1:-1, 1:-1])
+
+
+def test_finer_levels_are_drawn_with_the_nuclei_that_were_painted(slide: SlideStore) -> None:
+    block = Region(0, 0, 0, 512, 512)
+    before = asked(slide, block)
+    assert painted_above(slide, before.region) is None
+    paint(slide, PLACE)
+    request = asked(slide, block)
+    inside = slide.spec.at_level(PLACE, 0).relative_to(request.region)
+    instances, classes = request.instance_map, request.class_map
+    middle = inside.pad(-21).slices
+    assert (classes[middle] == 3).all()
+    assert (instances[middle] == 21).all()
+    assert not classes[inside.slices][:18].any()
+    outside = np.ones(request.shape, bool)
+    outside[inside.slices] = False
+    np.testing.assert_array_equal(classes[outside], before.class_map[outside])
+    np.testing.assert_array_equal(instances[outside], before.instance_map[outside])
+    np.testing.assert_array_equal(
+        asked(slide, Region(2, 0, 0, 256, 256)).class_map, _level_2(slide)
+    )
+    slide.undo()
+    draw_all(slide)
+    assert asked(slide, block).to_dict() == before.to_dict()
+
+
+def _level_2(slide: SlideStore) -> np.ndarray:
+    region = Region(2, 0, 0, 256, 256).pad(slide.recipe.margin)
+    return slide.layout.nuclei(region)[0]
+
+
+def test_of_several_edits_the_finest_holds_until_a_coarser_one_is_made(slide: SlideStore) -> None:
+    at = Region(0, 260, 280, 1, 1)
+
+    def nucleus_at() -> int:
+        found = painted_above(slide, at)
+        return 0 if found is None else int(found.labels[0, 0])
+
+    paint(slide, Region(2, 40, 50, 60, 60), 2)
+    assert nucleus_at() == nucleus(2)
+    paint(slide, PLACE, 3)
+    assert nucleus_at() == nucleus(3)
+    paint(slide, Region(2, 40, 50, 60, 60), 4)
+    assert nucleus_at() == nucleus(4)
+    slide.undo()
+    assert nucleus_at() == nucleus(3)
+
+
+def test_what_was_painted_on_glass_is_drawn_at_finer_levels(slide: SlideStore) -> None:
+    block = Region(0, 256, 768, 256, 256)
+    assert block_request(slide, block) is None
+    paint(slide, Region(1, 140, 400, 60, 70))
+    request = asked(slide, block)
+    assert request.edit_mask is not None
+    there = Region(0, 280, 800, 120, 140).relative_to(request.region).slices
+    assert request.edit_mask[there].all()
+    assert request.edit_mask.sum() == 120 * 140
+    assert not request.tissue_map[there].any()
+    pixels_of_it = draw_on_plane(request)
+    assert not np.array_equal(pixels_of_it, glass_pixels(slide, block))
+
+
+def test_grouping_tiles_changes_no_byte_of_it(slide: SlideStore) -> None:
+    paint(slide, Region(2, 30, 30, 70, 80), 2)
+    paint(slide, PLACE)
+    block = Region(0, 0, 0, 512, 512)
+    request = asked(slide, block)
+    together, labels = draw_on_plane(request), block_labels(request, block)
+    for tile in block_tiles(block):
+        place = full_region(tile)
+        alone = asked(slide, place)
+        part = place.relative_to(block).slices
+        np.testing.assert_array_equal(draw_on_plane(alone), together[part])
+        np.testing.assert_array_equal(block_labels(alone, place), labels[part])
+    found, _ = decode_labels(labels)
+    assert 21 in found
+
+
+@given(st.integers(-60, 60), st.integers(-60, 60))
+def test_tiles_that_read_what_is_painted_become_stale(dy: int, dx: int) -> None:
+    """No request changes whose tile is not in the cone of the edit."""
+    recipe = small_recipe(1024, 1024)
+    edit = Region(1, 128 + dy, 128 + dx, 40, 40)
+    cone = below(recipe, [edit])[0]
+    for tile in recipe.spec.tiles(recipe.spec.bounds(0)):
+        read = recipe.spec.at_level(full_region(tile).pad(FAKE_INFO.margin), 1).pad(1)
+        if not read.intersect(edit).is_empty:
+            assert cone[tile.row, tile.col]
