@@ -27,7 +27,7 @@ from benchmarks.slide_view_panning import pan, tissue_everywhere
 from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.recipe import MAX_SIDE, SlideRecipe
-from napari_histodiff.ui.engines import BACKEND
+from napari_histodiff.ui.generation.engines import BACKEND
 
 #: Milliseconds between two moves of the camera, and moves until another place is looked at.
 _BEAT = 50

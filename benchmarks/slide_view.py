@@ -24,11 +24,11 @@ from napari_histodiff.layout.anatomy import GLASS
 from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.tile_requests import to_plane
-from napari_histodiff.ui.panel import StudioDock
-from napari_histodiff.ui.settings import SettingsStore
+from napari_histodiff.ui.dock import StudioDock
+from napari_histodiff.ui.generation.settings import SettingsStore
 from napari_histodiff.ui.slide.recent import SlidePlaces
 from napari_histodiff.ui.slide.session import SlideSession
-from napari_histodiff.ui.slide.watcher import camera_of
+from napari_histodiff.ui.viewport import camera_of
 
 __all__ = ["Lag", "SlideWindow", "resident", "turn"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from napari.layers import Image
 
 from benchmarks.slide_view import SlideWindow, turn
-from napari_histodiff.ui.slide.watcher import camera_of
+from napari_histodiff.ui.viewport import camera_of
 
 __all__ = ["plain_picture"]
 

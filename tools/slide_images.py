@@ -23,8 +23,8 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.recipe import SlideRecipe
 from napari_histodiff.rendering import render_slide
 from napari_histodiff.slide.store import SlideStore
-from napari_histodiff.ui.panel import StudioDock
-from napari_histodiff.ui.slide.watcher import camera_of
+from napari_histodiff.ui.dock import StudioDock
+from napari_histodiff.ui.viewport import camera_of
 
 IMAGES: Final = Path(__file__).resolve().parent.parent / "docs" / "images"
 SIDE: Final = 8192

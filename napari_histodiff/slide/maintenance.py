@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import TileAddress
 from napari_histodiff.core.recipe import TILE
-from napari_histodiff.slide.editing.pyramid import OWN, average_tile, rebuild_far
+from napari_histodiff.slide.editing.pyramid import average_tile, rebuild_far
 from napari_histodiff.slide.state import SlideParts
 from napari_histodiff.slide.storage.box_mean import box_down
 from napari_histodiff.slide.storage.change import Change
-from napari_histodiff.slide.storage.chunks import DamagedChunk, checksum_of, decode
+from napari_histodiff.slide.storage.chunks import EDITED_HERE, DamagedChunk, checksum_of, decode
 from napari_histodiff.slide.storage.tile_table import (
     HAS_BASE,
     HAS_EDITS,
@@ -27,7 +27,7 @@ from napari_histodiff.slide.storage.tile_table import (
 )
 from napari_histodiff.slide.storage.transactions import write_file
 
-__all__ = ["VerifyReport", "evict", "mend", "verify"]
+__all__ = ["VerifyReport", "evict", "repair", "verify"]
 
 #: How far a pixel may be from the mean of the four below it.
 _TOLERANCE = 1
@@ -185,7 +185,7 @@ def _settled(slide: SlideParts, tile: TileAddress) -> bool:
 _LOG = logging.getLogger(__name__)
 
 
-def mend(slide: SlideParts, plane: str, tile: TileAddress) -> None:
+def repair(slide: SlideParts, plane: str, tile: TileAddress) -> None:
     """Restore a chunk from a kept edit, or change what is known of its tile so that it is redone.
 
     Does nothing when the chunk is whole after all. A slide open for reading only changes what it
@@ -210,7 +210,7 @@ def mend(slide: SlideParts, plane: str, tile: TileAddress) -> None:
         _give_up(slide, change, tile)
     elif plane == "edits":
         # Rather keep too much than draw over the user's work.
-        change.put("edits", tile, np.full((TILE, TILE), OWN, np.uint8))
+        change.put("edits", tile, np.full((TILE, TILE), EDITED_HERE, np.uint8))
         change.settle(tile, slide.info(tile).state)
     else:
         change.put_chunk(plane, tile, None)
@@ -272,7 +272,7 @@ def _redo_far(slide: SlideParts, change: Change, tile: TileAddress) -> None:
 def _give_up(slide: SlideParts, change: Change, tile: TileAddress) -> None:
     info = slide.info(tile)
     edits = change.get("edits", tile)
-    own = edits is not None and bool((edits & OWN).any())
+    own = edits is not None and bool((edits & EDITED_HERE).any())
     if own or info.state in (TileState.EDITED, TileState.SOURCE):
         raise StorageError(
             f"expected whole pixels of {tile}, which holds edits, in {slide.path}, got a damaged "

@@ -18,7 +18,6 @@ from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
 from napari_histodiff.core.recipe import SlideRecipe
 from napari_histodiff.layout.sketch import Sketch
-from napari_histodiff.slide.maintenance import mend
 from napari_histodiff.slide.storage.change import Change
 from napari_histodiff.slide.storage.chunks import SlideDisk
 from napari_histodiff.slide.storage.dependencies import Frame
@@ -33,6 +32,9 @@ __all__ = ["SKETCH_FILE", "LayoutFactory", "SlideParts", "lock_for", "make_slide
 
 #: Makes the layout of a slide.
 LayoutFactory = Callable[[SlideRecipe, Sketch | None], Any]
+
+#: Restores a damaged chunk of a slide, or gives it up: `maintenance.repair`.
+Repair = Callable[["SlideParts", str, TileAddress], None]
 
 #: Where the sketch lies, relative to the slide.
 SKETCH_FILE: Final = "histodiff/sketch.npz"
@@ -56,6 +58,8 @@ class SlideParts:
         Makes its layout.
     cache_bytes : int
         Limit of decoded tiles kept in memory.
+    repair : callable
+        Restores a damaged chunk or gives it up.
     writable : bool
         Whether this is the one writer.
 
@@ -71,9 +75,11 @@ class SlideParts:
         recipe: SlideRecipe,
         make_layout: LayoutFactory,
         cache_bytes: int,
+        repair: Repair,
         *,
         writable: bool,
     ) -> None:
+        self._repair = repair
         self.path = path
         self.writable = writable
         self.lock = threading.RLock()
@@ -117,7 +123,7 @@ class SlideParts:
         self.sketch: Sketch | None = _unpack_sketch(self.path, packed, recipe.refined)
         self.layout = self._make_layout(recipe, self.sketch)
         layout: Layout = self.layout
-        self.picture = Picture(recipe, layout, self.disk, self.info, self._averaged, self.mend)
+        self.picture = Picture(recipe, layout, self.disk, self.info, self._averaged, self.repair)
 
     def refresh(self) -> list[Region]:
         """Read what the writer did since; return where pixels may have changed.
@@ -157,7 +163,7 @@ class SlideParts:
 
     def change(self) -> Change:
         """Return an empty change."""
-        return Change(self.table, self.disk, self.mend)
+        return Change(self.table, self.disk, self.repair)
 
     def save(self, change: Change) -> None:
         """Carry out a change that a crash may lose, but never halve: its files, then its lines.
@@ -176,7 +182,7 @@ class SlideParts:
         stage.place(sync=False)
         stage.discard()
 
-    def mend(self, plane: str, tile: TileAddress) -> None:
+    def repair(self, plane: str, tile: TileAddress) -> None:
         """Restore a damaged chunk, or give it up where it can be drawn again.
 
         Raises
@@ -185,7 +191,7 @@ class SlideParts:
             When the user's work in it is lost.
         """
         with self.lock:
-            mend(self, plane, tile)
+            self._repair(self, plane, tile)
 
     def _averaged(self) -> NDArray[np.bool_]:
         flags = self.ledger.table.flags[self.recipe.coarsest]

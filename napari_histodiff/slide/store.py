@@ -28,7 +28,7 @@ from napari_histodiff.slide.growing import (
     is_growing,
     refine,
 )
-from napari_histodiff.slide.maintenance import evict
+from napari_histodiff.slide.maintenance import evict, repair
 from napari_histodiff.slide.reader import OpenSlide
 from napari_histodiff.slide.state import LayoutFactory, SlideParts, lock_for, make_slide
 from napari_histodiff.slide.storage.chunks import CACHE_BYTES
@@ -149,7 +149,7 @@ class SlideStore(OpenSlide):
                 )
             # Once more: the writer may have changed it until it let go of the lock.
             recipe = read_recipe(path)
-            slide = SlideParts(path, recipe, layout, cache_bytes, writable=lock is not None)
+            slide = SlideParts(path, recipe, layout, cache_bytes, repair, writable=lock is not None)
             return cls(slide, lock, max_undo_bytes)
         except BaseException:
             if lock is not None:

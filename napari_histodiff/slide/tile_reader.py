@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
 from napari_histodiff.core.recipe import TILE, SlideRecipe
-from napari_histodiff.slide.editing.pyramid import OWN
 from napari_histodiff.slide.storage.box_mean import repeat_up
-from napari_histodiff.slide.storage.chunks import DamagedChunk, SlideDisk
+from napari_histodiff.slide.storage.chunks import EDITED_HERE, DamagedChunk, SlideDisk
 from napari_histodiff.slide.storage.dependencies import outside
 from napari_histodiff.slide.storage.tile_table import HAS_BASE, SETTLED, TileInfo, TileState
 
@@ -36,7 +35,7 @@ class Layout(Protocol):
 Lookup = Callable[[TileAddress], TileInfo]
 
 #: Called with the plane and place of a chunk that is damaged or missing.
-Mend = Callable[[str, TileAddress], None]
+Repair = Callable[[str, TileAddress], None]
 
 
 def full_tile(tile: TileAddress) -> Region:
@@ -61,7 +60,7 @@ class Picture:
         What is known of a tile.
     averaged : callable
         Which tiles of the coarsest drawn level the levels above it hold averages of.
-    mend : callable
+    repair : callable
         What to do about a damaged chunk.
     """
 
@@ -72,7 +71,7 @@ class Picture:
         disk: SlideDisk,
         lookup: Lookup,
         averaged: Callable[[], NDArray[np.bool_]],
-        mend: Mend,
+        repair: Repair,
     ) -> None:
         self._recipe = recipe
         self._spec = recipe.spec
@@ -80,7 +79,7 @@ class Picture:
         self._disk = disk
         self._lookup = lookup
         self._averaged = averaged
-        self._mend = mend
+        self._repair = repair
         self._clock = itertools.count(1)
         # Pages of these that no tile was read of take no memory.
         bounds = [self._spec.bounds(level).snap(TILE) for level in range(self._spec.levels)]
@@ -112,7 +111,9 @@ class Picture:
             stored = self._stored("edits", tile) if self._lookup(tile).has("edits") else None
             if stored is not None:
                 piece = self._spec.region(tile).intersect(region)
-                result[piece.relative_to(region).slices] = stored[_inside(tile, piece)] & OWN != 0
+                result[piece.relative_to(region).slices] = (
+                    stored[_inside(tile, piece)] & EDITED_HERE != 0
+                )
         return result
 
     def colours(self, region: Region) -> NDArray[np.uint8]:
@@ -198,7 +199,7 @@ class Picture:
                 stored = None
             if stored is not None or attempt:
                 return stored
-            self._mend(plane, tile)
+            self._repair(plane, tile)
         return None
 
     def _far_part(self, tile: TileAddress, region: Region) -> NDArray[np.uint8]:

@@ -13,17 +13,17 @@ from qtpy.QtWidgets import QApplication, QDialog, QFileDialog, QWidget
 
 from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.ui.canvas import open_target
-from napari_histodiff.ui.controller import Controller
-from napari_histodiff.ui.dialogs import ImportLabelsDialog, NewCanvasDialog, ask_keep
-from napari_histodiff.ui.engines import default_engine
-from napari_histodiff.ui.history import HistoryEntry
-from napari_histodiff.ui.proposing import Proposer
-from napari_histodiff.ui.resample import resampled
+from napari_histodiff.ui.generation.controller import Controller
+from napari_histodiff.ui.generation.engines import default_engine
+from napari_histodiff.ui.generation.history import HistoryEntry
+from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.slide.questions import ask_overwrite
-from napari_histodiff.ui.slide.watcher import camera_of
-from napari_histodiff.ui.training_dock import open_training
-from napari_histodiff.ui.workspace import Workspace
+from napari_histodiff.ui.training.dock import open_training
+from napari_histodiff.ui.viewport import camera_of
+from napari_histodiff.ui.widgets.dialogs import ImportLabelsDialog, NewCanvasDialog, ask_keep
+from napari_histodiff.ui.workspace.import_labels import resampled
+from napari_histodiff.ui.workspace.targets import open_target
+from napari_histodiff.ui.workspace.workspace import Workspace
 
 __all__ = ["StudioActions", "camera_of"]
 

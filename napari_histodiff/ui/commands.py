@@ -1,28 +1,49 @@
-"""Every action of the dock as a napari command, with its key.
+"""Every action of the dock as a command with its key; buttons, keys and the manifest run them.
 
-The manifest names these functions; napari gives them the viewer, and the command palette finds
-them. napari ignores the manifest's `keybindings`, so the dock binds `COMMANDS` itself.
+napari ignores the manifest's `keybindings`, so the dock binds `COMMANDS` itself: on the canvas, on
+our layers, and inside the dock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from itertools import product
+from typing import Any, Final, Protocol, runtime_checkable
 
-from napari.viewer import Viewer  # noqa: TC002 - napari reads the annotation to inject it
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence, QShortcut
 
 from napari_histodiff.core.maps import CLASS_NAMES
-from napari_histodiff.ui.tools_box import TOOLS
+from napari_histodiff.ui.actions import StudioActions
+from napari_histodiff.ui.generation.controller import Controller
+from napari_histodiff.ui.proposals.proposer import Proposer
+from napari_histodiff.ui.slide.part import SlidePart
+from napari_histodiff.ui.text import PLUGIN, WIDGET
+from napari_histodiff.ui.widgets.palette_box import TOOLS
 
-if TYPE_CHECKING:
-    from napari_histodiff.ui.panel import StudioDock
+__all__ = ["COMMANDS", "Command", "Studio", "bind_dock", "bind_keymap", "studio"]
 
-__all__ = ["COMMANDS", "PLUGIN", "WIDGET", "Command", "studio"]
 
-PLUGIN: Final = "napari-histodiff"
-WIDGET: Final = "Histodiff Studio"
+@runtime_checkable
+class Studio(Protocol):
+    """What a command acts on: the parts of the dock."""
+
+    actions: StudioActions
+    controller: Controller
+    proposer: Proposer
+    slide: SlidePart
+
+
+def studio(viewer: Any) -> Studio:
+    """Return the viewer's dock; opens it when it is not there."""
+    for widget in viewer.window.dock_widgets.values():
+        if isinstance(widget, Studio):
+            return widget
+    dock = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)[1]
+    assert isinstance(dock, Studio)
+    return dock
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,30 +53,18 @@ class Command:
     id: str
     title: str
     key: str
-    act: Callable[[StudioDock], None]
+    act: Callable[[Studio], None]
 
-    def __call__(self, viewer: Viewer) -> None:
+    def __call__(self, viewer: Any) -> None:
         """Run on the viewer's dock, opening it when needed."""
         self.act(studio(viewer))
 
 
-def studio(viewer: Any) -> StudioDock:
-    """Return the viewer's dock; opens it when it is not there."""
-    from napari_histodiff.ui.panel import StudioDock
-
-    for widget in viewer.window.dock_widgets.values():
-        if isinstance(widget, StudioDock):
-            return widget
-    dock = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)[1]
-    assert isinstance(dock, StudioDock)
-    return dock
-
-
-def _tool(name: str, dock: StudioDock) -> None:
+def _tool(name: str, dock: Studio) -> None:
     dock.actions.select_tool(name)
 
 
-def _nucleus_class(class_id: int, dock: StudioDock) -> None:
+def _nucleus_class(class_id: int, dock: Studio) -> None:
     dock.actions.select_class(class_id)
 
 
@@ -125,22 +134,32 @@ COMMANDS: Final[tuple[Command, ...]] = (
     ),
 )
 
-_BY_ID: Final = {command.id: command for command in COMMANDS}
+
+def bind_keymap(providers: Iterable[Any], commands: Iterable[Command], viewer: Any) -> None:
+    """Bind commands on viewers or layers; a layer's own keys win over napari's for its kind."""
+    for provider, command in product(providers, commands):
+        provider.bind_key(command.key, _bound(command, viewer), overwrite=True)
 
 
-def _exported(command_id: str) -> Callable[[Viewer], None]:
-    command = _BY_ID[command_id]
+def bind_dock(dock: Any) -> None:
+    """Bind the keys with Ctrl or Alt inside the dock; plain letters belong to its text fields."""
+    for command in COMMANDS:
+        if command.key.startswith(("Control-", "Alt-")):
+            shortcut = QShortcut(QKeySequence(_qt_keys(command.key)), dock)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(lambda c=command: c.act(dock))
 
-    def run(viewer: Viewer) -> None:
+
+def _bound(command: Command, viewer: Any) -> Callable[[Any], None]:
+    def run(_: Any) -> None:
         command(viewer)
 
-    run.__name__ = run.__qualname__ = command_id
+    run.__name__ = command.id
     run.__doc__ = f"{command.title}."
     return run
 
 
-def __getattr__(name: str) -> Callable[[Viewer], None]:
-    """The commands by their id, as the manifest names them."""
-    if name in _BY_ID:
-        return _exported(name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def _qt_keys(key: str) -> str:
+    modifier, _, name = key.partition("-")
+    names = {"Control": "Ctrl", "Enter": "Return"}
+    return f"{names.get(modifier, modifier)}+{names.get(name, name)}"

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from napari_histodiff.core.engine import Engine
-from napari_histodiff.ui.panel import StudioDock
-from napari_histodiff.ui.settings import SettingsStore
+from napari_histodiff.ui.dock import StudioDock
+from napari_histodiff.ui.generation.settings import SettingsStore
 
 WaitFor = Callable[[Callable[[], bool]], None]
 OpenDock = Callable[..., StudioDock]

@@ -15,10 +15,10 @@ from napari_histodiff.core.engine import EngineState, EngineStateChanged, Job, J
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
-from napari_histodiff.ui.controller import Controller
-from napari_histodiff.ui.settings import SeedMode, SettingsStore
-from napari_histodiff.ui.states import Notice
-from napari_histodiff.ui.steps import Doing, Step
+from napari_histodiff.ui.generation.controller import Controller
+from napari_histodiff.ui.generation.settings import SeedMode, SettingsStore
+from napari_histodiff.ui.generation.states import Notice
+from napari_histodiff.ui.workspace.pending import Doing, Step
 from tests.fakes import FAKE_INFO
 
 

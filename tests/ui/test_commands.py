@@ -8,8 +8,10 @@ import pytest
 from npe2 import PluginManager, PluginManifest
 
 from napari_histodiff.core.errors import InvalidRequest
-from napari_histodiff.ui.commands import COMMANDS, PLUGIN, studio
-from napari_histodiff.ui.panel import StudioDock
+from napari_histodiff.ui.commands import COMMANDS
+from napari_histodiff.ui.dock import StudioDock
+from napari_histodiff.ui.plugin import studio
+from napari_histodiff.ui.text import PLUGIN
 from tests.ui.conftest import OpenDock
 from tests.ui.doubles import RecordingEngine
 
@@ -39,7 +41,7 @@ def test_the_manifest_has_every_command() -> None:
     for command in COMMANDS:
         contribution = commands[f"{PLUGIN}.{command.id}"]
         assert contribution.title == command.title
-        assert contribution.python_name == f"napari_histodiff.ui.commands:{command.id}"
+        assert contribution.python_name == f"napari_histodiff.ui.plugin:{command.id}"
         module, _, name = str(contribution.python_name).partition(":")
         assert callable(getattr(import_module(module), name))
 

@@ -17,13 +17,13 @@ from napari_histodiff.core.engine import (
     JobProgress,
 )
 from napari_histodiff.core.maps import CLASS_NAMES, FEW_NUCLEI
-from napari_histodiff.ui import dialogs
-from napari_histodiff.ui.caption_box import report_html
-from napari_histodiff.ui.demo_painting import DEMO_CAPTION, paint_demo
-from napari_histodiff.ui.palette_box import count_text
-from napari_histodiff.ui.panel import StudioDock
-from napari_histodiff.ui.settings import SeedMode
-from napari_histodiff.ui.style import IGNORED, WRONG, dock_style
+from napari_histodiff.ui.demo import DEMO_CAPTION, paint_demo
+from napari_histodiff.ui.dock import StudioDock
+from napari_histodiff.ui.generation.settings import SeedMode
+from napari_histodiff.ui.widgets import dialogs
+from napari_histodiff.ui.widgets.caption_box import report_html
+from napari_histodiff.ui.widgets.palette_box import count_text
+from napari_histodiff.ui.widgets.style import IGNORED, WRONG, dock_style
 from tests.fakes import FAKE_INFO
 from tests.ui.conftest import OpenDock
 from tests.ui.doubles import RecordingEngine

@@ -17,9 +17,9 @@ from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.requests import EditKind
 from napari_histodiff.engine.local import LocalEngine
 from napari_histodiff.ui.actions import camera_of
-from napari_histodiff.ui.panel import StudioDock
-from napari_histodiff.ui.settings import SeedMode
-from napari_histodiff.ui.states import RunPhase
+from napari_histodiff.ui.dock import StudioDock
+from napari_histodiff.ui.generation.settings import SeedMode
+from napari_histodiff.ui.generation.states import RunPhase
 from tests.fakes import FakeFactory
 from tests.ui.conftest import OpenDock, WaitFor
 from tests.ui.doubles import RecordingEngine
@@ -184,8 +184,8 @@ from pathlib import Path
 from qtpy.QtWidgets import QApplication
 from napari_histodiff.engine.local import LocalEngine
 from napari_histodiff.ui.actions import camera_of
-from napari_histodiff.ui.panel import StudioDock
-from napari_histodiff.ui.settings import SettingsStore
+from napari_histodiff.ui.dock import StudioDock
+from napari_histodiff.ui.generation.settings import SettingsStore
 from tests.fakes import FakeFactory
 
 viewer = napari.Viewer(show=False)

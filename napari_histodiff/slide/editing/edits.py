@@ -19,11 +19,12 @@ from napari_histodiff.core.maps import as_edit_mask, encode_labels
 from napari_histodiff.core.recipe import TILE
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.layout.sketch import Sketch
-from napari_histodiff.slide.editing.pyramid import FINER, OWN, shown
+from napari_histodiff.slide.editing.pyramid import shown
 from napari_histodiff.slide.editing.undo import cone_lines
 from napari_histodiff.slide.state import SKETCH_FILE, SlideParts, pack_sketch
 from napari_histodiff.slide.storage.box_mean import repeat_up
 from napari_histodiff.slide.storage.change import Change
+from napari_histodiff.slide.storage.chunks import EDITED_FINER, EDITED_HERE
 from napari_histodiff.slide.storage.dependencies import below, of_layout
 from napari_histodiff.slide.storage.edit_files import Edit, Swap
 from napari_histodiff.slide.storage.tile_table import HAS_EDITS, SETTLED, TileState
@@ -250,15 +251,15 @@ def _put_own(change: Change, picture: Picture, tile: TileAddress, patch: Patch) 
     mask = patch.mask[..., None]
     before = shown(change, picture, tile)
     base = change.get("base", tile)
-    edits = np.where(patch.mask, np.uint8(OWN), edits)
+    edits = np.where(patch.mask, np.uint8(EDITED_HERE), edits)
     change.put("image", tile, np.where(mask, patch.pixels, before))
     if base is not None:
-        keeps_base = bool((edits & FINER).any())
+        keeps_base = bool((edits & EDITED_FINER).any())
         change.put("base", tile, np.where(mask, patch.pixels, base) if keeps_base else None)
     change.put("edits", tile, edits)
     _put_labels(change, tile, patch.mask, patch.labels)
     height, width = change.shape(tile)
-    whole = bool((edits[:height, :width] & OWN).all())
+    whole = bool((edits[:height, :width] & EDITED_HERE).all())
     # The rest of a tile that was not drawn yet is still to come.
     edited = info.state in SETTLED or whole
     change.settle(tile, TileState.EDITED if edited else TileState.STALE)
@@ -275,7 +276,7 @@ def _give_way(change: Change, tile: TileAddress, patch: Patch) -> None:
         change.touch("image", tile)
         change.touch("base", tile)
         change.put("edits", tile, edits if edits.any() else None)
-        if not (edits & FINER).any():
+        if not (edits & EDITED_FINER).any():
             change.put("base", tile, None)
         if state == TileState.EMPTY and not edits.any():
             change.put("image", tile, None)

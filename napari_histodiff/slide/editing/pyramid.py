@@ -12,13 +12,11 @@ from napari_histodiff.core.geometry import PyramidSpec, TileAddress
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.slide.storage.box_mean import any_down, box_down
 from napari_histodiff.slide.storage.change import Change
-from napari_histodiff.slide.storage.chunks import FILL, full
+from napari_histodiff.slide.storage.chunks import EDITED_FINER, EDITED_HERE, FILL, full
 from napari_histodiff.slide.storage.tile_table import HAS_EDITS, TileState
 from napari_histodiff.slide.tile_reader import Picture
 
 __all__ = [
-    "FINER",
-    "OWN",
     "average_tile",
     "average_up",
     "check_tile",
@@ -72,10 +70,10 @@ def average_tile(change: Change, picture: Picture, tile: TileAddress) -> bool:
     """
     edits = change.get("edits", tile)
     averaged, means = _means(change, tile)
-    was_averaged = edits is not None and bool((edits & FINER).any())
+    was_averaged = edits is not None and bool((edits & EDITED_FINER).any())
     if not averaged.any() and not was_averaged:
         return False
-    own = np.zeros((TILE, TILE), np.uint8) if edits is None else edits & np.uint8(OWN)
+    own = np.zeros((TILE, TILE), np.uint8) if edits is None else edits & np.uint8(EDITED_HERE)
     state = change.info(tile).state
     base = change.get("base", tile)
     if base is None and (state != TileState.EMPTY or own.any()):
@@ -84,7 +82,7 @@ def average_tile(change: Change, picture: Picture, tile: TileAddress) -> bool:
         under = shown(change, picture, tile) if base is None else base
         change.put("image", tile, np.where(averaged[..., None], means, under))
         change.put("base", tile, base)
-        change.put("edits", tile, own | (averaged * np.uint8(FINER)))
+        change.put("edits", tile, own | (averaged * np.uint8(EDITED_FINER)))
     else:
         change.put("image", tile, base)
         change.put("base", tile, None)
@@ -125,11 +123,6 @@ def _children(spec: PyramidSpec, tile: TileAddress) -> Iterator[TileAddress]:
     if tile.level > 0:
         below = spec.at_level(spec.region(tile), tile.level - 1)
         yield from spec.tiles(below)
-
-
-#: Bits of the plane "edits": changed by an edit at this level, or at a finer one.
-OWN = 1
-FINER = 2
 
 
 def check_tile(recipe: SlideRecipe, tile: TileAddress, pixels: NDArray[np.uint8]) -> None:
@@ -183,7 +176,7 @@ def draw(
         change.put("image", tile, pixels)
         change.put("base", tile, None)
     else:
-        own, finer = (edits & OWN != 0)[..., None], (edits & FINER != 0)[..., None]
+        own, finer = (edits & EDITED_HERE != 0)[..., None], (edits & EDITED_FINER != 0)[..., None]
         base = change.get("base", tile)
         fresh = np.where(own, image if base is None else base, full(pixels))
         change.put("image", tile, np.where(finer, image, fresh))
@@ -249,5 +242,5 @@ def _put_labels(
     labels = full(labels)
     if edits is not None:
         kept = change.get("labels", tile)
-        labels = np.where(edits & OWN != 0, 0 if kept is None else kept, labels)
+        labels = np.where(edits & EDITED_HERE != 0, 0 if kept is None else kept, labels)
     change.put("labels", tile, labels if labels.any() else None)

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
-from napari_histodiff.slide.editing.pyramid import OWN, average_up, rebuild_far
+from napari_histodiff.slide.editing.pyramid import average_up, rebuild_far
 from napari_histodiff.slide.state import SlideParts
 from napari_histodiff.slide.storage.change import Change
+from napari_histodiff.slide.storage.chunks import EDITED_HERE
 from napari_histodiff.slide.storage.dependencies import Cone, below, of_border, of_layout
 from napari_histodiff.slide.storage.edit_files import Edit
 from napari_histodiff.slide.storage.ledger import DO, REDO, UNDO
@@ -132,7 +133,7 @@ def stale_state(
     if state in (TileState.EMPTY, TileState.SOURCE):
         return state
     if state == TileState.EDITED and edits is not None:
-        own = edits[: shape[0], : shape[1]] & OWN
+        own = edits[: shape[0], : shape[1]] & EDITED_HERE
         if own.all():
             return state
     return TileState.STALE

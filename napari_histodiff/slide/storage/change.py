@@ -38,16 +38,16 @@ class Change:
         The slide's, not changed here.
     disk : SlideDisk
         The slide's, not changed here.
-    mend : callable
+    repair : callable
         Repairs a damaged or missing chunk, or removes it from the table.
     """
 
     def __init__(
-        self, table: TileTable, disk: SlideDisk, mend: Callable[[str, TileAddress], None]
+        self, table: TileTable, disk: SlideDisk, repair: Callable[[str, TileAddress], None]
     ) -> None:
         self._table = table
         self._disk = disk
-        self._mend = mend
+        self._repair = repair
         self._lines: dict[TileAddress, TileInfo] = {}
         self._pixels: dict[tuple[str, TileAddress], NDArray[Any] | None] = {}
         self._chunks: dict[tuple[str, TileAddress], bytes | None] = {}
@@ -164,7 +164,7 @@ class Change:
                 stored = None
             if stored is not None or attempt:
                 return stored
-            self._mend(plane, tile)
+            self._repair(plane, tile)
         return None
 
     def _size(self, tile: TileAddress, flags: int, *, has_image: bool) -> int:

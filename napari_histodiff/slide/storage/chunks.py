@@ -26,6 +26,8 @@ from napari_histodiff.core.recipe import TILE
 
 __all__ = [
     "CACHE_BYTES",
+    "EDITED_FINER",
+    "EDITED_HERE",
     "FILL",
     "PLANES",
     "DamagedChunk",
@@ -41,6 +43,10 @@ __all__ = [
     "metadata",
     "shape_of",
 ]
+
+#: Bits of the plane "edits": a pixel changed by an edit at its level, or at a finer one.
+EDITED_HERE: Final = 1
+EDITED_FINER: Final = 2
 
 #: Shown by other programs where nothing was drawn: the background of a slide.
 FILL: Final = 243

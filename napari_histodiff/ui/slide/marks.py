@@ -10,7 +10,7 @@ from napari.layers import Image
 from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
-from napari_histodiff.ui.placing import insert_above, place_on
+from napari_histodiff.ui.workspace.transforms import insert_above, place_on
 
 __all__ = ["MARKS_NAME", "WorkMarks"]
 

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.ui.slide.layout_preview import to_image
-from napari_histodiff.ui.slide.words import microns_text
+from napari_histodiff.ui.text import microns_text
 
 if TYPE_CHECKING:
     from napari_histodiff.ui.slide.session import SlideSession

@@ -30,15 +30,23 @@ from napari_histodiff.core.recipe import MAX_SIDE, MIN_SIDE, SLIDE_GUIDANCE, TIL
 from napari_histodiff.core.requests import LIMITS
 from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.sketch_files import read_sketch
-from napari_histodiff.ui.caption_box import report_html
-from napari_histodiff.ui.forms import button, note_label, quiet, row, whole_number
-from napari_histodiff.ui.settings import Settings
-from napari_histodiff.ui.slide.fields import dice_icon, free_bytes, real_number
+from napari_histodiff.ui.generation.settings import Settings
 from napari_histodiff.ui.slide.layout_preview import LayoutPainter, LayoutPreview, paint_layout
 from napari_histodiff.ui.slide.recent import SUFFIX, SlidePlaces
-from napari_histodiff.ui.slide.status import magnification_of
-from napari_histodiff.ui.slide.words import bytes_text, cost_of, count_text, size_text
-from napari_histodiff.ui.style import IGNORED, SUBTLE
+from napari_histodiff.ui.slide.status import cost_of, magnification_of, size_text
+from napari_histodiff.ui.text import bytes_text, count_text
+from napari_histodiff.ui.widgets.caption_box import report_html
+from napari_histodiff.ui.widgets.forms import (
+    button,
+    dice_icon,
+    free_bytes,
+    note_label,
+    quiet,
+    real_number,
+    row,
+    whole_number,
+)
+from napari_histodiff.ui.widgets.style import IGNORED, SUBTLE
 
 __all__ = ["SIDES", "NewSlide", "NewSlideDialog"]
 

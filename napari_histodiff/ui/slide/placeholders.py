@@ -3,7 +3,8 @@
 The layout's colours take about 130 ms for a tile, so a thread works them out: first eight times as
 coarse, which covers a view in one or two tiles, finer where no model will draw. Until then the
 nearest coarser ones are enlarged. The coarsest level begins as a sketch of itself, an eighth as
-fine, so that a slide opens at once. Drawn pixels are always read exactly.
+fine, so that a slide opens at once. Drawn pixels are always read exactly. The states of tiles are
+kept at hand, so that the window never waits for them.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.planning import visible
 from napari_histodiff.slide.streaming.tile_requests import to_plane
+from napari_histodiff.ui.workspace.pending import StepWorker
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Placeholders", "ShownSlide"]
+__all__ = ["Placeholders", "ShownSlide", "StatesAtHand"]
 
 log = logging.getLogger(__name__)
 
@@ -307,3 +309,38 @@ def _enlarge(
     wide = lines.view("V3")[..., 0].take(cols - cols[0], axis=1).view(np.uint8)
     target = result[part.relative_to(region).slices]
     target[:] = wide.take(rows - rows[0], axis=0).reshape(target.shape)
+
+
+class StatesAtHand:
+    """A slide that can be asked for the states of its tiles while a thread writes an edit to it.
+
+    An edit keeps the slide to itself for as long as it is written. What is asked meanwhile is
+    answered as it was before; everything else is the slide's own.
+
+    Parameters
+    ----------
+    store : SlideStore
+        The slide.
+    worker : StepWorker
+        Who writes to it.
+    """
+
+    def __init__(self, store: SlideStore, worker: StepWorker) -> None:
+        self._store = store
+        self._kept: list[NDArray[np.uint8]] | None = None
+        worker.busy_changed.connect(self._keep)
+
+    def state(self, level: int) -> NDArray[np.uint8]:
+        """Return a copy of the `TileState` of each tile of a level; see `SlideStore.state`."""
+        kept = self._kept
+        if kept is None or level >= len(kept):
+            return self._store.state(level)
+        return kept[level].copy()
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else the slide has."""
+        return getattr(self._store, name)
+
+    def _keep(self, busy: bool) -> None:
+        levels = range(self._store.recipe.coarsest + 1)
+        self._kept = [self._store.state(level) for level in levels] if busy else None

@@ -6,8 +6,8 @@ from typing import Final
 
 from qtpy.QtWidgets import QInputDialog, QMessageBox, QPushButton, QWidget
 
-from napari_histodiff.ui.slide.words import SlideCost, bytes_text, count_text
-from napari_histodiff.ui.training_controller import long_duration
+from napari_histodiff.ui.slide.status import SlideCost
+from napari_histodiff.ui.text import bytes_text, count_text, long_duration
 
 __all__ = ["ask_draw_all", "ask_overwrite", "ask_redraw", "ask_space"]
 

@@ -19,17 +19,15 @@ from napari_histodiff.core.recipe import TILE
 from napari_histodiff.slide.lazy_levels import LazyLevel, pyramid
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.feed import TileFeed
-from napari_histodiff.ui.canvas import register_target
 from napari_histodiff.ui.slide.marks import WorkMarks
-from napari_histodiff.ui.slide.placeholders import Placeholders, ShownSlide
-from napari_histodiff.ui.slide.reporting import status_of
+from napari_histodiff.ui.slide.placeholders import Placeholders, ShownSlide, StatesAtHand
 from napari_histodiff.ui.slide.sketching import SketchEditor
-from napari_histodiff.ui.slide.states_at_hand import StatesAtHand
-from napari_histodiff.ui.slide.status import SlideStatus
+from napari_histodiff.ui.slide.status import SlideStatus, status_of
 from napari_histodiff.ui.slide.target import SlideTarget
-from napari_histodiff.ui.slide.view import coverage_of
-from napari_histodiff.ui.slide.watcher import ViewWatcher, camera_of
-from napari_histodiff.ui.step_worker import StepWorker
+from napari_histodiff.ui.slide.watcher import ViewWatcher, coverage_of
+from napari_histodiff.ui.viewport import camera_of
+from napari_histodiff.ui.workspace.pending import StepWorker
+from napari_histodiff.ui.workspace.targets import register_target
 
 if TYPE_CHECKING:
     from napari.layers import Labels

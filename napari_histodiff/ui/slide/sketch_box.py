@@ -9,9 +9,9 @@ from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QButtonGroup, QWidget
 
 from napari_histodiff.core.maps import TISSUE_NAMES
-from napari_histodiff.ui.forms import button, row
 from napari_histodiff.ui.slide.sketching import TISSUE_HEX
-from napari_histodiff.ui.style import APPLY
+from napari_histodiff.ui.widgets.forms import button, row
+from napari_histodiff.ui.widgets.style import APPLY
 
 if TYPE_CHECKING:
     from napari.layers import Labels

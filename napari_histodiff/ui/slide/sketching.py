@@ -15,7 +15,7 @@ from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.store import SlideStore
-from napari_histodiff.ui.placing import place_on
+from napari_histodiff.ui.workspace.transforms import place_on
 
 __all__ = ["SKETCH_NAME", "TISSUE_HEX", "SketchEditor"]
 

@@ -9,20 +9,26 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.ui.forms import Section, button, name_label, note_label, row, whole_number
 from napari_histodiff.ui.slide.minimap import Minimap
 from napari_histodiff.ui.slide.sketch_box import SketchBox
-from napari_histodiff.ui.slide.status import SlideStatus
-from napari_histodiff.ui.slide.words import (
-    bytes_text,
-    count_text,
+from napari_histodiff.ui.slide.status import (
+    SlideStatus,
     level_text,
     place_text,
     queue_text,
     speed_text,
     time_text,
 )
-from napari_histodiff.ui.style import IGNORED, SUBTLE
+from napari_histodiff.ui.text import bytes_text, count_text
+from napari_histodiff.ui.widgets.forms import (
+    Section,
+    button,
+    name_label,
+    note_label,
+    row,
+    whole_number,
+)
+from napari_histodiff.ui.widgets.style import IGNORED, SUBTLE
 
 __all__ = ["SlideBox"]
 

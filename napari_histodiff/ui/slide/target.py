@@ -16,10 +16,9 @@ from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.planning import needs
 from napari_histodiff.slide.streaming.tile_requests import to_plane
-from napari_histodiff.ui.canvas import Target
-from napari_histodiff.ui.journal import EditJournal
-from napari_histodiff.ui.step_worker import StepWorker
-from napari_histodiff.ui.steps import Step
+from napari_histodiff.ui.workspace.journal import EditJournal
+from napari_histodiff.ui.workspace.pending import Step, StepWorker
+from napari_histodiff.ui.workspace.targets import Target
 
 if TYPE_CHECKING:
     from napari.layers import Image

@@ -1,7 +1,8 @@
 """What a viewer shows of a layer, and when that changed: by camera and canvas size only.
 
 Neither `corner_pixels` (widened to chunks, in pixels of some level, late) nor `data_level` (absent
-without a window) tell; napari's own rule for the level is repeated here and tested against it.
+without a window) tell; napari's own rule for the level is repeated in `viewport` and tested
+against it.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import PyramidSpec, Region
+from napari_histodiff.slide.storage.tile_table import TileState
+from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.planning import AT_REST, Motion, centre_of
+from napari_histodiff.ui.viewport import level_shown, view_of
 
-__all__ = ["ViewWatcher", "camera_of", "canvas_size_of", "level_shown", "view_of"]
+__all__ = ["ViewWatcher", "coverage_of", "tile_counts"]
 
 #: Seconds that a view must rest before it is told.
 _QUIET: Final = 0.1
@@ -25,57 +29,6 @@ _LONGEST_WAIT: Final = 0.2
 
 # Seconds over which motion is averaged: frames come unevenly.
 _SPAN: Final = 0.4
-
-
-def camera_of(viewer: Any) -> Any:
-    """Return the camera; it moved in napari 0.9."""
-    return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
-
-
-def canvas_size_of(viewer: Any) -> tuple[float, float]:
-    """Return height and width of the canvas in screen pixels; public from napari 0.9 on."""
-    canvas = getattr(viewer, "canvas", None)
-    height, width = viewer._canvas_size if canvas is None else canvas.size
-    return float(height), float(width)
-
-
-def view_of(viewer: Any, layer: Any) -> NDArray[np.float64] | None:
-    """Return what the canvas shows, [[top, left], [bottom, right]] in pixels of the finest level.
-
-    Not clipped; edges of pixel (0, 0) lie at 0 and 1. None while there is no canvas to show it on,
-    or it shows three dimensions.
-    """
-    camera, size = camera_of(viewer), canvas_size_of(viewer)
-    if viewer.dims.ndisplay != 2 or min(size) <= 0 or not camera.zoom > 0:
-        return None
-    half = np.array(size) / camera.zoom / 2
-    centre = np.asarray(camera.center[-2:], float)
-    corners = [
-        layer.world_to_data(centre + half * (down, across))[-2:]
-        for down in (-1, 1)
-        for across in (-1, 1)
-    ]
-    # napari's data coordinates count from the middle of pixel (0, 0).
-    return np.array([np.min(corners, axis=0), np.max(corners, axis=0)]) + 0.5
-
-
-def level_shown(viewer: Any, layer: Any, view: NDArray[np.float64]) -> int:
-    """Return the level napari draws: the coarsest with a data pixel for each screen pixel.
-
-    Sides that fit on the canvas do not count, as in napari from 0.9 on; a level the user locked
-    is taken as it is.
-    """
-    locked = getattr(layer, "locked_data_level", None)
-    if locked is not None:
-        return int(locked)
-    factors = np.asarray(layer.downsample_factors, float)[:, -2:]
-    seen = np.ceil(view[1] - 0.5) - np.floor(view[0] - 0.5)
-    size = np.array(canvas_size_of(viewer))
-    counting = (seen > size) & (factors > 1).any(axis=0)
-    if not counting.any():
-        return 0
-    dense = ((seen / factors > size)[:, counting]).all(axis=1)
-    return int(np.flatnonzero(dense)[-1]) if dense.any() else 0
 
 
 class ViewWatcher:
@@ -180,3 +133,37 @@ def _leaps(before: Region, region: Region) -> bool:
 def _whole(level: int, view: NDArray[np.float64]) -> Region:
     (top, left), (bottom, right) = np.floor(view[0]), np.ceil(view[1])
     return Region(level, int(top), int(left), int(bottom - top), int(right - left))
+
+
+#: Longest side of a coverage map.
+_COVERAGE_SIDE: Final = 256
+
+
+def coverage_of(store: SlideStore) -> NDArray[np.uint8]:
+    """Return what is drawn where, (h, w) uint8 of `TileState`, at most 256 a side.
+
+    Each value is the largest state of the tiles of all drawn levels at a place: on the grid of the
+    tiles of level 0, or of squares of so many of them that the map stays small.
+    """
+    finest = store.state(0)
+    shown = finest.copy()
+    for level in range(1, store.recipe.coarsest + 1):
+        scale = 1 << level
+        spread = store.state(level).repeat(scale, axis=0).repeat(scale, axis=1)
+        np.maximum(shown, spread[: finest.shape[0], : finest.shape[1]], out=shown)
+    side = -(-max(shown.shape) // _COVERAGE_SIDE)
+    if side == 1:
+        return shown
+    rows, cols = (-(-n // side) for n in shown.shape)
+    padded = np.zeros((rows * side, cols * side), np.uint8)
+    padded[: shown.shape[0], : shown.shape[1]] = shown
+    largest: NDArray[np.uint8] = padded.reshape(rows, side, cols, side).max(axis=(1, 3))
+    return largest
+
+
+def tile_counts(store: SlideStore) -> dict[TileState, int]:
+    """Return how many tiles of the levels the model draws are in each state."""
+    counts = np.zeros(len(TileState), np.int64)
+    for level in range(store.recipe.coarsest + 1):
+        counts += np.bincount(store.state(level).ravel(), minlength=len(counts))
+    return {state: int(counts[state]) for state in TileState}

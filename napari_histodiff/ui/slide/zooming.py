@@ -16,13 +16,13 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import decode_labels
 from napari_histodiff.ui.slide.session import SlideSession
 from napari_histodiff.ui.slide.target import READ_ONLY
-from napari_histodiff.ui.slide.watcher import camera_of
+from napari_histodiff.ui.viewport import camera_of
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
     from napari_histodiff.slide.store import SlideStore
-    from napari_histodiff.ui.workspace import Workspace
+    from napari_histodiff.ui.workspace.workspace import Workspace
 
 __all__ = ["KeptView", "finer_refusal"]
 

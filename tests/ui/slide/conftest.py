@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from napari_histodiff.slide.store import SlideStore
-from napari_histodiff.ui.controller import Controller
-from napari_histodiff.ui.settings import SettingsStore
-from napari_histodiff.ui.slide import recent, slide_dock_part
+from napari_histodiff.ui.generation.controller import Controller
+from napari_histodiff.ui.generation.settings import SettingsStore
+from napari_histodiff.ui.slide import part, recent
 from napari_histodiff.ui.slide.recent import SUFFIX
-from napari_histodiff.ui.workspace import Workspace
+from napari_histodiff.ui.workspace.workspace import Workspace
 from tests.ui.slide.stage import wait_until
 from tests.ui.slide.widget_doubles import SIDE, recipe_of
 
@@ -25,8 +25,8 @@ def places_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What napari's notifications say."""
     messages: list[str] = []
-    monkeypatch.setattr(slide_dock_part, "show_warning", messages.append)
-    monkeypatch.setattr(slide_dock_part, "show_info", messages.append)
+    monkeypatch.setattr(part, "show_warning", messages.append)
+    monkeypatch.setattr(part, "show_info", messages.append)
     return messages
 
 

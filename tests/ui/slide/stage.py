@@ -13,7 +13,7 @@ from napari.components import ViewerModel
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.ui.slide.session import SlideSession
-from napari_histodiff.ui.slide.watcher import camera_of
+from napari_histodiff.ui.viewport import camera_of
 from tests.slide.fake_store import FakeStore
 
 __all__ = ["Clock", "MemoryStore", "Stage", "put_block", "resize", "wait_until"]

@@ -11,8 +11,8 @@ from napari_histodiff.core.engine import EngineState, JobFinished
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE
 from napari_histodiff.slide.store import SlideStore
-from napari_histodiff.ui.panel import StudioDock
-from napari_histodiff.ui.settings import SettingsStore
+from napari_histodiff.ui.dock import StudioDock
+from napari_histodiff.ui.generation.settings import SettingsStore
 from napari_histodiff.ui.slide.recent import SUFFIX
 from tests.fakes import FAKE_INFO
 from tests.ui.conftest import OpenDock

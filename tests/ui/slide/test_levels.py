@@ -17,12 +17,12 @@ from napari_histodiff.engine.inline import InlineEngine
 from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.tile_requests import to_plane
-from napari_histodiff.ui.history import History
-from napari_histodiff.ui.levels import at_its_level
-from napari_histodiff.ui.placing import place_region
-from napari_histodiff.ui.preview import PREVIEW_NAME
-from napari_histodiff.ui.proposing import Proposer
-from napari_histodiff.ui.workspace import Workspace
+from napari_histodiff.ui.generation.history import History
+from napari_histodiff.ui.generation.staged import PREVIEW_NAME
+from napari_histodiff.ui.proposals.proposer import Proposer
+from napari_histodiff.ui.workspace.frame import at_its_level
+from napari_histodiff.ui.workspace.transforms import place_region
+from napari_histodiff.ui.workspace.workspace import Workspace
 from tests.slide.fake_store import FakeLayout, PlaneFactory, small_recipe
 from tests.ui.doubles import RecordingEngine
 from tests.ui.mouse import drag

@@ -14,9 +14,9 @@ from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.slide.storage.tile_table import TileState
-from napari_histodiff.ui.panel import StudioDock
-from napari_histodiff.ui.slide.watcher import camera_of
-from napari_histodiff.ui.states import Staging
+from napari_histodiff.ui.dock import StudioDock
+from napari_histodiff.ui.generation.states import Staging
+from napari_histodiff.ui.viewport import camera_of
 from tests.fakes import FAKE_INFO
 from tests.ui.conftest import OpenDock, WaitFor
 from tests.ui.doubles import RecordingEngine

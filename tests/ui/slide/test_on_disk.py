@@ -9,9 +9,9 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.engine.inline import InlineEngine
 from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
-from napari_histodiff.ui.controller import Controller
-from napari_histodiff.ui.settings import SettingsStore
-from napari_histodiff.ui.workspace import Workspace
+from napari_histodiff.ui.generation.controller import Controller
+from napari_histodiff.ui.generation.settings import SettingsStore
+from napari_histodiff.ui.workspace.workspace import Workspace
 from tests.slide.fake_store import FakeLayout, PlaneFactory, small_recipe
 from tests.ui.slide.stage import Stage, wait_until
 

@@ -11,10 +11,10 @@ from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.engine.inline import InlineEngine
 from napari_histodiff.slide.storage.tile_table import TileState
-from napari_histodiff.ui.canvas import open_target
 from napari_histodiff.ui.slide.marks import MARKS_NAME
 from napari_histodiff.ui.slide.session import SlideSession
-from napari_histodiff.ui.slide.watcher import camera_of
+from napari_histodiff.ui.viewport import camera_of
+from napari_histodiff.ui.workspace.targets import open_target
 from tests.fakes import FAKE_INFO
 from tests.slide.fake_store import PlaneFactory
 from tests.ui.doubles import RecordingEngine

@@ -10,9 +10,9 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.engine.inline import InlineEngine
 from napari_histodiff.slide.storage.tile_table import TileState
-from napari_histodiff.ui.settings import SeedMode
+from napari_histodiff.ui.generation.settings import SeedMode
 from napari_histodiff.ui.slide.target import SlideTarget
-from napari_histodiff.ui.workspace import Workspace
+from napari_histodiff.ui.workspace.workspace import Workspace
 from tests.slide.fake_store import PlaneFactory
 from tests.ui.doubles import RecordingEngine
 from tests.ui.slide.stage import MemoryStore, Stage

@@ -6,7 +6,8 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_histodiff.core.geometry import PyramidSpec, Region
-from napari_histodiff.ui.slide.watcher import ViewWatcher, camera_of, canvas_size_of, level_shown
+from napari_histodiff.ui.slide.watcher import ViewWatcher
+from napari_histodiff.ui.viewport import camera_of, canvas_size_of, level_shown
 from tests.ui.slide.stage import resize
 
 SPEC = PyramidSpec(2048, 4096, 256, 4, 0.5)

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QDialog, QFileDialog
 from napari_histodiff.core.errors import InvalidImage
 from napari_histodiff.core.recipe import MAX_SIDE, MIN_SIDE, SlideRecipe
 from napari_histodiff.layout.sketch import Sketch
-from napari_histodiff.ui.settings import Settings
+from napari_histodiff.ui.generation.settings import Settings
 from napari_histodiff.ui.slide.layout_preview import LayoutPreview, paint_layout
 from napari_histodiff.ui.slide.new_slide_dialog import SIDES, NewSlideDialog
 from napari_histodiff.ui.slide.recent import SUFFIX, SlidePlaces

@@ -7,9 +7,9 @@ from qtpy.QtWidgets import QDialog, QFileDialog
 
 from napari_histodiff.core.engine import EngineState
 from napari_histodiff.slide.store import SlideStore
-from napari_histodiff.ui.panel import StudioDock
+from napari_histodiff.ui.dock import StudioDock
+from napari_histodiff.ui.plugin import get_reader, is_slide
 from napari_histodiff.ui.slide.new_slide_dialog import NewSlideDialog
-from napari_histodiff.ui.slide.reader import get_reader, is_slide
 from napari_histodiff.ui.slide.recent import SUFFIX
 from napari_histodiff.ui.slide.session import SlideSession
 from tests.fakes import FAKE_INFO

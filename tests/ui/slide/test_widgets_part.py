@@ -16,15 +16,15 @@ from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
-from napari_histodiff.ui.controller import Controller
-from napari_histodiff.ui.settings import SettingsStore
+from napari_histodiff.ui.generation.controller import Controller
+from napari_histodiff.ui.generation.settings import SettingsStore
+from napari_histodiff.ui.generation.states import EngineStatus
 from napari_histodiff.ui.slide.new_slide_dialog import NewSlideDialog
+from napari_histodiff.ui.slide.part import SlidePart
 from napari_histodiff.ui.slide.recent import SUFFIX
 from napari_histodiff.ui.slide.session import SlideSession
 from napari_histodiff.ui.slide.sketching import SKETCH_NAME
-from napari_histodiff.ui.slide.slide_dock_part import SlidePart
-from napari_histodiff.ui.states import EngineStatus
-from napari_histodiff.ui.workspace import Workspace
+from napari_histodiff.ui.workspace.workspace import Workspace
 from tests.fakes import FAKE_INFO
 from tests.ui.doubles import RecordingEngine
 from tests.ui.slide.stage import resize

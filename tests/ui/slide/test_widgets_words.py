@@ -9,18 +9,16 @@ from hypothesis import strategies as st
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.recipe import MAX_SIDE
 from napari_histodiff.ui.slide.recent import SUFFIX, SlidePlaces
-from napari_histodiff.ui.slide.words import (
-    bytes_text,
+from napari_histodiff.ui.slide.status import (
     cost_of,
-    count_text,
     level_text,
-    microns_text,
     place_text,
     queue_text,
     size_text,
     speed_text,
     time_text,
 )
+from napari_histodiff.ui.text import bytes_text, count_text, microns_text
 from tests.ui.slide.widget_doubles import recipe_of, status_of
 
 

@@ -13,8 +13,8 @@ from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.slide.marks import MARKS_NAME
 from napari_histodiff.ui.slide.session import SlideSession
-from napari_histodiff.ui.slide.watcher import camera_of
-from napari_histodiff.ui.workspace import Workspace
+from napari_histodiff.ui.viewport import camera_of
+from napari_histodiff.ui.workspace.workspace import Workspace
 from tests.fakes import FAKE_INFO
 from tests.slide.fake_store import FakeLayout, PlaneFactory, small_recipe
 from tests.ui.conftest import WaitFor

@@ -12,12 +12,12 @@ from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.slide.store import SlideStore
-from napari_histodiff.ui.controller import Controller
-from napari_histodiff.ui.preview import PREVIEW_NAME
-from napari_histodiff.ui.settings import SettingsStore
+from napari_histodiff.ui.generation.controller import Controller
+from napari_histodiff.ui.generation.settings import SettingsStore
+from napari_histodiff.ui.generation.staged import PREVIEW_NAME
+from napari_histodiff.ui.generation.states import Level, Staging
 from napari_histodiff.ui.slide import session as session_module
-from napari_histodiff.ui.states import Level, Staging
-from napari_histodiff.ui.workspace import Workspace
+from napari_histodiff.ui.workspace.workspace import Workspace
 from tests.fakes import FAKE_INFO
 from tests.slide.fake_store import FakeLayout, small_recipe
 from tests.ui.doubles import RecordingEngine

@@ -15,11 +15,11 @@ from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.slide.store import SlideStore
-from napari_histodiff.ui.controller import Controller
-from napari_histodiff.ui.settings import SettingsStore
-from napari_histodiff.ui.slide.slide_dock_part import SlidePart
-from napari_histodiff.ui.slide.watcher import camera_of
-from napari_histodiff.ui.workspace import Workspace
+from napari_histodiff.ui.generation.controller import Controller
+from napari_histodiff.ui.generation.settings import SettingsStore
+from napari_histodiff.ui.slide.part import SlidePart
+from napari_histodiff.ui.viewport import camera_of
+from napari_histodiff.ui.workspace.workspace import Workspace
 from tests.fakes import FAKE_INFO
 from tests.ui.doubles import RecordingEngine
 from tests.ui.slide.stage import put_block, resize

@@ -1,0 +1,322 @@
+"""The dock "Histodiff Studio": sections in a column, the main button always in view."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from napari.utils.notifications import show_error, show_info, show_warning
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from napari_histodiff.core.engine import Engine
+from napari_histodiff.ui.actions import StudioActions
+from napari_histodiff.ui.colormaps import PALETTE
+from napari_histodiff.ui.commands import COMMANDS, bind_dock, bind_keymap
+from napari_histodiff.ui.generation.controller import Controller
+from napari_histodiff.ui.generation.engines import default_engine
+from napari_histodiff.ui.generation.plan import Plan
+from napari_histodiff.ui.generation.settings import SeedMode, Settings, SettingsStore
+from napari_histodiff.ui.generation.states import EngineStatus, Level, Notice
+from napari_histodiff.ui.proposals.box import ProposalBox
+from napari_histodiff.ui.proposals.proposer import Proposer
+from napari_histodiff.ui.slide.part import SlidePart
+from napari_histodiff.ui.slide.warming import warm_up_later
+from napari_histodiff.ui.widgets.canvas_box import CanvasBox
+from napari_histodiff.ui.widgets.caption_box import CaptionBox
+from napari_histodiff.ui.widgets.history_box import HistoryBox
+from napari_histodiff.ui.widgets.palette_box import PaletteBox, ToolsBox
+from napari_histodiff.ui.widgets.run_box import RunBox
+from napari_histodiff.ui.widgets.settings_box import SettingsBox
+from napari_histodiff.ui.widgets.status import Activity, StatusLine
+from napari_histodiff.ui.widgets.style import dock_style
+from napari_histodiff.ui.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+__all__ = ["StudioDock"]
+
+log = logging.getLogger(__name__)
+
+#: Milliseconds between two looks into the controller's mailbox.
+_PUMP: Final = 33
+
+_SHOW: Final = {Level.INFO: show_info, Level.WARNING: show_warning, Level.ERROR: show_error}
+
+
+class StudioDock(QWidget):
+    """Everything a user needs to turn paint into tissue.
+
+    Parameters
+    ----------
+    napari_viewer : napari Viewer
+        The viewer the dock stands in.
+    engine : Engine, optional
+        Another engine than a worker process on this machine; the dock starts and closes it.
+    store : SettingsStore, optional
+        Another place to remember settings.
+    judge : sequence of str, optional
+        Another program that proposes nuclei than the bundled judge.
+    """
+
+    workspace: Workspace
+    controller: Controller
+    proposer: Proposer
+    actions: StudioActions
+    slide: SlidePart
+
+    def __init__(
+        self,
+        napari_viewer: Viewer,
+        *,
+        engine: Engine | None = None,
+        store: SettingsStore | None = None,
+        judge: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.workspace = Workspace(napari_viewer)
+        self.controller = Controller(
+            napari_viewer, self.workspace, engine or default_engine(), store=store
+        )
+        self.proposer = Proposer(napari_viewer, self.workspace, judge)
+        self._viewer = napari_viewer
+        self._activity = Activity(self)
+        self._had_parent = False
+        self._make_sections()
+        self.slide = SlidePart(
+            napari_viewer, self.workspace, self.controller, lambda: self.controller._engine, self
+        )
+        self.actions = StudioActions(
+            self,
+            napari_viewer,
+            self.workspace,
+            self.controller,
+            self.proposer,
+            commit=self._commit,
+            focus_caption=self.caption.edit.setFocus,
+        )
+        self._lay_out()
+        self._show_theme()
+        napari_viewer.events.theme.connect(self._show_theme)
+        self._connect_controller()
+        self._connect_proposer()
+        self._connect_workspace()
+        self._connect_sections()
+        bind_keymap([napari_viewer], COMMANDS, napari_viewer)
+        bind_dock(self)
+        self._timer = QTimer(self)
+        self._timer.setInterval(_PUMP)
+        self._timer.timeout.connect(self.controller.pump)
+        self._timer.timeout.connect(self.proposer.pump)
+        self._timer.timeout.connect(self.slide.pump)
+        self._timer.start()
+        # Not methods of this widget: they must outlive it. The slide needs the engine to the end.
+        self.destroyed.connect(self.slide.close)
+        self.destroyed.connect(self.proposer.close)
+        self.destroyed.connect(self.controller.close)
+        self.controller.start()
+        warm_up_later(self)
+        self._show_all()
+
+    def sizeHint(self) -> QSize:
+        """Ask for a narrow column."""
+        return QSize(360, 820)
+
+    def event(self, event: QEvent) -> bool:
+        """Close the engine when napari takes the dock away."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self._had_parent and self.parent() is None:
+                self.shut_down()
+            self._had_parent = self.parent() is not None
+        return bool(super().event(event))
+
+    def shut_down(self) -> None:
+        """Stop listening and close the engine; idempotent."""
+        self._timer.stop()
+        self._activity.close()
+        self.slide.close_slide()
+        self.proposer.close()
+        self.controller.close()
+
+    # ------------------------------------------------------------------ layout
+    def _make_sections(self) -> None:
+        self.status = StatusLine()
+        self.canvas = CanvasBox()
+        self.palette_box = PaletteBox(PALETTE)
+        self.tools = ToolsBox(self.workspace.density)
+        self.proposal = ProposalBox()
+        self.caption = CaptionBox()
+        self.settings = SettingsBox()
+        self.history = HistoryBox()
+        self.run = RunBox()
+
+    def _lay_out(self) -> None:
+        column = QWidget()
+        inside = QVBoxLayout(column)
+        inside.setContentsMargins(0, 0, 6, 0)
+        inside.setSpacing(4)
+        self.palette_box.body.addWidget(self.tools)
+        self.palette_box.body.addWidget(self.proposal)
+        for section in (
+            self.canvas,
+            self.slide.box,
+            self.palette_box,
+            self.caption,
+            self.settings,
+            self.history,
+        ):
+            inside.addWidget(section)
+        inside.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidget(column)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(8, 4, 4, 6)
+        outer.setSpacing(4)
+        outer.addWidget(self.status)
+        outer.addWidget(scroll, 1)
+        outer.addWidget(self.run)
+        self.setMinimumWidth(340)
+
+    # ------------------------------------------------------------- connections
+    def _connect_controller(self) -> None:
+        c = self.controller
+        c.status_changed.connect(self._show_status)
+        c.plan_changed.connect(self._show_plan)
+        c.run_changed.connect(self.run.set_run)
+        c.run_changed.connect(self._activity.set_run)
+        c.staging_changed.connect(self.run.set_staging)
+        c.history_changed.connect(lambda: self.history.set_entries(c.history.entries))
+        c.settings_changed.connect(self._show_settings)
+        c.counts_changed.connect(self.palette_box.set_counts)
+        c.noticed.connect(_show_notice)
+
+    def _connect_proposer(self) -> None:
+        p, box = self.proposer, self.proposal
+        p.state_changed.connect(box.set_state)
+        p.noticed.connect(_show_notice)
+        box.propose_requested.connect(p.propose)
+        box.cancel_requested.connect(p.cancel)
+        box.accept_requested.connect(self.actions.accept_proposal)
+        box.discard_requested.connect(p.discard)
+        box.least_changed.connect(p.set_least)
+
+    def _connect_workspace(self) -> None:
+        w = self.workspace
+        w.target_changed.connect(self._show_target)
+        w.frame_changed.connect(self._show_frame)
+        w.pixels_changed.connect(self._show_undo)
+        w.doing.changed.connect(self.run.set_doing)
+        w.doing.changed.connect(self._show_undo)
+        w.tool_changed.connect(self.tools.select)
+        w.class_changed.connect(self.palette_box.select)
+
+    def _connect_sections(self) -> None:
+        c, w, a, run = self.controller, self.workspace, self.actions, self.run
+        self.status.restart_requested.connect(c.restart)
+        self.status.bundled_requested.connect(a.use_bundled_model)
+        self.status.model_requested.connect(a.ask_model)
+        self.status.training_requested.connect(a.open_training)
+        self.canvas.set_recent(self.slide.recent)
+        self.canvas.new_slide_requested.connect(self.slide.new_slide)
+        self.canvas.open_slide_requested.connect(lambda: self.slide.open_slide())
+        self.canvas.new_requested.connect(a.ask_new_canvas)
+        self.canvas.import_requested.connect(a.ask_import)
+        self.canvas.use_requested.connect(a.use_selected)
+        self.canvas.size_changed.connect(a.resize_frame)
+        self.canvas.level_chosen.connect(a.set_level)
+        self.canvas.to_view_requested.connect(a.frame_to_view)
+        self.palette_box.class_selected.connect(a.select_class)
+        self.tools.tool_selected.connect(a.select_tool)
+        self.tools.density_changed.connect(lambda value: setattr(w, "density", value))
+        self.tools.fill_requested.connect(a.fill_area)
+        self.tools.outlines_requested.connect(a.toggle_outlines)
+        self.tools.clear_requested.connect(a.clear_painting)
+        self.caption.changed.connect(lambda text: c.set(caption=text))
+        self.caption.from_paint_requested.connect(c.caption_from_paint)
+        self.settings.changed.connect(lambda change: c.set(**change))
+        self.history.restore_requested.connect(c.restore)
+        self.history.save_requested.connect(a.ask_save)
+        self.history.copy_requested.connect(a.copy)
+        run.generate_requested.connect(a.generate)
+        run.cancel_requested.connect(c.cancel)
+        run.variant_requested.connect(c.step_variant)
+        run.apply_requested.connect(a.apply)
+        run.discard_requested.connect(c.discard)
+        run.compare_requested.connect(a.compare)
+        run.undo_requested.connect(c.undo)
+        run.redo_requested.connect(c.redo)
+        run.resample_requested.connect(a.resample)
+        run.save_requested.connect(lambda: a.ask_save())
+
+    # -------------------------------------------------------------------- show
+    def _show_all(self) -> None:
+        self._show_status(self.controller.status)
+        self._show_settings(self.controller.settings)
+        self._show_target()
+        self._show_plan(self.controller.plan)
+        self.palette_box.select(self.workspace.selected_class)
+        self.tools.select(self.workspace.tool)
+
+    def _show_theme(self, *_: object) -> None:
+        self.setStyleSheet(dock_style(self._viewer.theme))
+
+    def _show_status(self, status: EngineStatus) -> None:
+        self.status.set_status(status)
+        self.palette_box.set_info(status.info)
+        if status.info is not None:
+            self.workspace.snap = status.info.multiple_of
+            self.canvas.set_snap(status.info.multiple_of)
+
+    def _show_plan(self, plan: Plan) -> None:
+        self.run.set_plan(plan)
+        self.settings.set_repaints(plan.repaints)
+        self.proposal.set_possible(plan.has_pixels)
+
+    def _show_settings(self, settings: Settings) -> None:
+        self.caption.set_caption(settings.caption)
+        self.settings.set_settings(self.controller.settings_here)
+
+    def _show_target(self, *_: object) -> None:
+        self.settings.set_settings(self.controller.settings_here)
+        target = self.workspace.target
+        if target is None:
+            self.canvas.set_target("", 0, 0, 0.5)
+            self.canvas.set_levels(())
+            self.canvas.set_region(None, 0.5)
+            return
+        bind_keymap(self.workspace.own_layers, COMMANDS, self._viewer)
+        shape = (target.data[0] if target.multiscale else target.data).shape
+        mpps = self.workspace.level_mpps
+        self.canvas.set_target(
+            target.name, shape[0], shape[1], mpps[0], knows_mpp=self.workspace.knows_mpp
+        )
+        self.canvas.set_levels(mpps)
+        self.palette_box.select(self.workspace.selected_class)
+        self.tools.select(self.workspace.tool)
+        self._show_frame()
+        self._show_undo()
+
+    def _show_frame(self, *_: object) -> None:
+        if self.workspace.target is not None:
+            self.canvas.set_region(self.workspace.frame_region(), self.workspace.mpp)
+
+    def _show_undo(self, *_: object) -> None:
+        w = self.workspace
+        self.run.set_undo(can_undo=w.can_undo, can_redo=w.can_redo)
+
+    def _commit(self) -> None:
+        typed = self.settings.take_typed()
+        if typed["seed"] != self.controller.settings.seed:
+            typed["seed_mode"] = SeedMode.FIXED
+        self.controller.set(caption=self.caption.take_typed(), **typed)
+
+
+def _show_notice(notice: Notice) -> None:
+    if notice.details:
+        log.error("%s", notice.details)
+    _SHOW[notice.level](notice.message)

@@ -1,0 +1,408 @@
+"""Turns what the user painted and chose into requests, and engine events into layers.
+
+No Qt here: panels listen to the signals and call the methods, a timer calls `pump`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from psygnal import Signal
+
+from napari_histodiff.core.captions import caption_from_maps
+from napari_histodiff.core.engine import (
+    Engine,
+    EngineEvent,
+    EngineState,
+    EngineStateChanged,
+    Job,
+    JobCancelled,
+    JobFailed,
+    JobFinished,
+    JobPreview,
+    JobProgress,
+)
+from napari_histodiff.core.errors import HistodiffError
+from napari_histodiff.slide.export import save_edit
+from napari_histodiff.ui.generation.engines import Mailbox
+from napari_histodiff.ui.generation.history import History, HistoryEntry
+from napari_histodiff.ui.generation.plan import Estimate, Estimator, Plan, make_plan
+from napari_histodiff.ui.generation.request import (
+    following_seed,
+    request_of,
+    seed_of_run,
+    settings_of,
+)
+from napari_histodiff.ui.generation.settings import Settings, SettingsStore
+from napari_histodiff.ui.generation.staged import StagedVariants
+from napari_histodiff.ui.generation.states import (
+    EngineStatus,
+    Level,
+    Notice,
+    RunPhase,
+    RunState,
+    Staging,
+)
+from napari_histodiff.ui.workspace.frame import at_its_level
+
+if TYPE_CHECKING:
+    from napari_histodiff.ui.workspace.workspace import FrameSnapshot, Workspace
+
+__all__ = ["Controller"]
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two steps shown; a window with a canvas repaints as a whole.
+_SHOW_INTERVAL: Final = 0.25
+
+#: Seconds between two looks at the painting, so that a stroke costs nothing.
+_PLAN_INTERVAL: Final = 0.2
+
+
+class Controller:
+    """One viewer's edits, from panel to engine to layers.
+
+    Parameters
+    ----------
+    viewer : napari ViewerModel
+        Where the preview is shown.
+    workspace : Workspace
+        The painting and the target image.
+    engine : Engine
+        Runs the edits; the controller closes it.
+    store : SettingsStore, optional
+        Where settings are remembered.
+    """
+
+    status_changed = Signal(EngineStatus)
+    plan_changed = Signal(Plan)
+    run_changed = Signal(RunState)
+    staging_changed = Signal(object)  # Staging | None
+    history_changed = Signal()
+    settings_changed = Signal(Settings)
+    counts_changed = Signal(dict)
+    noticed = Signal(Notice)
+
+    def __init__(
+        self,
+        viewer: Any,
+        workspace: Workspace,
+        engine: Engine,
+        *,
+        store: SettingsStore | None = None,
+    ) -> None:
+        self.workspace = workspace
+        self.staged = StagedVariants(viewer, workspace, self._complain)
+        self.preview = self.staged.preview
+        self.history = History()
+        self.settings = (store or SettingsStore()).load()
+        self.status = EngineStatus(engine.state, engine.info)
+        self.run_state = RunState()
+        self.plan = Plan("Generate", False, "Make a canvas or use an image layer first.")
+        self._engine = engine
+        self._store = store or SettingsStore()
+        self._mailbox = Mailbox()
+        self._unsubscribe = engine.subscribe(self._mailbox.put)
+        self._estimator = Estimator()
+        self._estimate: Estimate | None = None
+        self._job: Job | None = None
+        self._left: Job | None = None
+        self._unshown: dict[type, JobProgress | JobPreview] = {}
+        self._show_due = 0.0
+        self._plan_due: float | None = 0.0
+        self._painting_due = True
+        for signal in (workspace.frame_changed, workspace.target_changed, workspace.pixels_changed):
+            signal.connect(self._touch)
+        workspace.target_changed.connect(self._leave)
+        workspace.painting_changed.connect(self._touch_painting)
+        workspace.doing.changed.connect(self._touch)
+        self.staged.changed.connect(self.staging_changed.emit)
+        self.staged.changed.connect(self._touch)
+
+    # ------------------------------------------------------------------ engine
+    def start(self) -> None:
+        """Start the engine in the background."""
+        self._attempt(self._engine.start)
+
+    def restart(self) -> None:
+        """Load the model afresh, in a new process; the running edit is cancelled."""
+        self._attempt(self._engine.restart)
+
+    def use_engine(self, engine: Engine) -> None:
+        """Draw with another engine from now on; the running edit is cancelled."""
+        self._engine.close()
+        self._unsubscribe()
+        self._engine = engine
+        self._unsubscribe = engine.subscribe(self._mailbox.put)
+        self._estimator = Estimator()
+        self.start()
+
+    def _attempt(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except HistodiffError as error:
+            self._complain(error)
+
+    def close(self) -> None:
+        """Close the engine and remember the settings; idempotent."""
+        self._unsubscribe()
+        self._engine.close()
+        self._store.save(self.settings)
+
+    def pump(self) -> None:
+        """Handle what the engine told since the last call; call it on the GUI thread."""
+        for event in self._mailbox.drain():
+            if isinstance(event, JobProgress | JobPreview):
+                self._unshown[type(event)] = event
+            else:
+                self._handle(event)
+        self._show_unshown()
+        due = self._plan_due is not None and time.monotonic() >= self._plan_due
+        if due and not self.workspace.doing.text:
+            self._plan_due = None
+            self.refresh_plan()
+
+    # ---------------------------------------------------------------- settings
+    @property
+    def settings_here(self) -> Settings:
+        """The settings that count on the image worked on: a slide has its own guidance."""
+        return self.settings.at(self.workspace.guidance)
+
+    def set(self, **changes: Any) -> None:
+        """Change settings by name, as they are on the image; unchanged values are ignored."""
+        settings = self.settings.changed(self.workspace.guidance, **changes)
+        if settings != self.settings:
+            self.settings = settings
+            self.settings_changed.emit(settings)
+            self._touch()
+
+    def next_seed(self) -> None:
+        """Move to the next seed."""
+        self.set(seed=following_seed(self.settings.seed))
+
+    def caption_from_paint(self) -> None:
+        """Write the caption from what is painted in the frame."""
+        snapshot = self._snapshot_or_complain()
+        if snapshot is None:
+            return
+        if not (snapshot.class_map.any() or snapshot.instance_map.any()):
+            self._notice(Level.WARNING, "No nuclei are painted in the frame; paint some first.")
+            return
+        words = caption_from_maps(snapshot.class_map, snapshot.instance_map)
+        self.set(caption=words.to_text())
+
+    # --------------------------------------------------------------------- run
+    def refresh_plan(self) -> None:
+        """Look at the frame and say what the main button will do."""
+        snapshot, problem = self._try_snapshot()
+        self.plan = make_plan(snapshot, problem, self.settings_here, self.status, self._estimator)
+        self.plan_changed.emit(self.plan)
+        if self._painting_due and self.workspace.target is not None:
+            self._painting_due = False
+            self.counts_changed.emit(self.workspace.counts())
+
+    def generate(self) -> None:
+        """Start the edit that the plan names; what is staged is discarded."""
+        if self._job is not None:
+            self._notice(Level.WARNING, "An edit is running; cancel it or wait for its end.")
+            return
+        if not self._is_still():
+            return
+        self.refresh_plan()
+        # A closed engine is for `submit` to judge: it starts one that is only not up yet.
+        if not self.plan.enabled and self.status.state is not EngineState.CLOSED:
+            self._notice(Level.WARNING, self.plan.note)
+            return
+        snapshot = self._snapshot_or_complain()
+        if snapshot is None:
+            return
+        self.discard()
+        self.set(seed=seed_of_run(self.settings))
+        try:
+            request = self.workspace.dress(request_of(snapshot, self.settings_here))
+            self._job = self._engine.submit(request)
+        except HistodiffError as error:
+            self._complain(error)
+            return
+        self._store.save(self.settings)
+        self.refresh_plan()
+        self._estimate = self.plan.estimate
+        self._set_run(RunState(RunPhase.RUNNING))
+
+    def cancel(self) -> None:
+        """Ask the running edit to stop."""
+        if self._job is not None and self.run_state.phase is RunPhase.RUNNING:
+            self._set_run(replace(self.run_state, phase=RunPhase.CANCELLING))
+            self._engine.cancel(self._job)
+
+    # ----------------------------------------------------------------- staging
+    @property
+    def staging(self) -> Staging | None:
+        """The variants that wait for Apply or Discard."""
+        return self.staged.now
+
+    def step_variant(self, by: int) -> None:
+        """Bring the variant `by` further into view."""
+        if self.staging is not None and self._is_still():
+            self.staged.put(self.staging.moved(by))
+
+    def apply(self) -> None:
+        """Write the variant in view into the image layer; one undo step."""
+        if self.staging is not None and self._is_still():
+            self.staged.apply()
+
+    def discard(self) -> None:
+        """Drop what is staged; the history keeps it."""
+        if self.staging is not None and self._is_still():
+            self.staged.put(None)
+
+    def undo(self) -> None:
+        """Take back the last Apply."""
+        self.staged.undo()
+
+    def redo(self) -> None:
+        """Apply again what was undone."""
+        self.staged.redo()
+
+    def _is_still(self) -> bool:
+        """Whether nothing is being written; says so when something is."""
+        doing = self.workspace.doing.text
+        if doing:
+            self._notice(Level.WARNING, f"{doing} Try again in a moment.")
+        return not doing
+
+    # ----------------------------------------------------------------- history
+    def restore(self, entry: HistoryEntry) -> None:
+        """Bring back an entry's settings, frame and paint, and stage its images again."""
+        if not self._is_still():
+            return
+        try:
+            entry = at_its_level(entry, self.workspace.level_mpps)
+            request = entry.request
+            empty = np.zeros(request.shape, dtype=np.uint8)
+            self.workspace.set_frame(request.region)
+            self.workspace.set_painting(
+                empty if request.class_map is None else request.class_map,
+                empty.astype(np.int32) if request.instance_map is None else request.instance_map,
+                empty.astype(bool) if request.edit_mask is None else request.edit_mask,
+            )
+        except HistodiffError as error:
+            self._complain(error)
+            return
+        self.set(**settings_of(request))
+        self.staged.put(Staging(entry))
+
+    def save(self, folder: Path, entry: HistoryEntry | None = None, index: int = 0) -> None:
+        """Save an entry (or the staged variant, or the newest entry) with its maps and request."""
+        if entry is None and self.staging is not None:
+            entry, index = self.staging.entry, self.staging.index
+        entry = entry or next(iter(self.history.entries), None)
+        if entry is None:
+            self._notice(Level.WARNING, "There is nothing to save yet; generate something first.")
+            return
+        self.set(export_folder=str(folder))
+        stem = f"histodiff_{entry.number:03d}_{entry.request.kind}_v{index + 1}"
+        try:
+            paths = save_edit(
+                folder, stem, entry.images[index], entry.request, info=self.status.info
+            )
+        except HistodiffError as error:
+            self._complain(error)
+            return
+        self._notice(Level.INFO, f"Saved {len(paths)} files as {paths[0].with_suffix('')}*")
+
+    # ---------------------------------------------------------------- internal
+    def _show_unshown(self) -> None:
+        """Show progress and preview together: each repaint of the window costs the same."""
+        if self._unshown and time.monotonic() >= self._show_due:
+            events, self._unshown = self._unshown, {}
+            for event in events.values():
+                self._handle(event)
+            self._show_due = time.monotonic() + _SHOW_INTERVAL
+
+    def _handle(self, event: EngineEvent) -> None:
+        if isinstance(event, EngineStateChanged):
+            self._engine_changed(event)
+        elif self._job is None or event.job != self._job.id:
+            log.debug("event of another job: %s", event)
+        elif isinstance(event, JobProgress):
+            self._set_run(
+                replace(self.run_state, done=event.done, total=event.total, message=event.message)
+            )
+        elif isinstance(event, JobPreview):
+            if self.run_state.phase is RunPhase.RUNNING:
+                self.staged.show(self._job.request.region, event.image)
+        elif isinstance(event, JobFinished | JobCancelled | JobFailed):
+            self._ended(self._job, event)
+
+    def _engine_changed(self, event: EngineStateChanged) -> None:
+        info = event.info or self.status.info
+        died = event.state is EngineState.DEAD and self.status.state is not EngineState.DEAD
+        self.status = EngineStatus(event.state, info, event.memory, event.message)
+        self.status_changed.emit(self.status)
+        if died and event.message:
+            self._notice(Level.ERROR, event.message)
+        self._touch()
+
+    def _ended(self, job: Job, event: JobFinished | JobCancelled | JobFailed) -> None:
+        self._job = None
+        self._unshown.clear()
+        self._show_due = 0.0
+        self._set_run(RunState())
+        self.preview.hide()
+        if isinstance(event, JobFinished):
+            if self._estimate is not None:
+                self._estimator.learn(self._estimate, event.seconds)
+            entry = self.history.add(job.request, event.images, event.seconds)
+            self.history_changed.emit()
+            if job is not self._left:
+                self.staged.put(Staging(entry))
+        elif isinstance(event, JobFailed):
+            self._complain(event.error, event.details)
+        self._touch()
+
+    def _leave(self) -> None:
+        # What is drawn or staged belongs to another image, or to another place of one that grew.
+        self._left = self._job
+        self.cancel()
+        if self.staging is not None:
+            self.staged.put(None)
+
+    def _set_run(self, state: RunState) -> None:
+        self.run_state = state
+        self.run_changed.emit(state)
+
+    def _try_snapshot(self) -> tuple[FrameSnapshot | None, str]:
+        if self.workspace.target is None:
+            return None, "Make a canvas or use an image layer first."
+        try:
+            return self.workspace.snapshot(), ""
+        except HistodiffError as error:
+            return None, str(error)
+
+    def _snapshot_or_complain(self) -> FrameSnapshot | None:
+        snapshot, problem = self._try_snapshot()
+        if snapshot is None:
+            self._notice(Level.WARNING, problem)
+        return snapshot
+
+    def _touch(self, *_: object) -> None:
+        if self._plan_due is None:
+            self._plan_due = time.monotonic() + _PLAN_INTERVAL
+
+    def _touch_painting(self, *_: object) -> None:
+        self._painting_due = True
+        self._touch()
+
+    def _complain(self, error: Exception, details: str = "") -> None:
+        log.error("%s\n%s", error, details)
+        self._notice(Level.ERROR, str(error) or type(error).__name__, details)
+
+    def _notice(self, level: Level, message: str, details: str = "") -> None:
+        self.noticed.emit(Notice(level, message, details))

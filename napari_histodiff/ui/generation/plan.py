@@ -1,0 +1,197 @@
+"""What the main button will do with the frame, how much work that is, or why it can not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from napari_histodiff.core.backend import BackendInfo
+from napari_histodiff.core.engine import EngineState
+from napari_histodiff.core.maps import CLASS_NAMES, FEW_NUCLEI
+from napari_histodiff.core.requests import EditKind
+from napari_histodiff.ui.generation.request import uses_paint
+from napari_histodiff.ui.generation.settings import Settings
+from napari_histodiff.ui.generation.states import EngineStatus
+from napari_histodiff.ui.text import duration_text
+
+if TYPE_CHECKING:
+    from napari_histodiff.ui.workspace.workspace import FrameSnapshot
+
+__all__ = ["Estimate", "Estimator", "Plan", "class_remark", "make_plan"]
+
+#: A model that cannot jump draws washed-out tissue in fewer.
+_LEAST_FLOW_STEPS: Final = 5
+
+_TITLES = {
+    EditKind.GENERATE: "Generate",
+    EditKind.INPAINT: "Inpaint",
+    EditKind.OUTPAINT: "Outpaint",
+    EditKind.ZOOM: "Zoom",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Title of the main button, whether it may be pressed, and the line below it.
+
+    `repaints` tells that pixels lie under the edit, so that its strength means something;
+    `resample_to` the micrometres per pixel at which the image, too fine now, could be used;
+    `has_pixels` that the frame lies on pixels, so that nuclei can be proposed.
+    """
+
+    title: str
+    enabled: bool
+    note: str
+    estimate: Estimate | None = None
+    repaints: bool = False
+    resample_to: float | None = None
+    has_pixels: bool = False
+
+
+def make_plan(
+    snapshot: FrameSnapshot | None,
+    problem: str,
+    settings: Settings,
+    status: EngineStatus,
+    estimator: Estimator,
+) -> Plan:
+    """Plan the edit of a frame.
+
+    Parameters
+    ----------
+    snapshot : FrameSnapshot or None
+        The frame; None when there is none, and `problem` tells why.
+    problem : str
+        Why the frame can not be used.
+    settings : Settings
+        Those that count on the image.
+    status : EngineStatus
+        The engine's state.
+    estimator : Estimator
+        What it will cost.
+    """
+    if snapshot is None:
+        return Plan("Generate", False, problem)
+    plan = _plan_of(snapshot, settings, status, estimator)
+    return replace(plan, has_pixels=snapshot.has_pixels)
+
+
+def _plan_of(
+    snapshot: FrameSnapshot, settings: Settings, status: EngineStatus, estimator: Estimator
+) -> Plan:
+    title = _TITLES[snapshot.kind]
+    repaints = snapshot.kind is EditKind.INPAINT
+    if snapshot.kind is EditKind.GENERATE and snapshot.has_pixels:
+        title = "Generate (replaces frame)"
+    if status.state is EngineState.DEAD:
+        return Plan(title, False, "The engine has stopped; press Restart above.")
+    if status.state is EngineState.CLOSED:
+        return Plan(title, False, "The engine is closed; open the dock again.")
+    if status.info is None:
+        return Plan(title, True, "The model is loading; the edit starts when it is ready.")
+    low, high = status.info.mpp
+    if not low * 0.999 <= snapshot.mpp <= high * 1.001:
+        known = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        note = f"The model knows {known} µm/px, this image has {snapshot.mpp:g}: "
+        if snapshot.mpp > high:
+            return Plan(title, False, note + "too coarse. Open a finer scan of it.")
+        note += "too fine. Resample it; the original stays as it is."
+        return Plan(title, False, note, resample_to=low)
+    estimate = estimator.estimate(
+        snapshot.region.shape,
+        steps=settings.steps,
+        guidance_scale=settings.guidance_scale,
+        variants=settings.variants,
+        info=status.info,
+    )
+    note = str(estimate)
+    if max(settings.steps, 1 + status.info.jump_steps) < _LEAST_FLOW_STEPS:
+        note += f". This model needs {_LEAST_FLOW_STEPS} steps or more for clear tissue"
+    if not uses_paint(snapshot):
+        where = " where pixels change" if repaints or snapshot.kind is EditKind.OUTPAINT else ""
+        note += f". No nuclei painted{where}: the model places them"
+    return Plan(title, True, note, estimate, repaints)
+
+
+def class_remark(name: str, info: BackendInfo | None) -> str:
+    """Return what happens to a painted class the model hardly knows; empty when it knows it."""
+    if name not in CLASS_NAMES or info is None:
+        return ""
+    seen = info.class_counts.get(name, 0)
+    if seen >= FEW_NUCLEI:
+        return ""
+    if seen == 0:
+        return (
+            f"No training nuclei: the model has never seen a {name} nucleus and draws one of "
+            "unknown class where you paint it."
+        )
+    return (
+        f"Only {seen} training nuclei: may not be recognisable. The model draws a nucleus where "
+        f"you paint {_with_article(name)} nucleus, but it may look like a more common class."
+    )
+
+
+def _with_article(name: str) -> str:
+    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Windows to draw and seconds they take on `device`."""
+
+    windows: int
+    seconds: float
+    device: str
+
+    def __str__(self) -> str:
+        noun = "window" if self.windows == 1 else "windows"
+        where = self.device.split(" ")[0]
+        return f"{self.windows} {noun}, about {duration_text(self.seconds)} on {where}"
+
+
+class Estimator:
+    """Estimates from the backend's measured speed, corrected by the jobs that have run."""
+
+    def __init__(self) -> None:
+        self._correction = 1.0
+
+    def estimate(
+        self,
+        shape: tuple[int, int],
+        *,
+        steps: int,
+        guidance_scale: float,
+        variants: int,
+        info: BackendInfo,
+    ) -> Estimate:
+        """Estimate a frame of `shape` pixels.
+
+        Parameters
+        ----------
+        shape : (height, width)
+            Frame in pixels.
+        steps : int
+            Solver steps.
+        guidance_scale : float
+            How strictly paint and caption are followed; 1 = no guidance.
+        variants : int
+            Independent draws.
+        info : BackendInfo
+            Window size and seconds per evaluation.
+        """
+        windows = variants
+        area = float(variants)
+        for length in shape:
+            windows *= max(1, math.ceil(length / info.window))
+            area *= length / info.window
+        passes = info.evaluations_per_window(steps, guidance_scale)
+        # Overlaps of windows, and whatever else this machine does, are left to the correction.
+        seconds = area * passes * info.seconds_per_window * self._correction
+        return Estimate(windows, seconds, info.device)
+
+    def learn(self, estimate: Estimate, seconds: float) -> None:
+        """Move the correction half the way to what a finished job really took."""
+        if estimate.seconds > 0 and seconds > 0:
+            ratio = math.sqrt(seconds / estimate.seconds)
+            self._correction = min(max(self._correction * ratio, 0.02), 50.0)

@@ -1,0 +1,78 @@
+"""From what is painted and chosen to the one request that decides the pixels."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any, Final
+
+from napari_histodiff.core.requests import LIMITS, EditKind, EditRequest
+from napari_histodiff.ui.generation.settings import SeedMode, Settings
+
+if TYPE_CHECKING:
+    from napari_histodiff.ui.workspace.workspace import FrameSnapshot
+
+__all__ = ["following_seed", "request_of", "seed_of_run", "settings_of", "uses_paint"]
+
+_SEEDS: Final = (int(LIMITS["seed"][0]), int(LIMITS["seed"][1]))
+
+
+def following_seed(seed: int) -> int:
+    """Return the next seed; the first follows the last."""
+    return _SEEDS[0] if seed >= _SEEDS[1] else seed + 1
+
+
+def seed_of_run(settings: Settings) -> int:
+    """Return the seed of the run that starts now, as the seed mode says."""
+    if settings.seed_mode is SeedMode.RANDOM:
+        return random.SystemRandom().randint(*_SEEDS)
+    if settings.seed_mode is SeedMode.NEXT:
+        return following_seed(settings.seed)
+    return settings.seed
+
+
+def uses_paint(snapshot: FrameSnapshot) -> bool:
+    """Whether a nucleus is painted where pixels may change; without one the model places them."""
+    painted = (snapshot.class_map > 0) | (snapshot.instance_map > 0)
+    if snapshot.kind in (EditKind.INPAINT, EditKind.OUTPAINT):
+        painted &= snapshot.edit_mask
+    return bool(painted.any())
+
+
+def request_of(snapshot: FrameSnapshot, settings: Settings) -> EditRequest:
+    """Resolve a frame and the settings that count there into the request that decides the pixels.
+
+    Raises
+    ------
+    InvalidRequest
+        When something is missing or out of range.
+    """
+    painted = uses_paint(snapshot)
+    changes_pixels = snapshot.kind in (EditKind.INPAINT, EditKind.OUTPAINT)
+    return EditRequest(
+        kind=snapshot.kind,
+        region=snapshot.region,
+        class_map=snapshot.class_map if painted else None,
+        instance_map=snapshot.instance_map if painted else None,
+        image=snapshot.image if changes_pixels else None,
+        edit_mask=snapshot.edit_mask if changes_pixels else None,
+        caption=settings.caption.strip(),
+        guidance_scale=settings.guidance_scale,
+        steps=settings.steps,
+        strength=settings.strength,
+        seed=settings.seed,
+        variants=settings.variants,
+        mpp=snapshot.mpp,
+    )
+
+
+def settings_of(request: EditRequest) -> dict[str, Any]:
+    """Return the settings, by name, that make a request's tissue again from its paint."""
+    return {
+        "caption": request.caption,
+        "guidance_scale": request.guidance_scale,
+        "steps": request.steps,
+        "strength": request.strength,
+        "seed": request.seed,
+        "seed_mode": SeedMode.FIXED,
+        "variants": request.variants,
+    }

@@ -1,0 +1,156 @@
+"""What the user chose in the dock, kept as JSON in the user's configuration folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+
+import platformdirs
+
+from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, LIMITS
+
+__all__ = ["SeedMode", "Settings", "SettingsStore", "config_file", "read_remembered", "remember"]
+
+
+class SeedMode(StrEnum):
+    """Where the seed of the next run comes from."""
+
+    FIXED = "fixed"
+    RANDOM = "random"
+    NEXT = "next"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything in the dock that is not paint; ranges as in `core.requests.LIMITS`.
+
+    `guidance_scale` is meant for canvases and images, `slide_guidance` for slides; None, as a slide
+    was drawn, so that an edit looks like what lies around it.
+    """
+
+    caption: str = ""
+    guidance_scale: float = DEFAULT_GUIDANCE
+    slide_guidance: float | None = None
+    steps: int = DEFAULT_STEPS
+    strength: float = 1.0
+    seed: int = 0
+    seed_mode: SeedMode = SeedMode.RANDOM
+    variants: int = 2
+    export_folder: str = ""
+
+    def clipped(self) -> Settings:
+        """Return the same settings with every number inside its limits."""
+        numbers: dict[str, Any] = {
+            name: _clip(name, getattr(self, name)) for name in LIMITS if name in _NAMES
+        }
+        if self.slide_guidance is not None:
+            numbers["slide_guidance"] = _clip("guidance_scale", self.slide_guidance)
+        return replace(self, **numbers)
+
+    def at(self, drawn_at: float | None) -> Settings:
+        """Return the settings that count on an image, with its guidance as `guidance_scale`.
+
+        Parameters
+        ----------
+        drawn_at : float or None
+            The guidance scale that a slide was drawn at; None for anything but a slide.
+        """
+        if drawn_at is None:
+            return self
+        chosen = self.slide_guidance
+        return replace(self, guidance_scale=drawn_at if chosen is None else chosen)
+
+    def changed(self, drawn_at: float | None, **changes: Any) -> Settings:
+        """Return the settings after changes by name on an image, the way back from `at`.
+
+        A slide's own guidance is taken for no choice: another slide is then edited at its own.
+
+        Parameters
+        ----------
+        drawn_at : float or None
+            As for `at`.
+        **changes
+            New values; `guidance_scale` is the image's, a slide's where that is a slide.
+        """
+        if drawn_at is not None and "guidance_scale" in changes:
+            chosen = changes.pop("guidance_scale")
+            changes["slide_guidance"] = None if chosen == drawn_at else chosen
+        return replace(self, **changes)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Rebuild settings, ignoring unknown names and values of another type."""
+        known: dict[str, Any] = {}
+        for field in fields(cls):
+            value: Any = data.get(field.name)
+            if field.name == "seed_mode":
+                if value in tuple(SeedMode):
+                    known[field.name] = SeedMode(value)
+            elif field.name in _REAL and type(value) in (int, float):
+                known[field.name] = float(value)
+            elif type(value) is type(field.default):
+                known[field.name] = value
+        return cls(**known)
+
+
+_NAMES = frozenset(field.name for field in fields(Settings))
+_REAL = {field.name for field in fields(Settings) if isinstance(field.default, float)}
+_REAL |= {"slide_guidance"}
+
+
+def _clip(name: str, value: float) -> float:
+    low, high = LIMITS[name]
+    return type(value)(min(max(value, low), high))
+
+
+class SettingsStore:
+    """Settings in a JSON file of the user's configuration folder.
+
+    Parameters
+    ----------
+    path : Path, optional
+        Another file than the user's own.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path or config_file("studio.json")
+
+    def load(self) -> Settings:
+        """Return the remembered settings, or the defaults when there are none readable."""
+        data = read_remembered(self.path)
+        return Settings() if data is None else Settings.from_dict(data).clipped()
+
+    def save(self, settings: Settings) -> None:
+        """Write the settings; a read-only home only means that they are not remembered."""
+        remember(self.path, asdict(settings))
+
+
+def config_file(name: str) -> Path:
+    """Return the path of a file in the user's configuration folder."""
+    return Path(platformdirs.user_config_path("napari-histodiff", appauthor=False)) / name
+
+
+def read_remembered(path: Path) -> dict[str, Any] | None:
+    """Return the values of a file; None when there are none readable."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def remember(path: Path, values: dict[str, Any]) -> None:
+    """Write values whole or not at all; a read-only home only means they are not remembered."""
+    scratch = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_text(json.dumps(values, indent=1), encoding="utf-8")
+        scratch.replace(path)
+    except OSError:
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)

@@ -1,0 +1,162 @@
+"""The variants that wait for Apply, shown over the image, and what was applied.
+
+No Qt here. The "Preview" layer shows what an edit would put on the slide. An image may take its
+time to change: the variant stays in view until it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from napari_histodiff.core.errors import HistodiffError
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.ui.generation.states import Staging
+from napari_histodiff.ui.workspace.pending import Step
+from napari_histodiff.ui.workspace.transforms import place_region
+
+if TYPE_CHECKING:
+    from napari_histodiff.ui.workspace.workspace import Workspace
+
+__all__ = ["PREVIEW_NAME", "PreviewLayer", "StagedVariants"]
+
+
+class StagedVariants:
+    """Shows variants, writes the one in view into the image, and takes that back.
+
+    Parameters
+    ----------
+    viewer : napari ViewerModel
+        Where the variant is shown.
+    workspace : Workspace
+        The image.
+    complain : callable
+        Called with what went wrong.
+    """
+
+    #: Other variants wait, or another one is in view: `Staging` or None.
+    changed = Signal(object)
+
+    def __init__(
+        self, viewer: Any, workspace: Workspace, complain: Callable[[Exception], None]
+    ) -> None:
+        self.preview = PreviewLayer(viewer)
+        self.now: Staging | None = None
+        self._workspace = workspace
+        self._complain = complain
+
+    def put(self, staging: Staging | None) -> None:
+        """Let these variants wait, in place of those that did; None = no more do."""
+        self.now = staging
+        if staging is None:
+            self.preview.hide()
+        else:
+            self.show(staging.region, staging.image)
+        self.changed.emit(staging)
+
+    def show(self, region: Region, image: NDArray[np.uint8]) -> None:
+        """Show what would be in a region, (h, w, 3) uint8, of the image worked on."""
+        if self._workspace.target is not None:
+            self.preview.show(self._workspace.target, region, image)
+
+    def apply(self) -> None:
+        """Write the variant in view into the image, as one undo step; it waits until it is there.
+
+        When it cannot be written, it goes on waiting.
+        """
+        staging = self.now
+        if staging is None:
+            return
+        request = staging.entry.request
+        try:
+            step = self._workspace.write(request.region, staging.image, request.edit_mask, request)
+        except HistodiffError as error:
+            self._complain(error)
+            return
+        step.then(lambda done: self._applied(staging, done))
+
+    def undo(self) -> None:
+        """Take back the last Apply, after what is still being written."""
+        if self._workspace.can_undo:
+            self._travel(self._workspace.undo)
+
+    def redo(self) -> None:
+        """Apply again what was undone, after what is still being written."""
+        if self._workspace.can_redo:
+            self._travel(self._workspace.redo)
+
+    def _applied(self, staging: Staging, step: Step) -> None:
+        if step.error is not None:
+            self._complain(step.error)
+        elif self.now is staging:
+            self.put(None)
+
+    def _travel(self, begin: Callable[[], Step]) -> None:
+        try:
+            step = begin()
+        except HistodiffError as error:
+            self._complain(error)
+            return
+        step.then(lambda done: None if done.error is None else self._complain(done.error))
+
+
+PREVIEW_NAME: Final = "Preview"
+
+
+class PreviewLayer:
+    """Shows and hides one RGB layer over the frame.
+
+    Parameters
+    ----------
+    viewer : napari ViewerModel
+        Where the layer is added, above all others.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        self._layer: Any = None
+        self._place: tuple[object, ...] = ()
+
+    @property
+    def layer(self) -> Any:
+        """The layer, or None while nothing is shown."""
+        return self._layer if self._layer in self._viewer.layers else None
+
+    def show(self, target: Any, region: Region, image: NDArray[np.uint8]) -> None:
+        """Put `image`, (h, w, 3) uint8, over `region`, of any level, of the `target` layer."""
+        place = (id(target), region, image.shape)
+        layer = self.layer
+        if layer is not None and place == self._place:
+            # In place, without thumbnail and extent: a few of these come every second.
+            np.copyto(layer.data, image)
+            layer.refresh(thumbnail=False, highlight=False, extent=False)
+            return
+        self.hide()
+        selected = set(self._viewer.layers.selection)
+        self._layer = self._viewer.add_image(
+            np.array(image),
+            name=PREVIEW_NAME,
+            rgb=True,
+            **place_region(target, region),
+        )
+        self._place = place
+        # A new layer takes the selection; the user keeps painting on theirs.
+        self._viewer.layers.selection = selected
+
+    def hide(self) -> None:
+        """Remove the layer, if it is there."""
+        layer = self.layer
+        self._layer = None
+        if layer is not None:
+            selected = set(self._viewer.layers.selection) - {layer}
+            self._viewer.layers.remove(layer)
+            self._viewer.layers.selection = selected
+
+    def toggle(self) -> None:
+        """Show what is below for a look, or the preview again."""
+        if self.layer is not None:
+            self.layer.visible = not self.layer.visible

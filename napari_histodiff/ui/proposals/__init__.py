@@ -1,0 +1,1 @@
+"""Nuclei that the segmenter proposes for the frame, as layers and in the dock."""

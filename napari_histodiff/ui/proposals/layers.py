@@ -1,0 +1,121 @@
+"""The layers that show proposed nuclei: their outlines, and rings around the uncertain ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import numpy as np
+from napari.layers import Labels, Points
+from napari.utils.colormaps import Colormap
+from numpy.typing import NDArray
+
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.maps import encode_labels
+from napari_histodiff.ui.colormaps import nuclei_colormap
+from napari_histodiff.ui.proposals.process import UNCERTAIN, Proposal
+from napari_histodiff.ui.workspace.transforms import insert_above, place_region
+
+__all__ = ["PROPOSED_NAME", "UNCERTAIN_NAME", "ProposalLayers"]
+
+PROPOSED_NAME: Final = "Proposed nuclei"
+UNCERTAIN_NAME: Final = "Uncertain nuclei"
+
+#: From just uncertain to twice that; bright on stained tissue, and lighter the less certain.
+_RING_COLOURS: Final = ((1.0, 0.55, 0.1, 1.0), (1.0, 0.95, 0.2, 1.0))
+_RING_WIDTH: Final = 1.5
+_RING_ROOM: Final = 8.0
+_OUTLINE: Final = 2
+
+
+class ProposalLayers:
+    """Shows one proposal at a time.
+
+    Parameters
+    ----------
+    viewer : napari ViewerModel
+        Where the layers are added.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        self._nuclei: Labels | None = None
+        self._rings: Points | None = None
+        self._uncertain: NDArray[np.intp] = np.zeros(0, np.intp)
+        self._sizes: NDArray[np.float64] = np.zeros(0)
+
+    def show(self, proposal: Proposal, target: Any, region: Region, above: Iterable[Any]) -> None:
+        """Show a proposal for `region` of the `target` layer, over the layers `above`."""
+        self.hide()
+        place = place_region(target, region)
+        self._nuclei = Labels(
+            _labels(proposal, 0.0), name=PROPOSED_NAME, colormap=nuclei_colormap(), **place
+        )
+        self._nuclei.contour = _OUTLINE
+        self._nuclei.editable = False
+        below = [target, *above]
+        insert_above(self._viewer, self._nuclei, below)
+        self._uncertain = np.nonzero(proposal.uncertain)[0]
+        if self._uncertain.size:
+            self._sizes = proposal.diameters[self._uncertain] + _RING_ROOM
+            self._rings = _make_rings(proposal, self._uncertain, self._sizes, place)
+            insert_above(self._viewer, self._rings, [*below, self._nuclei])
+
+    def filter(self, proposal: Proposal, least: float) -> None:
+        """Hide nuclei less certain than `least`."""
+        if self._nuclei is not None and self._nuclei in self._viewer.layers:
+            self._nuclei.data = _labels(proposal, least)
+        self._mark(proposal.shown(least))
+
+    def accept(self, painted: NDArray[np.bool_]) -> None:
+        """Leave only the rings, around the nuclei that were painted, (n,) bool."""
+        self._remove(self._nuclei)
+        self._nuclei = None
+        self._mark(painted)
+        if not painted[self._uncertain].any():
+            self.hide()
+
+    def hide(self) -> None:
+        """Remove the layers."""
+        self._remove(self._nuclei)
+        self._remove(self._rings)
+        self._nuclei = self._rings = None
+
+    def _mark(self, shown: NDArray[np.bool_]) -> None:
+        if self._rings is not None and self._rings in self._viewer.layers:
+            # `Points.shown` is without effect on layers of two dimensions (napari 0.9.2).
+            self._rings.size = np.where(shown[self._uncertain], self._sizes, 0)
+
+    def _remove(self, layer: Any) -> None:
+        if layer in self._viewer.layers:
+            selected = set(self._viewer.layers.selection) - {layer}
+            self._viewer.layers.remove(layer)
+            self._viewer.layers.selection = selected
+
+
+def _labels(proposal: Proposal, least: float) -> NDArray[np.int32]:
+    return encode_labels(*proposal.maps(least))
+
+
+def _make_rings(
+    proposal: Proposal,
+    uncertain: NDArray[np.intp],
+    sizes: NDArray[np.float64],
+    place: dict[str, Any],
+) -> Points:
+    rings = Points(
+        proposal.centres[uncertain],
+        name=UNCERTAIN_NAME,
+        size=sizes,
+        canvas_size_limits=(0, 10000),  # otherwise hidden rings stay as dots
+        face_color="transparent",
+        features={"uncertainty": proposal.uncertainty[uncertain]},
+        border_color="uncertainty",
+        border_colormap=Colormap(np.array(_RING_COLOURS), name="uncertainty"),
+        border_contrast_limits=(UNCERTAIN, 2 * UNCERTAIN),
+        border_width=_RING_WIDTH,
+        border_width_is_relative=False,
+        **place,
+    )
+    rings.editable = False
+    return rings

@@ -1,0 +1,350 @@
+"""The segmenter in a process of its own, and the nuclei it proposes before they are painted.
+
+The window never holds torch, and cancel is certain.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.errors import HistodiffError, InvalidMap
+from napari_histodiff.core.maps import N_CLASSES, as_class_map, as_instance_map
+from napari_histodiff.engine.process import worker_environment
+
+__all__ = [
+    "JUDGE_COMMAND",
+    "UNCERTAIN",
+    "JudgeDone",
+    "JudgeEvent",
+    "JudgeFailed",
+    "JudgeRun",
+    "JudgeStep",
+    "Proposal",
+    "make_proposal",
+]
+
+log = logging.getLogger(__name__)
+
+#: `-P` keeps the current folder off the path until the parent's own path replaces it.
+_START: Final = (
+    "import sys, json; sys.path[:] = json.loads(sys.stdin.readline()); "
+    "from napari_histodiff.segmenter.propose import main; sys.exit(main())"
+)
+
+#: The program; the names of the files with the image and for the result are added.
+JUDGE_COMMAND: Final = (sys.executable, "-P", "-c", _START, "--follow-stdin")
+
+_STOP_SECONDS: Final = 5.0
+_KILLED: Final = -9
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeStep:
+    """`done` of `total` passes over the image are done."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgeDone:
+    """The nuclei that were found."""
+
+    proposal: Proposal
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeFailed:
+    """Why there are none; `details` is what the process wrote, for the log."""
+
+    message: str
+    details: str = ""
+
+
+JudgeEvent = JudgeStep | JudgeDone | JudgeFailed
+
+
+class JudgeRun:
+    """One run of the judge, started at once; it cannot outlive this process.
+
+    Parameters
+    ----------
+    command : sequence of str
+        The program; it gets two more arguments, see `segmenter.propose`.
+    image : (h, w, 3) uint8
+        Pixels of the frame.
+    mpp : float
+        Micrometres per pixel.
+    coverage : (h, w) bool
+        Where pixels exist; nuclei elsewhere are left out.
+    tell : callable
+        Called with every event from another thread: steps, then done or failed; nothing after
+        `cancel`.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        image: NDArray[np.uint8],
+        mpp: float,
+        coverage: NDArray[np.bool_],
+        tell: Callable[[JudgeRun, JudgeEvent], None],
+    ) -> None:
+        self._command = tuple(command)
+        self._image, self._mpp, self._coverage = image, mpp, coverage
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._cancelled = False
+        self._process: subprocess.Popen[str] | None = None
+        self._thread = threading.Thread(target=self._run, name="histodiff-judge", daemon=True)
+        self._thread.start()
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, None before the process is there."""
+        return None if self._process is None else self._process.pid
+
+    def cancel(self) -> None:
+        """Kill the process; returns at once, and nothing more is told. Idempotent."""
+        with self._lock:
+            self._cancelled = True
+            if self._process is not None and self._process.poll() is None:
+                self._process.kill()
+
+    def close(self) -> None:
+        """Kill the process and wait until it is gone; idempotent."""
+        self.cancel()
+        self._thread.join(_STOP_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            with tempfile.TemporaryDirectory(
+                prefix="histodiff-", ignore_cleanup_errors=True
+            ) as folder:
+                event = self._judge(Path(folder))
+        except HistodiffError as error:
+            event = JudgeFailed(str(error))
+        except OSError as error:
+            event = JudgeFailed(
+                f"expected to start the judge and exchange files with it, got {error}; "
+                "free memory and disk space, then propose again"
+            )
+        self._send(event)
+
+    def _judge(self, folder: Path) -> JudgeEvent:
+        source, result, words = (folder / name for name in ("in.npz", "out.npz", "stderr.txt"))
+        np.savez(source, image=self._image, mpp=self._mpp)
+        with words.open("wb") as stderr:
+            process = self._start((*self._command, str(source), str(result)), stderr)
+            if process is None:
+                return JudgeFailed("cancelled")
+            with process:
+                self._follow(process)
+        if process.returncode != 0:
+            return _failure(process.returncode, words.read_text("utf-8", errors="replace"))
+        if not result.exists():
+            return _failure(0, words.read_text("utf-8", errors="replace"))
+        with np.load(result, allow_pickle=False) as arrays:
+            return JudgeDone(make_proposal(arrays, self._coverage))
+
+    def _start(self, command: Sequence[str], stderr: IO[bytes]) -> subprocess.Popen[str] | None:
+        with self._lock:
+            if self._cancelled:
+                return None
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env=worker_environment(os.cpu_count() or 1),
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+            return self._process
+
+    def _follow(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            # Not through the buffer: what stays in it would fail again when stdin is closed.
+            os.write(process.stdin.fileno(), _path_line())
+        except OSError:
+            log.debug("the judge ended before it listened")  # its last words follow
+        for line in process.stdout:
+            step = _step(line)
+            if step is not None:
+                self._send(step)
+
+    def _send(self, event: JudgeEvent) -> None:
+        if not self._cancelled:
+            self._tell(self, event)
+
+
+def _path_line() -> bytes:
+    return (json.dumps([path or os.getcwd() for path in sys.path]) + "\n").encode()
+
+
+def _step(line: str) -> JudgeStep | None:
+    """The step a line tells of; libraries may print other things."""
+    try:
+        said = json.loads(line)
+        return JudgeStep(int(said["done"]), int(said["total"]))
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _failure(status: int, words: str) -> JudgeFailed:
+    lines = [line for line in words.splitlines() if line.strip()]
+    last = lines[-1].strip() if lines else ""
+    try:
+        return JudgeFailed(str(json.loads(last)["error"]), words)
+    except (ValueError, TypeError, KeyError):
+        pass
+    got = last or f"exit status {status}"
+    if status == _KILLED:
+        got = "a killed process (often: no memory left)"
+    return JudgeFailed(
+        f"expected nuclei from the judge, got {got[:300]}; "
+        "propose again, with a smaller frame when memory is short",
+        words,
+    )
+
+
+#: Nuclei at or above this uncertainty are counted as uncertain and marked with a ring. Views seldom
+#: disagree more: of 533 nuclei in a real image, 36 did.
+UNCERTAIN: Final = 0.2
+
+_BASE: Final = N_CLASSES + 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Proposal:
+    """Nuclei numbered 1 to n in the order of the other arrays.
+
+    Attributes
+    ----------
+    instance_map : (h, w) int32
+        0 = background.
+    classes : (n,) uint8
+        Class of each nucleus, 0-6; 0 = unknown.
+    uncertainty : (n,) float32
+        0 = every view of the tissue agreed, 1 = none did.
+    centres : (n, 2) float64
+        Mean y, x in pixels of the frame.
+    diameters : (n,) float64
+        Of the disc of the same area, in pixels.
+    """
+
+    instance_map: NDArray[np.int32]
+    classes: NDArray[np.uint8]
+    uncertainty: NDArray[np.float32]
+    centres: NDArray[np.float64]
+    diameters: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @property
+    def uncertain(self) -> NDArray[np.bool_]:
+        """Which nuclei are uncertain, (n,) bool."""
+        marked: NDArray[np.bool_] = self.uncertainty >= UNCERTAIN
+        return marked
+
+    def shown(self, least: float) -> NDArray[np.bool_]:
+        """Return which nuclei are at least that certain, (n,) bool; certainty = 1 - uncertainty."""
+        # Certainties come as float32, the limit from a slider in steps of 0.01.
+        chosen: NDArray[np.bool_] = 1 - self.uncertainty >= least - 1e-6
+        return chosen
+
+    def maps(self, least: float) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+        """Return instance map and class map, (h, w), of the nuclei at least that certain."""
+        ids = np.arange(1, len(self) + 1, dtype=np.int32) * self.shown(least)
+        kept = np.concatenate((np.zeros(1, np.int32), ids.astype(np.int32)))[self.instance_map]
+        classes = np.concatenate((np.zeros(1, np.uint8), self.classes))
+        return kept, classes[kept]
+
+    def text(self, least: float = 0.0) -> str:
+        """Return what there is in words: "143 nuclei proposed (12 uncertain), 9 hidden"."""
+        shown = self.shown(least)
+        noun = "nucleus" if len(self) == 1 else "nuclei"
+        line = f"{len(self)} {noun} proposed ({int(self.uncertain.sum())} uncertain)"
+        hidden = len(self) - int(shown.sum())
+        return f"{line}, {hidden} hidden" if hidden else line
+
+
+def make_proposal(arrays: Mapping[str, Any], coverage: NDArray[np.bool_]) -> Proposal:
+    """Check what the judge wrote, leave out what lies on no pixels, and number the rest from 1.
+
+    Parameters
+    ----------
+    arrays : mapping
+        `instance_map`, `class_map`, `ids` and `uncertainty` as `segmenter.propose` writes them.
+    coverage : (h, w) bool
+        Where the frame has pixels.
+
+    Raises
+    ------
+    InvalidMap
+        When an array is missing or invalid, or they do not belong together.
+    """
+    wanted = ("instance_map", "class_map", "ids", "uncertainty")
+    missing = [name for name in wanted if name not in arrays]
+    if missing:
+        raise _unexpected(f"no {', '.join(missing)}")
+    found = as_instance_map(arrays["instance_map"])
+    classes = as_class_map(arrays["class_map"])
+    ids, uncertainty = np.asarray(arrays["ids"]), np.asarray(arrays["uncertainty"], np.float32)
+    if not found.shape == classes.shape == coverage.shape:
+        raise _unexpected(f"maps of {found.shape} and {classes.shape} for {coverage.shape} px")
+    if ids.ndim != 1 or uncertainty.shape != ids.shape or not np.isin(found[found > 0], ids).all():
+        raise _unexpected(f"{len(uncertainty)} uncertainties for other nuclei")
+    if not ((uncertainty >= 0) & (uncertainty <= 1)).all():
+        raise _unexpected("uncertainties outside 0-1")
+    found = np.where(coverage, found, 0)
+    present, numbered = np.unique(found, return_inverse=True)
+    if not present.size or present[0] != 0:
+        present, numbered = np.concatenate(([0], present)), numbered + 1
+    instances = numbered.reshape(found.shape).astype(np.int32)
+    order = np.argsort(ids)
+    of_present = order[np.searchsorted(ids, present[1:], sorter=order)]
+    return _measured(instances, classes, uncertainty[of_present])
+
+
+def _measured(
+    instances: NDArray[np.int32], classes: NDArray[np.uint8], uncertainty: NDArray[np.float32]
+) -> Proposal:
+    n = len(uncertainty) + 1
+    votes = np.bincount((instances * _BASE + classes).ravel(), minlength=n * _BASE)
+    areas = np.bincount(instances.ravel(), minlength=n)[1:]
+    sums = [
+        np.bincount(instances.ravel(), axis.ravel(), n)[1:] for axis in np.indices(instances.shape)
+    ]
+    return Proposal(
+        instances,
+        votes.reshape(n, _BASE).argmax(axis=1)[1:].astype(np.uint8),
+        uncertainty,
+        np.stack(sums, axis=1) / areas[:, None],
+        2 * np.sqrt(areas / np.pi),
+    )
+
+
+def _unexpected(got: str) -> InvalidMap:
+    return InvalidMap(
+        f"expected nuclei with one uncertainty each from the judge, got {got}; "
+        "propose again, and report it when it stays"
+    )

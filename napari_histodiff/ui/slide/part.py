@@ -1,0 +1,387 @@
+"""Everything the dock needs for synthetic slides: making, opening, showing and closing one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from napari.utils.notifications import show_info, show_warning
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication, QDialog, QWidget
+
+from napari_histodiff.core.backend import BackendInfo
+from napari_histodiff.core.engine import Engine
+from napari_histodiff.core.errors import HistodiffError, InvalidRequest, make_folder
+from napari_histodiff.slide.store import SlideStore
+from napari_histodiff.ui.slide.new_slide_dialog import NewSlide, NewSlideDialog
+from napari_histodiff.ui.slide.questions import ask_draw_all, ask_redraw, ask_space
+from napari_histodiff.ui.slide.recent import RecentMenu, SlidePlaces, ask_slide
+from napari_histodiff.ui.slide.session import SlideSession
+from napari_histodiff.ui.slide.sketch_box import SketchHand
+from napari_histodiff.ui.slide.slide_box import SlideBox
+from napari_histodiff.ui.slide.status import cost_of
+from napari_histodiff.ui.slide.zooming import KeptView, finer_refusal
+from napari_histodiff.ui.text import bytes_text
+
+if TYPE_CHECKING:
+    from napari_histodiff.ui.generation.controller import Controller
+    from napari_histodiff.ui.workspace.workspace import Workspace
+
+__all__ = ["OpenSession", "SlidePart", "show_scale_bar"]
+
+#: Seconds between two looks at what the session says.
+_SHOW: Final = 0.25
+
+#: Seconds between two looks at how much the slide takes on the disk.
+_WEIGH: Final = 5.0
+
+#: Bytes of tiles kept for panning, in a process that also holds the window.
+_CACHE: Final = 128 * 2**20
+
+#: Opens a store in a viewer.
+OpenSession = Callable[[Any, SlideStore, Engine], SlideSession]
+
+
+class SlidePart:
+    """The one slide that is open, its section of the dock, and the questions around it.
+
+    Parameters
+    ----------
+    viewer : napari Viewer
+        Where the slide is shown.
+    workspace, controller
+        Of the dock.
+    engine : callable
+        Returns the engine in use; it may be another one each time.
+    parent : QWidget
+        What dialogs stand on.
+    places : SlidePlaces, optional
+        Another place to remember where slides are.
+    open_session : callable, optional
+        Another way to open a store than `SlideSession`.
+    """
+
+    def __init__(
+        self,
+        viewer: Any,
+        workspace: Workspace,
+        controller: Controller,
+        engine: Callable[[], Engine],
+        parent: QWidget,
+        *,
+        places: SlidePlaces | None = None,
+        open_session: OpenSession = SlideSession,
+    ) -> None:
+        self.box = SlideBox()
+        self.places = places or SlidePlaces()
+        self.session: SlideSession | None = None
+        self._viewer = viewer
+        self._workspace = workspace
+        self._controller = controller
+        self._engine = engine
+        self._parent = parent
+        self._open_session = open_session
+        self._engine_in_use: Engine | None = None
+        self._hand = SketchHand(viewer, self.box.sketch)
+        self._changed = True
+        self._show_due = self._weigh_due = 0.0
+        self.recent = RecentMenu(parent, self.places, self.open_slide)
+        self._connect()
+        self.box.hide()
+
+    # ------------------------------------------------------------------ slides
+    def new_slide(self) -> None:
+        """Ask what the new slide shall be, make it and open it."""
+        dialog = NewSlideDialog(
+            self._parent, self.places, self._controller.status.info, self._controller.settings
+        )
+        follow = self._controller.status_changed.connect(lambda s: dialog.set_info(s.info))
+        try:
+            accepted = dialog.exec() == QDialog.DialogCode.Accepted
+            new = dialog.new_slide() if accepted else None
+        finally:
+            self._controller.status_changed.disconnect(follow)
+            dialog.deleteLater()
+        if new is not None:
+            self._open(lambda: _created(new))
+
+    def open_slide(self, path: str | Path | None = None) -> None:
+        """Open the slide in a folder; without one, ask which.
+
+        A slide that is open already, or that is damaged, busy or of a newer version, is told.
+        """
+        chosen = ask_slide(self._parent, self.places) if path is None else Path(path)
+        if chosen is None:
+            return
+        if self.session is not None and _same(Path(self.session.store.path), chosen):
+            show_info(f"{chosen.name} is open already.")
+            return
+        self._open(lambda: _opened(chosen))
+
+    def close_slide(self) -> None:
+        """Close the slide and take its layers away; what was drawn stays on the disk."""
+        if self.session is not None:
+            self.session.close()
+
+    def close(self) -> None:
+        """Close the slide when the dock is gone, its widgets perhaps with it; idempotent."""
+        session, self.session = self.session, None
+        if session is not None:
+            session.closed.disconnect(self._closed)
+            session.close()
+
+    def pump(self) -> None:
+        """Let the session work, and show what it says four times a second; call it on a timer."""
+        session = self.session
+        if session is None:
+            return
+        if self._engine() is not self._engine_in_use:
+            self._engine_in_use = self._engine()
+            session.use_engine(self._engine_in_use)
+        session.pump()
+        if self.session is session and session.target.mpp > 1.5 * session.store.spec.mpp:
+            # Somebody else gave it a finer level.
+            path = session.store.path
+            self._attempt(lambda s: self._renew(s, lambda: _opened(path)))
+        if self.session is session and self._changed and time.monotonic() >= self._show_due:
+            self._show(session)
+
+    # ----------------------------------------------------------------- actions
+    def toggle_pause(self) -> None:
+        """Hold the drawing of tiles, or go on with it."""
+        self._attempt(lambda s: s.resume() if s.status.paused else s.pause())
+
+    def toggle_coverage(self) -> None:
+        """Show or hide on the map what is drawn."""
+        self.box.veil.toggle()
+
+    def draw_view(self) -> None:
+        """Draw all that is in view, down to the finest level."""
+        self._attempt(lambda s: s.render_view())
+
+    def draw_frame(self) -> None:
+        """Draw all in the frame, down to the finest level."""
+
+        def draw(session: SlideSession) -> None:
+            target = self._workspace.target
+            if target is not session.layer:
+                got = "none" if target is None else f"it on {target.name}"
+                raise InvalidRequest(
+                    f"expected the frame on the slide, got {got}; select {session.layer.name} in "
+                    "the layer list and press Use image"
+                )
+            frame = self._workspace.frame_region()
+            session.render_frame(session.store.spec.at_level(frame, 0))
+
+        self._attempt(draw)
+
+    def draw_all(self) -> None:
+        """Say what drawing the whole slide takes, and start it if that is wanted."""
+        if self.session is None:
+            self._attempt(lambda s: s.render_all())
+            return
+        status, cost = self.session.status, cost_of(self.session.store.recipe)
+        drawn = status.generated + status.edited
+        if ask_draw_all(self._parent, cost, drawn=drawn, rate=status.rate):
+            self._attempt(lambda s: s.render_all())
+
+    def grow(self, top: int, left: int, bottom: int, right: int) -> None:
+        """Add rows and columns of level 0 to the slide; empty until they are looked at."""
+        self._attempt(lambda s: s.grow(top=top, left=left, bottom=bottom, right=right))
+        self._show_slide()
+
+    def refine(self) -> None:
+        """Give the slide a finer level, and have the frame, or else the view, drawn at it."""
+        self._attempt(self._refine)
+
+    def edit_sketch(self) -> None:
+        """Lay the sketch open for painting."""
+        self._attempt(lambda s: self._hand.follow(s.edit_sketch()))
+
+    def apply_sketch(self) -> None:
+        """Lay the slide out after the painted sketch; asks first when that touches edits."""
+
+        def apply(session: SlideSession) -> None:
+            edited = session.apply_sketch()
+            if edited and ask_redraw(self._parent, edited):
+                session.apply_sketch(overwrite=True)
+
+        self._attempt(apply)
+
+    def free_space(self) -> None:
+        """Ask how much may stay on the disk and drop tiles that can be drawn again."""
+        session = self.session
+        if session is None:
+            return
+        keep = ask_space(self._parent, session.store.nbytes)
+        if keep is not None:
+            with _waiting():
+                self._attempt(lambda s: _tell_freed(s.store.evict(keep)))
+            self._weigh_due = 0.0
+            self._touch()
+
+    # ---------------------------------------------------------------- plumbing
+    def _connect(self) -> None:
+        box = self.box
+        box.pause_requested.connect(self.toggle_pause)
+        box.view_requested.connect(self.draw_view)
+        box.frame_requested.connect(self.draw_frame)
+        box.all_requested.connect(self.draw_all)
+        box.stop_requested.connect(lambda: self._attempt(lambda s: s.stop_rendering()))
+        box.retry_requested.connect(lambda: self._attempt(lambda s: s.retry()))
+        box.why_requested.connect(self._tell_why)
+        box.grow_requested.connect(self.grow)
+        box.finer_requested.connect(self.refine)
+        box.space_requested.connect(self.free_space)
+        box.close_requested.connect(self.close_slide)
+        box.map.went.connect(lambda y, x: self._attempt(lambda s: s.go_to(y, x)))
+        box.sketch.edit_requested.connect(self.edit_sketch)
+        box.sketch.apply_requested.connect(self.apply_sketch)
+        box.sketch.cancel_requested.connect(lambda: self._attempt(lambda s: s.close_sketch()))
+        self._controller.status_changed.connect(self._touch)  # the model tells how far it zooms
+
+    def _open(self, open_store: Callable[[], SlideStore]) -> None:
+        try:
+            with _waiting():
+                store = open_store()
+                self.close_slide()
+                self._start(store)
+        except HistodiffError as error:
+            show_warning(str(error))
+
+    def _refine(self, session: SlideSession) -> None:
+        info = self._controller.status.info
+        refusal = finer_refusal(session.store, info)
+        if info is None or refusal:
+            show_warning(refusal)
+            return
+        session.finish_edits()
+        self._renew(session, lambda: _refined(session.store.path, info))
+
+    def _renew(self, session: SlideSession, open_store: Callable[[], SlideStore]) -> None:
+        """Show the slide in a new layer, at the same place."""
+        kept = KeptView.of(session, self._viewer, self._workspace)
+        with _waiting():
+            self.close_slide()
+            self._start(open_store(), kept)
+        if self.session is not None:
+            kept.restore(self.session, self._viewer, self._workspace)
+            self._show(self.session)
+
+    def _start(self, store: SlideStore, kept: KeptView | None = None) -> None:
+        engine = self._engine()
+        try:
+            session = self._open_session(self._viewer, store, engine)
+        except Exception:
+            store.close()
+            raise
+        if kept is not None:
+            kept.place(session.layer)
+        self.session, self._engine_in_use = session, engine
+        session.changed.connect(self._touch)
+        session.noticed.connect(show_warning)
+        session.closed.connect(self._closed)
+        self._viewer.reset_view()
+        self._workspace.use_layer(session.layer)
+        self.places.add(Path(store.path))
+        self._show_slide()
+        self.box.show()
+        show_scale_bar(self._viewer)
+
+    def _closed(self) -> None:
+        """The session is over, for whatever reason: its layer may have been removed."""
+        self.session = self._engine_in_use = None
+        self.box.hide()
+        self.box.map.set_session(None)
+
+    def _show_slide(self) -> None:
+        session = self.session
+        if session is not None:
+            self.box.set_slide(
+                str(session.store.path),
+                multiple=session.growth_step,
+                coarsest=session.store.recipe.coarsest,
+            )
+            self.box.map.set_session(session)
+            self._weigh_due = 0.0
+            self._show(session)
+
+    def _touch(self, *_: object) -> None:
+        self._changed = True
+
+    def _show(self, session: SlideSession) -> None:
+        now = time.monotonic()
+        self._changed, self._show_due = False, now + _SHOW
+        self.box.set_status(session.status)
+        self.box.set_place(session.view_box(), session.store.spec.mpp)
+        self.box.map.refresh()
+        refusal = finer_refusal(session.store, self._controller.status.info)
+        self.box.set_finer(session.store.spec.mpp, refusal)
+        if now >= self._weigh_due:
+            self._weigh_due = now + _WEIGH
+            self.box.set_disk(session.store.nbytes)
+
+    def _tell_why(self) -> None:
+        if self.session is not None:
+            show_warning(self.session.status.message or "Nothing more is known about it.")
+
+    def _attempt(self, action: Callable[[SlideSession], object]) -> None:
+        if self.session is None:
+            show_warning("Make or open a slide first.")
+            return
+        try:
+            action(self.session)
+        except HistodiffError as error:
+            show_warning(str(error))
+
+
+def show_scale_bar(viewer: Any) -> None:
+    """Show napari's scale bar, in the unit of the layers."""
+    canvas = getattr(viewer, "canvas", None)
+    overlays = getattr(canvas, "overlays", None)
+    if overlays is None:  # before napari 0.9
+        viewer.scale_bar.visible = True
+        viewer.scale_bar.unit = "um"
+    else:
+        overlays.scale_bar.visible = True
+
+
+@contextmanager
+def _waiting() -> Iterator[None]:
+    QApplication.setOverrideCursor(Qt.CursorShape.WaitCursor)
+    try:
+        yield
+    finally:
+        QApplication.restoreOverrideCursor()
+
+
+def _created(new: NewSlide) -> SlideStore:
+    make_folder(new.path.parent)
+    return SlideStore.create(new.path, new.recipe, new.sketch, cache_bytes=_CACHE)
+
+
+def _refined(path: Path, info: BackendInfo) -> SlideStore:
+    """Open a slide with one more level; without it, and say why, when it can not be added."""
+    store = _opened(path)
+    try:
+        store.refine(info)
+    except HistodiffError as error:
+        store.close()
+        show_warning(str(error))
+        return _opened(path)
+    return store
+
+
+def _opened(path: Path) -> SlideStore:
+    return SlideStore.open(path, cache_bytes=_CACHE)
+
+
+def _same(first: Path, second: Path) -> bool:
+    return first.absolute() == second.expanduser().absolute()
+
+
+def _tell_freed(count: int) -> None:
+    show_info(f"{bytes_text(count)} freed." if count else "There is nothing to drop.")

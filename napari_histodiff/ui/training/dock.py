@@ -1,0 +1,252 @@
+"""The dock "Train on your own slides": fine-tunes a model without a command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from napari.utils.notifications import show_error, show_info, show_warning
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer, QUrl
+from qtpy.QtGui import QDesktopServices
+from qtpy.QtWidgets import QApplication, QFrame, QMessageBox, QScrollArea, QVBoxLayout, QWidget
+
+from napari_histodiff.ui.generation.states import Level, Notice
+from napari_histodiff.ui.text import PLUGIN
+from napari_histodiff.ui.training.controller import TrainingController, TrainingState
+from napari_histodiff.ui.training.form import TrainingFoot, TrainingForm
+from napari_histodiff.ui.training.process import LossTable
+from napari_histodiff.ui.training.progress_box import TrainingProgressBox
+from napari_histodiff.ui.training.settings import TrainingStore, training_command
+from napari_histodiff.ui.widgets.style import dock_style
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+__all__ = ["SHEET_LAYER", "TRAINING_WIDGET", "TrainingDock", "open_training"]
+
+#: Name of the widget in `napari.yaml` and of its dock.
+TRAINING_WIDGET: Final = "Train on your own slides"
+
+#: Name of the layer that shows a sample sheet.
+SHEET_LAYER: Final = "Training samples"
+
+#: Milliseconds between two looks at the run.
+_PUMP: Final = 250
+
+_SHOW: Final = {Level.INFO: show_info, Level.WARNING: show_warning, Level.ERROR: show_error}
+
+
+class TrainingDock(QWidget):
+    """Form, progress and result of a fine-tuning run, which is a process of its own.
+
+    Parameters
+    ----------
+    napari_viewer : napari Viewer
+        The viewer the dock stands in.
+    store : TrainingStore, optional
+        Another place to remember settings.
+    command : callable, optional
+        Another way to make the command line than `training_command`.
+    """
+
+    controller: TrainingController
+
+    def __init__(
+        self,
+        napari_viewer: Viewer,
+        *,
+        store: TrainingStore | None = None,
+        command: Callable[..., list[str]] = training_command,
+    ) -> None:
+        super().__init__()
+        self.controller = TrainingController(store, command=command)
+        self._viewer = napari_viewer
+        self._window: QObject | None = None
+        self._had_parent = False
+        self.form = TrainingForm()
+        self.progress = TrainingProgressBox()
+        self.foot = TrainingFoot()
+        self._lay_out()
+        self._connect()
+        self._show_theme()
+        napari_viewer.events.theme.connect(self._show_theme)
+        self._timer = QTimer(self)
+        self._timer.setInterval(_PUMP)
+        self._timer.timeout.connect(self.controller.pump)
+        self._timer.start()
+        # Not methods of this widget: they must outlive it.
+        self.destroyed.connect(self.controller.close)
+        QApplication.instance().aboutToQuit.connect(self.controller.close)
+        self.form.set_settings(self.controller.settings)
+        self._show_losses(self.controller.losses)
+        self._show_sheet(self.controller.sheet)
+        self._show_run()
+
+    def sizeHint(self) -> QSize:
+        """Ask for a narrow column."""
+        return QSize(360, 820)
+
+    def event(self, event: QEvent) -> bool:
+        """End the run cleanly when napari takes the dock away."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self._had_parent and self.parent() is None:
+                self.shut_down()
+            self._had_parent = self.parent() is not None
+        elif event.type() == QEvent.Type.Show:
+            self._watch_window()
+        return bool(super().event(event))
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Ask before napari's window closes on a running training."""
+        if watched is self._window and event.type() == QEvent.Type.Close and not self._may_close():
+            event.ignore()
+            return True
+        return bool(super().eventFilter(watched, event))
+
+    def shut_down(self) -> None:
+        """Stop looking and let a run save and end by itself; idempotent."""
+        self._timer.stop()
+        if self._window is not None:
+            self._window.removeEventFilter(self)
+            self._window = None
+        self.controller.close()
+
+    # ------------------------------------------------------------------ layout
+    def _lay_out(self) -> None:
+        column = QWidget()
+        inside = QVBoxLayout(column)
+        inside.setContentsMargins(0, 0, 6, 0)
+        inside.setSpacing(4)
+        inside.addWidget(self.form)
+        inside.addWidget(self.progress)
+        inside.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidget(column)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(8, 4, 4, 6)
+        outer.setSpacing(4)
+        outer.addWidget(scroll, 1)
+        outer.addWidget(self.foot)
+        self.setMinimumWidth(340)
+
+    def _connect(self) -> None:
+        c, form, foot = self.controller, self.form, self.foot
+        c.state_changed.connect(self._show_run)
+        c.settings_changed.connect(self._show_settings)
+        c.losses_changed.connect(self._show_losses)
+        c.sheet_changed.connect(self._show_sheet)
+        c.noticed.connect(_show_notice)
+        form.changed.connect(lambda change: c.set(**change))
+        form.new_output_requested.connect(c.new_output)
+        foot.start_requested.connect(self.start)
+        foot.stop_requested.connect(c.stop)
+        foot.end_requested.connect(c.end_now)
+        foot.use_requested.connect(c.use_model)
+        foot.log_requested.connect(
+            lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(c.folder.log)))
+        )
+        self.progress.sheet_clicked.connect(self.show_sheet_in_viewer)
+
+    # ----------------------------------------------------------------- actions
+    def start(self) -> None:
+        """Start or resume with what is in the fields, confirmed or not."""
+        self.controller.set(**self.form.take_typed())
+        self.controller.start()
+
+    def show_sheet_in_viewer(self) -> None:
+        """Show the newest samples as an image layer."""
+        from skimage.io import imread
+
+        if self.controller.sheet is None:
+            return
+        pixels = imread(self.controller.sheet)
+        if SHEET_LAYER in self._viewer.layers:
+            self._viewer.layers[SHEET_LAYER].data = pixels
+        else:
+            self._viewer.add_image(pixels, name=SHEET_LAYER, rgb=True)
+
+    # -------------------------------------------------------------------- show
+    def _show_theme(self, *_: object) -> None:
+        self.setStyleSheet(dock_style(self._viewer.theme))
+        theme = get_theme(self._viewer.theme)
+        self.progress.curve.set_colours(theme.text.as_hex(), theme.foreground.as_hex())
+
+    def _show_settings(self, *_: object) -> None:
+        self.form.set_settings(self.controller.settings)
+        self._show_run()
+
+    def _show_run(self, *_: object) -> None:
+        c = self.controller
+        state: TrainingState = c.state
+        running = state.phase.running
+        self.form.setEnabled(not running)
+        self.foot.show_run(
+            state,
+            problem="" if running else c.problem(),
+            resumes=c.can_resume,
+            has_model=c.folder.has_model and not running,
+            has_log=c.folder.log.is_file(),
+        )
+
+    def _show_losses(self, losses: LossTable) -> None:
+        self.progress.set_losses(losses)
+        self._show_progress_box()
+
+    def _show_sheet(self, sheet: Path | None) -> None:
+        self.progress.set_sheet(sheet)
+        self._show_progress_box()
+
+    def _show_progress_box(self) -> None:
+        c = self.controller
+        self.progress.setVisible(c.running or c.losses.samples > 0 or c.sheet is not None)
+
+    # ------------------------------------------------------------------- close
+    def _watch_window(self) -> None:
+        window = self.window()
+        if window is not self and window is not self._window:
+            self._window = window
+            window.installEventFilter(self)
+
+    def _may_close(self) -> bool:
+        if not self.controller.running:
+            return True
+        buttons = QMessageBox.StandardButton
+        answer = QMessageBox.question(
+            self,
+            "A training is running",
+            "Stop the training and close napari? It saves what it has learnt and can be resumed.",
+            buttons.Ok | buttons.Cancel,
+            buttons.Ok,
+        )
+        return bool(answer == buttons.Ok)
+
+
+def open_training(
+    viewer: Viewer, use_model: Callable[[Path], object] | None = None
+) -> TrainingDock:
+    """Return the viewer's training dock, opened when it is not there.
+
+    Parameters
+    ----------
+    viewer : napari Viewer
+    use_model : callable, optional
+        Draws with the model folder it is given, when the user asks for that; held weakly when it
+        is a method.
+    """
+    docks = viewer.window.dock_widgets.values()
+    dock = next((widget for widget in docks if isinstance(widget, TrainingDock)), None)
+    if dock is None:
+        dock = viewer.window.add_plugin_dock_widget(PLUGIN, TRAINING_WIDGET)[1]
+        assert isinstance(dock, TrainingDock)
+    if use_model is not None:
+        dock.controller.model_chosen.connect(use_model, unique=True)
+    return dock
+
+
+def _show_notice(notice: Notice) -> None:
+    _SHOW[notice.level](notice.message)

@@ -1,0 +1,101 @@
+"""The caption and what the model understands of it, word by word."""
+
+from __future__ import annotations
+
+from html import escape
+
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from qtpy.QtWidgets import QPlainTextEdit
+
+from napari_histodiff.core.captions import ParseReport, parse_caption
+from napari_histodiff.ui.widgets.forms import Section, button, note_label, quiet
+from napari_histodiff.ui.widgets.style import IGNORED, WRONG
+
+__all__ = ["CaptionBox", "report_html"]
+
+
+class CaptionBox(Section):
+    """Text box, live report, and a button that writes the caption from the paint."""
+
+    changed = Signal(str)
+    from_paint_requested = Signal()
+
+    def __init__(self) -> None:
+        super().__init__("Caption")
+        self.edit = QPlainTextEdit()
+        self.edit.setPlaceholderText("colon, high epithelial, low lymphocyte, gland, pink stain")
+        self.edit.setTabChangesFocus(True)
+        self.edit.setFixedHeight(44)
+        self.edit.installEventFilter(self)
+        self._report = note_label()
+        self._report.setToolTip(
+            "Only words of the model's vocabulary steer it: organ, stain look, none/low/medium/"
+            "high of each nucleus class, tissue words. Ignored words change nothing."
+        )
+        write = button("Write from paint", "Describe the painted nuclei (Shift+C)", share=False)
+        self.heading.addWidget(write)
+        self.body.addWidget(self.edit)
+        self.body.addWidget(self._report)
+        self._typing = QTimer(self)
+        self._typing.setSingleShot(True)
+        self._typing.setInterval(150)
+        self._typing.timeout.connect(self.commit)
+        self.edit.textChanged.connect(self._typing.start)
+        write.clicked.connect(self.from_paint_requested)
+        self._show_report("")
+
+    def commit(self) -> None:
+        """Report the typed text at once, without waiting for a pause."""
+        self.changed.emit(self.take_typed())
+
+    def take_typed(self) -> str:
+        """Return the caption as it stands, typed to the end or not."""
+        self._typing.stop()
+        text = self._text()
+        self._show_report(text)
+        return text
+
+    def set_caption(self, caption: str) -> None:
+        """Show a caption without telling anyone; text being typed is left alone."""
+        if self._typing.isActive() or self._text() == caption:
+            return
+        with quiet(self.edit):
+            self.edit.setPlainText(caption)
+        self._show_report(caption)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Let Enter end typing: a caption is one line, however it wraps."""
+        if watched is self.edit and event is not None and event.type() == QEvent.Type.KeyPress:
+            plain = event.modifiers() == Qt.KeyboardModifier.NoModifier
+            if plain and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+                self.commit()
+                return True
+        return bool(super().eventFilter(watched, event))
+
+    def _text(self) -> str:
+        return " ".join(self.edit.toPlainText().split())
+
+    def _show_report(self, text: str) -> None:
+        self._report.setText(report_html(parse_caption(text).report, empty=not text))
+
+
+def report_html(report: ParseReport, *, empty: bool) -> str:
+    """Return the report as rich text: used, mapped, ignored (orange), contradictory (red)."""
+    if empty:
+        return "No caption: the paint alone steers the model."
+    lines = []
+    if report.used:
+        lines.append("Used: " + ", ".join(_words(item) for item in report.used))
+    if report.mapped:
+        lines.append("Read as: " + ", ".join(_words(item) for item in report.mapped))
+    if report.contradictory:
+        words = ", ".join(_words(item) for item in report.contradictory)
+        lines.append(f'<span style="color:{WRONG}">Contradictory: {words}</span>')
+    if report.ignored:
+        words = ", ".join(_words(item) for item in report.ignored)
+        lines.append(f'<span style="color:{IGNORED}">Ignored: {words}</span>')
+    return "<br>".join(lines) or "Nothing to use."
+
+
+def _words(item: str | tuple[str, ...]) -> str:
+    return escape(item) if isinstance(item, str) else " → ".join(escape(part) for part in item)

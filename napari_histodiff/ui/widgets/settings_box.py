@@ -1,0 +1,108 @@
+"""Guidance, steps, strength, seed and variants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QLabel
+
+from napari_histodiff.core.requests import LIMITS
+from napari_histodiff.ui.generation.settings import SeedMode, Settings
+from napari_histodiff.ui.widgets.forms import (
+    NumberRow,
+    Section,
+    name_label,
+    quiet,
+    row,
+    whole_number,
+)
+
+__all__ = ["SettingsBox"]
+
+_MODES = {
+    SeedMode.RANDOM: "random",
+    SeedMode.NEXT: "next",
+    SeedMode.FIXED: "fixed",
+}
+
+
+class SettingsBox(Section):
+    """The numbers of an edit; `changed` carries a dict of the setting the user changed."""
+
+    changed = Signal(dict)
+
+    def __init__(self) -> None:
+        super().__init__("Settings")
+        self.guidance = NumberRow(
+            "Guidance",
+            LIMITS["guidance_scale"],
+            0.1,
+            "How strictly paint and caption are followed. 1 = no guidance and half the time; high "
+            "values oversaturate. A slide has a guidance of its own: that it was drawn at, so that "
+            "edits match what is around them, until you choose another.",
+        )
+        self.strength = NumberRow(
+            "Strength",
+            LIMITS["strength"],
+            0.05,
+            "How much of the tissue under the edit mask is redrawn: 1 = all of it, low values "
+            "keep its look. Only for inpainting.",
+        )
+        self.steps = whole_number(
+            LIMITS["steps"], "2 is usual. Up to 4 cost one evaluation each, from 5 about four each."
+        )
+        self.variants = whole_number(LIMITS["variants"], "How many different results to draw.")
+        self.seed = whole_number(LIMITS["seed"], "Same seed, paint and settings: same tissue.")
+        self.seed_mode = QComboBox()
+        self.seed_mode.addItems(list(_MODES.values()))
+        self.seed_mode.setToolTip(
+            "random: a new seed for every run; next: one higher each run; fixed: the same tissue "
+            "again. The seed shown is the one last used."
+        )
+        self.body.addWidget(self.guidance)
+        self.body.addWidget(self.strength)
+        self.body.addLayout(
+            row(name_label("Steps"), self.steps, QLabel("Variants"), self.variants, stretch=(1, 3))
+        )
+        self.body.addLayout(row(name_label("Seed"), self.seed, self.seed_mode, stretch=1))
+        self._connect()
+
+    def set_settings(self, settings: Settings) -> None:
+        """Show settings, those that count on the image worked on, without telling anyone."""
+        self.guidance.set_value(settings.guidance_scale)
+        self.strength.set_value(settings.strength)
+        with quiet(self.steps, self.variants, self.seed, self.seed_mode):
+            self.steps.setValue(settings.steps)
+            self.variants.setValue(settings.variants)
+            self.seed.setValue(settings.seed)
+            self.seed_mode.setCurrentText(_MODES[settings.seed_mode])
+
+    def set_repaints(self, repaints: bool) -> None:
+        """Tell whether pixels lie under the edit, so that strength means something."""
+        self.strength.setEnabled(repaints)
+
+    def take_typed(self) -> dict[str, Any]:
+        """Return every number as it stands, confirmed by Enter or not."""
+        whole = {"steps": self.steps, "variants": self.variants, "seed": self.seed}
+        with quiet(*whole.values()):
+            for box in whole.values():
+                box.interpretText()
+        return {
+            "guidance_scale": self.guidance.take_typed(),
+            "strength": self.strength.take_typed(),
+            **{name: box.value() for name, box in whole.items()},
+        }
+
+    def _connect(self) -> None:
+        self.guidance.changed.connect(lambda v: self.changed.emit({"guidance_scale": v}))
+        self.strength.changed.connect(lambda v: self.changed.emit({"strength": v}))
+        self.steps.valueChanged.connect(lambda v: self.changed.emit({"steps": v}))
+        self.variants.valueChanged.connect(lambda v: self.changed.emit({"variants": v}))
+        self.seed.valueChanged.connect(
+            lambda v: self.changed.emit({"seed": v, "seed_mode": SeedMode.FIXED})
+        )
+        modes = list(_MODES)
+        self.seed_mode.currentIndexChanged.connect(
+            lambda i: self.changed.emit({"seed_mode": modes[i]})
+        )

@@ -1,0 +1,158 @@
+"""Stamp and scatter: the mouse places nuclei of natural size and shape on the Nuclei layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.nucleus_shapes import nucleus_statistics
+from napari_histodiff.core.placement import Indices, Scatter, place_nucleus
+from napari_histodiff.ui.workspace.paint_layers import Nuclei, PaintSettings
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
+
+__all__ = ["Brushes"]
+
+_LEFT: Final = 1
+
+
+class Brushes:
+    """Mouse callbacks for the Nuclei layer; active while the tool is "stamp" or "scatter".
+
+    They work in napari's pan mode with panning off, so napari's own tools stay untouched. A click,
+    or a whole drag, is one step of the layer's undo history.
+
+    Parameters
+    ----------
+    nuclei : Nuclei
+        What is painted on.
+    settings : PaintSettings
+        Tool, class, density and size; read at each press.
+    mpp : float
+        Micrometres per pixel.
+    rng : numpy.random.Generator
+        Source of places and shapes.
+    """
+
+    def __init__(
+        self, nuclei: Nuclei, settings: PaintSettings, mpp: float, rng: np.random.Generator
+    ) -> None:
+        self._nuclei = nuclei
+        self._settings = settings
+        self._mpp = mpp
+        self._rng = rng
+        nuclei.layer.mouse_drag_callbacks.append(self._on_press)
+        nuclei.layer.bind_key("Space", self._hold_to_pan, overwrite=True)
+
+    def use_mpp(self, mpp: float) -> None:
+        """Draw on pixels of another size from now on, in micrometres."""
+        self._mpp = mpp
+
+    @property
+    def density_per_mm2(self) -> float:
+        """Nuclei per mm^2 that scatter places for the selected class."""
+        return self._settings.density * nucleus_statistics(self._nuclei.class_id).density
+
+    def take_over(self) -> None:
+        """Prepare the layer for the chosen tool: no panning, and a cursor that shows its reach."""
+        layer = self._nuclei.layer
+        layer.mode = "pan_zoom"
+        layer.mouse_pan = False
+        if self._settings.tool == "scatter":
+            layer.cursor_size = 2 * self._settings.radius_um / self._mpp
+            layer.cursor = "circle"
+        else:
+            layer.cursor = "cross"
+
+    def let_go(self) -> None:
+        """Give panning and the cursor back to napari."""
+        layer = self._nuclei.layer
+        layer.cursor = "standard"
+        layer.mouse_pan = layer.mode == "pan_zoom"
+
+    def scatter_area(self, area: NDArray[np.bool_]) -> int:
+        """Fill an area of the frame, (h, w) bool, in one undo step; returns how many fitted."""
+        return self._write(self._new_scatter().fill(area))
+
+    def _on_press(self, layer: Labels, event: Any) -> Generator[None, None, None] | None:
+        if event.button != _LEFT or layer.mode != "pan_zoom" or layer.mouse_pan:
+            return None
+        if self._settings.tool == "stamp":
+            self._stamp(layer, event)
+        return self._scatter(layer, event) if self._settings.tool == "scatter" else None
+
+    def _stamp(self, layer: Labels, event: Any) -> None:
+        nuclei = self._nuclei
+        self._write(
+            [
+                place_nucleus(
+                    nuclei.labels,
+                    _position(layer, event),
+                    nuclei.class_id,
+                    self._mpp,
+                    self._rng,
+                    overwrite=self._settings.overwrite,
+                )
+            ]
+        )
+
+    def _scatter(self, layer: Labels, event: Any) -> Generator[None, None, None]:
+        scatter = self._new_scatter()
+        dab = _disc(self._settings.radius_um / self._mpp)
+        reach = dab.shape[0] // 2
+        with layer.block_history():
+            last = _position(layer, event)
+            while True:
+                here = _position(layer, event)
+                for y, x in _between(last, here, max(1, reach)):
+                    self._write(scatter.fill(dab, (round(y) - reach, round(x) - reach)))
+                last = here
+                yield
+                if event.type != "mouse_move":
+                    return
+
+    def _new_scatter(self) -> Scatter:
+        nuclei = self._nuclei
+        return Scatter(nuclei.labels, nuclei.class_id, self.density_per_mm2, self._mpp, self._rng)
+
+    def _write(self, placed: list[Indices]) -> int:
+        placed = [indices for indices in placed if indices[0].size]
+        if placed:
+            rows, cols = (np.concatenate(axis) for axis in zip(*placed, strict=True))
+            sizes = [indices[0].size for indices in placed]
+            labels = np.repeat([self._nuclei.new_label() for _ in placed], sizes)
+            self._nuclei.layer.data_setitem((rows, cols), labels.astype(np.int32))
+        return len(placed)
+
+    def _hold_to_pan(self, layer: Labels) -> Generator[None, None, None]:
+        mode, panning = layer.mode, layer.mouse_pan
+        restore: Callable[[], None] = self.take_over if not panning else self.let_go
+        layer.mode = "pan_zoom"
+        layer.mouse_pan = True
+        yield
+        layer.mode = mode
+        if mode == "pan_zoom":
+            restore()
+
+
+def _position(layer: Labels, event: Any) -> tuple[float, float]:
+    y, x = layer.world_to_data(event.position)[-2:]
+    return float(y), float(x)
+
+
+def _disc(radius: float) -> NDArray[np.bool_]:
+    reach = max(0, int(radius))
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    disc: NDArray[np.bool_] = np.hypot(y, x) <= max(radius, 0.5)
+    return disc
+
+
+def _between(
+    start: tuple[float, float], end: tuple[float, float], step: float
+) -> NDArray[np.float64]:
+    n = int(np.ceil(np.hypot(end[0] - start[0], end[1] - start[1]) / step)) + 1
+    return np.linspace(start, end, max(n, 1))

@@ -1,0 +1,377 @@
+"""One image with the frame on it, the paint of all its places, and the tool in hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from psygnal import Signal
+
+from napari_histodiff.core.errors import InvalidMap, InvalidRequest
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.maps import as_class_map, as_edit_mask, as_instance_map, encode_labels
+from napari_histodiff.core.requests import EditRequest
+from napari_histodiff.ui.workspace.brushes import Brushes
+from napari_histodiff.ui.workspace.frame import FrameLayer, fit_frame
+from napari_histodiff.ui.workspace.import_labels import labels_under, nuclei_from_labels
+from napari_histodiff.ui.workspace.journal import SparsePlane
+from napari_histodiff.ui.workspace.paint_layers import (
+    EditMask,
+    Nuclei,
+    PaintSettings,
+    set_labels,
+    show_region,
+)
+from napari_histodiff.ui.workspace.pending import Step
+from napari_histodiff.ui.workspace.snapshot import FrameSnapshot, make_snapshot
+from napari_histodiff.ui.workspace.targets import Target
+from napari_histodiff.ui.workspace.transforms import insert_above
+
+if TYPE_CHECKING:
+    from napari.layers import Labels, Layer
+
+__all__ = ["TOOLS", "Place", "check_tool", "take_tool"]
+
+
+class Place:
+    """The layers over one image; paint outside the frame rests in sparse planes.
+
+    Paint belongs to its place and level: it is seen again when the frame is back at both.
+
+    Parameters
+    ----------
+    viewer : napari ViewerModel
+        Where the layers are added.
+    target : Target
+        The image.
+    region : Region
+        Where the frame starts, and at which level; made to fit.
+    snap : int
+        Sides of the frame are multiples of this many pixels.
+    settings : PaintSettings
+        Shared by all places.
+    rng : numpy.random.Generator
+        For the brushes.
+
+    Raises
+    ------
+    InvalidImage
+        When the image is too small for a frame.
+    """
+
+    frame_changed = Signal(Region)
+    painting_changed = Signal()
+    class_changed = Signal(int)
+    #: Pixels in the frame changed by themselves: a slide was drawn there.
+    pixels_changed = Signal(Region)
+
+    nuclei: Nuclei
+    edit_mask: EditMask
+    frame: FrameLayer
+    brushes: Brushes
+
+    def __init__(
+        self,
+        viewer: Any,
+        target: Target,
+        region: Region,
+        snap: int,
+        settings: PaintSettings,
+        rng: np.random.Generator,
+    ) -> None:
+        self.target = target
+        self.snap = snap
+        self.journal = target.new_journal()
+        self.region = self._fitted(region)
+        self._viewer = viewer
+        self._settings = settings
+        self._rng = rng
+        self._next_instance = 1
+        self._resting_nuclei: SparsePlane[np.int32] = SparsePlane(np.int32)
+        self._resting_mask: SparsePlane[np.uint8] = SparsePlane(np.uint8)
+        self._is_open = False
+        self._was_moved = False
+        # Where the image's first pixel lay when the place was made, seen from the present one;
+        # in pixels of level 0.
+        self._first = (0, 0)
+        target.changed.connect(self._on_changed)
+
+    @property
+    def mpp(self) -> float:
+        """Micrometres per pixel of the frame."""
+        return self.target.mpp_at(self.region.level)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """Edit mask, nuclei and frame, from the bottom up; none while closed."""
+        if not self._is_open:
+            return []
+        return [self.edit_mask.layer, self.nuclei.layer, self.frame.layer]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every layer is still in the viewer."""
+        return self._is_open and all(layer in self._viewer.layers for layer in self.layers)
+
+    def open(self) -> None:
+        """Make the layers, with the paint that rests at the frame's place."""
+        image, region = self.target.layer, self.region
+        resting = self._at_rest(region)
+        self.edit_mask = EditMask(image, region, self._resting_mask.read(resting))
+        self.nuclei = Nuclei(
+            image,
+            region,
+            self._resting_nuclei.read(resting),
+            self._settings,
+            self._next_instance,
+        )
+        self.frame = FrameLayer(image, region, self.move)
+        self.brushes = Brushes(self.nuclei, self._settings, self.mpp, self._rng)
+        self.edit_mask.changed.connect(self.painting_changed.emit)
+        self.nuclei.changed.connect(self.painting_changed.emit)
+        self.nuclei.class_changed.connect(self.class_changed.emit)
+        self._is_open = True
+        below = [image, *self.target.layers]
+        for layer in self.layers:
+            insert_above(self._viewer, layer, below)
+            below.append(layer)
+
+    def close(self) -> None:
+        """Remove the layers and keep their paint."""
+        self._rest()
+        layers, self._is_open = self.layers, False
+        for layer in layers:
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+
+    def move(self, region: Region) -> Region:
+        """Bring paint layers to a rectangle made to fit; returns it, the frame is not redrawn.
+
+        Raises
+        ------
+        InvalidRequest
+            When it lies outside the image, is larger than 4096 pixels, or of a level that the
+            image has not.
+        """
+        region = self._fitted(region)
+        if region == self.region:
+            return region
+        self._rest()
+        self.region = region
+        self._was_moved = True
+        image = self.target.layer
+        for layer, plane in (
+            (self.nuclei.layer, self._resting_nuclei),
+            (self.edit_mask.layer, self._resting_mask),
+        ):
+            show_region(layer, image, region, plane.read(self._at_rest(region)))
+        self.brushes.use_mpp(self.mpp)
+        if self._settings.tool in ("stamp", "scatter"):
+            self.brushes.take_over()
+        self.frame_changed.emit(region)
+        self.painting_changed.emit()
+        return region
+
+    def mend(self) -> None:
+        """Put back a layer of it that the user removed; the paint is kept."""
+        if not self.is_whole:
+            self.close()
+            self.open()
+
+    def follow(self, dy: int, dx: int) -> None:
+        """Close, and move frame and paint by so many pixels of level 0: the image grew."""
+        if self._is_open:
+            self.close()
+        level = self.region.level
+        self.region = self.region.translate(dy >> level, dx >> level)
+        self._first = (self._first[0] + dy, self._first[1] + dx)
+
+    def unready(self) -> str:
+        """Return why the pixels in the frame cannot be worked on yet; empty when they can.
+
+        They are asked for once the user moved the frame or painted in it.
+        """
+        problem = self.target.pending(self.region)
+        if problem and (self._was_moved or self._is_painted):
+            problem = self.target.prepare(self.region)
+        return problem
+
+    def snapshot(self) -> FrameSnapshot:
+        """Copy what lies in the frame; see `Workspace.snapshot`."""
+        if problem := self.unready():
+            raise InvalidRequest(problem)
+        self.framed("nuclei", self.nuclei.labels)
+        return make_snapshot(
+            self.region,
+            self.mpp,
+            self.target.read(self.region),
+            self.framed("edit mask", self.edit_mask.mask),
+            self.nuclei.maps(),
+            self.target.coverage(self.region),
+        )
+
+    def write(
+        self,
+        region: Region,
+        pixels: NDArray[np.uint8],
+        edit_mask: NDArray[np.bool_] | None,
+        request: EditRequest | None = None,
+    ) -> Step:
+        """Write to the image as one undo step; the step's region is the rectangle that changed.
+
+        Raises
+        ------
+        InvalidRequest
+            When the region leaves the image or shapes differ.
+        """
+        bounds = self.target.spec.bounds(region.level)
+        if not bounds.contains(region):
+            raise InvalidRequest(
+                f"expected a region inside the image of {bounds.height} x {bounds.width} px, got "
+                f"{region}; the image has changed, generate again"
+            )
+        for name, array in (("pixels", pixels), ("an edit mask", edit_mask)):
+            if array is not None and array.shape[:2] != region.shape:
+                raise InvalidRequest(
+                    f"expected {name} of {region.height} x {region.width} px, got "
+                    f"{array.shape[:2]}; give the region's shape"
+                )
+        return self.journal.write(region, pixels, edit_mask, request)
+
+    def paint_nuclei(
+        self, class_map: ArrayLike, instance_map: ArrayLike, *, keep: bool
+    ) -> NDArray[np.bool_]:
+        """Paint nuclei in the frame; see `Workspace.paint_nuclei`."""
+        instances = self.framed("an instance map", as_instance_map(instance_map))
+        classes = self.framed("a class map", as_class_map(class_map))
+        return self.nuclei.put(instances, classes, keep=keep)
+
+    def clear(self) -> None:
+        """Remove nuclei and edit mask from the frame; each layer can undo it."""
+        for layer in (self.nuclei.layer, self.edit_mask.layer):
+            set_labels(layer, np.zeros_like(layer.data))
+
+    def set_painting(
+        self, class_map: ArrayLike, instance_map: ArrayLike, edit_mask: ArrayLike
+    ) -> None:
+        """Replace the paint in the frame; see `Workspace.set_painting`."""
+        labels = encode_labels(as_instance_map(instance_map), as_class_map(class_map))
+        self.framed("class and instance maps", labels)
+        mask = self.framed("edit mask", as_edit_mask(edit_mask))
+        self.nuclei.raise_instance(labels)
+        set_labels(self.nuclei.layer, labels)
+        set_labels(self.edit_mask.layer, mask.astype(np.uint8))
+
+    def scatter(self, area: NDArray[np.bool_] | None) -> int:
+        """Fill an area of the frame, (h, w) bool, with nuclei and return how many were placed.
+
+        None = the painted edit mask, or the whole frame when none is painted.
+        """
+        if area is None:
+            mask = self.edit_mask.mask
+            mask = mask if mask.any() else ~mask
+        else:
+            mask = self.framed("area", area)
+        return self.brushes.scatter_area(mask)
+
+    def import_labels(self, labels_layer: Labels, class_of: Mapping[int, int] | None) -> None:
+        """Take what a Labels layer has under the frame as nuclei; one undo step.
+
+        Raises
+        ------
+        InvalidMap
+            When ids or classes are out of range, or the layer is turned against the image.
+        """
+        ids = labels_under(labels_layer, self.target.layer, self.region)
+        labels = nuclei_from_labels(ids, class_of, self.nuclei.next_instance)
+        self.nuclei.raise_instance(labels)
+        set_labels(self.nuclei.layer, labels)
+
+    def framed(self, what: str, array: NDArray[Any]) -> NDArray[Any]:
+        """Return a map when it has the frame's shape.
+
+        Raises
+        ------
+        InvalidMap
+            When it has not.
+        """
+        if array.shape != self.region.shape:
+            raise InvalidMap(
+                f"expected {what} of {self.region.height} x {self.region.width} px like the "
+                f"frame, got {array.shape}; move the frame once to renew its layers"
+            )
+        return array
+
+    def _on_changed(self, region: Region) -> None:
+        part = self.target.spec.at_level(region, self.region.level).intersect(self.region)
+        if not part.is_empty:
+            self.pixels_changed.emit(part)
+
+    @property
+    def _is_painted(self) -> bool:
+        return bool(self.nuclei.labels.any() or self.edit_mask.mask.any())
+
+    def _at_rest(self, region: Region) -> Region:
+        y, x = self._first
+        return region.translate(-(y >> region.level), -(x >> region.level))
+
+    def _fitted(self, region: Region) -> Region:
+        levels = self.target.levels
+        if region.level >= levels:
+            finest, coarsest = (f"{self.target.mpp_at(n):g}" for n in (0, levels - 1))
+            known = finest if levels == 1 else f"{finest} to {coarsest}"
+            raise InvalidRequest(
+                f"expected a frame of {known} um per pixel on this image, got one of "
+                f"{self.target.mpp_at(region.level):g}; work on the image it was made on"
+            )
+        return fit_frame(region, self.target.spec.bounds(region.level), self.snap)
+
+    def _rest(self) -> None:
+        resting = self._at_rest(self.region)
+        self._resting_nuclei.write(resting, self.framed("nuclei", self.nuclei.labels))
+        self._resting_mask.write(resting, self.edit_mask.mask.astype(np.uint8))
+        self._next_instance = self.nuclei.next_instance
+
+
+#: Tools by name, with napari's mode of the layer they work on.
+TOOLS: Final = {
+    "brush": "paint",
+    "polygon": "polygon",
+    "fill": "fill",
+    "erase": "erase",
+    "stamp": "pan_zoom",
+    "scatter": "pan_zoom",
+    "edit mask": "paint",
+    "frame": "select",
+    "pan": "pan_zoom",
+}
+
+
+def check_tool(name: str) -> None:
+    """Refuse a name that is no tool.
+
+    Raises
+    ------
+    InvalidRequest
+        When there is no such tool.
+    """
+    if name not in TOOLS:
+        raise InvalidRequest(f"expected a tool of {', '.join(TOOLS)}, got {name!r}; use one")
+
+
+def take_tool(name: str, place: Place, viewer: Any) -> None:
+    """Select the layer a tool works on and put it into the tool's mode."""
+    mask = place.edit_mask.layer
+    on_mask = name == "edit mask" or (name == "erase" and viewer.layers.selection.active is mask)
+    layer = place.frame.layer if name == "frame" else mask if on_mask else place.nuclei.layer
+    viewer.layers.selection.active = layer
+    layer.visible = True
+    layer.mode = TOOLS[name]
+    if name in ("stamp", "scatter"):
+        place.brushes.take_over()
+    elif layer is place.nuclei.layer:
+        place.brushes.let_go()
+    if name == "frame":
+        layer.selected_data = {0}

@@ -1,0 +1,230 @@
+"""Undo and redo of pixel writes: what a journal does, and one bounded in memory.
+
+Its plane of pixels is endless and holds only the tiles somebody wrote to.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from napari_histodiff.core.geometry import Region, WindowGrid
+from napari_histodiff.core.requests import EditRequest
+from napari_histodiff.ui.workspace.pending import Step
+
+__all__ = ["EditJournal", "Journal", "RawPixels", "SparsePlane"]
+
+_LIMIT_BYTES: Final = 512 * 2**20
+
+
+class EditJournal(Protocol):
+    """Writes pixels to one image so that writes can be taken back, in memory or on disk.
+
+    A step may go on after the call that began it; steps are carried out in the order of the calls.
+    """
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether a write can be taken back."""
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether a write taken back can be repeated."""
+
+    def write(
+        self,
+        region: Region,
+        pixels: NDArray[np.uint8],
+        mask: NDArray[np.bool_] | None = None,
+        request: EditRequest | None = None,
+    ) -> Step:
+        """Store (h, w, 3) RGB, where `mask` says; the step's region is what changed.
+
+        `request` is the edit that made the pixels, for journals that keep provenance.
+        """
+
+    def undo(self) -> Step:
+        """Take the last write back; a step without a region when there is none."""
+
+    def redo(self) -> Step:
+        """Repeat the write taken back last; a step without a region when there is none."""
+
+
+class RawPixels(Protocol):
+    """Where pixels are kept, with alpha telling which were written (255) and which not (0)."""
+
+    def read_raw(self, region: Region) -> NDArray[np.uint8]:
+        """Return a copy of the stored (h, w, 4) RGBA."""
+
+    def write_raw(self, region: Region, pixels: NDArray[np.uint8]) -> None:
+        """Store (h, w, 4) RGBA exactly."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Change:
+    region: Region
+    before: NDArray[np.uint8]
+    after: NDArray[np.uint8]
+
+    @property
+    def nbytes(self) -> int:
+        return self.before.nbytes + self.after.nbytes
+
+
+class Journal:
+    """Writes pixels so that each write can be undone and redone byte for byte, at once.
+
+    Only the rectangle that changed is kept; the oldest writes are forgotten first.
+
+    Parameters
+    ----------
+    target : RawPixels
+        Where pixels are kept.
+    limit : int
+        Most bytes kept for undo and redo together; the newest write is kept whatever its size.
+    """
+
+    def __init__(self, target: RawPixels, limit: int = _LIMIT_BYTES) -> None:
+        self._target = target
+        self._limit = limit
+        self._done: deque[_Change] = deque()
+        self._undone: deque[_Change] = deque()
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether a write can be taken back."""
+        return bool(self._done)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether a write taken back can be repeated."""
+        return bool(self._undone)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return sum(change.nbytes for change in (*self._done, *self._undone))
+
+    def write(
+        self,
+        region: Region,
+        pixels: NDArray[np.uint8],
+        mask: NDArray[np.bool_] | None = None,
+        request: EditRequest | None = None,
+    ) -> Step:
+        """Store (h, w, 3) RGB as written pixels; the step's region is the rectangle that changed.
+
+        Only the pixels of `mask`, (h, w) bool, are stored; all of them when it is None. The
+        request is not kept: this journal lives as long as the window.
+        """
+        target = self._target
+        before = target.read_raw(region)
+        after = np.dstack((pixels, np.full(region.shape, 255, np.uint8)))
+        if mask is not None:
+            after[~mask] = before[~mask]
+        changed = _bounds((before != after).any(axis=2), region)
+        if changed.is_empty:
+            return Step.carried_out(changed)
+        part = changed.relative_to(region).slices
+        change = _Change(changed, before[part].copy(), after[part].copy())
+        target.write_raw(changed, change.after)
+        self._undone.clear()
+        self._done.append(change)
+        while self.nbytes > self._limit and len(self._done) > 1:
+            self._done.popleft()
+        return Step.carried_out(changed)
+
+    def undo(self) -> Step:
+        """Take the last write back; a step without a region when there is none."""
+        if not self._done:
+            return Step.carried_out(None)
+        change = self._done.pop()
+        self._target.write_raw(change.region, change.before)
+        self._undone.append(change)
+        return Step.carried_out(change.region)
+
+    def redo(self) -> Step:
+        """Repeat the write taken back last; a step without a region when there is none."""
+        if not self._undone:
+            return Step.carried_out(None)
+        change = self._undone.pop()
+        self._target.write_raw(change.region, change.after)
+        self._done.append(change)
+        return Step.carried_out(change.region)
+
+
+def _bounds(changed: NDArray[np.bool_], region: Region) -> Region:
+    rows, cols = np.nonzero(changed.any(axis=1))[0], np.nonzero(changed.any(axis=0))[0]
+    if not rows.size:
+        return Region(region.level, region.y, region.x, 0, 0)
+    y, x = int(rows[0]), int(cols[0])
+    inside = Region(region.level, y, x, int(rows[-1]) - y + 1, int(cols[-1]) - x + 1)
+    return inside.translate(region.y, region.x)
+
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+class SparsePlane(Generic[Scalar]):
+    """Pixels of a level, zero where nothing was written; memory follows what was written.
+
+    Parameters
+    ----------
+    dtype : DTypeLike
+        Type of a value.
+    channels : tuple of int
+        Shape of one pixel; () for a plane of numbers.
+    tile : int
+        Side of a stored square in pixels.
+    """
+
+    def __init__(
+        self, dtype: DTypeLike, channels: tuple[int, ...] = (), *, tile: int = 256
+    ) -> None:
+        self._dtype = np.dtype(dtype)
+        self._channels = channels
+        self._grid = WindowGrid(tile, tile)
+        self._tiles: dict[Region, NDArray[Scalar]] = {}
+
+    def __len__(self) -> int:
+        return len(self._tiles)
+
+    def read(self, region: Region) -> NDArray[Scalar]:
+        """Return a copy of the pixels of `region`, (h, w, *channels)."""
+        result: NDArray[Scalar] = np.zeros((*region.shape, *self._channels), self._dtype)
+        for tile, part in self._parts(region):
+            stored = self._tiles.get(tile)
+            if stored is not None:
+                here, there = part.relative_to(region).slices, part.relative_to(tile).slices
+                result[here] = stored[there]
+        return result
+
+    def write(self, region: Region, pixels: NDArray[Scalar]) -> list[Region]:
+        """Set the pixels of `region` and return the tiles touched; tiles left zero are dropped."""
+        touched = []
+        for tile, part in self._parts(region):
+            block = pixels[part.relative_to(region).slices]
+            stored = self._tiles.get(tile)
+            if stored is None:
+                if not block.any():
+                    continue
+                stored = np.zeros((*tile.shape, *self._channels), self._dtype)
+                self._tiles[tile] = stored
+            stored[part.relative_to(tile).slices] = block
+            if not stored.any():
+                del self._tiles[tile]
+            touched.append(tile)
+        return touched
+
+    def tile(self, tile: Region) -> NDArray[Scalar] | None:
+        """Return the live array of a tile that `write` named, None when it was dropped."""
+        return self._tiles.get(tile)
+
+    def _parts(self, region: Region) -> Iterator[tuple[Region, Region]]:
+        for tile in self._grid.covering(region):
+            yield tile, tile.intersect(region)

@@ -1,0 +1,310 @@
+"""The layers one paints on: Nuclei, one id per stroke, and Edit mask, where pixels may change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from napari.layers import Labels, Layer
+from numpy.typing import NDArray
+from psygnal import Signal
+from skimage.measure import label as connected_components
+
+from napari_histodiff.core.errors import InvalidMap, InvalidRequest
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES, encode_labels
+from napari_histodiff.core.placement import label_of
+from napari_histodiff.ui.colormaps import UNKNOWN, edit_mask_colormap, nuclei_colormap
+from napari_histodiff.ui.workspace.transforms import place_region
+
+__all__ = [
+    "EDIT_MASK_NAME",
+    "NUCLEI_NAME",
+    "EditMask",
+    "Nuclei",
+    "PaintSettings",
+    "set_labels",
+    "show_region",
+]
+
+NUCLEI_NAME: Final = "Nuclei"
+_BASE: Final = N_CLASSES + 1
+
+#: Of the brush at the finest level, in pixels.
+_BRUSH: Final = 12
+
+
+@dataclass(slots=True, eq=False)
+class PaintSettings:
+    """What is in the user's hand; shared by all images of a workspace.
+
+    Attributes
+    ----------
+    class_id : int
+        Class that is painted, 1-6.
+    tool : str
+        Name of the tool in use.
+    density : float
+        Of scatter, relative to real tissue around nuclei of the class; 1 = the same.
+    radius_um : float
+        Of scatter's brush, in um.
+    overwrite : bool
+        Whether a stamp may cover other nuclei.
+    """
+
+    class_id: int = 2
+    tool: str = "brush"
+    density: float = 1.0
+    radius_um: float = 25.0
+    overwrite: bool = False
+
+
+class Nuclei:
+    """A single-scale Labels layer over the frame, label = 7 * instance + class.
+
+    Each stroke, polygon or fill makes a new nucleus, so that touching nuclei of a class stay apart;
+    a brush stroke that starts on a nucleus of the selected class goes on with that nucleus.
+
+    Parameters
+    ----------
+    target : Layer
+        The image below.
+    region : Region
+        The frame, in pixels of its level of the image.
+    labels : (h, w) int32
+        What is painted there already.
+    settings : PaintSettings
+        Shared; the class in it is read and followed.
+    first_instance : int
+        Smallest nucleus id to use.
+    """
+
+    changed = Signal()
+    class_changed = Signal(int)
+
+    def __init__(
+        self,
+        target: Layer,
+        region: Region,
+        labels: NDArray[np.int32],
+        settings: PaintSettings,
+        first_instance: int = 1,
+    ) -> None:
+        self._settings = settings
+        #: Smallest nucleus id that was not used yet.
+        self.next_instance = first_instance
+        self.layer = Labels(
+            labels,
+            name=NUCLEI_NAME,
+            colormap=nuclei_colormap(),
+            opacity=0.65,
+            **place_region(target, region),
+        )
+        self.layer.brush_size = max(1, _BRUSH >> region.level)
+        self.raise_instance(labels)
+        # First in the list: before the callback of napari's own mode reads the selected label.
+        self.layer.mouse_drag_callbacks.insert(0, self._begin_stroke)
+        self.layer.events.paint.connect(self._end_stroke)
+        self.layer.events.set_data.connect(lambda _: self.changed.emit())
+        self.layer.events.selected_label.connect(self._on_selected_label)
+        self._arm()
+
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        """The live label array, (h, w) int32."""
+        return self.layer.data  # type: ignore[no-any-return]
+
+    @property
+    def class_id(self) -> int:
+        """Id of the class that is painted, 1-6."""
+        return self._settings.class_id
+
+    def select_class(self, class_id: int) -> None:
+        """Paint nuclei of class 1-6 from now on.
+
+        Raises
+        ------
+        InvalidRequest
+            When the id is not 1-6.
+        """
+        if class_id not in range(1, _BASE):
+            raise InvalidRequest(
+                f"expected a nucleus class from 1 to {N_CLASSES}, got {class_id!r}; "
+                "choose one of " + ", ".join(CLASS_NAMES)
+            )
+        changed = class_id != self.class_id
+        self._settings.class_id = int(class_id)
+        self._arm()
+        if changed:
+            self.class_changed.emit(self.class_id)
+
+    def new_label(self) -> int:
+        """Return the label of a nucleus of the selected class with an unused id."""
+        fresh = label_of(self.next_instance, self.class_id)
+        self.next_instance += 1
+        return fresh
+
+    def raise_instance(self, labels: NDArray[np.int32]) -> None:
+        """Make the next id larger than all of `labels`."""
+        if labels.size:
+            self.next_instance = max(self.next_instance, int(labels.max()) // _BASE + 1)
+
+    def put(
+        self, instances: NDArray[np.int32], classes: NDArray[np.uint8], *, keep: bool
+    ) -> NDArray[np.bool_]:
+        """Paint nuclei as one undo step, with ids of their own.
+
+        Parameters
+        ----------
+        instances : (h, w) int32
+            0 = background, one positive id per nucleus.
+        classes : (h, w) uint8
+            Class of each pixel, 0-6.
+        keep : bool
+            Whether what is painted stays and nuclei that would touch a pixel of it are left out;
+            otherwise everything painted is replaced.
+
+        Returns
+        -------
+        (top + 1,) bool
+            Which ids were painted.
+        """
+        present = np.zeros(int(instances.max(initial=0)) + 1, np.bool_)
+        present[instances] = True
+        present[0] = False
+        if keep:
+            present[instances[self.labels != 0]] = False
+        numbered = instances + np.int32(self.next_instance - 1)
+        labels = np.where(present[instances], encode_labels(numbered, classes), 0)
+        if keep:
+            labels = np.where(labels > 0, labels, self.labels)
+        self.raise_instance(labels)
+        set_labels(self.layer, labels)
+        return present
+
+    def counts(self) -> dict[str, int]:
+        """Return how many nuclei of each class, and of unknown class, are painted."""
+        labels = self.labels
+        present = np.zeros(int(labels.max(initial=0)) + 1, np.bool_)
+        present[labels] = True
+        present[0] = False
+        found = np.bincount(np.nonzero(present)[0] % _BASE, minlength=_BASE)
+        names = (UNKNOWN.name, *CLASS_NAMES)
+        counts = {name: int(n) for name, n in zip(names, found, strict=True)}
+        counts[UNKNOWN.name] = counts.pop(UNKNOWN.name)  # last
+        return counts
+
+    def maps(self) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        """Return class map and instance map; every connected blob of a label is one nucleus.
+
+        Raises
+        ------
+        InvalidMap
+            When somebody put negative labels into the layer.
+        """
+        labels = self.labels
+        if labels.size and labels.min() < 0:
+            raise InvalidMap(
+                f"expected labels of 7 * instance + class, got {labels.min()}; "
+                "paint with the tools of the dock, or clear the painting"
+            )
+        blobs = connected_components(labels, background=0, connectivity=2)
+        return (labels % _BASE).astype(np.uint8), blobs.astype(np.int32)
+
+    def _arm(self) -> None:
+        """Select the label of the next nucleus; its id is used up by the next stroke only."""
+        self.layer.selected_label = label_of(self.next_instance, self.class_id)
+
+    def _begin_stroke(self, layer: Labels, event: Any) -> None:
+        if layer.selected_label == layer.colormap.background_value:
+            return  # napari's X key: paint with nothing
+        under = self._label_at(layer.world_to_data(event.position))
+        if layer.mode == "paint" and under % _BASE == self.class_id and under >= _BASE:
+            layer.selected_label = under
+        elif layer.mode in ("paint", "polygon", "fill"):
+            self._arm()
+
+    def _label_at(self, position: Any) -> int:
+        y, x = (int(np.floor(c + 0.5)) for c in position[-2:])
+        height, width = self.labels.shape
+        return int(self.labels[y, x]) if 0 <= y < height and 0 <= x < width else 0
+
+    def _end_stroke(self, _: Any) -> None:
+        if self.layer.selected_label == label_of(self.next_instance, self.class_id):
+            self.next_instance += 1
+        if self.layer.selected_label != self.layer.colormap.background_value:
+            self._arm()
+        self.changed.emit()
+
+    def _on_selected_label(self, _: Any) -> None:
+        """Follow napari's picker and its keys for the selected label."""
+        class_id = self.layer.selected_label % _BASE
+        if class_id and class_id != self.class_id:
+            self._settings.class_id = class_id
+            self.class_changed.emit(class_id)
+
+
+def set_labels(layer: Labels, labels: NDArray[Any]) -> None:
+    """Replace the content of a Labels layer as one step of its undo history."""
+    rows, cols = np.nonzero(layer.data != labels)
+    layer.data_setitem((rows, cols), labels[rows, cols])
+
+
+def show_region(layer: Labels, target: Layer, region: Region, labels: NDArray[Any]) -> None:
+    """Move a Labels layer to another place of the target, with that place's content.
+
+    At another level the brush covers as much tissue as before. The layer's undo history speaks of
+    the old place and is cleared.
+    """
+    mode, placing = layer.mode, place_region(target, region)
+    finer = float(layer.scale[0] / placing["scale"][0])
+    layer.data = labels
+    if finer != 1:
+        layer.scale = placing["scale"]
+        layer.brush_size = max(1, round(layer.brush_size * finer))
+    layer.translate = placing["translate"]
+    layer.editable = False  # clears the history
+    layer.editable = True
+    layer.mode = mode
+
+
+EDIT_MASK_NAME: Final = "Edit mask"
+
+#: Of the brush at the finest level, in pixels.
+_EDIT_BRUSH: Final = 40
+
+
+class EditMask:
+    """A Labels layer of 0 and 1 over the frame, painted with napari's own tools.
+
+    Parameters
+    ----------
+    target : Layer
+        The image below.
+    region : Region
+        The frame, in pixels of its level of the image.
+    painted : (h, w) uint8
+        What is painted there already.
+    """
+
+    changed = Signal()
+
+    def __init__(self, target: Layer, region: Region, painted: NDArray[np.uint8]) -> None:
+        self.layer = Labels(
+            painted,
+            name=EDIT_MASK_NAME,
+            colormap=edit_mask_colormap(),
+            opacity=0.35,
+            **place_region(target, region),
+        )
+        self.layer.brush_size = max(1, _EDIT_BRUSH >> region.level)
+        self.layer.selected_label = 1
+        self.layer.events.paint.connect(lambda _: self.changed.emit())
+        self.layer.events.set_data.connect(lambda _: self.changed.emit())
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """A copy of the painted pixels, (h, w) bool."""
+        painted: NDArray[np.bool_] = np.asarray(self.layer.data) != 0
+        return painted

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.ui.generation.history import THUMBNAIL, History, thumbnail
+
+
+def _request(**changes: object) -> EditRequest:
+    return EditRequest(kind=EditKind.GENERATE, region=Region(0, 0, 0, 16, 16), **changes)
+
+
+def _images(variants: int = 1) -> np.ndarray:
+    return np.zeros((variants, 16, 16, 3), np.uint8)
+
+
+def test_the_newest_comes_first_and_the_oldest_leave() -> None:
+    history = History(max_entries=2)
+    for _ in range(4):
+        history.add(_request(), _images(), 1.0)
+    assert [entry.number for entry in history.entries] == [4, 3]
+
+
+def test_memory_is_capped_but_the_newest_stays() -> None:
+    history = History(max_bytes=_images().nbytes * 2)
+    for _ in range(3):
+        history.add(_request(), _images(), 1.0)
+    assert [entry.number for entry in history.entries] == [3, 2]
+    history.add(_request(), _images(9), 1.0)
+    assert [entry.number for entry in history.entries] == [4]
+
+
+def test_an_entry_tells_its_settings() -> None:
+    entry = History().add(_request(caption="colon", seed=77, guidance_scale=2.5), _images(), 1.25)
+    summary = entry.summary()
+    for words in ("colon", "seed 77", "guidance 2.5", "generate"):
+        assert words in summary
+
+
+def test_python_of_an_entry_is_python() -> None:
+    code = History().add(_request(caption='an "odd" one'), _images(), 1.0).as_python()
+    compile(code, "history", "exec")
+    assert "'an \"odd\" one'" in code
+
+
+@pytest.mark.parametrize("shape", [(512, 512), (100, 300), (16, 16), (7, 2000), (73, 71)])
+def test_thumbnails_fit_and_keep_the_mean_colour(shape: tuple[int, int]) -> None:
+    image = np.zeros((*shape, 3), np.uint8)
+    image[..., 0] = 200
+    small = thumbnail(image)
+    assert max(small.shape[:2]) <= THUMBNAIL
+    assert min(small.shape[:2]) >= 1
+    np.testing.assert_array_equal(np.unique(small.reshape(-1, 3), axis=0), [[200, 0, 0]])

@@ -1,0 +1,79 @@
+"""Painting in a real window: the mouse goes through Qt and vispy, colours through the shader."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.ui.colormaps import CLASS_COLOURS
+from napari_histodiff.ui.workspace.workspace import Workspace
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(900, 700)
+    return viewer
+
+
+@pytest.fixture
+def workspace(viewer):
+    workspace = Workspace(viewer, seed=0)
+    workspace.new_canvas(128, 128)
+    viewer.reset_view()
+    return workspace
+
+
+def canvas_widget(viewer):
+    return viewer.window._qt_viewer.canvas.native
+
+
+def view_centre(viewer):
+    # The camera moved to the scene in napari 0.9.
+    camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
+    return tuple(camera.center)
+
+
+def test_a_click_stamps_in_the_middle_and_the_view_stays(viewer, workspace, qtbot):
+    workspace.select_class(2)
+    workspace.select_tool("stamp")
+    widget = canvas_widget(viewer)
+    qtbot.waitExposed(widget)
+    centre = view_centre(viewer)
+    middle = QPoint(widget.width() // 2, widget.height() // 2)
+    QTest.mouseMove(widget, middle)
+    QTest.mouseClick(widget, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, middle)
+    assert workspace.counts()["epithelial"] == 1
+    rows, cols = np.nonzero(workspace.own_layers[1].data)
+    assert abs(rows.mean() - 63.5) < 4
+    assert abs(cols.mean() - 63.5) < 4
+    assert view_centre(viewer) == centre
+
+
+def test_each_class_shows_in_its_colour(viewer, workspace):
+    labels = workspace.own_layers[1]
+    labels.opacity = 1
+    for class_id in range(1, 7):
+        # Instances 3, 6, ...: the plain shade.
+        labels.data[:, 20 * class_id - 18 : 20 * class_id - 4] = 7 * 3 * class_id + class_id
+    labels.refresh()
+    shot = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
+    for colour in CLASS_COLOURS:
+        near = np.abs(shot - colour).max(axis=2) <= 3
+        assert near.mean() > 0.02
+
+
+def test_generated_pixels_show_at_once_and_leave_on_undo(viewer, workspace):
+    def red():
+        shot = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
+        return (np.abs(shot - (255, 0, 0)).max(axis=2) <= 3).mean()
+
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[..., 0] = 255
+    workspace.write(Region(0, 32, 32, 64, 64), pixels)
+    assert red() > 0.05
+    workspace.undo()
+    assert red() == 0
