@@ -32,7 +32,7 @@ REASONS = {
     "datasets.outlines": "geometry without files",
     "datasets.resampling": "pixels without labels or files",
     "diffusion.projection": "the exactness between levels, tested alone",
-    "diffusion.training.fine_tuning": "torch is imported when it is called, not with the command line",
+    "diffusion.training.fine_tuning": "torch is imported when it is called",
     "engine.inline": "one engine of two",
     "engine.queue": "pure, without threads",
     "evaluation.memory": "one question of the study",

@@ -32,12 +32,12 @@ from napari_histodiff.diffusion.training.batches import BatchMaker
 from napari_histodiff.diffusion.training.config import Drop
 from napari_histodiff.diffusion.training.crops import CropSampler
 from napari_histodiff.diffusion.training.generator import Generator
-from napari_histodiff.evaluation.drawing import Drawer
+from napari_histodiff.evaluation.drawing import TileDrawer
 from napari_histodiff.evaluation.fidelity import TileScore, figure, tile_scores
 from napari_histodiff.evaluation.metrics.agreement import Interval, bootstrap
 from napari_histodiff.evaluation.metrics.distances import frechet_distance
 from napari_histodiff.evaluation.options import StudyOptions
-from napari_histodiff.evaluation.panels import JudgeLike, Panel
+from napari_histodiff.evaluation.panels import ImageSet, JudgeLike
 from napari_histodiff.evaluation.realism import distance, halves
 from napari_histodiff.evaluation.tiles import areas_of, study_tiles
 from napari_histodiff.segmenter.model import Judge
@@ -126,17 +126,17 @@ class HeldOut:
     _floors: dict[str, float] = field(default_factory=dict)
 
     @cached_property
-    def real(self) -> Panel:
+    def real(self) -> ImageSet:
         """The real tiles."""
         tiles = study_tiles(self.packed, self.options.tiles, self.options.size, self.options.part)
-        return Panel("real tissue", tiles, [tile.image for tile in tiles], self.judge)
+        return ImageSet("real tissue", tiles, [tile.image for tile in tiles], self.judge)
 
     @cached_property
     def real_scores(self) -> list[TileScore]:
         """What the judge makes of the real tiles: how much of an error is its own."""
         return tile_scores(self.real.tiles, self.real.nuclei)
 
-    def scores(self, drawn: Panel) -> list[TileScore]:
+    def scores(self, drawn: ImageSet) -> list[TileScore]:
         """What the judge makes of the drawn tiles."""
         return tile_scores(self.real.tiles, drawn.nuclei)
 
@@ -149,7 +149,7 @@ class HeldOut:
         return self._floors[name]
 
 
-def drawn_panel(generator: Generator, held_out: HeldOut, name: str, folder: Path) -> Panel:
+def drawn_panel(generator: Generator, held_out: HeldOut, name: str, folder: Path) -> ImageSet:
     """Draw every tile with a generator, or take what was drawn under this name before.
 
     The generator is left in the number format it draws with.
@@ -170,9 +170,9 @@ def drawn_panel(generator: Generator, held_out: HeldOut, name: str, folder: Path
         tissue_names=TISSUE_NAMES,
         revision=name,
     )
-    drawer = Drawer(DiffusionBackend(pipeline, model), folder, held_out.options)
+    drawer = TileDrawer(DiffusionBackend(pipeline, model), folder, held_out.options)
     tiles = held_out.real.tiles
-    return Panel(name, tiles, drawer.tiles(tiles), held_out.judge)
+    return ImageSet(name, tiles, drawer.tiles(tiles), held_out.judge)
 
 
 def ratio(held_out: HeldOut, scores: Sequence[TileScore], name: str) -> Interval:
@@ -197,7 +197,7 @@ def difference(
     return bootstrap(statistic, len(real), draws=_DRAWS, seed=held_out.options.seed)
 
 
-def distances(held_out: HeldOut, drawn: Panel) -> dict[str, float]:
+def distances(held_out: HeldOut, drawn: ImageSet) -> dict[str, float]:
     """Return each distance of drawn from real tiles over that of real from other real tiles."""
     splits = halves(len(held_out.real.tiles), held_out.options.seed)
     return {
@@ -249,11 +249,11 @@ def _over(
     return figure([scores[i] for i in indices], name) / under if under > 0 else float("nan")
 
 
-def _own(first: Panel, second: Panel, ours: Sequence[int], theirs: Sequence[int]) -> float:
+def _own(first: ImageSet, second: ImageSet, ours: Sequence[int], theirs: Sequence[int]) -> float:
     return distance(first, second, 64, ours, theirs)
 
 
-def _looks(first: Panel, second: Panel, ours: Sequence[int], theirs: Sequence[int]) -> float:
+def _looks(first: ImageSet, second: ImageSet, ours: Sequence[int], theirs: Sequence[int]) -> float:
     every = second.appearance(64).of(range(len(second.images)))
     centre, spread = every.mean(0), every.std(0) + 1e-6
     sides = (

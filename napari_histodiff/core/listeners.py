@@ -33,7 +33,7 @@ class Listeners(Generic[Event]):
 
         return remove
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Call every listener in this thread; one that fails is logged and keeps none back."""
         with self._lock:
             listeners = tuple(self._listeners)

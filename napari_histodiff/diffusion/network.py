@@ -69,7 +69,7 @@ class HistoUNet(ModelMixin, ConfigMixin):
                 self.down.append(nn.Conv2d(4 * width, widths[i + 1], 1))
                 self.up.append(nn.Conv2d(widths[i + 1], 4 * width, 1))
         self.head = nn.Conv2d(widths[0], 12, 3, padding=1)
-        self.finish = Polish(widths[0] // 4, polish, d) if polish else None
+        self.finish = DetailHead(widths[0] // 4, polish, d) if polish else None
         for last in (self.head, cast("nn.Linear", self.stain[-1])):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(cast("Tensor", last.bias))
@@ -199,7 +199,7 @@ class ResidualBlock(nn.Module):
         return cast("Tensor", x + self.conv2(h))
 
 
-class Polish(nn.Module):
+class DetailHead(nn.Module):
     """Three small convolutions at full resolution, modulated by the embedding.
 
     Parameters

@@ -193,7 +193,7 @@ class SerialEngine:
 
     def _become(self, state: EngineState, message: str = "") -> None:
         self._state = state
-        self._listeners.tell(EngineStateChanged(state, self._info, self._memory, message))
+        self._listeners.emit(EngineStateChanged(state, self._info, self._memory, message))
 
     # ---- calls from outside, on the engine's thread ----
 
@@ -205,7 +205,7 @@ class SerialEngine:
         if self._state not in (EngineState.CLOSED, EngineState.DEAD):
             running = self._queue.running
             if running is not None and self._queue.finish(running.id):
-                self._listeners.tell(JobCancelled(running.id))
+                self._listeners.emit(JobCancelled(running.id))
             self._generation += 1  # what the old runner still says is dropped
             self._runner.stop()
         self._start_runner()
@@ -226,18 +226,18 @@ class SerialEngine:
 
     def _cancel(self, job: Job) -> None:
         if self._queue.withdraw(job.id):
-            self._listeners.tell(JobCancelled(job.id))
+            self._listeners.emit(JobCancelled(job.id))
         elif self._queue.request_cancel(job.id):
             self._runner.cancel(job)
 
     def _shut(self) -> None:
         self._open = False
         for job in self._queue.drain():
-            self._listeners.tell(JobCancelled(job.id))
+            self._listeners.emit(JobCancelled(job.id))
         self._runner.stop()
         running = self._queue.running
         if running is not None and self._queue.finish(running.id):
-            self._listeners.tell(JobCancelled(running.id))
+            self._listeners.emit(JobCancelled(running.id))
         self._info, self._memory = None, 0
         self._become(EngineState.CLOSED)
 
@@ -247,7 +247,7 @@ class SerialEngine:
         job = self._queue.start_next()
         if job is not None:
             self._become(EngineState.BUSY)
-            self._listeners.tell(JobStarted(job.id))
+            self._listeners.emit(JobStarted(job.id))
             self._runner.run(job)
         elif self._queue.running is None and self._state is not EngineState.READY:
             self._become(EngineState.READY)
@@ -284,9 +284,9 @@ class SerialEngine:
         running = self._queue.running
         if running is None or running.id != step.job or self._queue.cancel_requested:
             return
-        self._listeners.tell(JobProgress(step.job, step.done, step.total))
+        self._listeners.emit(JobProgress(step.job, step.done, step.total))
         if step.preview is not None:
-            self._listeners.tell(JobPreview(step.job, step.preview))
+            self._listeners.emit(JobPreview(step.job, step.preview))
 
     def _end(self, ended: Ended) -> None:
         cancelled = self._queue.cancel_requested
@@ -295,15 +295,15 @@ class SerialEngine:
         outcome = ended.outcome
         self._memory = outcome.memory
         if isinstance(outcome, Rendered) and not cancelled:
-            self._listeners.tell(JobFinished(ended.job, outcome.images, outcome.seconds))
+            self._listeners.emit(JobFinished(ended.job, outcome.images, outcome.seconds))
         elif isinstance(outcome, Failed) and not cancelled:
             self._fail(ended.job, outcome.problem)
         else:  # a cancel that was asked for in time wins over pixels that came anyway
-            self._listeners.tell(JobCancelled(ended.job))
+            self._listeners.emit(JobCancelled(ended.job))
         self._dispatch()
 
     def _fail(self, job: str, problem: Problem) -> None:
-        self._listeners.tell(JobFailed(job, problem.error, problem.details))
+        self._listeners.emit(JobFailed(job, problem.error, problem.details))
 
     def _die(self, problem: Problem) -> None:
         self._generation += 1
@@ -328,7 +328,7 @@ class SerialEngine:
         cancelled = self._queue.cancel_requested
         if running is not None and self._queue.finish(running.id):
             if cancelled:
-                self._listeners.tell(JobCancelled(running.id))
+                self._listeners.emit(JobCancelled(running.id))
             else:
                 self._fail(running.id, problem)
         self._generation += 1

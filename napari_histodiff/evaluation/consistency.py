@@ -13,7 +13,7 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind
 from napari_histodiff.diffusion.windows import WindowLayout, plan
-from napari_histodiff.evaluation.drawing import Drawer
+from napari_histodiff.evaluation.drawing import TileDrawer
 from napari_histodiff.evaluation.metrics.borders import BorderDistances, border_distances
 from napari_histodiff.evaluation.metrics.seams import Statistic, seam_test, zoom_error
 from napari_histodiff.evaluation.options import StudyOptions
@@ -25,7 +25,7 @@ __all__ = ["border_section", "centre_mask", "lattice_lines", "seam_section", "zo
 _STATISTICS: Final[tuple[Statistic, ...]] = ("first", "covariance")
 
 
-def seam_section(drawer: Drawer, frames: Sequence[Tile], options: StudyOptions) -> Section:
+def seam_section(drawer: TileDrawer, frames: Sequence[Tile], options: StudyOptions) -> Section:
     """Return the seam test at the window borders of large frames, and of real frames there."""
     columns = ("frame", "ratio mean", "ratio max", "p")
     table = Table("seams", "Window borders against all other lines", columns)
@@ -80,7 +80,7 @@ def lattice_lines(side: int, info: BackendInfo) -> list[int]:
     return sorted({w.region.x + half for w in windows if w.cuts[2]})
 
 
-def zoom_section(drawer: Drawer, tiles: Sequence[Tile]) -> Section:
+def zoom_section(drawer: TileDrawer, tiles: Sequence[Tile]) -> Section:
     """Return how exactly a zoomed-in tile averages back to the level it was drawn from."""
     table = Table("zoom", "Zooming in and out again, grey levels of 255", ("mean", "greatest"))
     errors, plain = [], []
@@ -100,7 +100,7 @@ def zoom_section(drawer: Drawer, tiles: Sequence[Tile]) -> Section:
     return Section("zoom", "Do zoom levels agree?", text, [table])
 
 
-def border_section(drawer: Drawer, tiles: Sequence[Tile]) -> Section:
+def border_section(drawer: TileDrawer, tiles: Sequence[Tile]) -> Section:
     """Return how well inpainted centres fit their surroundings, beside the untouched tiles."""
     columns = ("colour", "texture")
     table = Table("borders", "Ring inside against ring outside an edit, 0 is best", columns)
@@ -126,7 +126,7 @@ def centre_mask(side: int) -> NDArray[np.bool_]:
     return mask
 
 
-def _border(drawer: Drawer, i: int, tile: Tile) -> BorderDistances:
+def _border(drawer: TileDrawer, i: int, tile: Tile) -> BorderDistances:
     mask = centre_mask(len(tile.image))
     edited = drawer.draw(tile, EditKind.INPAINT, i, image=tile.image, edit_mask=mask)
     return border_distances(edited, tile.image, mask)

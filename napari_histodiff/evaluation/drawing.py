@@ -20,10 +20,10 @@ from napari_histodiff.diffusion.stain import stain_vector
 from napari_histodiff.evaluation.options import StudyOptions
 from napari_histodiff.evaluation.tiles import Tile
 
-__all__ = ["Drawer"]
+__all__ = ["TileDrawer"]
 
 
-class Drawer:
+class TileDrawer:
     """A backend with a memory on disk.
 
     Images are kept in `folder` by a hash of the model's name and revision and of the whole request,

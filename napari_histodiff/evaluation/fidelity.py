@@ -28,7 +28,7 @@ from napari_histodiff.evaluation.metrics.instances import (
     pooled_quality,
 )
 from napari_histodiff.evaluation.options import StudyOptions
-from napari_histodiff.evaluation.panels import NucleiLike, Panel
+from napari_histodiff.evaluation.panels import ImageSet, NucleiLike
 from napari_histodiff.evaluation.realism import critic_score, distance, kernel
 from napari_histodiff.evaluation.tables import Cell, Section, Table
 from napari_histodiff.evaluation.tiles import Tile
@@ -94,7 +94,9 @@ def figure(scores: Sequence[TileScore], name: str) -> float:
     return 2 * sum(float(s.hits[c]) for s in scores) / total if supported else float("nan")
 
 
-def fidelity_section(real: Panel, drawn: Panel, blur: Panel, options: StudyOptions) -> Section:
+def fidelity_section(
+    real: ImageSet, drawn: ImageSet, blur: ImageSet, options: StudyOptions
+) -> Section:
     """Return the figures of drawn and of real tissue, their ratio, and two to compare with."""
     tiles = real.tiles
     on_drawn, on_real = tile_scores(tiles, drawn.nuclei), tile_scores(tiles, real.nuclei)
@@ -126,7 +128,7 @@ def fidelity_section(real: Panel, drawn: Panel, blur: Panel, options: StudyOptio
     return Section("fidelity", "Does tissue follow the paint?", text, [table], ("guidance.png",))
 
 
-def caption_section(real: Panel, drawn: Panel) -> Section:
+def caption_section(real: ImageSet, drawn: ImageSet) -> Section:
     """Return how well the class levels of the captions are met, per class."""
     asked = [_levels(t.class_map, t.instance_map) for t in real.tiles]
     columns = ("accuracy drawn", "accuracy real", "kappa drawn", "kappa real", "tiles")
@@ -232,7 +234,9 @@ _FIGURES: Final = ("Dice", "PQ", *(f"F1 {name}" for name in CLASS_NAMES))
 _COLUMNS: Final = ("FD", "KD", "AUC", *_FIGURES)
 
 
-def guidance_section(real: Panel, drawn: Mapping[float, Panel], options: StudyOptions) -> Section:
+def guidance_section(
+    real: ImageSet, drawn: Mapping[float, ImageSet], options: StudyOptions
+) -> Section:
     """Return a row of figures per guidance scale, real tissue last."""
     table = Table("guidance", "Guidance scale", _COLUMNS)
     for guidance, panel in drawn.items():
@@ -246,7 +250,7 @@ def guidance_section(real: Panel, drawn: Mapping[float, Panel], options: StudyOp
     return Section("guidance", "What guidance does", text, [table], ("guidance.png",))
 
 
-def steps_section(real: Panel, drawn: Mapping[int, Panel], options: StudyOptions) -> Section:
+def steps_section(real: ImageSet, drawn: Mapping[int, ImageSet], options: StudyOptions) -> Section:
     """Return a row of figures per number of steps, and how much fewest cost against most."""
     table = Table("steps", "Solver steps", _COLUMNS)
     for steps, panel in drawn.items():
@@ -264,7 +268,7 @@ def steps_section(real: Panel, drawn: Mapping[int, Panel], options: StudyOptions
     return Section("steps", "What steps do", text, [table, cost], ("steps.png",))
 
 
-def _row(real: Panel, panel: Panel, options: StudyOptions) -> tuple[Cell, ...]:
+def _row(real: ImageSet, panel: ImageSet, options: StudyOptions) -> tuple[Cell, ...]:
     size, tiles = options.size // 4, real.everything
     scores = tile_scores(panel.tiles, panel.nuclei)
     return (
@@ -275,6 +279,6 @@ def _row(real: Panel, panel: Panel, options: StudyOptions) -> tuple[Cell, ...]:
     )
 
 
-def _real_row(real: Panel) -> tuple[Cell, ...]:
+def _real_row(real: ImageSet) -> tuple[Cell, ...]:
     scores = tile_scores(real.tiles, real.nuclei)
     return (None, None, None, *(figure(scores, name) for name in _FIGURES))

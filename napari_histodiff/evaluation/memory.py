@@ -14,7 +14,7 @@ from napari_histodiff.evaluation.metrics.copying import (
     pixel_memorisation,
 )
 from napari_histodiff.evaluation.options import StudyOptions
-from napari_histodiff.evaluation.panels import JudgeLike, Panel
+from napari_histodiff.evaluation.panels import ImageSet, JudgeLike
 from napari_histodiff.evaluation.tables import Section, Table
 
 __all__ = ["memory_section", "training_crops"]
@@ -24,7 +24,7 @@ _BATCH: Final = 64
 
 
 def memory_section(
-    real: Panel, drawn: Panel, bank: NDArray[np.uint8], options: StudyOptions
+    real: ImageSet, drawn: ImageSet, bank: NDArray[np.uint8], options: StudyOptions
 ) -> Section:
     """Return how near drawn and unseen real crops are to the nearest of `bank`, training crops."""
     size = options.size // 4

@@ -19,9 +19,9 @@ from napari_histodiff.evaluation.tiles import Tile
 __all__ = [
     "Blocks",
     "Described",
+    "ImageSet",
     "JudgeLike",
     "NucleiLike",
-    "Panel",
     "blurred",
     "cut",
     "mirrored",
@@ -91,7 +91,7 @@ class Blocks:
 
 
 @dataclass(eq=False)
-class Panel:
+class ImageSet:
     """One image per tile, in the order of the tiles; what is computed is kept.
 
     Attributes
@@ -109,10 +109,12 @@ class Panel:
     judge: JudgeLike
     _kept: dict[tuple[str, int], Blocks] = field(default_factory=dict)
 
-    def head(self, count: int, name: str | None = None) -> Panel:
+    def head(self, count: int, name: str | None = None) -> ImageSet:
         """Return the panel of the first `count` tiles, with what is already computed of them."""
         kept = {key: Blocks(blocks.by_tile[:count]) for key, blocks in self._kept.items()}
-        panel = Panel(name or self.name, self.tiles[:count], self.images[:count], self.judge, kept)
+        panel = ImageSet(
+            name or self.name, self.tiles[:count], self.images[:count], self.judge, kept
+        )
         if "nuclei" in self.__dict__:
             panel.__dict__["nuclei"] = self.nuclei[:count]
         return panel

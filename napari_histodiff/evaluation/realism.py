@@ -15,7 +15,7 @@ from napari_histodiff.evaluation.metrics.critic import CriticScore, critic_auc
 from napari_histodiff.evaluation.metrics.distances import frechet_distance, kernel_distance
 from napari_histodiff.evaluation.metrics.inception import inception_scores
 from napari_histodiff.evaluation.options import StudyOptions
-from napari_histodiff.evaluation.panels import Blocks, Panel
+from napari_histodiff.evaluation.panels import Blocks, ImageSet
 from napari_histodiff.evaluation.tables import Cell, Section, Table
 
 __all__ = [
@@ -33,18 +33,23 @@ _DRAWS: Final = 50  # each draw is a Frechet distance
 _LEAST_FOR_INCEPTION: Final = 20
 
 #: From two panels, and the tiles of either, to a distance.
-_Measure = Callable[[Panel, Panel, Sequence[int], Sequence[int]], float]
+_Measure = Callable[[ImageSet, ImageSet, Sequence[int], Sequence[int]], float]
 
 
 def distance(
-    first: Panel, second: Panel, size: int, ours: Sequence[int], theirs: Sequence[int]
+    first: ImageSet, second: ImageSet, size: int, ours: Sequence[int], theirs: Sequence[int]
 ) -> float:
     """Return the Frechet distance of the judge's features of crops of `size` px."""
     return frechet_distance(first.features(size).of(ours), second.features(size).of(theirs))
 
 
 def kernel(
-    first: Panel, second: Panel, size: int, ours: Sequence[int], theirs: Sequence[int], seed: int
+    first: ImageSet,
+    second: ImageSet,
+    size: int,
+    ours: Sequence[int],
+    theirs: Sequence[int],
+    seed: int,
 ) -> float:
     """Return the kernel distance of the judge's features of crops of `size` px.
 
@@ -59,7 +64,7 @@ def kernel(
 
 
 def distance_section(
-    real: Panel, drawn: Panel, blur: Panel, mixed: Panel, options: StudyOptions
+    real: ImageSet, drawn: ImageSet, blur: ImageSet, mixed: ImageSet, options: StudyOptions
 ) -> Section:
     """Return distances of drawn from real tissue, beside those of real from other real tissue."""
     columns = (
@@ -99,7 +104,7 @@ def distance_section(
     return Section("distances", "Does tissue look real to the judge?", text, tables)
 
 
-def inception_table(real: Panel, drawn: Panel, weights: Path, options: StudyOptions) -> Table:
+def inception_table(real: ImageSet, drawn: ImageSet, weights: Path, options: StudyOptions) -> Table:
     """Return FID and inception score on crops of half a tile; a row needs 20 crops per side."""
     size = options.size // 2
     table = Table("inception", f"Inception features, {size} px", ("FID", "score", "crops"))
@@ -152,7 +157,7 @@ def _patch_frechet(size: int) -> _Measure:
 
 
 def _appearance_frechet(size: int) -> _Measure:
-    def measure(a: Panel, b: Panel, ours: Sequence[int], theirs: Sequence[int]) -> float:
+    def measure(a: ImageSet, b: ImageSet, ours: Sequence[int], theirs: Sequence[int]) -> float:
         centre, spread = _scale(b.appearance(size))
         first, second = a.appearance(size).of(ours), b.appearance(size).of(theirs)
         return frechet_distance((first - centre) / spread, (second - centre) / spread)
@@ -160,7 +165,7 @@ def _appearance_frechet(size: int) -> _Measure:
     return measure
 
 
-def _whole(measure: _Measure, drawn: Panel, real: Panel, options: StudyOptions) -> Interval:
+def _whole(measure: _Measure, drawn: ImageSet, real: ImageSet, options: StudyOptions) -> Interval:
     return bootstrap(
         lambda tiles: measure(drawn, real, tiles.tolist(), tiles.tolist()),
         len(real.tiles),
@@ -169,7 +174,7 @@ def _whole(measure: _Measure, drawn: Panel, real: Panel, options: StudyOptions) 
     )
 
 
-def _stacked(panel: Panel, size: int, tiles: Sequence[int]) -> NDArray[np.uint8]:
+def _stacked(panel: ImageSet, size: int, tiles: Sequence[int]) -> NDArray[np.uint8]:
     crops = panel.crops(size)
     return np.concatenate([crops[i] for i in tiles])
 
@@ -186,7 +191,7 @@ def _span(values: Sequence[float]) -> Interval:
 _CLUES: Final = 10
 
 
-def critic_score(real: Panel, other: Panel, size: int) -> CriticScore:
+def critic_score(real: ImageSet, other: ImageSet, size: int) -> CriticScore:
     """Return how well a critic tells `other` from `real` on tiles it was not fitted on."""
     tiles = real.everything
     a, b = real.looks(size), other.looks(size)
@@ -197,7 +202,7 @@ def critic_score(real: Panel, other: Panel, size: int) -> CriticScore:
 
 
 def critic_section(
-    real: Panel, drawn: Panel, others: Sequence[Panel], options: StudyOptions
+    real: ImageSet, drawn: ImageSet, others: Sequence[ImageSet], options: StudyOptions
 ) -> Section:
     """Return the critic's AUC for drawn tissue, and for real tissue changed in known ways."""
     size = options.size // 4

@@ -14,9 +14,9 @@ from napari_histodiff.core.colours import colour_nuclei
 from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.core.requests import EditKind
 from napari_histodiff.evaluation.consistency import centre_mask
-from napari_histodiff.evaluation.drawing import Drawer
+from napari_histodiff.evaluation.drawing import TileDrawer
 from napari_histodiff.evaluation.metrics.objects import object_classes
-from napari_histodiff.evaluation.panels import Panel
+from napari_histodiff.evaluation.panels import ImageSet
 from napari_histodiff.evaluation.tiles import Tile
 
 __all__ = ["RARE", "contact_sheet", "editing_sheet", "frame_sheet", "rare_sheet", "sweep_sheet"]
@@ -33,7 +33,7 @@ _OUTLINE: Final = (47, 107, 255)
 Picture = NDArray[np.uint8]
 
 
-def sweep_sheet(real: Panel, drawn: Sequence[Panel], rows: int, size: int) -> Picture:
+def sweep_sheet(real: ImageSet, drawn: Sequence[ImageSet], rows: int, size: int) -> Picture:
     """Return one row per tile: nuclei, real tissue, then each panel under its name."""
     labels = ["nuclei", "real", *(panel.name for panel in drawn)]
     cells = [
@@ -43,7 +43,7 @@ def sweep_sheet(real: Panel, drawn: Sequence[Panel], rows: int, size: int) -> Pi
     return contact_sheet(labels, cells, size)
 
 
-def editing_sheet(drawer: Drawer, tiles: Sequence[Tile], size: int) -> Picture:
+def editing_sheet(drawer: TileDrawer, tiles: Sequence[Tile], size: int) -> Picture:
     """Return one row per tile: nuclei, real, inpainted centre, right half outpainted.
 
     The edited areas are outlined; the fourth and sixth columns show them without the outline.
@@ -52,13 +52,13 @@ def editing_sheet(drawer: Drawer, tiles: Sequence[Tile], size: int) -> Picture:
     return contact_sheet(labels, [_edits(drawer, i, t) for i, t in enumerate(tiles)], size)
 
 
-def frame_sheet(drawer: Drawer, frames: Sequence[Tile], size: int) -> Picture:
+def frame_sheet(drawer: TileDrawer, frames: Sequence[Tile], size: int) -> Picture:
     """Return one row per large frame: nuclei, real (mirrored at its edges), drawn."""
     rows = [[_nuclei(f), f.image, drawer.generate(f, offset=i)] for i, f in enumerate(frames)]
     return contact_sheet(["nuclei", "real, mirrored at its edges", "drawn"], rows, size)
 
 
-def rare_sheet(real: Panel, drawn: Panel) -> Picture | None:
+def rare_sheet(real: ImageSet, drawn: ImageSet) -> Picture | None:
     """Return crops around painted nuclei of rare classes, real above drawn, 12 of each class.
 
     None when the tiles hold no such nucleus.
@@ -92,7 +92,7 @@ def contact_sheet(labels: Sequence[str], rows: Sequence[Sequence[Picture]], size
     return np.array(canvas)
 
 
-def _edits(drawer: Drawer, i: int, tile: Tile) -> list[Picture]:
+def _edits(drawer: TileDrawer, i: int, tile: Tile) -> list[Picture]:
     side = len(tile.image)
     half = np.zeros((side, side), np.bool_)
     half[:, side // 2 :] = True

@@ -18,7 +18,7 @@ from napari_histodiff.core.errors import InvalidRequest, ModelNotFound, make_fol
 from napari_histodiff.datasets.packing import Pack, load_pack
 from napari_histodiff.evaluation.checks import checks
 from napari_histodiff.evaluation.consistency import border_section, seam_section, zoom_section
-from napari_histodiff.evaluation.drawing import Drawer
+from napari_histodiff.evaluation.drawing import TileDrawer
 from napari_histodiff.evaluation.fidelity import (
     caption_section,
     fidelity_section,
@@ -27,7 +27,7 @@ from napari_histodiff.evaluation.fidelity import (
 )
 from napari_histodiff.evaluation.memory import memory_section, training_crops
 from napari_histodiff.evaluation.options import StudyOptions
-from napari_histodiff.evaluation.panels import JudgeLike, Panel, blurred, mirrored, shuffled
+from napari_histodiff.evaluation.panels import ImageSet, JudgeLike, blurred, mirrored, shuffled
 from napari_histodiff.evaluation.realism import critic_section, distance_section
 from napari_histodiff.evaluation.report import Study, write_report
 from napari_histodiff.evaluation.sheets import editing_sheet, frame_sheet, rare_sheet, sweep_sheet
@@ -90,7 +90,7 @@ def run_study(
     if train is not None:
         bank = training_crops(load_pack(train), options.size // 4, seed=options.seed)
     make_folder(output)
-    drawer = Drawer(backend, output / _DRAWN_FOLDER, options)
+    drawer = TileDrawer(backend, output / _DRAWN_FOLDER, options)
     sections = _sections(drawer, judge, tiles, packed, bank, options, output)
     info = drawer.info
     study = Study(
@@ -107,7 +107,7 @@ def run_study(
 
 
 def _sections(
-    drawer: Drawer,
+    drawer: TileDrawer,
     judge: JudgeLike,
     tiles: list[Tile],
     packed: Pack,
@@ -115,11 +115,11 @@ def _sections(
     options: StudyOptions,
     output: Path,
 ) -> list[Section]:
-    real = Panel("real tissue", tiles, [t.image for t in tiles], judge)
-    drawn = Panel("drawn", tiles, drawer.tiles(tiles), judge)
-    blur = Panel("blurred real", tiles, [blurred(t.image) for t in tiles], judge)
-    mirror = Panel("mirrored real", tiles, [mirrored(t.image) for t in tiles], judge)
-    mixed = Panel("shuffled real", tiles, [shuffled(t.image) for t in tiles], judge)
+    real = ImageSet("real tissue", tiles, [t.image for t in tiles], judge)
+    drawn = ImageSet("drawn", tiles, drawer.tiles(tiles), judge)
+    blur = ImageSet("blurred real", tiles, [blurred(t.image) for t in tiles], judge)
+    mirror = ImageSet("mirrored real", tiles, [mirrored(t.image) for t in tiles], judge)
+    mixed = ImageSet("shuffled real", tiles, [shuffled(t.image) for t in tiles], judge)
     sections = [
         fidelity_section(real, drawn, blur, options),
         caption_section(real, drawn),
@@ -139,16 +139,16 @@ def _sections(
 
 
 def _sweeps(
-    drawer: Drawer, real: Panel, drawn: Panel, options: StudyOptions, output: Path
+    drawer: TileDrawer, real: ImageSet, drawn: ImageSet, options: StudyOptions, output: Path
 ) -> list[Section]:
     count = min(options.sweep_tiles, len(real.tiles))
     few = real.head(count)
 
-    def panel(name: str, guidance: float, steps: int) -> Panel:
+    def panel(name: str, guidance: float, steps: int) -> ImageSet:
         if (guidance, steps) == (options.guidance, options.default_steps):
             return drawn.head(count, name)
         images = drawer.tiles(few.tiles, guidance, steps)
-        return Panel(name, few.tiles, images, real.judge)
+        return ImageSet(name, few.tiles, images, real.judge)
 
     by_guidance = {g: panel(f"guidance {g:g}", g, options.default_steps) for g in options.guidances}
     by_steps = {n: panel(f"{n} steps", options.guidance, n) for n in sorted(options.steps)}
@@ -159,7 +159,7 @@ def _sweeps(
 
 
 def _consistency(
-    drawer: Drawer, real: Panel, packed: Pack, options: StudyOptions, output: Path
+    drawer: TileDrawer, real: ImageSet, packed: Pack, options: StudyOptions, output: Path
 ) -> list[Section]:
     few = real.tiles[: options.sweep_tiles]
     frames = frames_of(packed, options.frames, options.frame_size, options.part)
@@ -187,7 +187,7 @@ def _intro(tiles: list[Tile], options: StudyOptions) -> str:
 
 
 def _facts(
-    drawer: Drawer, judge: JudgeLike, tiles: list[Tile], options: StudyOptions
+    drawer: TileDrawer, judge: JudgeLike, tiles: list[Tile], options: StudyOptions
 ) -> dict[str, Any]:
     info = drawer.info
     settings = {

@@ -10,12 +10,18 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.layout.aggregates import Aggregates
-from napari_histodiff.layout.fields import Field, Pixels, key_of, uniform
+from napari_histodiff.layout.fields import Pixels, ValueNoise, key_of, uniform
 from napari_histodiff.layout.mucosa import Mucosa
-from napari_histodiff.layout.outline import Outline
-from napari_histodiff.layout.plan import Plan
+from napari_histodiff.layout.outline import TissueOutline
+from napari_histodiff.layout.plan import SlidePlan
 from napari_histodiff.layout.sketched import SketchedGlands
-from napari_histodiff.layout.star_lattice import DIRECTIONS, StarLattice, Stars, inset, paint
+from napari_histodiff.layout.star_lattice import (
+    DIRECTIONS,
+    LatticePoints,
+    StarLattice,
+    inset,
+    paint,
+)
 from napari_histodiff.layout.wall import Fibres, Wall
 
 if TYPE_CHECKING:
@@ -45,26 +51,26 @@ class Anatomy:
     Parameters
     ----------
     seed : int
-    plan : Plan
+    plan : SlidePlan
         What the caption asks for.
     mpp : float
         Micrometres per pixel of level 0.
     home : tuple of int
-        See `Outline`.
+        See `TissueOutline`.
     sketch : Sketch, optional
         Overrides the procedure where it is not 0.
     """
 
     def __init__(
-        self, seed: int, plan: Plan, mpp: float, home: tuple[int, int], sketch: Sketch | None
+        self, seed: int, plan: SlidePlan, mpp: float, home: tuple[int, int], sketch: Sketch | None
     ) -> None:
         self.seed, self.plan, self.mpp, self.sketch = seed, plan, mpp, sketch
         self.sketched = None if sketch is None else SketchedGlands(sketch, mpp)
-        self.outline = Outline(seed, mpp, home)
+        self.outline = TissueOutline(seed, mpp, home)
         span = float(np.clip(0.22 * min(home) * mpp, 700, 2600)) / mpp
         cells = tuple(max(2, round(span / part)) for part in (1, 2.1, 4.6, 9.7))
-        self.zones = Field(seed, 3, cells, (1.0, 0.5, 0.3, 0.2))
-        self.fatness = Field(seed, 4, cells, (1.0, 0.5, 0.25, 0.2))
+        self.zones = ValueNoise(seed, 3, cells, (1.0, 0.5, 0.3, 0.2))
+        self.fatness = ValueNoise(seed, 4, cells, (1.0, 0.5, 0.25, 0.2))
         self.gland_above = threshold(self.zones, plan.glands)
         self.fat_above = threshold(self.fatness, plan.fat)
         self.glands = StarLattice(
@@ -102,11 +108,11 @@ class Anatomy:
         self.lobules = Aggregates(seed, round(950 / mpp), plan.lobules, (0.15, 0.4), 54)
         self.fibres = Fibres(seed, mpp)
         sides = tuple(max(2, round(side / mpp)) for side in (46, 21))
-        self.holes = Field(seed, 27, sides, (1.0, 0.25))
+        self.holes = ValueNoise(seed, 27, sides, (1.0, 0.25))
         #: Nuclei of each class per mm^2 of stroma, (places, 6) float32, see `place`.
         self.densities = plan.densities_by_layer()
 
-    def tissue(self, pixels: Pixels, glands: Stars | None = None) -> NDArray[np.uint8]:
+    def tissue(self, pixels: Pixels, glands: LatticePoints | None = None) -> NDArray[np.uint8]:
         """Return the tissue at each point of a lattice, (h, w) uint8.
 
         `glands` may hold what `self.glands.within` found for this or a larger box.
@@ -119,13 +125,13 @@ class Anatomy:
                 out[row : row + side, col : col + side] = self._tissue(part, glands)
         return out
 
-    def glands_within(self, box: tuple[int, int, int, int]) -> Stars:
+    def glands_within(self, box: tuple[int, int, int, int]) -> LatticePoints:
         """Return the glands, ducts among them, that may reach into a box of level 0."""
         glands = self.glands.within(box)
         if self.plan.ducts <= 0:
             return glands
         ducts = self.ducts.within(box)
-        return Stars(
+        return LatticePoints(
             np.concatenate([glands.rows, ducts.rows + DUCTS]),
             *(
                 np.concatenate([getattr(glands, name), getattr(ducts, name)])
@@ -133,7 +139,7 @@ class Anatomy:
             ),
         )
 
-    def _tissue(self, pixels: Pixels, glands: Stars | None) -> NDArray[np.uint8]:
+    def _tissue(self, pixels: Pixels, glands: LatticePoints | None) -> NDArray[np.uint8]:
         out = np.full(pixels.shape, STROMA, np.uint8)
         drawn = None if self.sketch is None else self.sketch.on(pixels)
         inside = self.outline.tissue(pixels)
@@ -185,7 +191,7 @@ class Anatomy:
             )
             flat[some] = np.where(lumen, LUMEN, np.where(basal > 0, GLAND, flat[some]))
 
-    def lumen(self, glands: Stars) -> NDArray[np.float32]:
+    def lumen(self, glands: LatticePoints) -> NDArray[np.float32]:
         """Return the radius of each gland's lumen, (n, ANGLES) float32; 0 without one."""
         vary = uniform(key_of(self.seed, 23), glands.rows, glands.cols)
         thickness = np.float32(self.plan.thickness / self.mpp) * (np.float32(0.8) + vary * 0.5)
@@ -196,13 +202,13 @@ class Anatomy:
         inner[solid] = 0
         return np.maximum(inner, 0)
 
-    def nest(self, glands: Stars) -> NDArray[np.bool_]:
+    def nest(self, glands: LatticePoints) -> NDArray[np.bool_]:
         """Return which glands are solid nests, (n,) bool."""
         chance = uniform(key_of(self.seed, 20), glands.rows, glands.cols)
         nest: NDArray[np.bool_] = chance < self.plan.nests
         return nest
 
-    def layers(self, glands: Stars) -> NDArray[np.int64]:
+    def layers(self, glands: LatticePoints) -> NDArray[np.int64]:
         """Return how many rows of nuclei each gland has, (n,) int64."""
         chance = uniform(key_of(self.seed, 22), glands.rows, glands.cols)
         rows = (np.float32(self.plan.layers) + chance).astype(np.int64)
@@ -223,7 +229,7 @@ class Anatomy:
         near = (self.zones.at(y, x) - np.float32(self.gland_above)) * np.float32(3) + 0.7
         return np.asarray(np.clip(near, 0, 1), np.float32)
 
-    def _paint_glands(self, out: NDArray[np.uint8], pixels: Pixels, glands: Stars) -> None:
+    def _paint_glands(self, out: NDArray[np.uint8], pixels: Pixels, glands: LatticePoints) -> None:
         n = len(glands)
         ring = glands.outer, np.full(n, GLAND, np.uint8)
         lumen = self.lumen(glands), np.full(n, LUMEN, np.uint8)
@@ -380,7 +386,7 @@ def _smoothed(radii: NDArray[np.float32]) -> NDArray[np.float32]:
     return radii
 
 
-def threshold(field: Field, share: float) -> float:
+def threshold(field: ValueNoise, share: float) -> float:
     """Return the value above which a field lies in a share of the plane."""
     if share <= 0:
         return float("inf")

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.layout.anatomy import DUCTS, GLAND, LUMEN, STROMA, Anatomy
-from napari_histodiff.layout.fields import Field, Pixels, bits, key_of, uniforms
+from napari_histodiff.layout.fields import Pixels, ValueNoise, bits, key_of, uniforms
 from napari_histodiff.layout.lining import BASE, REACH, ROW, SPACING, rows_of
 from napari_histodiff.layout.nucleus_templates import AXES, TURNS, VARIANTS, bank_of, turn_of
 from napari_histodiff.layout.plan import CONNECTIVE, EPITHELIAL
-from napari_histodiff.layout.star_lattice import ANGLES, DIRECTIONS, Stars, inset
+from napari_histodiff.layout.star_lattice import ANGLES, DIRECTIONS, LatticePoints, inset
 from napari_histodiff.layout.wall import WallPatch
 
-__all__ = ["Candidates", "Scatter"]
+__all__ = ["Candidates", "NucleusProposals"]
 
 _CELL: Final = 8.0  # um, side of the cells that hold one stroma nucleus or none
 _VESSEL_WALL: Final = 13.0  # um
@@ -75,7 +75,7 @@ class Candidates:
         return Candidates(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
 
 
-class Scatter:
+class NucleusProposals:
     """Proposes nuclei for any part of the plane, each a function of its own cell or gland."""
 
     def __init__(self, anatomy: Anatomy) -> None:
@@ -85,7 +85,7 @@ class Scatter:
         self._cell = max(2, round(_CELL / self._mpp))
         self._step = 1 << max(0, int(np.log2(2.0 / self._mpp)))
         span = round(260 / self._mpp), round(90 / self._mpp)
-        self._thickness = Field(self._seed, 42, span, (0.35, 0.25))
+        self._thickness = ValueNoise(self._seed, 42, span, (0.35, 0.25))
         self._many = anatomy.densities
         layers = () if anatomy.wall is None else anatomy.wall.plan.layers
         self._along = np.array([*(layer.along for layer in layers), False])
@@ -108,7 +108,9 @@ class Scatter:
             parts.append(self._lined(box, tissue))
         return Candidates.joined(parts)
 
-    def _rings(self, box: tuple[int, int, int, int], glands: Stars, tissue: _Lookup) -> Candidates:
+    def _rings(
+        self, box: tuple[int, int, int, int], glands: LatticePoints, tissue: _Lookup
+    ) -> Candidates:
         lumen = self.anatomy.lumen(glands)
         layers = self.anatomy.layers(glands)
         parts = [self._row(glands, lumen, 0)]
@@ -119,7 +121,7 @@ class Scatter:
         found = found[_in(box, found.y, found.x)]
         return found[tissue.at(found.y, found.x) == GLAND]
 
-    def _row(self, glands: Stars, lumen: NDArray[np.float32], row: int) -> Candidates:
+    def _row(self, glands: LatticePoints, lumen: NDArray[np.float32], row: int) -> Candidates:
         um = 1 / self._mpp
         radius = np.maximum(inset(glands.outer, np.float32((BASE + ROW * row) * um)), 0)
         y, x = radius * DIRECTIONS[0], radius * DIRECTIONS[1]
@@ -359,7 +361,7 @@ class _Lookup:
     # Tissue at single points, on a lattice of a few pixels fixed to the plane.
 
     def __init__(
-        self, anatomy: Anatomy, box: tuple[int, int, int, int], step: int, glands: Stars
+        self, anatomy: Anatomy, box: tuple[int, int, int, int], step: int, glands: LatticePoints
     ) -> None:
         self._step = step
         self._y, self._x = box[0] // step, box[2] // step

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.layout.anatomy import GLAND, GLASS, LUMEN, STROMA, Anatomy
-from napari_histodiff.layout.fields import Field, Pixels
-from napari_histodiff.layout.nuclei import Nuclei
+from napari_histodiff.layout.fields import Pixels, ValueNoise
+from napari_histodiff.layout.nuclei import LayoutNuclei
 from napari_histodiff.layout.star_lattice import StarLattice, paint
 
 __all__ = ["GLASS_COLOUR", "Colours"]
@@ -42,12 +42,12 @@ class Colours:
     Parameters
     ----------
     anatomy : Anatomy
-    nuclei : Nuclei
+    nuclei : LayoutNuclei
     stain : sequence of float
         As `diffusion.stain.stain_vector`: mean and spread of the optical density of tissue.
     """
 
-    def __init__(self, anatomy: Anatomy, nuclei: Nuclei, stain: Sequence[float]) -> None:
+    def __init__(self, anatomy: Anatomy, nuclei: LayoutNuclei, stain: Sequence[float]) -> None:
         self._anatomy, self._nuclei = anatomy, nuclei
         mean, spread = np.array(stain[:3], np.float32), np.array(stain[3:6], np.float32)
         self._bare = [np.maximum(mean + k * spread, 0.02) for k in (_STROMA, _CYTOPLASM)]
@@ -70,8 +70,8 @@ class Colours:
         um = 1 / anatomy.mpp
         cells = tuple(max(2, round(side * um)) for side in (4000, 1500, 500, 170, 55, 18, 7))
         heights = (0.16, 0.12, 0.1, 0.09, 0.08, 0.07, 0.06)
-        self._shade = Field(anatomy.seed, 60, cells, heights)
-        self._hue = Field(anatomy.seed, 61, cells[:4], (0.07, 0.05, 0.04, 0.04))
+        self._shade = ValueNoise(anatomy.seed, 60, cells, heights)
+        self._hue = ValueNoise(anatomy.seed, 61, cells[:4], (0.07, 0.05, 0.04, 0.04))
         self._means = _area_shares(anatomy.glands, anatomy), _area_shares(anatomy.bubbles, anatomy)
         self._lining = (0.0, 0.0) if anatomy.mucosa is None else anatomy.mucosa.shares()
 
@@ -240,7 +240,7 @@ def _averaged(fine: NDArray[np.bool_]) -> NDArray[np.float32]:
     return quarters.astype(np.float32) * np.float32(0.25)
 
 
-def _limited(field: Field, pixels: Pixels) -> NDArray[np.float32]:
+def _limited(field: ValueNoise, pixels: Pixels) -> NDArray[np.float32]:
     # Octaves finer than two pixels would only shimmer.
     total = np.zeros(pixels.shape, np.float32)
     for octave, cell in enumerate(field.cells):

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import Region
 
-__all__ = ["VALUE_SIGMA", "Field", "Pixels", "bits", "key_of", "uniform", "uniforms", "whole"]
+__all__ = ["VALUE_SIGMA", "Pixels", "ValueNoise", "bits", "key_of", "uniform", "uniforms", "whole"]
 
 #: Standard deviation of one octave of value noise in [-1, 1].
 VALUE_SIGMA = 0.43
@@ -97,7 +97,7 @@ class Pixels:
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class ValueNoise:
     """Octaves of value noise with values in [-sum(amplitudes), sum(amplitudes)].
 
     Parameters

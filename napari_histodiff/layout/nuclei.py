@@ -9,22 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.layout.anatomy import Anatomy
-from napari_histodiff.layout.candidates import Candidates, Scatter
+from napari_histodiff.layout.candidates import Candidates, NucleusProposals
 from napari_histodiff.layout.fields import Pixels
 from napari_histodiff.layout.nucleus_templates import AXES, REACH, TURNS, VARIANTS, bank_of
 
-__all__ = ["Nuclei"]
+__all__ = ["LayoutNuclei"]
 
 _BLOCK: Final = 2304  # pixels of level 0 worked on at once
 _HOPS: Final = 3  # whether a nucleus stays depends on neighbours this many steps away
 _CLOSE: Final = 0.94  # outlines are ellipses only roughly
 
 
-class Nuclei:
+class LayoutNuclei:
     """Class and instance maps as a function of the place."""
 
     def __init__(self, anatomy: Anatomy) -> None:
-        self._scatter, self._mpp = Scatter(anatomy), anatomy.mpp
+        self._scatter, self._mpp = NucleusProposals(anatomy), anatomy.mpp
         self._bank = bank_of(anatomy.mpp)
         self._reach = int(np.ceil(REACH / anatomy.mpp)) + 1
         self._gap = np.float32(0.5 / anatomy.mpp)

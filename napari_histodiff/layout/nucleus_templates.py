@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.maps import N_CLASSES
 from napari_histodiff.core.nucleus_shapes import draw_nucleus
 
-__all__ = ["AXES", "REACH", "TURNS", "VARIANTS", "Bank", "bank_of", "turn_of"]
+__all__ = ["AXES", "REACH", "TURNS", "VARIANTS", "NucleusTemplates", "bank_of", "turn_of"]
 
 #: Outlines per class from small to large, and orientations of each over half a turn.
 VARIANTS: Final = 24
@@ -31,7 +31,7 @@ _QUARTERS: Final = 64  # entries per quadrant of the table of angles
 
 
 @dataclass(frozen=True, slots=True)
-class Bank:
+class NucleusTemplates:
     """Outlines by shape = class index * VARIANTS + variant, and turn.
 
     Attributes
@@ -52,7 +52,7 @@ class Bank:
 
 
 @lru_cache(maxsize=8)
-def bank_of(mpp: float, parts: int = 1) -> Bank:
+def bank_of(mpp: float, parts: int = 1) -> NucleusTemplates:
     """Return the outlines at a resolution of level 0; always the same ones.
 
     With `parts`, `dy` and `dx` count so many parts of a pixel of level 0, and those that are
@@ -72,7 +72,7 @@ def bank_of(mpp: float, parts: int = 1) -> Bank:
     starts = np.cumsum([0] + [piece.shape[1] for piece in pieces], dtype=np.int64)
     pixels = np.concatenate(pieces, axis=1).astype(np.int16)
     major, minor = np.array(axes, np.float32).T
-    return Bank(starts, pixels[0].copy(), pixels[1].copy(), major.copy(), minor.copy())
+    return NucleusTemplates(starts, pixels[0].copy(), pixels[1].copy(), major.copy(), minor.copy())
 
 
 def turn_of(dy: NDArray[np.float32], dx: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.layout.fields import Field, Pixels, key_of, uniform
+from napari_histodiff.layout.fields import Pixels, ValueNoise, key_of, uniform
 
-__all__ = ["SMALL", "Outline"]
+__all__ = ["SMALL", "TissueOutline"]
 
 #: A slide with a side below this many pixels of level 0 is filled with tissue.
 SMALL: Final = 8192
@@ -25,7 +25,7 @@ _STEEPEST: Final = 1.1  # no piece's value changes faster with distance
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
+class TissueOutline:
     """The pieces of tissue of a slide, repeated with other shapes over the endless plane.
 
     Parameters
@@ -42,7 +42,7 @@ class Outline:
     seed: int
     mpp: float
     home: tuple[int, int]
-    _waves: Field = field(init=False)
+    _waves: ValueNoise = field(init=False)
     _filled: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -51,7 +51,7 @@ class Outline:
         while longest * self.mpp > _FINEST:
             cells.append(max(2, round(longest)))
             longest /= 2
-        waves = Field(self.seed, 1, tuple(cells), tuple(_SLOPE * cell for cell in cells))
+        waves = ValueNoise(self.seed, 1, tuple(cells), tuple(_SLOPE * cell for cell in cells))
         object.__setattr__(self, "_waves", waves)
         # A tear takes no more than half of a small slide.
         points = Pixels(0, 0, max(1, min(self.home) // 8), 9, 9)

@@ -12,13 +12,13 @@ from napari_histodiff.core.captions import Caption, parse_caption
 from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.layout.layers import TUMOUR_STROMA, WALLS, WallPlan
 
-__all__ = ["Plan", "plan_of"]
+__all__ = ["SlidePlan", "plan_of"]
 
 NEUTROPHIL, EPITHELIAL, LYMPHOCYTE, PLASMA, EOSINOPHIL, CONNECTIVE = range(6)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SlidePlan:
     """Architecture of a slide; lengths in micrometres, shares in 0-1, densities per mm^2.
 
     Attributes
@@ -104,8 +104,8 @@ class Plan:
         return np.asarray(densities * full, np.float32)
 
 
-_ORGANS: Final[dict[str, Plan]] = {
-    "colon": Plan(
+_ORGANS: Final[dict[str, SlidePlan]] = {
+    "colon": SlidePlan(
         glands=0.22,
         pitch=86.0,
         fat=0.62,
@@ -115,7 +115,7 @@ _ORGANS: Final[dict[str, Plan]] = {
         radii=(0.4, 0.56),
         stretch=1.7,
     ),
-    "stomach": Plan(
+    "stomach": SlidePlan(
         glands=0.3,
         pitch=70.0,
         thickness=18.0,
@@ -125,8 +125,8 @@ _ORGANS: Final[dict[str, Plan]] = {
         radii=(0.4, 0.56),
         stretch=1.6,
     ),
-    "prostate": Plan(glands=0.6, pitch=190.0, thickness=20.0, nests=0.02, fat=0.02),
-    "breast": Plan(
+    "prostate": SlidePlan(glands=0.6, pitch=190.0, thickness=20.0, nests=0.02, fat=0.02),
+    "breast": SlidePlan(
         glands=0.4,
         pitch=62.0,
         thickness=14.0,
@@ -138,18 +138,22 @@ _ORGANS: Final[dict[str, Plan]] = {
         lobules=0.75,
         ducts=0.5,
     ),
-    "kidney": Plan(glands=0.95, pitch=62.0, thickness=15.0, nests=0.03, fat=0.01, aggregates=0.1),
-    "liver": Plan(glands=0.96, pitch=85.0, thickness=60.0, nests=1.0, fat=0.02, aggregates=0.1),
-    "lung": Plan(glands=0.1, pitch=150.0, fat=0.6, bubble=120.0),
-    "bladder": Plan(glands=0.12, pitch=170.0, nests=0.7, fat=0.8),
-    "brain": Plan(
+    "kidney": SlidePlan(
+        glands=0.95, pitch=62.0, thickness=15.0, nests=0.03, fat=0.01, aggregates=0.1
+    ),
+    "liver": SlidePlan(
+        glands=0.96, pitch=85.0, thickness=60.0, nests=1.0, fat=0.02, aggregates=0.1
+    ),
+    "lung": SlidePlan(glands=0.1, pitch=150.0, fat=0.6, bubble=120.0),
+    "bladder": SlidePlan(glands=0.12, pitch=170.0, nests=0.7, fat=0.8),
+    "brain": SlidePlan(
         glands=0.0,
         vessels=0.1,
         fat=0.0,
         aggregates=0.0,
         densities=(0.0, 0.0, 250.0, 0.0, 0.0, 1300.0),
     ),
-    "lymph node": Plan(
+    "lymph node": SlidePlan(
         glands=0.0,
         follicles=(640.0, 130.0, 250.0),
         fat=0.06,
@@ -157,8 +161,10 @@ _ORGANS: Final[dict[str, Plan]] = {
         densities=(20.0, 0.0, 6500.0, 900.0, 40.0, 700.0),
         crowd=(0.0, 0.0, 14000.0, 200.0, 0.0, 300.0),
     ),
-    "skin": Plan(glands=0.14, pitch=100.0, thickness=18.0, nests=0.4, fat=0.85, aggregates=0.08),
-    "head and neck": Plan(glands=0.3, pitch=120.0, thickness=24.0, nests=0.3, fat=0.6),
+    "skin": SlidePlan(
+        glands=0.14, pitch=100.0, thickness=18.0, nests=0.4, fat=0.85, aggregates=0.08
+    ),
+    "head and neck": SlidePlan(glands=0.3, pitch=120.0, thickness=24.0, nests=0.3, fat=0.6),
 }
 
 # Nuclei per mm^2 of stroma at the levels none, low, medium and high of a caption.
@@ -173,17 +179,17 @@ _LEVELS: Final[dict[int, tuple[float, ...]]] = {
 _FULL: Final = 12_500.0  # nuclei per mm^2
 
 
-def plan_of(text: str) -> Plan:
+def plan_of(text: str) -> SlidePlan:
     """Return the architecture a caption asks for."""
     caption = parse_caption(text).caption
-    plan = Plan()
+    plan = SlidePlan()
     if caption.organ is not None:
         plan = replace(_ORGANS[caption.organ], wall=WALLS.get(caption.organ))
     plan = _with_words(plan, caption)
     return _with_levels(plan, caption)
 
 
-def _with_words(plan: Plan, caption: Caption) -> Plan:
+def _with_words(plan: SlidePlan, caption: Caption) -> SlidePlan:
     words = caption.tissue
     if "tumour" in words:
         plan = _grown(plan)
@@ -204,7 +210,7 @@ def _with_words(plan: Plan, caption: Caption) -> Plan:
     return plan
 
 
-def _grown(plan: Plan) -> Plan:
+def _grown(plan: SlidePlan) -> SlidePlan:
     # A tumour's glands are larger and smaller, branched and crowded.
     return replace(
         plan,
@@ -224,13 +230,13 @@ def _grown(plan: Plan) -> Plan:
     )
 
 
-def _with_wall(plan: Plan, layer: int, factor: float, **more: Any) -> Plan:
+def _with_wall(plan: SlidePlan, layer: int, factor: float, **more: Any) -> SlidePlan:
     if plan.wall is not None and layer < len(plan.wall.layers):
         plan = replace(plan, wall=plan.wall.thicker(layer, factor))
     return replace(plan, **more)
 
 
-def _with_levels(plan: Plan, caption: Caption) -> Plan:
+def _with_levels(plan: SlidePlan, caption: Caption) -> SlidePlan:
     densities, crowd = list(plan.densities), list(plan.crowd)
     for index in range(len(CLASS_NAMES)):
         level = caption.levels[index]

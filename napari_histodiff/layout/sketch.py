@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import TISSUE_NAMES, as_tissue_map
-from napari_histodiff.layout.fields import Field, Pixels, whole
+from napari_histodiff.layout.fields import Pixels, ValueNoise, whole
 
 __all__ = ["Sketch"]
 
@@ -88,7 +88,9 @@ class Sketch:
         highest = np.full(pixels.shape, -1, np.float32)
         for number in present:
             score = _spline(_sharpened(patch == number), rows, cols, fy, fx)
-            waves = Field(int(number), 77, cells, (_WOBBLE * 0.5, _WOBBLE * 0.3, _WOBBLE * 0.2))
+            waves = ValueNoise(
+                int(number), 77, cells, (_WOBBLE * 0.5, _WOBBLE * 0.3, _WOBBLE * 0.2)
+            )
             score *= 1 + waves.on(pixels)
             better = score > highest
             best[better] = number

@@ -12,7 +12,7 @@ from napari_histodiff.core.recipe import SlideRecipe
 from napari_histodiff.layout.anatomy import GLASS, Anatomy
 from napari_histodiff.layout.colours import Colours
 from napari_histodiff.layout.fields import Pixels
-from napari_histodiff.layout.nuclei import Nuclei
+from napari_histodiff.layout.nuclei import LayoutNuclei
 from napari_histodiff.layout.plan import plan_of
 from napari_histodiff.layout.sketched import coarser
 
@@ -46,7 +46,7 @@ class SlideLayout:
         plan = plan_of(recipe.caption)
         mpp = recipe.mpp * scale
         self._anatomy = Anatomy(recipe.seed, plan, mpp, (height, width), drawn)
-        self._nuclei = Nuclei(self._anatomy)
+        self._nuclei = LayoutNuclei(self._anatomy)
         self._colours = Colours(self._anatomy, self._nuclei, recipe.stains[recipe.refined])
 
     @property

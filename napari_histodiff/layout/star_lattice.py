@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.layout.fields import Pixels, key_of, uniforms, whole
 
-__all__ = ["ANGLES", "DIRECTIONS", "StarLattice", "Stars", "inset", "paint"]
+__all__ = ["ANGLES", "DIRECTIONS", "LatticePoints", "StarLattice", "inset", "paint"]
 
 #: Directions a radius is known in.
 ANGLES: Final = 64
@@ -50,7 +50,7 @@ _CIRCLE: Final = np.stack(
 
 
 @dataclass(frozen=True, slots=True)
-class Stars:
+class LatticePoints:
     """Some of the things of a lattice.
 
     Attributes
@@ -72,8 +72,8 @@ class Stars:
     def __len__(self) -> int:
         return len(self.y)
 
-    def __getitem__(self, chosen: NDArray[Any]) -> Stars:
-        return Stars(
+    def __getitem__(self, chosen: NDArray[Any]) -> LatticePoints:
+        return LatticePoints(
             self.rows[chosen],
             self.cols[chosen],
             self.y[chosen],
@@ -123,7 +123,7 @@ class StarLattice:
         """Return the lattice with something in every cell."""
         return replace(self, accept=_everywhere)
 
-    def within(self, box: tuple[int, int, int, int]) -> Stars:
+    def within(self, box: tuple[int, int, int, int]) -> LatticePoints:
         """Return what may reach into a box of level 0 (first and last row and column)."""
         pitch = self.pitch
         top, bottom = box[0] // pitch - 1, box[1] // pitch + 1
@@ -155,7 +155,9 @@ class StarLattice:
         # The eighth root of a sum of eighth powers: the smallest limit, with rounded corners.
         outer = np.float32(1) / np.sqrt(np.sqrt(np.sqrt(inverse)))
         cells = rows[core][chosen], cols[core][chosen]
-        return Stars(*cells, y[core][chosen], x[core][chosen], np.asarray(outer, np.float32))
+        return LatticePoints(
+            *cells, y[core][chosen], x[core][chosen], np.asarray(outer, np.float32)
+        )
 
     def _alone(self, rows: NDArray[Any], cols: NDArray[Any]) -> NDArray[np.float32]:
         # The shape without neighbours: 1 / radius**8 in each direction, (n, ANGLES).
@@ -220,7 +222,7 @@ def _everywhere(
 def paint(
     out: NDArray[np.uint8],
     pixels: Pixels,
-    stars: Stars,
+    stars: LatticePoints,
     layers: Sequence[tuple[NDArray[np.float32], NDArray[np.uint8]]],
 ) -> None:
     """Write the values of stars into the points that lie inside them.
@@ -231,7 +233,7 @@ def paint(
         Changed in place.
     pixels : Pixels
         The points of `out`.
-    stars : Stars
+    stars : LatticePoints
         What to draw.
     layers : sequence of ((n, ANGLES) float32, (n,) uint8)
         Radius in each direction and what to write inside it; the first is the largest, for example
@@ -262,7 +264,7 @@ def _table(radii: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate([radii, radii[:, :2]], axis=1).ravel()
 
 
-def _meets(pixels: Pixels, stars: Stars, reach: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _meets(pixels: Pixels, stars: LatticePoints, reach: NDArray[np.int64]) -> NDArray[np.bool_]:
     top, bottom, left, right = pixels.box
     meets: NDArray[np.bool_] = (reach > 0) & (stars.y + reach >= top) & (stars.y - reach <= bottom)
     meets &= (stars.x + reach >= left) & (stars.x - reach <= right)
@@ -271,7 +273,7 @@ def _meets(pixels: Pixels, stars: Stars, reach: NDArray[np.int64]) -> NDArray[np
 
 def _boxes(
     pixels: Pixels,
-    stars: Stars,
+    stars: LatticePoints,
     chosen: NDArray[np.int64],
     reach: NDArray[np.int64],
     side: int,

@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.layout.fields import Field, Pixels, key_of, uniform, whole
+from napari_histodiff.layout.fields import Pixels, ValueNoise, key_of, uniform, whole
 from napari_histodiff.layout.layers import WallPlan
 
 __all__ = ["CRYPTS", "Fibres", "Wall", "WallPatch"]
@@ -51,7 +51,7 @@ class Wall:
         Micrometres per pixel of level 0.
     home : tuple of int
         Height and width of the slide when it was new; the first wall runs along its longer side.
-    zones : Field
+    zones : ValueNoise
         Where it is above a number, something else takes the place of the wall's epithelium.
     above : float
         That number.
@@ -63,7 +63,7 @@ class Wall:
         plan: WallPlan,
         mpp: float,
         home: tuple[int, int],
-        zones: Field,
+        zones: ValueNoise,
         above: float,
     ) -> None:
         self.plan, um = plan, 1 / mpp
@@ -90,8 +90,8 @@ class Wall:
         self._bent = replace(
             self._warp, cells=self._warp.cells[:-1], amplitudes=self._warp.amplitudes[:-1]
         )
-        self._thick = Field(seed, 73, _cells((1900.0,), um), (0.25,))
-        self._open = Field(seed, 74, _cells((1200.0,), um), (0.6,))
+        self._thick = ValueNoise(seed, 73, _cells((1900.0,), um), (0.25,))
+        self._open = ValueNoise(seed, 74, _cells((1200.0,), um), (0.6,))
         self._far = max(1, round(60 * um))
         thickness = sum(layer.thickness for layer in plan.layers) * um
         chance = uniform(key_of(seed, 75), np.arange(2), np.zeros(2, np.int64))
@@ -153,7 +153,7 @@ class Wall:
         return found[0], found[1], found[2]
 
     def _few(self, pixels: Pixels) -> Coordinates:
-        def value(field: Field, dy: int, dx: int) -> NDArray[np.float32]:
+        def value(field: ValueNoise, dy: int, dx: int) -> NDArray[np.float32]:
             moved = Pixels(pixels.y + dy, pixels.x + dx, pixels.step, *pixels.shape)
             return field.on(moved)
 
@@ -170,7 +170,7 @@ class Wall:
         self,
         y: NDArray[Any],
         x: NDArray[Any],
-        value: Callable[[Field, int, int], NDArray[np.float32]],
+        value: Callable[[ValueNoise, int, int], NDArray[np.float32]],
     ) -> Coordinates:
         across, along = self._axes(y, x)
         far = self._far
@@ -289,9 +289,11 @@ def _cells(lengths: tuple[float, ...], um: float) -> tuple[int, ...]:
     return tuple(max(2, round(length * um)) for length in lengths)
 
 
-def _field(seed: int, channel: int, waves: tuple[tuple[float, float], ...], um: float) -> Field:
+def _field(
+    seed: int, channel: int, waves: tuple[tuple[float, float], ...], um: float
+) -> ValueNoise:
     lengths, heights = zip(*waves, strict=True)
-    return Field(seed, channel, _cells(lengths, um), tuple(height * um for height in heights))
+    return ValueNoise(seed, channel, _cells(lengths, um), tuple(height * um for height in heights))
 
 
 _STRANDS: Final = 1024  # shades before they repeat
@@ -311,12 +313,12 @@ class Fibres:
 
     seed: int
     mpp: float
-    _height: Field = field(init=False)
+    _height: ValueNoise = field(init=False)
     _shades: NDArray[np.float32] = field(init=False)
 
     def __post_init__(self) -> None:
         cells = tuple(max(2, round(um / self.mpp)) for um in (640, 230, 80))
-        heights = Field(self.seed, 40, cells, (170.0, 42.0, 8.0))
+        heights = ValueNoise(self.seed, 40, cells, (170.0, 42.0, 8.0))
         strands = np.arange(_STRANDS + 1) % _STRANDS
         shades = 2 * uniform(key_of(self.seed, 41), strands, np.zeros_like(strands)) - 1
         object.__setattr__(self, "_height", heights)

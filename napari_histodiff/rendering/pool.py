@@ -19,10 +19,10 @@ from napari_histodiff.core.errors import EngineUnavailable, HistodiffError, Work
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.recipe import TILE
 from napari_histodiff.rendering.worker import (
+    BlockJob,
     Drawings,
-    Hello,
-    Order,
-    Unable,
+    WorkerProblem,
+    WorkerReady,
     draw_block,
     greet,
     package_version,
@@ -30,7 +30,7 @@ from napari_histodiff.rendering.worker import (
 )
 from napari_histodiff.slide.streaming.planning import blocks
 
-__all__ = ["PARCEL", "Crew", "Deal", "block_key"]
+__all__ = ["PARCEL", "BlockDealer", "WorkerPool", "block_key"]
 
 #: How often workers that came and went are looked for.
 _LOOK_SECONDS = 0.5
@@ -39,7 +39,7 @@ _LOOK_SECONDS = 0.5
 _SPARE = 1
 
 
-class Crew:
+class WorkerPool:
     """The workers of one scheduler, drawing blocks for one run.
 
     Parameters
@@ -68,7 +68,7 @@ class Crew:
         """Devices of the workers that were greeted, each once."""
         return tuple(self._devices)
 
-    def check(self, order: Order) -> None:
+    def check(self, order: BlockJob) -> None:
         """Have every worker load model and slide, and refuse what does not fit together.
 
         Raises
@@ -81,16 +81,16 @@ class Crew:
         with _losses():
             self._await_workers()
             answers: dict[str, Any] = self._client.run(greet, order, on_error="return")
-        greeted = [answer for answer in answers.values() if isinstance(answer, Hello)]
+        greeted = [answer for answer in answers.values() if isinstance(answer, WorkerReady)]
         for address, answer in answers.items():
-            if isinstance(answer, Unable):
+            if isinstance(answer, WorkerProblem):
                 raise raised(answer.problem)
             if isinstance(answer, ImportError | AttributeError):
                 raise EngineUnavailable(
                     f"expected napari-histodiff on {address}, got {answer!r}; install this release "
                     "where the workers run"
                 )
-            if isinstance(answer, Hello) and answer.version != package_version():
+            if isinstance(answer, WorkerReady) and answer.version != package_version():
                 raise EngineUnavailable(
                     f"expected napari-histodiff {package_version()} on every worker, got "
                     f"{answer.version} on {address}; install the same release everywhere"
@@ -102,7 +102,7 @@ class Crew:
             )
         self._devices.update(dict.fromkeys(answer.device for answer in greeted))
 
-    def draw(self, order: Order, tiles: Sequence[TileAddress]) -> Drawings:
+    def draw(self, order: BlockJob, tiles: Sequence[TileAddress]) -> Drawings:
         """Yield the tiles of one level as blocks, as they come; few per worker are on their way.
 
         Raises
@@ -114,7 +114,7 @@ class Crew:
         HistodiffError
             What went wrong in a worker.
         """
-        deal = Deal(tiles)
+        deal = BlockDealer(tiles)
         under_way: dict[Future[Any], str] = {}
         done: SimpleQueue[Future[Any]] = SimpleQueue()
         try:
@@ -132,7 +132,7 @@ class Crew:
                         future = done.get(timeout=_LOOK_SECONDS)
                         result = future.result()
                         del under_way[future]
-                        if isinstance(result, Unable):
+                        if isinstance(result, WorkerProblem):
                             raise raised(result.problem)
                         yield result
         finally:
@@ -141,7 +141,7 @@ class Crew:
                     self._client.cancel(list(under_way), force=True)
 
     def _submit(
-        self, order: Order, deal: Deal, under_way: dict[Future[Any], str]
+        self, order: BlockJob, deal: BlockDealer, under_way: dict[Future[Any], str]
     ) -> Iterator[tuple[Future[Any], str]]:
         load = Counter(under_way.values())
         for worker, threads in self._threads.items():
@@ -159,7 +159,7 @@ class Crew:
                 )
                 yield future, worker
 
-    def _look(self, deal: Deal) -> None:
+    def _look(self, deal: BlockDealer) -> None:
         """See which workers there are; those gone give back what they were dealt."""
         now = time.monotonic()
         if self._client.status != "running":
@@ -186,7 +186,7 @@ class Crew:
         )
 
 
-def block_key(order: Order, block: Region) -> str:
+def block_key(order: BlockJob, block: Region) -> str:
     """Return the name of a task: what it computes, so that asking twice computes once."""
     place = f"{block.level}-{block.y}-{block.x}-{block.height}x{block.width}"
     return f"draw_block-{order.content}-{order.epoch}-{place}"
@@ -216,7 +216,7 @@ def _losses() -> Iterator[None]:
 PARCEL = 8
 
 
-class Deal:
+class BlockDealer:
     """Deals the tiles of one level out as blocks, a parcel of neighbours at a time.
 
     Parameters

@@ -16,8 +16,14 @@ from typing import TYPE_CHECKING, Protocol
 from napari_histodiff.core.backend import BackendFactory
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region, TileAddress
-from napari_histodiff.rendering.pool import Deal
-from napari_histodiff.rendering.worker import Drawer, Drawings, Order, content_of, pack_factory
+from napari_histodiff.rendering.pool import BlockDealer
+from napari_histodiff.rendering.worker import (
+    BlockDrawer,
+    BlockJob,
+    Drawings,
+    content_of,
+    pack_factory,
+)
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.planning import cones, missing
 from napari_histodiff.slide.streaming.tile_requests import put_block
@@ -102,7 +108,7 @@ def render_slide(
         tally = _Tally(sum(map(len, plan.values())), sum(map(len, absent.values())), on_progress)
         if not tally.total:
             return tally.report(_InProcess.devices, 0)
-        order = Order(
+        order = BlockJob(
             path=str(Path(path).absolute()),
             factory=pack_factory(backend),
             content=content_of(store),
@@ -121,16 +127,16 @@ def render_slide(
             return tally.report(team.devices, team.deaths)
 
 
-class _Team(Protocol):
+class _Workers(Protocol):
     @property
     def devices(self) -> tuple[str, ...]: ...
 
     @property
     def deaths(self) -> int: ...
 
-    def check(self, order: Order) -> None: ...
+    def check(self, order: BlockJob) -> None: ...
 
-    def draw(self, order: Order, tiles: Sequence[TileAddress]) -> Drawings: ...
+    def draw(self, order: BlockJob, tiles: Sequence[TileAddress]) -> Drawings: ...
 
 
 class _InProcess:
@@ -141,15 +147,15 @@ class _InProcess:
 
     def __init__(self, store: SlideStore) -> None:
         self._store = store
-        self._drawer: Drawer | None = None
+        self._drawer: BlockDrawer | None = None
 
-    def check(self, order: Order) -> None:
-        self._drawer = Drawer(order.factory)
+    def check(self, order: BlockJob) -> None:
+        self._drawer = BlockDrawer(order.factory)
         self._drawer.check(self._store)
         self.devices = (self._drawer.info.device,)
 
-    def draw(self, order: Order, tiles: Sequence[TileAddress]) -> Drawings:
-        deal = Deal(tiles)
+    def draw(self, order: BlockJob, tiles: Sequence[TileAddress]) -> Drawings:
+        deal = BlockDealer(tiles)
         while (block := deal.take("")) is not None and self._drawer is not None:
             yield self._drawer.draw(self._store, block)
 
@@ -189,15 +195,15 @@ def _team(
     workers: int,
     security: Security | None,
     wait: float,
-) -> Iterator[_Team]:
+) -> Iterator[_Workers]:
     if scheduler is None and workers == 0:
         yield _InProcess(store)
         return
     from napari_histodiff.rendering.cluster import connected
-    from napari_histodiff.rendering.pool import Crew
+    from napari_histodiff.rendering.pool import WorkerPool
 
     with connected(scheduler, workers, security) as client:
-        yield Crew(client, wait)
+        yield WorkerPool(client, wait)
 
 
 def _plan(

@@ -40,13 +40,13 @@ from napari_histodiff.slide.streaming.tile_requests import (
 )
 
 __all__ = [
-    "Drawer",
+    "BlockDrawer",
+    "BlockJob",
     "Drawing",
     "Drawings",
-    "Hello",
     "ModelFactory",
-    "Order",
-    "Unable",
+    "WorkerProblem",
+    "WorkerReady",
     "content_of",
     "draw_block",
     "greet",
@@ -97,7 +97,7 @@ class Drawing:
 Drawings = Generator[Drawing, None, None]
 
 
-class Drawer:
+class BlockDrawer:
     """Keeps one backend loaded; threads may prepare blocks side by side but draw in turn.
 
     Parameters
@@ -211,7 +211,7 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.2, 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class BlockJob:
     """What all blocks of one level of one run share; small and picklable.
 
     Attributes
@@ -237,7 +237,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Hello:
+class WorkerReady:
     """A worker that is ready: release of this package and device of its model."""
 
     version: str
@@ -245,18 +245,18 @@ class Hello:
 
 
 @dataclass(frozen=True, slots=True)
-class Unable:
+class WorkerProblem:
     """What a worker could not do, and why; exceptions do not survive every pickle."""
 
     problem: Problem
 
 
-async def greet(order: Order) -> Hello | Unable:
+async def greet(order: BlockJob) -> WorkerReady | WorkerProblem:
     """Load model and slide, and check that they belong together; beside the worker's loop."""
     return await asyncio.to_thread(_able, lambda: _greet(order))
 
 
-def draw_block(order: Order, block: Region) -> Drawing | Unable:
+def draw_block(order: BlockJob, block: Region) -> Drawing | WorkerProblem:
     """Draw one block; a task."""
     return _able(lambda: _draw(order, block))
 
@@ -266,22 +266,22 @@ def package_version() -> str:
     return version("napari-histodiff")
 
 
-class _Desk:
+class _WorkerMemory:
     """What a worker process keeps between tasks: one drawer, one slide."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._drawer: tuple[str | bytes, Drawer] | None = None
-        self._slide: tuple[Order, SlideStore] | None = None
+        self._drawer: tuple[str | bytes, BlockDrawer] | None = None
+        self._slide: tuple[BlockJob, SlideStore] | None = None
 
-    def drawer(self, factory: str | bytes) -> Drawer:
+    def drawer(self, factory: str | bytes) -> BlockDrawer:
         with self._lock:
             if self._drawer is None or self._drawer[0] != factory:
                 self._drawer = None  # two models may not fit
-                self._drawer = (factory, Drawer(factory))
+                self._drawer = (factory, BlockDrawer(factory))
             return self._drawer[1]
 
-    def slide(self, order: Order) -> SlideStore:
+    def slide(self, order: BlockJob) -> SlideStore:
         with self._lock:
             if self._slide is None or self._slide[0] != order:
                 self._slide = (order, _opened(order))
@@ -292,16 +292,16 @@ class _Desk:
             self._slide = None
 
 
-_DESK = _Desk()
+_DESK = _WorkerMemory()
 
 
-def _greet(order: Order) -> Hello:
+def _greet(order: BlockJob) -> WorkerReady:
     drawer = _DESK.drawer(order.factory)
     _patiently(order, drawer.check)
-    return Hello(package_version(), drawer.info.device)
+    return WorkerReady(package_version(), drawer.info.device)
 
 
-def _draw(order: Order, block: Region) -> Drawing:
+def _draw(order: BlockJob, block: Region) -> Drawing:
     drawer = _DESK.drawer(order.factory)
 
     def draw(store: SlideStore) -> Drawing:
@@ -311,7 +311,7 @@ def _draw(order: Order, block: Region) -> Drawing:
     return _patiently(order, draw)
 
 
-def _patiently(order: Order, work: Callable[[SlideStore], _T]) -> _T:
+def _patiently(order: BlockJob, work: Callable[[SlideStore], _T]) -> _T:
     deadline, wait = time.monotonic() + order.patience, _FIRST_WAIT
     while True:
         try:
@@ -324,7 +324,7 @@ def _patiently(order: Order, work: Callable[[SlideStore], _T]) -> _T:
         wait = min(2 * wait, _LONGEST_WAIT)
 
 
-def _opened(order: Order) -> SlideStore:
+def _opened(order: BlockJob) -> SlideStore:
     try:
         store = SlideStore.open(order.path, read_only=True)
     except HistodiffError as error:
@@ -340,14 +340,14 @@ def _opened(order: Order) -> SlideStore:
     return store
 
 
-def _able(work: Callable[[], _T]) -> _T | Unable:
+def _able(work: Callable[[], _T]) -> _T | WorkerProblem:
     try:
         return work()
     except HistodiffError as error:
-        return Unable(Problem.of(error, traceback.format_exc()))
+        return WorkerProblem(Problem.of(error, traceback.format_exc()))
     except Exception as error:  # noqa: BLE001 - one bad block must tell what is wrong
         message = (
             f"expected the worker {platform.node()} to draw, got {type(error).__name__}: {error}; "
             "read the details, or report it as a bug"
         )
-        return Unable(Problem.of(HistodiffError(message), traceback.format_exc()))
+        return WorkerProblem(Problem.of(HistodiffError(message), traceback.format_exc()))

@@ -17,7 +17,7 @@ from torch import Tensor
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.segmenter.losses import MAPS, Target
 
-__all__ = ["CropSampler", "augment"]
+__all__ = ["SegmenterCrops", "augment"]
 
 #: Share of the draws each set gets.
 _MIX: Final[dict[str, float]] = {
@@ -36,7 +36,7 @@ _LEAST_VALID: Final = 0.3
 _CLASS, _VALID = MAPS.index("class"), MAPS.index("valid")
 
 
-class CropSampler:
+class SegmenterCrops:
     """Endless random crops, the rare classes drawn more often than they occur.
 
     Parameters

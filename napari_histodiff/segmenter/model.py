@@ -17,7 +17,7 @@ from napari_histodiff.core.errors import InvalidImage, InvalidRequest
 from napari_histodiff.devices import DType, resolve_device, resolve_dtype
 from napari_histodiff.segmenter.folder import JudgeInfo, bundled_judge_path, read_judge
 from napari_histodiff.segmenter.network import JudgeFeatures, JudgeNetwork
-from napari_histodiff.segmenter.postprocess import MPP, Nuclei, find_nuclei, resize_nuclei
+from napari_histodiff.segmenter.postprocess import MPP, FoundNuclei, find_nuclei, resize_nuclei
 from napari_histodiff.segmenter.prediction import VIEWS, Disagreement, predict, predict_views
 
 __all__ = ["Judge", "OnView", "Proposal"]
@@ -30,7 +30,7 @@ _COARSEST: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Proposal(Nuclei):
+class Proposal(FoundNuclei):
     """Nuclei for a person to accept or mend, found in the mean of all views.
 
     Attributes
@@ -74,7 +74,7 @@ class Judge:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return cls(network, info)
 
-    def segment(self, image: NDArray[np.uint8], *, mpp: float = MPP) -> Nuclei:
+    def segment(self, image: NDArray[np.uint8], *, mpp: float = MPP) -> FoundNuclei:
         """Find and class the nuclei of an image.
 
         Parameters

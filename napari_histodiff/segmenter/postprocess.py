@@ -12,7 +12,15 @@ from skimage.measure import label
 from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
-__all__ = ["MPP", "Maps", "Nuclei", "Separation", "class_shares", "find_nuclei", "resize_nuclei"]
+__all__ = [
+    "MPP",
+    "FoundNuclei",
+    "Maps",
+    "Separation",
+    "class_shares",
+    "find_nuclei",
+    "resize_nuclei",
+]
 
 #: Micrometres per pixel the judge works at.
 MPP: Final = 0.5
@@ -31,7 +39,7 @@ class Maps:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Nuclei:
+class FoundNuclei:
     """Nuclei of an image.
 
     Attributes
@@ -71,7 +79,7 @@ class Separation:
     least_area: float = 6.0
 
 
-def find_nuclei(maps: Maps, separation: Separation | None = None) -> Nuclei:
+def find_nuclei(maps: Maps, separation: Separation | None = None) -> FoundNuclei:
     """Cut maps at 0.5 um/px into nuclei: a watershed of the distance from its plain maxima.
 
     The class of a nucleus is the one with the largest sum of probabilities over its pixels.
@@ -83,7 +91,7 @@ def find_nuclei(maps: Maps, separation: Separation | None = None) -> Nuclei:
     instances = watershed(-distance, markers, mask=inside).astype(np.int32)
     instances = _tidy(instances, how.least_area / MPP**2)
     probabilities = class_shares(maps.classes, instances)
-    return Nuclei(instances, _class_map(instances, probabilities), probabilities)
+    return FoundNuclei(instances, _class_map(instances, probabilities), probabilities)
 
 
 def class_shares(classes: NDArray[np.float32], instances: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -96,7 +104,9 @@ def class_shares(classes: NDArray[np.float32], instances: NDArray[np.int32]) -> 
     return shares
 
 
-def resize_nuclei(nuclei: Nuclei, shape: tuple[int, int]) -> tuple[Nuclei, NDArray[np.intp]]:
+def resize_nuclei(
+    nuclei: FoundNuclei, shape: tuple[int, int]
+) -> tuple[FoundNuclei, NDArray[np.intp]]:
     """Return nuclei on another grid of the same field, and which of them are left there.
 
     `shape` is (h, w). Nuclei that fall between the pixels of a coarser grid are gone; the others
@@ -111,7 +121,7 @@ def resize_nuclei(nuclei: Nuclei, shape: tuple[int, int]) -> tuple[Nuclei, NDArr
     number[left] = np.arange(1, len(left) + 1)
     probabilities = nuclei.probabilities[left - 1]
     instances = number[instances]
-    resized = Nuclei(instances, _class_map(instances, probabilities), probabilities)
+    resized = FoundNuclei(instances, _class_map(instances, probabilities), probabilities)
     return resized, (left - 1).astype(np.intp)
 
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.datasets.packing import Pack, class_counts, load_pack
 from napari_histodiff.devices import resolve_device, resolve_dtype
-from napari_histodiff.segmenter.crops import CropSampler, augment
+from napari_histodiff.segmenter.crops import SegmenterCrops, augment
 from napari_histodiff.segmenter.folder import JudgeInfo, first_card, write_judge
 from napari_histodiff.segmenter.losses import MAPS, Target, held_out, judge_loss, make_target
 from napari_histodiff.segmenter.network import JudgeNetwork
@@ -89,10 +89,12 @@ def train_judge(
     network = JudgeNetwork(**_CONFIG).to(place)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     targets, checks, kept = _targets(packed, names)
-    run = _Run(
+    run = _TrainingRun(
         network=network,
-        sampler=CropSampler(targets, _SIZE, seed),
-        checks=CropSampler(checks, _SIZE, seed).batch(_CHECK_BATCHES * _BATCH) if checks else None,
+        sampler=SegmenterCrops(targets, _SIZE, seed),
+        checks=SegmenterCrops(checks, _SIZE, seed).batch(_CHECK_BATCHES * _BATCH)
+        if checks
+        else None,
         class_weights=_class_weights(targets).to(place),
         looks=torch.Generator().manual_seed(seed),
         output=output,
@@ -105,9 +107,9 @@ def train_judge(
 
 
 @dataclass(slots=True)
-class _Run:
+class _TrainingRun:
     network: JudgeNetwork
-    sampler: CropSampler
+    sampler: SegmenterCrops
     checks: tuple[Tensor, Tensor] | None
     class_weights: Tensor
     looks: torch.Generator

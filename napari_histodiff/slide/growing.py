@@ -19,10 +19,10 @@ from napari_histodiff.core.errors import InvalidRequest, StorageError, make_fold
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.slide.editing.pyramid import rebuild_far
-from napari_histodiff.slide.editing.undo import Steps, stale_state
-from napari_histodiff.slide.state import SlideParts
+from napari_histodiff.slide.editing.undo import UndoSteps, stale_state
+from napari_histodiff.slide.state import SlideState
 from napari_histodiff.slide.storage.chunks import PLANES, level_folder
-from napari_histodiff.slide.storage.dependencies import Cone, Frame, of_border
+from napari_histodiff.slide.storage.dependencies import Cone, PlaneFrame, of_border
 from napari_histodiff.slide.storage.ledger import Ledger
 from napari_histodiff.slide.storage.ome import metadata_files, read_recipe
 from napari_histodiff.slide.storage.tile_table import (
@@ -67,7 +67,7 @@ def is_growing(path: Path) -> bool:
     return (path / _INTENT).exists() or (path / _MOVED).exists()
 
 
-def grow(slide: SlideParts, recipe: SlideRecipe) -> None:
+def grow(slide: SlideState, recipe: SlideRecipe) -> None:
     """Make a slide that of a recipe from `check_sides`; the caller holds its lock.
 
     Raises
@@ -88,7 +88,7 @@ def grow(slide: SlideParts, recipe: SlideRecipe) -> None:
         _average_all(slide)
 
 
-def refine(slide: SlideParts, recipe: SlideRecipe) -> None:
+def refine(slide: SlideState, recipe: SlideRecipe) -> None:
     """Make a slide that of a recipe from `SlideRecipe.finer`; the caller holds its lock.
 
     No stored tile moves or changes: levels keep their folders, and the new one has nothing yet.
@@ -145,7 +145,7 @@ def finish_growing(path: Path) -> None:
 
 
 def _carry_out(
-    slide: SlideParts,
+    slide: SlideState,
     table: TileTable,
     recipe: SlideRecipe,
     rows: int,
@@ -162,7 +162,7 @@ def _carry_out(
     finish_growing(slide.path)
 
 
-def _write_aside(slide: SlideParts, table: TileTable, recipe: SlideRecipe, generation: int) -> None:
+def _write_aside(slide: SlideState, table: TileTable, recipe: SlideRecipe, generation: int) -> None:
     """Write the new table and metadata aside, with the folders that they will lie in."""
     aside = slide.path / _ASIDE
     shutil.rmtree(aside, ignore_errors=True)
@@ -204,7 +204,7 @@ def _move_back(folder: Path) -> None:
 
 
 def _moved_table(
-    slide: SlideParts, recipe: SlideRecipe, rows: int, cols: int, *, keeps_far: bool
+    slide: SlideState, recipe: SlideRecipe, rows: int, cols: int, *, keeps_far: bool
 ) -> TileTable:
     table = TileTable(recipe.spec)
     for level in range(slide.spec.levels if keeps_far else recipe.coarsest + 1):
@@ -218,7 +218,7 @@ def _moved_table(
     return table
 
 
-def _mark_border(slide: SlideParts, table: TileTable, recipe: SlideRecipe, old: Frame) -> None:
+def _mark_border(slide: SlideState, table: TileTable, recipe: SlideRecipe, old: PlaneFrame) -> None:
     """Make those tiles stale that showed, or were drawn from, what lay beyond the slide."""
     change = slide.change()
     dy, dx = old.y - recipe.origin[0], old.x - recipe.origin[1]
@@ -233,7 +233,7 @@ def _mark_border(slide: SlideParts, table: TileTable, recipe: SlideRecipe, old: 
             table.states[level][tile.row, tile.col] = stale_state(state, edits, shape)
 
 
-def _average_all(slide: SlideParts) -> None:
+def _average_all(slide: SlideState) -> None:
     coarsest = slide.recipe.coarsest
     averaged = slide.table.flags[coarsest] & IS_AVERAGED != 0
     tiles = list(slide.table.addresses(coarsest, averaged))
@@ -249,7 +249,7 @@ def _average_all(slide: SlideParts) -> None:
 _ATTEMPTS: Final = 3
 
 
-def follow(slide: SlideParts, steps: Steps) -> list[Region]:
+def follow(slide: SlideState, steps: UndoSteps) -> list[Region]:
     """Read what the writer did since; return where pixels may have changed.
 
     Nothing is read while the slide grows or is refined: it is looked at again later.
@@ -276,6 +276,6 @@ def follow(slide: SlideParts, steps: Steps) -> list[Region]:
     return seen
 
 
-def _is_settled(slide: SlideParts) -> bool:
+def _is_settled(slide: SlideState) -> bool:
     """Return whether what was read was of one slide: it still is that of the recipe known here."""
     return not is_growing(slide.path) and read_recipe(slide.path) == slide.recipe

@@ -13,7 +13,7 @@ from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import TileAddress
 from napari_histodiff.core.recipe import TILE
 from napari_histodiff.slide.editing.pyramid import average_tile, rebuild_far
-from napari_histodiff.slide.state import SlideParts
+from napari_histodiff.slide.state import SlideState
 from napari_histodiff.slide.storage.box_mean import box_down
 from napari_histodiff.slide.storage.change import Change
 from napari_histodiff.slide.storage.chunks import EDITED_HERE, DamagedChunk, checksum_of, decode
@@ -83,7 +83,7 @@ class VerifyReport:
         return "\n".join(lines)
 
 
-def verify(slide: SlideParts) -> VerifyReport:
+def verify(slide: SlideState) -> VerifyReport:
     """Read every tile that a slide knows of; see `SlideStore.verify`."""
     states = slide.table.states[: slide.recipe.coarsest + 1]
     counts = {
@@ -109,17 +109,17 @@ def verify(slide: SlideParts) -> VerifyReport:
     return VerifyReport(counts, tuple(damaged), tuple(missing), tuple(unequal), compared)
 
 
-def _stored(slide: SlideParts) -> Iterator[TileAddress]:
+def _stored(slide: SlideState) -> Iterator[TileAddress]:
     for level in range(slide.spec.levels):
         yield from slide.table.addresses(level, slide.table.checks[level] != 0)
 
 
-def _planes(slide: SlideParts, tile: TileAddress) -> list[str]:
+def _planes(slide: SlideState, tile: TileAddress) -> list[str]:
     info = slide.info(tile)
     return ["image", *(plane for plane in PLANE_FLAGS if info.has(plane))]
 
 
-def _condition(slide: SlideParts, plane: str, tile: TileAddress) -> str:
+def _condition(slide: SlideState, plane: str, tile: TileAddress) -> str:
     data = slide.disk.raw(slide.disk.key(plane, tile))
     if data is None:
         return "missing"
@@ -130,12 +130,12 @@ def _condition(slide: SlideParts, plane: str, tile: TileAddress) -> str:
     return "whole"
 
 
-def _tolerance(slide: SlideParts, tile: TileAddress) -> int:
+def _tolerance(slide: SlideState, tile: TileAddress) -> int:
     # Levels that are never drawn are exact means.
     return _TOLERANCE if tile.level <= slide.recipe.coarsest else 0
 
 
-def _difference(slide: SlideParts, tile: TileAddress, bad: set[TileAddress]) -> int | None:
+def _difference(slide: SlideState, tile: TileAddress, bad: set[TileAddress]) -> int | None:
     """Return how far a tile is from the means of what is below; None when nothing comparable is."""
     image = slide.disk.load("image", tile, slide.info(tile).check)
     if image is None or (tile.level <= slide.recipe.coarsest and not _settled(slide, tile)):
@@ -157,7 +157,7 @@ def _difference(slide: SlideParts, tile: TileAddress, bad: set[TileAddress]) -> 
     return largest
 
 
-def _weighed(slide: SlideParts, child: TileAddress, apart: NDArray[np.int16]) -> NDArray[np.int16]:
+def _weighed(slide: SlideState, child: TileAddress, apart: NDArray[np.int16]) -> NDArray[np.int16]:
     """Return the differences where the level above really follows from this tile."""
     coarsest = slide.recipe.coarsest
     if child.level < coarsest:
@@ -172,20 +172,20 @@ def _weighed(slide: SlideParts, child: TileAddress, apart: NDArray[np.int16]) ->
     return there
 
 
-def _comparable(slide: SlideParts, tile: TileAddress) -> bool:
+def _comparable(slide: SlideState, tile: TileAddress) -> bool:
     if tile.level > slide.recipe.coarsest:
         return slide.info(tile).check != 0
     return _settled(slide, tile)
 
 
-def _settled(slide: SlideParts, tile: TileAddress) -> bool:
+def _settled(slide: SlideState, tile: TileAddress) -> bool:
     return slide.info(tile).state in SETTLED
 
 
 _LOG = logging.getLogger(__name__)
 
 
-def repair(slide: SlideParts, plane: str, tile: TileAddress) -> None:
+def repair(slide: SlideState, plane: str, tile: TileAddress) -> None:
     """Restore a chunk from a kept edit, or change what is known of its tile so that it is redone.
 
     Does nothing when the chunk is whole after all. A slide open for reading only changes what it
@@ -224,7 +224,7 @@ def repair(slide: SlideParts, plane: str, tile: TileAddress) -> None:
         slide.table.apply(change.entries())
 
 
-def _whole(slide: SlideParts, plane: str, tile: TileAddress) -> bool:
+def _whole(slide: SlideState, plane: str, tile: TileAddress) -> bool:
     data = slide.disk.raw(slide.disk.key(plane, tile))
     if data is None:
         is_far = tile.level > slide.recipe.coarsest
@@ -236,7 +236,7 @@ def _whole(slide: SlideParts, plane: str, tile: TileAddress) -> bool:
     return True
 
 
-def _from_edits(slide: SlideParts, plane: str, tile: TileAddress) -> bytes | None:
+def _from_edits(slide: SlideState, plane: str, tile: TileAddress) -> bytes | None:
     """Return the chunk as the last edit that changed it left it."""
     history = slide.ledger.history
     kept = [(number, 1) for number in reversed(history.done)]
@@ -255,7 +255,7 @@ def _from_edits(slide: SlideParts, plane: str, tile: TileAddress) -> bytes | Non
     return None
 
 
-def _redo_far(slide: SlideParts, change: Change, tile: TileAddress) -> None:
+def _redo_far(slide: SlideState, change: Change, tile: TileAddress) -> None:
     """Average a tile of the levels that are never drawn once more."""
     coarsest = slide.recipe.coarsest
     steps = tile.level - coarsest
@@ -269,7 +269,7 @@ def _redo_far(slide: SlideParts, change: Change, tile: TileAddress) -> None:
     rebuild_far(change, slide.table.addresses(coarsest, there))
 
 
-def _give_up(slide: SlideParts, change: Change, tile: TileAddress) -> None:
+def _give_up(slide: SlideState, change: Change, tile: TileAddress) -> None:
     info = slide.info(tile)
     edits = change.get("edits", tile)
     own = edits is not None and bool((edits & EDITED_HERE).any())
@@ -288,7 +288,7 @@ def _give_up(slide: SlideParts, change: Change, tile: TileAddress) -> None:
 _BATCH = 4096
 
 
-def evict(slide: SlideParts, max_bytes: int) -> int:
+def evict(slide: SlideState, max_bytes: int) -> int:
     """Drop drawn tiles until at most `max_bytes` are left; see `SlideStore.evict`."""
     before = slide.table.total
     for level in range(slide.recipe.coarsest + 1):
@@ -299,7 +299,7 @@ def evict(slide: SlideParts, max_bytes: int) -> int:
     return before - slide.table.total
 
 
-def _drop(slide: SlideParts, level: int, excess: int) -> None:
+def _drop(slide: SlideState, level: int, excess: int) -> None:
     states, flags = slide.table.states[level], slide.table.flags[level]
     free = (states == TileState.GENERATED) & (flags & (HAS_EDITS | HAS_BASE) == 0)
     rows, cols = free.nonzero()
@@ -313,7 +313,7 @@ def _drop(slide: SlideParts, level: int, excess: int) -> None:
 
 
 def _drop_tiles(
-    slide: SlideParts, level: int, rows: NDArray[np.intp], cols: NDArray[np.intp]
+    slide: SlideState, level: int, rows: NDArray[np.intp], cols: NDArray[np.intp]
 ) -> None:
     change = slide.change()
     chosen = np.zeros(slide.table.shape(level), np.bool_)

@@ -14,7 +14,7 @@ from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
 from napari_histodiff.core.recipe import SlideRecipe
 from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.maintenance import VerifyReport, verify
-from napari_histodiff.slide.state import SlideParts
+from napari_histodiff.slide.state import SlideState
 from napari_histodiff.slide.storage.tile_table import HAS_EDITS, summary
 
 __all__ = ["OpenSlide"]
@@ -28,11 +28,11 @@ class OpenSlide:
 
     Parameters
     ----------
-    slide : SlideParts
+    slide : SlideState
         What it is made of.
     """
 
-    def __init__(self, slide: SlideParts) -> None:
+    def __init__(self, slide: SlideState) -> None:
         self._slide = slide
         self._lock = slide.lock
         self._listeners: list[Callable[[Region], None]] = []

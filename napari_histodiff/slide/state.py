@@ -19,22 +19,22 @@ from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
 from napari_histodiff.core.recipe import SlideRecipe
 from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.storage.change import Change
-from napari_histodiff.slide.storage.chunks import SlideDisk
-from napari_histodiff.slide.storage.dependencies import Frame
-from napari_histodiff.slide.storage.edit_files import Shelf
-from napari_histodiff.slide.storage.ledger import History, Ledger
+from napari_histodiff.slide.storage.chunks import ChunkReader
+from napari_histodiff.slide.storage.dependencies import PlaneFrame
+from napari_histodiff.slide.storage.edit_files import EditFiles
+from napari_histodiff.slide.storage.ledger import CommittedEdits, Ledger
 from napari_histodiff.slide.storage.ome import metadata_files, read_recipe
 from napari_histodiff.slide.storage.tile_table import IS_AVERAGED, TileInfo, TileTable, tiles_of
-from napari_histodiff.slide.storage.transactions import Stage, storage_error, write_file
-from napari_histodiff.slide.tile_reader import Layout, Picture
+from napari_histodiff.slide.storage.transactions import Transaction, storage_error, write_file
+from napari_histodiff.slide.tile_reader import Layout, TileReader
 
-__all__ = ["SKETCH_FILE", "LayoutFactory", "SlideParts", "lock_for", "make_slide", "pack_sketch"]
+__all__ = ["SKETCH_FILE", "LayoutFactory", "SlideState", "lock_for", "make_slide", "pack_sketch"]
 
 #: Makes the layout of a slide.
 LayoutFactory = Callable[[SlideRecipe, Sketch | None], Any]
 
 #: Restores a damaged chunk of a slide, or gives it up: `maintenance.repair`.
-Repair = Callable[["SlideParts", str, TileAddress], None]
+Repair = Callable[["SlideState", str, TileAddress], None]
 
 #: Where the sketch lies, relative to the slide.
 SKETCH_FILE: Final = "histodiff/sketch.npz"
@@ -45,7 +45,7 @@ _SCRATCH: Final = "histodiff/scratch"
 _MANY: Final = 64
 
 
-class SlideParts:
+class SlideState:
     """What an open slide is made of.
 
     Parameters
@@ -83,8 +83,8 @@ class SlideParts:
         self.path = path
         self.writable = writable
         self.lock = threading.RLock()
-        self.disk = SlideDisk(path, cache_bytes, recipe.refined)
-        self.shelf = Shelf(path / "histodiff" / "edits-done")
+        self.disk = ChunkReader(path, cache_bytes, recipe.refined)
+        self.shelf = EditFiles(path / "histodiff" / "edits-done")
         self._make_layout = make_layout
         self.open_ledger(recipe)
 
@@ -94,10 +94,10 @@ class SlideParts:
         return self.recipe.spec
 
     @property
-    def frame(self) -> Frame:
+    def frame(self) -> PlaneFrame:
         """Where the slide lies on the plane."""
         recipe = self.recipe
-        return Frame(*recipe.origin, recipe.height, recipe.width, recipe.refined)
+        return PlaneFrame(*recipe.origin, recipe.height, recipe.width, recipe.refined)
 
     @property
     def table(self) -> TileTable:
@@ -123,7 +123,7 @@ class SlideParts:
         self.sketch: Sketch | None = _unpack_sketch(self.path, packed, recipe.refined)
         self.layout = self._make_layout(recipe, self.sketch)
         layout: Layout = self.layout
-        self.picture = Picture(recipe, layout, self.disk, self.info, self._averaged, self.repair)
+        self.picture = TileReader(recipe, layout, self.disk, self.info, self._averaged, self.repair)
 
     def refresh(self) -> list[Region]:
         """Read what the writer did since; return where pixels may have changed.
@@ -173,7 +173,7 @@ class SlideParts:
         StorageError
             When it can not be written; nothing the slide knows of has changed then.
         """
-        stage = Stage.write(
+        stage = Transaction.write(
             self.path, self.path / _SCRATCH, change.files(), change.entries(), sync=False
         )
         # What is to go goes last, when nothing refers to it any more.
@@ -250,7 +250,7 @@ def make_slide(path: Path, recipe: SlideRecipe, sketch: Sketch | None) -> None:
         packed = pack_sketch(sketch, recipe.refined)
         if packed is not None:
             write_file(scratch / SKETCH_FILE, packed)
-        Ledger.start(scratch / "histodiff", TileTable(recipe.spec), History())
+        Ledger.start(scratch / "histodiff", TileTable(recipe.spec), CommittedEdits())
         os.rename(scratch, path)
     except StorageError:
         raise

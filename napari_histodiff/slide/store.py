@@ -19,7 +19,7 @@ from napari_histodiff.layout import SlideLayout
 from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.editing.edits import edit_of_request, edit_of_sketch
 from napari_histodiff.slide.editing.pyramid import average_up, check_tile, draw, rebuild_far
-from napari_histodiff.slide.editing.undo import MAX_UNDO_BYTES, Steps
+from napari_histodiff.slide.editing.undo import MAX_UNDO_BYTES, UndoSteps
 from napari_histodiff.slide.growing import (
     check_sides,
     finish_growing,
@@ -30,9 +30,9 @@ from napari_histodiff.slide.growing import (
 )
 from napari_histodiff.slide.maintenance import evict, repair
 from napari_histodiff.slide.reader import OpenSlide
-from napari_histodiff.slide.state import LayoutFactory, SlideParts, lock_for, make_slide
+from napari_histodiff.slide.state import LayoutFactory, SlideState, lock_for, make_slide
 from napari_histodiff.slide.storage.chunks import CACHE_BYTES
-from napari_histodiff.slide.storage.dependencies import Moments
+from napari_histodiff.slide.storage.dependencies import Revisions
 from napari_histodiff.slide.storage.ome import read_recipe
 from napari_histodiff.slide.storage.tile_table import TileState
 
@@ -47,7 +47,7 @@ class SlideStore(OpenSlide):
 
     Parameters
     ----------
-    slide : SlideParts
+    slide : SlideState
         What it is made of.
     lock : FileLock, optional
         Makes this the one writer; without it the slide is open for reading only.
@@ -57,14 +57,14 @@ class SlideStore(OpenSlide):
 
     def __init__(
         self,
-        slide: SlideParts,
+        slide: SlideState,
         lock: FileLock | None,
         max_undo_bytes: int,
     ) -> None:
         super().__init__(slide)
         self._file_lock = lock
-        self._moments = Moments()
-        self._steps = Steps(slide, max_undo_bytes, self._moments.stale)
+        self._moments = Revisions()
+        self._steps = UndoSteps(slide, max_undo_bytes, self._moments.stale)
         self._steps.resume()
         if lock is not None:
             self._steps.tidy()
@@ -149,7 +149,7 @@ class SlideStore(OpenSlide):
                 )
             # Once more: the writer may have changed it until it let go of the lock.
             recipe = read_recipe(path)
-            slide = SlideParts(path, recipe, layout, cache_bytes, repair, writable=lock is not None)
+            slide = SlideState(path, recipe, layout, cache_bytes, repair, writable=lock is not None)
             return cls(slide, lock, max_undo_bytes)
         except BaseException:
             if lock is not None:

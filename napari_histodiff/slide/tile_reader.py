@@ -13,11 +13,11 @@ from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.slide.storage.box_mean import repeat_up
-from napari_histodiff.slide.storage.chunks import EDITED_HERE, DamagedChunk, SlideDisk
+from napari_histodiff.slide.storage.chunks import EDITED_HERE, ChunkReader, DamagedChunk
 from napari_histodiff.slide.storage.dependencies import outside
 from napari_histodiff.slide.storage.tile_table import HAS_BASE, SETTLED, TileInfo, TileState
 
-__all__ = ["Layout", "Picture", "full_tile", "tile_region"]
+__all__ = ["Layout", "TileReader", "full_tile", "tile_region"]
 
 
 class Layout(Protocol):
@@ -49,7 +49,7 @@ def tile_region(spec: PyramidSpec, tile: TileAddress) -> tuple[slice, slice]:
     return slice(0, height), slice(0, width)
 
 
-class Picture:
+class TileReader:
     """Reads pixels of a slide; all it remembers is when each tile was read last.
 
     Parameters
@@ -68,7 +68,7 @@ class Picture:
         self,
         recipe: SlideRecipe,
         layout: Layout,
-        disk: SlideDisk,
+        disk: ChunkReader,
         lookup: Lookup,
         averaged: Callable[[], NDArray[np.bool_]],
         repair: Repair,

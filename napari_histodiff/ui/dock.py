@@ -16,7 +16,7 @@ from napari_histodiff.ui.colormaps import PALETTE
 from napari_histodiff.ui.commands import COMMANDS, bind_dock, bind_keymap
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.engines import default_engine
-from napari_histodiff.ui.generation.plan import Plan
+from napari_histodiff.ui.generation.plan import FramePlan
 from napari_histodiff.ui.generation.settings import SeedMode, Settings, SettingsStore
 from napari_histodiff.ui.generation.states import EngineStatus, Level, Notice
 from napari_histodiff.ui.proposals.box import ProposalBox
@@ -272,7 +272,7 @@ class StudioDock(QWidget):
             self.workspace.snap = status.info.multiple_of
             self.canvas.set_snap(status.info.multiple_of)
 
-    def _show_plan(self, plan: Plan) -> None:
+    def _show_plan(self, plan: FramePlan) -> None:
         self.run.set_plan(plan)
         self.settings.set_repaints(plan.repaints)
         self.proposal.set_possible(plan.has_pixels)

@@ -12,10 +12,10 @@ def test_a_listener_hears_until_it_stops() -> None:
     heard: list[int] = []
     listeners: Listeners[int] = Listeners()
     stop = listeners.add(heard.append)
-    listeners.tell(1)
+    listeners.emit(1)
     stop()
     stop()
-    listeners.tell(2)
+    listeners.emit(2)
     assert heard == [1]
 
 
@@ -28,6 +28,6 @@ def test_one_that_fails_keeps_none_back(caplog: pytest.LogCaptureFixture) -> Non
 
     listeners.add(fail)
     listeners.add(heard.append)
-    listeners.tell(3)
+    listeners.emit(3)
     assert heard == [3]
     assert "a listener failed on int" in caplog.text

@@ -12,7 +12,7 @@ from napari_histodiff.datasets.packing import load_pack
 from napari_histodiff.diffusion.stain import stain_vector
 from napari_histodiff.evaluation.checks import checks
 from napari_histodiff.evaluation.consistency import seam_section
-from napari_histodiff.evaluation.drawing import Drawer
+from napari_histodiff.evaluation.drawing import TileDrawer
 from napari_histodiff.evaluation.options import StudyOptions
 from napari_histodiff.evaluation.report import Study
 from napari_histodiff.evaluation.study import run_study
@@ -116,7 +116,7 @@ def test_figures_are_valid_json_with_the_settings(echo: Study) -> None:
 def test_what_was_drawn_is_not_drawn_again(data: Path, grey: Study) -> None:
     tiles = study_tiles(load_pack(data), TINY.tiles, TINY.size, TINY.part)
     backend = Grey()
-    drawer = Drawer(backend, grey.folder / "drawn", TINY)
+    drawer = TileDrawer(backend, grey.folder / "drawn", TINY)
     for steps in (*TINY.steps, TINY.default_steps):
         drawer.tiles(tiles[: TINY.sweep_tiles], steps=steps)
     drawer.tiles(tiles)
@@ -129,12 +129,12 @@ def test_a_drawing_that_was_cut_short_or_of_another_model_is_drawn_again(
     data: Path, tmp_path: Path
 ) -> None:
     tiles = study_tiles(load_pack(data), TINY.tiles, TINY.size, TINY.part)
-    Drawer(Grey(), tmp_path, TINY).tiles(tiles)
+    TileDrawer(Grey(), tmp_path, TINY).tiles(tiles)
     next(tmp_path.glob("*.npz")).write_bytes(b"cut short")
     again, other = Grey(), Echo(tiles)
-    Drawer(again, tmp_path, TINY).tiles(tiles)
+    TileDrawer(again, tmp_path, TINY).tiles(tiles)
     assert again.drawn == 1
-    images = Drawer(other, tmp_path, TINY).tiles(tiles)
+    images = TileDrawer(other, tmp_path, TINY).tiles(tiles)
     assert other.drawn == len(tiles)
     np.testing.assert_array_equal(images[0], tiles[0].image)
 
@@ -144,13 +144,13 @@ def test_tiles_are_drawn_in_their_own_stain_unless_it_is_sampled(
 ) -> None:
     tiles = study_tiles(load_pack(data), TINY.tiles, TINY.size, TINY.part)
     backend = Grey()
-    Drawer(backend, tmp_path, TINY).generate(tiles[0])
-    Drawer(backend, tmp_path, replace(TINY, stain="sampled")).generate(tiles[0])
+    TileDrawer(backend, tmp_path, TINY).generate(tiles[0])
+    TileDrawer(backend, tmp_path, replace(TINY, stain="sampled")).generate(tiles[0])
     assert [r.stain for r in backend.requests] == [stain_vector(tiles[0].image), None]
 
 
 def test_without_large_frames_seams_are_not_measured(tmp_path: Path) -> None:
-    section = seam_section(Drawer(Grey(), tmp_path, TINY), [], TINY)
+    section = seam_section(TileDrawer(Grey(), tmp_path, TINY), [], TINY)
     verdicts = {check.name: check.verdict for check in checks([section], TINY)}
     assert set(verdicts.values()) == {"not measured"}
     assert "seam p" in verdicts

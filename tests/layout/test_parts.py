@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_histodiff.layout.aggregates import Aggregates
-from napari_histodiff.layout.fields import Field, Pixels, bits, key_of, uniform, uniforms
+from napari_histodiff.layout.fields import Pixels, ValueNoise, bits, key_of, uniform, uniforms
 from napari_histodiff.layout.plan import plan_of
 from napari_histodiff.layout.star_lattice import DIRECTIONS, StarLattice, inset, paint
 from napari_histodiff.layout.wall import Fibres
@@ -16,7 +16,7 @@ from napari_histodiff.layout.wall import Fibres
 FAR = 2**40
 points = st.tuples(st.integers(-FAR, FAR), st.integers(-FAR, FAR))
 GOLDEN = [5254333956427110299, 5277621154031541672, 16288646930692809030]
-FIELD = Field(3, 1, (300, 70, 9), (1.0, 0.5, 0.2))
+FIELD = ValueNoise(3, 1, (300, 70, 9), (1.0, 0.5, 0.2))
 
 
 def everywhere(*cell: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.layout.anatomy import GLAND, GLASS, LUMEN, Anatomy
-from napari_histodiff.layout.fields import Field, Pixels
+from napari_histodiff.layout.fields import Pixels, ValueNoise
 from napari_histodiff.layout.layers import WALLS
 from napari_histodiff.layout.lining import BASE, SPACING, rows_of
 from napari_histodiff.layout.mucosa import Mucosa
@@ -19,7 +19,7 @@ from napari_histodiff.layout.wall import Wall
 from tests.layout.slides import layout
 
 MPP = 0.5
-ZONES = Field(3, 3, (1400, 600), (1.0, 0.5))
+ZONES = ValueNoise(3, 3, (1400, 600), (1.0, 0.5))
 WHOLE = float("inf")
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_histodiff.core.geometry import TileAddress
-from napari_histodiff.rendering.pool import PARCEL, Deal
+from napari_histodiff.rendering.pool import PARCEL, BlockDealer
 from napari_histodiff.slide.streaming.planning import block_tiles
 
 addresses = st.sets(
@@ -19,7 +19,7 @@ addresses = st.sets(
 def test_every_tile_is_dealt_once_whoever_asks_and_whoever_goes(
     tiles: set[TileAddress], askers: list[str]
 ) -> None:
-    deal = Deal(sorted(tiles))
+    deal = BlockDealer(sorted(tiles))
     taken = [deal.take(asker) for asker in askers]
     deal.keep(["a", "b"])
     while (block := deal.take("b")) is not None:
@@ -30,7 +30,9 @@ def test_every_tile_is_dealt_once_whoever_asks_and_whoever_goes(
 
 
 def test_neighbours_go_to_one_worker() -> None:
-    deal = Deal([TileAddress(0, row, col) for row in range(PARCEL) for col in range(4 * PARCEL)])
+    deal = BlockDealer(
+        [TileAddress(0, row, col) for row in range(PARCEL) for col in range(4 * PARCEL)]
+    )
     hands: dict[str, set[int]] = {"a": set(), "b": set()}
     for _ in range(PARCEL**2 // 4):
         for worker, parcels in hands.items():
@@ -42,7 +44,7 @@ def test_neighbours_go_to_one_worker() -> None:
 
 
 def test_who_has_nothing_left_takes_from_the_fullest() -> None:
-    deal = Deal([TileAddress(0, row, col) for row in range(PARCEL) for col in range(PARCEL)])
+    deal = BlockDealer([TileAddress(0, row, col) for row in range(PARCEL) for col in range(PARCEL)])
     first = deal.take("a")
     helped = deal.take("b")
     assert first is not None

@@ -23,8 +23,8 @@ from napari_histodiff.core.errors import (
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.rendering import RenderProgress, RenderReport, render_slide
-from napari_histodiff.rendering.pool import Crew
-from napari_histodiff.rendering.worker import Order, content_of, pack_factory
+from napari_histodiff.rendering.pool import WorkerPool
+from napari_histodiff.rendering.worker import BlockJob, content_of, pack_factory
 from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
 from tests.fakes import FakeFactory
@@ -249,10 +249,12 @@ def test_a_slide_that_is_open_for_writing_elsewhere(slide: Path) -> None:
 
 def test_asking_twice_computes_once(slide: Path, cluster: LocalCluster) -> None:
     with SlideStore.open(slide) as store:
-        order = Order(str(slide), pack_factory(Counting), content_of(store), "epoch", 1.0)
+        order = BlockJob(str(slide), pack_factory(Counting), content_of(store), "epoch", 1.0)
     Counting.renders = 0
     with Client(cluster, set_as_default=False) as client:
-        askers = [Crew(client, wait=1.0).draw(order, [TileAddress(1, 0, 0)]) for _ in range(2)]
+        askers = [
+            WorkerPool(client, wait=1.0).draw(order, [TileAddress(1, 0, 0)]) for _ in range(2)
+        ]
         first, second = (next(asker) for asker in askers)
         for asker in askers:
             asker.close()

@@ -11,7 +11,7 @@ import torch
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.datasets.packing import load_pack, pack
 from napari_histodiff.datasets.sources import PackItem
-from napari_histodiff.segmenter.crops import CropSampler, augment
+from napari_histodiff.segmenter.crops import SegmenterCrops, augment
 from napari_histodiff.segmenter.losses import (
     INFLAMMATORY,
     MAPS,
@@ -77,26 +77,26 @@ def test_some_of_each_set_is_held_out_whatever_else_is_packed() -> None:
 
 
 def test_crops_have_one_size_and_follow_the_seed() -> None:
-    sampler = CropSampler([target()], 64, seed=3)
+    sampler = SegmenterCrops([target()], 64, seed=3)
     for _ in range(4):
         pixels, maps = sampler.batch(2)
         assert pixels.shape == (2, 3, 64, 64)
         assert maps.shape == (2, 4, 64, 64)
         assert 0 <= float(pixels.min()) < float(pixels.max()) <= 1
         assert maps.dtype == torch.uint8
-    first, again = (CropSampler([target()], 64, seed=3).batch(2)[0] for _ in range(2))
+    first, again = (SegmenterCrops([target()], 64, seed=3).batch(2)[0] for _ in range(2))
     assert torch.equal(first, again)
 
 
 def test_rare_classes_are_drawn_more_often() -> None:
-    _, maps = CropSampler([target()] * 20 + [target(rare=True)], 64, seed=0).batch(120)
+    _, maps = SegmenterCrops([target()] * 20 + [target(rare=True)], 64, seed=0).batch(120)
     rare = (maps[:, MAPS.index("class")] == 1).any(-1).any(-1)
     assert rare.float().mean() > 0.15
 
 
 def test_images_smaller_than_a_crop_are_told() -> None:
     with pytest.raises(TrainingError, match="larger images"):
-        CropSampler([target()], 300, seed=0).batch(1)
+        SegmenterCrops([target()], 300, seed=0).batch(1)
 
 
 def test_augmentation_changes_the_look_within_bounds() -> None:

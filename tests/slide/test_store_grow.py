@@ -14,7 +14,7 @@ from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.recipe import MAX_SIDE
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.slide import growing
-from napari_histodiff.slide.state import SlideParts
+from napari_histodiff.slide.state import SlideState
 from napari_histodiff.slide.storage import transactions
 from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
@@ -121,7 +121,7 @@ def test_the_request_of_an_edit_says_where_it_is_now(slide: SlideStore) -> None:
     slide.close()
 
 
-def _kept(parts: SlideParts) -> set[int]:
+def _kept(parts: SlideState) -> set[int]:
     return parts.ledger.history.kept
 
 

@@ -18,7 +18,7 @@ from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.settings import SeedMode, SettingsStore
 from napari_histodiff.ui.generation.states import Notice
-from napari_histodiff.ui.workspace.pending import Doing, Step
+from napari_histodiff.ui.workspace.pending import PendingOperations, PendingStep
 from tests.fakes import FAKE_INFO
 
 
@@ -52,9 +52,9 @@ class RecordingWorkspace:
         self.can_undo = self.can_redo = False
         self.level_mpps = (0.5,)
         self.guidance: float | None = None
-        self.doing = Doing()
+        self.doing = PendingOperations()
         #: What `write` and `undo` begin; tests end it where it is not over at once.
-        self.step = Step.carried_out(None)
+        self.step = PendingStep.carried_out(None)
 
     def snapshot(self) -> Frame:
         if self.problem:
@@ -64,7 +64,7 @@ class RecordingWorkspace:
     def counts(self) -> dict[str, int]:
         return {"plasma": int(self.frame.class_map.any())}
 
-    def dress(self, request: EditRequest) -> EditRequest:
+    def with_slide_conditions(self, request: EditRequest) -> EditRequest:
         return request
 
     def write(
@@ -73,7 +73,7 @@ class RecordingWorkspace:
         pixels: np.ndarray,
         edit_mask: np.ndarray | None = None,
         request: EditRequest | None = None,
-    ) -> Step:
+    ) -> PendingStep:
         self.written.append((region, pixels, edit_mask))
         self.doing.follow("Writing the edit…", self.step)
         return self.step
@@ -84,7 +84,7 @@ class RecordingWorkspace:
     def set_painting(self, *maps: np.ndarray) -> None:
         self.painted.append(maps)
 
-    def undo(self) -> Step:
+    def undo(self) -> PendingStep:
         self.undone += 1
         return self.step
 
@@ -102,11 +102,11 @@ class RecordingEngine:
 
     def start(self) -> None:
         self.started += 1
-        self.tell(EngineStateChanged(EngineState.STARTING))
+        self.emit(EngineStateChanged(EngineState.STARTING))
 
     def restart(self) -> None:
         self.restarted += 1
-        self.tell(EngineStateChanged(EngineState.STARTING))
+        self.emit(EngineStateChanged(EngineState.STARTING))
 
     def subscribe(self, listener: Listener):
         self.listeners.append(listener)
@@ -122,13 +122,13 @@ class RecordingEngine:
     def close(self) -> None:
         self.closed += 1
 
-    def tell(self, *events: object) -> None:
+    def emit(self, *events: object) -> None:
         for event in events:
             for listener in tuple(self.listeners):
                 listener(event)
 
     def ready(self) -> None:
-        self.tell(EngineStateChanged(EngineState.READY, FAKE_INFO, 2**30))
+        self.emit(EngineStateChanged(EngineState.READY, FAKE_INFO, 2**30))
 
 
 class Desk:
@@ -144,15 +144,15 @@ class Desk:
         self.notices: list[Notice] = []
         self.controller.noticed.connect(self.notices.append)
 
-    def tell(self, *events: object) -> None:
-        self.engine.tell(*events)
+    def emit(self, *events: object) -> None:
+        self.engine.emit(*events)
         self.controller.pump()
 
     def finish(self, *, shade: int = 100) -> None:
         request = self.engine.submitted[-1]
         images = np.full((request.variants, *request.shape, 3), shade, np.uint8)
         images[1:] += 1
-        self.tell(JobFinished(str(len(self.engine.submitted)), images, 1.0))
+        self.emit(JobFinished(str(len(self.engine.submitted)), images, 1.0))
 
     def ready(self) -> None:
         self.engine.ready()

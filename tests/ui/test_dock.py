@@ -40,7 +40,7 @@ def dock(open_dock: OpenDock, engine: RecordingEngine) -> StudioDock:
 
 
 def _tell(dock: StudioDock, engine: RecordingEngine, *events: object) -> None:
-    engine.tell(*events)
+    engine.emit(*events)
     dock.controller.pump()
     dock.controller.refresh_plan()
 

@@ -57,7 +57,7 @@ class Ema:
         torch._foreach_lerp_(averages, values, 1 - decay)
 
 
-class Stateful(Protocol):
+class HasState(Protocol):
     """A module or an optimizer."""
 
     def state_dict(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class Stateful(Protocol):
         """Take over a state."""
 
 
-def save_checkpoint(folder: Path, parts: Mapping[str, Stateful], progress: Progress) -> None:
+def save_checkpoint(folder: Path, parts: Mapping[str, HasState], progress: Progress) -> None:
     """Write everything a resumed run needs; the file is replaced only when complete.
 
     Raises
@@ -98,7 +98,7 @@ def refuse_checkpoint(folder: Path) -> None:
         )
 
 
-def load_checkpoint(folder: Path, parts: Mapping[str, Stateful]) -> dict[str, Any]:
+def load_checkpoint(folder: Path, parts: Mapping[str, HasState]) -> dict[str, Any]:
     """Restore a run in place and return its progress.
 
     Raises

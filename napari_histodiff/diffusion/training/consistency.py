@@ -30,12 +30,12 @@ from napari_histodiff.diffusion.training.batches import Batch
 from napari_histodiff.diffusion.training.checkpoints import refuse_checkpoint
 from napari_histodiff.diffusion.training.config import TrainingConfig
 from napari_histodiff.diffusion.training.flow_matching import initial_generator
-from napari_histodiff.diffusion.training.loop import Run
+from napari_histodiff.diffusion.training.loop import TrainingLoop
 from napari_histodiff.diffusion.training.losses import (
+    FeatureExtractor,
     FeatureScore,
-    Reader,
     StatisticsScore,
-    Trio,
+    Triplet,
     frozen,
     texture_score,
 )
@@ -93,20 +93,20 @@ def distil(config: TrainingConfig, *, resume: bool = False) -> Path:
     teacher = initial_generator(teaching).to(device)
     generator.network.register_to_config(jumps=True)
     generator.network.jumps = True
-    run = Run(config, packed, generator, device, resume=resume)
-    course = _JumpCourse(
+    run = TrainingLoop(config, packed, generator, device, resume=resume)
+    task = _JumpTask(
         run,
         Teacher(teacher, run.dtype, compiled=config.compile),
-        Reader(teacher, run.dtype, compiled=config.compile),
+        FeatureExtractor(teacher, run.dtype, compiled=config.compile),
     )
-    run.train(course.loss, course.save)
+    run.train(task.loss, task.save)
     return run.save_pipeline()
 
 
-class _JumpCourse:
+class _JumpTask:
     """What is learnt at each step."""
 
-    def __init__(self, run: Run, teacher: Teacher, reader: Reader) -> None:
+    def __init__(self, run: TrainingLoop, teacher: Teacher, reader: FeatureExtractor) -> None:
         self._run = run
         self._teacher = teacher
         self._features = FeatureScore(reader)
@@ -163,7 +163,7 @@ class _JumpCourse:
     def _score(self, drawn: Tensor, real: Batch) -> Tensor:
         """Return the weighted scores of pairs of drawn images, first halves first."""
         first, second = drawn.chunk(2)
-        images = Trio(first, second, real.images)
+        images = Triplet(first, second, real.images)
         texture = texture_score(images, real.conditions.spatial[:, CHANNELS["union"]]).mean()
         features = self._features(images, real.conditions).mean()
         statistics = self._statistics(images).mean()

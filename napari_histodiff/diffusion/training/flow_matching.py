@@ -21,7 +21,7 @@ from napari_histodiff.diffusion.training.batches import Batch
 from napari_histodiff.diffusion.training.checkpoints import refuse_checkpoint
 from napari_histodiff.diffusion.training.config import TrainingConfig
 from napari_histodiff.diffusion.training.generator import Generator
-from napari_histodiff.diffusion.training.loop import PIPELINE, Run, Validation
+from napari_histodiff.diffusion.training.loop import PIPELINE, TrainingLoop, Validation
 from napari_histodiff.diffusion.training.report import TrainingReport
 
 __all__ = ["initial_generator", "silent_parameters", "train"]
@@ -52,10 +52,10 @@ def train(config: TrainingConfig, *, resume: bool = False) -> Path:
     packed = load_pack(Path(config.data))
     torch.manual_seed(config.seed)
     generator = initial_generator(config).to(device)
-    run = Run(config, packed, generator, device, resume=resume)
-    course = _FlowCourse(run)
-    run.train(course.loss, course.save, course.guard)
-    return course.finish()
+    run = TrainingLoop(config, packed, generator, device, resume=resume)
+    task = _FlowTask(run)
+    run.train(task.loss, task.save, task.guard)
+    return task.finish()
 
 
 def initial_generator(config: TrainingConfig) -> Generator:
@@ -88,10 +88,10 @@ def _changed(network: HistoUNet, settings: dict[str, Any]) -> HistoUNet:
     return changed
 
 
-class _FlowCourse:
+class _FlowTask:
     """What is learnt at each step, and which weights are kept: the best on held-out crops."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: TrainingLoop) -> None:
         self._run = run
         self._validation = None
         if run.config.validation is not None:

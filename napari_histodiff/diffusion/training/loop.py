@@ -24,7 +24,7 @@ from napari_histodiff.diffusion.flow import add_noise, flow_loss
 from napari_histodiff.diffusion.training.batches import Batch, BatchMaker
 from napari_histodiff.diffusion.training.checkpoints import (
     Ema,
-    Stateful,
+    HasState,
     load_checkpoint,
     save_checkpoint,
     save_pipeline,
@@ -36,16 +36,16 @@ from napari_histodiff.diffusion.training.report import TrainingReport
 if TYPE_CHECKING:
     from napari_histodiff.diffusion.training.generator import Generator
 
-__all__ = ["PIPELINE", "Lesson", "Run", "Validation", "descend", "stage_at"]
+__all__ = ["PIPELINE", "LossFn", "TrainingLoop", "Validation", "descend", "stage_at"]
 
 #: Folder of the trained model in the output folder.
 PIPELINE: Final = "pipeline"
 
 #: The loss of one batch: what is descended, and what is reported.
-Lesson = Callable[[Batch], tuple[Tensor, Tensor]]
+LossFn = Callable[[Batch], tuple[Tensor, Tensor]]
 
 
-class Run:
+class TrainingLoop:
     """One training run, from where its checkpoint left off to its end.
 
     Parameters
@@ -110,11 +110,11 @@ class Run:
 
     def train(
         self,
-        lesson: Lesson,
+        loss_fn: LossFn,
         save: Callable[[TrainingReport], None],
         look: Callable[[], None] = lambda: None,
     ) -> None:
-        """Descend the loss of `lesson` until the run is done.
+        """Descend the loss of `loss_fn` until the run is done.
 
         `save` is called now and then and at the end; `look` after each step, before the gradients
         are cleared. A KeyboardInterrupt goes through after a checkpoint is written.
@@ -128,7 +128,7 @@ class Run:
             tensorboard=self.config.tensorboard,
         )
         try:
-            self._loop(maker, report, lesson, save, look)
+            self._loop(maker, report, loss_fn, save, look)
         except KeyboardInterrupt:
             self.save_checkpoint()
             report.write_losses()
@@ -161,7 +161,7 @@ class Run:
         self,
         maker: BatchMaker,
         report: TrainingReport,
-        lesson: Lesson,
+        loss_fn: LossFn,
         save: Callable[[TrainingReport], None],
         look: Callable[[], None],
     ) -> None:
@@ -170,7 +170,7 @@ class Run:
             while (share := self.progress.share(self.config)) < 1:
                 stage = stage_at(self.config.stages, share)
                 rate = self.config.rate_at(share, self.progress.steps)
-                loss = self._step(lesson, maker.make(stage.size, stage.batch), rate)
+                loss = self._step(loss_fn, maker.make(stage.size, stage.batch), rate)
                 look()
                 self._optimizer.zero_grad()
                 now = time.monotonic()
@@ -184,10 +184,10 @@ class Run:
                     saved = time.monotonic()
         save(report)
 
-    def _step(self, lesson: Lesson, batch: Batch, rate: float) -> float:
+    def _step(self, loss_fn: LossFn, batch: Batch, rate: float) -> float:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        loss, reported = lesson(self._to_device(batch))
+        loss, reported = loss_fn(self._to_device(batch))
         clip, steps = self.config.clip, self.progress.steps
         descend(loss, self.generator, self._optimizer, clip=clip, step=steps)
         self.ema.update(self.generator, steps)
@@ -195,7 +195,7 @@ class Run:
         self.progress.samples += len(batch.images)
         return float(reported.detach())
 
-    def _parts(self) -> dict[str, Stateful]:
+    def _parts(self) -> dict[str, HasState]:
         return {
             "generator": self.generator,
             "ema": self.ema.module,

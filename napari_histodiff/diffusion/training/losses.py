@@ -28,10 +28,10 @@ from napari_histodiff.diffusion.flow import add_noise
 from napari_histodiff.diffusion.training.generator import Generator
 
 __all__ = [
+    "FeatureExtractor",
     "FeatureScore",
-    "Reader",
     "StatisticsScore",
-    "Trio",
+    "Triplet",
     "Whitening",
     "energy_score",
     "euclidean",
@@ -51,7 +51,7 @@ Distance = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trio:
+class Triplet:
     """Two images drawn from one set of conditions, and the real one; or what was made of them.
 
     Attributes
@@ -63,17 +63,17 @@ class Trio:
     again: Tensor
     real: Tensor
 
-    def map(self, change: Callable[[Tensor], Tensor]) -> Trio:
+    def map(self, change: Callable[[Tensor], Tensor]) -> Triplet:
         """Return the trio of what a function makes of each."""
-        return Trio(change(self.drawn), change(self.again), change(self.real))
+        return Triplet(change(self.drawn), change(self.again), change(self.real))
 
 
-def energy_score(trio: Trio, distance: Distance) -> Tensor:
+def energy_score(trio: Triplet, distance: Distance) -> Tensor:
     """Return the energy score of pairs of drawn images, (b,).
 
     Parameters
     ----------
-    trio : Trio
+    trio : Triplet
         The images, or features of them.
     distance : callable
         A distance of negative type, such as the Euclidean one.
@@ -82,7 +82,7 @@ def energy_score(trio: Trio, distance: Distance) -> Tensor:
     return (misses - distance(trio.drawn, trio.again)) / 2
 
 
-class Reader:
+class FeatureExtractor:
     """The frozen flow network as a reader of images; it is told their scale and nothing else.
 
     Parameters
@@ -120,16 +120,16 @@ class FeatureScore:
     pays for grain: it sets pairs of images apart where their tissue is too much alike.
     """
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: FeatureExtractor) -> None:
         self._reader = reader
         self._whitenings: list[Whitening] = []
 
-    def __call__(self, images: Trio, conditions: Conditions) -> Tensor:
+    def __call__(self, images: Triplet, conditions: Conditions) -> Tensor:
         """Return the scores, (b,); a gradient flows to the drawn images.
 
         Parameters
         ----------
-        images : Trio
+        images : Triplet
             Each (b, 3, h, w) float in [-1, 1].
         conditions : Conditions
             Of the real images.
@@ -151,7 +151,7 @@ class FeatureScore:
         scores = []
         for both, truth, whiten in zip(said, truths, self._whitenings, strict=True):
             first, second = both.chunk(2)
-            summaries = Trio(first, second, truth).map(_summary)
+            summaries = Triplet(first, second, truth).map(_summary)
             whiten.learn(summaries.real)
             scores.append(energy_score(summaries.map(whiten), euclidean))
         return torch.stack(scores).mean(0)
@@ -234,7 +234,7 @@ class StatisticsScore:
         self._whiten = Whitening()
         self._filters = _filters(_STATISTICS_FILTERS, torch.Generator().manual_seed(0))
 
-    def __call__(self, images: Trio) -> Tensor:
+    def __call__(self, images: Triplet) -> Tensor:
         """Return the scores, (b,); parameters as of `texture_score`."""
         statistics = images.map(self._statistics)
         self._whiten.learn(statistics.real)
@@ -252,7 +252,7 @@ class StatisticsScore:
         return torch.cat(parts, 1)
 
 
-def texture_score(images: Trio, nuclei: Tensor) -> Tensor:
+def texture_score(images: Triplet, nuclei: Tensor) -> Tensor:
     """Return the energy score of drawn images' texture, (b,), in spreads of the real one's.
 
     See `scoring.energy_score`. Nuclei and the tissue between them are compared apart. The spectrum
@@ -261,7 +261,7 @@ def texture_score(images: Trio, nuclei: Tensor) -> Tensor:
 
     Parameters
     ----------
-    images : Trio
+    images : Triplet
         Each (b, 3, h, w) float in [-1, 1]; h and w multiples of 4.
     nuclei : (b, 1, h, w)
         1 on nuclei, 0 elsewhere; the same for all.
@@ -279,7 +279,7 @@ def texture_score(images: Trio, nuclei: Tensor) -> Tensor:
     return torch.stack(terms).mean(0) + _SPECTRUM_WEIGHT * spectrum
 
 
-def _compare(images: Trio, nuclei: Tensor, weight: Tensor) -> Tensor:
+def _compare(images: Triplet, nuclei: Tensor, weight: Tensor) -> Tensor:
     responses = images.map(lambda image: F.conv2d(image, weight))
     spread = responses.real.std((2, 3), keepdim=True).clamp_min(_LEAST_SPREAD)
     height, width = responses.real.shape[-2:]

@@ -21,14 +21,14 @@ from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.editing.pyramid import shown
 from napari_histodiff.slide.editing.undo import cone_lines
-from napari_histodiff.slide.state import SKETCH_FILE, SlideParts, pack_sketch
+from napari_histodiff.slide.state import SKETCH_FILE, SlideState, pack_sketch
 from napari_histodiff.slide.storage.box_mean import repeat_up
 from napari_histodiff.slide.storage.change import Change
 from napari_histodiff.slide.storage.chunks import EDITED_FINER, EDITED_HERE
 from napari_histodiff.slide.storage.dependencies import below, of_layout
 from napari_histodiff.slide.storage.edit_files import Edit, Swap
 from napari_histodiff.slide.storage.tile_table import HAS_EDITS, SETTLED, TileState
-from napari_histodiff.slide.tile_reader import Picture, full_tile
+from napari_histodiff.slide.tile_reader import TileReader, full_tile
 
 __all__ = [
     "Patch",
@@ -42,7 +42,7 @@ __all__ = [
 
 
 def edit_of_request(
-    slide: SlideParts,
+    slide: SlideState,
     request: EditRequest,
     pixels: NDArray[np.uint8],
     mask: NDArray[np.bool_] | None,
@@ -90,7 +90,7 @@ def edit_of_request(
     )
 
 
-def edit_of_sketch(slide: SlideParts, sketch: Sketch | None) -> Edit:
+def edit_of_sketch(slide: SlideState, sketch: Sketch | None) -> Edit:
     """Return the edit that gives a slide another sketch."""
     y, x, height, width, refined = slide.frame
     on_plane = Region(0, y, x, height, width)
@@ -113,13 +113,13 @@ def edit_of_sketch(slide: SlideParts, sketch: Sketch | None) -> Edit:
     )
 
 
-def _swaps(slide: SlideParts, change: Change) -> dict[tuple[str, TileAddress], Swap]:
+def _swaps(slide: SlideState, change: Change) -> dict[tuple[str, TileAddress], Swap]:
     return {
         (plane, tile): (_known(slide, plane, tile), data) for plane, tile, data in change.chunks()
     }
 
 
-def _known(slide: SlideParts, plane: str, tile: TileAddress) -> bytes | None:
+def _known(slide: SlideState, plane: str, tile: TileAddress) -> bytes | None:
     """Return a chunk that the table knows of; what a crash left behind counts as nothing."""
     info = slide.info(tile)
     known = info.check if plane == "image" else info.has(plane)
@@ -220,7 +220,7 @@ def mask_boxes(patches: dict[TileAddress, Patch]) -> tuple[Region, ...]:
     return tuple(boxes)
 
 
-def edit_tiles(change: Change, picture: Picture, patches: dict[TileAddress, Patch]) -> None:
+def edit_tiles(change: Change, picture: TileReader, patches: dict[TileAddress, Patch]) -> None:
     """Work out the tiles that an edit changes at its own level and at finer ones.
 
     At its own level the tiles take the new pixels; at finer ones the earlier edits under it are
@@ -231,7 +231,7 @@ def edit_tiles(change: Change, picture: Picture, patches: dict[TileAddress, Patc
     ----------
     change : Change
         Where to put them.
-    picture : Picture
+    picture : TileReader
         What shows now, for tiles without pixels of their own.
     patches : dict
         See `cut`; all of one level.
@@ -245,7 +245,7 @@ def edit_tiles(change: Change, picture: Picture, patches: dict[TileAddress, Patc
             _give_way(change, tile, patch)
 
 
-def _put_own(change: Change, picture: Picture, tile: TileAddress, patch: Patch) -> None:
+def _put_own(change: Change, picture: TileReader, tile: TileAddress, patch: Patch) -> None:
     info = change.info(tile)
     edits = _edits(change, tile)
     mask = patch.mask[..., None]

@@ -14,7 +14,7 @@ from napari_histodiff.slide.storage.box_mean import any_down, box_down
 from napari_histodiff.slide.storage.change import Change
 from napari_histodiff.slide.storage.chunks import EDITED_FINER, EDITED_HERE, FILL, full
 from napari_histodiff.slide.storage.tile_table import HAS_EDITS, TileState
-from napari_histodiff.slide.tile_reader import Picture
+from napari_histodiff.slide.tile_reader import TileReader
 
 __all__ = [
     "average_tile",
@@ -27,7 +27,7 @@ __all__ = [
 
 
 def average_up(
-    change: Change, picture: Picture, coarsest: int, tiles: Iterable[TileAddress]
+    change: Change, picture: TileReader, coarsest: int, tiles: Iterable[TileAddress]
 ) -> set[TileAddress]:
     """Bring the levels that the model draws up to date over changed tiles.
 
@@ -35,7 +35,7 @@ def average_up(
     ----------
     change : Change
         Holds the changed tiles already; takes the others.
-    picture : Picture
+    picture : TileReader
         What shows now, for tiles without pixels of their own.
     coarsest : int
         The coarsest level that the model draws.
@@ -58,7 +58,7 @@ def average_up(
     return changed
 
 
-def average_tile(change: Change, picture: Picture, tile: TileAddress) -> bool:
+def average_tile(change: Change, picture: TileReader, tile: TileAddress) -> bool:
     """Put the means of finer edits into a tile, and take out what is no longer edited.
 
     What the tile was drawn as, or edited to at its own level, is kept as its base.
@@ -91,7 +91,7 @@ def average_tile(change: Change, picture: Picture, tile: TileAddress) -> bool:
     return True
 
 
-def shown(change: Change, picture: Picture, tile: TileAddress) -> NDArray[np.uint8]:
+def shown(change: Change, picture: TileReader, tile: TileAddress) -> NDArray[np.uint8]:
     """Return a full tile as it shows, with what `change` holds of it."""
     image = change.get("image", tile)
     if image is not None and change.info(tile).state != TileState.EMPTY:

@@ -17,24 +17,24 @@ from numpy.typing import NDArray
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.slide.editing.pyramid import average_up, rebuild_far
-from napari_histodiff.slide.state import SlideParts
+from napari_histodiff.slide.state import SlideState
 from napari_histodiff.slide.storage.change import Change
 from napari_histodiff.slide.storage.chunks import EDITED_HERE
 from napari_histodiff.slide.storage.dependencies import Cone, below, of_border, of_layout
 from napari_histodiff.slide.storage.edit_files import Edit
 from napari_histodiff.slide.storage.ledger import DO, REDO, UNDO
 from napari_histodiff.slide.storage.tile_table import IS_AVERAGED, TileInfo, TileState, is_drawn
-from napari_histodiff.slide.storage.transactions import Stage
+from napari_histodiff.slide.storage.transactions import Transaction
 
-__all__ = ["MAX_UNDO_BYTES", "Steps", "cone_lines", "cone_of", "plan_step", "stale_state"]
+__all__ = ["MAX_UNDO_BYTES", "UndoSteps", "cone_lines", "cone_of", "plan_step", "stale_state"]
 
 
-def cone_of(slide: SlideParts, edit: Edit) -> Cone:
+def cone_of(slide: SlideState, edit: Edit) -> Cone:
     """Return the tiles that depend on what an edit changed."""
     return (of_layout if edit.layout else below)(slide.recipe, edit.boxes)
 
 
-def cone_lines(slide: SlideParts, cone: Cone) -> dict[TileAddress, TileInfo]:
+def cone_lines(slide: SlideState, cone: Cone) -> dict[TileAddress, TileInfo]:
     """Return what is known of the drawn tiles of a cone."""
     return {
         tile: slide.info(tile)
@@ -43,7 +43,7 @@ def cone_lines(slide: SlideParts, cone: Cone) -> dict[TileAddress, TileInfo]:
     }
 
 
-def plan_step(slide: SlideParts, edit: Edit, direction: int) -> Change:
+def plan_step(slide: SlideState, edit: Edit, direction: int) -> Change:
     """Work out what doing, undoing or redoing an edit changes; the same whenever it is asked again.
 
     Tiles in the cone become stale. Undoing gives them their earlier state back where they still
@@ -51,7 +51,7 @@ def plan_step(slide: SlideParts, edit: Edit, direction: int) -> Change:
 
     Parameters
     ----------
-    slide : SlideParts
+    slide : SlideState
         The slide; not changed.
     edit : Edit
         What was changed, in the slide's present coordinates.
@@ -88,7 +88,7 @@ def plan_step(slide: SlideParts, edit: Edit, direction: int) -> Change:
     return change
 
 
-def _dropped(slide: SlideParts, grid: NDArray[np.bool_]) -> Iterator[TileAddress]:
+def _dropped(slide: SlideState, grid: NDArray[np.bool_]) -> Iterator[TileAddress]:
     """Yield the tiles that were dropped to save space, and of which only the averages are left."""
     coarsest = slide.recipe.coarsest
     averaged = slide.table.flags[coarsest] & IS_AVERAGED != 0
@@ -96,7 +96,7 @@ def _dropped(slide: SlideParts, grid: NDArray[np.bool_]) -> Iterator[TileAddress
     yield from slide.table.addresses(coarsest, grid & empty & averaged)
 
 
-def _make_border_stale(slide: SlideParts, change: Change, edit: Edit) -> None:
+def _make_border_stale(slide: SlideState, change: Change, edit: Edit) -> None:
     """Do not take tiles for whole that the slide's border cut when the edit was made."""
     border = of_border(slide.recipe, edit.frame)
     for tile in change.lines():
@@ -104,7 +104,7 @@ def _make_border_stale(slide: SlideParts, change: Change, edit: Edit) -> None:
             _make_stale(change, tile)
 
 
-def _mark(slide: SlideParts, change: Change, tile: TileAddress, earlier: TileInfo | None) -> None:
+def _mark(slide: SlideState, change: Change, tile: TileAddress, earlier: TileInfo | None) -> None:
     if earlier is not None and slide.disk.check(slide.disk.key("image", tile)) == earlier.check:
         change.mark(tile, earlier.state)
     else:
@@ -143,12 +143,12 @@ def stale_state(
 MAX_UNDO_BYTES: Final = 2 * 2**30
 
 
-class Steps:
+class UndoSteps:
     """Does, undoes and redoes edits of an open slide; the caller holds its lock.
 
     Parameters
     ----------
-    slide : SlideParts
+    slide : SlideState
         The slide.
     max_undo_bytes : int
         How much of the history to keep.
@@ -157,7 +157,7 @@ class Steps:
     """
 
     def __init__(
-        self, slide: SlideParts, max_undo_bytes: int, on_stale: Callable[[Cone], None]
+        self, slide: SlideState, max_undo_bytes: int, on_stale: Callable[[Cone], None]
     ) -> None:
         self._slide = slide
         self._max_undo_bytes = max_undo_bytes
@@ -219,7 +219,7 @@ class Steps:
         if slide.ledger.history.pending is None:
             return
         try:
-            stage = Stage.read(slide.path, self._folder)
+            stage = Transaction.read(slide.path, self._folder)
         except StorageError:
             if slide.writable:
                 raise
@@ -249,7 +249,7 @@ class Steps:
     def _carry_out(self, number: int, direction: int, edit: Edit, change: Change) -> None:
         slide = self._slide
         files = change.files()
-        stage = Stage.write(slide.path, self._folder, files, change.entries(), sync=True)
+        stage = Transaction.write(slide.path, self._folder, files, change.entries(), sync=True)
         try:
             slide.ledger.commit(number, direction)
         except StorageError:
@@ -260,7 +260,7 @@ class Steps:
         if change.others:
             slide.set_recipe(slide.recipe)
 
-    def _finish(self, stage: Stage, files: Mapping[str, bytes | None]) -> None:
+    def _finish(self, stage: Transaction, files: Mapping[str, bytes | None]) -> None:
         """Put the files of a committed step in place; when that fails, go on as if they were."""
         slide = self._slide
         try:

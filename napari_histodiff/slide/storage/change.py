@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import PyramidSpec, TileAddress
 from napari_histodiff.slide.storage.chunks import (
+    ChunkReader,
     DamagedChunk,
-    SlideDisk,
     checksum_of,
     decode,
     encode,
@@ -36,14 +36,14 @@ class Change:
     ----------
     table : TileTable
         The slide's, not changed here.
-    disk : SlideDisk
+    disk : ChunkReader
         The slide's, not changed here.
     repair : callable
         Repairs a damaged or missing chunk, or removes it from the table.
     """
 
     def __init__(
-        self, table: TileTable, disk: SlideDisk, repair: Callable[[str, TileAddress], None]
+        self, table: TileTable, disk: ChunkReader, repair: Callable[[str, TileAddress], None]
     ) -> None:
         self._table = table
         self._disk = disk

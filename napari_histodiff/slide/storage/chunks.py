@@ -30,9 +30,9 @@ __all__ = [
     "EDITED_HERE",
     "FILL",
     "PLANES",
+    "ChunkReader",
     "DamagedChunk",
     "Plane",
-    "SlideDisk",
     "TileCache",
     "checksum_of",
     "chunk_key",
@@ -266,7 +266,7 @@ class TileCache:
 CACHE_BYTES: Final = 256 * 2**20
 
 
-class SlideDisk:
+class ChunkReader:
     """The chunk files of a slide.
 
     Parameters

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 
-__all__ = ["Cone", "Frame", "Moments", "below", "of_border", "of_layout", "outside"]
+__all__ = ["Cone", "PlaneFrame", "Revisions", "below", "of_border", "of_layout", "outside"]
 
 
-class Frame(NamedTuple):
+class PlaneFrame(NamedTuple):
     """Where a slide lies on the plane, in pixels of level 0, and how often it was refined."""
 
     y: int
@@ -27,10 +27,10 @@ class Frame(NamedTuple):
     width: int
     refined: int = 0
 
-    def finer(self, refined: int) -> Frame:
+    def finer(self, refined: int) -> PlaneFrame:
         """Return the same place in pixels of a slide that was refined so often, not less."""
         scale = 1 << (refined - self.refined)
-        return Frame(
+        return PlaneFrame(
             self.y * scale, self.x * scale, self.height * scale, self.width * scale, refined
         )
 
@@ -85,14 +85,14 @@ def of_layout(recipe: SlideRecipe, boxes: Iterable[Region]) -> Cone:
     return cone
 
 
-def of_border(recipe: SlideRecipe, before: Frame) -> Cone:
+def of_border(recipe: SlideRecipe, before: PlaneFrame) -> Cone:
     """Return the tiles of a grown slide that its earlier borders cut, or that read beyond them.
 
     Parameters
     ----------
     recipe : SlideRecipe
         Of the grown slide.
-    before : Frame
+    before : PlaneFrame
         Where it lay on the plane.
     """
     y, x = before.y - recipe.origin[0], before.x - recipe.origin[1]
@@ -165,7 +165,7 @@ def _shape(recipe: SlideRecipe, level: int) -> tuple[int, int]:
     return -(-bounds.height // TILE), -(-bounds.width // TILE)
 
 
-class Moments:
+class Revisions:
     """Counts the edits made since the slide was opened, and remembers whom each made stale."""
 
     def __init__(self) -> None:

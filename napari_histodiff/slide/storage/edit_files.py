@@ -18,11 +18,11 @@ from typing import Any, Final
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.recipe import TILE
-from napari_histodiff.slide.storage.dependencies import Frame
+from napari_histodiff.slide.storage.dependencies import PlaneFrame
 from napari_histodiff.slide.storage.tile_table import TileInfo, TileState
 from napari_histodiff.slide.storage.transactions import remove_file, write_file
 
-__all__ = ["Edit", "Shelf", "Swap"]
+__all__ = ["Edit", "EditFiles", "Swap"]
 
 _VERSION: Final = 1
 _HEAD: Final = struct.Struct("<4sI")
@@ -48,9 +48,9 @@ class Edit:
         layout at level 0.
     layout : bool
         Whether `boxes` are changes of the layout.
-    frame : Frame
+    frame : PlaneFrame
         The slide's place when it was made.
-    seen_from : Frame
+    seen_from : PlaneFrame
         The slide whose first pixel all places here are counted from.
     chunks : dict
         By (plane, tile).
@@ -67,8 +67,8 @@ class Edit:
     region: Region
     boxes: tuple[Region, ...]
     layout: bool
-    frame: Frame
-    seen_from: Frame
+    frame: PlaneFrame
+    seen_from: PlaneFrame
     chunks: dict[tuple[str, TileAddress], Swap]
     others: dict[str, Swap]
     before: _Lines
@@ -121,7 +121,7 @@ class Edit:
             raise ValueError("an edit of a newer version")
         blobs = _Blobs(body, _HEAD.size + length)
         # Edits made before levels could be added do not say how many were.
-        frame = Frame(*head["frame"])._replace(refined=head.get("refined", 0))
+        frame = PlaneFrame(*head["frame"])._replace(refined=head.get("refined", 0))
         return cls(
             region=Region(*head["region"]),
             boxes=tuple(Region(*box) for box in head["boxes"]),
@@ -138,7 +138,7 @@ class Edit:
             request=head["request"],
         )
 
-    def moved_to(self, frame: Frame) -> Edit:
+    def moved_to(self, frame: PlaneFrame) -> Edit:
         """Return the same edit in the coordinates of a slide that was grown or refined since."""
         seen = self.seen_from.finer(frame.refined)
         steps = frame.refined - self.seen_from.refined
@@ -219,7 +219,7 @@ def _unpacked(lines: list[list[int]]) -> Iterator[tuple[TileAddress, TileInfo]]:
         yield TileAddress(level, row, col), TileInfo(TileState(state), flags, check, size)
 
 
-class Shelf:
+class EditFiles:
     """A folder of edits by number.
 
     Parameters

@@ -26,7 +26,7 @@ from napari_histodiff.slide.storage.journal import Journal, read_records
 from napari_histodiff.slide.storage.tile_table import ENTRY, TileTable
 from napari_histodiff.slide.storage.transactions import write_file
 
-__all__ = ["DO", "REDO", "UNDO", "History", "Ledger"]
+__all__ = ["DO", "REDO", "UNDO", "CommittedEdits", "Ledger"]
 
 #: Directions of a commit.
 DO: Final = 0
@@ -45,7 +45,7 @@ _T = TypeVar("_T")
 
 
 @dataclass
-class History:
+class CommittedEdits:
     """Numbers of the edits that can be undone and redone, oldest first.
 
     Attributes
@@ -116,7 +116,9 @@ class Ledger:
                         old.unlink()
 
     @classmethod
-    def start(cls, folder: Path, table: TileTable, history: History, generation: int = 0) -> None:
+    def start(
+        cls, folder: Path, table: TileTable, history: CommittedEdits, generation: int = 0
+    ) -> None:
         """Write a snapshot, with an empty journal to follow."""
         head = {
             "generation": generation,
@@ -229,7 +231,7 @@ class Ledger:
     def _load(self) -> None:
         head = self._read_head()
         self._generation = int(head["generation"])
-        self.history = History(list(head["done"]), list(head["undone"]), int(head["last"]))
+        self.history = CommittedEdits(list(head["done"]), list(head["undone"]), int(head["last"]))
         self.table = self._on_damage(lambda: TileTable.from_bytes(self._spec, head["tiles"]))
         records, self._end = read_records(self._path)
         for record in records:

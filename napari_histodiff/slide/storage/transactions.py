@@ -25,7 +25,7 @@ from napari_histodiff.core.errors import StorageError, make_folder
 from napari_histodiff.slide.storage.tile_table import ENTRY
 
 __all__ = [
-    "Stage",
+    "Transaction",
     "move_into_place",
     "remove_file",
     "storage_error",
@@ -39,7 +39,7 @@ _MANIFEST: Final = "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Transaction:
     """A folder of files that are to replace those of a slide.
 
     Attributes
@@ -68,7 +68,7 @@ class Stage:
         entries: NDArray[Any],
         *,
         sync: bool,
-    ) -> Stage:
+    ) -> Transaction:
         """Write files aside; those of an earlier stage in the folder are dropped.
 
         Parameters
@@ -106,7 +106,7 @@ class Stage:
         return stage
 
     @classmethod
-    def read(cls, root: Path, folder: Path) -> Stage:
+    def read(cls, root: Path, folder: Path) -> Transaction:
         """Return what was written with `sync`, as far as it is still aside.
 
         Raises

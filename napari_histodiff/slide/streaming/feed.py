@@ -32,7 +32,7 @@ from napari_histodiff.core.listeners import Listeners
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.planning import AT_REST, Motion
-from napari_histodiff.slide.streaming.queue import FeedQueue, Snapshot
+from napari_histodiff.slide.streaming.queue import FeedQueue, StateSnapshot
 from napari_histodiff.slide.streaming.status import (
     FeedChanged,
     FeedEvent,
@@ -246,7 +246,7 @@ class TileFeed:
 
     def _advance(self) -> bool:
         """Cancel what nobody needs and begin one block; False when there is nothing to begin."""
-        slide = Snapshot(self._store)
+        slide = StateSnapshot(self._store)
         self._queue.tidy(slide)
         for job in self._queue.obsolete(slide):
             self._engine.cancel(self._flights[job].job)
@@ -260,7 +260,7 @@ class TileFeed:
         self._publish(slide)
         return block is not None
 
-    def _publish(self, slide: Snapshot) -> None:
+    def _publish(self, slide: StateSnapshot) -> None:
         view = self._queue.view
         status = FeedStatus(
             view_level=None if view is None else view.level,
@@ -276,7 +276,7 @@ class TileFeed:
     def _tell(self, status: FeedStatus) -> None:
         if status != self._known:
             self._known = status
-            self._listeners.tell(FeedChanged(self.status))
+            self._listeners.emit(FeedChanged(self.status))
 
     # ---- calls from outside, on the feed's thread ----
 
@@ -343,17 +343,17 @@ class TileFeed:
         except StorageError as error:
             self._guard.stop(str(error))
             return
-        self._queue.land(block)
+        self._queue.complete(block)
         if tiles:
             self._drawn += len(tiles)
             self._meter.add(len(tiles))
-            self._listeners.tell(TilesDrawn(self._inside(block)))
+            self._listeners.emit(TilesDrawn(self._inside(block)))
 
     def _fail(self, block: Region, reason: str) -> None:
-        self._listeners.tell(TilesFailed(self._queue.fail(block, reason), reason))
+        self._listeners.emit(TilesFailed(self._queue.fail(block, reason), reason))
 
     def _stumble(self, block: Region, reason: str) -> None:
-        if not self._queue.stumble(block):
+        if not self._queue.may_retry(block):
             self._fail(block, reason)
 
     def _inside(self, block: Region) -> Region:
@@ -385,7 +385,7 @@ class TileFeed:
             return
         if isinstance(event, JobFinished):
             # The next request is made while the engine draws: the slower one sets the pace.
-            self._queue.took(max(event.seconds, flight.asked))
+            self._queue.record_duration(max(event.seconds, flight.asked))
             self._finish(flight, event.images[0])
         elif isinstance(event, JobFailed) and not self._guard.is_dead:
             if isinstance(event.error, EngineUnavailable):

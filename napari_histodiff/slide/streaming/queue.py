@@ -31,7 +31,7 @@ from napari_histodiff.slide.streaming.planning import (
     wanted,
 )
 
-__all__ = ["ATTEMPTS", "FeedQueue", "Snapshot"]
+__all__ = ["ATTEMPTS", "FeedQueue", "StateSnapshot"]
 
 #: A block that came to nothing this often through no fault of its own counts as failed.
 ATTEMPTS: Final = 2
@@ -52,7 +52,7 @@ _FIRST_PACE: Final = 1.0
 _Wish = tuple[list[TileAddress], tuple[float, float]]
 
 
-class Snapshot:
+class StateSnapshot:
     """A slide's states as they were when first asked for, so that one decision sees one slide.
 
     Parameters
@@ -171,20 +171,20 @@ class FeedQueue:
         self.failed.update(dict.fromkeys(tiles, reason))
         return tiles
 
-    def stumble(self, block: Region) -> bool:
+    def may_retry(self, block: Region) -> bool:
         """Count that a block came to nothing; return whether it may be tried again."""
         self._attempts[block] = self._attempts.get(block, 0) + 1
         return self._attempts[block] < ATTEMPTS
 
-    def land(self, block: Region) -> None:
+    def complete(self, block: Region) -> None:
         """Forget how often a block came to nothing: it is stored."""
         self._attempts.pop(block, None)
 
-    def took(self, seconds: float) -> None:
+    def record_duration(self, seconds: float) -> None:
         """Note how long the engine took for a block; the last ones count most."""
         self.pace += (seconds - self.pace) / 2
 
-    def next_block(self, slide: Snapshot) -> Region | None:
+    def next_block(self, slide: StateSnapshot) -> Region | None:
         """Return the block to draw now; None when there is none or it has to wait for another.
 
         First what the view lacks, then what the ring around it lacks, then what the regions to
@@ -201,7 +201,7 @@ class FeedQueue:
                     return block
         return next((b for region in self.regions for b in self._cells(slide, region)), None)
 
-    def obsolete(self, slide: Snapshot) -> list[str]:
+    def obsolete(self, slide: StateSnapshot) -> list[str]:
         """Return the jobs to cancel: those that neither the view, its ring nor a render needs.
 
         While the view lacks a tile that could be drawn, being rendered does not count. What is
@@ -222,7 +222,7 @@ class FeedQueue:
             and (urgent or not self._is_rendered(slide, block))
         ]
 
-    def tidy(self, slide: Snapshot) -> None:
+    def tidy(self, slide: StateSnapshot) -> None:
         """Drop renders that lack nothing any more, and failures of tiles that are stored."""
         self.failed = {
             tile: why
@@ -235,7 +235,7 @@ class FeedQueue:
             if any(_part(slide.missing(p.level), p).any() for p in cones(slide, region))
         ]
 
-    def waiting(self, slide: Snapshot) -> int:
+    def waiting(self, slide: StateSnapshot) -> int:
         """Return how many tiles the view and the renders lack that are not in the engine."""
         levels = range(slide.recipe.coarsest + 1)
         asked = [np.zeros_like(slide.missing(level)) for level in levels]
@@ -247,7 +247,7 @@ class FeedQueue:
                 _part(asked[part.level], part)[...] = True
         return sum(int(np.count_nonzero(asked[n] & self._lack(slide, n))) for n in levels)
 
-    def _wishes(self, slide: Snapshot, view: Region) -> Iterator[_Wish]:
+    def _wishes(self, slide: StateSnapshot, view: Region) -> Iterator[_Wish]:
         """Yield what a view lacks and where to begin, the most urgent first."""
         if self.motion == AT_REST:
             for ring in sorted({0, self.ahead}):
@@ -261,7 +261,7 @@ class FeedQueue:
             yield slide.lacking(there), centre_of(there)
             yield slide.lacking(view, self.ahead), centre_of(view)
 
-    def _on_the_way(self, slide: Snapshot, view: Region) -> list[TileAddress]:
+    def _on_the_way(self, slide: StateSnapshot, view: Region) -> list[TileAddress]:
         """Return what of a view, its ring and the places it comes by is not stored."""
         lacking = slide.lacking(view, self.ahead)
         if self.motion == AT_REST:
@@ -271,13 +271,13 @@ class FeedQueue:
             return [*lacking, *slide.lacking(way)]
         return [*lacking, *slide.lacking_coarse(way)]
 
-    def _later(self, slide: Snapshot, view: Region, blocks: int) -> Region:
+    def _later(self, slide: StateSnapshot, view: Region, blocks: int) -> Region:
         """Return where a view will be when the engine has drawn so many blocks more."""
         begun = sum(1.0 - self.shares.get(job, 0.0) for job in self.flights)
         return moved_on(slide.spec, view, self.motion, self.pace * (begun + blocks))
 
     def _next_of(
-        self, slide: Snapshot, lacking: list[TileAddress], centre: tuple[float, float]
+        self, slide: StateSnapshot, lacking: list[TileAddress], centre: tuple[float, float]
     ) -> tuple[Region | None, bool]:
         """Return the next block of what is lacking, and whether it waits for one in the engine."""
         flying = self._flying()
@@ -288,7 +288,7 @@ class FeedQueue:
             return blocks([tile for tile in ready if tile.level == level], centre)[0], False
         return None, bool(waiting) and not flying.isdisjoint(lacking)
 
-    def _cells(self, slide: Snapshot, region: Region) -> Iterator[Region]:
+    def _cells(self, slide: StateSnapshot, region: Region) -> Iterator[Region]:
         """Yield blocks of a region to render that can be drawn, coarse before fine, row by row."""
         for part in cones(slide, region):
             lack = self._lack(slide, part.level)
@@ -303,7 +303,7 @@ class FeedQueue:
                     ]
                     yield from blocks(filter(slide.is_ready, tiles), centre_of(part))
 
-    def _lack(self, slide: Snapshot, level: int) -> NDArray[np.bool_]:
+    def _lack(self, slide: StateSnapshot, level: int) -> NDArray[np.bool_]:
         """Return which tiles of a level are missing, not failed and not in the engine."""
         lack = slide.missing(level).copy()
         for tile in self._flying() | self.failed.keys():
@@ -314,7 +314,7 @@ class FeedQueue:
     def _flying(self) -> set[TileAddress]:
         return {tile for block in self.flights.values() for tile in block_tiles(block)}
 
-    def _is_rendered(self, slide: Snapshot, block: Region) -> bool:
+    def _is_rendered(self, slide: StateSnapshot, block: Region) -> bool:
         return any(
             part.level == block.level and not part.intersect(block).is_empty
             for region in self.regions

@@ -32,7 +32,7 @@ from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.slide.export import save_edit
 from napari_histodiff.ui.generation.engines import Mailbox
 from napari_histodiff.ui.generation.history import History, HistoryEntry
-from napari_histodiff.ui.generation.plan import Estimate, Estimator, Plan, make_plan
+from napari_histodiff.ui.generation.plan import Estimate, Estimator, FramePlan, make_plan
 from napari_histodiff.ui.generation.request import (
     following_seed,
     request_of,
@@ -81,7 +81,7 @@ class Controller:
     """
 
     status_changed = Signal(EngineStatus)
-    plan_changed = Signal(Plan)
+    plan_changed = Signal(FramePlan)
     run_changed = Signal(RunState)
     staging_changed = Signal(object)  # Staging | None
     history_changed = Signal()
@@ -104,7 +104,7 @@ class Controller:
         self.settings = (store or SettingsStore()).load()
         self.status = EngineStatus(engine.state, engine.info)
         self.run_state = RunState()
-        self.plan = Plan("Generate", False, "Make a canvas or use an image layer first.")
+        self.plan = FramePlan("Generate", False, "Make a canvas or use an image layer first.")
         self._engine = engine
         self._store = store or SettingsStore()
         self._mailbox = Mailbox()
@@ -225,7 +225,7 @@ class Controller:
         self.discard()
         self.set(seed=seed_of_run(self.settings))
         try:
-            request = self.workspace.dress(request_of(snapshot, self.settings_here))
+            request = self.workspace.with_slide_conditions(request_of(snapshot, self.settings_here))
             self._job = self._engine.submit(request)
         except HistodiffError as error:
             self._complain(error)

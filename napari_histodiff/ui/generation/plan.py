@@ -18,7 +18,7 @@ from napari_histodiff.ui.text import duration_text
 if TYPE_CHECKING:
     from napari_histodiff.ui.workspace.workspace import FrameSnapshot
 
-__all__ = ["Estimate", "Estimator", "Plan", "class_remark", "make_plan"]
+__all__ = ["Estimate", "Estimator", "FramePlan", "class_remark", "make_plan"]
 
 #: A model that cannot jump draws washed-out tissue in fewer.
 _LEAST_FLOW_STEPS: Final = 5
@@ -32,7 +32,7 @@ _TITLES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class FramePlan:
     """Title of the main button, whether it may be pressed, and the line below it.
 
     `repaints` tells that pixels lie under the edit, so that its strength means something;
@@ -55,7 +55,7 @@ def make_plan(
     settings: Settings,
     status: EngineStatus,
     estimator: Estimator,
-) -> Plan:
+) -> FramePlan:
     """Plan the edit of a frame.
 
     Parameters
@@ -72,32 +72,32 @@ def make_plan(
         What it will cost.
     """
     if snapshot is None:
-        return Plan("Generate", False, problem)
+        return FramePlan("Generate", False, problem)
     plan = _plan_of(snapshot, settings, status, estimator)
     return replace(plan, has_pixels=snapshot.has_pixels)
 
 
 def _plan_of(
     snapshot: FrameSnapshot, settings: Settings, status: EngineStatus, estimator: Estimator
-) -> Plan:
+) -> FramePlan:
     title = _TITLES[snapshot.kind]
     repaints = snapshot.kind is EditKind.INPAINT
     if snapshot.kind is EditKind.GENERATE and snapshot.has_pixels:
         title = "Generate (replaces frame)"
     if status.state is EngineState.DEAD:
-        return Plan(title, False, "The engine has stopped; press Restart above.")
+        return FramePlan(title, False, "The engine has stopped; press Restart above.")
     if status.state is EngineState.CLOSED:
-        return Plan(title, False, "The engine is closed; open the dock again.")
+        return FramePlan(title, False, "The engine is closed; open the dock again.")
     if status.info is None:
-        return Plan(title, True, "The model is loading; the edit starts when it is ready.")
+        return FramePlan(title, True, "The model is loading; the edit starts when it is ready.")
     low, high = status.info.mpp
     if not low * 0.999 <= snapshot.mpp <= high * 1.001:
         known = f"{low:g}" if low == high else f"{low:g} to {high:g}"
         note = f"The model knows {known} µm/px, this image has {snapshot.mpp:g}: "
         if snapshot.mpp > high:
-            return Plan(title, False, note + "too coarse. Open a finer scan of it.")
+            return FramePlan(title, False, note + "too coarse. Open a finer scan of it.")
         note += "too fine. Resample it; the original stays as it is."
-        return Plan(title, False, note, resample_to=low)
+        return FramePlan(title, False, note, resample_to=low)
     estimate = estimator.estimate(
         snapshot.region.shape,
         steps=settings.steps,
@@ -111,7 +111,7 @@ def _plan_of(
     if not uses_paint(snapshot):
         where = " where pixels change" if repaints or snapshot.kind is EditKind.OUTPAINT else ""
         note += f". No nuclei painted{where}: the model places them"
-    return Plan(title, True, note, estimate, repaints)
+    return FramePlan(title, True, note, estimate, repaints)
 
 
 def class_remark(name: str, info: BackendInfo | None) -> str:

@@ -16,7 +16,7 @@ from psygnal import Signal
 from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.ui.generation.states import Staging
-from napari_histodiff.ui.workspace.pending import Step
+from napari_histodiff.ui.workspace.pending import PendingStep
 from napari_histodiff.ui.workspace.transforms import place_region
 
 if TYPE_CHECKING:
@@ -89,13 +89,13 @@ class StagedVariants:
         if self._workspace.can_redo:
             self._travel(self._workspace.redo)
 
-    def _applied(self, staging: Staging, step: Step) -> None:
+    def _applied(self, staging: Staging, step: PendingStep) -> None:
         if step.error is not None:
             self._complain(step.error)
         elif self.now is staging:
             self.put(None)
 
-    def _travel(self, begin: Callable[[], Step]) -> None:
+    def _travel(self, begin: Callable[[], PendingStep]) -> None:
         try:
             step = begin()
         except HistodiffError as error:

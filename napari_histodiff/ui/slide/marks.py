@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
 from napari_histodiff.ui.workspace.transforms import insert_above, place_on
 
-__all__ = ["MARKS_NAME", "WorkMarks"]
+__all__ = ["MARKS_NAME", "TileOverlay"]
 
 MARKS_NAME: Final = "Tiles in work"
 
@@ -31,7 +31,7 @@ _WORKING: Final = (59, 142, 234, 90)
 _FAILED: Final = (255, 140, 0, 235)
 
 
-class WorkMarks:
+class TileOverlay:
     """One small picture over the marked tiles in view.
 
     A picture costs less to change than shapes: about 2 ms in place, whatever it shows. It reaches

@@ -30,7 +30,7 @@ from napari_histodiff.ui.workspace.pending import StepWorker
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Placeholders", "ShownSlide", "StatesAtHand"]
+__all__ = ["CachedStates", "Placeholders", "ShownSlide"]
 
 log = logging.getLogger(__name__)
 
@@ -311,7 +311,7 @@ def _enlarge(
     target[:] = wide.take(rows - rows[0], axis=0).reshape(target.shape)
 
 
-class StatesAtHand:
+class CachedStates:
     """A slide that can be asked for the states of its tiles while a thread writes an edit to it.
 
     An edit keeps the slide to itself for as long as it is written. What is asked meanwhile is

@@ -19,8 +19,8 @@ from napari_histodiff.core.recipe import TILE
 from napari_histodiff.slide.lazy_levels import LazyLevel, pyramid
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.feed import TileFeed
-from napari_histodiff.ui.slide.marks import WorkMarks
-from napari_histodiff.ui.slide.placeholders import Placeholders, ShownSlide, StatesAtHand
+from napari_histodiff.ui.slide.marks import TileOverlay
+from napari_histodiff.ui.slide.placeholders import CachedStates, Placeholders, ShownSlide
 from napari_histodiff.ui.slide.sketching import SketchEditor
 from napari_histodiff.ui.slide.status import SlideStatus, status_of
 from napari_histodiff.ui.slide.target import SlideTarget
@@ -96,7 +96,7 @@ class SlideSession:
         self._worker = StepWorker()
         self._worker.carried_out.connect(self._show_changes)  # before anyone hears of it
         # What the window asks of the slide, so that it never waits for an edit being written.
-        self._shown = cast("SlideStore", StatesAtHand(store, self._worker))
+        self._shown = cast("SlideStore", CachedStates(store, self._worker))
         self._placeholders = Placeholders(self._shown, self._dirty.append)
         try:
             self.layer = Image(
@@ -115,7 +115,7 @@ class SlideSession:
         )
         register_target(self.target)
         self._watcher = ViewWatcher(viewer, self.layer)
-        self._marks = WorkMarks(viewer, self.layer)
+        self._marks = TileOverlay(viewer, self.layer)
         self._sketch = SketchEditor(viewer, self.layer, store)
         self._feed = TileFeed(store, engine)
         self._unsubscribe = store.subscribe(self._dirty.append)

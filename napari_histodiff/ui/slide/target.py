@@ -17,7 +17,7 @@ from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.planning import needs
 from napari_histodiff.slide.streaming.tile_requests import to_plane
 from napari_histodiff.ui.workspace.journal import EditJournal
-from napari_histodiff.ui.workspace.pending import Step, StepWorker
+from napari_histodiff.ui.workspace.pending import PendingStep, StepWorker
 from napari_histodiff.ui.workspace.targets import Target
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class SlideTarget(Target):
             self._draw(region)
         return self.pending(region)
 
-    def dress(self, request: EditRequest) -> EditRequest:
+    def with_slide_conditions(self, request: EditRequest) -> EditRequest:
         """Return a request that draws tissue of this slide.
 
         It gets the stain of its level, the slide's layout, and its caption unless one was given. A
@@ -214,7 +214,7 @@ class SlideJournal:
         pixels: NDArray[np.uint8],
         mask: NDArray[np.bool_] | None = None,
         request: EditRequest | None = None,
-    ) -> Step:
+    ) -> PendingStep:
         """Write an edit to the slide; the step's region is the rectangle that changed.
 
         When it cannot be written, the step ends with an error and the slide stays as it was.
@@ -234,10 +234,18 @@ class SlideJournal:
             raise InvalidRequest(problem)
         return self._worker.submit(partial(self._store.write, request, pixels, mask))
 
-    def undo(self) -> Step:
+    def undo(self) -> PendingStep:
         """Take the last edit back; a step without a region when there is none."""
-        return self._worker.submit(self._store.undo) if self.can_undo else Step.carried_out(None)
+        return (
+            self._worker.submit(self._store.undo)
+            if self.can_undo
+            else PendingStep.carried_out(None)
+        )
 
-    def redo(self) -> Step:
+    def redo(self) -> PendingStep:
         """Repeat the edit taken back last; a step without a region when there is none."""
-        return self._worker.submit(self._store.redo) if self.can_redo else Step.carried_out(None)
+        return (
+            self._worker.submit(self._store.redo)
+            if self.can_redo
+            else PendingStep.carried_out(None)
+        )

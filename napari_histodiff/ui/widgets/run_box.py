@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_histodiff.ui.generation.plan import Plan
+from napari_histodiff.ui.generation.plan import FramePlan
 from napari_histodiff.ui.generation.states import RunPhase, RunState, Staging
 from napari_histodiff.ui.widgets.forms import button, note_label, row
 from napari_histodiff.ui.widgets.style import APPLY
@@ -42,7 +42,7 @@ class RunBox(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._phase = RunPhase.IDLE
-        self._plan = Plan("Generate", False, "")
+        self._plan = FramePlan("Generate", False, "")
         self._doing = ""
         self.main = QPushButton("Generate")
         self.main.setStyleSheet(_MAIN_STYLE)
@@ -76,7 +76,7 @@ class RunBox(QWidget):
         self.set_staging(None)
         self.set_undo(can_undo=False, can_redo=False)
 
-    def set_plan(self, plan: Plan) -> None:
+    def set_plan(self, plan: FramePlan) -> None:
         """Name the main button after what it will do."""
         self._plan = plan
         self.resample.setVisible(plan.resample_to is not None)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.nucleus_shapes import nucleus_statistics
 from napari_histodiff.core.placement import Indices, Scatter, place_nucleus
-from napari_histodiff.ui.workspace.paint_layers import Nuclei, PaintSettings
+from napari_histodiff.ui.workspace.paint_layers import NucleiLayer, PaintSettings
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -28,7 +28,7 @@ class Brushes:
 
     Parameters
     ----------
-    nuclei : Nuclei
+    nuclei : NucleiLayer
         What is painted on.
     settings : PaintSettings
         Tool, class, density and size; read at each press.
@@ -39,7 +39,7 @@ class Brushes:
     """
 
     def __init__(
-        self, nuclei: Nuclei, settings: PaintSettings, mpp: float, rng: np.random.Generator
+        self, nuclei: NucleiLayer, settings: PaintSettings, mpp: float, rng: np.random.Generator
     ) -> None:
         self._nuclei = nuclei
         self._settings = settings

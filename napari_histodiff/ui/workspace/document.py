@@ -18,13 +18,13 @@ from napari_histodiff.ui.workspace.frame import FrameLayer, fit_frame
 from napari_histodiff.ui.workspace.import_labels import labels_under, nuclei_from_labels
 from napari_histodiff.ui.workspace.journal import SparsePlane
 from napari_histodiff.ui.workspace.paint_layers import (
-    EditMask,
-    Nuclei,
+    EditMaskLayer,
+    NucleiLayer,
     PaintSettings,
     set_labels,
     show_region,
 )
-from napari_histodiff.ui.workspace.pending import Step
+from napari_histodiff.ui.workspace.pending import PendingStep
 from napari_histodiff.ui.workspace.snapshot import FrameSnapshot, make_snapshot
 from napari_histodiff.ui.workspace.targets import Target
 from napari_histodiff.ui.workspace.transforms import insert_above
@@ -32,10 +32,10 @@ from napari_histodiff.ui.workspace.transforms import insert_above
 if TYPE_CHECKING:
     from napari.layers import Labels, Layer
 
-__all__ = ["TOOLS", "Place", "check_tool", "take_tool"]
+__all__ = ["TOOLS", "Document", "check_tool", "take_tool"]
 
 
-class Place:
+class Document:
     """The layers over one image; paint outside the frame rests in sparse planes.
 
     Paint belongs to its place and level: it is seen again when the frame is back at both.
@@ -67,8 +67,8 @@ class Place:
     #: Pixels in the frame changed by themselves: a slide was drawn there.
     pixels_changed = Signal(Region)
 
-    nuclei: Nuclei
-    edit_mask: EditMask
+    nuclei: NucleiLayer
+    edit_mask: EditMaskLayer
     frame: FrameLayer
     brushes: Brushes
 
@@ -119,8 +119,8 @@ class Place:
         """Make the layers, with the paint that rests at the frame's place."""
         image, region = self.target.layer, self.region
         resting = self._at_rest(region)
-        self.edit_mask = EditMask(image, region, self._resting_mask.read(resting))
-        self.nuclei = Nuclei(
+        self.edit_mask = EditMaskLayer(image, region, self._resting_mask.read(resting))
+        self.nuclei = NucleiLayer(
             image,
             region,
             self._resting_nuclei.read(resting),
@@ -218,7 +218,7 @@ class Place:
         pixels: NDArray[np.uint8],
         edit_mask: NDArray[np.bool_] | None,
         request: EditRequest | None = None,
-    ) -> Step:
+    ) -> PendingStep:
         """Write to the image as one undo step; the step's region is the rectangle that changed.
 
         Raises
@@ -361,7 +361,7 @@ def check_tool(name: str) -> None:
         raise InvalidRequest(f"expected a tool of {', '.join(TOOLS)}, got {name!r}; use one")
 
 
-def take_tool(name: str, place: Place, viewer: Any) -> None:
+def take_tool(name: str, place: Document, viewer: Any) -> None:
     """Select the layer a tool works on and put it into the tool's mode."""
     mask = place.edit_mask.layer
     on_mask = name == "edit mask" or (name == "erase" and viewer.layers.selection.active is mask)

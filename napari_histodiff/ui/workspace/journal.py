@@ -15,9 +15,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from napari_histodiff.core.geometry import Region, WindowGrid
 from napari_histodiff.core.requests import EditRequest
-from napari_histodiff.ui.workspace.pending import Step
+from napari_histodiff.ui.workspace.pending import PendingStep
 
-__all__ = ["EditJournal", "Journal", "RawPixels", "SparsePlane"]
+__all__ = ["EditJournal", "MemoryJournal", "RawPixels", "SparsePlane"]
 
 _LIMIT_BYTES: Final = 512 * 2**20
 
@@ -42,16 +42,16 @@ class EditJournal(Protocol):
         pixels: NDArray[np.uint8],
         mask: NDArray[np.bool_] | None = None,
         request: EditRequest | None = None,
-    ) -> Step:
+    ) -> PendingStep:
         """Store (h, w, 3) RGB, where `mask` says; the step's region is what changed.
 
         `request` is the edit that made the pixels, for journals that keep provenance.
         """
 
-    def undo(self) -> Step:
+    def undo(self) -> PendingStep:
         """Take the last write back; a step without a region when there is none."""
 
-    def redo(self) -> Step:
+    def redo(self) -> PendingStep:
         """Repeat the write taken back last; a step without a region when there is none."""
 
 
@@ -76,7 +76,7 @@ class _Change:
         return self.before.nbytes + self.after.nbytes
 
 
-class Journal:
+class MemoryJournal:
     """Writes pixels so that each write can be undone and redone byte for byte, at once.
 
     Only the rectangle that changed is kept; the oldest writes are forgotten first.
@@ -116,7 +116,7 @@ class Journal:
         pixels: NDArray[np.uint8],
         mask: NDArray[np.bool_] | None = None,
         request: EditRequest | None = None,
-    ) -> Step:
+    ) -> PendingStep:
         """Store (h, w, 3) RGB as written pixels; the step's region is the rectangle that changed.
 
         Only the pixels of `mask`, (h, w) bool, are stored; all of them when it is None. The
@@ -129,7 +129,7 @@ class Journal:
             after[~mask] = before[~mask]
         changed = _bounds((before != after).any(axis=2), region)
         if changed.is_empty:
-            return Step.carried_out(changed)
+            return PendingStep.carried_out(changed)
         part = changed.relative_to(region).slices
         change = _Change(changed, before[part].copy(), after[part].copy())
         target.write_raw(changed, change.after)
@@ -137,25 +137,25 @@ class Journal:
         self._done.append(change)
         while self.nbytes > self._limit and len(self._done) > 1:
             self._done.popleft()
-        return Step.carried_out(changed)
+        return PendingStep.carried_out(changed)
 
-    def undo(self) -> Step:
+    def undo(self) -> PendingStep:
         """Take the last write back; a step without a region when there is none."""
         if not self._done:
-            return Step.carried_out(None)
+            return PendingStep.carried_out(None)
         change = self._done.pop()
         self._target.write_raw(change.region, change.before)
         self._undone.append(change)
-        return Step.carried_out(change.region)
+        return PendingStep.carried_out(change.region)
 
-    def redo(self) -> Step:
+    def redo(self) -> PendingStep:
         """Repeat the write taken back last; a step without a region when there is none."""
         if not self._undone:
-            return Step.carried_out(None)
+            return PendingStep.carried_out(None)
         change = self._undone.pop()
         self._target.write_raw(change.region, change.after)
         self._done.append(change)
-        return Step.carried_out(change.region)
+        return PendingStep.carried_out(change.region)
 
 
 def _bounds(changed: NDArray[np.bool_], region: Region) -> Region:

@@ -21,14 +21,14 @@ from napari_histodiff.ui.workspace.transforms import place_region
 __all__ = [
     "EDIT_MASK_NAME",
     "NUCLEI_NAME",
-    "EditMask",
-    "Nuclei",
+    "EditMaskLayer",
+    "NucleiLayer",
     "PaintSettings",
     "set_labels",
     "show_region",
 ]
 
-NUCLEI_NAME: Final = "Nuclei"
+NUCLEI_NAME: Final = "NucleiLayer"
 _BASE: Final = N_CLASSES + 1
 
 #: Of the brush at the finest level, in pixels.
@@ -60,7 +60,7 @@ class PaintSettings:
     overwrite: bool = False
 
 
-class Nuclei:
+class NucleiLayer:
     """A single-scale Labels layer over the frame, label = 7 * instance + class.
 
     Each stroke, polygon or fill makes a new nucleus, so that touching nuclei of a class stay apart;
@@ -275,7 +275,7 @@ EDIT_MASK_NAME: Final = "Edit mask"
 _EDIT_BRUSH: Final = 40
 
 
-class EditMask:
+class EditMaskLayer:
     """A Labels layer of 0 and 1 over the frame, painted with napari's own tools.
 
     Parameters

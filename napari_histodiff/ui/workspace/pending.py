@@ -16,10 +16,10 @@ from psygnal import Signal
 from napari_histodiff.core.errors import HistodiffError, StorageError
 from napari_histodiff.core.geometry import Region
 
-__all__ = ["Doing", "Step", "StepWorker"]
+__all__ = ["PendingOperations", "PendingStep", "StepWorker"]
 
 
-class Step:
+class PendingStep:
     """One write, undo or redo: on its way, or over. Belongs to the thread of the viewer.
 
     Attributes
@@ -36,16 +36,16 @@ class Step:
         self.is_over = False
         self.region: Region | None = None
         self.error: Exception | None = None
-        self._listeners: list[Callable[[Step], None]] = []
+        self._listeners: list[Callable[[PendingStep], None]] = []
 
     @classmethod
-    def carried_out(cls, region: Region | None) -> Step:
+    def carried_out(cls, region: Region | None) -> PendingStep:
         """Return a step that is over."""
         step = cls()
         step.end(region)
         return step
 
-    def then(self, listener: Callable[[Step], None]) -> Step:
+    def then(self, listener: Callable[[PendingStep], None]) -> PendingStep:
         """Call `listener` when the step is over, at once when it is; returns the step."""
         if self.is_over:
             listener(self)
@@ -61,28 +61,28 @@ class Step:
             listener(self)
 
 
-class Doing:
+class PendingOperations:
     """What is being done to an image, in words, for as long as it takes."""
 
     #: The words changed; empty when nothing is being done any more.
     changed = Signal(str)
 
     def __init__(self) -> None:
-        self._steps: dict[Step, str] = {}
+        self._steps: dict[PendingStep, str] = {}
 
     @property
     def text(self) -> str:
         """What is being done, "Writing the edit…"; empty when nothing is."""
         return next(iter(self._steps.values()), "")
 
-    def follow(self, text: str, step: Step) -> None:
+    def follow(self, text: str, step: PendingStep) -> None:
         """Say `text` until a step is over; those asked for before it are said first."""
         if not step.is_over:
             self._steps[step] = text
             self.changed.emit(self.text)
             step.then(self._forget)
 
-    def _forget(self, step: Step) -> None:
+    def _forget(self, step: PendingStep) -> None:
         del self._steps[step]
         self.changed.emit(self.text)
 
@@ -113,7 +113,7 @@ class StepWorker:
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="histodiff-edits")
-        self._waiting: deque[tuple[Step, Future[Region | None]]] = deque()
+        self._waiting: deque[tuple[PendingStep, Future[Region | None]]] = deque()
 
     @property
     def busy(self) -> bool:
@@ -125,12 +125,12 @@ class StepWorker:
         """Whether `deliver` has something to tell."""
         return bool(self._waiting) and self._waiting[0][1].done()
 
-    def submit(self, work: Work) -> Step:
+    def submit(self, work: Work) -> PendingStep:
         """Have something done in the thread, after all that was asked for before."""
         if not self._waiting:
             self.busy_changed.emit(True)
         before = self._waiting[-1][1] if self._waiting else None
-        step = Step()
+        step = PendingStep()
         self._waiting.append((step, self._executor.submit(_do, work, before)))
         return step
 

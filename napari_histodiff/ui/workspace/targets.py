@@ -16,7 +16,7 @@ from napari_histodiff.core.errors import InvalidImage, InvalidRequest
 from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.core.maps import as_rgb
 from napari_histodiff.core.requests import EditRequest
-from napari_histodiff.ui.workspace.journal import EditJournal, Journal, SparsePlane
+from napari_histodiff.ui.workspace.journal import EditJournal, MemoryJournal, SparsePlane
 from napari_histodiff.ui.workspace.transforms import insert_above, pixel_size, place_on
 
 __all__ = [
@@ -114,7 +114,7 @@ class Target(ABC):
         """Have the pixels of a region made, if need be, and return what `pending` says then."""
         return self.pending(region)
 
-    def dress(self, request: EditRequest) -> EditRequest:
+    def with_slide_conditions(self, request: EditRequest) -> EditRequest:
         """Return a request with what this image adds to it, so that the edit fits in."""
         return request
 
@@ -132,7 +132,7 @@ class RawTarget(Target):
 
     def new_journal(self) -> EditJournal:
         """Return an empty journal in memory."""
-        return Journal(self)
+        return MemoryJournal(self)
 
     @abstractmethod
     def read_raw(self, region: Region) -> NDArray[np.uint8]:

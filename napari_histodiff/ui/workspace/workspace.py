@@ -14,10 +14,10 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import as_edit_mask, as_rgb
 from napari_histodiff.core.requests import EditRequest
-from napari_histodiff.ui.workspace.document import TOOLS, Place, check_tool, take_tool
+from napari_histodiff.ui.workspace.document import TOOLS, Document, check_tool, take_tool
 from napari_histodiff.ui.workspace.frame import first_frame, level_in_view, seen_at
 from napari_histodiff.ui.workspace.paint_layers import PaintSettings
-from napari_histodiff.ui.workspace.pending import Doing, Step
+from napari_histodiff.ui.workspace.pending import PendingOperations, PendingStep
 from napari_histodiff.ui.workspace.snapshot import FrameSnapshot
 from napari_histodiff.ui.workspace.targets import CanvasTarget, PatchTarget, Target, open_target
 
@@ -51,13 +51,13 @@ class Workspace:
 
     def __init__(self, viewer: Any, *, snap: int = 16, seed: int | None = None) -> None:
         #: What is being done to the image, while it takes its time.
-        self.doing = Doing()
+        self.doing = PendingOperations()
         self._viewer = viewer
         self._snap = snap
         self._rng = np.random.default_rng(seed)
         self._settings = PaintSettings()
-        self._places: list[Place] = []
-        self._place: Place | None = None
+        self._places: list[Document] = []
+        self._place: Document | None = None
         viewer.layers.events.removed.connect(self._on_removed)
 
     # ------------------------------------------------------------------- image
@@ -295,9 +295,9 @@ class Workspace:
         """
         return self._here().snapshot()
 
-    def dress(self, request: EditRequest) -> EditRequest:
+    def with_slide_conditions(self, request: EditRequest) -> EditRequest:
         """Return a request with what the image adds to it: a slide, for example, its stain."""
-        return self._here().target.dress(request)
+        return self._here().target.with_slide_conditions(request)
 
     def write(
         self,
@@ -305,7 +305,7 @@ class Workspace:
         pixels: ArrayLike,
         edit_mask: NDArray[np.bool_] | None = None,
         request: EditRequest | None = None,
-    ) -> Step:
+    ) -> PendingStep:
         """Put pixels into the image as one undo step, which a slide takes its time for.
 
         Only the pixels of `edit_mask`, (h, w) bool, change; all of them when it is None. A slide
@@ -333,16 +333,16 @@ class Workspace:
         """Whether a write taken back can be repeated."""
         return self._place is not None and self._place.journal.can_redo
 
-    def undo(self) -> Step:
+    def undo(self) -> PendingStep:
         """Take the last write back, byte for byte; nothing when there is none."""
         return self._follow_step("Taking the edit back…", self._here().journal.undo())
 
-    def redo(self) -> Step:
+    def redo(self) -> PendingStep:
         """Repeat the write that was taken back; nothing when there is none."""
         return self._follow_step("Repeating the edit…", self._here().journal.redo())
 
     # ---------------------------------------------------------------- plumbing
-    def _here(self) -> Place:
+    def _here(self) -> Document:
         if self._place is None:
             raise InvalidRequest(
                 "expected an image to work on, got none; make a canvas or use an image layer"
@@ -350,19 +350,19 @@ class Workspace:
         self._place.mend()
         return self._place
 
-    def _follow_step(self, text: str, step: Step) -> Step:
+    def _follow_step(self, text: str, step: PendingStep) -> PendingStep:
         self.doing.follow(text, step)
         return step.then(self._tell)
 
-    def _tell(self, step: Step) -> None:
+    def _tell(self, step: PendingStep) -> None:
         if step.region is not None:
             self.pixels_changed.emit(step.region)
 
-    def _new_place(self, target: Target) -> Place:
+    def _new_place(self, target: Target) -> Document:
         region = first_frame(self._viewer, target)
-        return Place(self._viewer, target, region, self._snap, self._settings, self._rng)
+        return Document(self._viewer, target, region, self._snap, self._settings, self._rng)
 
-    def _work_on(self, place: Place) -> None:
+    def _work_on(self, place: Document) -> None:
         # Nobody's place while it closes: a listener would find it broken and open it again.
         old, self._place = self._place, None
         if old is not None:
@@ -379,7 +379,7 @@ class Workspace:
         self.frame_changed.emit(place.region)
         self.painting_changed.emit()
 
-    def _follow(self, place: Place, dy: int, dx: int) -> None:
+    def _follow(self, place: Document, dy: int, dx: int) -> None:
         was_here = place is self._place
         if was_here:
             self._place = None

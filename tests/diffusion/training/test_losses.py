@@ -8,9 +8,9 @@ from napari_histodiff.core.captions import SLOT_SIZES
 from napari_histodiff.diffusion.conditioning import SPATIAL_CHANNELS, Conditions, stain_condition
 from napari_histodiff.diffusion.training.generator import Generator
 from napari_histodiff.diffusion.training.losses import (
+    FeatureExtractor,
     FeatureScore,
-    Reader,
-    Trio,
+    Triplet,
     Whitening,
     energy_score,
 )
@@ -31,15 +31,17 @@ def conditions(count: int, size: int = 32) -> Conditions:
 
 
 @pytest.fixture
-def reader() -> Reader:
+def reader() -> FeatureExtractor:
     torch.manual_seed(0)
     pipeline = tiny_pipeline()
     generator = Generator(pipeline.network, pipeline.caption_encoder)
-    return Reader(generator, torch.float32, compiled=False)
+    return FeatureExtractor(generator, torch.float32, compiled=False)
 
 
 def test_the_score_by_hand() -> None:
-    trio = Trio(torch.tensor([[0.0, 0.0]]), torch.tensor([[6.0, 8.0]]), torch.tensor([[3.0, 4.0]]))
+    trio = Triplet(
+        torch.tensor([[0.0, 0.0]]), torch.tensor([[6.0, 8.0]]), torch.tensor([[3.0, 4.0]])
+    )
     assert energy_score(trio, euclidean).tolist() == [(5 + 5 - 10) / 2]
 
 
@@ -47,19 +49,19 @@ def test_the_score_by_hand() -> None:
 def test_the_true_spread_scores_best(width: float) -> None:
     torch.manual_seed(0)
     real = torch.randn(20_000, 3)
-    right = energy_score(Trio(torch.randn(20_000, 3), torch.randn(20_000, 3), real), euclidean)
+    right = energy_score(Triplet(torch.randn(20_000, 3), torch.randn(20_000, 3), real), euclidean)
     wrong = energy_score(
-        Trio(width * torch.randn(20_000, 3), width * torch.randn(20_000, 3), real), euclidean
+        Triplet(width * torch.randn(20_000, 3), width * torch.randn(20_000, 3), real), euclidean
     )
     assert right.mean() < wrong.mean()
 
 
 def test_a_trio_changes_as_one() -> None:
-    trio = Trio(*torch.ones(3, 2)).map(lambda x: 2 * x)
+    trio = Triplet(*torch.ones(3, 2)).map(lambda x: 2 * x)
     assert [x.tolist() for x in (trio.drawn, trio.again, trio.real)] == [[2, 2]] * 3
 
 
-def test_the_reader_is_told_the_scale_alone(reader: Reader) -> None:
+def test_the_reader_is_told_the_scale_alone(reader: FeatureExtractor) -> None:
     images, noise, t = torch.rand(2, 3, 32, 32), torch.zeros(2, 3, 32, 32), torch.full((2,), 0.1)
     first = reader.read(images, conditions(2), t, noise)
     again = reader.read(images, conditions(2), t, noise)
@@ -67,22 +69,24 @@ def test_the_reader_is_told_the_scale_alone(reader: Reader) -> None:
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 
 
-def test_features_of_real_images_score_better_than_those_of_flat_ones(reader: Reader) -> None:
+def test_features_of_real_images_score_better_than_those_of_flat_ones(
+    reader: FeatureExtractor,
+) -> None:
     score, given = FeatureScore(reader), conditions(6)
     real = torch.rand(6, 3, 32, 32) * 2 - 1
     other, third = torch.rand(2, 6, 3, 32, 32) * 2 - 1
     flat = torch.zeros_like(real)
     torch.manual_seed(1)
-    near = score(Trio(other, third, real), given)
+    near = score(Triplet(other, third, real), given)
     torch.manual_seed(1)
-    far = score(Trio(flat, flat, real), given)
+    far = score(Triplet(flat, flat, real), given)
     assert (near < far).all()
 
 
-def test_the_drawn_images_learn_and_the_reader_does_not(reader: Reader) -> None:
+def test_the_drawn_images_learn_and_the_reader_does_not(reader: FeatureExtractor) -> None:
     drawn = torch.rand(4, 3, 32, 32).requires_grad_()
     again, real = torch.rand(2, 4, 3, 32, 32)
-    FeatureScore(reader)(Trio(drawn, again, real), conditions(4)).sum().backward()
+    FeatureScore(reader)(Triplet(drawn, again, real), conditions(4)).sum().backward()
     assert drawn.grad is not None
     assert drawn.grad.isfinite().all()
     assert drawn.grad.abs().max() > 0

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from napari_histodiff.diffusion.training.losses import StatisticsScore, Trio, texture_score
+from napari_histodiff.diffusion.training.losses import StatisticsScore, Triplet, texture_score
 
 
 def grainy(nuclei: Tensor, amount: float = 0.2) -> Tensor:
@@ -20,7 +20,7 @@ def nuclei() -> Tensor:
 
 def score(drawn: Tensor, again: Tensor, real: Tensor, nuclei: Tensor) -> Tensor:
     torch.manual_seed(1)  # the same filters
-    return texture_score(Trio(drawn, again, real), nuclei)
+    return texture_score(Triplet(drawn, again, real), nuclei)
 
 
 def test_equal_images_have_no_distance(nuclei: Tensor) -> None:
@@ -79,10 +79,10 @@ def test_statistics_tell_blurred_and_recoloured_tissue_from_new_grain(nuclei: Te
     torch.manual_seed(0)
     statistics = StatisticsScore()
     for _ in range(60):
-        pair = Trio(grainy(nuclei), grainy(nuclei), grainy(nuclei))
+        pair = Triplet(grainy(nuclei), grainy(nuclei), grainy(nuclei))
         near = statistics(pair)
-    blurred = Trio(*(F.avg_pool2d(x, 3, 1, 1) for x in (pair.drawn, pair.again)), pair.real)
+    blurred = Triplet(*(F.avg_pool2d(x, 3, 1, 1) for x in (pair.drawn, pair.again)), pair.real)
     redder = torch.tensor([0.1, 0, 0]).view(1, 3, 1, 1)
-    recoloured = Trio(pair.drawn + redder, pair.again + redder, pair.real)
+    recoloured = Triplet(pair.drawn + redder, pair.again + redder, pair.real)
     for far in (blurred, recoloured):
         assert statistics(far).min() > near.max()

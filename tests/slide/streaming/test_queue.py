@@ -16,7 +16,7 @@ from napari_histodiff.slide.streaming.planning import (
     visible,
     wanted,
 )
-from napari_histodiff.slide.streaming.queue import ATTEMPTS, FeedQueue, Snapshot
+from napari_histodiff.slide.streaming.queue import ATTEMPTS, FeedQueue, StateSnapshot
 from tests.slide.fake_store import small_recipe
 
 
@@ -64,7 +64,7 @@ def test_everything_is_drawn_once_and_never_before_what_it_comes_from(
     flying: dict[str, Region] = {}
     broken: set[TileAddress] = set()
     for number in range(400):
-        block = queue.next_block(Snapshot(slide)) if len(flying) < 2 else None
+        block = queue.next_block(StateSnapshot(slide)) if len(flying) < 2 else None
         if block is None and not flying:
             break
         if block is not None:
@@ -82,7 +82,7 @@ def test_everything_is_drawn_once_and_never_before_what_it_comes_from(
                 broken.update(queue.fail(block, "broken"))
             else:
                 slide.draw(block)
-                queue.land(block)
+                queue.complete(block)
     else:
         raise AssertionError("it never ends")
     asked = [] if view is None else wanted(slide, view, ahead)
@@ -92,18 +92,18 @@ def test_everything_is_drawn_once_and_never_before_what_it_comes_from(
     # What is missing hangs on something that failed.
     for tile in needs(slide, asked):
         assert broken.intersection(needs(slide, [tile]))
-    queue.tidy(Snapshot(slide))
+    queue.tidy(StateSnapshot(slide))
     assert set(queue.failed) == broken
     if not broken:
         assert queue.regions == []
-        assert queue.waiting(Snapshot(slide)) == 0
+        assert queue.waiting(StateSnapshot(slide)) == 0
 
 
 @given(views())
 def test_the_first_block_is_the_nearest_of_the_coarsest_level(view: Region) -> None:
     slide = States()
     tiles = wanted(slide, view)
-    block = FeedQueue(0, view).next_block(Snapshot(slide))
+    block = FeedQueue(0, view).next_block(StateSnapshot(slide))
     if not tiles:
         assert block is None
         return
@@ -122,10 +122,10 @@ def test_only_what_nobody_needs_is_obsolete(view: Region, other: Region) -> None
     needed = set(needs(slide, wanted(slide, view, 1)))
     every = [*needs(slide, wanted(slide, other, 1))]
     queue.flights = {str(n): full_region(tile) for n, tile in enumerate(every)}
-    gone = set(queue.obsolete(Snapshot(slide)))
+    gone = set(queue.obsolete(StateSnapshot(slide)))
     assert gone == {str(n) for n, tile in enumerate(every) if tile not in needed}
     queue.regions = [slide.spec.bounds(0)]
-    urgent = set(queue.obsolete(Snapshot(slide)))
+    urgent = set(queue.obsolete(StateSnapshot(slide)))
     assert urgent in (set(), gone)
 
 
@@ -136,7 +136,7 @@ def test_the_view_comes_before_its_ring_and_both_before_what_is_rendered() -> No
     view = Region(0, 512, 512, 512, 512)
     queue = FeedQueue(1, view, [Region(0, 1792, 1792, 256, 256)])
     order = []
-    while (block := queue.next_block(Snapshot(slide))) is not None:
+    while (block := queue.next_block(StateSnapshot(slide))) is not None:
         order.append(block)
         slide.draw(block)
     inner, outer = set(visible(slide.spec, view)), set(visible(slide.spec, view, 1))
@@ -152,14 +152,14 @@ def test_a_render_gives_way_to_the_view_but_not_to_what_is_only_looked_at() -> N
     slide = States()
     slide.draw(slide.spec.bounds(2))
     queue = FeedQueue(0, None, [Region(1, 768, 768, 256, 256)])
-    block = queue.next_block(Snapshot(slide))
+    block = queue.next_block(StateSnapshot(slide))
     assert block == Region(1, 768, 768, 256, 256)
     queue.flights["render"] = block
-    assert queue.obsolete(Snapshot(slide)) == []
+    assert queue.obsolete(StateSnapshot(slide)) == []
     queue.view = Region(2, 0, 0, 512, 512)  # all there
-    assert queue.obsolete(Snapshot(slide)) == []
+    assert queue.obsolete(StateSnapshot(slide)) == []
     queue.view = Region(1, 0, 0, 256, 256)
-    assert queue.obsolete(Snapshot(slide)) == ["render"]
+    assert queue.obsolete(StateSnapshot(slide)) == ["render"]
 
 
 def test_tiles_behind_a_failed_one_wait_and_hold_up_nothing_else() -> None:
@@ -167,7 +167,7 @@ def test_tiles_behind_a_failed_one_wait_and_hold_up_nothing_else() -> None:
     queue = FeedQueue(0, slide.spec.bounds(1))
     queue.fail(Region(2, 0, 0, 256, 256), "broken")
     drawn = set()
-    while (block := queue.next_block(Snapshot(slide))) is not None:
+    while (block := queue.next_block(StateSnapshot(slide))) is not None:
         slide.draw(block)
         drawn.update(block_tiles(block))
     assert {(tile.row, tile.col) for tile in drawn if tile.level == 2} == {(0, 1), (1, 0), (1, 1)}
@@ -175,30 +175,30 @@ def test_tiles_behind_a_failed_one_wait_and_hold_up_nothing_else() -> None:
     level1 = {(tile.row, tile.col) for tile in drawn if tile.level == 1}
     assert level1 == {(r, c) for r in range(4) for c in range(4) if r > 2 or c > 2}
     left = 16 - len(level1)
-    assert queue.waiting(Snapshot(slide)) == left
+    assert queue.waiting(StateSnapshot(slide)) == left
     queue.retry()
-    assert queue.waiting(Snapshot(slide)) == left + 1
-    assert queue.next_block(Snapshot(slide)) == Region(2, 0, 0, 256, 256)
+    assert queue.waiting(StateSnapshot(slide)) == left + 1
+    assert queue.next_block(StateSnapshot(slide)) == Region(2, 0, 0, 256, 256)
 
 
 def test_waiting_counts_each_tile_once() -> None:
     slide = States()
     queue = FeedQueue(1, slide.spec.bounds(1))
-    assert queue.waiting(Snapshot(slide)) == 4 + 16
+    assert queue.waiting(StateSnapshot(slide)) == 4 + 16
     queue.regions = [slide.spec.bounds(1), slide.spec.bounds(0)]
-    assert queue.waiting(Snapshot(slide)) == 4 + 16 + 64
+    assert queue.waiting(StateSnapshot(slide)) == 4 + 16 + 64
     queue.flights["a"] = Region(2, 0, 0, 512, 256)
-    assert queue.waiting(Snapshot(slide)) == 2 + 16 + 64
+    assert queue.waiting(StateSnapshot(slide)) == 2 + 16 + 64
 
 
 def test_a_block_that_keeps_coming_to_nothing_fails() -> None:
     queue = FeedQueue()
     block = Region(0, 0, 0, 256, 256)
     for _ in range(ATTEMPTS - 1):
-        assert queue.stumble(block)
-    assert not queue.stumble(block)
-    queue.land(block)
-    assert queue.stumble(block)
+        assert queue.may_retry(block)
+    assert not queue.may_retry(block)
+    queue.complete(block)
+    assert queue.may_retry(block)
 
 
 def test_the_middle_of_a_view_is_sharp_before_its_corners() -> None:
@@ -206,7 +206,7 @@ def test_the_middle_of_a_view_is_sharp_before_its_corners() -> None:
     view = Region(0, 0, 0, 2048, 2048)
     queue = FeedQueue(0, view)
     levels = []
-    while (block := queue.next_block(Snapshot(slide))) is not None:
+    while (block := queue.next_block(StateSnapshot(slide))) is not None:
         levels.append(block.level)
         slide.draw(block)
     assert levels[0] == 2
@@ -224,7 +224,7 @@ def test_a_view_that_moves_finds_its_tissue_drawn() -> None:
 
     for second in range(30):
         queue.view = view_at(second)
-        block = queue.next_block(Snapshot(slide))
+        block = queue.next_block(StateSnapshot(slide))
         assert block is not None
         assert block.level == slide.recipe.coarsest
         seen = slide.spec.at_level(view_at(second + seconds), block.level)
@@ -246,11 +246,11 @@ def test_a_slow_view_gets_its_detail_on_the_way() -> None:
     slide = States()
     view = Region(0, 600, 600, 500, 500)
     queue = FeedQueue(0, view, motion=(0.0, 50.0), pace=0.5)
-    while (block := queue.next_block(Snapshot(slide))) is not None:
+    while (block := queue.next_block(StateSnapshot(slide))) is not None:
         slide.draw(block)
     assert not needs(slide, visible(slide.spec, view))
     queue = FeedQueue(0, view.translate(0, 300), motion=(0.0, 5000.0), pace=0.5)
-    while (block := queue.next_block(Snapshot(slide))) is not None:
+    while (block := queue.next_block(StateSnapshot(slide))) is not None:
         assert block.level == slide.recipe.coarsest
         slide.draw(block)
 
@@ -260,32 +260,32 @@ def test_what_is_nearly_through_is_finished_and_the_rest_is_not() -> None:
     slide.draw(slide.spec.bounds(2))
     far = Region(1, 768, 768, 256, 256)
     queue = FeedQueue(0, Region(1, 0, 0, 256, 256), flights={"left": far})
-    assert queue.obsolete(Snapshot(slide)) == ["left"]
+    assert queue.obsolete(StateSnapshot(slide)) == ["left"]
     queue.shares["left"] = 0.6
-    assert queue.obsolete(Snapshot(slide)) == ["left"]
+    assert queue.obsolete(StateSnapshot(slide)) == ["left"]
     queue.motion = (100.0, 0.0)  # it came by, and was not left for another place
-    assert queue.obsolete(Snapshot(slide)) == []
+    assert queue.obsolete(StateSnapshot(slide)) == []
     queue.shares["left"] = 0.4
-    assert queue.obsolete(Snapshot(slide)) == ["left"]
+    assert queue.obsolete(StateSnapshot(slide)) == ["left"]
     queue.shares["left"], queue.motion = 0.8, (0.0, 0.0)
-    assert queue.obsolete(Snapshot(slide)) == []
+    assert queue.obsolete(StateSnapshot(slide)) == []
 
 
 def test_what_the_view_is_heading_for_is_not_cancelled() -> None:
     slide = States(8192, 65_536)
     queue = FeedQueue(1, Region(0, 3000, 1000, 700, 900), motion=(0.0, 2500.0))
-    block = queue.next_block(Snapshot(slide))
+    block = queue.next_block(StateSnapshot(slide))
     assert block is not None
     queue.flights["ahead"] = block
-    assert queue.obsolete(Snapshot(slide)) == []
+    assert queue.obsolete(StateSnapshot(slide)) == []
     queue.motion = (0.0, -2500.0)
-    assert queue.obsolete(Snapshot(slide)) == ["ahead"]
+    assert queue.obsolete(StateSnapshot(slide)) == ["ahead"]
 
 
 def test_the_pace_follows_the_engine() -> None:
     queue = FeedQueue()
     for _ in range(10):
-        queue.took(0.25)
+        queue.record_duration(0.25)
     assert 0.25 < queue.pace < 0.26
     assert queue.moved(1024, 0).pace == queue.pace
 
@@ -310,8 +310,8 @@ def test_a_queue_wants_the_same_places_of_a_finer_slide() -> None:
 def test_rendering_a_whole_giant_slide_starts_at_its_coarsest_level() -> None:
     slide = States(MAX_SIDE, MAX_SIDE)
     queue = FeedQueue(1, None, [slide.spec.bounds(0)])
-    block = queue.next_block(Snapshot(slide))
+    block = queue.next_block(StateSnapshot(slide))
     assert block is not None
     assert block.level == slide.recipe.coarsest
     total = sum(states.size for states in slide.states.values())
-    assert queue.waiting(Snapshot(slide)) == total
+    assert queue.waiting(StateSnapshot(slide)) == total

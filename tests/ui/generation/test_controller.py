@@ -73,7 +73,7 @@ def test_a_disabled_button_s_key_says_why_instead_of_running(desk: Desk) -> None
 
 def test_a_dead_engine_disables_the_button_and_is_told_once(desk: Desk) -> None:
     dead = EngineStateChanged(EngineState.DEAD, message="no model; run make")
-    desk.tell(dead, dead)
+    desk.emit(dead, dead)
     desk.controller.refresh_plan()
     assert not desk.controller.plan.enabled
     assert [n.message for n in desk.notices] == ["no model; run make"]
@@ -161,7 +161,7 @@ def test_the_last_seed_is_followed_by_the_first(desk: Desk) -> None:
 def test_progress_and_preview_are_shown_while_it_runs(desk: Desk) -> None:
     desk.controller.generate()
     image = np.full((48, 64, 3), 9, np.uint8)
-    desk.tell(JobProgress("1", 3, 12), JobPreview("1", image))
+    desk.emit(JobProgress("1", 3, 12), JobPreview("1", image))
     assert (desk.controller.run_state.done, desk.controller.run_state.total) == (3, 12)
     layer = desk.viewer.layers[PREVIEW_NAME]
     np.testing.assert_array_equal(layer.data, image)
@@ -172,9 +172,9 @@ def test_progress_and_preview_are_shown_while_it_runs(desk: Desk) -> None:
 def test_the_preview_does_not_take_the_selection(desk: Desk) -> None:
     painting = desk.viewer.add_labels(np.zeros((8, 8), np.uint8))
     desk.controller.generate()
-    desk.tell(JobPreview("1", np.zeros((48, 64, 3), np.uint8)))
+    desk.emit(JobPreview("1", np.zeros((48, 64, 3), np.uint8)))
     assert desk.viewer.layers.selection.active is painting
-    desk.tell(JobCancelled("1"))
+    desk.emit(JobCancelled("1"))
     assert desk.viewer.layers.selection.active is painting
 
 
@@ -232,9 +232,9 @@ def test_cancel_is_asked_once_and_ends_the_run(desk: Desk) -> None:
     desk.controller.cancel()
     assert desk.engine.cancelled == ["1"]
     assert desk.controller.run_state.phase is RunPhase.CANCELLING
-    desk.tell(JobPreview("1", np.zeros((48, 64, 3), np.uint8)))
+    desk.emit(JobPreview("1", np.zeros((48, 64, 3), np.uint8)))
     assert PREVIEW_NAME not in desk.viewer.layers
-    desk.tell(JobCancelled("1"))
+    desk.emit(JobCancelled("1"))
     assert desk.controller.run_state.phase is RunPhase.IDLE
     assert desk.controller.staging is None
     assert desk.notices == []
@@ -242,7 +242,7 @@ def test_cancel_is_asked_once_and_ends_the_run(desk: Desk) -> None:
 
 def test_a_failed_job_is_told_and_the_next_one_runs(desk: Desk) -> None:
     desk.controller.generate()
-    desk.tell(JobFailed("1", WorkerDied("the worker ended; generate again"), "Traceback ..."))
+    desk.emit(JobFailed("1", WorkerDied("the worker ended; generate again"), "Traceback ..."))
     assert desk.notices[-1].message == "the worker ended; generate again"
     assert "Traceback" in desk.notices[-1].details
     desk.controller.generate()
@@ -252,7 +252,7 @@ def test_a_failed_job_is_told_and_the_next_one_runs(desk: Desk) -> None:
 
 def test_events_of_other_jobs_are_dropped(desk: Desk) -> None:
     desk.controller.generate()
-    desk.tell(JobCancelled("77"), JobProgress("77", 5, 9))
+    desk.emit(JobCancelled("77"), JobProgress("77", 5, 9))
     assert desk.controller.run_state.phase is RunPhase.RUNNING
     assert desk.controller.run_state.done == 0
 
@@ -332,7 +332,7 @@ def test_another_engine_takes_over_and_the_first_one_is_closed(desk: Desk) -> No
     assert first.closed
     assert second.started
     desk.engine = second
-    first.tell(EngineStateChanged(EngineState.DEAD, message="the old one"))
+    first.emit(EngineStateChanged(EngineState.DEAD, message="the old one"))
     desk.ready()
     desk.controller.generate()
     assert desk.controller.status.state is EngineState.READY

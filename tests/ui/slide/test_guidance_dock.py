@@ -64,7 +64,7 @@ def _run(dock: StudioDock, engine: RecordingEngine) -> float:
     request = dock.controller._job.request
     assert request is engine.submitted[-1]
     images = np.full((request.variants, *request.shape, 3), 99, np.uint8)
-    engine.tell(JobFinished(dock.controller._job.id, images, 1.0))
+    engine.emit(JobFinished(dock.controller._job.id, images, 1.0))
     dock.controller.pump()
     return request.guidance_scale
 

@@ -7,7 +7,7 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
-from napari_histodiff.ui.slide.marks import MARKS_NAME, WorkMarks
+from napari_histodiff.ui.slide.marks import MARKS_NAME, TileOverlay
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -29,7 +29,7 @@ def marks(viewer):
         rgb=True,
         scale=(0.5, 0.5),
     )
-    return WorkMarks(viewer, slide)
+    return TileOverlay(viewer, slide)
 
 
 def extent_of(layer: Image) -> tuple[float, ...]:

@@ -161,7 +161,7 @@ def test_a_frame_drawn_anew_keeps_a_ring_and_the_slides_stain(stage, workspace, 
 def test_no_ring_where_the_slide_ends(stage, workspace):
     corner = Region(0, 2048 - 64, 0, 64, 128)
     request = EditRequest(kind=EditKind.GENERATE, region=corner, mpp=0.25)
-    dressed = stage.session.target.dress(request)
+    dressed = stage.session.target.with_slide_conditions(request)
     rows, cols = np.nonzero(dressed.edit_mask)
     assert (rows.min(), rows.max(), cols.min(), cols.max()) == (16, 63, 0, 111)
 
@@ -169,7 +169,7 @@ def test_no_ring_where_the_slide_ends(stage, workspace):
 def test_a_caption_of_ones_own_goes_before_the_slides():
     stage = Stage(MemoryStore(), RecordingEngine())
     request = EditRequest(kind=EditKind.GENERATE, region=FRAME, mpp=0.25, caption="gland")
-    assert stage.session.target.dress(request).caption == "gland"
+    assert stage.session.target.with_slide_conditions(request).caption == "gland"
     stage.session.close()
 
 

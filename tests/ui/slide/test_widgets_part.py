@@ -253,7 +253,7 @@ def test_failed_places_say_why_and_can_be_retried(
     _report(desk, wait_for, lambda: len(engine.submitted) > 0)
     error = StorageError("expected paint, got none; buy some")
     for job in range(1, len(engine.submitted) + 1):
-        engine.tell(JobFailed(str(job), error))
+        engine.emit(JobFailed(str(job), error))
     _report(desk, wait_for, lambda: not box._failed.isHidden())
     assert "failed" in box._failed_text.text()
     told.clear()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.ui.workspace.journal import Journal
+from napari_histodiff.ui.workspace.journal import MemoryJournal
 
 
 class Pixels:
@@ -31,7 +31,7 @@ def noise(rng, region):
 
 def test_any_walk_of_undo_and_redo_is_byte_exact(rng):
     pixels = Pixels()
-    journal, states = Journal(pixels), [pixels.data.copy()]
+    journal, states = MemoryJournal(pixels), [pixels.data.copy()]
     for y, x in ((0, 0), (10, 5), (30, 40), (8, 8)):
         region = Region(0, y, x, 20, 24)
         journal.write(region, noise(rng, region))
@@ -48,7 +48,7 @@ def test_any_walk_of_undo_and_redo_is_byte_exact(rng):
 
 def test_only_the_changed_rectangle_is_kept(rng):
     pixels = Pixels()
-    journal, whole = Journal(pixels), Region(0, 0, 0, 64, 64)
+    journal, whole = MemoryJournal(pixels), Region(0, 0, 0, 64, 64)
     first = noise(rng, whole)
     journal.write(whole, first)
     before = journal.nbytes
@@ -59,7 +59,7 @@ def test_only_the_changed_rectangle_is_kept(rng):
 
 def test_a_write_that_changes_nothing_is_no_step(rng):
     pixels = Pixels()
-    journal, region = Journal(pixels), Region(0, 0, 0, 8, 8)
+    journal, region = MemoryJournal(pixels), Region(0, 0, 0, 8, 8)
     same = noise(rng, region)
     journal.write(region, same)
     journal.undo()
@@ -72,7 +72,7 @@ def test_a_write_that_changes_nothing_is_no_step(rng):
 def test_pixels_outside_the_mask_stay(rng):
     pixels, region = Pixels(), Region(0, 8, 8, 16, 16)
     mask = rng.random(region.shape) < 0.3
-    Journal(pixels).write(region, noise(rng, region), mask)
+    MemoryJournal(pixels).write(region, noise(rng, region), mask)
     written = pixels.data[..., 3] > 0
     assert np.array_equal(written[region.slices], mask)
     assert written.sum() == mask.sum()
@@ -80,7 +80,7 @@ def test_pixels_outside_the_mask_stay(rng):
 
 def test_a_new_write_forgets_what_was_undone(rng):
     pixels, region = Pixels(), Region(0, 0, 0, 8, 8)
-    journal = Journal(pixels)
+    journal = MemoryJournal(pixels)
     journal.write(region, noise(rng, region))
     journal.undo()
     journal.write(region, noise(rng, region))
@@ -90,7 +90,7 @@ def test_a_new_write_forgets_what_was_undone(rng):
 def test_memory_is_bounded_by_forgetting_the_oldest(rng):
     pixels, region = Pixels(), Region(0, 0, 0, 32, 32)
     limit = 5 * 2 * 32 * 32 * 4
-    journal = Journal(pixels, limit)
+    journal = MemoryJournal(pixels, limit)
     for _ in range(9):
         journal.write(region, noise(rng, region))
         assert journal.nbytes <= limit

@@ -7,7 +7,7 @@ import pytest
 
 from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.ui.workspace.pending import Doing, Step, StepWorker
+from napari_histodiff.ui.workspace.pending import PendingOperations, PendingStep, StepWorker
 
 HERE = Region(0, 1, 2, 3, 4)
 
@@ -33,7 +33,7 @@ def fail():
 
 def test_who_comes_late_hears_at_once():
     heard = []
-    step = Step()
+    step = PendingStep()
     step.then(heard.append)
     assert heard == []
     step.end(HERE)
@@ -43,10 +43,10 @@ def test_who_comes_late_hears_at_once():
 
 
 def test_what_is_done_is_said_until_the_last_step_is_over():
-    doing, said = Doing(), []
+    doing, said = PendingOperations(), []
     doing.changed.connect(said.append)
-    doing.follow("Nothing", Step.carried_out(None))
-    first, second = Step(), Step()
+    doing.follow("Nothing", PendingStep.carried_out(None))
+    first, second = PendingStep(), PendingStep()
     doing.follow("Writing", first)
     doing.follow("Taking back", second)
     first.end()
