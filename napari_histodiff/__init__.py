@@ -8,13 +8,22 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from napari_histodiff.core.threads import wait_quietly
+
 if TYPE_CHECKING:
-    from napari_histodiff.api import Model, UnknownCaptionWords, UnseenClass, load_model
+    from napari_histodiff.api import (
+        BusyThreads,
+        Model,
+        UnknownCaptionWords,
+        UnseenClass,
+        load_model,
+    )
     from napari_histodiff.core.errors import HistodiffError
     from napari_histodiff.core.geometry import Region
     from napari_histodiff.core.requests import EditKind, EditRequest
 
 __all__ = [
+    "BusyThreads",
     "EditKind",
     "EditRequest",
     "HistodiffError",
@@ -26,7 +35,10 @@ __all__ = [
     "load_model",
 ]
 
+wait_quietly()  # before torch loads, whichever way in was taken
+
 _MODULES = {
+    "BusyThreads": "api",
     "EditKind": "core.requests",
     "EditRequest": "core.requests",
     "HistodiffError": "core.errors",

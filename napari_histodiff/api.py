@@ -22,11 +22,12 @@ from napari_histodiff.core.maps import (
     as_tissue_map,
 )
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, EditKind, EditRequest
+from napari_histodiff.core.threads import busy_waiting
 
 if TYPE_CHECKING:
     from napari_histodiff.core.backend import Backend, BackendInfo, OnStep
 
-__all__ = ["Model", "UnknownCaptionWords", "UnseenClass", "load_model"]
+__all__ = ["BusyThreads", "Model", "UnknownCaptionWords", "UnseenClass", "load_model"]
 
 
 class UnknownCaptionWords(UserWarning):
@@ -37,6 +38,10 @@ class UnknownCaptionWords(UserWarning):
         parts = [f'"{words}" is not understood' for words in report.ignored]
         parts += [f'"{a}" contradicts "{b}"' for a, b in report.contradictory]
         super().__init__(f"{'; '.join(parts)}: the model does not see these words")
+
+
+class BusyThreads(UserWarning):
+    """torch was loaded before this package could quiet its threads: drawing is slow."""
 
 
 class UnseenClass(UserWarning):
@@ -62,7 +67,15 @@ def load_model(path: str | Path | None = None, device: str = "auto") -> Model:
     """
     from napari_histodiff.diffusion.backend import default_backend
 
-    return Model(default_backend(path, device))
+    backend = default_backend(path, device)
+    if busy_waiting() and backend.info.device.startswith("cpu"):
+        text = (
+            "torch was loaded before napari_histodiff, with threads that spin while they wait: "
+            "drawing can take several times as long; import napari_histodiff before torch, or "
+            "start Python with OMP_WAIT_POLICY=PASSIVE"
+        )
+        warnings.warn(BusyThreads(text), stacklevel=2)
+    return Model(backend)
 
 
 class Model:

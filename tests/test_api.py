@@ -45,6 +45,12 @@ def test_a_loaded_model_draws(model_folder) -> None:
     assert len(steps) == steps[0] == model.evaluations(model.request(np.full((20, 35), 2), steps=2))
 
 
+def test_spinning_threads_are_told_once_the_model_is_loaded(model_folder, monkeypatch) -> None:
+    monkeypatch.setattr("napari_histodiff.api.busy_waiting", lambda: True)
+    with pytest.warns(hd.BusyThreads, match="import napari_histodiff before torch"):
+        hd.load_model(model_folder, device="cpu")
+
+
 def test_a_missing_model_says_where_it_was_expected(tmp_path) -> None:
     with pytest.raises(ModelNotFound, match="nowhere"):
         hd.load_model(tmp_path / "nowhere")
