@@ -194,6 +194,9 @@ def killed_at(
     move = transactions.move_into_place
 
     def limited(source: Path, target: Path) -> None:
+        if source.parent == target.parent:  # one whole file, not a step of a transaction
+            move(source, target)
+            return
         if not left[0]:
             raise Killed
         left[0] -= 1

@@ -15,7 +15,7 @@ from napari_histodiff.ui.proposals.process import make_proposal
 from napari_histodiff.ui.widgets import dialogs
 from tests.ui.conftest import OpenDock, WaitFor
 from tests.ui.doubles import RecordingEngine
-from tests.ui.test_judge_process import fake_command, tissue
+from tests.ui.proposals.test_process import fake_command, tissue
 
 pytestmark = pytest.mark.timeout(200)
 

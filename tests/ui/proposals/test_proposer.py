@@ -16,7 +16,7 @@ from napari_histodiff.ui.proposals.layers import PROPOSED_NAME, UNCERTAIN_NAME
 from napari_histodiff.ui.proposals.process import JudgeDone, make_proposal
 from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.workspace.workspace import Workspace
-from tests.ui.test_judge_process import fake_command, tissue
+from tests.ui.proposals.test_process import fake_command, tissue
 
 
 class Bench:

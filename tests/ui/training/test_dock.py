@@ -14,7 +14,8 @@ from qtpy.QtWidgets import QApplication, QMessageBox
 
 from napari_histodiff.ui.generation.states import Level, Notice
 from napari_histodiff.ui.text import PLUGIN
-from napari_histodiff.ui.training import dock, process
+from napari_histodiff.ui.training import dock as training_dock
+from napari_histodiff.ui.training import process as training_process
 from napari_histodiff.ui.training.controller import TrainingPhase
 from napari_histodiff.ui.training.dock import (
     SHEET_LAYER,
@@ -26,21 +27,21 @@ from napari_histodiff.ui.training.settings import TrainingSettings, TrainingStor
 from tests.ui.conftest import WaitFor
 from tests.ui.training.training_fake import FakeTraining
 
-MANIFEST = Path(dock.__file__).parents[2] / "napari.yaml"
+MANIFEST = Path(training_dock.__file__).parents[2] / "napari.yaml"
 
 OpenTraining = Callable[[], TrainingDock]
 
 
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeTraining:
-    monkeypatch.setattr(process, "_NICENESS", 0)  # a busy machine starves the patient
+    monkeypatch.setattr(training_process, "_NICENESS", 0)  # a busy machine starves the patient
     return FakeTraining(tmp_path)
 
 
 @pytest.fixture
 def notices(monkeypatch: pytest.MonkeyPatch) -> list[Notice]:
     shown: list[Notice] = []
-    monkeypatch.setattr(dock, "_show_notice", shown.append)
+    monkeypatch.setattr(training_dock, "_show_notice", shown.append)
     return shown
 
 
