@@ -28,7 +28,7 @@ __all__ = [
     "show_region",
 ]
 
-NUCLEI_NAME: Final = "NucleiLayer"
+NUCLEI_NAME: Final = "Nuclei"
 _BASE: Final = N_CLASSES + 1
 
 #: Of the brush at the finest level, in pixels.
