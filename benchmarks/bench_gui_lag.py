@@ -45,7 +45,7 @@ def main() -> None:
     dock = StudioDock(viewer, engine=LocalEngine(options.factory), store=store)
     viewer.window.add_dock_widget(dock, area="right")
     dock.workspace.new_canvas(512, 512)
-    dock.workspace.set_painting(*paint_demo(512, 512), np.zeros((512, 512), bool))
+    dock.workspace.document.set_painting(*paint_demo(512, 512), np.zeros((512, 512), bool))
     while dock.controller.status.state is not EngineState.READY:
         if dock.controller.status.state is EngineState.DEAD:
             raise SystemExit(dock.controller.status.message)

@@ -135,7 +135,7 @@ class StudioActions:
             return
         # While an edit is being written, the controller says so; asking the slide would wait.
         if not self._workspace.doing.text:
-            edits = self._workspace.edits_under(staging.entry.request)
+            edits = self._workspace.document.target.edits_under(staging.entry.request)
             if edits and not ask_overwrite(self._parent, edits, staging.entry.request.mpp):
                 return
         self._controller.apply()
@@ -191,23 +191,28 @@ class StudioActions:
             show_warning("Make a canvas or use an image layer first.")
             return
         centre = target.world_to_data(camera_of(self._viewer).center[-2:])
-        level, old = self._workspace.level_in_view(), self._workspace.frame_region()
+        document = self._workspace.document
+        level, old = document.level_in_view(), document.region
         middle = ((c + 0.5) / (1 << level) for c in centre[-2:])  # 0 is the first pixel's edge
         y, x = (round(c - n / 2) for c, n in zip(middle, old.shape, strict=True))
-        self._attempt(lambda: self._workspace.set_frame(Region(level, y, x, *old.shape)))
+        self._attempt(lambda: document.set_frame(Region(level, y, x, *old.shape)))
 
     def set_level(self, level: int) -> None:
         """Edit at another level of the slide."""
-        self._attempt(lambda: self._workspace.set_level(level))
+        self._attempt(lambda: self._workspace.document.set_level(level))
 
     def resize_frame(self, height: int, width: int) -> None:
         """Give the frame another size; its corner stays."""
-        old = self._workspace.frame_region()
-        self._attempt(lambda: self._workspace.set_frame(replace(old, height=height, width=width)))
+
+        def resize() -> None:
+            document = self._workspace.document
+            document.set_frame(replace(document.region, height=height, width=width))
+
+        self._attempt(resize)
 
     def select_class(self, class_id: int) -> None:
         """Paint nuclei of a class."""
-        self._attempt(lambda: self._workspace.select_class(class_id))
+        self._attempt(lambda: self._workspace.document.nuclei.select_class(class_id))
 
     def select_tool(self, name: str) -> None:
         """Take a tool in hand."""
@@ -215,7 +220,7 @@ class StudioActions:
 
     def fill_area(self) -> None:
         """Scatter nuclei of the selected class over the edit mask, or the frame."""
-        self._attempt(self._workspace.scatter_area)
+        self._attempt(lambda: self._workspace.document.scatter())
 
     def ask_import(self) -> None:
         """Ask which Labels layer becomes nuclei."""
@@ -226,12 +231,13 @@ class StudioActions:
             return
         dialog = ImportLabelsDialog(self._parent, layers)
         if dialog.exec() == QDialog.DialogCode.Accepted:
-            self._attempt(lambda: self._workspace.import_labels(dialog.layer, dialog.class_of()))
-            self.select_tool(self._workspace.tool)  # back from the imported layer to the paint
+            layer, class_of = dialog.layer, dialog.class_of()
+            self._attempt(lambda: self._workspace.document.import_labels(layer, class_of))
+            self.select_tool(self._workspace.paint.tool)  # back from that layer to the paint
 
     def clear_painting(self) -> None:
         """Remove the nuclei and the edit mask."""
-        self._attempt(self._workspace.clear_painting)
+        self._attempt(lambda: self._workspace.document.clear())
 
     def ask_save(self, entry: HistoryEntry | None = None) -> None:
         """Ask for a folder and save there."""

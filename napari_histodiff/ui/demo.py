@@ -87,7 +87,7 @@ class _Forgetful(SettingsStore):
 def _prepare(viewer: Any, dock: StudioDock, side: int) -> None:
     dock.workspace.new_canvas(side, side)
     class_map, instance_map = paint_demo(side, side)
-    dock.workspace.set_painting(class_map, instance_map, np.zeros(class_map.shape, bool))
+    dock.workspace.document.set_painting(class_map, instance_map, np.zeros(class_map.shape, bool))
     dock.controller.set(caption=DEMO_CAPTION, variants=2, seed=1, seed_mode=SeedMode.FIXED)
     viewer.reset_view()
 

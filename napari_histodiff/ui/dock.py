@@ -145,7 +145,7 @@ class StudioDock(QWidget):
         self.status = StatusLine()
         self.canvas = CanvasBox()
         self.palette_box = PaletteBox(PALETTE)
-        self.tools = ToolsBox(self.workspace.density)
+        self.tools = ToolsBox(self.workspace.paint.density)
         self.proposal = ProposalBox()
         self.caption = CaptionBox()
         self.settings = SettingsBox()
@@ -232,7 +232,7 @@ class StudioDock(QWidget):
         self.canvas.to_view_requested.connect(a.frame_to_view)
         self.palette_box.class_selected.connect(a.select_class)
         self.tools.tool_selected.connect(a.select_tool)
-        self.tools.density_changed.connect(lambda value: setattr(w, "density", value))
+        self.tools.density_changed.connect(lambda value: setattr(w.paint, "density", value))
         self.tools.fill_requested.connect(a.fill_area)
         self.tools.outlines_requested.connect(a.toggle_outlines)
         self.tools.clear_requested.connect(a.clear_painting)
@@ -259,8 +259,8 @@ class StudioDock(QWidget):
         self._show_settings(self.controller.settings)
         self._show_target()
         self._show_plan(self.controller.plan)
-        self.palette_box.select(self.workspace.selected_class)
-        self.tools.select(self.workspace.tool)
+        self.palette_box.select(self.workspace.paint.class_id)
+        self.tools.select(self.workspace.paint.tool)
 
     def _show_theme(self, *_: object) -> None:
         self.setStyleSheet(dock_style(self._viewer.theme))
@@ -291,19 +291,20 @@ class StudioDock(QWidget):
             return
         bind_keymap(self.workspace.own_layers, COMMANDS, self._viewer)
         shape = (target.data[0] if target.multiscale else target.data).shape
-        mpps = self.workspace.level_mpps
+        image = self.workspace.document.target
         self.canvas.set_target(
-            target.name, shape[0], shape[1], mpps[0], knows_mpp=self.workspace.knows_mpp
+            target.name, shape[0], shape[1], image.mpp, knows_mpp=image.knows_mpp
         )
-        self.canvas.set_levels(mpps)
-        self.palette_box.select(self.workspace.selected_class)
-        self.tools.select(self.workspace.tool)
+        self.canvas.set_levels(image.mpps)
+        self.palette_box.select(self.workspace.paint.class_id)
+        self.tools.select(self.workspace.paint.tool)
         self._show_frame()
         self._show_undo()
 
     def _show_frame(self, *_: object) -> None:
         if self.workspace.target is not None:
-            self.canvas.set_region(self.workspace.frame_region(), self.workspace.mpp)
+            document = self.workspace.document
+            self.canvas.set_region(document.region, document.mpp)
 
     def _show_undo(self, *_: object) -> None:
         w = self.workspace

@@ -24,7 +24,7 @@ from tests.fakes import FAKE_INFO
 
 @dataclass
 class Frame:
-    """What `Workspace.snapshot` returns, 48 x 64 px."""
+    """What `Document.snapshot` returns, 48 x 64 px."""
 
     kind: EditKind = EditKind.GENERATE
     region: Region = field(default_factory=lambda: Region(0, 16, 32, 48, 64))
@@ -36,25 +36,21 @@ class Frame:
     instance_map: np.ndarray = field(default_factory=lambda: np.zeros((48, 64), np.int32))
 
 
-class RecordingWorkspace:
-    frame_changed = Signal()
-    painting_changed = Signal()
-    target_changed = Signal()
-    pixels_changed = Signal()
+class RecordingDocument:
+    """A document of one frame; it is its own target and its own paint layers."""
 
-    def __init__(self) -> None:
+    mpps = (0.5,)
+
+    def __init__(self, doing: PendingOperations) -> None:
         self.frame = Frame()
         self.problem = ""
-        self.target: Image | None = Image(np.zeros((99, 99, 3), np.uint8), scale=(0.5, 0.5))
         self.written: list[tuple[Region, np.ndarray, np.ndarray | None]] = []
         self.painted: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self.undone = 0
-        self.can_undo = self.can_redo = False
-        self.level_mpps = (0.5,)
-        self.guidance: float | None = None
-        self.doing = PendingOperations()
+        self.doing = doing
         #: What `write` and `undo` begin; tests end it where it is not over at once.
         self.step = PendingStep.carried_out(None)
+        self.target = self.nuclei = self
 
     def snapshot(self) -> Frame:
         if self.problem:
@@ -87,6 +83,20 @@ class RecordingWorkspace:
     def undo(self) -> PendingStep:
         self.undone += 1
         return self.step
+
+
+class RecordingWorkspace:
+    frame_changed = Signal()
+    painting_changed = Signal()
+    target_changed = Signal()
+    pixels_changed = Signal()
+
+    def __init__(self) -> None:
+        self.doing = PendingOperations()
+        self.document = RecordingDocument(self.doing)
+        self.target: Image | None = Image(np.zeros((99, 99, 3), np.uint8), scale=(0.5, 0.5))
+        self.can_undo = self.can_redo = False
+        self.guidance: float | None = None
 
 
 class RecordingEngine:

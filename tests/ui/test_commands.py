@@ -99,20 +99,20 @@ def test_the_restart_key_restarts_a_living_engine(dock: StudioDock) -> None:
 
 def test_class_and_tool_keys_win_over_napari_s_on_our_layers(dock: StudioDock) -> None:
     _press(dock, "4")
-    assert dock.workspace.selected_class == 4
+    assert dock.workspace.paint.class_id == 4
     assert dock.palette_box._group.checkedId() == 4
     for key, tool in (("S", "stamp"), ("K", "edit mask"), ("D", "scatter"), ("P", "brush")):
         _press(dock, key)
-        assert dock.workspace.tool == tool
+        assert dock.workspace.paint.tool == tool
         assert dock.tools._group.checkedButton().text().lower() == tool
 
 
 def test_keys_work_on_a_second_image_too(dock: StudioDock) -> None:
     dock.workspace.new_canvas(64, 64)
     _press(dock, "3")
-    assert dock.workspace.selected_class == 3
+    assert dock.workspace.paint.class_id == 3
 
 
 def test_workspace_refuses_a_class_that_is_none(dock: StudioDock) -> None:
     with pytest.raises(InvalidRequest):
-        dock.workspace.select_class(7)
+        dock.workspace.document.nuclei.select_class(7)

@@ -107,10 +107,10 @@ def test_a_whole_edit_by_its_buttons(dock: StudioDock, engine: RecordingEngine) 
     assert bar._which.text() == "2 of 2"
     dock.actions.apply()
     assert bar.isHidden()
-    assert (dock.workspace.snapshot().image == 90).all()
+    assert (dock.workspace.document.snapshot().image == 90).all()
     assert dock.run._undo.isEnabled()
     dock.run._undo.click()
-    assert (dock.workspace.snapshot().image != 90).any()
+    assert (dock.workspace.document.snapshot().image != 90).any()
     assert dock.run._redo.isEnabled()
     assert dock.history._list.count() == 1
     assert "seed 4" in dock.history._list.item(0).toolTip()
@@ -119,17 +119,17 @@ def test_a_whole_edit_by_its_buttons(dock: StudioDock, engine: RecordingEngine) 
 def test_history_restores_by_a_click(dock: StudioDock, engine: RecordingEngine) -> None:
     _canvas(dock, engine)
     classes, instances = paint_demo(128, 128)
-    dock.workspace.set_painting(classes, instances, np.zeros(classes.shape, bool))
+    dock.workspace.document.set_painting(classes, instances, np.zeros(classes.shape, bool))
     dock.controller.set(caption="colon", seed_mode=SeedMode.FIXED)
     dock.run.main.click()
     _finish(dock, engine)
     dock.controller.discard()
-    dock.workspace.clear_painting()
+    dock.workspace.document.clear()
     dock.caption.edit.setPlainText("skin")
     dock.caption.commit()
     dock.history._list.itemClicked.emit(dock.history._list.item(0))
     assert dock.caption.edit.toPlainText() == "colon"
-    np.testing.assert_array_equal(dock.workspace.snapshot().class_map, classes)
+    np.testing.assert_array_equal(dock.workspace.document.snapshot().class_map, classes)
     texts = [
         action.text()
         for action in dock.history.menu_for(dock.controller.history.entries[0]).actions()
@@ -164,7 +164,7 @@ def test_palette_marks_what_the_model_hardly_knows(
     assert "12,431 training nuclei" in dock.palette_box._buttons["lymphocyte"].toolTip()
     dock.workspace.new_canvas(128, 128)
     classes, instances = paint_demo(128, 128)
-    dock.workspace.set_painting(classes, instances, np.zeros(classes.shape, bool))
+    dock.workspace.document.set_painting(classes, instances, np.zeros(classes.shape, bool))
     dock.controller.refresh_plan()
     painted = {name: dock.palette_box._painted[name].text() for name in CLASS_NAMES}
     assert painted["neutrophil"] == "–"
@@ -212,10 +212,10 @@ def test_new_canvas_asks_for_size_and_background(
 
     monkeypatch.setattr(dialogs.NewCanvasDialog, "exec", accept)
     dock.actions.ask_new_canvas()
-    assert dock.workspace.frame_region().shape == (128, 192)
-    assert dock.workspace.mpp == 0.25
+    assert dock.workspace.document.region.shape == (128, 192)
+    assert dock.workspace.document.mpp == 0.25
     assert "192 × 128 px · 0.25 µm/px" in dock.canvas.corner.text()
-    assert (dock.workspace.snapshot().image == dialogs.BACKGROUND).all()
+    assert (dock.workspace.document.snapshot().image == dialogs.BACKGROUND).all()
 
 
 def test_import_asks_what_the_labels_are(dock: StudioDock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +231,7 @@ def test_import_asks_what_the_labels_are(dock: StudioDock, monkeypatch: pytest.M
 
     monkeypatch.setattr(dialogs.ImportLabelsDialog, "exec", accept)
     dock.actions.ask_import()
-    assert dock.workspace.counts()["plasma"] == 2
+    assert dock.workspace.document.nuclei.counts()["plasma"] == 2
     assert dock._viewer.layers.selection.active.name == "Nuclei"
 
 
@@ -260,10 +260,10 @@ def test_save_asks_where_and_remembers(
 def test_frame_is_sized_and_moved_to_the_view(dock: StudioDock) -> None:
     dock.workspace.new_canvas(512, 512)
     dock.actions.resize_frame(128, 256)
-    assert dock.workspace.frame_region().shape == (128, 256)
+    assert dock.workspace.document.region.shape == (128, 256)
     dock._viewer.reset_view()
     dock.actions.frame_to_view()
-    region = dock.workspace.frame_region()
+    region = dock.workspace.document.region
     assert abs(region.y + 64 - 256) <= 16
     assert abs(region.x + 128 - 256) <= 16
 

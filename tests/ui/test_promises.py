@@ -34,12 +34,12 @@ def _tissue(side: int = 256) -> np.ndarray:
 
 def _paint_mask(dock: StudioDock) -> np.ndarray:
     """Paint a disc of edit mask and one nucleus; returns the mask in the frame."""
-    shape = dock.workspace.frame_region().shape
+    shape = dock.workspace.document.region.shape
     y, x = np.mgrid[: shape[0], : shape[1]]
     mask = (y - 90) ** 2 + (x - 130) ** 2 < 40**2
     classes = np.zeros(shape, np.uint8)
     classes[80:92, 120:133] = 2
-    dock.workspace.set_painting(classes, classes.astype(np.int32), mask)
+    dock.workspace.document.set_painting(classes, classes.astype(np.int32), mask)
     return mask
 
 
@@ -108,17 +108,17 @@ def test_no_byte_changes_outside_the_edit_mask(
     assert dock.run.main.text() == "Inpaint"
     _run(dock, wait_for)
     assert dock.controller.staging.entry.request.kind is EditKind.INPAINT
-    before = dock.workspace.snapshot().image
+    before = dock.workspace.document.snapshot().image
     np.testing.assert_array_equal(before, original)
     dock.actions.apply()
-    after = dock.workspace.snapshot().image
+    after = dock.workspace.document.snapshot().image
     np.testing.assert_array_equal(after[~mask], original[~mask])
     assert (after[mask] != original[mask]).any()
     np.testing.assert_array_equal(source, original)
     dock.controller.undo()
-    np.testing.assert_array_equal(dock.workspace.snapshot().image, original)
+    np.testing.assert_array_equal(dock.workspace.document.snapshot().image, original)
     dock.controller.redo()
-    np.testing.assert_array_equal(dock.workspace.snapshot().image, after)
+    np.testing.assert_array_equal(dock.workspace.document.snapshot().image, after)
 
 
 def test_apply_keeps_what_changed_outside_the_mask_meanwhile(
@@ -128,10 +128,10 @@ def test_apply_keeps_what_changed_outside_the_mask_meanwhile(
     dock.workspace.use_layer(dock._viewer.add_image(_tissue(), rgb=True))
     mask = _paint_mask(dock)
     _run(dock, wait_for)
-    region = dock.workspace.frame_region()
-    dock.workspace.write(region, np.full((*region.shape, 3), 5, np.uint8))
+    region = dock.workspace.document.region
+    dock.workspace.document.write(region, np.full((*region.shape, 3), 5, np.uint8))
     dock.actions.apply()
-    assert (dock.workspace.snapshot().image[~mask] == 5).all()
+    assert (dock.workspace.document.snapshot().image[~mask] == 5).all()
 
 
 def test_cancel_ends_the_job_and_the_next_one_works(open_dock: OpenDock, wait_for: WaitFor) -> None:

@@ -52,7 +52,8 @@ from napari_histodiff.ui.generation.states import (
 from napari_histodiff.ui.workspace.frame import at_its_level
 
 if TYPE_CHECKING:
-    from napari_histodiff.ui.workspace.workspace import FrameSnapshot, Workspace
+    from napari_histodiff.ui.workspace.snapshot import FrameSnapshot
+    from napari_histodiff.ui.workspace.workspace import Workspace
 
 __all__ = ["Controller"]
 
@@ -205,7 +206,7 @@ class Controller:
         self.plan_changed.emit(self.plan)
         if self._painting_due and self.workspace.target is not None:
             self._painting_due = False
-            self.counts_changed.emit(self.workspace.counts())
+            self.counts_changed.emit(self.workspace.document.nuclei.counts())
 
     def generate(self) -> None:
         """Start the edit that the plan names; what is staged is discarded."""
@@ -225,7 +226,8 @@ class Controller:
         self.discard()
         self.set(seed=seed_of_run(self.settings))
         try:
-            request = self.workspace.with_slide_conditions(request_of(snapshot, self.settings_here))
+            request = request_of(snapshot, self.settings_here)
+            request = self.workspace.document.target.with_slide_conditions(request)
             self._job = self._engine.submit(request)
         except HistodiffError as error:
             self._complain(error)
@@ -283,11 +285,12 @@ class Controller:
         if not self._is_still():
             return
         try:
-            entry = at_its_level(entry, self.workspace.level_mpps)
+            document = self.workspace.document
+            entry = at_its_level(entry, document.target.mpps)
             request = entry.request
             empty = np.zeros(request.shape, dtype=np.uint8)
-            self.workspace.set_frame(request.region)
-            self.workspace.set_painting(
+            document.set_frame(request.region)
+            document.set_painting(
                 empty if request.class_map is None else request.class_map,
                 empty.astype(np.int32) if request.instance_map is None else request.instance_map,
                 empty.astype(bool) if request.edit_mask is None else request.edit_mask,
@@ -382,7 +385,7 @@ class Controller:
         if self.workspace.target is None:
             return None, "Make a canvas or use an image layer first."
         try:
-            return self.workspace.snapshot(), ""
+            return self.workspace.document.snapshot(), ""
         except HistodiffError as error:
             return None, str(error)
 

@@ -16,7 +16,7 @@ from napari_histodiff.ui.generation.states import EngineStatus
 from napari_histodiff.ui.text import duration_text
 
 if TYPE_CHECKING:
-    from napari_histodiff.ui.workspace.workspace import FrameSnapshot
+    from napari_histodiff.ui.workspace.snapshot import FrameSnapshot
 
 __all__ = ["Estimate", "Estimator", "FramePlan", "class_remark", "make_plan"]
 

@@ -9,7 +9,7 @@ from napari_histodiff.core.requests import LIMITS, EditKind, EditRequest
 from napari_histodiff.ui.generation.settings import SeedMode, Settings
 
 if TYPE_CHECKING:
-    from napari_histodiff.ui.workspace.workspace import FrameSnapshot
+    from napari_histodiff.ui.workspace.snapshot import FrameSnapshot
 
 __all__ = ["following_seed", "request_of", "seed_of_run", "settings_of", "uses_paint"]
 

@@ -73,7 +73,9 @@ class StagedVariants:
             return
         request = staging.entry.request
         try:
-            step = self._workspace.write(request.region, staging.image, request.edit_mask, request)
+            step = self._workspace.document.write(
+                request.region, staging.image, request.edit_mask, request
+            )
         except HistodiffError as error:
             self._complain(error)
             return
@@ -82,12 +84,12 @@ class StagedVariants:
     def undo(self) -> None:
         """Take back the last Apply, after what is still being written."""
         if self._workspace.can_undo:
-            self._travel(self._workspace.undo)
+            self._travel(lambda: self._workspace.document.undo())
 
     def redo(self) -> None:
         """Apply again what was undone, after what is still being written."""
         if self._workspace.can_redo:
-            self._travel(self._workspace.redo)
+            self._travel(lambda: self._workspace.document.redo())
 
     def _applied(self, staging: Staging, step: PendingStep) -> None:
         if step.error is not None:

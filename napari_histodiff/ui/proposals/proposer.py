@@ -105,7 +105,7 @@ class Proposer:
             return
         workspace = self._workspace
         try:
-            snapshot = workspace.snapshot()
+            snapshot = workspace.document.snapshot()
         except HistodiffError as error:
             self._notice(Level.WARNING, str(error))
             return
@@ -145,9 +145,10 @@ class Proposer:
 
     def go_back(self) -> int:
         """Bring the frame back to where the proposal is; returns the nuclei painted there."""
-        if self._workspace.frame_region() != self._region:
-            self._workspace.set_frame(self._region)
-        return sum(self._workspace.counts().values())
+        document = self._workspace.document
+        if document.region != self._region:
+            document.set_frame(self._region)
+        return sum(document.nuclei.counts().values())
 
     def accept(self, *, keep: bool) -> None:
         """Paint the proposed nuclei in view as one undo step.
@@ -160,7 +161,7 @@ class Proposer:
         instances, classes = proposal.maps(self.state.least)
         try:
             self.go_back()
-            painted = self._workspace.paint_nuclei(classes, instances, keep=keep)
+            painted = self._workspace.document.paint_nuclei(classes, instances, keep=keep)
         except HistodiffError as error:
             self._notice(Level.ERROR, str(error))
             return

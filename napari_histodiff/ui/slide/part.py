@@ -173,7 +173,7 @@ class SlidePart:
                     f"expected the frame on the slide, got {got}; select {session.layer.name} in "
                     "the layer list and press Use image"
                 )
-            frame = self._workspace.frame_region()
+            frame = self._workspace.document.region
             session.render_frame(session.store.spec.at_level(frame, 0))
 
         self._attempt(draw)

@@ -92,7 +92,7 @@ class KeptView:
             is_at_finest=session.status.level == 0,
             paused=session.status.paused,
             target=None if on_slide else target,
-            frame=workspace.frame_region() if on_slide else None,
+            frame=workspace.document.region if on_slide else None,
             paint=_paint_of(workspace) if on_slide else None,
         )
 
@@ -116,12 +116,12 @@ class KeptView:
         place = session.view_box()
         if self.frame is not None:
             frame = replace(self.frame, level=self.frame.level + steps)
-            workspace.set_frame(frame)
+            workspace.document.set_frame(frame)
             place = session.store.spec.at_level(frame, 0)
         if self.paint is not None:
             labels, mask = self.paint
             instances, classes = decode_labels(labels)
-            workspace.set_painting(classes, instances, mask)
+            workspace.document.set_painting(classes, instances, mask)
         if self.target is not None:
             workspace.use_layer(self.target)
         session.render_frame(place)

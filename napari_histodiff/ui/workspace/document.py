@@ -11,10 +11,16 @@ from psygnal import Signal
 
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.maps import as_class_map, as_edit_mask, as_instance_map, encode_labels
+from napari_histodiff.core.maps import (
+    as_class_map,
+    as_edit_mask,
+    as_instance_map,
+    as_rgb,
+    encode_labels,
+)
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.ui.workspace.brushes import Brushes
-from napari_histodiff.ui.workspace.frame import FrameLayer, fit_frame
+from napari_histodiff.ui.workspace.frame import FrameLayer, fit_frame, level_in_view, seen_at
 from napari_histodiff.ui.workspace.import_labels import labels_under, nuclei_from_labels
 from napari_histodiff.ui.workspace.journal import SparsePlane
 from napari_histodiff.ui.workspace.paint_layers import (
@@ -24,7 +30,7 @@ from napari_histodiff.ui.workspace.paint_layers import (
     set_labels,
     show_region,
 )
-from napari_histodiff.ui.workspace.pending import PendingStep
+from napari_histodiff.ui.workspace.pending import PendingOperations, PendingStep
 from napari_histodiff.ui.workspace.snapshot import FrameSnapshot, make_snapshot
 from napari_histodiff.ui.workspace.targets import Target
 from napari_histodiff.ui.workspace.transforms import insert_above
@@ -51,9 +57,11 @@ class Document:
     snap : int
         Sides of the frame are multiples of this many pixels.
     settings : PaintSettings
-        Shared by all places.
+        Shared by all documents.
     rng : numpy.random.Generator
         For the brushes.
+    doing : PendingOperations
+        Told of writes, while they take their time.
 
     Raises
     ------
@@ -64,7 +72,7 @@ class Document:
     frame_changed = Signal(Region)
     painting_changed = Signal()
     class_changed = Signal(int)
-    #: Pixels in the frame changed by themselves: a slide was drawn there.
+    #: Pixels changed: a write was carried out, or a slide was drawn in the frame.
     pixels_changed = Signal(Region)
 
     nuclei: NucleiLayer
@@ -80,6 +88,7 @@ class Document:
         snap: int,
         settings: PaintSettings,
         rng: np.random.Generator,
+        doing: PendingOperations,
     ) -> None:
         self.target = target
         self.snap = snap
@@ -88,12 +97,13 @@ class Document:
         self._viewer = viewer
         self._settings = settings
         self._rng = rng
+        self._doing = doing
         self._next_instance = 1
         self._resting_nuclei: SparsePlane[np.int32] = SparsePlane(np.int32)
         self._resting_mask: SparsePlane[np.uint8] = SparsePlane(np.uint8)
         self._is_open = False
         self._was_moved = False
-        # Where the image's first pixel lay when the place was made, seen from the present one;
+        # Where the image's first pixel lay when the document was made, seen from the present one;
         # in pixels of level 0.
         self._first = (0, 0)
         target.changed.connect(self._on_changed)
@@ -146,6 +156,34 @@ class Document:
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
 
+    # ------------------------------------------------------------------- frame
+    def level_in_view(self) -> int:
+        """Return the level that the viewer shows, or the nearest that can be edited."""
+        return level_in_view(self._viewer, self.target)
+
+    def set_level(self, level: int) -> None:
+        """Work at another level; the frame stays where it is on the tissue.
+
+        Raises
+        ------
+        InvalidRequest
+            When the image has no such level, or it cannot be edited.
+        """
+        self.set_frame(seen_at(self.target, self.region, level))
+
+    def set_frame(self, region: Region) -> None:
+        """Move the frame: sides become multiples of `snap`, and it is shifted inside the image.
+
+        Paint belongs to its place and level: it is kept while the frame is elsewhere.
+
+        Raises
+        ------
+        InvalidRequest
+            When it lies outside the image, is larger than 4096 pixels, or of a level that the image
+            has not.
+        """
+        self.frame.show(self.move(region))
+
     def move(self, region: Region) -> Region:
         """Bring paint layers to a rectangle made to fit; returns it, the frame is not redrawn.
 
@@ -188,6 +226,7 @@ class Document:
         self.region = self.region.translate(dy >> level, dx >> level)
         self._first = (self._first[0] + dy, self._first[1] + dx)
 
+    # ------------------------------------------------------------------ pixels
     def unready(self) -> str:
         """Return why the pixels in the frame cannot be worked on yet; empty when they can.
 
@@ -199,7 +238,15 @@ class Document:
         return problem
 
     def snapshot(self) -> FrameSnapshot:
-        """Copy what lies in the frame; see `Workspace.snapshot`."""
+        """Copy what lies in the frame; reads no pixel outside it.
+
+        Raises
+        ------
+        InvalidRequest
+            When the frame's place on the image is not drawn yet.
+        InvalidImage
+            When the pixels cannot be read as 8-bit RGB.
+        """
         if problem := self.unready():
             raise InvalidRequest(problem)
         self.framed("nuclei", self.nuclei.labels)
@@ -215,35 +262,56 @@ class Document:
     def write(
         self,
         region: Region,
-        pixels: NDArray[np.uint8],
-        edit_mask: NDArray[np.bool_] | None,
+        pixels: ArrayLike,
+        edit_mask: NDArray[np.bool_] | None = None,
         request: EditRequest | None = None,
     ) -> PendingStep:
-        """Write to the image as one undo step; the step's region is the rectangle that changed.
+        """Put pixels into the image as one undo step, which a slide takes its time for.
+
+        Only the pixels of `edit_mask`, (h, w) bool, change; all of them when it is None. A slide
+        keeps `request`, the edit that made them.
 
         Raises
         ------
         InvalidRequest
             When the region leaves the image or shapes differ.
         """
-        bounds = self.target.spec.bounds(region.level)
+        rgb, bounds = as_rgb(pixels), self.target.spec.bounds(region.level)
         if not bounds.contains(region):
             raise InvalidRequest(
                 f"expected a region inside the image of {bounds.height} x {bounds.width} px, got "
                 f"{region}; the image has changed, generate again"
             )
-        for name, array in (("pixels", pixels), ("an edit mask", edit_mask)):
+        for name, array in (("pixels", rgb), ("an edit mask", edit_mask)):
             if array is not None and array.shape[:2] != region.shape:
                 raise InvalidRequest(
                     f"expected {name} of {region.height} x {region.width} px, got "
                     f"{array.shape[:2]}; give the region's shape"
                 )
-        return self.journal.write(region, pixels, edit_mask, request)
+        return self._tell("Writing the edit…", self.journal.write(region, rgb, edit_mask, request))
 
+    def undo(self) -> PendingStep:
+        """Take the last write back, byte for byte; nothing when there is none."""
+        return self._tell("Taking the edit back…", self.journal.undo())
+
+    def redo(self) -> PendingStep:
+        """Repeat the write that was taken back; nothing when there is none."""
+        return self._tell("Repeating the edit…", self.journal.redo())
+
+    # ------------------------------------------------------------------- paint
     def paint_nuclei(
-        self, class_map: ArrayLike, instance_map: ArrayLike, *, keep: bool
+        self, class_map: ArrayLike, instance_map: ArrayLike, *, keep: bool = False
     ) -> NDArray[np.bool_]:
-        """Paint nuclei in the frame; see `Workspace.paint_nuclei`."""
+        """Paint nuclei in the frame as one undo step and return which ids were, (top + 1,) bool.
+
+        With `keep`, what is painted stays and nuclei that would touch it are left out; otherwise
+        they replace it.
+
+        Raises
+        ------
+        InvalidMap
+            When a map is invalid or has another shape than the frame.
+        """
         instances = self.framed("an instance map", as_instance_map(instance_map))
         classes = self.framed("a class map", as_class_map(class_map))
         return self.nuclei.put(instances, classes, keep=keep)
@@ -256,7 +324,13 @@ class Document:
     def set_painting(
         self, class_map: ArrayLike, instance_map: ArrayLike, edit_mask: ArrayLike
     ) -> None:
-        """Replace the paint in the frame; see `Workspace.set_painting`."""
+        """Replace the paint in the frame; each layer can undo it.
+
+        Raises
+        ------
+        InvalidMap
+            When a map is invalid or has another shape than the frame.
+        """
         labels = encode_labels(as_instance_map(instance_map), as_class_map(class_map))
         self.framed("class and instance maps", labels)
         mask = self.framed("edit mask", as_edit_mask(edit_mask))
@@ -264,20 +338,35 @@ class Document:
         set_labels(self.nuclei.layer, labels)
         set_labels(self.edit_mask.layer, mask.astype(np.uint8))
 
-    def scatter(self, area: NDArray[np.bool_] | None) -> int:
-        """Fill an area of the frame, (h, w) bool, with nuclei and return how many were placed.
+    def scatter(self, area: ArrayLike | None = None) -> int:
+        """Fill an area with nuclei of the selected class at `density`, as one undo step.
 
-        None = the painted edit mask, or the whole frame when none is painted.
+        Parameters
+        ----------
+        area : (h, w) bool, optional
+            In the frame; None = the painted edit mask, or the whole frame when none is painted.
+
+        Returns
+        -------
+        int
+            How many nuclei were placed.
         """
         if area is None:
             mask = self.edit_mask.mask
             mask = mask if mask.any() else ~mask
         else:
-            mask = self.framed("area", area)
+            mask = self.framed("area", as_edit_mask(area))
         return self.brushes.scatter_area(mask)
 
     def import_labels(self, labels_layer: Labels, class_of: Mapping[int, int] | None) -> None:
         """Take what a Labels layer has under the frame as nuclei; one undo step.
+
+        Parameters
+        ----------
+        labels_layer : Labels
+            Any 2-D one, at its own scale.
+        class_of : mapping of int to int, or None
+            Class of each id, ids it lacks become class unknown; None = the ids are classes.
 
         Raises
         ------
@@ -303,6 +392,15 @@ class Document:
                 f"frame, got {array.shape}; move the frame once to renew its layers"
             )
         return array
+
+    # ---------------------------------------------------------------- plumbing
+    def _tell(self, text: str, step: PendingStep) -> PendingStep:
+        self._doing.follow(text, step)
+        return step.then(self._carried_out)
+
+    def _carried_out(self, step: PendingStep) -> None:
+        if step.region is not None:
+            self.pixels_changed.emit(step.region)
 
     def _on_changed(self, region: Region) -> None:
         part = self.target.spec.at_level(region, self.region.level).intersect(self.region)
@@ -361,17 +459,17 @@ def check_tool(name: str) -> None:
         raise InvalidRequest(f"expected a tool of {', '.join(TOOLS)}, got {name!r}; use one")
 
 
-def take_tool(name: str, place: Document, viewer: Any) -> None:
+def take_tool(name: str, document: Document, viewer: Any) -> None:
     """Select the layer a tool works on and put it into the tool's mode."""
-    mask = place.edit_mask.layer
+    mask = document.edit_mask.layer
     on_mask = name == "edit mask" or (name == "erase" and viewer.layers.selection.active is mask)
-    layer = place.frame.layer if name == "frame" else mask if on_mask else place.nuclei.layer
+    layer = document.frame.layer if name == "frame" else mask if on_mask else document.nuclei.layer
     viewer.layers.selection.active = layer
     layer.visible = True
     layer.mode = TOOLS[name]
     if name in ("stamp", "scatter"):
-        place.brushes.take_over()
-    elif layer is place.nuclei.layer:
-        place.brushes.let_go()
+        document.brushes.take_over()
+    elif layer is document.nuclei.layer:
+        document.brushes.let_go()
     if name == "frame":
         layer.selected_data = {0}

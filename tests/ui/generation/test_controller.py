@@ -28,7 +28,7 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def _paint(desk: Desk) -> None:
-    desk.workspace.frame.class_map[4:9, 4:9] = 4
+    desk.workspace.document.frame.class_map[4:9, 4:9] = 4
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def _paint(desk: Desk) -> None:
 def test_the_button_is_named_after_what_it_will_do(
     desk: Desk, kind: EditKind, has_pixels: bool, title: str
 ) -> None:
-    desk.workspace.frame.kind, desk.workspace.frame.has_pixels = kind, has_pixels
+    desk.workspace.document.frame.kind, desk.workspace.document.frame.has_pixels = kind, has_pixels
     _paint(desk)
     desk.ready()
     assert desk.controller.plan.title == title
@@ -52,11 +52,11 @@ def test_the_button_is_named_after_what_it_will_do(
 
 
 def test_a_disabled_button_says_why(desk: Desk) -> None:
-    desk.workspace.problem = "expected a frame inside the image, got one outside; move it"
+    desk.workspace.document.problem = "expected a frame inside the image, got one outside; move it"
     desk.controller.refresh_plan()
     assert not desk.controller.plan.enabled
     assert "move it" in desk.controller.plan.note
-    desk.workspace.problem, desk.workspace.target = "", None
+    desk.workspace.document.problem, desk.workspace.target = "", None
     desk.controller.refresh_plan()
     assert not desk.controller.plan.enabled
     assert "canvas" in desk.controller.plan.note
@@ -64,7 +64,7 @@ def test_a_disabled_button_says_why(desk: Desk) -> None:
 
 def test_a_disabled_button_s_key_says_why_instead_of_running(desk: Desk) -> None:
     desk.ready()
-    desk.workspace.frame.mpp = 0.1
+    desk.workspace.document.frame.mpp = 0.1
     desk.controller.generate()
     assert desk.engine.submitted == []
     assert [n.message for n in desk.notices] == [desk.controller.plan.note]
@@ -88,7 +88,7 @@ def test_generate_submits_what_is_painted_and_chosen(desk: Desk) -> None:
     assert (request.caption, request.guidance_scale, request.steps) == ("colon", 2.5, 9)
     assert (request.seed, request.variants) == (5, 2)
     assert request.image is None
-    np.testing.assert_array_equal(request.class_map, desk.workspace.frame.class_map)
+    np.testing.assert_array_equal(request.class_map, desk.workspace.document.frame.class_map)
 
 
 def test_without_paint_the_model_places_the_nuclei(desk: Desk) -> None:
@@ -99,7 +99,7 @@ def test_without_paint_the_model_places_the_nuclei(desk: Desk) -> None:
 @pytest.mark.parametrize("kind", [EditKind.INPAINT, EditKind.OUTPAINT])
 def test_paint_counts_only_where_pixels_change(desk: Desk, kind: EditKind) -> None:
     _paint(desk)
-    frame = desk.workspace.frame
+    frame = desk.workspace.document.frame
     frame.kind, frame.has_pixels = kind, True
     frame.edit_mask[:, 32:] = True
     desk.controller.generate()
@@ -111,7 +111,7 @@ def test_paint_counts_only_where_pixels_change(desk: Desk, kind: EditKind) -> No
 
 
 def test_inpainting_sends_image_and_edit_mask(desk: Desk) -> None:
-    frame = desk.workspace.frame
+    frame = desk.workspace.document.frame
     frame.kind, frame.has_pixels = EditKind.INPAINT, True
     frame.edit_mask[:8] = True
     desk.controller.generate()
@@ -121,7 +121,7 @@ def test_inpainting_sends_image_and_edit_mask(desk: Desk) -> None:
 
 
 def test_a_request_that_is_refused_leaves_no_job_behind(desk: Desk) -> None:
-    desk.workspace.frame.kind = EditKind.INPAINT  # with an empty edit mask
+    desk.workspace.document.frame.kind = EditKind.INPAINT  # with an empty edit mask
     desk.controller.generate()
     assert desk.engine.submitted == []
     assert desk.controller.run_state.phase is RunPhase.IDLE
@@ -181,12 +181,12 @@ def test_the_preview_does_not_take_the_selection(desk: Desk) -> None:
 def test_results_wait_for_apply(desk: Desk) -> None:
     desk.controller.generate()
     desk.finish(shade=100)
-    assert desk.workspace.written == []
+    assert desk.workspace.document.written == []
     assert desk.controller.staging.count == 2
     desk.controller.step_variant(1)
     assert desk.viewer.layers[PREVIEW_NAME].data[0, 0, 0] == 101
     desk.controller.apply()
-    ((region, pixels, _),) = desk.workspace.written
+    ((region, pixels, _),) = desk.workspace.document.written
     assert region == desk.engine.submitted[0].region
     assert (pixels == 101).all()
     assert desk.controller.staging is None
@@ -205,7 +205,7 @@ def test_discard_changes_nothing_but_the_preview(desk: Desk) -> None:
     desk.controller.generate()
     desk.finish()
     desk.controller.discard()
-    assert desk.workspace.written == []
+    assert desk.workspace.document.written == []
     assert PREVIEW_NAME not in desk.viewer.layers
     assert len(desk.controller.history.entries) == 1
 
@@ -268,7 +268,9 @@ def test_history_brings_back_settings_and_paint(desk: Desk) -> None:
     desk.controller.restore(entry)
     settings = desk.controller.settings
     assert (settings.caption, settings.seed, settings.guidance_scale) == ("colon", 9, 3.0)
-    np.testing.assert_array_equal(desk.workspace.painted[-1][0], desk.engine.submitted[0].class_map)
+    np.testing.assert_array_equal(
+        desk.workspace.document.painted[-1][0], desk.engine.submitted[0].class_map
+    )
     assert desk.controller.staging.entry is entry
 
 

@@ -35,7 +35,7 @@ def test_the_button_needs_pixels(open_dock: OpenDock) -> None:
     dock.controller.refresh_plan()
     assert not dock.proposal.main.isEnabled()
     assert "pixels" in dock.proposal.main.toolTip()
-    dock.workspace.write(Region(0, 0, 0, 128, 128), tissue())
+    dock.workspace.document.write(Region(0, 0, 0, 128, 128), tissue())
     dock.controller.refresh_plan()
     assert dock.proposal.main.isEnabled()
     assert dock.proposal.offer.isHidden()
@@ -60,7 +60,7 @@ def test_a_proposal_by_its_buttons(
     dock.proposal.least._slider.setValue(50)  # of 100
     assert dock.proposal.note.text().endswith("1 hidden")
     dock.proposal.accept.click()  # nothing is painted yet: no question
-    assert dock.workspace.counts()["lymphocyte"] == 2
+    assert dock.workspace.document.nuclei.counts()["lymphocyte"] == 2
     assert dock.proposal.offer.isHidden()
     assert dock.proposal.note.text() == "2 nuclei painted"
     assert dock._viewer.layers["Nuclei"].contour > 0  # the tissue below is there to compare
@@ -72,7 +72,7 @@ def test_a_proposal_by_its_buttons(
     assert not dock.proposal.offer.isHidden()
     dock.proposal.accept.click()
     assert asked == [2, 2]
-    assert dock.workspace.counts()["lymphocyte"] == 3
+    assert dock.workspace.document.nuclei.counts()["lymphocyte"] == 3
 
 
 @pytest.mark.parametrize(

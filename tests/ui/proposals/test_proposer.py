@@ -51,7 +51,7 @@ class Bench:
         self.proposer.propose()
         assert self.proposer._run is not None
         self.proposer._run.cancel()
-        area = self.workspace.frame_region().slices
+        area = self.workspace.document.region.slices
         instances = np.zeros((128, 128), np.int32)
         for i, y in enumerate((10, 50, 90), 1):
             instances[y : y + 12, 40:56] = i
@@ -73,7 +73,7 @@ class Bench:
         classes[14:20, 50:60] = 2
         classes[60:66, 100:110] = 2
         instances = np.where(classes > 0, 1 + (np.arange(128)[:, None] > 40), 0)
-        self.workspace.paint_nuclei(classes, instances)
+        self.workspace.document.paint_nuclei(classes, instances)
         return self.nuclei.copy()
 
 
@@ -143,14 +143,14 @@ def test_the_limit_hides_live_and_what_is_hidden_is_not_painted(bench: Bench) ->
     assert layers[UNCERTAIN_NAME].size.all()
     bench.proposer.set_least(0.5)
     bench.proposer.accept(keep=False)
-    assert bench.workspace.counts()["lymphocyte"] == 2
+    assert bench.workspace.document.nuclei.counts()["lymphocyte"] == 2
     assert UNCERTAIN_NAME not in layers
 
 
 def test_accepting_is_one_undo_step(bench: Bench) -> None:
     bench.proposer.accept(keep=False)
-    assert bench.workspace.counts()["lymphocyte"] == 3
-    snapshot = bench.workspace.snapshot()
+    assert bench.workspace.document.nuclei.counts()["lymphocyte"] == 3
+    snapshot = bench.workspace.document.snapshot()
     assert snapshot.instance_map.max() == 3
     np.testing.assert_array_equal(snapshot.class_map > 0, tissue()[..., 1] < 100)
     assert PROPOSED_NAME not in bench.names
@@ -161,7 +161,7 @@ def test_accepting_is_one_undo_step(bench: Bench) -> None:
     nuclei.undo()
     assert not nuclei.data.any()
     nuclei.redo()
-    assert bench.workspace.counts()["lymphocyte"] == 3
+    assert bench.workspace.document.nuclei.counts()["lymphocyte"] == 3
 
 
 def test_keep_mine_adds_what_does_not_touch(bench: Bench) -> None:
@@ -170,7 +170,7 @@ def test_keep_mine_adds_what_does_not_touch(bench: Bench) -> None:
     painted = bench.nuclei
     np.testing.assert_array_equal(painted[mine > 0], mine[mine > 0])
     assert not painted[10:14, 40:50].any()  # the rest of the nucleus under mine
-    assert bench.workspace.counts()["lymphocyte"] == 2
+    assert bench.workspace.document.nuclei.counts()["lymphocyte"] == 2
     bench.viewer.layers["Nuclei"].undo()
     np.testing.assert_array_equal(bench.nuclei, mine)
 
@@ -178,20 +178,20 @@ def test_keep_mine_adds_what_does_not_touch(bench: Bench) -> None:
 def test_replace_removes_mine(bench: Bench) -> None:
     bench.paint_mine()
     bench.proposer.accept(keep=False)
-    counts = bench.workspace.counts()
+    counts = bench.workspace.document.nuclei.counts()
     assert (counts["epithelial"], counts["lymphocyte"]) == (0, 3)
 
 
 def test_accepting_brings_the_frame_back(open_bench: Callable[[str], Bench]) -> None:
     bench = open_bench("hang")
     here = Region(0, 0, 0, 64, 64)
-    bench.workspace.set_frame(here)
+    bench.workspace.document.set_frame(here)
     bench.propose()
-    bench.workspace.set_frame(Region(0, 64, 64, 64, 64))
+    bench.workspace.document.set_frame(Region(0, 64, 64, 64, 64))
     assert bench.proposer.go_back() == 0
     bench.proposer.accept(keep=False)
-    assert bench.workspace.frame_region() == here
-    assert bench.workspace.counts()["lymphocyte"] == 2
+    assert bench.workspace.document.region == here
+    assert bench.workspace.document.nuclei.counts()["lymphocyte"] == 2
 
 
 def test_a_frame_of_another_size_is_an_error_not_a_crash(bench: Bench) -> None:
@@ -219,7 +219,7 @@ def test_layers_the_user_removed_are_not_missed(bench: Bench) -> None:
         bench.viewer.layers.remove(name)
     bench.proposer.set_least(0.1)
     bench.proposer.accept(keep=False)
-    assert bench.workspace.counts()["lymphocyte"] == 3
+    assert bench.workspace.document.nuclei.counts()["lymphocyte"] == 3
 
 
 def test_another_image_cancels_the_judge(open_bench: Callable[[str], Bench]) -> None:
@@ -234,7 +234,7 @@ def test_another_image_cancels_the_judge(open_bench: Callable[[str], Bench]) -> 
 
 def test_no_nuclei_is_an_answer(open_bench: Callable[[str], Bench]) -> None:
     bench = open_bench("work")
-    bench.workspace.write(Region(0, 0, 0, 128, 128), np.full((128, 128, 3), 230, np.uint8))
+    bench.workspace.document.write(Region(0, 0, 0, 128, 128), np.full((128, 128, 3), 230, np.uint8))
     bench.proposer.propose()
     bench.until(lambda: not bench.proposer.state.running)
     assert "No nuclei were found" in bench.proposer.state.note

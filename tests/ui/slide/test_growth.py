@@ -31,20 +31,20 @@ def stage(tmp_path):
 
 @pytest.fixture
 def workspace(workspace):
-    workspace.set_frame(FRAME)
+    workspace.document.set_frame(FRAME)
     return workspace
 
 
 def paint(workspace, value):
-    shape = workspace.frame_region().shape
+    shape = workspace.document.region.shape
     classes = np.zeros(shape, np.uint8)
     classes[20:40, 30:60] = value
-    workspace.set_painting(classes, classes.astype(np.int32), classes > 0)
+    workspace.document.set_painting(classes, classes.astype(np.int32), classes > 0)
 
 
 def painted(workspace):
     """The painted class map of the frame; what lies below may not be drawn."""
-    return workspace._place.nuclei.maps()[0]
+    return workspace.document.nuclei.maps()[0]
 
 
 def test_tissue_stays_where_it_is_in_the_world(stage):
@@ -82,7 +82,7 @@ def test_frame_and_paint_move_with_the_tissue(stage, workspace):
     paint(workspace, 3)
     placed = [layer.data_to_world((0, 0)) for layer in workspace.own_layers[:2]]
     stage.session.grow(TOP, LEFT, 0, 0)
-    assert workspace.frame_region() == FRAME.translate(TOP, LEFT)
+    assert workspace.document.region == FRAME.translate(TOP, LEFT)
     assert seen == [FRAME.translate(TOP, LEFT)]
     assert painted(workspace)[25, 40] == 3
     assert np.count_nonzero(painted(workspace)) == 600
@@ -95,14 +95,14 @@ def test_frame_and_paint_move_with_the_tissue(stage, workspace):
 
 def test_paint_that_rests_elsewhere_moves_too(stage, workspace):
     paint(workspace, 4)
-    workspace.set_frame(Region(0, 0, 0, 128, 192))
+    workspace.document.set_frame(Region(0, 0, 0, 128, 192))
     stage.session.grow(TOP, LEFT, 0, 0)
     assert not painted(workspace).any()
-    workspace.set_frame(FRAME.translate(TOP, LEFT))
+    workspace.document.set_frame(FRAME.translate(TOP, LEFT))
     assert painted(workspace)[25, 40] == 4
     stage.session.grow(0, 1024, 0, 0)
     assert painted(workspace)[25, 40] == 4
-    assert workspace.frame_region() == FRAME.translate(TOP, LEFT + 1024)
+    assert workspace.document.region == FRAME.translate(TOP, LEFT + 1024)
 
 
 def test_a_slide_that_is_not_worked_on_grows_as_well(stage, workspace):
@@ -111,17 +111,17 @@ def test_a_slide_that_is_not_worked_on_grows_as_well(stage, workspace):
     stage.session.grow(TOP, LEFT, 0, 0)
     assert workspace.target is not stage.session.layer
     workspace.use_layer(stage.session.layer)
-    assert workspace.frame_region() == FRAME.translate(TOP, LEFT)
+    assert workspace.document.region == FRAME.translate(TOP, LEFT)
     assert painted(workspace)[25, 40] == 5
 
 
 def test_edits_from_before_can_be_taken_back(stage, workspace):
     request = EditRequest(kind=EditKind.GENERATE, region=FRAME, mpp=0.25)
-    workspace.write(FRAME, np.full((*FRAME.shape, 3), 9, np.uint8), None, request)
+    workspace.document.write(FRAME, np.full((*FRAME.shape, 3), 9, np.uint8), None, request)
     stage.session.grow(TOP, LEFT, 0, 0)
     there = FRAME.translate(TOP, LEFT)
     assert (stage.store.read(there) == 9).all()
-    workspace.undo()
+    workspace.document.undo()
     stage.settle(workspace)
     assert (stage.store.read(there) == 100).all()
 
@@ -143,4 +143,4 @@ def test_half_a_tile_is_refused_and_nothing_changes(stage, workspace):
     with pytest.raises(InvalidRequest):
         stage.session.grow(1 << 20, 0, 0, 0)
     np.testing.assert_array_equal(stage.session.layer.translate, translate)
-    assert workspace.frame_region() == FRAME
+    assert workspace.document.region == FRAME

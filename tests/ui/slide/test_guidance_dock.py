@@ -51,7 +51,7 @@ def _open(dock: StudioDock, path: Path) -> None:
     dock.slide.open_slide(path)
     store = dock.slide.session.store
     put_block(store, store.spec.at_level(FRAME, 1), 200)
-    dock.workspace.set_frame(FRAME)
+    dock.workspace.document.set_frame(FRAME)
 
 
 def _shown(dock: StudioDock) -> float:

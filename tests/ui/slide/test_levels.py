@@ -53,7 +53,7 @@ def stage(engine, tmp_path):
 
 
 def drawn(stage, workspace, region=FRAME):
-    workspace.set_frame(region)
+    workspace.document.set_frame(region)
     stage.session.target.prepare(region)
     stage.pump_until(lambda: not stage.session.target.pending(region))
 
@@ -97,29 +97,29 @@ def test_the_frame_is_placed_at_the_level_in_view(stage, pixels, level):
     stage.look(1024, 1024, pixels=pixels)
     workspace = Workspace(stage.viewer, seed=0)
     workspace.use_layer(stage.session.layer)
-    region = workspace.frame_region()
-    assert region.level == workspace.level_in_view() == level
-    assert workspace.mpp == 0.25 * 2**level
+    region = workspace.document.region
+    assert region.level == workspace.document.level_in_view() == level
+    assert workspace.document.mpp == 0.25 * 2**level
     bounds = stage.store.spec.bounds(level)
     assert (region.y + region.bottom, region.x + region.right) == bounds.shape
 
 
 def test_levels_are_those_the_model_draws(workspace):
-    assert workspace.level_mpps == (0.25, 0.5, 1.0)
+    assert workspace.document.target.mpps == (0.25, 0.5, 1.0)
     workspace.new_canvas(256, 256)
-    assert workspace.level_mpps == (0.5,)
+    assert workspace.document.target.mpps == (0.5,)
     with pytest.raises(InvalidRequest, match=r"0\.5 um per pixel on this image, got one of 1"):
-        workspace.set_frame(Region(1, 0, 0, 64, 64))
+        workspace.document.set_frame(Region(1, 0, 0, 64, 64))
 
 
 def test_another_level_keeps_the_place_and_the_brush(stage, workspace):
-    workspace.set_frame(Region(0, 512, 640, 256, 384))
+    workspace.document.set_frame(Region(0, 512, 640, 256, 384))
     mask, nuclei, frame = workspace.own_layers
     nuclei.brush_size = 20
     corners = frame.data[0].copy()
     for level in (2, 1, 0, 1):
-        workspace.set_level(level)
-        region = workspace.frame_region()
+        workspace.document.set_level(level)
+        region = workspace.document.region
         assert region == Region(level, 512 >> level, 640 >> level, 256 >> level, 384 >> level)
         np.testing.assert_array_equal(frame.data[0], corners)
         for layer in (mask, nuclei):
@@ -131,45 +131,45 @@ def test_another_level_keeps_the_place_and_the_brush(stage, workspace):
 
 def test_a_large_frame_is_cut_around_its_middle_at_a_finer_level(stage, workspace):
     stage.session.grow(0, 0, 6144, 6144)
-    workspace.set_frame(Region(2, 0, 0, 2048, 2048))
-    workspace.set_level(0)
-    assert workspace.frame_region() == Region(0, 2048, 2048, 4096, 4096)
+    workspace.document.set_frame(Region(2, 0, 0, 2048, 2048))
+    workspace.document.set_level(0)
+    assert workspace.document.region == Region(0, 2048, 2048, 4096, 4096)
 
 
 def test_dragging_the_frame_keeps_its_level(stage, workspace):
-    workspace.set_frame(FRAME)
+    workspace.document.set_frame(FRAME)
     workspace.select_tool("frame")
     frame = workspace.own_layers[-1]
     drag(frame, [(600, 700), (640, 741), (660, 761)])
-    assert workspace.frame_region() == Region(1, 286, 350, 128, 192)  # whole pixels of level 1
+    assert workspace.document.region == Region(1, 286, 350, 128, 192)  # whole pixels of level 1
     np.testing.assert_array_equal(frame.data[0].min(axis=0) + 0.5, (572, 700))
 
 
 def test_paint_rests_at_its_level(stage, workspace):
-    workspace.set_frame(Region(0, 512, 640, 256, 384))
+    workspace.document.set_frame(Region(0, 512, 640, 256, 384))
     classes = np.zeros((256, 384), np.uint8)
     classes[20:40, 30:60] = 3
-    workspace.set_painting(classes, classes.astype(np.int32), classes > 0)
-    workspace.set_level(1)
-    assert not any(workspace.counts().values())
+    workspace.document.set_painting(classes, classes.astype(np.int32), classes > 0)
+    workspace.document.set_level(1)
+    assert not any(workspace.document.nuclei.counts().values())
     coarse = classes[::2, ::2] * 0
     coarse[5:9, 5:9] = 4
-    workspace.set_painting(coarse, coarse.astype(np.int32), coarse > 0)
-    workspace.set_level(0)
-    assert workspace.counts()["lymphocyte"] == 1
-    np.testing.assert_array_equal(workspace._place.nuclei.maps()[0], classes)
-    workspace.set_level(1)
-    assert workspace.counts()["plasma"] == 1
+    workspace.document.set_painting(coarse, coarse.astype(np.int32), coarse > 0)
+    workspace.document.set_level(0)
+    assert workspace.document.nuclei.counts()["lymphocyte"] == 1
+    np.testing.assert_array_equal(workspace.document.nuclei.maps()[0], classes)
+    workspace.document.set_level(1)
+    assert workspace.document.nuclei.counts()["plasma"] == 1
 
 
 def test_scatter_draws_nuclei_of_their_size_in_um(stage, workspace):
     areas = []
     for level in (0, 1):
-        workspace.set_frame(Region(level, 256 << (1 - level), 256, 256, 256))
-        workspace.density = 0.5
-        placed = workspace.scatter_area()
-        labels = workspace._place.nuclei.labels
-        areas.append(np.count_nonzero(labels) / placed * workspace.mpp**2)
+        workspace.document.set_frame(Region(level, 256 << (1 - level), 256, 256, 256))
+        workspace.paint.density = 0.5
+        placed = workspace.document.scatter()
+        labels = workspace.document.nuclei.labels
+        areas.append(np.count_nonzero(labels) / placed * workspace.document.mpp**2)
     assert areas[1] == pytest.approx(areas[0], rel=0.35)
 
 
@@ -224,12 +224,13 @@ def test_finer_edits_are_counted_before_they_are_replaced(stage, workspace, cont
         kind=EditKind.INPAINT, region=FRAME, image=np.zeros((*FRAME.shape, 3), np.uint8),
         edit_mask=mask, mpp=0.5,
     )  # fmt: skip
-    assert workspace.edits_under(request) == 1
-    assert workspace.edits_under(replace(request, edit_mask=np.ones_like(mask))) == 1
-    assert workspace.edits_under(replace(request, edit_mask=np.roll(mask, 180, axis=1))) == 0
+    edits_under = workspace.document.target.edits_under
+    assert edits_under(request) == 1
+    assert edits_under(replace(request, edit_mask=np.ones_like(mask))) == 1
+    assert edits_under(replace(request, edit_mask=np.roll(mask, 180, axis=1))) == 0
     before = stage.store.read(fine)
     edited(stage, workspace, controller)
-    assert workspace.edits_under(replace(request, edit_mask=np.ones_like(mask))) == 0
+    assert edits_under(replace(request, edit_mask=np.ones_like(mask))) == 0
     controller.undo()
     stage.settle(workspace)
     np.testing.assert_array_equal(stage.store.read(fine), before)
@@ -243,7 +244,7 @@ def test_a_variant_lies_on_its_place(stage, workspace, controller):
     assert preview.data.shape == (*FRAME.shape, 3)
     np.testing.assert_allclose(preview.data_to_world((0, 0)), slide.data_to_world((512.5, 640.5)))
     np.testing.assert_allclose(preview.scale, (0.5, 0.5))
-    workspace.set_frame(Region(0, 0, 0, 64, 64))
+    workspace.document.set_frame(Region(0, 0, 0, 64, 64))
     controller.apply()  # where it was generated, whatever the frame is at now
     stage.settle(workspace)
     assert stage.store.state(1)[1, 1] == TileState.EDITED
@@ -254,9 +255,9 @@ def test_history_tells_the_place_and_brings_back_the_level(stage, workspace, con
     edited(stage, workspace, controller)
     (entry,) = controller.history.entries
     assert "192 x 128 px of 0.5 µm at x 0.16, y 0.13 mm" in entry.summary()
-    workspace.set_frame(Region(0, 0, 0, 64, 64))
+    workspace.document.set_frame(Region(0, 0, 0, 64, 64))
     controller.restore(entry)
-    assert workspace.frame_region() == FRAME
+    assert workspace.document.region == FRAME
     assert controller.staging.entry is entry
 
 
@@ -271,12 +272,12 @@ def test_an_edit_is_found_again_by_its_pixel_size():
 
 
 def test_labels_are_imported_onto_the_level(stage, workspace):
-    workspace.set_frame(FRAME)
+    workspace.document.set_frame(FRAME)
     ids = np.zeros((2048, 2048), np.uint16)
     ids[2 * 260 : 2 * 270, 2 * 330 : 2 * 350] = 5
     layer = stage.viewer.add_labels(ids, scale=(0.25, 0.25), units=("um", "um"))
-    workspace.import_labels(layer, {5: 2})
-    painted = workspace._place.nuclei.maps()[0]
+    workspace.document.import_labels(layer, {5: 2})
+    painted = workspace.document.nuclei.maps()[0]
     expected = np.zeros(FRAME.shape, np.uint8)
     expected[4:14, 10:30] = 2
     np.testing.assert_array_equal(painted, expected)
@@ -297,14 +298,14 @@ def test_nuclei_are_proposed_where_they_can_be_told_apart(stage, workspace):
 
 
 def test_a_coarse_frame_and_its_paint_move_with_a_growing_slide(stage, workspace):
-    workspace.set_frame(FRAME)
+    workspace.document.set_frame(FRAME)
     classes = np.zeros(FRAME.shape, np.uint8)
     classes[20:40, 30:60] = 5
-    workspace.set_painting(classes, classes.astype(np.int32), classes > 0)
+    workspace.document.set_painting(classes, classes.astype(np.int32), classes > 0)
     placed = workspace.own_layers[1].data_to_world((0, 0))
     stage.session.grow(1024, 2048, 0, 0)
-    assert workspace.frame_region() == FRAME.translate(512, 1024)
-    np.testing.assert_array_equal(workspace._place.nuclei.maps()[0], classes)
+    assert workspace.document.region == FRAME.translate(512, 1024)
+    np.testing.assert_array_equal(workspace.document.nuclei.maps()[0], classes)
     np.testing.assert_allclose(workspace.own_layers[1].data_to_world((0, 0)), placed)
 
 
@@ -313,7 +314,7 @@ def test_drawing_under_a_coarse_frame_wakes_the_plan(tmp_path):
     stage = Stage(store, RecordingEngine())
     workspace, seen = Workspace(stage.viewer, seed=0), []
     workspace.use_layer(stage.session.layer)
-    workspace.set_frame(FRAME)
+    workspace.document.set_frame(FRAME)
     workspace.pixels_changed.connect(seen.append)
     put_block(stage.store, Region(2, 0, 0, 256, 256), 3)
     stage.rest()

@@ -93,18 +93,18 @@ def test_the_box_offers_the_levels_of_a_slide_only(dock: StudioDock) -> None:
     texts = [box._level.itemText(n) for n in range(box._level.count())]
     assert texts == ["0.5 µm per pixel", "1 µm per pixel"]
     assert not box._levels.isHidden()
-    assert box._level.currentIndex() == dock.workspace.frame_region().level == 1  # as in view
+    assert box._level.currentIndex() == dock.workspace.document.region.level == 1  # as in view
     assert "0.5 µm/px" in box.corner.text()
     dock.workspace.new_canvas(256, 256)
     assert box._levels.isHidden()
 
 
 def test_choosing_a_level_keeps_the_frame_on_its_place(dock: StudioDock) -> None:
-    dock.workspace.set_frame(FRAME)
+    dock.workspace.document.set_frame(FRAME)
     assert "256 × 256 µm" in dock.canvas._width.toolTip()
     dock.canvas._level.setCurrentIndex(0)
     dock.canvas._level.activated.emit(0)
-    assert dock.workspace.frame_region() == Region(0, 1536, 1792, 512, 512)
+    assert dock.workspace.document.region == Region(0, 1536, 1792, 512, 512)
     assert dock.canvas._width.value() == 512
     assert "256 × 256 µm" in dock.canvas._width.toolTip()
 
@@ -113,18 +113,18 @@ def test_to_view_takes_the_level_in_view(dock: StudioDock) -> None:
     for pixels, level in ((0.8, 0), (3, 1)):
         _look(dock, pixels)
         dock.canvas.to_view_requested.emit()
-        region = dock.workspace.frame_region()
+        region = dock.workspace.document.region
         assert region.level == level
         assert abs((region.y + region.height / 2) * 2**level - 2048) <= 2**level
         assert dock.canvas._level.currentIndex() == level
     dock.actions.resize_frame(256, 512)
-    assert dock.workspace.frame_region() == replace(region, height=256, width=512)
+    assert dock.workspace.document.region == replace(region, height=256, width=512)
 
 
 def test_the_frame_is_drawn_down_to_the_finest_level(dock: StudioDock, monkeypatch) -> None:
     asked: list[Region] = []
     monkeypatch.setattr(dock.slide.session, "render_frame", asked.append)
-    dock.workspace.set_frame(FRAME)
+    dock.workspace.document.set_frame(FRAME)
     dock.slide.draw_frame()
     assert asked == [Region(0, 1536, 1792, 512, 512)]
 
@@ -134,7 +134,7 @@ def test_what_is_painted_and_staged_lies_on_the_tissue_it_will_change(
     dock: StudioDock, wait_for: WaitFor, pixels: float
 ) -> None:
     _look(dock, pixels)
-    dock.workspace.set_frame(FRAME)
+    dock.workspace.document.set_frame(FRAME)
     mask, nuclei, frame = dock.workspace.own_layers
     frame.visible = nuclei.visible = False
     mask.data = np.ones_like(mask.data)
@@ -157,7 +157,7 @@ def test_buttons_rest_while_an_edit_is_written_and_say_why(
     dock: StudioDock, wait_for: WaitFor
 ) -> None:
     run, session = dock.run, dock.slide.session
-    dock.workspace.set_frame(FRAME)
+    dock.workspace.document.set_frame(FRAME)
     _put_variant(dock, FRAME)
     dock.controller.refresh_plan()
     bar = run._staging

@@ -54,7 +54,7 @@ def open_stage(path, engine):
 def work_on(stage, region=FRAME):
     workspace = Workspace(stage.viewer, seed=0)
     workspace.use_layer(stage.session.layer)
-    workspace.set_frame(region)
+    workspace.document.set_frame(region)
     stage.session.target.prepare(region)
     stage.pump_until(lambda: not stage.session.target.pending(region))
     return workspace
@@ -85,7 +85,7 @@ def test_an_edit_is_on_disk_and_can_be_taken_back_after_opening_again(open_stage
     assert (again.store.state(0) == TileState.EDITED).any()
     workspace = work_on(again)
     assert workspace.can_undo
-    workspace.undo()
+    workspace.document.undo()
     again.settle(workspace)
     np.testing.assert_array_equal(again.store.read(FRAME), before)
     assert workspace.can_redo
@@ -93,7 +93,7 @@ def test_an_edit_is_on_disk_and_can_be_taken_back_after_opening_again(open_stage
 
     third = open_stage()
     workspace = work_on(third)
-    workspace.redo()
+    workspace.document.redo()
     third.settle(workspace)
     np.testing.assert_array_equal(third.store.read(FRAME), after)
 

@@ -37,9 +37,9 @@ def stage(engine):
 
 def drawn(stage, workspace, region=FRAME):
     """Put the frame somewhere and have it drawn."""
-    workspace.set_frame(region)
+    workspace.document.set_frame(region)
     with pytest.raises(InvalidRequest, match="drawn first"):
-        workspace.snapshot()
+        workspace.document.snapshot()
     stage.pump_until(lambda: not stage.session.target.pending(region))
 
 
@@ -50,23 +50,23 @@ def generated(stage, controller):
 
 
 def paint_mask(workspace):
-    shape = workspace.frame_region().shape
+    shape = workspace.document.region.shape
     mask = np.zeros(shape, bool)
     mask[40:90, 50:120] = True
-    workspace.set_painting(np.zeros(shape, np.uint8), np.zeros(shape, np.int32), mask)
+    workspace.document.set_painting(np.zeros(shape, np.uint8), np.zeros(shape, np.int32), mask)
     return mask
 
 
 def test_a_slide_is_worked_on_as_a_slide(stage, workspace):
     assert workspace.target is stage.session.layer
-    assert workspace.mpp == 0.25
-    assert workspace.knows_mpp
+    assert workspace.document.mpp == 0.25
+    assert workspace.document.target.knows_mpp
     assert not workspace.can_undo
 
 
 def test_an_untouched_frame_asks_for_nothing(stage, workspace):
     with pytest.raises(InvalidRequest, match="paint in the frame or move it"):
-        workspace.snapshot()
+        workspace.document.snapshot()
     stage.rest()
     assert stage.session.status.queued == 0
     assert not stage.store.state(2).any()
@@ -74,7 +74,7 @@ def test_an_untouched_frame_asks_for_nothing(stage, workspace):
 
 def test_moving_the_frame_has_its_place_drawn_first(stage, workspace):
     drawn(stage, workspace)
-    snapshot = workspace.snapshot()
+    snapshot = workspace.document.snapshot()
     np.testing.assert_array_equal(snapshot.image, stage.store.read(FRAME))
     assert (stage.store.state(0)[2:3, 2:4] == TileState.GENERATED).all()
     assert not stage.store.state(0)[5:].any()
@@ -83,21 +83,21 @@ def test_moving_the_frame_has_its_place_drawn_first(stage, workspace):
 def test_painting_has_the_place_drawn_too(stage, workspace):
     paint_mask(workspace)
     with pytest.raises(InvalidRequest, match="drawn first"):
-        workspace.snapshot()
-    stage.pump_until(lambda: not stage.session.target.pending(workspace.frame_region()))
-    assert workspace.snapshot().kind is EditKind.INPAINT
+        workspace.document.snapshot()
+    stage.pump_until(lambda: not stage.session.target.pending(workspace.document.region))
+    assert workspace.document.snapshot().kind is EditKind.INPAINT
 
 
 def test_a_paused_slide_says_so(stage, workspace):
     stage.session.pause()
     stage.pump_until(lambda: stage.session.status.paused)
-    workspace.set_frame(FRAME)
+    workspace.document.set_frame(FRAME)
     with pytest.raises(InvalidRequest, match="paused"):
-        workspace.snapshot()
+        workspace.document.snapshot()
 
 
 def test_the_plan_waits_for_the_place_and_goes_on_by_itself(stage, workspace, controller):
-    workspace.set_frame(FRAME)
+    workspace.document.set_frame(FRAME)
     controller.refresh_plan()
     assert controller.plan.note == "This place is being drawn first."
     assert not controller.plan.enabled
@@ -190,17 +190,17 @@ def test_seeds_give_variants_of_one_place(stage, workspace, controller):
 def test_pixels_without_their_request_are_refused(stage, workspace):
     drawn(stage, workspace)
     with pytest.raises(InvalidRequest, match="where its pixels come from"):
-        workspace.write(FRAME, np.zeros((*FRAME.shape, 3), np.uint8))
+        workspace.document.write(FRAME, np.zeros((*FRAME.shape, 3), np.uint8))
     assert not stage.store.can_undo
 
 
 def test_an_undrawn_place_is_not_written_but_drawn(stage, workspace):
-    workspace.set_frame(FRAME)
+    workspace.document.set_frame(FRAME)
     request = EditRequest(kind=EditKind.GENERATE, region=FRAME, mpp=0.25)
     with pytest.raises(InvalidRequest, match="drawn first"):
-        workspace.write(FRAME, np.zeros((*FRAME.shape, 3), np.uint8), None, request)
+        workspace.document.write(FRAME, np.zeros((*FRAME.shape, 3), np.uint8), None, request)
     stage.pump_until(lambda: not stage.session.target.pending(FRAME))
-    workspace.write(FRAME, np.zeros((*FRAME.shape, 3), np.uint8), None, request)
+    workspace.document.write(FRAME, np.zeros((*FRAME.shape, 3), np.uint8), None, request)
     stage.settle(workspace)
     assert not stage.store.read(FRAME).any()
 
@@ -210,10 +210,10 @@ def test_a_slide_open_elsewhere_is_not_edited():
     workspace = Workspace(stage.viewer, seed=0)
     workspace.use_layer(stage.session.layer)
     with pytest.raises(InvalidRequest, match="another window"):
-        workspace.snapshot()
+        workspace.document.snapshot()
     stage.store._past.append((FRAME, {}))
     assert not workspace.can_undo
-    workspace.undo()
+    workspace.document.undo()
     stage.session.close()
 
 
@@ -221,7 +221,7 @@ def test_going_to_another_image_and_back_keeps_the_slides_target(stage, workspac
     target = stage.session.target
     workspace.new_canvas(256, 256)
     workspace.use_layer(stage.session.layer)
-    assert workspace._place.target is target
+    assert workspace.document.target is target
     assert isinstance(target, SlideTarget)
 
 

@@ -227,7 +227,7 @@ def test_pause_and_resume(desk: Desk, session: SlideSession, wait_for) -> None:
 def test_the_frame_is_drawn_and_the_queue_told(
     desk: Desk, session: SlideSession, engine: RecordingEngine, wait_for
 ) -> None:
-    desk.workspace.set_frame(Region(0, 1024, 1024, 512, 512))
+    desk.workspace.document.set_frame(Region(0, 1024, 1024, 512, 512))
     box = desk.slide.box
     box.frame.click()
     _report(desk, wait_for, lambda: bool(engine.submitted) and "in work" in box._queue.text())
@@ -247,7 +247,7 @@ def test_a_frame_on_another_image_is_not_drawn(
 def test_failed_places_say_why_and_can_be_retried(
     desk: Desk, session: SlideSession, engine: RecordingEngine, told: list[str], wait_for
 ) -> None:
-    desk.workspace.set_frame(Region(0, 1024, 1024, 256, 256))
+    desk.workspace.document.set_frame(Region(0, 1024, 1024, 256, 256))
     box = desk.slide.box
     box.frame.click()
     _report(desk, wait_for, lambda: len(engine.submitted) > 0)
@@ -296,10 +296,10 @@ def test_growing_moves_everything_along(desk: Desk, session: SlideSession) -> No
     assert (box._by.minimum(), box._by.singleStep(), box._by.value()) == (step, step, step)
     box._by.setValue(step + 1)
     top = next(b for b in box._grow if b.accessibleName() == "Grow at the top")
-    before = desk.workspace.frame_region()
+    before = desk.workspace.document.region
     top.click()
     assert session.store.spec.height == SIDE + 2 * step
-    assert desk.workspace.frame_region() == before.translate(2 * step >> before.level, 0)
+    assert desk.workspace.document.region == before.translate(2 * step >> before.level, 0)
     assert box.map.height() > box.map.width()
 
 

@@ -64,7 +64,7 @@ class Desk:
         self.stage = Stage(store, self.engine)
         self.workspace = Workspace(self.stage.viewer, seed=0)
         self.workspace.use_layer(self.stage.session.layer)
-        self.workspace.set_frame(FRAME)
+        self.workspace.document.set_frame(FRAME)
         settings = SettingsStore(tmp_path / "studio.json")
         self.controller = Controller(self.stage.viewer, self.workspace, self.engine, store=settings)
         self.engine.state, self.engine.info = EngineState.READY, FAKE_INFO
@@ -119,7 +119,7 @@ def test_the_window_asks_nothing_that_waits_while_an_edit_is_written(desk):
     assert "being written" in desk.stage.session.target.pending(FRAME)
     desk.controller.pump()
     desk.controller.refresh_plan()
-    desk.workspace.set_frame(FRAME.translate(64, 0))
+    desk.workspace.document.set_frame(FRAME.translate(64, 0))
     assert desk.workspace.can_undo
     assert desk.workspace.doing.text == "Writing the edit…"
     desk.finish()

@@ -66,7 +66,7 @@ def desk(told: list[str], qtbot, tmp_path: Path, slide_path: Path) -> Iterator[D
         for level in (1, 0):
             put_block(store, store.spec.bounds(level), 100 + level)
     part.open_slide(slide_path)
-    workspace.set_frame(FRAME)
+    workspace.document.set_frame(FRAME)
     yield Desk(engine, viewer, workspace, controller, part)
     part.close_slide()
     controller.close()
@@ -85,7 +85,7 @@ def test_the_button_adds_a_level_and_draws_the_frame_there(
     assert session is not None
     assert session.store.spec.bounds(0).shape == (2 * SIDE, 2 * SIDE)
     assert desk.workspace.target is session.layer
-    assert desk.workspace.frame_region() == replace(FRAME, level=1)
+    assert desk.workspace.document.region == replace(FRAME, level=1)
     np.testing.assert_array_equal(session.layer.scale, (0.25, 0.25))
     desk.see(wait_for, lambda: bool(desk.engine.submitted))
     request = desk.engine.submitted[0]
@@ -103,7 +103,7 @@ def test_old_tissue_stays_in_its_place_in_the_world(desk: Desk) -> None:
     desk.slide.refine()
     layer = desk.slide.session.layer
     np.testing.assert_allclose(layer.data_to_world((3071.5, 2559.5)), before)
-    assert desk.workspace.frame_region() == replace(FRAME, level=1).translate(512, 0)
+    assert desk.workspace.document.region == replace(FRAME, level=1).translate(512, 0)
     for own in desk.workspace.own_layers[:2]:
         np.testing.assert_allclose(own.data_to_world((-0.5, -0.5)), placed)
     assert (np.asarray(layer.data[1][1536:1546, 1280:1290]) == 100).all()
@@ -139,10 +139,10 @@ def test_paint_in_the_frame_stays(desk: Desk) -> None:
     classes, mask = np.zeros(FRAME.shape, np.uint8), np.zeros(FRAME.shape, np.bool_)
     classes[20:40, 30:60] = 3
     mask[100:120, 5:9] = True
-    desk.workspace.set_painting(classes, classes.astype(np.int32) * 5, mask)
-    before = desk.workspace.snapshot()
+    desk.workspace.document.set_painting(classes, classes.astype(np.int32) * 5, mask)
+    before = desk.workspace.document.snapshot()
     desk.slide.refine()
-    after = desk.workspace.snapshot()
+    after = desk.workspace.document.snapshot()
     assert after.mpp == before.mpp == 0.5
     for name in ("class_map", "instance_map", "edit_mask", "image"):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
@@ -203,14 +203,14 @@ def test_a_level_that_another_program_added_is_shown(
     desk.slide.close_slide()
     with SlideStore.open(slide_path, read_only=False) as writer:
         desk.slide.open_slide(slide_path)
-        desk.workspace.set_frame(FRAME)
+        desk.workspace.document.set_frame(FRAME)
         session = desk.slide.session
         writer.refine(FAKE_INFO)
         desk.see(wait_for, lambda: desk.slide.session is not session)
         session = desk.slide.session
         assert session.store.read_only
         np.testing.assert_array_equal(session.layer.scale, (0.25, 0.25))
-        assert desk.workspace.frame_region() == replace(FRAME, level=1)
+        assert desk.workspace.document.region == replace(FRAME, level=1)
         desk.slide.close_slide()
 
 
@@ -225,5 +225,5 @@ def test_a_full_disk_leaves_the_slide_open_as_it_was(
     assert told == ["expected room, got none; free some space"]
     assert desk.slide.session.store.recipe.refined == 0
     assert not desk.slide.session.store.read_only
-    assert desk.workspace.frame_region() == FRAME
+    assert desk.workspace.document.region == FRAME
     assert desk.slide.session.store.state(0)[TileAddress(0, 0, 0).row, 0] == 2

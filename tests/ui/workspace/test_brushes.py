@@ -21,14 +21,14 @@ def nuclei(workspace):
 
 
 def total(workspace):
-    return sum(workspace.counts().values())
+    return sum(workspace.document.nuclei.counts().values())
 
 
 def test_a_click_stamps_one_nucleus_where_it_is(workspace):
-    workspace.select_class(4)
+    workspace.document.nuclei.select_class(4)
     workspace.select_tool("stamp")
     click(nuclei(workspace), (200, 300))
-    assert workspace.counts()["plasma"] == 1
+    assert workspace.document.nuclei.counts()["plasma"] == 1
     rows, cols = np.nonzero(nuclei(workspace).data)
     assert abs(rows.mean() - 200) < 3
     assert abs(cols.mean() - 300) < 3
@@ -60,13 +60,13 @@ def test_each_stamp_is_one_undo_step(workspace):
 
 
 def test_a_scatter_drag_follows_the_density_and_is_one_undo_step(workspace):
-    workspace.select_class(3)
+    workspace.document.nuclei.select_class(3)
     workspace.select_tool("scatter")
-    workspace.density = 2.0
+    workspace.paint.density = 2.0
     drag(nuclei(workspace), [(256, x) for x in range(60, 460, 10)])
     swept_mm2 = (400 * 100 + np.pi * 50**2) * (0.5 / 1000) ** 2
     expected = 2 * nucleus_statistics(3).density * swept_mm2
-    assert workspace.counts()["lymphocyte"] == pytest.approx(expected, rel=0.25)
+    assert workspace.document.nuclei.counts()["lymphocyte"] == pytest.approx(expected, rel=0.25)
     rows, _ = np.nonzero(nuclei(workspace).data)
     assert rows.min() > 256 - 50 - 16
     assert rows.max() < 256 + 50 + 16
@@ -75,14 +75,14 @@ def test_a_scatter_drag_follows_the_density_and_is_one_undo_step(workspace):
 
 
 def test_scatter_fills_the_edit_mask_or_the_frame(workspace):
-    workspace.select_class(3)
-    placed = workspace.scatter_area()
+    workspace.document.nuclei.select_class(3)
+    placed = workspace.document.scatter()
     assert placed == total(workspace) > 50
-    workspace.clear_painting()
+    workspace.document.clear()
     mask = np.zeros((512, 512), np.uint8)
     mask[:100, :100] = 1
-    workspace.set_painting(np.zeros_like(mask), np.zeros(mask.shape, np.int32), mask)
-    placed = workspace.scatter_area()
+    workspace.document.set_painting(np.zeros_like(mask), np.zeros(mask.shape, np.int32), mask)
+    placed = workspace.document.scatter()
     rows, cols = np.nonzero(nuclei(workspace).data)
     assert placed == total(workspace) > 0
     assert max(rows.max(), cols.max()) < 100 + 16
@@ -125,6 +125,6 @@ def test_same_seed_same_painting():
     for _ in range(2):
         workspace = Workspace(ViewerModel(), seed=5)
         workspace.new_canvas(128, 128)
-        workspace.scatter_area()
+        workspace.document.scatter()
         paintings.append(nuclei(workspace).data)
     assert np.array_equal(*paintings)

@@ -44,7 +44,7 @@ def test_too_small_an_image_is_refused():
 def workspace():
     workspace = Workspace(ViewerModel(), seed=0)
     workspace.new_canvas(512, 640)
-    workspace.set_frame(Region(0, 64, 64, 128, 192))
+    workspace.document.set_frame(Region(0, 64, 64, 128, 192))
     workspace.select_tool("frame")
     return workspace
 
@@ -64,25 +64,25 @@ def test_the_frame_is_drawn_around_its_pixels(workspace):
 
 def test_dragging_the_frame_moves_it_by_whole_pixels(workspace):
     drag(frame_layer(workspace), [(100, 100), (110.4, 120.2), (120.4, 130.3)])
-    assert workspace.frame_region() == Region(0, 84, 94, 128, 192)
+    assert workspace.document.region == Region(0, 84, 94, 128, 192)
     assert corners(frame_layer(workspace)) == ([83.5, 93.5], [211.5, 285.5])
 
 
 def test_dragging_a_corner_resizes_in_multiples(workspace):
     drag(frame_layer(workspace), [(191.5, 255.5), (200, 270), (216, 300)])
-    assert workspace.frame_region() == Region(0, 64, 64, 160, 240)
+    assert workspace.document.region == Region(0, 64, 64, 160, 240)
 
 
 def test_a_frame_dragged_over_the_border_is_shifted_inside(workspace):
     drag(frame_layer(workspace), [(100, 100), (60, 60), (-20, 40)])
-    assert workspace.frame_region() == Region(0, 0, 4, 128, 192)
+    assert workspace.document.region == Region(0, 0, 4, 128, 192)
 
 
 def test_a_frame_dragged_off_the_image_returns(workspace, monkeypatch):
     told = []
     monkeypatch.setattr("napari_histodiff.ui.workspace.frame.show_warning", told.append)
     drag(frame_layer(workspace), [(100, 100), (500, 300), (2000, 2000)])
-    assert workspace.frame_region() == Region(0, 64, 64, 128, 192)
+    assert workspace.document.region == Region(0, 64, 64, 128, 192)
     assert corners(frame_layer(workspace)) == ([63.5, 63.5], [191.5, 255.5])
     assert "move it onto the image" in told[0]
 
@@ -90,7 +90,7 @@ def test_a_frame_dragged_off_the_image_returns(workspace, monkeypatch):
 def test_a_new_rectangle_becomes_the_frame(workspace):
     layer = frame_layer(workspace)
     layer.add_rectangles(np.array([[300, 310], [300, 410], [400, 410], [400, 310]]) - 0.5)
-    assert workspace.frame_region() == Region(0, 300, 310, 96, 96)
+    assert workspace.document.region == Region(0, 300, 310, 96, 96)
     assert corners(layer) == ([299.5, 309.5], [395.5, 405.5])
 
 

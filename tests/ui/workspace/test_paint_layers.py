@@ -14,7 +14,7 @@ from tests.ui.mouse import click, drag
 def workspace():
     workspace = Workspace(ViewerModel(), seed=0)
     workspace.new_canvas(256, 256)
-    workspace.set_frame(Region(0, 64, 32, 128, 128))
+    workspace.document.set_frame(Region(0, 64, 32, 128, 128))
     workspace.select_tool("brush")
     layer(workspace).brush_size = 8
     return workspace
@@ -25,7 +25,7 @@ def layer(workspace):
 
 
 def painted(workspace):
-    return {name: n for name, n in workspace.counts().items() if n}
+    return {name: n for name, n in workspace.document.nuclei.counts().items() if n}
 
 
 def test_the_layer_lies_on_the_frame(workspace):
@@ -39,7 +39,7 @@ def test_touching_strokes_of_a_class_are_two_nuclei(workspace):
     drag(layer(workspace), [(20, 20), (20, 40)])
     click(layer(workspace), (29, 30))
     assert painted(workspace) == {"epithelial": 2}
-    assert workspace.snapshot().instance_map.max() == 2
+    assert workspace.document.snapshot().instance_map.max() == 2
 
 
 def test_a_stroke_that_starts_on_a_nucleus_goes_on_with_it(workspace):
@@ -52,14 +52,14 @@ def test_a_stroke_that_starts_on_a_nucleus_goes_on_with_it(workspace):
 
 def test_another_class_over_a_nucleus_is_a_nucleus_of_its_own(workspace):
     drag(layer(workspace), [(20, 20), (20, 40)])
-    workspace.select_class(3)
+    workspace.document.nuclei.select_class(3)
     click(layer(workspace), (20, 30))
     assert painted(workspace) == {"epithelial": 1, "lymphocyte": 1}
 
 
 def test_fill_gives_a_nucleus_another_class(workspace):
     drag(layer(workspace), [(20, 20), (20, 40)])
-    workspace.select_class(6)
+    workspace.document.nuclei.select_class(6)
     workspace.select_tool("fill")
     click(layer(workspace), (20, 30))
     assert painted(workspace) == {"connective": 1}
@@ -78,8 +78,8 @@ def test_a_nucleus_cut_in_two_is_two_in_the_snapshot(workspace):
     workspace.select_tool("erase")
     layer(workspace).brush_size = 5
     drag(layer(workspace), [(20, 55), (60, 55)])
-    assert workspace.counts()["epithelial"] == 1
-    snapshot = workspace.snapshot()
+    assert workspace.document.nuclei.counts()["epithelial"] == 1
+    snapshot = workspace.document.snapshot()
     assert sorted(np.unique(snapshot.instance_map)) == [0, 1, 2]
     assert set(np.unique(snapshot.class_map)) == {0, 2}
 
@@ -104,26 +104,26 @@ def test_a_stroke_and_an_undo_tell_of_the_change(workspace):
 
 
 def test_naparis_picker_selects_the_class(workspace):
-    workspace.select_class(5)
+    workspace.document.nuclei.select_class(5)
     click(layer(workspace), (30, 30))
-    workspace.select_class(1)
+    workspace.document.nuclei.select_class(1)
     seen = []
     workspace.class_changed.connect(seen.append)
     layer(workspace).mode = "pick"
     click(layer(workspace), (30, 30))
-    assert workspace.selected_class == 5
+    assert workspace.paint.class_id == 5
     assert seen == [5]
 
 
 @pytest.mark.parametrize("class_id", [0, 7, "plasma"])
 def test_no_such_class(workspace, class_id):
     with pytest.raises(InvalidRequest, match="from 1 to 6"):
-        workspace.select_class(class_id)
+        workspace.document.nuclei.select_class(class_id)
 
 
 def test_nuclei_of_unknown_class_are_counted_and_kept(workspace):
     layer(workspace).data[10:20, 10:20] = 7 * 4
     assert painted(workspace) == {"unknown": 1}
-    snapshot = workspace.snapshot()
+    snapshot = workspace.document.snapshot()
     assert not snapshot.class_map.any()
     assert snapshot.instance_map.max() == 1

@@ -51,7 +51,7 @@ def test_a_too_fine_image_is_resampled_by_one_button(open_dock: OpenDock) -> Non
     assert dock.run.resample.text() == "Resample to 0.25 µm/px"
     dock.run.resample.click()
     dock.controller.refresh_plan()
-    assert dock.workspace.mpp == pytest.approx(0.25)
+    assert dock.workspace.document.mpp == pytest.approx(0.25)
     assert dock.run.resample.isHidden()
     assert dock.run.main.isEnabled()
     assert fine.data is pixels

@@ -26,7 +26,7 @@ def workspace(viewer):
 @pytest.fixture
 def canvas(workspace):
     workspace.new_canvas(256, 320)
-    workspace.set_frame(Region(0, 64, 64, 128, 128))
+    workspace.document.set_frame(Region(0, 64, 64, 128, 128))
     return workspace
 
 
@@ -35,10 +35,10 @@ def noise(shape, seed=0):
 
 
 def paint_mask(workspace, rows=slice(20, 40)):
-    mask = np.zeros(workspace.frame_region().shape, bool)
+    mask = np.zeros(workspace.document.region.shape, bool)
     mask[rows, 30:50] = True
-    snapshot = workspace.snapshot()
-    workspace.set_painting(snapshot.class_map, snapshot.instance_map, mask)
+    snapshot = workspace.document.snapshot()
+    workspace.document.set_painting(snapshot.class_map, snapshot.instance_map, mask)
     return mask
 
 
@@ -48,14 +48,14 @@ def test_nothing_is_added_before_it_is_asked_for(viewer, workspace):
     assert len(viewer.layers) == 0
     assert not workspace.can_undo
     with pytest.raises(InvalidRequest, match="make a canvas"):
-        workspace.snapshot()
+        workspace.document.snapshot()
 
 
 def test_layers_lie_in_order_and_the_brush_is_in_hand(viewer, canvas):
     assert [layer.name for layer in viewer.layers] == ["Canvas", "Edit mask", "Nuclei", "Frame"]
     assert viewer.layers.selection.active.name == "Nuclei"
     assert viewer.layers.selection.active.mode == "paint"
-    assert canvas.mpp == 0.5
+    assert canvas.document.mpp == 0.5
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -66,7 +66,7 @@ def test_every_tool_works_on_its_layer(viewer, canvas, tool):
     names = {"edit mask": "Edit mask", "frame": "Frame"}
     assert viewer.layers.selection.active.name == names.get(tool, "Nuclei")
     assert viewer.layers.selection.active.mode == TOOLS[tool]
-    assert canvas.tool == tool
+    assert canvas.paint.tool == tool
     assert seen == [tool]
 
 
@@ -82,70 +82,70 @@ def test_no_such_tool(canvas):
 
 
 def test_kind_follows_pixels_and_paint(canvas):
-    assert canvas.snapshot().kind is EditKind.GENERATE
-    assert not canvas.snapshot().has_pixels
+    assert canvas.document.snapshot().kind is EditKind.GENERATE
+    assert not canvas.document.snapshot().has_pixels
     half = Region(0, 64, 64, 128, 64)
-    canvas.write(half, noise(half.shape))
-    snapshot = canvas.snapshot()
+    canvas.document.write(half, noise(half.shape))
+    snapshot = canvas.document.snapshot()
     assert snapshot.kind is EditKind.OUTPAINT
     assert snapshot.has_pixels
     assert snapshot.edit_mask[:, 64:].all()
     assert not snapshot.edit_mask[:, :64].any()
     mask = paint_mask(canvas)
-    assert np.array_equal(canvas.snapshot().edit_mask, mask | ~snapshot.coverage)
-    canvas.write(canvas.frame_region(), noise((128, 128)))
-    assert canvas.snapshot().kind is EditKind.INPAINT
-    assert np.array_equal(canvas.snapshot().edit_mask, mask)
-    canvas.clear_painting()
-    assert canvas.snapshot().kind is EditKind.GENERATE
-    assert canvas.snapshot().has_pixels
+    assert np.array_equal(canvas.document.snapshot().edit_mask, mask | ~snapshot.coverage)
+    canvas.document.write(canvas.document.region, noise((128, 128)))
+    assert canvas.document.snapshot().kind is EditKind.INPAINT
+    assert np.array_equal(canvas.document.snapshot().edit_mask, mask)
+    canvas.document.clear()
+    assert canvas.document.snapshot().kind is EditKind.GENERATE
+    assert canvas.document.snapshot().has_pixels
 
 
 def test_paint_stays_at_its_place_when_the_frame_moves(canvas):
-    canvas.scatter_area()
+    canvas.document.scatter()
     mask = paint_mask(canvas)
-    before = canvas.snapshot()
-    counts = canvas.counts()
-    canvas.set_frame(Region(0, 96, 80, 128, 128))
-    moved = canvas.snapshot()
+    before = canvas.document.snapshot()
+    counts = canvas.document.nuclei.counts()
+    canvas.document.set_frame(Region(0, 96, 80, 128, 128))
+    moved = canvas.document.snapshot()
     assert np.array_equal(moved.class_map[:96, :112], before.class_map[32:, 16:])
     assert not moved.class_map[96:].any()
-    canvas.set_frame(Region(0, 0, 192, 64, 64))
-    canvas.set_frame(Region(0, 64, 64, 128, 128))
-    after = canvas.snapshot()
+    canvas.document.set_frame(Region(0, 0, 192, 64, 64))
+    canvas.document.set_frame(Region(0, 64, 64, 128, 128))
+    after = canvas.document.snapshot()
     assert np.array_equal(after.class_map, before.class_map)
     assert np.array_equal(after.edit_mask, mask)
-    assert canvas.counts() == counts
+    assert canvas.document.nuclei.counts() == counts
 
 
 def test_new_nuclei_after_a_move_never_join_resting_ones(canvas):
     canvas.select_tool("brush")
     nuclei = canvas.own_layers[1]
     click(nuclei, (50, 50))
-    canvas.set_frame(Region(0, 0, 192, 64, 64))
+    canvas.document.set_frame(Region(0, 0, 192, 64, 64))
     click(nuclei, (20, 20))
-    canvas.set_frame(Region(0, 0, 0, 256, 320))
-    assert canvas.counts()["epithelial"] == 2
+    canvas.document.set_frame(Region(0, 0, 0, 256, 320))
+    assert canvas.document.nuclei.counts()["epithelial"] == 2
 
 
 def test_frame_is_snapped_again_when_the_model_wants_other_multiples(canvas):
-    canvas.set_frame(Region(0, 0, 0, 80, 80))
+    canvas.document.set_frame(Region(0, 0, 0, 80, 80))
     canvas.snap = 64
-    assert canvas.frame_region().shape == (64, 64)
+    assert canvas.document.region.shape == (64, 64)
 
 
 def test_write_undo_redo_are_byte_exact_and_told(canvas):
     seen = []
     canvas.pixels_changed.connect(seen.append)
-    region = canvas.frame_region()
+    region = canvas.document.region
     before = canvas.target.data.copy()
-    canvas.write(region, noise(region.shape))
+    canvas.document.write(region, noise(region.shape))
     written = canvas.target.data.copy()
     assert np.array_equal(written[region.slices], noise(region.shape))
-    canvas.undo()
+    canvas.document.undo()
     assert np.array_equal(canvas.target.data, before)
-    assert not canvas.snapshot().has_pixels
-    canvas.redo()
+    assert not canvas.document.snapshot().has_pixels
+    canvas.document.redo()
     assert np.array_equal(canvas.target.data, written)
     assert seen == [region] * 3
     assert canvas.can_undo
@@ -156,8 +156,8 @@ def test_not_one_byte_changes_outside_the_edit_mask(viewer, workspace):
     photo = noise((128, 128))
     workspace.use_layer(viewer.add_image(photo))
     mask = paint_mask(workspace)
-    workspace.write(workspace.frame_region(), noise((128, 128), seed=1), mask)
-    changed = (workspace.snapshot().image != photo).any(axis=2)
+    workspace.document.write(workspace.document.region, noise((128, 128), seed=1), mask)
+    changed = (workspace.document.snapshot().image != photo).any(axis=2)
     assert changed.any()
     assert not changed[~mask].any()
 
@@ -173,7 +173,7 @@ def test_not_one_byte_changes_outside_the_edit_mask(viewer, workspace):
 def test_misplaced_pixels_are_refused_before_anything_changes(canvas, region, shape, mask):
     before = canvas.target.data.copy()
     with pytest.raises(InvalidRequest, match="expected"):
-        canvas.write(region, noise(shape), mask)
+        canvas.document.write(region, noise(shape), mask)
     assert np.array_equal(canvas.target.data, before)
     assert not canvas.can_undo
 
@@ -183,28 +183,28 @@ def test_a_pyramid_is_edited_without_touching_it(viewer, workspace):
     levels = [da.from_array(photo), da.from_array(photo[::2, ::2])]
     layer = viewer.add_image(levels, multiscale=True, scale=(0.25, 0.25), units=("um", "um"))
     workspace.use_layer(layer)
-    assert workspace.mpp == 0.25
+    assert workspace.document.mpp == 0.25
     region = Region(0, 128, 128, 128, 128)
-    workspace.set_frame(region)
-    workspace.write(region, noise(region.shape, seed=1))
-    assert np.array_equal(workspace.snapshot().image, noise(region.shape, seed=1))
+    workspace.document.set_frame(region)
+    workspace.document.write(region, noise(region.shape, seed=1))
+    assert np.array_equal(workspace.document.snapshot().image, noise(region.shape, seed=1))
     assert np.array_equal(levels[0].compute(), photo)
     names = [other.name for other in viewer.layers]
     assert names.index("Edit mask") > names.index(workspace.own_layers[0].name)
-    workspace.undo()
-    assert np.array_equal(workspace.snapshot().image, photo[region.slices])
+    workspace.document.undo()
+    assert np.array_equal(workspace.document.snapshot().image, photo[region.slices])
 
 
 def test_each_image_keeps_its_own_paint_and_undo(viewer, canvas):
     first = canvas.target
-    canvas.scatter_area()
-    counts = canvas.counts()
-    canvas.write(canvas.frame_region(), noise((128, 128)))
+    canvas.document.scatter()
+    counts = canvas.document.nuclei.counts()
+    canvas.document.write(canvas.document.region, noise((128, 128)))
     canvas.use_layer(viewer.add_image(noise((256, 256))))
-    assert not any(canvas.counts().values())
+    assert not any(canvas.document.nuclei.counts().values())
     assert not canvas.can_undo
     canvas.use_layer(first)
-    assert canvas.counts() == counts
+    assert canvas.document.nuclei.counts() == counts
     assert canvas.can_undo
     assert sum(layer.name == "Nuclei" for layer in viewer.layers) == 1
 
@@ -219,26 +219,26 @@ def test_removing_the_image_lets_go_of_it(viewer, canvas):
 
 
 def test_removing_our_layers_by_accident_loses_no_paint(viewer, canvas):
-    canvas.scatter_area()
-    counts = canvas.counts()
+    canvas.document.scatter()
+    counts = canvas.document.nuclei.counts()
     viewer.layers.remove("Nuclei")
     viewer.layers.remove("Frame")
-    assert canvas.counts() == counts
+    assert canvas.document.nuclei.counts() == counts
     assert [layer.name for layer in viewer.layers] == ["Canvas", "Edit mask", "Nuclei", "Frame"]
 
 
 def test_painting_is_restored_as_it_was(canvas):
-    canvas.scatter_area()
+    canvas.document.scatter()
     paint_mask(canvas)
-    before = canvas.snapshot()
-    canvas.clear_painting()
-    assert not any(canvas.counts().values())
-    canvas.set_painting(before.class_map, before.instance_map, before.edit_mask)
-    after = canvas.snapshot()
+    before = canvas.document.snapshot()
+    canvas.document.clear()
+    assert not any(canvas.document.nuclei.counts().values())
+    canvas.document.set_painting(before.class_map, before.instance_map, before.edit_mask)
+    after = canvas.document.snapshot()
     for name in ("class_map", "instance_map", "edit_mask"):
         assert np.array_equal(getattr(after, name), getattr(before, name))
     with pytest.raises(InvalidMap, match="128 x 128"):
-        canvas.set_painting(*[np.zeros((9, 9), np.uint8)] * 3)
+        canvas.document.set_painting(*[np.zeros((9, 9), np.uint8)] * 3)
 
 
 def test_import_of_instances_with_classes(viewer, canvas):
@@ -248,14 +248,14 @@ def test_import_of_instances_with_classes(viewer, canvas):
     ids[150:160, 150:160] = 43
     ids[0:10, 0:10] = 44  # outside the frame
     layer = viewer.add_labels(ids, scale=(0.5, 0.5), units=("um", "um"))
-    canvas.import_labels(layer, {41: 3, 42: 3})
-    found = {name: n for name, n in canvas.counts().items() if n}
+    canvas.document.import_labels(layer, {41: 3, 42: 3})
+    found = {name: n for name, n in canvas.document.nuclei.counts().items() if n}
     assert found == {"lymphocyte": 2, "unknown": 1}
-    snapshot = canvas.snapshot()
+    snapshot = canvas.document.snapshot()
     assert (snapshot.class_map[6:16, 6:26] == 3).all()
     assert snapshot.instance_map.max() == 3
     canvas.own_layers[1].undo()
-    assert not any(canvas.counts().values())
+    assert not any(canvas.document.nuclei.counts().values())
 
 
 def test_import_of_classes_only_at_another_scale(viewer, canvas):
@@ -263,9 +263,9 @@ def test_import_of_classes_only_at_another_scale(viewer, canvas):
     classes[40:44, 40:44] = 6
     classes[60:64, 40:44] = 6
     layer = viewer.add_labels(classes, scale=(1, 1), translate=(0.25, 0.25), units=("um", "um"))
-    canvas.import_labels(layer, None)
-    assert canvas.counts()["connective"] == 2
-    assert canvas.snapshot().class_map[16:24, 16:24].all()
+    canvas.document.import_labels(layer, None)
+    assert canvas.document.nuclei.counts()["connective"] == 2
+    assert canvas.document.snapshot().class_map[16:24, 16:24].all()
 
 
 @pytest.mark.parametrize(
@@ -280,8 +280,8 @@ def test_import_of_classes_only_at_another_scale(viewer, canvas):
 )
 def test_labels_that_make_no_nuclei_are_refused(canvas, labels, class_of, words):
     with pytest.raises(InvalidMap, match=words):
-        canvas.import_labels(labels, class_of)
-    assert not any(canvas.counts().values())
+        canvas.document.import_labels(labels, class_of)
+    assert not any(canvas.document.nuclei.counts().values())
 
 
 def test_a_refused_layer_leaves_the_workspace_as_it_was(viewer, canvas):
@@ -291,4 +291,4 @@ def test_a_refused_layer_leaves_the_workspace_as_it_was(viewer, canvas):
     with pytest.raises(InvalidImage, match="at least 64"):
         canvas.use_layer(viewer.add_image(np.zeros((40, 90, 3), np.uint8)))
     assert canvas.target is target
-    assert canvas.snapshot().region == Region(0, 64, 64, 128, 128)
+    assert canvas.document.snapshot().region == Region(0, 64, 64, 128, 128)

@@ -38,7 +38,7 @@ def view_centre(viewer):
 
 
 def test_a_click_stamps_in_the_middle_and_the_view_stays(viewer, workspace, qtbot):
-    workspace.select_class(2)
+    workspace.document.nuclei.select_class(2)
     workspace.select_tool("stamp")
     widget = canvas_widget(viewer)
     qtbot.waitExposed(widget)
@@ -46,7 +46,7 @@ def test_a_click_stamps_in_the_middle_and_the_view_stays(viewer, workspace, qtbo
     middle = QPoint(widget.width() // 2, widget.height() // 2)
     QTest.mouseMove(widget, middle)
     QTest.mouseClick(widget, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, middle)
-    assert workspace.counts()["epithelial"] == 1
+    assert workspace.document.nuclei.counts()["epithelial"] == 1
     rows, cols = np.nonzero(workspace.own_layers[1].data)
     assert abs(rows.mean() - 63.5) < 4
     assert abs(cols.mean() - 63.5) < 4
@@ -73,7 +73,7 @@ def test_generated_pixels_show_at_once_and_leave_on_undo(viewer, workspace):
 
     pixels = np.zeros((64, 64, 3), np.uint8)
     pixels[..., 0] = 255
-    workspace.write(Region(0, 32, 32, 64, 64), pixels)
+    workspace.document.write(Region(0, 32, 32, 64, 64), pixels)
     assert red() > 0.05
-    workspace.undo()
+    workspace.document.undo()
     assert red() == 0
