@@ -1,4 +1,4 @@
-"""Colours of the nucleus classes, on screen and on contact sheets."""
+"""Colours of nucleus classes, of tissue in a sketch, and of glass, wherever they are shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_histodiff.core.maps import nuclei_mask, nuclei_union
 
-__all__ = ["CLASS_HEX", "UNKNOWN_HEX", "colour_nuclei", "rgb_of"]
+__all__ = [
+    "CLASS_HEX",
+    "GLASS_COLOUR",
+    "SKETCH_HEX",
+    "UNKNOWN_HEX",
+    "colour_nuclei",
+    "rgb_of",
+]
 
 # Found by search within the hues pathologists expect: any shade of one class differs from any shade
 # of another by more than 11 CIEDE2000, also as seen with protanopia, deuteranopia and tritanopia.
@@ -18,6 +25,12 @@ CLASS_HEX: Final = ("#f7e030", "#d54806", "#365bd9", "#4dbfff", "#85115d", "#027
 
 #: Nuclei whose class nobody told.
 UNKNOWN_HEX: Final = "#9ea39f"
+
+#: "#rrggbb" of tissue ids 0-4 in a sketch, in the window and in pictures; 0 is left to the layout.
+SKETCH_HEX: Final = ("#000000", "#8e3fb0", "#e0659a", "#3bb3c4", "#f2e05a")
+
+#: RGB of glass without tissue, at every level.
+GLASS_COLOUR: Final = (243, 241, 244)
 
 
 def colour_nuclei(class_map: ArrayLike, instance_map: ArrayLike | None = None) -> NDArray[np.uint8]:

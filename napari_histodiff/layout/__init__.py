@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from napari_histodiff.layout.colours import GLASS_COLOUR
 from napari_histodiff.layout.slide import SlideLayout
 
-__all__ = ["GLASS_COLOUR", "SlideLayout"]
+__all__ = ["SlideLayout"]

@@ -8,12 +8,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.layout.anatomy import GLAND, GLASS, LUMEN, STROMA, Anatomy
 from napari_histodiff.layout.fields import Pixels, ValueNoise
 from napari_histodiff.layout.nuclei import LayoutNuclei
 from napari_histodiff.layout.star_lattice import StarLattice, paint
 
-__all__ = ["GLASS_COLOUR", "Colours"]
+__all__ = ["Colours"]
 
 #: Levels up to this one show single nuclei; coarser ones their mean.
 _NUCLEI: Final = 2
@@ -21,9 +22,6 @@ _NUCLEI: Final = 2
 _MEANS: Final = 7
 #: How much single strands of fibres darken and lighten the stroma at the finest levels.
 _STREAKS: Final = {0: 0.13, 1: 0.13, 2: 0.11, 3: 0.045}
-
-#: RGB of glass without tissue, at every level.
-GLASS_COLOUR: Final = (243, 241, 244)
 
 _WHITE: Final = np.array(GLASS_COLOUR, np.float32)
 # Optical density of a component: mean of the stain and so many of its spreads, per channel.

@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from napari_histodiff.core.colours import rgb_of
+from napari_histodiff.core.colours import SKETCH_HEX, rgb_of
 from napari_histodiff.core.errors import InvalidImage, InvalidMap
 from napari_histodiff.core.maps import TISSUE_NAMES, as_tissue_map
 from napari_histodiff.layout.sketch import Sketch
 
-__all__ = ["MAX_SKETCH_SIDE", "SKETCH_HEX", "read_sketch"]
+__all__ = ["MAX_SKETCH_SIDE", "read_sketch"]
 
-#: Colours of tissue ids 0-4 in a sketch; transparent pixels are 0 (left to the procedure) as well.
-SKETCH_HEX: Final = ("#000000", "#8e44ad", "#f4a6c0", "#5dade2", "#ffffff")
+#: What ids 1-4 were painted in up to version 0.1; still read, and no colour means two tissues.
+_EARLIER_HEX: Final = ("#000000", "#8e44ad", "#f4a6c0", "#5dade2", "#ffffff")
 
 #: A sketch is coarse: a slide of 131,072 pixels has 32 of them on each of these.
 MAX_SKETCH_SIDE: Final = 4096
@@ -32,8 +32,8 @@ def read_sketch(path: str | Path, height: int, width: int) -> Sketch:
     """Read a picture of tissue ids and stretch it to a slide.
 
     A gray picture holds ids: 0 unspecified (left to the procedure), 1 gland, 2 stroma, 3 lumen, 4
-    glass. In a colour picture each has its colour of `SKETCH_HEX`; one with a palette is read by
-    its colours, or by its indices when the colours are others.
+    glass. In a colour picture each has its colour of `SKETCH_HEX`, and transparent pixels are 0;
+    one with a palette is read by its colours, or by its indices when the colours are others.
 
     Parameters
     ----------
@@ -97,8 +97,9 @@ def _by_id(ids: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
 def _by_colour(pixels: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
     packed = _packed(pixels)
     classes = np.full(packed.shape, len(SKETCH_HEX), np.uint8)
-    for number, colour in enumerate(SKETCH_HEX):
-        classes[packed == _packed(np.array(rgb_of(colour), np.uint8))] = number
+    for palette in (_EARLIER_HEX, SKETCH_HEX):
+        for number, colour in enumerate(palette):
+            classes[packed == _packed(np.array(rgb_of(colour), np.uint8))] = number
     classes[pixels[..., 3] < _OPAQUE] = 0
     other = packed[classes == len(SKETCH_HEX)]
     if other.size:

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.backend import BackendInfo, OnStep
+from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
 from napari_histodiff.core.noise import noise_field
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.core.requests import EditKind, EditRequest
-from napari_histodiff.layout import GLASS_COLOUR
 from napari_histodiff.slide.storage.tile_table import TileState
 from tests.fakes import FAKE_INFO, FakeBackend, FakeFactory
 

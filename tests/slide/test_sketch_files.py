@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_histodiff.core.colours import rgb_of
+from napari_histodiff.core.colours import SKETCH_HEX, rgb_of
 from napari_histodiff.core.errors import InvalidImage, InvalidMap
-from napari_histodiff.slide.sketch_files import MAX_SKETCH_SIDE, SKETCH_HEX, read_sketch
+from napari_histodiff.slide.sketch_files import MAX_SKETCH_SIDE, read_sketch
 
 IDS = np.array([[0, 1, 2], [3, 4, 0]], np.uint8)
 COLOURS = np.array([rgb_of(colour) for colour in SKETCH_HEX], np.uint8)
@@ -42,6 +42,13 @@ def test_every_way_of_writing_ids(tmp_path: Path) -> None:
         assert (sketch.pixel, sketch.origin) == (1000, (0, 0)), name
 
 
+def test_a_sketch_in_the_colours_of_earlier_releases_is_still_read(tmp_path: Path) -> None:
+    earlier = ("#000000", "#8e44ad", "#f4a6c0", "#5dade2", "#ffffff")
+    colours = np.array([rgb_of(colour) for colour in earlier], np.uint8)
+    path = saved(tmp_path / "s.png", Image.fromarray(colours[IDS]))
+    np.testing.assert_array_equal(read_sketch(path, 2000, 3000).classes, IDS)
+
+
 def test_colours_win_over_the_indices_of_a_palette(tmp_path: Path) -> None:
     path = saved(tmp_path / "s.png", with_palette(COLOURS[::-1].copy()))
     np.testing.assert_array_equal(read_sketch(path, 2000, 3000).classes, 4 - IDS)
@@ -71,7 +78,7 @@ def test_a_sketch_finer_than_the_slide_is_reduced(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("picture", "error", "tells"),
     [
-        pytest.param(np.full((4, 4), 5, np.uint8), InvalidMap, "4 or #ffffff for glass", id="id 5"),
+        pytest.param(np.full((4, 4), 5, np.uint8), InvalidMap, "4 or #f2e05a for glass", id="id 5"),
         pytest.param(np.full((4, 4, 3), 7, np.uint8), InvalidMap, "#070707 on 16", id="a colour"),
         pytest.param(np.zeros((1, MAX_SKETCH_SIDE + 1), np.uint8), InvalidImage, "4096", id="wide"),
     ],

@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDialog, QFileDialog
 
 from napari_histodiff.core.captions import ParseReport
+from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.core.engine import (
     EngineState,
     EngineStateChanged,
@@ -215,7 +216,7 @@ def test_new_canvas_asks_for_size_and_background(
     assert dock.workspace.document.region.shape == (128, 192)
     assert dock.workspace.document.mpp == 0.25
     assert "192 × 128 px · 0.25 µm/px" in dock.canvas.corner.text()
-    assert (dock.workspace.document.snapshot().image == dialogs.BACKGROUND).all()
+    assert (dock.workspace.document.snapshot().image == GLASS_COLOUR).all()
 
 
 def test_import_asks_what_the_labels_are(dock: StudioDock, monkeypatch: pytest.MonkeyPatch) -> None:

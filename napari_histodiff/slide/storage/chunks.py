@@ -21,6 +21,7 @@ import numpy as np
 from numcodecs.zstd import Zstd  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.core.geometry import PyramidSpec, TileAddress
 from napari_histodiff.core.recipe import TILE
 
@@ -48,8 +49,8 @@ __all__ = [
 EDITED_HERE: Final = 1
 EDITED_FINER: Final = 2
 
-#: Shown by other programs where nothing was drawn: the background of a slide.
-FILL: Final = 243
+#: Shown by other programs where nothing was drawn: glass, as gray, since zarr has one fill value.
+FILL: Final = GLASS_COLOUR[0]
 
 _LEVEL: Final = 1
 _CHECK_BYTES: Final = 4

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.maps import TISSUE_NAMES, decode_labels, encode_labels
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.core.requests import EditKind, EditRequest
-from napari_histodiff.layout import GLASS_COLOUR
 from napari_histodiff.slide.storage.box_mean import repeat_up
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.planning import block_tiles

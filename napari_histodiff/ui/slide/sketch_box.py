@@ -8,8 +8,8 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QButtonGroup, QWidget
 
+from napari_histodiff.core.colours import SKETCH_HEX
 from napari_histodiff.core.maps import TISSUE_NAMES
-from napari_histodiff.ui.slide.sketching import TISSUE_HEX
 from napari_histodiff.ui.widgets.forms import button, row
 from napari_histodiff.ui.widgets.style import APPLY
 
@@ -32,7 +32,7 @@ class TissueRow(QWidget):
         made = []
         for number, name in enumerate(TISSUE_NAMES[1:], 1):
             tissue = button(name.capitalize(), f"Paint {name}", checkable=True, share=False)
-            tissue.setIcon(_swatch(TISSUE_HEX[number - 1]))
+            tissue.setIcon(_swatch(SKETCH_HEX[number]))
             tissue.setIconSize(QSize(_SWATCH, _SWATCH))
             tissue.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
             self.group.addButton(tissue, number)

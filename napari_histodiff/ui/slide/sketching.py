@@ -10,6 +10,7 @@ from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
+from napari_histodiff.core.colours import SKETCH_HEX
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.maps import TISSUE_NAMES
@@ -17,12 +18,9 @@ from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.workspace.transforms import place_on
 
-__all__ = ["SKETCH_NAME", "TISSUE_HEX", "SketchEditor"]
+__all__ = ["SKETCH_NAME", "SketchEditor"]
 
 SKETCH_NAME: Final = "Tissue sketch"
-
-#: "#rrggbb" of `TISSUE_NAMES` from id 1 on.
-TISSUE_HEX: Final = ("#8e3fb0", "#e0659a", "#3bb3c4", "#f2e05a")
 
 #: Pixels that a sketch pixel has at least, of the finest level the slide was made with, and sketch
 #: pixels a side at most.
@@ -149,7 +147,7 @@ def _pixel_of(store: SlideStore) -> int:
 
 
 def _colormap() -> DirectLabelColormap:
-    colours: dict[int | None, Any] = dict(enumerate(TISSUE_HEX, 1))
+    colours: dict[int | None, Any] = dict(enumerate(SKETCH_HEX))
     return DirectLabelColormap(color_dict=colours | {None: "transparent", 0: "transparent"})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from qtpy.QtGui import QColor
@@ -21,15 +21,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.core.requests import LIMITS
 from napari_histodiff.ui.widgets.forms import note_label, row, whole_number
 from napari_histodiff.ui.workspace.targets import MAX_CANVAS
 
-__all__ = ["BACKGROUND", "ImportLabelsDialog", "NewCanvasDialog", "ask_keep"]
-
-#: The colour of glass beside tissue on a scanned slide.
-BACKGROUND: Final = (244, 240, 244)
+__all__ = ["ImportLabelsDialog", "NewCanvasDialog", "ask_keep"]
 
 
 class NewCanvasDialog(QDialog):
@@ -38,7 +36,7 @@ class NewCanvasDialog(QDialog):
     def __init__(self, parent: QWidget | None, multiple: int, mpp: float = 0.5) -> None:
         super().__init__(parent)
         self.setWindowTitle("New canvas")
-        self._background = BACKGROUND
+        self._background = GLASS_COLOUR
         limits = (64, MAX_CANVAS)
         self.width_px = whole_number(limits, "Width in pixels", step=multiple)
         self.height_px = whole_number(limits, "Height in pixels", step=multiple)

@@ -12,6 +12,7 @@ from napari.layers import Image
 from numpy.typing import NDArray
 from psygnal import Signal
 
+from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.core.errors import InvalidImage, InvalidRequest
 from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.core.maps import as_rgb
@@ -347,5 +348,5 @@ def _check_canvas(height: object, width: object, mpp: float, background: Sequenc
     if len(background) != 3 or not all(0 <= value <= 255 for value in background):
         raise InvalidRequest(
             f"expected a background of three numbers 0-255, got {background!r}; "
-            "244, 240, 244 is the usual glass"
+            f"{GLASS_COLOUR} is the usual glass"
         )

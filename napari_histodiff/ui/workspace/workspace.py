@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 
+from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.ui.workspace.document import TOOLS, Document, check_tool, take_tool
@@ -118,7 +119,7 @@ class Workspace:
         width: int,
         *,
         mpp: float = 0.5,
-        background: tuple[int, int, int] = (244, 240, 244),
+        background: tuple[int, int, int] = GLASS_COLOUR,
     ) -> None:
         """Add an empty canvas and work on it.
 

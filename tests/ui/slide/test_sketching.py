@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from napari.layers import Labels
+from PIL import Image
 
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.layout.sketch import Sketch
+from napari_histodiff.slide.sketch_files import read_sketch
 from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.slide.sketching import SKETCH_NAME, SketchEditor
@@ -91,6 +93,17 @@ def test_what_is_painted_becomes_the_slides_sketch(make_stage):
     assert stage.store.read(right).min() > 200  # glass
     stage.store.undo()
     assert stage.store.sketch is None
+
+
+def test_a_picture_in_the_colours_of_the_window_is_read_back(make_stage, tmp_path):
+    stage = make_stage()
+    layer = stage.session.edit_sketch()
+    layer.data[2:7, 3:12] = np.arange(5)[:, None]
+    shown = np.round(layer.colormap.map(layer.data) * 255).astype(np.uint8)
+    Image.fromarray(shown).save(tmp_path / "sketch.png")
+    spec = stage.store.spec
+    read = read_sketch(tmp_path / "sketch.png", spec.height, spec.width)
+    np.testing.assert_array_equal(read.classes, layer.data)
 
 
 def test_drawn_tiles_become_stale_where_the_sketch_changes(make_stage):
