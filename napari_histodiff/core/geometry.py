@@ -11,6 +11,9 @@ import operator
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_histodiff.core.errors import InvalidRequest
 
 __all__ = ["PyramidSpec", "Region", "TileAddress", "WindowGrid"]
@@ -47,6 +50,24 @@ class Region:
             object.__setattr__(self, name, _whole(f"region {name}", getattr(self, name)))
         for name in ("height", "width"):
             _at_least(f"region {name}", getattr(self, name), 0)
+
+    @classmethod
+    def of_mask(cls, mask: NDArray[np.bool_], within: Region) -> Region:
+        """Return the smallest rectangle around the True pixels of a mask.
+
+        Parameters
+        ----------
+        mask : (h, w) bool
+            Of `within`.
+        within : Region
+            Where the mask lies; the result is empty, and at its first pixel, when nothing is True.
+        """
+        rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if not rows.size:
+            return replace(within, height=0, width=0)
+        y, x = int(rows[0]), int(cols[0])
+        height, width = int(rows[-1]) + 1 - y, int(cols[-1]) + 1 - x
+        return cls(within.level, within.y + y, within.x + x, height, width)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -22,6 +22,9 @@ class Listeners(Generic[Event]):
         self._lock = threading.Lock()
         self._listeners: list[Callable[[Event], None]] = []
 
+    def __len__(self) -> int:
+        return len(self._listeners)
+
     def add(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         """Call `listener` with every event from now on; returns what stops it."""
         with self._lock:

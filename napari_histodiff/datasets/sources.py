@@ -16,8 +16,9 @@ from PIL import Image
 from skimage.io import imread
 from skimage.measure import label
 from skimage.morphology import remove_small_objects
-from skimage.transform import downscale_local_mean, resize
+from skimage.transform import resize
 
+from napari_histodiff.core.box_mean import box_down
 from napari_histodiff.core.captions import parse_caption
 
 __all__ = ["PackItem", "Sample", "Split", "read_all"]
@@ -246,7 +247,7 @@ def _sample(
     ]
     if halve:
         even = (slice(0, pixels.shape[0] // 2 * 2), slice(0, pixels.shape[1] // 2 * 2))
-        pixels = np.rint(downscale_local_mean(pixels[even], (2, 2, 1))).astype(np.uint8)
+        pixels = box_down(pixels[even])
         maps = [m[even][::2, ::2] for m in maps]
     if zoom != 1.0:
         shape = (round(pixels.shape[0] * zoom), round(pixels.shape[1] * zoom))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_histodiff.core.captions import parse_caption
+from napari_histodiff.core.digest import digest_of
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import N_CLASSES, TISSUE_NAMES, nuclei_mask, nuclei_union
 from napari_histodiff.core.requests import STAIN_NUMBERS, EditRequest
@@ -220,15 +220,12 @@ class RequestConditions:
     def digest(self, region: Region) -> bytes:
         """Return a digest of the conditions of a part of the region."""
         request = self._request
-        digest = hashlib.blake2b(repr((self._slots, request.mpp, request.stain)).encode())
-        for name, value in self._maps(region).items():
-            # A flag for every map: one that is absent is another condition than one of zeros.
-            digest.update(f"{name} {value is not None}".encode())
-            if value is not None:
-                # By bits where there are only two values: that hashes eight times as fast.
-                data = np.packbits(value) if name in _TWO_VALUED else np.ascontiguousarray(value)
-                digest.update(data.tobytes())
-        return digest.digest()
+        maps = [
+            # By bits where there are only two values: that hashes eight times as fast.
+            np.packbits(value) if name in _TWO_VALUED and value is not None else value
+            for name, value in self._maps(region).items()
+        ]
+        return digest_of(self._slots, request.mpp, request.stain, region.shape, *maps)
 
     def _maps(self, region: Region) -> dict[str, Any]:
         request = self._request
@@ -263,7 +260,5 @@ class PlacedConditions:
     def digest(self, region: Region) -> bytes:
         """Return a digest of the conditions of a part of the rectangle."""
         part = self.at(region)
-        digest = hashlib.blake2b()
-        for value in (part.spatial, part.slots, part.mpp, part.stain):
-            digest.update(value.cpu().contiguous().numpy().tobytes())
-        return digest.digest()
+        values = (part.spatial, part.slots, part.mpp, part.stain)
+        return digest_of(*(value.cpu().numpy() for value in values))

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from zict import LRU
+
+from napari_histodiff.core.digest import digest_of
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.diffusion.windows import Phase, Window
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["CACHE_BYTES", "PhaseCache", "PhaseMemory", "content_key"]
+__all__ = ["CACHE_BYTES", "PhaseCache", "PhaseMemory"]
 
 #: Bytes of main memory that kept windows may take: about 270 windows of 288 px.
 CACHE_BYTES: Final = 256 * 2**20
-
-
-def content_key(*parts: object) -> bytes:
-    """Return a digest of byte strings and of the representations of other values."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        data = part if isinstance(part, bytes) else repr(part).encode()
-        digest.update(len(data).to_bytes(8, "little") + data)
-    return digest.digest()
 
 
 class PhaseCache:
@@ -43,38 +34,25 @@ class PhaseCache:
     def __init__(self, max_bytes: int = CACHE_BYTES, salt: bytes = b"") -> None:
         self.max_bytes = max_bytes
         self.salt = salt
-        self._entries: OrderedDict[bytes, Tensor] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
+        self._entries: LRU[bytes, Tensor] = LRU(max_bytes, {}, weight=lambda _, value: value.nbytes)
 
     @property
     def nbytes(self) -> int:
         """Bytes kept at present."""
-        return self._bytes
+        return int(self._entries.total_weight)
 
     def get(self, key: bytes) -> Tensor | None:
         """Return the kept value, which must not be written to."""
-        with self._lock:
-            if key in self._entries:
-                self._entries.move_to_end(key)
-            return self._entries.get(key)
+        return self._entries.get(key)
 
     def put(self, key: bytes, value: Tensor) -> None:
         """Keep a copy in main memory; one that alone exceeds the limit is not kept."""
-        size = value.nbytes
-        with self._lock:
-            if key in self._entries or size > self.max_bytes:
-                return
+        if key not in self._entries and value.nbytes <= self.max_bytes:
             self._entries[key] = value.detach().cpu().clone()
-            self._bytes += size
-            while self._bytes > self.max_bytes:
-                self._bytes -= self._entries.popitem(last=False)[1].nbytes
 
     def clear(self) -> None:
         """Forget everything."""
-        with self._lock:
-            self._entries.clear()
-            self._bytes = 0
+        self._entries.clear()
 
 
 class PhaseMemory:
@@ -113,7 +91,7 @@ class PhaseMemory:
                 if not other.shown.intersect(window.region).is_empty
             ]
             place = window.region
-            self._keys[window] = content_key(
+            self._keys[window] = digest_of(
                 self._cache.salt,
                 self._settings,
                 (place.level, place.y, place.x, *place.shape, tuple(times)),

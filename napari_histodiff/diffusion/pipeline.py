@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from napari_histodiff.core.backend import OnStep
+from napari_histodiff.core.digest import digest_of
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS
@@ -36,7 +37,7 @@ from napari_histodiff.diffusion.conditioning import (
 from napari_histodiff.diffusion.flow import add_noise
 from napari_histodiff.diffusion.guidance import GuidedDenoiser
 from napari_histodiff.diffusion.network import HistoUNet
-from napari_histodiff.diffusion.phase_cache import PhaseCache, PhaseMemory, content_key
+from napari_histodiff.diffusion.phase_cache import PhaseCache, PhaseMemory
 from napari_histodiff.diffusion.sampling import Denoiser, Way, solver_of, split, way_of
 from napari_histodiff.diffusion.windows import (
     Phase,
@@ -196,7 +197,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             if cache is not None and target is not None:
                 shared = (seed, variant, guidance_scale, way.jumps, way.solver.order, self.layout)
                 calls = (micro_batch, split_guidance)  # they change the last bits
-                memory = PhaseMemory(cache, content_key(shared, calls), source.digest)
+                memory = PhaseMemory(cache, digest_of(shared, calls), source.digest)
             for phase, times in zip(plans, schedules, strict=True):
                 last = phase is plans[-1]
                 field = solve.run(field, phase, times, None if last else memory)

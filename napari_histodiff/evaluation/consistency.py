@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.backend import BackendInfo
+from napari_histodiff.core.box_mean import box_down
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind
@@ -85,7 +86,7 @@ def zoom_section(drawer: TileDrawer, tiles: Sequence[Tile]) -> Section:
     table = Table("zoom", "Zooming in and out again, grey levels of 255", ("mean", "greatest"))
     errors, plain = [], []
     for i, tile in enumerate(tiles):
-        coarse = _halved(tile.image)
+        coarse = box_down(tile.image)
         above = coarse.repeat(2, axis=0).repeat(2, axis=1)
         fine = drawer.draw(tile, EditKind.ZOOM, i, coarse=above)
         errors.append(zoom_error(fine, coarse))
@@ -134,9 +135,3 @@ def _border(drawer: TileDrawer, i: int, tile: Tile) -> BorderDistances:
 
 def _means(*values: NDArray[np.float64]) -> tuple[Cell, ...]:
     return tuple(float(np.nanmean(v)) if np.isfinite(v).any() else None for v in values)
-
-
-def _halved(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    h, w = (n // 2 for n in image.shape[:2])
-    blocks = image.reshape(h, 2, w, 2, 3).mean((1, 3))
-    return np.rint(blocks).astype(np.uint8)

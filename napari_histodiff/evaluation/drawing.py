@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from napari_histodiff.core.backend import Backend, BackendInfo
+from napari_histodiff.core.digest import digest_of
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.diffusion.stain import stain_vector
@@ -95,15 +95,8 @@ class TileDrawer:
 
 
 def _fingerprint(info: BackendInfo, request: EditRequest) -> str:
-    digest = hashlib.sha256(repr((info.name, info.revision)).encode())
-    for entry in fields(request):
-        value = getattr(request, entry.name)
-        if isinstance(value, np.ndarray):
-            digest.update(repr((entry.name, value.dtype.str, value.shape)).encode())
-            digest.update(np.ascontiguousarray(value).tobytes())
-        else:
-            digest.update(repr((entry.name, value)).encode())
-    return digest.hexdigest()[:32]
+    values = (getattr(request, entry.name) for entry in fields(request))
+    return digest_of(info.name, info.revision, *values).hex()
 
 
 def _read(path: Path) -> NDArray[np.uint8] | None:

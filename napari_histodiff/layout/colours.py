@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.core.box_mean import share_down
 from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.layout.anatomy import GLAND, GLASS, LUMEN, STROMA, Anatomy
 from napari_histodiff.layout.fields import Pixels, ValueNoise
@@ -134,7 +135,7 @@ class Colours:
             tissue = self._anatomy.tissue(pixels)
             return (tissue == STROMA).astype(np.float32), (tissue == GLAND).astype(np.float32)
         tissue = self._anatomy.tissue(_finer(pixels))
-        return _averaged(tissue == STROMA), _averaged(tissue == GLAND)
+        return share_down(tissue == STROMA), share_down(tissue == GLAND)
 
     def _mean_shares(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         anatomy, fine = self._anatomy, _finer(pixels)
@@ -154,9 +155,9 @@ class Colours:
             fat &= drawn == 0
             white = (drawn == LUMEN) | (drawn == GLASS)
             inside = np.where(drawn == 0, inside, ~white)
-        many = _averaged(glands & inside)
-        fatty = _averaged(fat & inside)
-        plain = _averaged(inside) - many - fatty
+        many = share_down(glands & inside)
+        fatty = share_down(fat & inside)
+        plain = share_down(inside) - many - fatty
         free = 1 - anatomy.aggregates.on(pixels)
         ring = many * np.float32(gland_ring) * free
         between = plain + many * (1 - free) + fatty * np.float32(fat_between)
@@ -172,7 +173,7 @@ class Colours:
         ring, lumen = self._lining
         middle = Pixels(pixels.y + half, pixels.x + half, pixels.step, *pixels.shape)
         depth, _, fade = wall.on(middle)
-        tissue = _averaged(inside) * _reached(depth, pixels.step)
+        tissue = share_down(inside) * _reached(depth, pixels.step)
         deepest = 0.0 if anatomy.mucosa is None else anatomy.mucosa.deepest
         lined = tissue * (1 - _reached(depth - np.float32(deepest), pixels.step))
         fat = np.array([layer.fat for layer in wall.plan.layers])[wall.layer(depth)]
@@ -229,13 +230,6 @@ def _finer(pixels: Pixels) -> Pixels:
     # Two points per side, placed evenly within each pixel.
     half, offset = int(pixels.step) // 2, int(pixels.step) // 4
     return Pixels(pixels.y + offset, pixels.x + offset, half, 2 * pixels.height, 2 * pixels.width)
-
-
-def _averaged(fine: NDArray[np.bool_]) -> NDArray[np.float32]:
-    counts = fine.view(np.uint8)
-    rows = counts[::2] + counts[1::2]
-    quarters = rows[:, ::2] + rows[:, 1::2]
-    return quarters.astype(np.float32) * np.float32(0.25)
 
 
 def _limited(field: ValueNoise, pixels: Pixels) -> NDArray[np.float32]:

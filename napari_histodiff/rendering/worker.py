@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import pickle
 import platform
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.backend import Backend, BackendFactory, BackendInfo
+from napari_histodiff.core.digest import digest_of
 from napari_histodiff.core.errors import (
     Cancelled,
     HistodiffError,
@@ -184,13 +184,9 @@ def pack_factory(backend: BackendFactory | str) -> str | bytes:
 
 def content_of(store: SlideStore) -> str:
     """Return a hash of what a slide's tissue is a function of: recipe and sketch."""
-    digest = hashlib.blake2b(digest_size=12)
-    digest.update(json.dumps(store.recipe.to_dict(), sort_keys=True).encode())
-    if store.sketch is not None:
-        digest.update(repr((store.sketch.pixel, store.sketch.origin)).encode())
-        digest.update(repr(store.sketch.classes.shape).encode())
-        digest.update(np.ascontiguousarray(store.sketch.classes).tobytes())
-    return digest.hexdigest()
+    sketch = store.sketch
+    drawn = () if sketch is None else (sketch.pixel, sketch.origin, sketch.classes)
+    return digest_of(json.dumps(store.recipe.to_dict(), sort_keys=True), *drawn).hex()
 
 
 def raised(problem: Problem) -> HistodiffError:

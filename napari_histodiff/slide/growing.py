@@ -82,7 +82,7 @@ def grow(slide: SlideState, recipe: SlideRecipe) -> None:
     table = _moved_table(slide, recipe, rows, cols, keeps_far=keeps_far)
     _mark_border(slide, table, recipe, old)
     _carry_out(slide, table, recipe, rows, cols, keeps_far=keeps_far)
-    slide.disk.cache.clear()
+    slide.disk.forget()
     slide.open_ledger(recipe)
     if not keeps_far:
         _average_all(slide)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.core.box_mean import box_down
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import TileAddress
 from napari_histodiff.core.recipe import TILE
 from napari_histodiff.slide.editing.pyramid import average_tile, rebuild_far
 from napari_histodiff.slide.state import SlideState
-from napari_histodiff.slide.storage.box_mean import box_down
 from napari_histodiff.slide.storage.change import Change
 from napari_histodiff.slide.storage.chunks import EDITED_HERE, DamagedChunk, checksum_of, decode
 from napari_histodiff.slide.storage.tile_table import (

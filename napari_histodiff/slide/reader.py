@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
+from napari_histodiff.core.listeners import Listeners
 from napari_histodiff.core.recipe import SlideRecipe
 from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.maintenance import VerifyReport, verify
@@ -35,7 +35,7 @@ class OpenSlide:
     def __init__(self, slide: SlideState) -> None:
         self._slide = slide
         self._lock = slide.lock
-        self._listeners: list[Callable[[Region], None]] = []
+        self._listeners: Listeners[Region] = Listeners()
 
     @property
     def path(self) -> Path:
@@ -193,17 +193,4 @@ class OpenSlide:
         The same place may look different on the other levels too. It is called from whichever
         thread made the change, after it.
         """
-        with self._lock:
-            self._listeners.append(listener)
-
-        def stop() -> None:
-            with self._lock, suppress(ValueError):
-                self._listeners.remove(listener)
-
-        return stop
-
-    def _tell(self, region: Region) -> None:
-        with self._lock:
-            listeners = list(self._listeners)
-        for listener in listeners:
-            listener(region)
+        return self._listeners.add(listener)

@@ -150,7 +150,7 @@ class SlideState:
         """Let go of the files; nothing is written any more."""
         self.writable = False
         self.ledger.close()
-        self.disk.cache.clear()
+        self.disk.forget()
 
     def layout_with(self, sketch: Sketch | None) -> Layout:
         """Return the layout that the slide would have with another sketch."""

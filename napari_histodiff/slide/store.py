@@ -206,7 +206,7 @@ class SlideStore(OpenSlide):
                 changed = average_up(change, self._slide.picture, coarsest, changed)
             rebuild_far(change, [tile for tile in changed if tile.level == coarsest])
             self._slide.save(change)
-        self._tell(self.spec.region(tile))
+        self._listeners.emit(self.spec.region(tile))
         return True
 
     def write(
@@ -246,7 +246,7 @@ class SlideStore(OpenSlide):
         with self._writing():
             edit = edit_of_request(self._slide, request, pixels, mask)
             self._steps.do(edit)
-        self._tell(edit.region)
+        self._listeners.emit(edit.region)
         return edit.region
 
     def undo(self) -> Region | None:
@@ -260,7 +260,7 @@ class SlideStore(OpenSlide):
         with self._writing():
             region = self._steps.undo()
         if region is not None:
-            self._tell(region)
+            self._listeners.emit(region)
         return region
 
     def redo(self) -> Region | None:
@@ -274,7 +274,7 @@ class SlideStore(OpenSlide):
         with self._writing():
             region = self._steps.redo()
         if region is not None:
-            self._tell(region)
+            self._listeners.emit(region)
         return region
 
     def set_sketch(self, sketch: Sketch | None) -> list[Region]:
@@ -295,7 +295,7 @@ class SlideStore(OpenSlide):
         with self._writing():
             edit = edit_of_sketch(self._slide, sketch)
             self._steps.do(edit)
-        self._tell(edit.region)
+        self._listeners.emit(edit.region)
         return list(edit.boxes)
 
     def evict(self, max_bytes: int) -> int:
@@ -337,7 +337,7 @@ class SlideStore(OpenSlide):
             if recipe != self.recipe:
                 grow(self._slide, recipe)
                 self._moments.all_stale()
-        self._tell(self.spec.bounds(0))
+        self._listeners.emit(self.spec.bounds(0))
 
     def refine(self, info: BackendInfo) -> None:
         """Add a finer level below all others, of half the pixel size; nothing is drawn by that.
@@ -360,7 +360,7 @@ class SlideStore(OpenSlide):
         with self._writing():
             refine(self._slide, self.recipe.finer(info))
             self._moments.all_stale()
-        self._tell(self.spec.bounds(0))
+        self._listeners.emit(self.spec.bounds(0))
 
     def refresh(self) -> None:
         """See what the writer has done since, when open for reading only.
@@ -375,7 +375,7 @@ class SlideStore(OpenSlide):
         with self._lock:
             regions = follow(self._slide, self._steps)
         for region in regions:
-            self._tell(region)
+            self._listeners.emit(region)
 
     def close(self) -> None:
         """Let go of the slide; repeated calls do nothing."""

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.core.box_mean import repeat_up
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
 from napari_histodiff.core.recipe import TILE, SlideRecipe
-from napari_histodiff.slide.storage.box_mean import repeat_up
 from napari_histodiff.slide.storage.chunks import EDITED_HERE, ChunkReader, DamagedChunk
 from napari_histodiff.slide.storage.dependencies import outside
 from napari_histodiff.slide.storage.tile_table import HAS_BASE, SETTLED, TileInfo, TileState
@@ -219,7 +219,7 @@ class TileReader:
         found = self._disk.cache.get(key)
         if found is None:
             found = self.colours(full_tile(tile))
-            self._disk.cache.put(key, found)
+            self._disk.cache[key] = found
         pixels: NDArray[np.uint8] = found[_inside(tile, region)]
         return pixels
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress, WindowGrid
@@ -79,6 +80,25 @@ def test_snap_grows_outwards_to_multiples_and_no_further(region: Region, multipl
     assert 0 <= region.y - snapped.y < multiple
     assert 0 <= snapped.right - region.right < multiple
     assert snapped.snap(multiple) == snapped
+
+
+@given(small(), st.data())
+def test_the_rectangle_of_a_mask_holds_its_pixels_and_is_the_smallest(
+    within: Region, data: st.DataObject
+) -> None:
+    mask = data.draw(hnp.arrays(np.bool_, within.shape))
+    box = Region.of_mask(mask, within)
+    marked = {(within.y + int(y), within.x + int(x)) for y, x in np.argwhere(mask)}
+    assert marked <= pixels(box)
+    assert (box.level, box.is_empty) == (within.level, not marked)
+    if marked:
+        rows, cols = zip(*marked, strict=True)
+        assert (box.y, box.bottom - 1, box.x, box.right - 1) == (
+            min(rows),
+            max(rows),
+            min(cols),
+            max(cols),
+        )
 
 
 def test_slices_index_an_array_at_the_origin() -> None:

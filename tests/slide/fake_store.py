@@ -15,6 +15,7 @@ from napari_histodiff.core.backend import BackendInfo, OnStep
 from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
+from napari_histodiff.core.listeners import Listeners
 from napari_histodiff.core.noise import noise_field
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.core.requests import EditKind, EditRequest
@@ -85,7 +86,7 @@ class FakeStore:
         self.path, self.read_only = path, read_only
         self.reads: list[Region] = []
         self._lock = threading.RLock()
-        self._listeners: list[Callable[[Region], None]] = []
+        self._listeners: Listeners[Region] = Listeners()
         self._tiles: dict[TileAddress, NDArray[np.uint8]] = {}
         self._averaged: dict[TileAddress, NDArray[np.uint8]] = {}
         self._labels: dict[TileAddress, NDArray[np.int32]] = {}
@@ -145,7 +146,7 @@ class FakeStore:
             if labels is not None:
                 assert labels.shape == region.shape
                 self._labels[tile] = labels.copy()
-        self._tell(region)
+        self._listeners.emit(region)
         return True
 
     def write(self, request: EditRequest, pixels: NDArray[np.uint8], mask: Any = None) -> Region:
@@ -154,7 +155,7 @@ class FakeStore:
             self._past.append((region, self._memory()))
             self._future.clear()
             self._edit(region, pixels, np.ones(region.shape, bool) if mask is None else mask)
-        self._tell(region)
+        self._listeners.emit(region)
         return region
 
     def undo(self) -> Region | None:
@@ -205,7 +206,7 @@ class FakeStore:
     def set_sketch(self, sketch: Any) -> list[Region]:
         self.sketch = sketch
         self._spoil(self.spec.bounds(self.recipe.coarsest), self.recipe.coarsest + 1)
-        self._tell(self.spec.bounds(0))
+        self._listeners.emit(self.spec.bounds(0))
         return [self.spec.bounds(0)]
 
     def edited_under(self, region: Region) -> list[TileAddress]:
@@ -217,8 +218,7 @@ class FakeStore:
         ]
 
     def subscribe(self, listener: Callable[[Region], None]) -> Callable[[], None]:
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+        return self._listeners.add(listener)
 
     @property
     def listeners(self) -> int:
@@ -226,7 +226,7 @@ class FakeStore:
         return len(self._listeners)
 
     def close(self) -> None:
-        self._listeners.clear()
+        self._listeners = Listeners()
 
     def pixels(self) -> dict[TileAddress, bytes]:
         """Every tile's bytes, for comparing slides."""
@@ -296,12 +296,8 @@ class FakeStore:
             for name, value in memory.items():
                 setattr(self, name, value)
             self._changes.append((region, region.level))
-        self._tell(region)
+        self._listeners.emit(region)
         return region
-
-    def _tell(self, region: Region) -> None:
-        for listener in tuple(self._listeners):
-            listener(region)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_histodiff.core.box_mean import box_down
 from napari_histodiff.core.errors import InvalidImage, InvalidRequest, StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.recipe import MAX_SIDE
-from napari_histodiff.slide.storage.box_mean import box_down
 from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
 from tests.slide.slides import (

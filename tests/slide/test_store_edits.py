@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_histodiff.core.box_mean import box_down
 from napari_histodiff.core.errors import InvalidImage, InvalidMap, InvalidRequest
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.maps import encode_labels
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.layout.sketch import Sketch
-from napari_histodiff.slide.storage.box_mean import box_down
 from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
 from tests.slide.slides import (

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from napari_histodiff.core.box_mean import block_means
 from napari_histodiff.core.captions import Caption, caption_from_maps, parse_caption
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.core.maps import instance_edges
@@ -266,10 +267,7 @@ def collect_stains(packed: Pack, scales: Iterable[int] = SCALES) -> list[StainEn
 
 
 def _box_down(pixels: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
-    height, width = (n // scale for n in pixels.shape[:2])
-    whole = pixels[: height * scale, : width * scale]
-    boxes = whole.reshape(height, scale, width, scale, -1).mean((1, 3), dtype=np.float32)
-    return boxes.round().astype(np.uint8)
+    return block_means(pixels, scale).round().astype(np.uint8)
 
 
 def _widened(side: slice, length: int) -> slice:

@@ -9,6 +9,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.core.box_mean import block_means
 from napari_histodiff.core.errors import InvalidImage, InvalidRequest
 
 __all__ = ["SeamTest", "line_profile", "seam_test", "zoom_error"]
@@ -184,6 +185,5 @@ def zoom_error(fine: NDArray[np.uint8], coarse: NDArray[np.uint8]) -> tuple[floa
         )
     if not coarse.size:
         return float("nan"), float("nan")
-    blocks = fine.reshape(h, factor, w, factor, -1).astype(np.float64).mean((1, 3))
-    error = np.abs(blocks - coarse.reshape(h, w, -1))
+    error = np.abs(block_means(fine, factor) - coarse)
     return float(error.mean()), float(error.max())

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_histodiff.core.box_mean import repeat_up
 from napari_histodiff.core.errors import InvalidImage, InvalidMap, InvalidRequest
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
 from napari_histodiff.core.maps import as_edit_mask, encode_labels
@@ -22,7 +23,6 @@ from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.editing.pyramid import shown
 from napari_histodiff.slide.editing.undo import cone_lines
 from napari_histodiff.slide.state import SKETCH_FILE, SlideState, pack_sketch
-from napari_histodiff.slide.storage.box_mean import repeat_up
 from napari_histodiff.slide.storage.change import Change
 from napari_histodiff.slide.storage.chunks import EDITED_FINER, EDITED_HERE
 from napari_histodiff.slide.storage.dependencies import below, of_layout
@@ -210,14 +210,7 @@ def cut(
 
 def mask_boxes(patches: dict[TileAddress, Patch]) -> tuple[Region, ...]:
     """Return the smallest rectangle around the changed pixels of each tile."""
-    boxes = []
-    for tile, patch in patches.items():
-        rows = np.flatnonzero(patch.mask.any(axis=1))
-        cols = np.flatnonzero(patch.mask.any(axis=0))
-        y, x = int(rows[0]), int(cols[0])
-        box = Region(tile.level, y, x, int(rows[-1]) + 1 - y, int(cols[-1]) + 1 - x)
-        boxes.append(box.translate(tile.row * TILE, tile.col * TILE))
-    return tuple(boxes)
+    return tuple(Region.of_mask(patch.mask, full_tile(tile)) for tile, patch in patches.items())
 
 
 def edit_tiles(change: Change, picture: TileReader, patches: dict[TileAddress, Patch]) -> None:

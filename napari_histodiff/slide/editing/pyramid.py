@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.core.box_mean import any_down, box_down
 from napari_histodiff.core.errors import InvalidImage, InvalidRequest
 from napari_histodiff.core.geometry import PyramidSpec, TileAddress
 from napari_histodiff.core.recipe import TILE, SlideRecipe
-from napari_histodiff.slide.storage.box_mean import any_down, box_down
 from napari_histodiff.slide.storage.change import Change
 from napari_histodiff.slide.storage.chunks import EDITED_FINER, EDITED_HERE, FILL, full
 from napari_histodiff.slide.storage.tile_table import HAS_EDITS, TileState

@@ -9,7 +9,6 @@ kept within a limit of memory.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import google_crc32c
 import numpy as np
 from numcodecs.zstd import Zstd  # type: ignore[import-untyped]
 from numpy.typing import NDArray
+from zict import LRU
 
 from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.core.geometry import PyramidSpec, TileAddress
@@ -43,6 +43,7 @@ __all__ = [
     "level_folder",
     "metadata",
     "shape_of",
+    "tile_cache",
 ]
 
 #: Bits of the plane "edits": a pixel changed by an edit at its level, or at a finer one.
@@ -219,52 +220,16 @@ def metadata(plane: str, spec: PyramidSpec, level: int) -> dict[str, Any]:
     }
 
 
-class TileCache:
-    """Arrays by key, the least recently used dropped first; safe to use from any thread.
-
-    Parameters
-    ----------
-    max_bytes : int
-        How much to keep.
-    """
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self._items: OrderedDict[Hashable, NDArray[Any]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: Hashable) -> NDArray[Any] | None:
-        """Return what is kept under a key, or None."""
-        with self._lock:
-            found = self._items.get(key)
-            if found is not None:
-                self._items.move_to_end(key)
-            return found
-
-    def put(self, key: Hashable, array: NDArray[Any]) -> None:
-        """Keep an array, which must not be written to any more."""
-        with self._lock:
-            self._forget(key)
-            self._items[key] = array
-            self._bytes += array.nbytes
-            while self._bytes > self._max_bytes and self._items:
-                self._forget(next(iter(self._items)))
-
-    def clear(self) -> None:
-        """Drop everything."""
-        with self._lock:
-            self._items.clear()
-            self._bytes = 0
-
-    def _forget(self, key: Hashable) -> None:
-        old = self._items.pop(key, None)
-        if old is not None:
-            self._bytes -= old.nbytes
-
-
 #: How many bytes of decoded tiles are kept, unless told otherwise.
 CACHE_BYTES: Final = 256 * 2**20
+
+#: Tiles by key, which nobody writes to any more; those used least recently go first.
+TileCache = LRU[Hashable, NDArray[Any]]
+
+
+def tile_cache(max_bytes: int) -> TileCache:
+    """Return an empty cache of so many bytes; safe to use from any thread."""
+    return LRU(max_bytes, {}, weight=lambda _, tile: tile.nbytes)
 
 
 class ChunkReader:
@@ -283,7 +248,7 @@ class ChunkReader:
     def __init__(self, path: Path, cache_bytes: int = CACHE_BYTES, refined: int = 0) -> None:
         self.path = path
         self.refined = refined
-        self.cache = TileCache(cache_bytes)
+        self.cache = tile_cache(cache_bytes)
         # Chunks of an edit that is committed but not yet in place, by key; None = removed.
         self._waiting: Mapping[str, bytes | None] = {}
         self._waiting_lock = threading.Lock()
@@ -328,8 +293,12 @@ class ChunkReader:
         if data is None:
             return None
         pixels = decode(plane, data)
-        self.cache.put((key, checksum_of(data)), pixels)
+        self.cache[key, checksum_of(data)] = pixels
         return pixels
+
+    def forget(self) -> None:
+        """Drop the tiles kept in memory."""
+        self.cache = tile_cache(int(self.cache.n))
 
     def check(self, key: str) -> int:
         """Return the checksum that a chunk file carries now, 0 where there is none."""

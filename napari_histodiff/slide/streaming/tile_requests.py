@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.core.box_mean import any_down, repeat_up
 from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.maps import TISSUE_NAMES, decode_labels, encode_labels
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.core.requests import EditKind, EditRequest
-from napari_histodiff.slide.storage.box_mean import repeat_up
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.planning import block_tiles
 
@@ -243,9 +243,7 @@ def _known_glass(layout: Any, plane: Region) -> NDArray[np.bool_]:
     Only whole 2 x 2 blocks: pixels of a block that is half known could not keep its mean.
     """
     even = plane.snap(2)
-    glass = layout.glass(even)
-    whole = glass[::2, ::2] & glass[1::2, ::2] & glass[::2, 1::2] & glass[1::2, 1::2]
-    known: NDArray[np.bool_] = whole.repeat(2, axis=0).repeat(2, axis=1)
+    known: NDArray[np.bool_] = repeat_up(~any_down(~layout.glass(even)), 2)
     return known[plane.relative_to(even).slices]
 
 
@@ -258,7 +256,7 @@ def _coarse(store: SlideStore, region: Region) -> NDArray[np.uint8] | None:
     if region.level == store.recipe.coarsest:
         return None
     above = store.spec.at_level(region, region.level + 1)
-    pixels = store.base(above).repeat(2, axis=0).repeat(2, axis=1)
+    pixels = repeat_up(store.base(above), 2)
     y, x = region.y - 2 * above.y, region.x - 2 * above.x
     return pixels[y : y + region.height, x : x + region.width]
 

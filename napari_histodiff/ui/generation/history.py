@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.core.box_mean import block_means
 from napari_histodiff.core.requests import EditRequest
 
 __all__ = ["THUMBNAIL", "History", "HistoryEntry", "thumbnail"]
@@ -106,9 +107,6 @@ class History:
 def thumbnail(image: NDArray[np.uint8], side: int = THUMBNAIL) -> NDArray[np.uint8]:
     """Shrink (h, w, 3) uint8 so that its longest side is at most `side`, by box averages."""
     step = max(1, -(-max(image.shape[:2]) // side))
-    height, width = (n // step * step for n in image.shape[:2])
-    if step == 1 or not height or not width:
+    if step == 1 or min(image.shape[:2]) < step:
         return np.ascontiguousarray(image[:side, :side])
-    blocks = image[:height, :width].reshape(height // step, step, width // step, step, 3)
-    small: NDArray[np.uint8] = blocks.mean(axis=(1, 3)).round().astype(np.uint8)
-    return small
+    return block_means(image, step).round().astype(np.uint8)

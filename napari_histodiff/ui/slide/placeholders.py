@@ -12,15 +12,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
+from napari_histodiff.core.listeners import Listeners
 from napari_histodiff.core.recipe import TILE, SlideRecipe
-from napari_histodiff.slide.storage.chunks import TileCache
+from napari_histodiff.slide.storage.chunks import tile_cache
 from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.planning import visible
@@ -58,12 +58,12 @@ class Placeholders:
     def __init__(self, store: SlideStore, told: Callable[[Region], None]) -> None:
         self._store = store
         self._told = told
-        self._cache = TileCache(_CACHE_BYTES)
+        self._cache = tile_cache(_CACHE_BYTES)
         self._layout = store.layout
         self._top: Any = None
         self._exact: object = None  # the layout whose colours of the coarsest level are kept
         self._wants_top = False
-        self._listeners: list[Callable[[Region], None]] = []
+        self._listeners: Listeners[Region] = Listeners()
         self._wishes: list[TileAddress] = []
         self._open = True
         self._wake = threading.Condition()
@@ -102,14 +102,7 @@ class Placeholders:
 
     def subscribe(self, listener: Callable[[Region], None]) -> Callable[[], None]:
         """Call `listener` from the thread with what `read_top` was asked; returns what stops it."""
-        with self._wake:
-            self._listeners.append(listener)
-
-        def stop() -> None:
-            with self._wake, suppress(ValueError):
-                self._listeners.remove(listener)
-
-        return stop
+        return self._listeners.add(listener)
 
     def want(self, view: Region | None, *, stays: bool) -> None:
         """Work out what a view lacks, in place of what was wanted before.
@@ -154,7 +147,7 @@ class Placeholders:
     def _check_layout(self) -> None:
         if self._store.layout is not self._layout:
             self._layout = self._store.layout
-            self._cache.clear()
+            self._cache = tile_cache(_CACHE_BYTES)
 
     def _serve(self) -> None:
         while True:
@@ -177,10 +170,8 @@ class Placeholders:
         if layout is not self._store.layout:
             return
         self._exact = layout
-        with self._wake:
-            listeners = list(self._listeners)
-        for listener in (*listeners, self._told):
-            listener(bounds)
+        self._listeners.emit(bounds)
+        self._told(bounds)
 
     def _work_out(self, tile: TileAddress) -> None:
         key = (tile.level, tile.row, tile.col)
@@ -190,7 +181,7 @@ class Placeholders:
         region = recipe.spec.region(tile)
         colours = layout.colours(to_plane(recipe, region))
         if layout is self._layout and layout is self._store.layout:
-            self._cache.put(key, colours)
+            self._cache[key] = colours
             self._told(region)
 
 

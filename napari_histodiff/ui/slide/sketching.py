@@ -157,10 +157,9 @@ def _boxes(differs: NDArray[np.bool_], pixel: int) -> Iterator[Region]:
     if not rows.size:
         return
     for run in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
-        cols = np.flatnonzero(differs[run].any(axis=0))
-        y, x = int(run[0]) * pixel, int(cols[0]) * pixel
-        height, width = len(run) * pixel, (int(cols[-1]) - int(cols[0]) + 1) * pixel
-        yield Region(0, y, x, height, width)
+        strip = Region(0, int(run[0]), 0, len(run), differs.shape[1])
+        box = Region.of_mask(differs[run], strip)
+        yield Region(0, box.y * pixel, box.x * pixel, box.height * pixel, box.width * pixel)
 
 
 def _coarser(region: Region, level: int) -> Region:

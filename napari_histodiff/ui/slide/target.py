@@ -168,12 +168,7 @@ class SlideTarget(Target):
 def _changing(request: EditRequest) -> Region:
     """Return the smallest rectangle around what an edit may change."""
     mask, region = request.edit_mask, request.region
-    if mask is None or not mask.any():
-        return region
-    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    y, x = int(rows[0]), int(cols[0])
-    box = Region(region.level, y, x, int(rows[-1]) + 1 - y, int(cols[-1]) + 1 - x)
-    return box.translate(region.y, region.x)
+    return region if mask is None or not mask.any() else Region.of_mask(mask, region)
 
 
 class SlideJournal:

@@ -127,7 +127,7 @@ class MemoryJournal:
         after = np.dstack((pixels, np.full(region.shape, 255, np.uint8)))
         if mask is not None:
             after[~mask] = before[~mask]
-        changed = _bounds((before != after).any(axis=2), region)
+        changed = Region.of_mask((before != after).any(axis=2), region)
         if changed.is_empty:
             return PendingStep.carried_out(changed)
         part = changed.relative_to(region).slices
@@ -156,15 +156,6 @@ class MemoryJournal:
         self._target.write_raw(change.region, change.after)
         self._done.append(change)
         return PendingStep.carried_out(change.region)
-
-
-def _bounds(changed: NDArray[np.bool_], region: Region) -> Region:
-    rows, cols = np.nonzero(changed.any(axis=1))[0], np.nonzero(changed.any(axis=0))[0]
-    if not rows.size:
-        return Region(region.level, region.y, region.x, 0, 0)
-    y, x = int(rows[0]), int(cols[0])
-    inside = Region(region.level, y, x, int(rows[-1]) - y + 1, int(cols[-1]) - x + 1)
-    return inside.translate(region.y, region.x)
 
 
 Scalar = TypeVar("Scalar", bound=np.generic)

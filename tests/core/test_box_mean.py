@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from napari_histodiff.slide.storage.box_mean import any_down, box_down, repeat_up
+from napari_histodiff.core.box_mean import any_down, block_means, box_down, repeat_up, share_down
 
 SIDES = st.integers(1, 9)
 
@@ -32,3 +32,24 @@ def test_a_block_is_marked_when_one_of_it_is(mask: np.ndarray) -> None:
     assert (up >= mask).all()
     for row, col in np.argwhere(down):
         assert mask[2 * row : 2 * row + 2, 2 * col : 2 * col + 2].any()
+
+
+@given(st.tuples(SIDES, SIDES).flatmap(lambda s: hnp.arrays(np.bool_, s)))
+def test_shares_are_quarters_and_positive_where_one_is_marked(mask: np.ndarray) -> None:
+    shares = share_down(mask)
+    np.testing.assert_array_equal(shares > 0, any_down(mask))
+    np.testing.assert_array_equal(shares == 1, ~any_down(~mask))
+    inside = mask[: mask.shape[0] // 2 * 2, : mask.shape[1] // 2 * 2]
+    whole = shares[: mask.shape[0] // 2, : mask.shape[1] // 2]
+    assert whole.sum() * 4 == inside.sum()
+
+
+@given(st.tuples(SIDES, SIDES).flatmap(lambda s: hnp.arrays(np.uint8, (*s, 3))), st.integers(1, 4))
+def test_means_of_blocks_leave_out_what_fills_none(pixels: np.ndarray, side: int) -> None:
+    means = block_means(pixels, side)
+    assert means.shape == (pixels.shape[0] // side, pixels.shape[1] // side, 3)
+    for row, col in np.ndindex(means.shape[:2]):
+        block = pixels[row * side : (row + 1) * side, col * side : (col + 1) * side]
+        np.testing.assert_allclose(means[row, col], block.mean((0, 1)))
+    even = pixels[: pixels.shape[0] // 2 * 2, : pixels.shape[1] // 2 * 2]
+    np.testing.assert_array_equal(box_down(even), np.rint(block_means(even, 2)))

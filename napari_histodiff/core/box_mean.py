@@ -1,4 +1,4 @@
-"""Exact 2x2 box averages, the only way a coarser level is made of a finer one."""
+"""Means of square blocks of pixels: the only way a coarser level is made of a finer one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["any_down", "box_down", "repeat_up"]
+__all__ = ["any_down", "block_means", "box_down", "repeat_up", "share_down"]
 
 
 def box_down(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -15,15 +15,14 @@ def box_down(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
     Parameters
     ----------
-    pixels : (h, w, 3) uint8
+    pixels : (h, w, ...) uint8
         Starting at an even row and column of its level.
 
     Returns
     -------
-    (ceil(h / 2), ceil(w / 2), 3) uint8
+    (ceil(h / 2), ceil(w / 2), ...) uint8
     """
-    even = _even(pixels).astype(np.uint16)
-    total = even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]
+    total = _sum(pixels, np.uint16)
     # Halves go to the even neighbour: 4q + 2 stays at q when q is even and rises when q is odd.
     quarter = total >> 2
     rest = total & 3
@@ -41,9 +40,42 @@ def any_down(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return result
 
 
+def share_down(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return which share of each 2x2 block is True, (ceil(h / 2), ceil(w / 2)) float32 in 0-1."""
+    return _sum(mask, np.uint8).astype(np.float32) * np.float32(0.25)
+
+
+def block_means(pixels: NDArray[Any], side: int) -> NDArray[np.float64]:
+    """Return the means of whole blocks of `side` x `side` pixels.
+
+    Parameters
+    ----------
+    pixels : (h, w, ...)
+        Numbers; the last rows and columns that fill no block are left out.
+    side : int
+        1 or more.
+
+    Returns
+    -------
+    (h // side, w // side, ...) float64
+    """
+    height, width = (n // side for n in pixels.shape[:2])
+    whole = pixels[: height * side, : width * side]
+    blocks = whole.reshape(height, side, width, side, *pixels.shape[2:])
+    means: NDArray[np.float64] = blocks.mean(axis=(1, 3), dtype=np.float64)
+    return means
+
+
 def repeat_up(pixels: NDArray[Any], scale: int) -> NDArray[Any]:
     """Return every pixel as `scale` x `scale` pixels."""
     return np.repeat(np.repeat(pixels, scale, axis=0), scale, axis=1)
+
+
+def _sum(pixels: NDArray[Any], dtype: type[np.unsignedinteger[Any]]) -> NDArray[Any]:
+    even = _even(pixels).astype(dtype)
+    rows = even[::2] + even[1::2]
+    total: NDArray[Any] = rows[:, ::2] + rows[:, 1::2]
+    return total
 
 
 def _even(pixels: NDArray[Any]) -> NDArray[Any]:
