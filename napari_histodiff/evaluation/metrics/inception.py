@@ -42,9 +42,8 @@ def inception_scores(
 ) -> InceptionScores:
     """Return FID and inception score with Inception-2015-12-05 features, through torchmetrics.
 
-    Images are resized to 299 px with anti-aliasing. Nothing is downloaded. The matrix root
-    over 2048 features alone takes minutes on a busy laptop; thousands of images are needed for a
-    steady FID.
+    Images are resized to 299 px with anti-aliasing. Nothing is downloaded. Thousands of images are
+    needed for a steady FID.
 
     Parameters
     ----------

@@ -87,7 +87,8 @@ def test_distance_and_score_by_hand(weights: Path) -> None:
     assert scores.fid == pytest.approx(3 * 2**2, rel=1e-6)
     # every image certainly of one of three classes: the score is the number of classes
     assert scores.is_mean == pytest.approx(3, rel=0.05)
-    assert inception_scores(sure_and_varied, sure_and_varied + np.uint8(2), weights) == scores
+    again = inception_scores(sure_and_varied, sure_and_varied + np.uint8(2), weights)
+    assert (again.is_mean, again.is_std) == (scores.is_mean, scores.is_std)  # the same splits
 
 
 def test_images_that_are_all_alike_score_one(weights: Path) -> None:
