@@ -31,7 +31,7 @@ from napari_histodiff.engine.messages import (
     Problem,
     Report,
 )
-from napari_histodiff.engine.process import WorkerProcess, worker_environment
+from napari_histodiff.engine.process import WorkerProcess, child_environment
 
 __all__ = ["Cluster"]
 
@@ -119,7 +119,7 @@ class Cluster:
                 "niceness": self._niceness,
                 "directory": directory,
             },
-            worker_environment(CPU_COUNT, self._threads, self._environment),
+            child_environment(CPU_COUNT, self._threads, self._environment),
             self._died,
         )
 

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import os
 import pickle
-import sys
-import threading
 from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
-import psutil
 from distributed import Security, Worker, WorkerPlugin, get_worker
 from numpy.typing import NDArray
 
@@ -21,6 +16,7 @@ from napari_histodiff.core.backend import Backend
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.engine.host import BackendHost
 from napari_histodiff.engine.messages import Loaded, LoadFailed, Outcome, Stepped
+from napari_histodiff.engine.process import lower_priority
 
 __all__ = ["HELLO", "HostPlugin", "cancel", "decode_step", "load", "main", "render"]
 
@@ -89,11 +85,9 @@ def cancel(job: str, dask_worker: Worker) -> None:
     _plugin(dask_worker).cancelled.add(job)
 
 
-def main() -> None:
-    """Serve until the parent goes away; settings come as one line of JSON on stdin."""
-    settings = json.loads(sys.stdin.readline())
-    threading.Thread(target=_exit_with_parent, name="lifeline", daemon=True).start()
-    _lower_priority(settings["niceness"])
+def main(settings: dict[str, Any]) -> None:
+    """Serve until the scheduler goes away; started by `process.WorkerProcess`."""
+    lower_priority(settings["niceness"])
     asyncio.run(_serve(settings))
     os._exit(1)  # cut off from its scheduler; a render may still hold a thread
 
@@ -117,17 +111,6 @@ async def _serve(settings: dict[str, Any]) -> None:
 def _make(factory: bytes) -> Backend:
     backend: Backend = pickle.loads(factory)()
     return backend
-
-
-def _exit_with_parent() -> None:
-    """End at once when stdin closes, which the system does however the parent ends."""
-    sys.stdin.read()
-    os._exit(0)
-
-
-def _lower_priority(niceness: int) -> None:
-    with contextlib.suppress(psutil.Error, OSError):  # a nicety, never a reason to fail
-        psutil.Process().nice(getattr(psutil, "BELOW_NORMAL_PRIORITY_CLASS", niceness))
 
 
 def _plugin(worker: Worker) -> HostPlugin:

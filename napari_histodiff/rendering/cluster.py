@@ -14,7 +14,7 @@ from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster, Security
 
 from napari_histodiff.core.errors import EngineUnavailable
-from napari_histodiff.engine.process import worker_environment
+from napari_histodiff.engine.process import child_environment
 
 __all__ = ["certificates", "connected"]
 
@@ -92,7 +92,7 @@ def connected(scheduler: str | None, workers: int, security: Security | None) ->
 @contextmanager
 def _local(workers: int) -> Iterator[tuple[str, Security]]:
     share = None if "OMP_NUM_THREADS" in os.environ else max(1, CPU_COUNT // workers)
-    environment = worker_environment(CPU_COUNT, share)
+    environment = child_environment(CPU_COUNT, share)
     security = Security.temporary()
     settings = {
         # Before the process starts: numpy reads them when it loads.

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -41,8 +39,6 @@ def load_judge(folder: Path | None, device: str) -> Any:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit status, 0 when OUT was written."""
     options = _options(arguments)
-    if options.follow_stdin:
-        threading.Thread(target=_end_with_stdin, name="histodiff-lifeline", daemon=True).start()
     try:
         image, mpp = _read(options.source)
         judge = load_judge(options.model, options.device)
@@ -62,9 +58,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("result", type=Path, metavar="OUT.npz", help="where nuclei are written")
     parser.add_argument("--model", type=Path, help="model folder (default: the bundled one)")
     parser.add_argument("--device", default="auto", help='"auto", "cpu" or "cuda:0"')
-    parser.add_argument(
-        "--follow-stdin", action="store_true", help="end when stdin is closed, as by a dead parent"
-    )
     return parser.parse_args(arguments)
 
 
@@ -102,13 +95,6 @@ def _tell(done: int, total: int) -> None:
 def _say(stream: TextIO, what: dict[str, Any]) -> None:
     stream.write(json.dumps(what) + "\n")
     stream.flush()
-
-
-def _end_with_stdin() -> None:
-    # Not sys.stdin: a thread that waits in it would hold its lock while the interpreter ends.
-    while os.read(0, 4096):
-        pass
-    os._exit(1)
 
 
 if __name__ == "__main__":

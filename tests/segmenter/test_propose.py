@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,17 +83,3 @@ def test_a_file_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     (tmp_path / "in.npz").write_bytes(b"not an archive")
     assert _run((tmp_path / "in.npz", tmp_path / "out.npz")) == 1
     assert "expected an npz file with image and mpp" in json.loads(capsys.readouterr().err)["error"]
-
-
-def test_it_ends_with_its_parent(files: tuple[Path, Path]) -> None:
-    code = (
-        "import sys, time; from napari_histodiff.segmenter import propose; "
-        "propose.load_judge = lambda *_: time.sleep(600); propose.main()"
-    )
-    command = [sys.executable, "-c", code, "--follow-stdin", *map(str, files)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(1.0)
-        assert process.stdin is not None
-        process.stdin.close()
-        assert process.wait(60) == 1

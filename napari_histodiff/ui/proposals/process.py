@@ -6,10 +6,7 @@ The window never holds torch, and cancel is certain.
 from __future__ import annotations
 
 import json
-import logging
 import os
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +19,12 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import HistodiffError, InvalidMap
 from napari_histodiff.core.maps import N_CLASSES, as_class_map, as_instance_map
-from napari_histodiff.engine.process import worker_environment
+from napari_histodiff.engine.process import (
+    ChildProcess,
+    child_command,
+    child_environment,
+    describe_exit,
+)
 
 __all__ = [
     "JUDGE_COMMAND",
@@ -36,19 +38,10 @@ __all__ = [
     "make_proposal",
 ]
 
-log = logging.getLogger(__name__)
-
-#: `-P` keeps the current folder off the path until the parent's own path replaces it.
-_START: Final = (
-    "import sys, json; sys.path[:] = json.loads(sys.stdin.readline()); "
-    "from napari_histodiff.segmenter.propose import main; sys.exit(main())"
-)
-
 #: The program; the names of the files with the image and for the result are added.
-JUDGE_COMMAND: Final = (sys.executable, "-P", "-c", _START, "--follow-stdin")
+JUDGE_COMMAND: Final = child_command("napari_histodiff.segmenter.propose:main")
 
 _STOP_SECONDS: Final = 5.0
-_KILLED: Final = -9
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +101,7 @@ class JudgeRun:
         self._tell = tell
         self._lock = threading.Lock()
         self._cancelled = False
-        self._process: subprocess.Popen[str] | None = None
+        self._process: ChildProcess | None = None
         self._thread = threading.Thread(target=self._run, name="histodiff-judge", daemon=True)
         self._thread.start()
 
@@ -121,7 +114,7 @@ class JudgeRun:
         """Kill the process; returns at once, and nothing more is told. Idempotent."""
         with self._lock:
             self._cancelled = True
-            if self._process is not None and self._process.poll() is None:
+            if self._process is not None:
                 self._process.kill()
 
     def close(self) -> None:
@@ -151,52 +144,28 @@ class JudgeRun:
             process = self._start((*self._command, str(source), str(result)), stderr)
             if process is None:
                 return JudgeFailed("cancelled")
-            with process:
-                self._follow(process)
-        if process.returncode != 0:
-            return _failure(process.returncode, words.read_text("utf-8", errors="replace"))
-        if not result.exists():
-            return _failure(0, words.read_text("utf-8", errors="replace"))
+            for line in process.lines():
+                step = _step(line)
+                if step is not None:
+                    self._send(step)
+            code = process.wait()
+            process.close()
+        if code != 0 or not result.exists():
+            return _failure(code, words.read_text("utf-8", errors="replace"))
         with np.load(result, allow_pickle=False) as arrays:
             return JudgeDone(make_proposal(arrays, self._coverage))
 
-    def _start(self, command: Sequence[str], stderr: IO[bytes]) -> subprocess.Popen[str] | None:
+    def _start(self, command: Sequence[str], stderr: IO[bytes]) -> ChildProcess | None:
         with self._lock:
             if self._cancelled:
                 return None
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                env=worker_environment(os.cpu_count() or 1),
-                text=True,
-                encoding="utf-8",
-                errors="replace",
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            )
+            environment = child_environment(os.cpu_count() or 1)
+            self._process = ChildProcess(command, environment, errors=stderr)
             return self._process
-
-    def _follow(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            # Not through the buffer: what stays in it would fail again when stdin is closed.
-            os.write(process.stdin.fileno(), _path_line())
-        except OSError:
-            log.debug("the judge ended before it listened")  # its last words follow
-        for line in process.stdout:
-            step = _step(line)
-            if step is not None:
-                self._send(step)
 
     def _send(self, event: JudgeEvent) -> None:
         if not self._cancelled:
             self._tell(self, event)
-
-
-def _path_line() -> bytes:
-    return (json.dumps([path or os.getcwd() for path in sys.path]) + "\n").encode()
 
 
 def _step(line: str) -> JudgeStep | None:
@@ -208,16 +177,14 @@ def _step(line: str) -> JudgeStep | None:
         return None
 
 
-def _failure(status: int, words: str) -> JudgeFailed:
+def _failure(code: int, words: str) -> JudgeFailed:
     lines = [line for line in words.splitlines() if line.strip()]
     last = lines[-1].strip() if lines else ""
     try:
         return JudgeFailed(str(json.loads(last)["error"]), words)
     except (ValueError, TypeError, KeyError):
         pass
-    got = last or f"exit status {status}"
-    if status == _KILLED:
-        got = "a killed process (often: no memory left)"
+    got = describe_exit(code) if code < 0 or not last else last
     return JudgeFailed(
         f"expected nuclei from the judge, got {got[:300]}; "
         "propose again, with a smaller frame when memory is short",

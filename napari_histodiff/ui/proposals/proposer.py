@@ -74,7 +74,7 @@ class Proposer:
     workspace : Workspace
         The frame and its paint.
     command : sequence of str, optional
-        Another program than the judge; see `judge_process`.
+        Another program than the judge; see `proposals.process`.
     """
 
     state_changed = Signal(ProposingState)

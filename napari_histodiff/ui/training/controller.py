@@ -13,6 +13,7 @@ from typing import Any, Final
 from psygnal import Signal
 
 from napari_histodiff.core.errors import HistodiffError
+from napari_histodiff.engine.process import describe_exit
 from napari_histodiff.ui.generation.states import Level, Notice
 from napari_histodiff.ui.training.process import Bar, LossTable, TrainingProcess
 from napari_histodiff.ui.training.settings import (
@@ -259,7 +260,7 @@ class TrainingController:
             message = f"The training is done; the model is in {self._folder.model}."
         else:
             phase, level = TrainingPhase.FAILED, Level.ERROR
-            why = last_line if code > 0 and last_line else _describe(code)
+            why = last_line if code > 0 and last_line else describe_exit(code)
             message = f"The training ended early: {why.rstrip('.')}. "
             message += (
                 "Resume goes on from the last checkpoint" if self.can_resume else "Then start again"
@@ -304,13 +305,3 @@ class _Clock:
             rate=bar.rate,
             seconds_left=min(lefts, default=None),
         )
-
-
-def _describe(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    return f"{name}, often for lack of memory" if name == "SIGKILL" else name

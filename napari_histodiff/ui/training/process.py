@@ -5,13 +5,10 @@ No Qt and no torch here.
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import math
 import os
 import re
-import signal
-import subprocess
 import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -20,11 +17,10 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import StorageError
-from napari_histodiff.engine.process import worker_environment
+from napari_histodiff.engine.process import ChildProcess, child_environment, lower_priority
 
 __all__ = ["Bar", "LossTable", "TrainingProcess", "last_words", "parse_bar", "training_environment"]
 
@@ -46,7 +42,7 @@ def training_environment() -> dict[str, str]:
         "PYTHONIOENCODING": "utf-8",
         "TQDM_MININTERVAL": "1",  # ten bars a second would fill the log
     }
-    return worker_environment(os.cpu_count() or 1, extra=extra)
+    return child_environment(os.cpu_count() or 1, extra=extra)
 
 
 class TrainingProcess:
@@ -80,24 +76,15 @@ class TrainingProcess:
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("ab" if append else "wb") as file:
                 self._offset = file.tell()
-                self._process = subprocess.Popen(
-                    list(command),
-                    stdin=subprocess.DEVNULL,
-                    stdout=file,
-                    stderr=subprocess.STDOUT,
-                    env=training_environment(),
-                    # A Ctrl-C for napari in its terminal is not one for the training.
-                    start_new_session=os.name == "posix",
-                    creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+                self._process = ChildProcess(
+                    command, training_environment(), output=file, lifeline=False
                 )
         except OSError as error:
             raise StorageError(
                 f"expected to start a training that writes into {log.parent}, got "
                 f"'{error.strerror or error}'; choose another output folder"
             ) from error
-        with contextlib.suppress(psutil.Error, OSError):  # a nicety, never a reason to fail
-            nice = getattr(psutil, "BELOW_NORMAL_PRIORITY_CLASS", _NICENESS)
-            psutil.Process(self._process.pid).nice(nice)
+        lower_priority(_NICENESS, self._process.pid)
 
     @property
     def pid(self) -> int:
@@ -111,23 +98,17 @@ class TrainingProcess:
 
     def poll(self) -> int | None:
         """Read what it printed and return its exit code, None while it runs."""
-        code = self._process.poll()
+        code = self._process.code
         self._read(to_the_end=code is not None)
         return code
 
     def stop(self) -> None:
         """Ask it to save and end, as Ctrl-C does; returns at once."""
-        if self._process.poll() is None:
-            with contextlib.suppress(OSError):
-                self._process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT))
+        self._process.interrupt()
 
     def kill(self) -> None:
         """End it and its children at once; what it learnt since its last checkpoint is lost."""
-        if self._process.poll() is None:
-            with contextlib.suppress(psutil.Error):
-                for child in psutil.Process(self.pid).children(recursive=True):
-                    child.kill()
-            self._process.kill()
+        self._process.kill()
 
     def leave(self) -> None:
         """Ask it to save and end, and look no further after it."""

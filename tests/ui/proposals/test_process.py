@@ -97,7 +97,7 @@ def test_a_program_that_is_not_there() -> None:
 def test_a_program_that_writes_nothing() -> None:
     failed = Told((sys.executable, "-c", "pass")).end()
     assert isinstance(failed, JudgeFailed)
-    assert "exit status 0" in failed.message
+    assert "exit code 0" in failed.message
 
 
 def test_cancel_kills_and_silences() -> None:
