@@ -40,7 +40,7 @@ REASONS = {
     "layout.slide": "the public class of the package",
     "ui.plugin": "what napari.yaml names",
     "ui.proposals.box": "one section of the dock",
-    "ui.slide.warming": "what is done before it is needed, and only that",
+    "ui.slide.preload": "what is done before it is needed, and only that",
     "ui.widgets.history_box": "one section of the dock",
 }
 

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_histodiff.core.engine import Engine
 from napari_histodiff.ui.actions import StudioActions
+from napari_histodiff.ui.bindings import bind_dock, bind_keymap
 from napari_histodiff.ui.colormaps import PALETTE
-from napari_histodiff.ui.commands import COMMANDS, bind_dock, bind_keymap
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.engines import default_engine
 from napari_histodiff.ui.generation.plan import FramePlan
 from napari_histodiff.ui.generation.settings import SeedMode, Settings, SettingsStore
-from napari_histodiff.ui.generation.states import EngineStatus, Level, Notice
+from napari_histodiff.ui.generation.states import EngineStatus
 from napari_histodiff.ui.proposals.box import ProposalBox
 from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.slide.part import SlidePart
-from napari_histodiff.ui.slide.warming import warm_up_later
+from napari_histodiff.ui.slide.preload import preload_later
 from napari_histodiff.ui.widgets.canvas_box import CanvasBox
 from napari_histodiff.ui.widgets.caption_box import CaptionBox
 from napari_histodiff.ui.widgets.history_box import HistoryBox
 from napari_histodiff.ui.widgets.palette_box import PaletteBox, ToolsBox
 from napari_histodiff.ui.widgets.run_box import RunBox
 from napari_histodiff.ui.widgets.settings_box import SettingsBox
-from napari_histodiff.ui.widgets.status import Activity, StatusLine
+from napari_histodiff.ui.widgets.status import Activity, StatusLine, show_notice
 from napari_histodiff.ui.widgets.style import dock_style
 from napari_histodiff.ui.workspace.workspace import Workspace
 
@@ -38,12 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["StudioDock"]
 
-log = logging.getLogger(__name__)
-
 #: Milliseconds between two looks into the controller's mailbox.
 _PUMP: Final = 33
-
-_SHOW: Final = {Level.INFO: show_info, Level.WARNING: show_warning, Level.ERROR: show_error}
 
 
 class StudioDock(QWidget):
@@ -81,7 +75,7 @@ class StudioDock(QWidget):
             napari_viewer, self.workspace, engine or default_engine(), store=store
         )
         self.proposer = Proposer(napari_viewer, self.workspace, judge)
-        self._viewer = napari_viewer
+        self.viewer = napari_viewer
         self._activity = Activity(self)
         self._had_parent = False
         self._make_sections()
@@ -104,7 +98,7 @@ class StudioDock(QWidget):
         self._connect_proposer()
         self._connect_workspace()
         self._connect_sections()
-        bind_keymap([napari_viewer], COMMANDS, napari_viewer)
+        bind_keymap([napari_viewer], napari_viewer)
         bind_dock(self)
         self._timer = QTimer(self)
         self._timer.setInterval(_PUMP)
@@ -117,7 +111,7 @@ class StudioDock(QWidget):
         self.destroyed.connect(self.proposer.close)
         self.destroyed.connect(self.controller.close)
         self.controller.start()
-        warm_up_later(self)
+        preload_later(self)
         self._show_all()
 
     def sizeHint(self) -> QSize:
@@ -193,17 +187,12 @@ class StudioDock(QWidget):
         c.history_changed.connect(lambda: self.history.set_entries(c.history.entries))
         c.settings_changed.connect(self._show_settings)
         c.counts_changed.connect(self.palette_box.set_counts)
-        c.noticed.connect(_show_notice)
+        c.noticed.connect(show_notice)
 
     def _connect_proposer(self) -> None:
-        p, box = self.proposer, self.proposal
-        p.state_changed.connect(box.set_state)
-        p.noticed.connect(_show_notice)
-        box.propose_requested.connect(p.propose)
-        box.cancel_requested.connect(p.cancel)
-        box.accept_requested.connect(self.actions.accept_proposal)
-        box.discard_requested.connect(p.discard)
-        box.least_changed.connect(p.set_least)
+        self.proposer.state_changed.connect(self.proposal.set_state)
+        self.proposer.noticed.connect(show_notice)
+        self.proposal.least_changed.connect(self.proposer.set_least)
 
     def _connect_workspace(self) -> None:
         w = self.workspace
@@ -216,42 +205,16 @@ class StudioDock(QWidget):
         w.class_changed.connect(self.palette_box.select)
 
     def _connect_sections(self) -> None:
-        c, w, a, run = self.controller, self.workspace, self.actions, self.run
-        self.status.restart_requested.connect(c.restart)
-        self.status.bundled_requested.connect(a.use_bundled_model)
-        self.status.model_requested.connect(a.ask_model)
-        self.status.training_requested.connect(a.open_training)
+        c, w, a = self.controller, self.workspace, self.actions
         self.canvas.set_recent(self.slide.recent)
-        self.canvas.new_slide_requested.connect(self.slide.new_slide)
-        self.canvas.open_slide_requested.connect(lambda: self.slide.open_slide())
-        self.canvas.new_requested.connect(a.ask_new_canvas)
-        self.canvas.import_requested.connect(a.ask_import)
-        self.canvas.use_requested.connect(a.use_selected)
         self.canvas.size_changed.connect(a.resize_frame)
         self.canvas.level_chosen.connect(a.set_level)
-        self.canvas.to_view_requested.connect(a.frame_to_view)
-        self.palette_box.class_selected.connect(a.select_class)
-        self.tools.tool_selected.connect(a.select_tool)
         self.tools.density_changed.connect(lambda value: setattr(w.paint, "density", value))
-        self.tools.fill_requested.connect(a.fill_area)
-        self.tools.outlines_requested.connect(a.toggle_outlines)
-        self.tools.clear_requested.connect(a.clear_painting)
         self.caption.changed.connect(lambda text: c.set(caption=text))
-        self.caption.from_paint_requested.connect(c.caption_from_paint)
         self.settings.changed.connect(lambda change: c.set(**change))
         self.history.restore_requested.connect(c.restore)
         self.history.save_requested.connect(a.ask_save)
         self.history.copy_requested.connect(a.copy)
-        run.generate_requested.connect(a.generate)
-        run.cancel_requested.connect(c.cancel)
-        run.variant_requested.connect(c.step_variant)
-        run.apply_requested.connect(a.apply)
-        run.discard_requested.connect(c.discard)
-        run.compare_requested.connect(a.compare)
-        run.undo_requested.connect(c.undo)
-        run.redo_requested.connect(c.redo)
-        run.resample_requested.connect(a.resample)
-        run.save_requested.connect(lambda: a.ask_save())
 
     # -------------------------------------------------------------------- show
     def _show_all(self) -> None:
@@ -263,7 +226,7 @@ class StudioDock(QWidget):
         self.tools.select(self.workspace.paint.tool)
 
     def _show_theme(self, *_: object) -> None:
-        self.setStyleSheet(dock_style(self._viewer.theme))
+        self.setStyleSheet(dock_style(self.viewer.theme))
 
     def _show_status(self, status: EngineStatus) -> None:
         self.status.set_status(status)
@@ -289,7 +252,7 @@ class StudioDock(QWidget):
             self.canvas.set_levels(())
             self.canvas.set_region(None, 0.5)
             return
-        bind_keymap(self.workspace.own_layers, COMMANDS, self._viewer)
+        bind_keymap(self.workspace.own_layers, self.viewer)
         shape = (target.data[0] if target.multiscale else target.data).shape
         image = self.workspace.document.target
         self.canvas.set_target(
@@ -315,9 +278,3 @@ class StudioDock(QWidget):
         if typed["seed"] != self.controller.settings.seed:
             typed["seed_mode"] = SeedMode.FIXED
         self.controller.set(caption=self.caption.take_typed(), **typed)
-
-
-def _show_notice(notice: Notice) -> None:
-    if notice.details:
-        log.error("%s", notice.details)
-    _SHOW[notice.level](notice.message)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from napari import current_viewer
 from napari.viewer import Viewer  # noqa: TC002 - napari reads the annotation to inject it
 
-from napari_histodiff.ui.commands import COMMANDS, studio
+from napari_histodiff.ui.commands import command, studio
 
 __all__ = ["get_reader", "is_slide"]
 
@@ -34,22 +34,16 @@ def _open_in_dock(path: str) -> list[Any]:
     return list(_NO_LAYERS)
 
 
-_BY_ID: Final = {command.id: command for command in COMMANDS}
-
-
-def _exported(command_id: str) -> Callable[[Viewer], None]:
-    command = _BY_ID[command_id]
-
-    def run(viewer: Viewer) -> None:
-        command(viewer)
-
-    run.__name__ = run.__qualname__ = command_id
-    run.__doc__ = f"{command.title}."
-    return run
-
-
 def __getattr__(name: str) -> Callable[[Viewer], None]:
     """The commands by their id, as the manifest names them."""
-    if name in _BY_ID:
-        return _exported(name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        named = command(name)
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+
+    def run(viewer: Viewer) -> None:
+        named(viewer)
+
+    run.__name__ = run.__qualname__ = name
+    run.__doc__ = f"{named.title}."
+    return run

@@ -1,4 +1,4 @@
-"""Texts for people: durations, bytes, counts, lengths."""
+"""Texts for people: durations, bytes, counts, lengths; and the plugin's names."""
 
 from __future__ import annotations
 
@@ -10,26 +10,18 @@ __all__ = [
     "bytes_text",
     "count_text",
     "duration_text",
-    "long_duration",
     "microns_text",
+    "short_count",
 ]
-
-
-def duration_text(seconds: float) -> str:
-    """Return a duration rounded as people say it: "0.4 s", "12 s", "3 min"."""
-    if seconds < 1:
-        return f"{max(seconds, 0.1):.1f} s"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min"
-
 
 PLUGIN: Final = "napari-histodiff"
 WIDGET: Final = "Histodiff Studio"
 
 
-def long_duration(seconds: float) -> str:
-    """Return a long duration as people say it: "40 s", "12 min", "2 h 5 min"."""
+def duration_text(seconds: float) -> str:
+    """Return a duration rounded as people say it: "0.4 s", "40 s", "12 min", "2 h 5 min"."""
+    if seconds < 1:
+        return f"{max(seconds, 0.1):.1f} s"
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -52,6 +44,14 @@ def bytes_text(count: float) -> str:
 def count_text(count: int, noun: str) -> str:
     """Return a count with its noun: "1 tile", "12,345 tiles"."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def short_count(count: float) -> str:
+    """Return a count in three digits where there is little room: "713", "12.4k", "1.5M"."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if count >= 0.9995 * size:
+            return f"{count / size:.3g}{letter}"
+    return f"{count:.0f}"
 
 
 def microns_text(microns: float) -> str:

@@ -3,32 +3,40 @@ from __future__ import annotations
 import re
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock, create_autospec
 
 import pytest
 from npe2 import PluginManager, PluginManifest
+from qtpy.QtGui import QAction
+from qtpy.QtWidgets import QAbstractButton
 
 from napari_histodiff.core.errors import InvalidRequest
-from napari_histodiff.ui.commands import COMMANDS
+from napari_histodiff.ui.actions import StudioActions
+from napari_histodiff.ui.commands import COMMANDS, Command, studio
 from napari_histodiff.ui.dock import StudioDock
-from napari_histodiff.ui.plugin import studio
+from napari_histodiff.ui.generation.controller import Controller
+from napari_histodiff.ui.proposals.proposer import Proposer
+from napari_histodiff.ui.slide.part import SlidePart
 from napari_histodiff.ui.text import PLUGIN
 from tests.ui.conftest import OpenDock
 from tests.ui.doubles import RecordingEngine
+from tests.ui.find import find, press_key
 
 ROOT = Path(__file__).parents[2]
 MANIFEST = ROOT / "napari_histodiff" / "napari.yaml"
 
 
 @pytest.fixture
-def dock(open_dock: OpenDock) -> StudioDock:
-    dock = open_dock(RecordingEngine())
+def engine() -> RecordingEngine:
+    return RecordingEngine()
+
+
+@pytest.fixture
+def dock(open_dock: OpenDock, engine: RecordingEngine) -> StudioDock:
+    dock = open_dock(engine)
     dock.workspace.new_canvas(128, 128)
     return dock
-
-
-def _press(dock: StudioDock, key: str) -> None:
-    handler = dock._viewer.window._qt_viewer._key_map_handler
-    assert handler.press_key(key), f"nothing is bound to {key}"
 
 
 def test_the_manifest_has_every_command() -> None:
@@ -51,15 +59,38 @@ def test_the_manifest_stands_at_the_top_as_well() -> None:
 
 
 def test_keys_are_unique_and_documented() -> None:
-    keys = [command.key for command in COMMANDS]
+    keys = [command.key for command in COMMANDS if command.key]
     assert len(set(keys)) == len(keys)
     documented = re.findall(
         r"^\| (.+?) \| (.+?) \|$", (ROOT / "docs" / "keyboard.md").read_text(), re.MULTILINE
     )
     table = {title: keys.replace("`", "") for keys, title in documented}
     for command in COMMANDS:
-        shown = command.key.replace("Control", "Ctrl").replace("-", "+")
-        assert table.get(command.title) == shown
+        if command.key:
+            assert table.get(command.title) == command.key_text
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.id)
+def test_a_command_calls_one_thing_that_is_there(command: Command) -> None:
+    parts = {"actions": StudioActions, "controller": Controller, "proposer": Proposer}
+    dock = SimpleNamespace(slide=create_autospec(SlidePart, instance=True))
+    for name, kind in parts.items():
+        setattr(dock, name, create_autospec(kind, instance=True))
+    dock.actions.edit_caption = Mock()
+    command.act(dock)
+    calls = [call for part in vars(dock).values() for call in part.method_calls]
+    assert len(calls) == 1
+
+
+def test_every_button_of_the_dock_says_what_its_command_does(dock: StudioDock) -> None:
+    names = {made.objectName() for made in dock.findChildren(QAbstractButton)}
+    entries = {entry.property("command") for entry in dock.findChildren(QAction)}
+    without = {"next_seed", "copy_python", "edit_caption", "cancel", "cancel_nuclei"}
+    assert {command.id for command in COMMANDS} - names - entries == without
+    for command in COMMANDS:
+        made = dock.findChild(QAbstractButton, command.id)
+        if made is not None and made.isEnabled():
+            assert command.tooltip in made.toolTip()
 
 
 def test_commands_run_from_the_palette(dock: StudioDock) -> None:
@@ -76,40 +107,44 @@ def test_commands_run_from_the_palette(dock: StudioDock) -> None:
 
 
 def test_a_command_finds_the_open_dock(dock: StudioDock) -> None:
-    assert studio(dock._viewer) is dock
+    assert studio(dock.viewer) is dock
 
 
 @pytest.mark.parametrize("layer", ["Nuclei", "Edit mask", "Frame", "Canvas"])
-def test_keys_work_whatever_layer_is_selected(dock: StudioDock, layer: str) -> None:
-    layers, engine = dock._viewer.layers, dock.controller._engine
+def test_keys_work_whatever_layer_is_selected(
+    dock: StudioDock, engine: RecordingEngine, layer: str
+) -> None:
+    layers = dock.viewer.layers
     layers.selection.active = layers[layer]
     seed = dock.controller.settings.seed
-    _press(dock, "Shift-R")
+    press_key(dock.viewer, "Shift-R")
     assert dock.controller.settings.seed == seed + 1
-    _press(dock, "Control-Enter")
+    press_key(dock.viewer, "Control-Enter")
     assert len(engine.submitted) == 1
-    _press(dock, "Control-.")
+    press_key(dock.viewer, "Control-.")
     assert len(engine.cancelled) == 1
 
 
-def test_the_restart_key_restarts_a_living_engine(dock: StudioDock) -> None:
-    _press(dock, "Shift-E")
-    assert dock.controller._engine.restarted == 1
+def test_the_restart_key_restarts_a_living_engine(
+    dock: StudioDock, engine: RecordingEngine
+) -> None:
+    press_key(dock.viewer, "Shift-E")
+    assert engine.restarted == 1
 
 
 def test_class_and_tool_keys_win_over_napari_s_on_our_layers(dock: StudioDock) -> None:
-    _press(dock, "4")
+    press_key(dock.viewer, "4")
     assert dock.workspace.paint.class_id == 4
-    assert dock.palette_box._group.checkedId() == 4
+    assert find(dock, "class_4", QAbstractButton).isChecked()
     for key, tool in (("S", "stamp"), ("K", "edit mask"), ("D", "scatter"), ("P", "brush")):
-        _press(dock, key)
+        press_key(dock.viewer, key)
         assert dock.workspace.paint.tool == tool
-        assert dock.tools._group.checkedButton().text().lower() == tool
+        assert find(dock, f"tool_{tool.replace(' ', '_')}", QAbstractButton).isChecked()
 
 
 def test_keys_work_on_a_second_image_too(dock: StudioDock) -> None:
     dock.workspace.new_canvas(64, 64)
-    _press(dock, "3")
+    press_key(dock.viewer, "3")
     assert dock.workspace.paint.class_id == 3
 
 

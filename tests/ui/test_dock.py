@@ -18,16 +18,18 @@ from napari_histodiff.core.engine import (
     JobProgress,
 )
 from napari_histodiff.core.maps import CLASS_NAMES, FEW_NUCLEI
+from napari_histodiff.ui.commands import run
 from napari_histodiff.ui.demo import DEMO_CAPTION, paint_demo
 from napari_histodiff.ui.dock import StudioDock
 from napari_histodiff.ui.generation.settings import SeedMode
+from napari_histodiff.ui.text import short_count
 from napari_histodiff.ui.widgets import dialogs
 from napari_histodiff.ui.widgets.caption_box import report_html
-from napari_histodiff.ui.widgets.palette_box import count_text
 from napari_histodiff.ui.widgets.style import IGNORED, WRONG, dock_style
 from tests.fakes import FAKE_INFO
 from tests.ui.conftest import OpenDock
 from tests.ui.doubles import RecordingEngine
+from tests.ui.find import press
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def test_the_engine_starts_with_the_dock_and_ends_with_it(
     dock: StudioDock, engine: RecordingEngine
 ) -> None:
     assert engine.started == 1
-    dock._viewer.window.remove_dock_widget(dock)
+    dock.viewer.window.remove_dock_widget(dock)
     assert engine.closed >= 1
 
 
@@ -71,13 +73,13 @@ def test_status_line_and_restart(dock: StudioDock, engine: RecordingEngine) -> N
         (EngineState.LOADING, "Loading model"),
     ):
         _tell(dock, engine, EngineStateChanged(state))
-        assert dock.status._text.text() == words
-        assert dock.status._restart.isHidden()
+        assert dock.status.text.text() == words
+        assert dock.status.restart.isHidden()
     _tell(dock, engine, EngineStateChanged(EngineState.READY, FAKE_INFO, 3 * 2**29))
-    assert dock.status._text.text() == "Ready · cpu (fake) · 1.5 GB"
+    assert dock.status.text.text() == "Ready · cpu (fake) · 1.5 GB"
     _tell(dock, engine, EngineStateChanged(EngineState.DEAD))
-    assert not dock.status._restart.isHidden()
-    dock.status._restart.click()
+    assert not dock.status.restart.isHidden()
+    press(dock, "restart_engine")
     assert (engine.started, engine.restarted) == (1, 1)
 
 
@@ -101,20 +103,20 @@ def test_a_whole_edit_by_its_buttons(dock: StudioDock, engine: RecordingEngine) 
     _tell(dock, engine, JobProgress("1", 3, 12), JobPreview("1", np.zeros((128, 128, 3), np.uint8)))
     assert "Step 3 of 12" in dock.run.note.text()
     _finish(dock, engine)
-    bar = dock.run._staging
+    bar = dock.run.staging
     assert not bar.isHidden()
-    assert bar._which.text() == "1 of 2"
-    bar._next.click()
-    assert bar._which.text() == "2 of 2"
+    assert bar.which.text() == "1 of 2"
+    press(dock, "next_variant")
+    assert bar.which.text() == "2 of 2"
     dock.actions.apply()
     assert bar.isHidden()
     assert (dock.workspace.document.snapshot().image == 90).all()
-    assert dock.run._undo.isEnabled()
-    dock.run._undo.click()
+    assert dock.run.undo.isEnabled()
+    press(dock, "undo")
     assert (dock.workspace.document.snapshot().image != 90).any()
-    assert dock.run._redo.isEnabled()
-    assert dock.history._list.count() == 1
-    assert "seed 4" in dock.history._list.item(0).toolTip()
+    assert dock.run.redo.isEnabled()
+    assert dock.history.list.count() == 1
+    assert "seed 4" in dock.history.list.item(0).toolTip()
 
 
 def test_history_restores_by_a_click(dock: StudioDock, engine: RecordingEngine) -> None:
@@ -128,7 +130,7 @@ def test_history_restores_by_a_click(dock: StudioDock, engine: RecordingEngine) 
     dock.workspace.document.clear()
     dock.caption.edit.setPlainText("skin")
     dock.caption.commit()
-    dock.history._list.itemClicked.emit(dock.history._list.item(0))
+    dock.history.list.itemClicked.emit(dock.history.list.item(0))
     assert dock.caption.edit.toPlainText() == "colon"
     np.testing.assert_array_equal(dock.workspace.document.snapshot().class_map, classes)
     texts = [
@@ -153,21 +155,21 @@ def test_palette_marks_what_the_model_hardly_knows(
 ) -> None:
     engine.ready()
     _tell(dock, engine)
-    seen = dock.palette_box._seen
+    seen = dock.palette_box.seen
     assert "never seen" in seen["neutrophil"].toolTip()
     assert "Only 10 training nuclei: may not be recognisable" in seen["epithelial"].toolTip()
     counts = {"plasma": FEW_NUCLEI - 1, "connective": FEW_NUCLEI, "lymphocyte": 12_431}
     dock.palette_box.set_info(replace(FAKE_INFO, class_counts=counts))
     assert "⚠ 499" in seen["plasma"].text()
-    assert "Only 499 training nuclei" in dock.palette_box._buttons["plasma"].toolTip()
+    assert "Only 499 training nuclei" in dock.palette_box.buttons["plasma"].toolTip()
     assert seen["connective"].text() == "500"
     assert seen["lymphocyte"].text() == "12.4k"
-    assert "12,431 training nuclei" in dock.palette_box._buttons["lymphocyte"].toolTip()
+    assert "12,431 training nuclei" in dock.palette_box.buttons["lymphocyte"].toolTip()
     dock.workspace.new_canvas(128, 128)
     classes, instances = paint_demo(128, 128)
     dock.workspace.document.set_painting(classes, instances, np.zeros(classes.shape, bool))
     dock.controller.refresh_plan()
-    painted = {name: dock.palette_box._painted[name].text() for name in CLASS_NAMES}
+    painted = {name: dock.palette_box.painted[name].text() for name in CLASS_NAMES}
     assert painted["neutrophil"] == "–"
     assert int(painted["epithelial"]) > 3
 
@@ -177,7 +179,7 @@ def test_palette_marks_what_the_model_hardly_knows(
     [(0, "0"), (999, "999"), (12_431, "12.4k"), (99_999, "100k"), (212e3, "212k")],
 )
 def test_counts_are_short(count: int, text: str) -> None:
-    assert count_text(count) == text
+    assert short_count(count) == text
 
 
 def test_caption_report_is_coloured_and_escaped() -> None:
@@ -223,7 +225,7 @@ def test_import_asks_what_the_labels_are(dock: StudioDock, monkeypatch: pytest.M
     dock.workspace.new_canvas(128, 128)
     labels = np.zeros((128, 128), np.int32)
     labels[10:20, 10:20], labels[40:50, 60:70] = 9, 31
-    own = dock._viewer.add_labels(labels, scale=(0.5, 0.5), units=("um", "um"))
+    own = dock.viewer.add_labels(labels, scale=(0.5, 0.5), units=("um", "um"))
 
     def accept(dialog: dialogs.ImportLabelsDialog) -> int:
         assert dialog.layer is own
@@ -233,16 +235,16 @@ def test_import_asks_what_the_labels_are(dock: StudioDock, monkeypatch: pytest.M
     monkeypatch.setattr(dialogs.ImportLabelsDialog, "exec", accept)
     dock.actions.ask_import()
     assert dock.workspace.document.nuclei.counts()["plasma"] == 2
-    assert dock._viewer.layers.selection.active.name == "Nuclei"
+    assert dock.viewer.layers.selection.active.name == "Nuclei"
 
 
 def test_another_image_takes_the_layers_of_the_first_away(dock: StudioDock) -> None:
     pixels = np.full((200, 200, 3), 200, np.uint8)
     for name in ("first", "second"):
-        dock._viewer.layers.selection.active = dock._viewer.add_image(pixels, rgb=True, name=name)
+        dock.viewer.layers.selection.active = dock.viewer.add_image(pixels, rgb=True, name=name)
         dock.actions.use_selected()
         dock.controller.refresh_plan()
-    names = [layer.name for layer in dock._viewer.layers]
+    names = [layer.name for layer in dock.viewer.layers]
     assert names == ["first", "second", "Edit mask", "Nuclei", "Frame"]
 
 
@@ -262,7 +264,7 @@ def test_frame_is_sized_and_moved_to_the_view(dock: StudioDock) -> None:
     dock.workspace.new_canvas(512, 512)
     dock.actions.resize_frame(128, 256)
     assert dock.workspace.document.region.shape == (128, 256)
-    dock._viewer.reset_view()
+    dock.viewer.reset_view()
     dock.actions.frame_to_view()
     region = dock.workspace.document.region
     assert abs(region.y + 64 - 256) <= 16
@@ -274,9 +276,9 @@ def test_outlines_after_apply_and_back(dock: StudioDock, engine: RecordingEngine
     dock.run.main.click()
     _finish(dock, engine)
     dock.actions.apply()
-    assert dock._viewer.layers["Nuclei"].contour > 0
+    assert dock.viewer.layers["Nuclei"].contour > 0
     dock.actions.toggle_outlines()
-    assert dock._viewer.layers["Nuclei"].contour == 0
+    assert dock.viewer.layers["Nuclei"].contour == 0
 
 
 def test_demo_painting_is_a_function_of_its_seed() -> None:
@@ -309,7 +311,7 @@ def test_a_folder_without_a_model_is_refused(
     dock: StudioDock, engine: RecordingEngine, tmp_path: Path, monkeypatch
 ) -> None:
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *a, **k: str(tmp_path))
-    dock.status.model_requested.emit()
+    run("model_folder", dock)
     assert not engine.closed
     (tmp_path / "model_index.json").write_text("{}")
     made: list[Path | None] = []
@@ -317,7 +319,7 @@ def test_a_folder_without_a_model_is_refused(
     monkeypatch.setattr(
         "napari_histodiff.ui.actions.default_engine", lambda model=None: made.append(model) or other
     )
-    dock.status.model_requested.emit()
+    run("model_folder", dock)
     assert made == [tmp_path]
     assert engine.closed
     assert other.started

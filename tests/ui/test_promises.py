@@ -53,7 +53,7 @@ def test_looking_starts_no_model(open_dock: OpenDock, qtbot, make_napari_viewer)
     engine = RecordingEngine()
     dock = open_dock(engine)
     engine.ready()
-    viewer = dock._viewer
+    viewer = dock.viewer
     layer = viewer.add_image(_tissue())
     dock.workspace.use_layer(layer)
     dock.workspace.new_canvas(256, 256)
@@ -100,7 +100,7 @@ def test_no_byte_changes_outside_the_edit_mask(
     source = _tissue()
     original = source.copy()
     data = [source, source[::2, ::2].copy()] if multiscale else source
-    layer = dock._viewer.add_image(data, rgb=True, multiscale=multiscale)
+    layer = dock.viewer.add_image(data, rgb=True, multiscale=multiscale)
     dock.workspace.use_layer(layer)
     mask = _paint_mask(dock)
     wait_for(lambda: dock.controller.status.state is EngineState.READY)
@@ -125,7 +125,7 @@ def test_apply_keeps_what_changed_outside_the_mask_meanwhile(
     open_dock: OpenDock, wait_for: WaitFor
 ) -> None:
     dock = open_dock(LocalEngine(FakeFactory()))
-    dock.workspace.use_layer(dock._viewer.add_image(_tissue(), rgb=True))
+    dock.workspace.use_layer(dock.viewer.add_image(_tissue(), rgb=True))
     mask = _paint_mask(dock)
     _run(dock, wait_for)
     region = dock.workspace.document.region

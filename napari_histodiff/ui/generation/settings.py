@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
-import platformdirs
-
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, LIMITS
+from napari_histodiff.ui.config_file import config_file, known_values, read_config, write_config
 
-__all__ = ["SeedMode", "Settings", "SettingsStore", "config_file", "read_remembered", "remember"]
+__all__ = ["SeedMode", "Settings", "SettingsStore"]
 
 
 class SeedMode(StrEnum):
@@ -85,22 +81,17 @@ class Settings:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Rebuild settings, ignoring unknown names and values of another type."""
-        known: dict[str, Any] = {}
-        for field in fields(cls):
-            value: Any = data.get(field.name)
-            if field.name == "seed_mode":
-                if value in tuple(SeedMode):
-                    known[field.name] = SeedMode(value)
-            elif field.name in _REAL and type(value) in (int, float):
-                known[field.name] = float(value)
-            elif type(value) is type(field.default):
-                known[field.name] = value
+        known = known_values(cls, data)
+        guidance: Any = data.get("slide_guidance")
+        mode = data.get("seed_mode")
+        if type(guidance) in (int, float):
+            known["slide_guidance"] = float(guidance)
+        if mode in tuple(SeedMode):
+            known["seed_mode"] = SeedMode(mode)
         return cls(**known)
 
 
 _NAMES = frozenset(field.name for field in fields(Settings))
-_REAL = {field.name for field in fields(Settings) if isinstance(field.default, float)}
-_REAL |= {"slide_guidance"}
 
 
 def _clip(name: str, value: float) -> float:
@@ -122,35 +113,9 @@ class SettingsStore:
 
     def load(self) -> Settings:
         """Return the remembered settings, or the defaults when there are none readable."""
-        data = read_remembered(self.path)
+        data = read_config(self.path)
         return Settings() if data is None else Settings.from_dict(data).clipped()
 
     def save(self, settings: Settings) -> None:
         """Write the settings; a read-only home only means that they are not remembered."""
-        remember(self.path, asdict(settings))
-
-
-def config_file(name: str) -> Path:
-    """Return the path of a file in the user's configuration folder."""
-    return Path(platformdirs.user_config_path("napari-histodiff", appauthor=False)) / name
-
-
-def read_remembered(path: Path) -> dict[str, Any] | None:
-    """Return the values of a file; None when there are none readable."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return data if isinstance(data, dict) else None
-
-
-def remember(path: Path, values: dict[str, Any]) -> None:
-    """Write values whole or not at all; a read-only home only means they are not remembered."""
-    scratch = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(json.dumps(values, indent=1), encoding="utf-8")
-        scratch.replace(path)
-    except OSError:
-        with suppress(OSError):
-            scratch.unlink(missing_ok=True)
+        write_config(self.path, asdict(settings))

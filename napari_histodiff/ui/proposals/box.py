@@ -5,28 +5,23 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
+from napari_histodiff.ui.bindings import command_button, set_command
 from napari_histodiff.ui.proposals.proposer import ProposingState
-from napari_histodiff.ui.widgets.forms import NumberRow, button, note_label, row
+from napari_histodiff.ui.widgets.forms import NumberRow, note_label, row
 from napari_histodiff.ui.widgets.style import APPLY
 
 __all__ = ["ProposalBox"]
-
-_TIP = "Find the nuclei in the pixels under the frame, to look through and paint (Shift+P)"
 
 
 class ProposalBox(QWidget):
     """Below the tools; the offer is in view while a proposal waits."""
 
-    propose_requested = Signal()
-    cancel_requested = Signal()
-    accept_requested = Signal()
-    discard_requested = Signal()
     least_changed = Signal(float)
 
     def __init__(self) -> None:
         super().__init__()
         self._running = self._possible = False
-        self.main = button("Propose nuclei", _TIP, share=False)
+        self.main = command_button("propose_nuclei", "Propose nuclei", share=False)
         self.note = note_label()
         self._bar = QProgressBar()
         self._bar.setFixedHeight(6)
@@ -34,24 +29,20 @@ class ProposalBox(QWidget):
         self.least = NumberRow(
             "Certainty", (0.0, 1.0), 0.01, "Hide proposed nuclei less certain than this"
         )
-        self.accept = button("Paint these", "Put the nuclei in view on the Nuclei layer (Shift+A)")
-        self.accept.setObjectName(APPLY)
-        discard = button("Discard", "Drop the proposal and its rings (Shift+W)")
+        self.accept = command_button("accept_nuclei", "Paint these")
+        self.accept.setProperty("role", APPLY)
         self.offer = QWidget()
         inside = QVBoxLayout(self.offer)
         inside.setContentsMargins(0, 0, 0, 0)
         inside.setSpacing(3)
         inside.addWidget(self.least)
-        inside.addLayout(row(self.accept, discard))
+        inside.addLayout(row(self.accept, command_button("discard_nuclei", "Discard")))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
         column.addLayout(row(self.main, self.note, stretch=1))
         column.addWidget(self._bar)
         column.addWidget(self.offer)
-        self.main.clicked.connect(self._pressed)
-        self.accept.clicked.connect(self.accept_requested)
-        discard.clicked.connect(self.discard_requested)
         self.least.changed.connect(self.least_changed)
         self.set_state(ProposingState())
 
@@ -74,9 +65,8 @@ class ProposalBox(QWidget):
     def _refresh(self) -> None:
         self.main.setText("Cancel" if self._running else "Propose nuclei")
         self.main.setEnabled(self._running or self._possible)
-        missing = "Needs pixels under the frame: use an image, or generate some first"
-        idle = _TIP if self._possible else missing
-        self.main.setToolTip("Stop proposing (Ctrl+.)" if self._running else idle)
-
-    def _pressed(self) -> None:
-        (self.cancel_requested if self._running else self.propose_requested).emit()
+        set_command(self.main, "cancel_nuclei" if self._running else "propose_nuclei")
+        if not self.main.isEnabled():
+            self.main.setToolTip(
+                "Needs pixels under the frame: use an image, or generate some first"
+            )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final
+from contextlib import suppress
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QLabel
+from superqt.utils import qdebounced
 
 from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.core.recipe import SlideRecipe
@@ -22,9 +24,8 @@ __all__ = ["LayoutPainter", "LayoutPreview", "paint_layout", "to_image"]
 #: Draws the layout of a whole slide, (h, w, 3) uint8.
 LayoutPainter = Callable[[SlideRecipe, Sketch | None], NDArray[np.uint8]]
 
-#: Milliseconds of quiet before a picture is drawn, and between two looks whether it is there.
+#: Milliseconds of quiet before a picture is drawn.
 _QUIET: Final = 150
-_LOOK: Final = 20
 
 _SIDE: Final = 264
 
@@ -53,19 +54,16 @@ class LayoutPreview(QLabel):
         Another way to draw a layout than `paint_layout`; called in a thread.
     """
 
+    _drawn = Signal(object)  # Future of a picture
+
     def __init__(self, painter: LayoutPainter = paint_layout) -> None:
         super().__init__()
         self._painter = painter
         self._wanted: tuple[SlideRecipe, Sketch | None] | None = None
-        self._drawing: Future[NDArray[np.uint8]] | None = None
+        self._is_drawing = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="layout-preview")
-        self._quiet = QTimer(self)
-        self._quiet.setSingleShot(True)
-        self._quiet.setInterval(_QUIET)
-        self._quiet.timeout.connect(self._draw)
-        self._look = QTimer(self)
-        self._look.setInterval(_LOOK)
-        self._look.timeout.connect(self._take)
+        self._draw_soon = qdebounced(self._draw, timeout=_QUIET, parent=self)
+        self._drawn.connect(self._take)
         self.setFixedSize(_SIDE, _SIDE)
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.setWordWrap(True)
@@ -76,35 +74,34 @@ class LayoutPreview(QLabel):
         """Draw a layout after a moment of quiet; None leaves the picture empty."""
         if recipe is None:
             self._wanted = None
-            self._quiet.stop()
+            self._draw_soon.cancel()
             self.clear()
         elif self._wanted is None or (recipe, id(sketch)) != (
             self._wanted[0],
             id(self._wanted[1]),
         ):
             self._wanted = (recipe, sketch)
-            self._quiet.start()
+            self._draw_soon()
 
     def stop(self) -> None:
         """Draw nothing more; idempotent."""
-        self._quiet.stop()
-        self._look.stop()
+        self._draw_soon.cancel()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _draw(self) -> None:
-        if self._drawing is not None:
-            self._quiet.start()  # one at a time; the newest waits
+        if self._is_drawing:
+            self._draw_soon()  # one at a time; the newest waits
         elif self._wanted is not None:
-            self._drawing = self._thread.submit(self._painter, *self._wanted)
-            self._look.start()
+            self._is_drawing = True
+            self._thread.submit(self._painter, *self._wanted).add_done_callback(self._hand_over)
 
-    def _take(self) -> None:
-        if self._drawing is None or not self._drawing.done():
-            return
-        drawing: Future[Any] = self._drawing
-        self._drawing = None
-        self._look.stop()
-        if self._wanted is None:
+    def _hand_over(self, drawing: Future[NDArray[np.uint8]]) -> None:
+        with suppress(RuntimeError):  # the window may be gone by now
+            self._drawn.emit(drawing)  # from the painting thread; Qt calls `_take` in its own
+
+    def _take(self, drawing: Future[NDArray[np.uint8]]) -> None:
+        self._is_drawing = False
+        if self._wanted is None or drawing.cancelled():
             return
         try:
             self.setPixmap(self._fitting(drawing.result()))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt, QTimer, Signal
+from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPixmap
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
+from superqt.utils import qthrottled
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.ui.slide.layout_preview import to_image
@@ -30,8 +30,8 @@ VEILS: Final = (
     (255, 176, 0, 130),
 )
 
-#: Seconds between two repaints: each repaints the window, canvas included.
-_INTERVAL: Final = 0.25
+#: Milliseconds between two repaints: each repaints the window, canvas included.
+_INTERVAL: Final = 250
 
 #: The view is shown at least this large, in pixels of the screen.
 _LEAST_BOX: Final = 7.0
@@ -73,10 +73,7 @@ class Minimap(QWidget):
         self._view: Region | None = None
         self._size = (1, 1)
         self._mpp = 0.5
-        self._shown = 0.0
-        self._late = QTimer(self)
-        self._late.setSingleShot(True)
-        self._late.timeout.connect(self._look)
+        self._look_soon = qthrottled(self._look, timeout=_INTERVAL, parent=self)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.setFixedSize(side, side)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
@@ -88,27 +85,25 @@ class Minimap(QWidget):
             "Shows what is in view; click or drag to go there, arrow keys move by half a view"
         )
 
+    @property
+    def shows_veil(self) -> bool:
+        """Whether what is drawn is shown."""
+        return self._shows_veil
+
     def set_session(self, session: SlideSession | None) -> None:
         """Show another slide, or none."""
         self._session = session
         self._picture = self._veil = self._view = None
-        self._late.stop()
-        self._shown = 0.0
-        self.refresh()
+        self._look_now()
 
     def set_veil(self, *, shown: bool) -> None:
         """Show or hide which places are drawn, edited and out of date."""
         self._shows_veil = shown
-        self._shown = 0.0
-        self.refresh()
+        self._look_now()
 
     def refresh(self) -> None:
         """Look at the session now, or when the last look is a quarter of a second ago."""
-        wait = self._shown + _INTERVAL - time.monotonic()
-        if wait <= 0:
-            self._look()
-        elif not self._late.isActive():
-            self._late.start(max(1, round(wait * 1000)))
+        self._look_soon()
 
     def slide_position(self, place: QPointF) -> tuple[int, int]:
         """Return (y, x) in pixels of level 0 of a place on this widget, inside the slide."""
@@ -174,9 +169,11 @@ class Minimap(QWidget):
         return bool(super().event(event))
 
     # ---------------------------------------------------------------- internal
+    def _look_now(self) -> None:
+        self._look_soon()
+        self._look_soon.flush()
+
     def _look(self) -> None:
-        self._late.stop()
-        self._shown = time.monotonic()
         session = self._session
         if session is not None:
             spec = session.store.spec

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.captions import parse_caption
@@ -41,7 +42,6 @@ from napari_histodiff.ui.widgets.forms import (
     dice_icon,
     free_bytes,
     note_label,
-    quiet,
     real_number,
     row,
     whole_number,
@@ -115,7 +115,7 @@ class NewSlideDialog(QDialog):
         """Tell which model will draw the slide."""
         self._info = info
         low, high = LIMITS["mpp"] if info is None else info.mpp
-        with quiet(self.mpp):
+        with signals_blocked(self.mpp):
             self.mpp.setRange(low, high)
         self.mpp.setToolTip(
             f"Micrometres per pixel of the finest level; the model knows {low:g} to {high:g}"
@@ -207,37 +207,40 @@ class NewSlideDialog(QDialog):
             field.setAccessibleName(name)
 
     def _lay_out(self) -> None:
-        self._microns, self._report = note_label(), note_label()
-        self._cost, self._problem = note_label(), note_label()
-        self._microns.setObjectName(SUBTLE)
-        self._report.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self._report.setMinimumHeight(3 * self.fontMetrics().height())
+        self.microns, self.report = note_label(), note_label()
+        self.cost, self.problem_note = note_label(), note_label()
+        self.microns.setProperty("role", SUBTLE)
+        self.report.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.report.setMinimumHeight(3 * self.fontMetrics().height())
         beside = QVBoxLayout()
         beside.addWidget(self.preview, alignment=Qt.AlignmentFlag.AlignHCenter)
-        beside.addWidget(self._cost)
+        beside.addWidget(self.cost)
         beside.addStretch(1)
         columns = QHBoxLayout()
         columns.setSpacing(16)
         columns.addWidget(self._make_form())
         columns.addLayout(beside)
         self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
-        self._make = self._buttons.addButton("Make slide", QDialogButtonBox.ButtonRole.AcceptRole)
+        self.make = self._buttons.addButton("Make slide", QDialogButtonBox.ButtonRole.AcceptRole)
+        self.make.setObjectName("make")
         outer = QVBoxLayout(self)
         outer.setSpacing(10)
         outer.addLayout(columns)
         outer.addStretch(1)
-        outer.addLayout(row(self._problem, self._buttons, stretch=0))
+        outer.addLayout(row(self.problem_note, self._buttons, stretch=0))
         outer.setSizeConstraint(QLayout.SizeConstraint.SetMinimumSize)
-        self._make.setDefault(True)  # only now does it know its dialog
+        self.make.setDefault(True)  # only now does it know its dialog
 
     def _make_form(self) -> QWidget:
-        self._dice = button("", "Another seed (Alt+R)", share=False)
-        self._dice.setIcon(dice_icon())
-        self._dice.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
-        self._dice.setShortcut("Alt+R")
-        self._dice.setAccessibleName("Another seed")
+        self.dice = button("", "Another seed (Alt+R)", share=False)
+        self.dice.setIcon(dice_icon())
+        self.dice.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+        self.dice.setShortcut("Alt+R")
+        self.dice.setAccessibleName("Another seed")
         self._find_sketch = button("…", "Choose a sketch", share=False)
         self._find_folder = button("…", "Choose a folder", share=False)
+        self._find_sketch.setObjectName("find_sketch")
+        self._find_folder.setObjectName("find_folder")
         sides = row(self.width_px, QLabel("×"), self.height_px, QLabel("px"), stretch=(0, 2))
         numbers = row(self.guidance, QLabel("Steps"), self.steps, stretch=(0, 2))
         fields = QWidget()
@@ -249,10 +252,10 @@ class NewSlideDialog(QDialog):
         form.setVerticalSpacing(6)
         form.addRow("Size", sides)
         form.addRow("", self._presets())
-        form.addRow("Pixel size", row(self.mpp, QLabel("µm/px"), self._microns, stretch=2))
+        form.addRow("Pixel size", row(self.mpp, QLabel("µm/px"), self.microns, stretch=2))
         form.addRow("Caption", self.caption)
-        form.addRow("", self._report)
-        form.addRow("Seed", row(self.seed, self._dice, stretch=0))
+        form.addRow("", self.report)
+        form.addRow("Seed", row(self.seed, self.dice, stretch=0))
         form.addRow("Guidance", numbers)
         form.addRow("Sketch", row(self.sketch, self._find_sketch, stretch=0))
         form.addRow("Name", row(self.name, QLabel(SUFFIX), stretch=0))
@@ -260,13 +263,14 @@ class NewSlideDialog(QDialog):
         return fields
 
     def _presets(self) -> QHBoxLayout:
-        self._sides = {
+        self.sides = {
             side: button(f"{side:,}", f"{side:,} × {side:,} pixels", checkable=True)
             for side in SIDES
         }
-        for side, preset in self._sides.items():
-            preset.clicked.connect(lambda _=False, n=side: self._take_side(n))
-        return row(*self._sides.values())
+        for side, preset in self.sides.items():
+            preset.setObjectName(f"side_{side}")
+            preset.clicked.connect(lambda _=False, n=side: self.take_side(n))
+        return row(*self.sides.values())
 
     def _connect(self) -> None:
         for box in (
@@ -279,7 +283,7 @@ class NewSlideDialog(QDialog):
         self.sketch.editingFinished.connect(self._take_sketch)
         for box in (self.width_px, self.height_px):
             box.valueChanged.connect(self._take_sketch)
-        self._dice.clicked.connect(self.roll)
+        self.dice.clicked.connect(self.roll)
         self._find_sketch.clicked.connect(self._ask_sketch)
         self._find_folder.clicked.connect(self._ask_folder)
         self._buttons.accepted.connect(self._accept)
@@ -288,24 +292,24 @@ class NewSlideDialog(QDialog):
     # -------------------------------------------------------------------- show
     def _refresh(self, *_: object) -> None:
         text = self.caption.text().strip()
-        self._report.setText(
+        self.report.setText(
             report_html(parse_caption(text).report, empty=False)
             if text
             else "No caption: seed and sketch alone decide."
         )
         height, width, mpp = self.height_px.value(), self.width_px.value(), self.mpp.value()
-        for side, preset in self._sides.items():
+        for side, preset in self.sides.items():
             preset.setChecked(height == width == side)
         size = size_text(height, width, mpp)
-        self._microns.setText(f"{size} at {magnification_of(mpp):.3g}x")
+        self.microns.setText(f"{size} at {magnification_of(mpp):.3g}x")
         recipe = self.recipe()
         self.preview.show_layout(recipe, self._sketch)
-        self._cost.setText("" if recipe is None else self._cost_text(recipe))
+        self.cost.setText("" if recipe is None else self._cost_text(recipe))
         problem = self.problem()
-        self._problem.setText(
+        self.problem_note.setText(
             f'<span style="color:{IGNORED}">{escape(problem)}</span>' if problem else ""
         )
-        self._make.setEnabled(not problem)
+        self.make.setEnabled(not problem)
 
     def _cost_text(self, recipe: SlideRecipe) -> str:
         cost = cost_of(recipe)
@@ -324,8 +328,9 @@ class NewSlideDialog(QDialog):
             self._places.use_folder(self.path.parent)
             self.accept()
 
-    def _take_side(self, side: int) -> None:
-        with quiet(self.width_px, self.height_px):
+    def take_side(self, side: int) -> None:
+        """Make the slide a square."""
+        with signals_blocked(self.width_px, self.height_px):
             self.width_px.setValue(side)
             self.height_px.setValue(side)
         self._take_sketch()

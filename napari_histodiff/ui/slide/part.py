@@ -156,7 +156,7 @@ class SlidePart:
 
     def toggle_coverage(self) -> None:
         """Show or hide on the map what is drawn."""
-        self.box.veil.toggle()
+        self.box.toggle_coverage()
 
     def draw_view(self) -> None:
         """Draw all that is in view, down to the finest level."""
@@ -188,6 +188,19 @@ class SlidePart:
         if ask_draw_all(self._parent, cost, drawn=drawn, rate=status.rate):
             self._attempt(lambda s: s.render_all())
 
+    def stop_drawing(self) -> None:
+        """Forget what waits to be drawn."""
+        self._attempt(lambda s: s.stop_rendering())
+
+    def retry(self) -> None:
+        """Draw again what could not be drawn."""
+        self._attempt(lambda s: s.retry())
+
+    def tell_why(self) -> None:
+        """Say why places could not be drawn."""
+        if self.session is not None:
+            show_warning(self.session.status.message or "Nothing more is known about it.")
+
     def grow(self, top: int, left: int, bottom: int, right: int) -> None:
         """Add rows and columns of level 0 to the slide; empty until they are looked at."""
         self._attempt(lambda s: s.grow(top=top, left=left, bottom=bottom, right=right))
@@ -211,6 +224,10 @@ class SlidePart:
 
         self._attempt(apply)
 
+    def cancel_sketch(self) -> None:
+        """Take the sketch away and leave the slide as it is."""
+        self._attempt(lambda s: s.close_sketch())
+
     def free_space(self) -> None:
         """Ask how much may stay on the disk and drop tiles that can be drawn again."""
         session = self.session
@@ -226,21 +243,8 @@ class SlidePart:
     # ---------------------------------------------------------------- plumbing
     def _connect(self) -> None:
         box = self.box
-        box.pause_requested.connect(self.toggle_pause)
-        box.view_requested.connect(self.draw_view)
-        box.frame_requested.connect(self.draw_frame)
-        box.all_requested.connect(self.draw_all)
-        box.stop_requested.connect(lambda: self._attempt(lambda s: s.stop_rendering()))
-        box.retry_requested.connect(lambda: self._attempt(lambda s: s.retry()))
-        box.why_requested.connect(self._tell_why)
         box.grow_requested.connect(self.grow)
-        box.finer_requested.connect(self.refine)
-        box.space_requested.connect(self.free_space)
-        box.close_requested.connect(self.close_slide)
         box.map.went.connect(lambda y, x: self._attempt(lambda s: s.go_to(y, x)))
-        box.sketch.edit_requested.connect(self.edit_sketch)
-        box.sketch.apply_requested.connect(self.apply_sketch)
-        box.sketch.cancel_requested.connect(lambda: self._attempt(lambda s: s.close_sketch()))
         self._controller.status_changed.connect(self._touch)  # the model tells how far it zooms
 
     def _open(self, open_store: Callable[[], SlideStore]) -> None:
@@ -323,10 +327,6 @@ class SlidePart:
         if now >= self._weigh_due:
             self._weigh_due = now + _WEIGH
             self.box.set_disk(session.store.nbytes)
-
-    def _tell_why(self) -> None:
-        if self.session is not None:
-            show_warning(self.session.status.message or "Nothing more is known about it.")
 
     def _attempt(self, action: Callable[[SlideSession], object]) -> None:
         if self.session is None:

@@ -7,7 +7,7 @@ from typing import Final
 from qtpy.QtWidgets import QInputDialog, QMessageBox, QPushButton, QWidget
 
 from napari_histodiff.ui.slide.status import SlideCost
-from napari_histodiff.ui.text import bytes_text, count_text, long_duration
+from napari_histodiff.ui.text import bytes_text, count_text, duration_text
 
 __all__ = ["ask_draw_all", "ask_overwrite", "ask_redraw", "ask_space"]
 
@@ -32,7 +32,7 @@ def ask_draw_all(parent: QWidget | None, cost: SlideCost, *, drawn: int, rate: f
     box.setIcon(QMessageBox.Icon.Question)
     box.setWindowTitle("Draw the whole slide")
     left = max(0, cost.tiles - drawn)
-    time = f", about {long_duration(left / rate)} at the present speed" if rate > 0 else ""
+    time = f", about {duration_text(left / rate)} at the present speed" if rate > 0 else ""
     box.setText(f"{count_text(left, 'tile')} to draw{time}.")
     box.setInformativeText(
         f"The slide then takes at most {bytes_text(cost.largest)} on the disk. You can go on "

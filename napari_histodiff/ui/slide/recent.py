@@ -9,7 +9,7 @@ from typing import Final
 import platformdirs
 from qtpy.QtWidgets import QFileDialog, QMenu, QWidget
 
-from napari_histodiff.ui.generation.settings import config_file, read_remembered, remember
+from napari_histodiff.ui.config_file import config_file, read_config, write_config
 
 __all__ = ["SUFFIX", "RecentMenu", "SlidePlaces", "ask_slide"]
 
@@ -65,10 +65,10 @@ class SlidePlaces:
         return f"slide-{number}"
 
     def _read(self) -> dict[str, object]:
-        return read_remembered(self._path) or {}
+        return read_config(self._path) or {}
 
     def _write(self, **values: object) -> None:
-        remember(self._path, {**self._read(), **values})
+        write_config(self._path, {**self._read(), **values})
 
 
 def ask_slide(parent: QWidget | None, places: SlidePlaces) -> Path | None:

@@ -19,11 +19,11 @@ from napari_histodiff.core.recipe import TILE
 from napari_histodiff.slide.lazy_levels import LazyLevel, pyramid
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.feed import TileFeed
-from napari_histodiff.ui.slide.marks import TileOverlay
 from napari_histodiff.ui.slide.placeholders import CachedStates, Placeholders, ShownSlide
 from napari_histodiff.ui.slide.sketching import SketchEditor
 from napari_histodiff.ui.slide.status import SlideStatus, status_of
 from napari_histodiff.ui.slide.target import SlideTarget
+from napari_histodiff.ui.slide.tile_overlay import TileOverlay
 from napari_histodiff.ui.slide.watcher import ViewWatcher, coverage_of
 from napari_histodiff.ui.viewport import camera_of
 from napari_histodiff.ui.workspace.pending import StepWorker
@@ -115,7 +115,7 @@ class SlideSession:
         )
         register_target(self.target)
         self._watcher = ViewWatcher(viewer, self.layer)
-        self._marks = TileOverlay(viewer, self.layer)
+        self._overlay = TileOverlay(viewer, self.layer)
         self._sketch = SketchEditor(viewer, self.layer, store)
         self._feed = TileFeed(store, engine)
         self._unsubscribe = store.subscribe(self._dirty.append)
@@ -249,7 +249,7 @@ class SlideSession:
         self.store.grow(top, left, bottom, right)
         self._placeholders.want(None, stays=False)
         self._sketch.close()
-        self._marks.forget()
+        self._overlay.forget()
         self._watcher.forget()
         self._dirty.clear()
         layer, levels = self.layer, self._levels()
@@ -317,7 +317,7 @@ class SlideSession:
         self._feed.close()
         self._placeholders.close()
         self._sketch.close()
-        self._marks.close()
+        self._overlay.close()
         if self.layer in self._viewer.layers:
             self._viewer.layers.remove(self.layer)
         self._worker.close(self.store.close)
@@ -377,8 +377,8 @@ class SlideSession:
 
     def _report(self) -> None:
         feed, view = self._feed.status, self._watcher.told
-        self._marks.prepare(None if self.store.read_only else view)
-        self._marks.show(self.store.spec, view, feed.in_flight, feed.failed)
+        self._overlay.prepare(None if self.store.read_only else view)
+        self._overlay.show(self.store.spec, view, feed.in_flight, feed.failed)
         before, self.status = (self.status, self._reported), self._status_now()
         drawn, self._unreported = self._unreported, None
         if self.status.message and self.status.message != self._noticed:

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QButtonGroup, QWidget
 
 from napari_histodiff.core.colours import SKETCH_HEX
 from napari_histodiff.core.maps import TISSUE_NAMES
+from napari_histodiff.ui.bindings import command_button
 from napari_histodiff.ui.widgets.forms import button, row
 from napari_histodiff.ui.widgets.style import APPLY
 
@@ -52,23 +53,14 @@ class TissueRow(QWidget):
 class SketchBox(QWidget):
     """Edit, then Apply or Cancel; `tissues` is to be put wherever there is room."""
 
-    edit_requested = Signal()
-    apply_requested = Signal()
-    cancel_requested = Signal()
-
     def __init__(self) -> None:
         super().__init__()
-        self.edit = button(
-            "Edit sketch", "Paint glands, stroma, lumens and glass over the whole slide"
-        )
-        self.apply = button("Apply sketch", "Lay the slide out after what is painted")
-        self.apply.setObjectName(APPLY)
-        self.cancel = button("Cancel", "Take the sketch away and leave the slide as it is")
+        self.edit = command_button("sketch_edit", "Edit sketch")
+        self.apply = command_button("sketch_apply", "Apply sketch")
+        self.apply.setProperty("role", APPLY)
+        self.cancel = command_button("sketch_cancel", "Cancel")
         self.tissues = TissueRow()
         self.setLayout(row(self.edit, self.cancel, self.apply))
-        self.edit.clicked.connect(self.edit_requested)
-        self.apply.clicked.connect(self.apply_requested)
-        self.cancel.clicked.connect(self.cancel_requested)
         self.set_editing(editing=False)
 
     def set_editing(self, *, editing: bool) -> None:

@@ -12,7 +12,7 @@ from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.status import FeedStatus
 from napari_histodiff.ui.slide.target import READ_ONLY
 from napari_histodiff.ui.slide.watcher import tile_counts
-from napari_histodiff.ui.text import long_duration
+from napari_histodiff.ui.text import duration_text
 
 __all__ = [
     "SlideCost",
@@ -177,4 +177,4 @@ def time_text(status: SlideStatus) -> str:
     """Return how long the queue will take; empty when unknown or there is none."""
     if status.seconds_left is None or not status.queued + status.in_flight:
         return ""
-    return f"about {long_duration(max(1.0, status.seconds_left))} left"
+    return f"about {duration_text(max(1.0, status.seconds_left))} left"

@@ -6,19 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from napari.utils.notifications import show_error, show_info, show_warning
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer, QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QApplication, QFrame, QMessageBox, QScrollArea, QVBoxLayout, QWidget
 
-from napari_histodiff.ui.generation.states import Level, Notice
 from napari_histodiff.ui.text import PLUGIN
 from napari_histodiff.ui.training.controller import TrainingController, TrainingState
 from napari_histodiff.ui.training.form import TrainingFoot, TrainingForm
 from napari_histodiff.ui.training.process import LossTable
 from napari_histodiff.ui.training.progress_box import TrainingProgressBox
 from napari_histodiff.ui.training.settings import TrainingStore, training_command
+from napari_histodiff.ui.widgets.status import show_notice
 from napari_histodiff.ui.widgets.style import dock_style
 
 if TYPE_CHECKING:
@@ -34,8 +33,6 @@ SHEET_LAYER: Final = "Training samples"
 
 #: Milliseconds between two looks at the run.
 _PUMP: Final = 250
-
-_SHOW: Final = {Level.INFO: show_info, Level.WARNING: show_warning, Level.ERROR: show_error}
 
 
 class TrainingDock(QWidget):
@@ -62,7 +59,7 @@ class TrainingDock(QWidget):
     ) -> None:
         super().__init__()
         self.controller = TrainingController(store, command=command)
-        self._viewer = napari_viewer
+        self.viewer = napari_viewer
         self._window: QObject | None = None
         self._had_parent = False
         self.form = TrainingForm()
@@ -140,7 +137,7 @@ class TrainingDock(QWidget):
         c.settings_changed.connect(self._show_settings)
         c.losses_changed.connect(self._show_losses)
         c.sheet_changed.connect(self._show_sheet)
-        c.noticed.connect(_show_notice)
+        c.noticed.connect(show_notice)
         form.changed.connect(lambda change: c.set(**change))
         form.new_output_requested.connect(c.new_output)
         foot.start_requested.connect(self.start)
@@ -165,15 +162,15 @@ class TrainingDock(QWidget):
         if self.controller.sheet is None:
             return
         pixels = imread(self.controller.sheet)
-        if SHEET_LAYER in self._viewer.layers:
-            self._viewer.layers[SHEET_LAYER].data = pixels
+        if SHEET_LAYER in self.viewer.layers:
+            self.viewer.layers[SHEET_LAYER].data = pixels
         else:
-            self._viewer.add_image(pixels, name=SHEET_LAYER, rgb=True)
+            self.viewer.add_image(pixels, name=SHEET_LAYER, rgb=True)
 
     # -------------------------------------------------------------------- show
     def _show_theme(self, *_: object) -> None:
-        self.setStyleSheet(dock_style(self._viewer.theme))
-        theme = get_theme(self._viewer.theme)
+        self.setStyleSheet(dock_style(self.viewer.theme))
+        theme = get_theme(self.viewer.theme)
         self.progress.curve.set_colours(theme.text.as_hex(), theme.foreground.as_hex())
 
     def _show_settings(self, *_: object) -> None:
@@ -246,7 +243,3 @@ def open_training(
     if use_model is not None:
         dock.controller.model_chosen.connect(use_model, unique=True)
     return dock
-
-
-def _show_notice(notice: Notice) -> None:
-    _SHOW[notice.level](notice.message)

@@ -19,11 +19,12 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from napari_histodiff.core.captions import ORGANS
 from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.datasets.folders import detect_format
-from napari_histodiff.ui.text import long_duration
+from napari_histodiff.ui.text import duration_text
 from napari_histodiff.ui.training.controller import TrainingPhase, TrainingState
 from napari_histodiff.ui.training.settings import BUNDLED, LIMITS, TrainingSettings
 from napari_histodiff.ui.widgets.forms import (
@@ -31,7 +32,6 @@ from napari_histodiff.ui.widgets.forms import (
     button,
     name_label,
     note_label,
-    quiet,
     row,
     whole_number,
 )
@@ -79,7 +79,7 @@ class FolderRow(QWidget):
     def set_path(self, path: str) -> None:
         """Show a folder without telling anyone."""
         if path != self.path:
-            with quiet(self.edit):
+            with signals_blocked(self.edit):
                 self.edit.setText(path)
         self.edit.setToolTip(path or self._question)
 
@@ -122,7 +122,7 @@ class TrainingForm(QWidget):
             *(self.scan, self.mpp, self.organ, self.origin),
             *(self.length, self.unit, self.device),
         )
-        with quiet(*boxes):
+        with signals_blocked(*boxes):
             asked = self.scan.currentIndex() == len(scans) and settings.mpp == self._mpp()
             known = settings.mpp in scans and not asked
             self.scan.setCurrentIndex(scans.index(settings.mpp) if known else len(scans))
@@ -140,7 +140,7 @@ class TrainingForm(QWidget):
 
     def take_typed(self) -> dict[str, Any]:
         """Return every field as it stands, confirmed by Enter or not."""
-        with quiet(self.mpp, self.length):
+        with signals_blocked(self.mpp, self.length):
             self.mpp.interpretText()
             self.length.interpretText()
         by_time = self.unit.currentIndex() == 0
@@ -284,7 +284,7 @@ class TrainingFoot(QWidget):
         self.note = note_label()
         self.end = button("End now", "End at once; what was learnt since the last save is lost")
         self.use = button("Use this model", "Draw with it in the Studio")
-        self.use.setObjectName(APPLY)
+        self.use.setProperty("role", APPLY)
         self.log = button("Log", "Open everything the training said", share=False)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
@@ -331,7 +331,7 @@ def progress_text(state: TrainingState) -> str:
     """Return one line: crops, speed, time left."""
     parts = [f"{state.samples:,} crops", f"{state.rate:.3g} crops/s"]
     if state.seconds_left is not None:
-        parts.append(f"{long_duration(state.seconds_left)} left")
+        parts.append(f"{duration_text(state.seconds_left)} left")
     return " · ".join(parts)
 
 

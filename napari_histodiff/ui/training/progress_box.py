@@ -21,10 +21,11 @@ from qtpy.QtGui import (
 )
 from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
 
+from napari_histodiff.ui.text import short_count
 from napari_histodiff.ui.training.process import LossTable
-from napari_histodiff.ui.widgets.forms import Section
+from napari_histodiff.ui.widgets.forms import Section, line_label
 
-__all__ = ["LossCurve", "SheetView", "TrainingProgressBox", "short_count"]
+__all__ = ["LossCurve", "SheetView", "TrainingProgressBox"]
 
 
 class SheetView(QLabel):
@@ -73,9 +74,11 @@ class TrainingProgressBox(Section):
     def __init__(self) -> None:
         super().__init__("Progress")
         self.curve = LossCurve()
-        self.best = _line("The weights that do best on held-out images are kept")
+        self.best = line_label("The weights that do best on held-out images are kept")
         self.sheet = SheetView()
-        self.sheet_note = _line("Each column is one crop of your images; a click enlarges them")
+        self.sheet_note = line_label(
+            "Each column is one crop of your images; a click enlarges them"
+        )
         for widget in (self.curve, self.best, self.sheet, self.sheet_note):
             self.body.addWidget(widget)
         self.sheet.clicked.connect(self.sheet_clicked)
@@ -97,14 +100,6 @@ class TrainingProgressBox(Section):
         self.sheet_note.setVisible(path is not None)
         if path is not None:
             self.sheet_note.setText(f"Nuclei, real, drawn after {_samples_of(path):,} crops")
-
-
-def _line(tip: str) -> QLabel:
-    """Make a line of text that never widens the dock."""
-    label = QLabel()
-    label.setToolTip(tip)
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-    return label
 
 
 def _samples_of(sheet: Path) -> int:
@@ -221,11 +216,3 @@ class LossCurve(QWidget):
             width = painter.fontMetrics().horizontalAdvance(name)
             painter.drawText(QPointF(x, 14), name)
             x += width + 14
-
-
-def short_count(number: float) -> str:
-    """Return a count as an axis says it: "950", "12k", "1.5M"."""
-    for size, letter in ((1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{number / size:.3g}{letter}"
-    return f"{number:.0f}"

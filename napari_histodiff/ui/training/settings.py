@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.datasets.folders import detect_format
-from napari_histodiff.ui.generation.settings import config_file, read_remembered, remember
+from napari_histodiff.ui.config_file import config_file, known_values, read_config, write_config
+from napari_histodiff.ui.text import bytes_text
 
 __all__ = [
     "BUNDLED",
@@ -35,7 +36,7 @@ LIMITS: Final[dict[str, tuple[float, float]]] = {
 }
 
 #: Checkpoints, the model and sample sheets stay well below this.
-_ROOM: Final = 500 * 2**20
+_ROOM: Final = 500_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +74,8 @@ class TrainingSettings:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Rebuild settings, ignoring unknown names, values of another type and out of limits."""
-        known: dict[str, Any] = {}
-        for field in fields(cls):
-            value, default = data.get(field.name), field.default
-            if isinstance(default, float) and type(value) is int:
-                value = float(value)
-            if type(value) is not type(default):
-                continue
-            if _within(field.name, value):
-                known[field.name] = value
-        return cls(**known)
+        known = known_values(cls, data)
+        return cls(**{name: value for name, value in known.items() if _within(name, value)})
 
 
 def _within(name: str, value: Any) -> bool:
@@ -104,12 +97,12 @@ class TrainingStore:
 
     def load(self) -> TrainingSettings:
         """Return the remembered settings, or the defaults when there are none readable."""
-        data = read_remembered(self.path)
+        data = read_config(self.path)
         return TrainingSettings() if data is None else TrainingSettings.from_dict(data)
 
     def save(self, settings: TrainingSettings) -> None:
         """Write the settings; a read-only home only means that they are not remembered."""
-        remember(self.path, asdict(settings))
+        write_config(self.path, asdict(settings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +213,7 @@ def _output_problem(settings: TrainingSettings) -> str:
     free = shutil.disk_usage(there).free
     if free < _ROOM:
         return (
-            f"Expected {_ROOM / 2**20:.0f} MB of free space for {output}, got "
-            f"{free / 2**20:.0f} MB; free some or choose another disk."
+            f"Expected {bytes_text(_ROOM)} of free space for {output}, got {bytes_text(free)}; "
+            "free some or choose another disk."
         )
     return ""

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from html import escape
+from typing import Final
 
-from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import QPlainTextEdit
+from superqt.utils import qdebounced, signals_blocked
 
 from napari_histodiff.core.captions import ParseReport, parse_caption
-from napari_histodiff.ui.widgets.forms import Section, button, note_label, quiet
+from napari_histodiff.ui.bindings import command_button
+from napari_histodiff.ui.widgets.forms import Section, note_label
 from napari_histodiff.ui.widgets.style import IGNORED, WRONG
 
 __all__ = ["CaptionBox", "report_html"]
+
+#: Milliseconds without a key after which what is typed counts.
+_PAUSE: Final = 150
 
 
 class CaptionBox(Section):
     """Text box, live report, and a button that writes the caption from the paint."""
 
     changed = Signal(str)
-    from_paint_requested = Signal()
 
     def __init__(self) -> None:
         super().__init__("Caption")
@@ -32,16 +37,14 @@ class CaptionBox(Section):
             "Only words of the model's vocabulary steer it: organ, stain look, none/low/medium/"
             "high of each nucleus class, tissue words. Ignored words change nothing."
         )
-        write = button("Write from paint", "Describe the painted nuclei (Shift+C)", share=False)
-        self.heading.addWidget(write)
+        self.heading.addWidget(
+            command_button("caption_from_paint", "Write from paint", share=False)
+        )
         self.body.addWidget(self.edit)
         self.body.addWidget(self._report)
-        self._typing = QTimer(self)
-        self._typing.setSingleShot(True)
-        self._typing.setInterval(150)
-        self._typing.timeout.connect(self.commit)
-        self.edit.textChanged.connect(self._typing.start)
-        write.clicked.connect(self.from_paint_requested)
+        self._is_typing = False
+        self._commit_soon = qdebounced(self.commit, timeout=_PAUSE, parent=self)
+        self.edit.textChanged.connect(self._typed)
         self._show_report("")
 
     def commit(self) -> None:
@@ -50,16 +53,17 @@ class CaptionBox(Section):
 
     def take_typed(self) -> str:
         """Return the caption as it stands, typed to the end or not."""
-        self._typing.stop()
+        self._commit_soon.cancel()
+        self._is_typing = False
         text = self._text()
         self._show_report(text)
         return text
 
     def set_caption(self, caption: str) -> None:
         """Show a caption without telling anyone; text being typed is left alone."""
-        if self._typing.isActive() or self._text() == caption:
+        if self._is_typing or self._text() == caption:
             return
-        with quiet(self.edit):
+        with signals_blocked(self.edit):
             self.edit.setPlainText(caption)
         self._show_report(caption)
 
@@ -71,6 +75,10 @@ class CaptionBox(Section):
                 self.commit()
                 return True
         return bool(super().eventFilter(watched, event))
+
+    def _typed(self) -> None:
+        self._is_typing = True
+        self._commit_soon()
 
     def _text(self) -> str:
         return " ".join(self.edit.toPlainText().split())

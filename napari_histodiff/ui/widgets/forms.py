@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QFrame,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QSizePolicy,
-    QSlider,
     QSpinBox,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
+from superqt import QElidingLabel, QLabeledDoubleSlider
+from superqt.utils import signals_blocked
 
 __all__ = [
     "NumberRow",
@@ -29,9 +29,9 @@ __all__ = [
     "button",
     "dice_icon",
     "free_bytes",
+    "line_label",
     "name_label",
     "note_label",
-    "quiet",
     "real_number",
     "row",
     "whole_number",
@@ -62,47 +62,51 @@ class Section(QFrame):
 
 
 class NumberRow(QWidget):
-    """Label, slider and number box of one real number; `changed` carries what the user chose."""
+    """Label and slider with its number; `changed` carries what the user chose.
+
+    Dragging goes by steps; what is typed into the number may lie between them.
+    """
 
     changed = Signal(float)
 
     def __init__(self, label: str, limits: tuple[float, float], step: float, tip: str) -> None:
         super().__init__()
-        low, high = limits
         self._step = step
-        self._slider = QSlider(Qt.Orientation.Horizontal)
-        self._slider.setRange(round(low / step), round(high / step))
-        self._box = QDoubleSpinBox()
-        self._box.setDecimals(2 if step < 0.1 else 1)
-        self._box.setRange(low, high)
-        self._box.setSingleStep(step)
-        self._box.setKeyboardTracking(False)
-        self._box.setFixedWidth(94)
-        self.set_value(low)
-        self.setLayout(row(name_label(label), self._slider, self._box, stretch=1))
+        self.slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+        self.slider.setRange(*limits)
+        self.slider.setSingleStep(step)
+        self.slider.setPageStep(10 * step)
+        self.slider.setDecimals(2 if step < 0.1 else 1)
+        self.slider.setAccessibleName(label)
+        self.edit: QLineEdit = self.slider.findChild(QLineEdit)
+        self.edit.setAccessibleName(f"{label}, number")
+        self.set_value(limits[0])
+        self.setLayout(row(name_label(label), self.slider, stretch=1))
         self.setToolTip(tip)
-        self._slider.valueChanged.connect(lambda ticks: self._chosen(ticks * step))
-        self._box.valueChanged.connect(self._chosen)
+        self.slider.valueChanged.connect(self._chosen)
 
     def set_value(self, value: float) -> None:
         """Show a value without telling anyone."""
         self._value = value
-        with quiet(self._slider, self._box):
-            self._slider.setValue(round(value / self._step))
-            self._box.setValue(value)
-            self._shown = self._box.value()
+        with signals_blocked(self):
+            self.slider.setValue(value)
 
     def take_typed(self) -> float:
         """Return the number as it stands, confirmed by Enter or not; as set if none was typed."""
-        with quiet(self._box):
-            self._box.interpretText()
-        typed = self._box.value()
-        return self._value if typed == self._shown else round(float(typed), 2)
+        if self.edit.isModified() and self.edit.hasAcceptableInput():
+            with signals_blocked(self):
+                self.edit.editingFinished.emit()
+        return self._value
 
     def _chosen(self, value: float) -> None:
-        value = round(value, 2)
-        self.set_value(value)
-        self.changed.emit(value)
+        if value == self._value:
+            return
+        if self.slider.isSliderDown():
+            value = round(value / self._step) * self._step
+        self._value = round(value, 2)
+        if value != self.slider.value():
+            self.slider.setValue(self._value)
+        self.changed.emit(self._value)
 
 
 def row(*widgets: QWidget, stretch: int | tuple[int, ...] | None = None) -> QHBoxLayout:
@@ -152,6 +156,14 @@ def name_label(text: str) -> QLabel:
     return label
 
 
+def line_label(tip: str = "") -> QElidingLabel:
+    """Make a label of one line that never widens the dock; what does not fit becomes "…"."""
+    label = QElidingLabel()
+    label.setToolTip(tip)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    return label
+
+
 def note_label() -> QLabel:
     """Make a label for a small, wrapping remark."""
     label = QLabel()
@@ -159,17 +171,6 @@ def note_label() -> QLabel:
     label.setTextFormat(Qt.TextFormat.RichText)
     label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
     return label
-
-
-@contextmanager
-def quiet(*objects: Any) -> Iterator[None]:
-    """Keep Qt objects from emitting signals inside the block."""
-    blockers = [QSignalBlocker(item) for item in objects]
-    try:
-        yield
-    finally:
-        for blocker in blockers:
-            blocker.unblock()
 
 
 def real_number(limits: tuple[float, float], step: float, decimals: int) -> QDoubleSpinBox:

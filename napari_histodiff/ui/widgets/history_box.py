@@ -26,33 +26,33 @@ class HistoryBox(Section):
         super().__init__("History")
         self._entries: tuple[HistoryEntry, ...] = ()
         self._icons: dict[int, QIcon] = {}
-        self._list = QListWidget()
-        self._list.setViewMode(QListView.ViewMode.IconMode)
-        self._list.setFlow(QListView.Flow.LeftToRight)
-        self._list.setWrapping(False)
-        self._list.setMovement(QListView.Movement.Static)
-        self._list.setIconSize(QSize(THUMBNAIL, THUMBNAIL))
-        self._list.setSpacing(3)
-        self._list.setFixedHeight(THUMBNAIL + 22)
-        self._list.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._list.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        self._list.itemClicked.connect(
-            lambda item: self.restore_requested.emit(self._entries[self._list.row(item)])
+        self.list = QListWidget()
+        self.list.setViewMode(QListView.ViewMode.IconMode)
+        self.list.setFlow(QListView.Flow.LeftToRight)
+        self.list.setWrapping(False)
+        self.list.setMovement(QListView.Movement.Static)
+        self.list.setIconSize(QSize(THUMBNAIL, THUMBNAIL))
+        self.list.setSpacing(3)
+        self.list.setFixedHeight(THUMBNAIL + 22)
+        self.list.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.list.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.list.itemClicked.connect(
+            lambda item: self.restore_requested.emit(self._entries[self.list.row(item)])
         )
-        self._list.customContextMenuRequested.connect(self._open_menu)
-        self.body.addWidget(self._list)
+        self.list.customContextMenuRequested.connect(self._open_menu)
+        self.body.addWidget(self.list)
         self.set_entries(())
 
     def set_entries(self, entries: Sequence[HistoryEntry]) -> None:
         """Show the entries, newest first."""
         self._entries = tuple(entries)
         self._icons = {e.number: self._icons.get(e.number) or _icon(e) for e in entries}
-        self._list.clear()
+        self.list.clear()
         for entry in entries:
             item = QListWidgetItem(self._icons[entry.number], "")
             item.setToolTip(entry.summary())
-            self._list.addItem(item)
-        self._list.setVisible(bool(entries))
+            self.list.addItem(item)
+        self.list.setVisible(bool(entries))
         self.corner.setText("click to restore" if entries else "empty")
 
     def menu_for(self, entry: HistoryEntry) -> QMenu:
@@ -67,10 +67,10 @@ class HistoryBox(Section):
         return menu
 
     def _open_menu(self, position: QPoint) -> None:
-        item = self._list.itemAt(position)
+        item = self.list.itemAt(position)
         if item is not None:
-            entry = self._entries[self._list.row(item)]
-            self.menu_for(entry).exec(self._list.mapToGlobal(position))
+            entry = self._entries[self.list.row(item)]
+            self.menu_for(entry).exec(self.list.mapToGlobal(position))
 
 
 def _icon(entry: HistoryEntry) -> QIcon:

@@ -6,6 +6,7 @@ from typing import Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QLabel
+from superqt.utils import signals_blocked
 
 from napari_histodiff.core.requests import LIMITS
 from napari_histodiff.ui.generation.settings import SeedMode, Settings
@@ -13,7 +14,6 @@ from napari_histodiff.ui.widgets.forms import (
     NumberRow,
     Section,
     name_label,
-    quiet,
     row,
     whole_number,
 )
@@ -72,7 +72,7 @@ class SettingsBox(Section):
         """Show settings, those that count on the image worked on, without telling anyone."""
         self.guidance.set_value(settings.guidance_scale)
         self.strength.set_value(settings.strength)
-        with quiet(self.steps, self.variants, self.seed, self.seed_mode):
+        with signals_blocked(self):
             self.steps.setValue(settings.steps)
             self.variants.setValue(settings.variants)
             self.seed.setValue(settings.seed)
@@ -85,7 +85,7 @@ class SettingsBox(Section):
     def take_typed(self) -> dict[str, Any]:
         """Return every number as it stands, confirmed by Enter or not."""
         whole = {"steps": self.steps, "variants": self.variants, "seed": self.seed}
-        with quiet(*whole.values()):
+        with signals_blocked(*whole.values()):
             for box in whole.values():
                 box.interpretText()
         return {

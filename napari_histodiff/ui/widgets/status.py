@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any, Final
 
 from napari.utils import progress
-from qtpy.QtCore import Signal
+from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtGui import QMovie
 from qtpy.QtWidgets import QLabel, QMenu, QPushButton, QWidget
 
 from napari_histodiff.core.engine import EngineState
-from napari_histodiff.ui.generation.states import EngineStatus, RunPhase, RunState
+from napari_histodiff.ui.bindings import set_command
+from napari_histodiff.ui.generation.states import EngineStatus, Level, Notice, RunPhase, RunState
 from napari_histodiff.ui.widgets.forms import row
 
-__all__ = ["Activity", "StatusLine"]
+__all__ = ["Activity", "StatusLine", "show_notice"]
+
+log = logging.getLogger(__name__)
 
 #: Dot colours that hold on dark and light themes; the words beside them say the same.
 _COLOURS: Final = {
@@ -27,41 +31,46 @@ _COLOURS: Final = {
 }
 
 
+_SHOW: Final = {Level.INFO: show_info, Level.WARNING: show_warning, Level.ERROR: show_error}
+
+
+def show_notice(notice: Notice) -> None:
+    """Show a notice in napari's corner; its details go to the log."""
+    if notice.details:
+        log.error("%s", notice.details)
+    _SHOW[notice.level](notice.message)
+
+
 class StatusLine(QWidget):
     """A coloured dot, the state in words, a restart button when that helps, and the model menu."""
-
-    restart_requested = Signal()
-    bundled_requested = Signal()
-    model_requested = Signal()
-    training_requested = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self._dot = QLabel()
-        self._text = QLabel()
-        self._restart = QPushButton("Restart")
-        self._restart.setToolTip("Start the engine again (Shift+E)")
-        self._restart.clicked.connect(self.restart_requested)
+        self.text = QLabel()
+        self.restart = QPushButton("Restart")
+        self.restart.setObjectName("restart_engine")
+        set_command(self.restart, "restart_engine")
         self.model = QPushButton("Model")
         self.model.setToolTip("Draw with another model, or train one on your own slides")
         self.model.setMenu(self._menu())
-        self.setLayout(row(self._dot, self._text, self._restart, self.model, stretch=1))
+        self.setLayout(row(self._dot, self.text, self.restart, self.model, stretch=1))
 
     def _menu(self) -> QMenu:
         menu = QMenu(self)
-        for text, signal in (
-            ("Bundled model", self.bundled_requested),
-            ("Model folder...", self.model_requested),
-            ("Train on your own slides...", self.training_requested),
+        for text, command_id in (
+            ("Bundled model", "bundled_model"),
+            ("Model folder...", "model_folder"),
+            ("Train on your own slides...", "train"),
         ):
-            menu.addAction(text).triggered.connect(lambda _=False, chosen=signal: chosen.emit())
+            set_command(menu.addAction(text), command_id)
         return menu
 
     def set_status(self, status: EngineStatus) -> None:
         """Show a state."""
         self._dot.setText(f'<span style="color:{_COLOURS[status.state]}">●</span>')
-        self._text.setText(status.text())
-        self._restart.setVisible(status.restartable)
+        self.text.setText(status.text())
+        self.restart.setVisible(status.restartable)
         tip = status.message
         if status.info is not None:
             i = status.info

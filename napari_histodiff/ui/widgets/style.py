@@ -13,10 +13,10 @@ __all__ = ["APPLY", "IGNORED", "SUBTLE", "WRONG", "dock_style"]
 IGNORED: Final = "#d9822b"
 #: Words that exclude each other, and failures.
 WRONG: Final = "#e5545a"
-#: Object name of the button that accepts a result.
-APPLY: Final = "histodiffApply"
-#: Object name of words that stand back behind the others.
-SUBTLE: Final = "histodiffSubtle"
+#: Value of the property `role` of the button that accepts a result.
+APPLY: Final = "apply"
+#: Value of the property `role` of words that stand back behind the others.
+SUBTLE: Final = "subtle"
 
 _STYLE: Final = Template("""
 QToolButton {
@@ -26,10 +26,10 @@ QToolButton { min-width: 14px; }
 QToolButton:hover { background: $secondary; }
 QToolButton:checked { background: $current; }
 QToolButton:disabled { background: $foreground; color: $highlight; }
-QToolButton#$apply { background: #2b8a43; color: white; font-weight: bold; }
-QToolButton#$apply:hover { background: #34a350; }
-QToolButton#$apply:disabled { background: $foreground; color: $highlight; }
-QLabel#$subtle { color: $dim; }
+QToolButton[role="$apply"] { background: #2b8a43; color: white; font-weight: bold; }
+QToolButton[role="$apply"]:hover { background: #34a350; }
+QToolButton[role="$apply"]:disabled { background: $foreground; color: $highlight; }
+QLabel[role="$subtle"] { color: $dim; }
 QPlainTextEdit, QListWidget { background: $foreground; border: none; border-radius: 3px; }
 QPlainTextEdit { padding: 1px 3px; }
 QPlainTextEdit:focus { border: 1px solid $current; }

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(200)
 
 def _open(open_dock: OpenDock, mode: str) -> StudioDock:
     dock = open_dock(RecordingEngine(), judge=fake_command(mode))
-    dock.workspace.use_layer(dock._viewer.add_image(tissue(), rgb=True, name="Tissue"))
+    dock.workspace.use_layer(dock.viewer.add_image(tissue(), rgb=True, name="Tissue"))
     dock.controller.refresh_plan()
     return dock
 
@@ -57,18 +57,18 @@ def test_a_proposal_by_its_buttons(
     wait_for(lambda: dock.proposer.state.proposal is not None)
     assert dock.proposal.note.text() == "3 nuclei proposed (1 uncertain)"
     assert not dock.proposal.offer.isHidden()
-    dock.proposal.least._slider.setValue(50)  # of 100
+    dock.proposal.least.slider.setValue(0.5)
     assert dock.proposal.note.text().endswith("1 hidden")
     dock.proposal.accept.click()  # nothing is painted yet: no question
     assert dock.workspace.document.nuclei.counts()["lymphocyte"] == 2
     assert dock.proposal.offer.isHidden()
     assert dock.proposal.note.text() == "2 nuclei painted"
-    assert dock._viewer.layers["Nuclei"].contour > 0  # the tissue below is there to compare
+    assert dock.viewer.layers["Nuclei"].contour > 0  # the tissue below is there to compare
     dock.proposer.propose()
     wait_for(lambda: dock.proposer.state.proposal is not None)
-    before = dock._viewer.layers["Nuclei"].data.copy()
+    before = dock.viewer.layers["Nuclei"].data.copy()
     dock.proposal.accept.click()
-    np.testing.assert_array_equal(dock._viewer.layers["Nuclei"].data, before)
+    np.testing.assert_array_equal(dock.viewer.layers["Nuclei"].data, before)
     assert not dock.proposal.offer.isHidden()
     dock.proposal.accept.click()
     assert asked == [2, 2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from napari_histodiff.core.engine import EngineState, JobFinished
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE
 from napari_histodiff.slide.store import SlideStore
+from napari_histodiff.ui.commands import run
 from napari_histodiff.ui.dock import StudioDock
 from napari_histodiff.ui.generation.settings import SettingsStore
 from napari_histodiff.ui.slide.recent import SUFFIX
@@ -55,16 +57,20 @@ def _open(dock: StudioDock, path: Path) -> None:
 
 
 def _shown(dock: StudioDock) -> float:
-    return dock.settings.guidance._box.value()
+    return float(dock.settings.guidance.edit.text())
+
+
+def _type(edit: Any, text: str) -> None:
+    edit.selectAll()
+    edit.insert(text)
 
 
 def _run(dock: StudioDock, engine: RecordingEngine) -> float:
     """Press the button and return the guidance that was asked for."""
-    dock.run.generate_requested.emit()
-    request = dock.controller._job.request
-    assert request is engine.submitted[-1]
+    run("generate", dock)
+    request = engine.submitted[-1]
     images = np.full((request.variants, *request.shape, 3), 99, np.uint8)
-    engine.emit(JobFinished(dock.controller._job.id, images, 1.0))
+    engine.emit(JobFinished(str(len(engine.submitted)), images, 1.0))
     dock.controller.pump()
     return request.guidance_scale
 
@@ -81,13 +87,13 @@ def test_slides_and_canvases_keep_their_own(
 
     dock.workspace.new_canvas(256, 256)
     assert _shown(dock) == _run(dock, engine) == DEFAULT_GUIDANCE
-    dock.settings.guidance._slider.setValue(15)
+    dock.settings.guidance.slider.setValue(1.5)
     assert _shown(dock) == _run(dock, engine) == 1.5
     canvas = dock.workspace.target
 
     dock.workspace.use_layer(layer)
     assert _shown(dock) == _run(dock, engine) == 3.5
-    dock.settings.guidance._box.lineEdit().setText("4.2")  # not confirmed
+    _type(dock.settings.guidance.edit, "4.2")  # not confirmed
     assert _run(dock, engine) == 4.2
 
     dock.workspace.use_layer(canvas)
@@ -109,11 +115,11 @@ def test_each_slide_has_its_own_until_one_is_chosen_for_all(
     for path, own in ((first, 3.0), (other, 2.75)):
         _open(dock, path)
         assert _run(dock, engine) == own
-    dock.settings.guidance._slider.setValue(50)
+    dock.settings.guidance.slider.setValue(5.0)
     for path in (first, other):
         _open(dock, path)
         assert _shown(dock) == _run(dock, engine) == 5.0
     _open(dock, first)
-    dock.settings.guidance._slider.setValue(30)  # back to how this one was drawn
+    dock.settings.guidance.slider.setValue(3.0)  # back to how this one was drawn
     _open(dock, other)
     assert _run(dock, engine) == 2.75

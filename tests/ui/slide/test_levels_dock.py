@@ -20,6 +20,7 @@ from napari_histodiff.ui.viewport import camera_of
 from tests.fakes import FAKE_INFO
 from tests.ui.conftest import OpenDock, WaitFor
 from tests.ui.doubles import RecordingEngine
+from tests.ui.find import press
 from tests.ui.slide.stage import put_block
 
 pytestmark = [pytest.mark.usefixtures("places_of_its_own"), pytest.mark.timeout(300)]
@@ -36,7 +37,7 @@ def dock(open_dock: OpenDock, slide_path) -> StudioDock:
     engine.state, engine.info = EngineState.READY, FAKE_INFO
     dock = open_dock(engine, show=True)
     engine.ready()
-    dock._viewer.window.resize(1500, 900)
+    dock.viewer.window.resize(1500, 900)
     dock.slide.open_slide(slide_path)
     _draw(dock, FRAME.level)
     return dock
@@ -49,7 +50,7 @@ def _draw(dock: StudioDock, level: int) -> None:
 
 def _look(dock: StudioDock, pixels: float) -> None:
     session = dock.slide.session
-    camera_of(dock._viewer).zoom = 1 / (session.store.spec.mpp * pixels)
+    camera_of(dock.viewer).zoom = 1 / (session.store.spec.mpp * pixels)
     session.go_to(2048, 2048)
 
 
@@ -73,7 +74,7 @@ def _settle(dock: StudioDock, wait_for: WaitFor) -> None:
 
 def _box_of(dock: StudioDock, colour) -> list[int]:
     """Where a colour is on the canvas: first and last row and column."""
-    shot = dock._viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
+    shot = dock.viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
     rows, cols = np.nonzero(np.abs(shot - colour).max(axis=2) <= 40)
     assert rows.size
     return [rows.min(), rows.max(), cols.min(), cols.max()]
@@ -90,33 +91,33 @@ def _answer(monkeypatch: pytest.MonkeyPatch, text: str, said: list[str]) -> None
 
 def test_the_box_offers_the_levels_of_a_slide_only(dock: StudioDock) -> None:
     box = dock.canvas
-    texts = [box._level.itemText(n) for n in range(box._level.count())]
+    texts = [box.level.itemText(n) for n in range(box.level.count())]
     assert texts == ["0.5 µm per pixel", "1 µm per pixel"]
-    assert not box._levels.isHidden()
-    assert box._level.currentIndex() == dock.workspace.document.region.level == 1  # as in view
+    assert not box.levels.isHidden()
+    assert box.level.currentIndex() == dock.workspace.document.region.level == 1  # as in view
     assert "0.5 µm/px" in box.corner.text()
     dock.workspace.new_canvas(256, 256)
-    assert box._levels.isHidden()
+    assert box.levels.isHidden()
 
 
 def test_choosing_a_level_keeps_the_frame_on_its_place(dock: StudioDock) -> None:
     dock.workspace.document.set_frame(FRAME)
-    assert "256 × 256 µm" in dock.canvas._width.toolTip()
-    dock.canvas._level.setCurrentIndex(0)
-    dock.canvas._level.activated.emit(0)
+    assert "256 × 256 µm" in dock.canvas.frame_width.toolTip()
+    dock.canvas.level.setCurrentIndex(0)
+    dock.canvas.level.activated.emit(0)
     assert dock.workspace.document.region == Region(0, 1536, 1792, 512, 512)
-    assert dock.canvas._width.value() == 512
-    assert "256 × 256 µm" in dock.canvas._width.toolTip()
+    assert dock.canvas.frame_width.value() == 512
+    assert "256 × 256 µm" in dock.canvas.frame_width.toolTip()
 
 
 def test_to_view_takes_the_level_in_view(dock: StudioDock) -> None:
     for pixels, level in ((0.8, 0), (3, 1)):
         _look(dock, pixels)
-        dock.canvas.to_view_requested.emit()
+        press(dock, "frame_to_view")
         region = dock.workspace.document.region
         assert region.level == level
         assert abs((region.y + region.height / 2) * 2**level - 2048) <= 2**level
-        assert dock.canvas._level.currentIndex() == level
+        assert dock.canvas.level.currentIndex() == level
     dock.actions.resize_frame(256, 512)
     assert dock.workspace.document.region == replace(region, height=256, width=512)
 
@@ -146,7 +147,7 @@ def test_what_is_painted_and_staged_lies_on_the_tissue_it_will_change(
     staged = _box_of(dock, RED)
     dock.actions.apply()
     _settle(dock, wait_for)
-    for layer in dock._viewer.layers:
+    for layer in dock.viewer.layers:
         layer.visible = layer is dock.slide.session.layer
     written = _box_of(dock, RED)
     assert np.abs(np.subtract(painted, written)).max() <= 1
@@ -160,27 +161,27 @@ def test_buttons_rest_while_an_edit_is_written_and_say_why(
     dock.workspace.document.set_frame(FRAME)
     _put_variant(dock, FRAME)
     dock.controller.refresh_plan()
-    bar = run._staging
-    assert bar._apply.isEnabled()
+    bar = run.staging
+    assert bar.apply.isEnabled()
     assert run.main.isEnabled()
     with session.store._lock:  # the edit waits for it
         dock.actions.apply()
         assert run.note.text() == "Writing the edit…"
-        for button in (bar._apply, bar._discard, run._undo, run._redo):
+        for button in (bar.apply, bar.discard, run.undo, run.redo):
             assert not button.isEnabled()
             assert button.toolTip() == "Writing the edit…"
         assert not run.main.isEnabled()
         assert not bar.isHidden()
     _settle(dock, wait_for)
     assert bar.isHidden()
-    assert run._undo.isEnabled()
-    assert "Shift+Z" in run._undo.toolTip()
-    assert not run._redo.isEnabled()
+    assert run.undo.isEnabled()
+    assert "Shift+Z" in run.undo.toolTip()
+    assert not run.redo.isEnabled()
     wait_for(lambda: run.main.isEnabled())
-    dock.run._undo.click()
+    press(dock, "undo")
     _settle(dock, wait_for)
-    assert run._redo.isEnabled()
-    assert not run._undo.isEnabled()
+    assert run.redo.isEnabled()
+    assert not run.undo.isEnabled()
 
 
 def test_closing_the_dock_waits_for_the_edit(dock: StudioDock) -> None:

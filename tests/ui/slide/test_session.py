@@ -11,8 +11,8 @@ from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.engine.inline import InlineEngine
 from napari_histodiff.slide.storage.tile_table import TileState
-from napari_histodiff.ui.slide.marks import MARKS_NAME
 from napari_histodiff.ui.slide.session import SlideSession
+from napari_histodiff.ui.slide.tile_overlay import OVERLAY_NAME
 from napari_histodiff.ui.viewport import camera_of
 from napari_histodiff.ui.workspace.targets import open_target
 from tests.fakes import FAKE_INFO
@@ -206,7 +206,7 @@ def test_failed_tiles_are_marked_and_tried_again(engine):
     assert "moon" in stage.session.status.message
     stage.rest()
     assert sum("moon" in notice for notice in notices) == 1
-    marks = stage.viewer.layers[MARKS_NAME]
+    marks = stage.viewer.layers[OVERLAY_NAME]
     assert (marks.data[..., 3] > 200).any()
     stage.session.use_engine(engine)
     stage.pump_until(lambda: (stage.store.state(2) == TileState.GENERATED).all())
@@ -219,8 +219,8 @@ def test_work_is_marked_without_taking_the_selection(still):
     still.viewer.layers.selection.active = still.session.layer
     still.rest()
     wait_until(lambda: bool(still.engine.submitted))
-    still.pump_until(lambda: MARKS_NAME in still.viewer.layers)
-    marks = still.viewer.layers[MARKS_NAME]
+    still.pump_until(lambda: OVERLAY_NAME in still.viewer.layers)
+    marks = still.viewer.layers[OVERLAY_NAME]
     assert still.viewer.layers.selection.active is still.session.layer
     assert not marks.editable
     assert list(still.viewer.layers) == [still.session.layer, marks]
@@ -228,7 +228,7 @@ def test_work_is_marked_without_taking_the_selection(still):
     still.viewer.layers.remove(marks)  # and it does not come back
     still.look(300, 300)
     still.rest()
-    assert MARKS_NAME not in still.viewer.layers
+    assert OVERLAY_NAME not in still.viewer.layers
 
 
 def test_removing_the_layer_closes_the_session(still):

@@ -18,6 +18,7 @@ from napari_histodiff.ui.slide.layout_preview import LayoutPreview, paint_layout
 from napari_histodiff.ui.slide.new_slide_dialog import SIDES, NewSlideDialog
 from napari_histodiff.ui.slide.recent import SUFFIX, SlidePlaces
 from tests.fakes import FAKE_INFO
+from tests.ui.find import press
 from tests.ui.slide.widget_doubles import recipe_of
 
 
@@ -82,24 +83,24 @@ def test_enter_in_a_number_counts_the_number(dialog: NewSlideDialog, qtbot) -> N
 
 def test_presets_set_both_sides(dialog: NewSlideDialog) -> None:
     for side in SIDES:
-        dialog._sides[side].click()
+        press(dialog, f"side_{side}")
         assert dialog.height_px.value() == dialog.width_px.value() == side
-        assert [n for n, made in dialog._sides.items() if made.isChecked()] == [side]
+        assert [n for n, made in dialog.sides.items() if made.isChecked()] == [side]
     assert dialog.width_px.minimum() == MIN_SIDE
     assert dialog.width_px.maximum() == MAX_SIDE
     dialog.width_px.setValue(5000)
-    assert not any(made.isChecked() for made in dialog._sides.values())
+    assert not any(made.isChecked() for made in dialog.sides.values())
 
 
 def test_size_and_cost_are_told(dialog: NewSlideDialog) -> None:
-    dialog._take_side(16_384)
+    dialog.take_side(16_384)
     dialog.mpp.setValue(0.25)
-    assert dialog._microns.text() == "4.10 × 4.10 mm at 40x"
-    assert "Nothing is drawn until you look at it." in dialog._cost.text()
+    assert dialog.microns.text() == "4.10 × 4.10 mm at 40x"
+    assert "Nothing is drawn until you look at it." in dialog.cost.text()
     # 64 x 64, 32 x 32 and 16 x 16 tiles of 0.25, 0.5 and 1 um per pixel.
-    assert "5,376 tiles" in dialog._cost.text()
-    assert "at most 1.1 GB" in dialog._cost.text()
-    assert "free)" in dialog._cost.text()
+    assert "5,376 tiles" in dialog.cost.text()
+    assert "at most 1.1 GB" in dialog.cost.text()
+    assert "free)" in dialog.cost.text()
 
 
 def test_pixel_size_stays_in_the_model_s_range(dialog: NewSlideDialog) -> None:
@@ -111,16 +112,16 @@ def test_pixel_size_stays_in_the_model_s_range(dialog: NewSlideDialog) -> None:
 
 def test_caption_is_reported_as_in_the_dock(dialog: NewSlideDialog) -> None:
     dialog.caption.setText("colon, zebra")
-    assert "Used: colon" in dialog._report.text()
-    assert "Ignored: zebra" in dialog._report.text()
+    assert "Used: colon" in dialog.report.text()
+    assert "Ignored: zebra" in dialog.report.text()
     dialog.caption.setText("")
-    assert "No caption" in dialog._report.text()
+    assert "No caption" in dialog.report.text()
 
 
 def test_the_dice_give_another_seed(dialog: NewSlideDialog) -> None:
     seeds = {dialog.seed.value()}
     for _ in range(3):
-        dialog._dice.click()
+        dialog.dice.click()
         seeds.add(dialog.seed.value())
     assert len(seeds) == 4
 
@@ -128,37 +129,37 @@ def test_the_dice_give_another_seed(dialog: NewSlideDialog) -> None:
 def test_an_existing_name_is_refused(dialog: NewSlideDialog, tmp_path: Path) -> None:
     (tmp_path / "kept" / f"taken{SUFFIX}").mkdir(parents=True)
     dialog.name.setText("taken")
-    assert "exists" in dialog._problem.text()
-    assert not dialog._make.isEnabled()
-    dialog._accept()
+    assert "exists" in dialog.problem_note.text()
+    assert not dialog.make.isEnabled()
+    press(dialog, "make")
     assert dialog.result() != QDialog.DialogCode.Accepted
     dialog.name.setText(f"free{SUFFIX}")
-    assert dialog._make.isEnabled()
+    assert dialog.make.isEnabled()
     assert dialog.path == tmp_path / "kept" / f"free{SUFFIX}"
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a\\b"])
 def test_a_name_is_asked_for(dialog: NewSlideDialog, name: str) -> None:
     dialog.name.setText(name)
-    assert not dialog._make.isEnabled()
-    assert "ame" in dialog._problem.text()
+    assert not dialog.make.isEnabled()
+    assert "ame" in dialog.problem_note.text()
 
 
 def test_it_waits_for_the_model(dialog: NewSlideDialog) -> None:
     dialog.set_info(None)
-    assert "loading" in dialog._problem.text()
-    assert not dialog._make.isEnabled()
+    assert "loading" in dialog.problem_note.text()
+    assert not dialog.make.isEnabled()
     assert dialog.recipe() is None
     dialog.set_info(FAKE_INFO)
-    assert dialog._make.isEnabled()
+    assert dialog.make.isEnabled()
 
 
 def test_the_folder_is_remembered(
     dialog: NewSlideDialog, places: SlidePlaces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "other"))
-    dialog._find_folder.click()
-    dialog._make.click()
+    press(dialog, "find_folder")
+    dialog.make.click()
     assert places.folder == tmp_path / "other"
 
 
@@ -167,9 +168,9 @@ def test_a_sketch_is_read_for_the_size_at_hand(
 ) -> None:
     chosen = str(tmp_path / "sketch.png")
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (chosen, ""))
-    dialog._find_sketch.click()
+    press(dialog, "find_sketch")
     assert dialog.new_slide().sketch.pixel == 8192
-    dialog._take_side(4096)
+    dialog.take_side(4096)
     assert dialog.new_slide().sketch.pixel == 2048
     dialog.sketch.setText("")
     dialog.sketch.editingFinished.emit()
@@ -179,15 +180,15 @@ def test_a_sketch_is_read_for_the_size_at_hand(
 def test_a_sketch_that_is_none_is_told(dialog: NewSlideDialog) -> None:
     dialog.sketch.setText("sketch.txt")
     dialog.sketch.editingFinished.emit()
-    assert "save the sketch as PNG" in dialog._problem.text()
-    assert not dialog._make.isEnabled()
+    assert "save the sketch as PNG" in dialog.problem_note.text()
+    assert not dialog.make.isEnabled()
 
 
 def test_fields_have_names_to_be_read_out(dialog: NewSlideDialog) -> None:
     for field in (
         *(dialog.width_px, dialog.height_px, dialog.mpp, dialog.caption, dialog.seed),
         *(dialog.guidance, dialog.steps, dialog.sketch, dialog.name, dialog.folder),
-        *(dialog.preview, dialog._dice),
+        *(dialog.preview, dialog.dice),
     ):
         assert field.accessibleName()
 
@@ -221,7 +222,7 @@ def test_only_the_newest_layout_is_drawn(qtbot) -> None:
         preview.show_layout(recipe_of(seed=seed))
     go.set()
     qtbot.waitUntil(lambda: drawn == [1, 4])
-    qtbot.waitUntil(lambda: not preview._look.isActive())
+    qtbot.waitUntil(lambda: not preview.pixmap().isNull())
     preview.stop()
 
 

@@ -15,6 +15,7 @@ from napari_histodiff.ui.slide.session import SlideSession
 from tests.fakes import FAKE_INFO
 from tests.ui.conftest import OpenDock
 from tests.ui.doubles import RecordingEngine
+from tests.ui.find import press, press_key
 from tests.ui.slide.widget_doubles import SIDE
 
 pytestmark = pytest.mark.usefixtures("places_of_its_own")
@@ -57,7 +58,7 @@ def test_the_section_is_there_while_a_slide_is_open(dock: StudioDock, slide_path
 
 
 def test_a_scale_bar_in_micrometres(dock: StudioDock, session: SlideSession) -> None:
-    viewer = dock._viewer
+    viewer = dock.viewer
     bar = viewer.canvas.overlays.scale_bar if hasattr(viewer, "canvas") else viewer.scale_bar
     assert bar.visible
     assert [str(unit) for unit in session.layer.units] == ["micrometer", "micrometer"]
@@ -67,13 +68,13 @@ def test_a_new_slide_is_made_and_opened(
     dock: StudioDock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def accept(dialog: NewSlideDialog) -> int:
-        dialog._take_side(SIDE)
+        dialog.take_side(SIDE)
         dialog.seed.setValue(11)
         dialog.done(QDialog.DialogCode.Accepted)
         return QDialog.DialogCode.Accepted
 
     monkeypatch.setattr(NewSlideDialog, "exec", accept)
-    dock.canvas.new_slide_requested.emit()
+    press(dock, "new_slide")
     assert dock.slide.session.store.recipe.seed == 11
     assert dock.slide.session.store.path == tmp_path / "data" / "slides" / f"slide-1{SUFFIX}"
     assert dock.slide.places.recent() == [dock.slide.session.store.path]
@@ -84,29 +85,28 @@ def test_open_asks_for_the_folder(
 ) -> None:
     answers = iter(["", str(slide_path)])
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: next(answers))
-    dock.canvas.open_slide_requested.emit()
+    press(dock, "open_slide")
     assert dock.slide.session is None
-    dock.canvas.open_slide_requested.emit()
+    press(dock, "open_slide")
     assert dock.slide.session.store.path == slide_path
 
 
 def test_the_slide_is_free_when_the_dock_is_gone(
     dock: StudioDock, session: SlideSession, slide_path: Path
 ) -> None:
-    dock._viewer.window.remove_dock_widget(dock)
+    dock.viewer.window.remove_dock_widget(dock)
     SlideStore.open(slide_path, read_only=False).close()
 
 
 def test_keys_reach_the_slide(
     dock: StudioDock, session: SlideSession, engine: RecordingEngine, wait_for
 ) -> None:
-    handler = dock._viewer.window._qt_viewer._key_map_handler
-    assert handler.press_key("Shift-U")
+    press_key(dock.viewer, "Shift-U")
     assert dock.slide.box.veil.isChecked()
-    assert handler.press_key("Shift-H")
+    press_key(dock.viewer, "Shift-H")
     wait_for(lambda: session.status.paused)
-    assert handler.press_key("Shift-H")
-    assert handler.press_key("Shift-J")
+    press_key(dock.viewer, "Shift-H")
+    press_key(dock.viewer, "Shift-J")
     wait_for(lambda: len(engine.submitted) > 0)
 
 

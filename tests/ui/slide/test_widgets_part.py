@@ -16,6 +16,7 @@ from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
+from napari_histodiff.ui.bindings import bind_buttons
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.settings import SettingsStore
 from napari_histodiff.ui.generation.states import EngineStatus
@@ -64,7 +65,9 @@ def desk(engine: RecordingEngine, told: list[str], qtbot, tmp_path: Path) -> Ite
     QVBoxLayout(parent).addWidget(part.box)
     engine.ready()
     controller.pump()
-    yield Desk(engine, viewer, workspace, controller, part)
+    desk = Desk(engine, viewer, workspace, controller, part)
+    bind_buttons(parent, desk)
+    yield desk
     part.close_slide()
     controller.close()
 
@@ -119,10 +122,10 @@ def test_the_dialog_hears_when_the_model_is_ready(
     seen: list[bool] = []
 
     def look(dialog: NewSlideDialog) -> int:
-        seen.append(dialog._make.isEnabled())
+        seen.append(dialog.make.isEnabled())
         engine.ready()
         desk.controller.pump()
-        seen.append(dialog._make.isEnabled())
+        seen.append(dialog.make.isEnabled())
         dialog.done(QDialog.DialogCode.Rejected)
         return QDialog.DialogCode.Rejected
 
@@ -194,15 +197,17 @@ def test_another_slide_takes_the_place_of_the_first(
     SlideStore.open(slide_path, read_only=False).close()
 
 
-def test_the_readout_follows(desk: Desk, session: SlideSession, wait_for) -> None:
+def test_the_readout_follows(
+    desk: Desk, session: SlideSession, wait_for, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_histodiff.ui.slide.part._WEIGH", 0.0)
     box = desk.slide.box
     assert box.corner.text().startswith("Level ")
     tiles = [TileAddress(1, 0, 0), TileAddress(1, 0, 1)]
     _draw(session, *tiles)
-    _report(desk, wait_for, lambda: box._tiles.text() == "2 tiles drawn")
-    desk.slide._weigh_due = 0.0
-    desk.slide._touch()
-    _report(desk, wait_for, lambda: box._disk.text() not in ("", "0 bytes on disk"))
+    _report(desk, wait_for, lambda: box.tiles.text() == "2 tiles drawn")
+    session.changed.emit()
+    _report(desk, wait_for, lambda: box.disk.text() not in ("", "0 bytes on disk"))
 
 
 def test_the_map_takes_you_there(desk: Desk, session: SlideSession) -> None:
@@ -219,7 +224,7 @@ def test_pause_and_resume(desk: Desk, session: SlideSession, wait_for) -> None:
     box.pause.click()
     _report(desk, wait_for, lambda: box.pause.text() == "Resume")
     assert session.status.paused
-    assert "paused" in box._queue.text() + box._left.text()
+    assert "paused" in box.queue.text() + box.left.text()
     desk.slide.toggle_pause()
     _report(desk, wait_for, lambda: box.pause.text() == "Pause")
 
@@ -230,7 +235,7 @@ def test_the_frame_is_drawn_and_the_queue_told(
     desk.workspace.document.set_frame(Region(0, 1024, 1024, 512, 512))
     box = desk.slide.box
     box.frame.click()
-    _report(desk, wait_for, lambda: bool(engine.submitted) and "in work" in box._queue.text())
+    _report(desk, wait_for, lambda: bool(engine.submitted) and "in work" in box.queue.text())
     assert box.stop.isEnabled()
     box.stop.click()
     _report(desk, wait_for, lambda: session.status.queued == 0 and not box.stop.isEnabled())
@@ -254,13 +259,13 @@ def test_failed_places_say_why_and_can_be_retried(
     error = StorageError("expected paint, got none; buy some")
     for job in range(1, len(engine.submitted) + 1):
         engine.emit(JobFailed(str(job), error))
-    _report(desk, wait_for, lambda: not box._failed.isHidden())
-    assert "failed" in box._failed_text.text()
+    _report(desk, wait_for, lambda: not box.failed.isHidden())
+    assert "failed" in box.failed_text.text()
     told.clear()
     box.why.click()
     assert "buy some" in told[-1]
     box.retry.click()
-    _report(desk, wait_for, box._failed.isHidden)
+    _report(desk, wait_for, box.failed.isHidden)
     assert session.status.failed == 0
 
 
@@ -293,9 +298,9 @@ def test_the_whole_slide_is_drawn_only_when_confirmed(
 def test_growing_moves_everything_along(desk: Desk, session: SlideSession) -> None:
     box = desk.slide.box
     step = session.growth_step
-    assert (box._by.minimum(), box._by.singleStep(), box._by.value()) == (step, step, step)
-    box._by.setValue(step + 1)
-    top = next(b for b in box._grow if b.accessibleName() == "Grow at the top")
+    assert (box.by.minimum(), box.by.singleStep(), box.by.value()) == (step, step, step)
+    box.by.setValue(step + 1)
+    top = next(b for b in box.grow_buttons if b.accessibleName() == "Grow at the top")
     before = desk.workspace.document.region
     top.click()
     assert session.store.spec.height == SIDE + 2 * step
@@ -397,4 +402,6 @@ def test_controls_have_names_and_tips(desk: Desk) -> None:
     for made in (box.pause, box.veil, box.view, box.frame, box.whole, box.stop, box.space):
         assert made.toolTip()
         assert made.text()
-    assert all(made.accessibleName() for made in (*box._grow, box._by, box.close_slide, box.map))
+    assert all(
+        made.accessibleName() for made in (*box.grow_buttons, box.by, box.close_slide, box.map)
+    )

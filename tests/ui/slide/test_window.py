@@ -11,8 +11,8 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.engine.inline import InlineEngine
 from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
-from napari_histodiff.ui.slide.marks import MARKS_NAME
 from napari_histodiff.ui.slide.session import SlideSession
+from napari_histodiff.ui.slide.tile_overlay import OVERLAY_NAME
 from napari_histodiff.ui.viewport import camera_of
 from napari_histodiff.ui.workspace.workspace import Workspace
 from tests.fakes import FAKE_INFO
@@ -125,8 +125,8 @@ def test_what_is_in_view_is_drawn(viewer, store, open_session, wait_for: WaitFor
 def test_tiles_in_work_are_seen(viewer, store, open_session, wait_for: WaitFor):
     session = open_session(idle_engine())
     look(session, viewer, 768, 768, 4)
-    wait_for(lambda: MARKS_NAME in viewer.layers and viewer.layers[MARKS_NAME].data.any())
-    marks = viewer.layers[MARKS_NAME]
+    wait_for(lambda: OVERLAY_NAME in viewer.layers and viewer.layers[OVERLAY_NAME].data.any())
+    marks = viewer.layers[OVERLAY_NAME]
     before = viewer.screenshot(canvas_only=True, flash=False)
     marks.visible = False
     after = viewer.screenshot(canvas_only=True, flash=False)
@@ -152,8 +152,8 @@ def test_growing_keeps_the_tissue_where_it_is_on_the_screen(viewer, store, open_
     workspace.use_layer(session.layer)
     for layer in workspace.own_layers:
         layer.visible = False
-    if MARKS_NAME in viewer.layers:
-        viewer.layers[MARKS_NAME].visible = False
+    if OVERLAY_NAME in viewer.layers:
+        viewer.layers[OVERLAY_NAME].visible = False
     before = viewer.screenshot(canvas_only=True, flash=False)
     dark = (before[..., :3] == 30).all(axis=2)
     assert dark.mean() > 0.1

@@ -15,6 +15,7 @@ from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.slide.store import SlideStore
+from napari_histodiff.ui.bindings import bind_buttons
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.settings import SettingsStore
 from napari_histodiff.ui.slide.part import SlidePart
@@ -42,7 +43,7 @@ class Desk:
 
     def see(self, wait_for: Callable[..., None], holds: Callable[[], bool]) -> None:
         def look() -> bool:
-            self.slide._touch()
+            self.slide.session.changed.emit()
             self.slide.pump()
             return holds()
 
@@ -67,7 +68,9 @@ def desk(told: list[str], qtbot, tmp_path: Path, slide_path: Path) -> Iterator[D
             put_block(store, store.spec.bounds(level), 100 + level)
     part.open_slide(slide_path)
     workspace.document.set_frame(FRAME)
-    yield Desk(engine, viewer, workspace, controller, part)
+    desk = Desk(engine, viewer, workspace, controller, part)
+    bind_buttons(parent, desk)
+    yield desk
     part.close_slide()
     controller.close()
 
@@ -115,7 +118,7 @@ def test_view_and_readout_follow(desk: Desk, wait_for) -> None:
     camera_of(desk.viewer).zoom = 2.0
     desk.see(wait_for, lambda: box.corner.text() == "Level 0 · 0.50 µm/px · 20x")
     seen = session.view_box()
-    place = box._place.text()
+    place = box.place.text()
     desk.slide.refine()
     session = desk.slide.session
     view = session.view_box()
@@ -123,7 +126,7 @@ def test_view_and_readout_follow(desk: Desk, wait_for) -> None:
     np.testing.assert_allclose(middle, (3000, 4000), atol=2)
     np.testing.assert_allclose(view.shape, seen.shape, atol=2)
     desk.see(wait_for, lambda: box.corner.text() == "Level 0 · 0.25 µm/px · 40x")
-    assert box._place.text() == place
+    assert box.place.text() == place
 
 
 def test_who_looks_from_afar_goes_on_to(desk: Desk, wait_for) -> None:

@@ -41,7 +41,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeTraining:
 @pytest.fixture
 def notices(monkeypatch: pytest.MonkeyPatch) -> list[Notice]:
     shown: list[Notice] = []
-    monkeypatch.setattr(training_dock, "_show_notice", shown.append)
+    monkeypatch.setattr(training_dock, "show_notice", shown.append)
     return shown
 
 
@@ -112,12 +112,12 @@ def test_a_run_from_start_to_the_use_of_its_model(
     assert "histodiff generate --model" in notices[-1].message
     chosen: list[Path] = []
     for _ in range(2):
-        assert open_training(dock._viewer, chosen.append) is dock
+        assert open_training(dock.viewer, chosen.append) is dock
     dock.foot.use.click()
     assert fake.output / "pipeline" in chosen
     dock.show_sheet_in_viewer()
     dock.show_sheet_in_viewer()
-    assert [layer.name for layer in dock._viewer.layers] == [SHEET_LAYER]
+    assert [layer.name for layer in dock.viewer.layers] == [SHEET_LAYER]
 
 
 def test_stop_saves_and_resume_goes_on(
@@ -196,7 +196,7 @@ def test_closing_the_window_asks_first(
     assert len(asked) == 1
     assert not dock.eventFilter(dock._window, QEvent(QEvent.Type.Show))
     if not closes:
-        assert not dock._viewer.window._qt_window.close()
+        assert not dock.viewer.window._qt_window.close()
         assert len(asked) == 2
 
 
@@ -205,7 +205,7 @@ def test_taking_the_dock_away_lets_the_run_save(
 ) -> None:
     dock.foot.main.click()
     wait_for(_phase(dock, TrainingPhase.TRAINING))
-    dock._viewer.window.remove_dock_widget(dock)
+    dock.viewer.window.remove_dock_widget(dock)
     wait_for((fake.output / "checkpoint.pt").is_file)
     assert not dock.controller.running
     assert "asked to save" in notices[-1].message

@@ -86,8 +86,8 @@ def test_what_keeps_a_run_from_starting_is_said(settings: TrainingSettings, tmp_
 def test_a_full_disk_is_said_before_the_start(
     settings: TrainingSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 3 * 2**20})())
-    assert "got 3 MB" in problem_of(settings)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 3e6})())
+    assert "got 3.0 MB" in problem_of(settings)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "null", '{"minutes": 0, "mpp": "fine", "x": 1}'])

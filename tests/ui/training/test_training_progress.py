@@ -11,7 +11,7 @@ import pytest
 from tqdm import tqdm
 
 from napari_histodiff.core.errors import StorageError
-from napari_histodiff.ui.text import long_duration
+from napari_histodiff.ui.text import duration_text, short_count
 from napari_histodiff.ui.training import process
 from napari_histodiff.ui.training.process import (
     Bar,
@@ -21,7 +21,6 @@ from napari_histodiff.ui.training.process import (
     parse_bar,
     training_environment,
 )
-from napari_histodiff.ui.training.progress_box import short_count
 
 
 def test_the_bars_that_tqdm_draws_are_read() -> None:
@@ -100,7 +99,7 @@ def test_a_long_table_becomes_a_short_and_smooth_curve(tmp_path: Path) -> None:
 
 
 def test_durations_and_counts_are_said_as_people_do() -> None:
-    assert [long_duration(s) for s in (12, 600, 5400, 7500, 7200)] == [
+    assert [duration_text(s) for s in (12, 600, 5400, 7500, 7200)] == [
         *("12 s", "10 min", "1 h 30 min", "2 h 5 min", "2 h")
     ]
     assert [short_count(n) for n in (950, 12_000, 1_500_000)] == ["950", "12k", "1.5M"]

@@ -44,7 +44,7 @@ def test_a_too_fine_image_is_resampled_by_one_button(open_dock: OpenDock) -> Non
     engine.ready()
     dock.controller.pump()
     pixels = np.full((300, 300, 3), 200, np.uint8)
-    fine = dock._viewer.add_image(pixels, rgb=True, scale=(0.1, 0.1), units=("um", "um"))
+    fine = dock.viewer.add_image(pixels, rgb=True, scale=(0.1, 0.1), units=("um", "um"))
     dock.actions.use_selected()
     dock.controller.refresh_plan()
     assert "too fine" in dock.run.note.text()
@@ -59,7 +59,7 @@ def test_a_too_fine_image_is_resampled_by_one_button(open_dock: OpenDock) -> Non
 
 def test_an_assumed_pixel_size_is_said(open_dock: OpenDock) -> None:
     dock = open_dock(RecordingEngine())
-    dock._viewer.add_image(np.full((100, 100, 3), 200, np.uint8), rgb=True)
+    dock.viewer.add_image(np.full((100, 100, 3), 200, np.uint8), rgb=True)
     dock.actions.use_selected()
     assert "assumed" in dock.canvas.corner.text()
     assert "scale and units" in dock.canvas.corner.toolTip()

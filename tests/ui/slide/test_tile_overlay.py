@@ -7,7 +7,7 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
-from napari_histodiff.ui.slide.marks import MARKS_NAME, TileOverlay
+from napari_histodiff.ui.slide.tile_overlay import OVERLAY_NAME, TileOverlay
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -54,7 +54,7 @@ def test_the_picture_reaches_as_far_as_its_marks(viewer, marks):
 
 def test_without_a_mark_in_view_there_is_but_a_pixel(viewer, marks):
     marks.show(SPEC, VIEW, [Region(0, 3072, 3072, 512, 512)], [])
-    assert MARKS_NAME not in viewer.layers
+    assert OVERLAY_NAME not in viewer.layers
     block = Region(1, 256, 256, 256, 256)
     marks.show(SPEC, VIEW, [block], [])
     shown = marks.layer.data.shape
@@ -78,7 +78,7 @@ def test_the_layer_can_be_made_ahead_of_its_marks(viewer, marks):
     viewer.layers.remove(marks.layer)
     marks.show(SPEC, VIEW, [], [])
     marks.prepare(VIEW)
-    assert MARKS_NAME not in viewer.layers
+    assert OVERLAY_NAME not in viewer.layers
 
 
 def test_a_mark_that_stays_is_changed_in_place(marks):
@@ -96,4 +96,4 @@ def test_a_layer_the_user_removed_stays_away(viewer, marks):
     viewer.layers.remove(marks.layer)
     marks.show(SPEC, VIEW, [Region(0, 768, 768, 512, 256)], [])
     marks.show(SPEC, VIEW, [], [])
-    assert MARKS_NAME not in viewer.layers
+    assert OVERLAY_NAME not in viewer.layers

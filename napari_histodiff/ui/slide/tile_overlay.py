@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
 from napari_histodiff.ui.workspace.transforms import insert_above, place_on
 
-__all__ = ["MARKS_NAME", "TileOverlay"]
+__all__ = ["OVERLAY_NAME", "TileOverlay"]
 
-MARKS_NAME: Final = "Tiles in work"
+OVERLAY_NAME: Final = "Tiles in work"
 
 #: Pixels of the level shown that one pixel of the marks covers.
 _CELL: Final = 4
@@ -121,7 +121,7 @@ class TileOverlay:
         self._layer = Image(
             picture,
             rgb=True,
-            name=MARKS_NAME,
+            name=OVERLAY_NAME,
             interpolation2d="nearest",
             **_placing(self._slide, area),
         )

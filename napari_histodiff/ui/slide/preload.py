@@ -21,7 +21,7 @@ from napari_histodiff.layout.nucleus_templates import bank_of
 if TYPE_CHECKING:
     from qtpy.QtCore import QObject
 
-__all__ = ["warm_up", "warm_up_later"]
+__all__ = ["preload", "preload_later"]
 
 log = logging.getLogger(__name__)
 
@@ -32,26 +32,26 @@ _DELAY: Final = 1000
 _MPP: Final = 0.5
 
 
-def warm_up_later(parent: QObject) -> None:
-    """Call `warm_up` in a second, unless `parent` is gone by then."""
+def preload_later(parent: QObject) -> None:
+    """Call `preload` in a second, unless `parent` is gone by then."""
     timer = QTimer(parent)
     timer.setSingleShot(True)
-    timer.timeout.connect(warm_up)
+    timer.timeout.connect(preload)
     timer.start(_DELAY)
 
 
 @cache
-def warm_up() -> threading.Thread:
+def preload() -> threading.Thread:
     """Begin what the first slide needs, once a process; return the thread that goes on with it."""
     # The units are made here: their library is not made for two threads that come first.
     Image(np.zeros((1, 1, 3), np.uint8), rgb=True, units=("um", "um"))
     # No daemon: a library half loaded may not survive the end of the process.
-    thread = threading.Thread(target=_warm_up, name="histodiff-warming")
+    thread = threading.Thread(target=_preload, name="histodiff-preload")
     thread.start()
     return thread
 
 
-def _warm_up() -> None:
+def _preload() -> None:
     try:
         bank_of(_MPP)
         importlib.import_module("pandas")  # which napari imports for the first layer in a window

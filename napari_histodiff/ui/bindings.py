@@ -1,0 +1,82 @@
+"""Buttons, menu entries and keys that run commands.
+
+napari ignores the manifest's `keybindings`, so the dock binds `COMMANDS` itself: on the canvas, on
+our layers, and inside the dock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import product
+from typing import Any, Final
+
+from qtpy.QtCore import QObject, Qt
+from qtpy.QtGui import QAction, QKeySequence, QShortcut
+from qtpy.QtWidgets import QAbstractButton, QToolButton, QWidget
+
+from napari_histodiff.ui.commands import COMMANDS, Command, Studio, command, run
+from napari_histodiff.ui.widgets.forms import button
+
+__all__ = ["bind_buttons", "bind_dock", "bind_keymap", "command_button", "set_command"]
+
+#: Name under which a button or a menu entry keeps the id of its command.
+_PROPERTY: Final = "command"
+
+
+# --------------------------------------------------------------------- buttons
+def command_button(
+    command_id: str, text: str, *, checkable: bool = False, share: bool = True
+) -> QToolButton:
+    """Make a flat button that runs a command in the dock it stands in; as `forms.button`."""
+    made = button(text, "", checkable=checkable, share=share)
+    made.setObjectName(command_id)
+    set_command(made, command_id)
+    return made
+
+
+def set_command(item: QAbstractButton | QAction, command_id: str) -> None:
+    """Have a button or menu entry run a command, and say so."""
+    item.setProperty(_PROPERTY, command_id)
+    item.setToolTip(command(command_id).tooltip)
+
+
+def bind_buttons(widget: QWidget, dock: Studio) -> None:
+    """Let all buttons and menu entries in a widget run their commands on a dock."""
+    for made in widget.findChildren(QAbstractButton):
+        if made.property(_PROPERTY):
+            made.clicked.connect(partial(_run_of, made, dock))
+    for entry in widget.findChildren(QAction):
+        if entry.property(_PROPERTY):
+            entry.triggered.connect(partial(_run_of, entry, dock))
+
+
+def _run_of(item: QObject, dock: Studio, *_: object) -> None:
+    run(item.property(_PROPERTY), dock)
+
+
+# ------------------------------------------------------------------------ keys
+def bind_keymap(providers: Iterable[Any], viewer: Any) -> None:
+    """Bind all keys on viewers or layers; a layer's own keys win over napari's for its kind."""
+    for provider, made in product(providers, COMMANDS):
+        if made.key:
+            provider.bind_key(made.key, _bound(made, viewer), overwrite=True)
+
+
+def bind_dock(dock: Any) -> None:
+    """Bind buttons, and the keys with Ctrl or Alt: plain letters belong to the text fields."""
+    bind_buttons(dock, dock)
+    for made in COMMANDS:
+        if made.key.startswith(("Control-", "Alt-")):
+            shortcut = QShortcut(QKeySequence(made.key_text.replace("Enter", "Return")), dock)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(partial(run, made.id, dock))
+
+
+def _bound(made: Command, viewer: Any) -> Callable[[Any], None]:
+    def call(_: Any) -> None:
+        made(viewer)
+
+    call.__name__ = made.id
+    call.__doc__ = f"{made.title}."
+    return call
