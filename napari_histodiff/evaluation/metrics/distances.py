@@ -53,10 +53,10 @@ def frechet_distance(features_a: NDArray[np.floating], features_b: NDArray[np.fl
     # With the centred rows A = Q R, tr(cov_a cov_b)^(1/2) is the sum of the singular values of
     # R_a R_b'. Roots of eigenvalues of the product would turn the rounding error of a covariance
     # that lacks rank, 1e-16, into 1e-8 of its largest value, with the sign left to chance.
-    factors: list[NDArray[np.float64]] = []
-    for rows, mean in zip((features_a, features_b), means, strict=True):
-        centred: NDArray[np.float64] = np.asarray(rows - mean, np.float64)
-        factors.append(np.linalg.qr(centred / np.sqrt(len(rows) - 1), mode="r"))
+    factors = [
+        np.linalg.qr((rows - mean) / np.sqrt(len(rows) - 1)).R
+        for rows, mean in zip((features_a, features_b), means, strict=True)
+    ]
     spread = sum(float(np.sum(factor**2)) for factor in factors)
     shared = np.linalg.svd(factors[0] @ factors[1].T, compute_uv=False).sum()
     return max(0.0, float(np.sum((means[0] - means[1]) ** 2) + spread - 2 * shared))
