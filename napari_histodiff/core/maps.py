@@ -27,6 +27,7 @@ __all__ = [
     "decode_labels",
     "encode_labels",
     "instance_edges",
+    "label_of",
     "nuclei_mask",
     "nuclei_union",
 ]
@@ -211,6 +212,11 @@ def encode_labels(instance_map: ArrayLike, class_map: ArrayLike) -> NDArray[np.i
     """
     classes = as_class_map(class_map)
     return _instances_like(classes, instance_map) * np.int32(_LABEL_BASE) + classes
+
+
+def label_of(instance: int, class_id: int) -> int:
+    """Return the label of one nucleus, as `encode_labels` gives it."""
+    return _LABEL_BASE * instance + class_id
 
 
 def decode_labels(labels: ArrayLike) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:

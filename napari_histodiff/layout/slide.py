@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.recipe import SlideRecipe
@@ -77,7 +78,8 @@ class SlideLayout:
         """Return glass farther than about 16 um from tissue, (h, w) bool."""
         reach = max(1, round(16 / self.recipe.mpp / 2**region.level))
         empty = self.tissue(region.pad(reach)) == GLASS
-        return _eroded(_eroded(empty, reach, 0), reach, 1)
+        bare: NDArray[np.bool_] = ndimage.minimum_filter(empty, 2 * reach + 1)
+        return bare[reach:-reach, reach:-reach]
 
     def colours(self, region: Region) -> NDArray[np.uint8]:
         """Return the picture to show where nothing is drawn, (h, w, 3) uint8."""
@@ -85,15 +87,3 @@ class SlideLayout:
 
     def _points(self, region: Region) -> Pixels:
         return Pixels.of(region, self.recipe.refined)
-
-
-def _eroded(mask: NDArray[np.bool_], reach: int, axis: int) -> NDArray[np.bool_]:
-    # A window is all True when as many are counted as it is long.
-    counts = np.cumsum(mask, axis=axis, dtype=np.int32)
-    counts = np.concatenate([np.zeros_like(counts.take([0], axis)), counts], axis=axis)
-    length = 2 * reach + 1
-    n = mask.shape[axis] - 2 * reach
-    full: NDArray[np.bool_] = (
-        counts.take(range(length, length + n), axis) - counts.take(range(n), axis) == length
-    )
-    return full

@@ -18,12 +18,12 @@ from skimage.io import imsave
 from napari_histodiff.core.colours import colour_nuclei
 from napari_histodiff.core.engine import Engine, EngineState
 from napari_histodiff.core.errors import HistodiffError, make_folder
-from napari_histodiff.core.maps import CLASS_NAMES, decode_labels
-from napari_histodiff.core.placement import Indices, Scatter, label_of
+from napari_histodiff.core.maps import CLASS_NAMES, decode_labels, label_of
 from napari_histodiff.ui.dock import StudioDock
 from napari_histodiff.ui.generation.settings import SeedMode, SettingsStore
 from napari_histodiff.ui.generation.states import Level, Notice, RunPhase
 from napari_histodiff.ui.text import WIDGET
+from napari_histodiff.ui.workspace.placement import Indices, Scatter
 
 __all__ = ["DEMO_CAPTION", "paint_demo", "run_demo"]
 

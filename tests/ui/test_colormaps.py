@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from napari_histodiff.core.maps import CLASS_NAMES
-from napari_histodiff.core.placement import label_of
+from napari_histodiff.core.maps import CLASS_NAMES, label_of
 from napari_histodiff.ui.colormaps import (
     CLASS_COLOURS,
     PALETTE,

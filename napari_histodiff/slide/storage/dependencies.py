@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
+from napari_histodiff.core.box_mean import repeat_up
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 
@@ -147,16 +149,10 @@ def _touching(
 def _children(recipe: SlideRecipe, parents: NDArray[np.bool_], level: int) -> NDArray[np.bool_]:
     """Return the tiles of a level whose surroundings meet one of the marked tiles above."""
     rows, cols = _shape(recipe, level)
-    grid = np.repeat(np.repeat(parents, 2, axis=0), 2, axis=1)[:rows, :cols]
     reach = -(-(recipe.margin + 1) // TILE)
-    for axis in (0, 1):
-        wide = grid.copy()
-        for step in range(1, reach + 1):
-            ahead, behind = [slice(None)] * 2, [slice(None)] * 2
-            ahead[axis], behind[axis] = slice(step, None), slice(None, -step)
-            wide[tuple(ahead)] |= grid[tuple(behind)]
-            wide[tuple(behind)] |= grid[tuple(ahead)]
-        grid = wide
+    grid: NDArray[np.bool_] = ndimage.maximum_filter(
+        repeat_up(parents, 2)[:rows, :cols], 2 * reach + 1, mode="constant"
+    )
     return grid
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.nucleus_shapes import nucleus_statistics
-from napari_histodiff.core.placement import Indices, Scatter, place_nucleus
 from napari_histodiff.ui.workspace.paint_layers import NucleiLayer, PaintSettings
+from napari_histodiff.ui.workspace.placement import Indices, Scatter, place_nucleus
 
 if TYPE_CHECKING:
     from napari.layers import Labels

@@ -13,8 +13,7 @@ from skimage.measure import label as connected_components
 
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES, encode_labels
-from napari_histodiff.core.placement import label_of
+from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES, encode_labels, label_of
 from napari_histodiff.ui.colormaps import UNKNOWN, edit_mask_colormap, nuclei_colormap
 from napari_histodiff.ui.workspace.transforms import place_region
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.measure import label as connected_components
 
-from napari_histodiff.core.maps import decode_labels
-from napari_histodiff.core.placement import Scatter, label_of, place_nucleus
+from napari_histodiff.core.maps import decode_labels, label_of
+from napari_histodiff.ui.workspace.placement import Scatter, place_nucleus
 
 MPP = 0.5
 

@@ -12,11 +12,11 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from napari_histodiff.core.maps import N_CLASSES
 from napari_histodiff.core.nucleus_shapes import draw_nucleus
 
-__all__ = ["Indices", "Scatter", "label_of", "place_nucleus"]
+__all__ = ["Indices", "Scatter", "place_nucleus"]
 
 #: Row and column indices of the pixels of one nucleus.
 Indices = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -26,11 +26,6 @@ _DARTS: Final = 20
 # Smallest distance of centres as a share of the mean distance at the density. Dart throwing jams at
 # about 0.83 / sqrt(density); closer to it the pattern turns into a grid, which tissue is not.
 _SPACING: Final = 0.55
-
-
-def label_of(instance: int, class_id: int) -> int:
-    """Return the label of one nucleus."""
-    return (N_CLASSES + 1) * instance + class_id
 
 
 def place_nucleus(
@@ -160,7 +155,8 @@ class Scatter:
         self, rows: NDArray[np.intp], cols: NDArray[np.intp], taken: set[tuple[int, int]]
     ) -> Indices | None:
         nucleus = draw_nucleus(self._class_id, self._mpp, self._rng)
-        surroundings = _grown(nucleus)
+        # So that scattered nuclei keep a free pixel between them.
+        surroundings = ndimage.binary_dilation(np.pad(nucleus, 1))
         shape = self._labels.shape
         for dart in self._rng.integers(rows.size, size=_DARTS):
             centre = int(rows[dart]), int(cols[dart])
@@ -190,16 +186,6 @@ def _inside(outline: NDArray[np.bool_], centre: tuple[int, int], shape: tuple[in
     return _clip(rows + (centre[0] - reach), cols + (centre[1] - reach), shape)
 
 
-def _grown(outline: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Grow by one pixel on each side, so that scattered nuclei keep a free pixel between them."""
-    grown = np.pad(outline, 1)
-    grown[:-2, 1:-1] |= outline
-    grown[2:, 1:-1] |= outline
-    grown[1:-1, :-2] |= outline
-    grown[1:-1, 2:] |= outline
-    return grown
-
-
 def _clip(rows: NDArray[np.intp], cols: NDArray[np.intp], shape: tuple[int, ...]) -> Indices:
     kept = (rows >= 0) & (rows < shape[0]) & (cols >= 0) & (cols < shape[1])
     return rows[kept], cols[kept]
@@ -209,18 +195,13 @@ def _piece_nearest(
     rows: NDArray[np.intp], cols: NDArray[np.intp], centre: tuple[float, float]
 ) -> Indices:
     """Keep the connected piece (4 neighbours) nearest to the centre: one click, one nucleus."""
-    left = set(_pairs((rows, cols)))
-    if not left:
+    if not rows.size:
         return rows, cols
-    start = min(left, key=lambda p: math.hypot(p[0] - centre[0], p[1] - centre[1]))
-    left.remove(start)
-    piece, edge = [start], [start]
-    while edge:
-        y, x = edge.pop()
-        for near in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
-            if near in left:
-                left.remove(near)
-                piece.append(near)
-                edge.append(near)
-    ys, xs = zip(*piece, strict=True)
-    return np.array(ys, np.intp), np.array(xs, np.intp)
+    nearest = np.argmin(np.hypot(rows - centre[0], cols - centre[1]))
+    y, x = rows.min(), cols.min()
+    mask = np.zeros((np.ptp(rows) + 1, np.ptp(cols) + 1), np.bool_)
+    mask[rows - y, cols - x] = True
+    pieces, _ = ndimage.label(mask)
+    number = pieces[rows - y, cols - x]
+    kept = number == number[nearest]
+    return rows[kept], cols[kept]
