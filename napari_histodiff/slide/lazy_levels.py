@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.recipe import TILE
-from napari_histodiff.slide.store import SlideStore
+from napari_histodiff.slide.reader import SlideReader
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -31,14 +31,14 @@ _Span = tuple[int, int, int | slice]
 class LazyLevel:
     """One level of a slide as an array of (h, w, 3) uint8; napari takes it as a layer's level.
 
-    Reading asks the store and nothing else, so it starts no model. It stays the same part of the
+    Reading asks the slide and nothing else, so it starts no model. It stays the same part of the
     slide when finer levels are added. The coarsest level can be had as a whole by `numpy.asarray`:
     always the same array, which follows the slide, because napari reads that level once and keeps
     it.
 
     Parameters
     ----------
-    store : SlideStore
+    reader : SlideReader
         The slide.
     level : int
         Which level.
@@ -49,11 +49,11 @@ class LazyLevel:
         When the slide has no such level.
     """
 
-    def __init__(self, store: SlideStore, level: int) -> None:
-        self._store = store
-        self._number = level - store.recipe.refined
-        self._shape = store.spec.bounds(level).shape
-        self._is_last = level == store.spec.levels - 1
+    def __init__(self, reader: SlideReader, level: int) -> None:
+        self._reader = reader
+        self._number = level - reader.recipe.refined
+        self._shape = reader.spec.bounds(level).shape
+        self._is_last = level == reader.spec.levels - 1
         self._whole: NDArray[np.uint8] | None = None
         self._changes = 0
         self._lock = threading.Lock()  # what was read first must not be written last
@@ -61,7 +61,7 @@ class LazyLevel:
     @property
     def level(self) -> int:
         """Which level it is; a finer one may have been added since this one was made."""
-        return self._number + self._store.recipe.refined
+        return self._number + self._reader.recipe.refined
 
     @property
     def dtype(self) -> np.dtype[np.uint8]:
@@ -102,7 +102,7 @@ class LazyLevel:
         return self._shape[0]
 
     def __repr__(self) -> str:
-        return f"<LazyLevel {self.level} of {self._store.path}: {self.shape} uint8>"
+        return f"<LazyLevel {self.level} of {self._reader.path}: {self.shape} uint8>"
 
     def __getitem__(self, key: Any) -> NDArray[np.uint8]:
         """Return a part of the level, uint8.
@@ -129,7 +129,7 @@ class LazyLevel:
         if region.is_empty:
             pixels = np.empty((*region.shape, 3), np.uint8)
         else:
-            pixels = self._store.read(region)
+            pixels = self._reader.read(region)
         first, count, taken = colours
         return pixels[..., first : first + count][rows[2], cols[2], taken]
 
@@ -157,7 +157,7 @@ class LazyLevel:
         import dask.array as da
         from dask.base import tokenize
 
-        token = tokenize(str(self._store.path), self._store.recipe.to_dict(), self.level)
+        token = tokenize(str(self._reader.path), self._reader.recipe.to_dict(), self.level)
         array: da.Array = da.from_array(
             self,
             chunks=self.chunks,
@@ -182,33 +182,33 @@ class LazyLevel:
 
     def _follow(self) -> NDArray[np.uint8]:
         """Read the whole level, and go on writing into it what changes in the slide."""
-        unsubscribe = self._store.subscribe(_follower(weakref.ref(self)))
+        unsubscribe = self._reader.subscribe(_follower(weakref.ref(self)))
         weakref.finalize(self, unsubscribe).atexit = False
         while True:
             seen = self._changes
-            self._whole = whole = np.array(self._store.read(self._bounds()))
+            self._whole = whole = np.array(self._reader.read(self._bounds()))
             if seen == self._changes:
                 return whole
 
     def _update(self, region: Region) -> None:
         """Read again what changed; called from any thread."""
         self._changes += 1
-        part = self._store.spec.at_level(region, self.level).intersect(self._bounds())
+        part = self._reader.spec.at_level(region, self.level).intersect(self._bounds())
         if self._whole is not None and not part.is_empty:
             with self._lock:
-                self._whole[part.slices] = self._store.read(part)
+                self._whole[part.slices] = self._reader.read(part)
 
 
-def pyramid(store: SlideStore) -> list[LazyLevel]:
+def pyramid(reader: SlideReader) -> list[LazyLevel]:
     """Return all levels of a slide, the finest first; the last one is at most 512 pixels a side.
 
     Make it anew, and give it to the layer, after the slide grew.
     """
-    return [LazyLevel(store, level) for level in range(store.spec.levels)]
+    return [LazyLevel(reader, level) for level in range(reader.spec.levels)]
 
 
 def _follower(level: weakref.ref[LazyLevel]) -> Callable[[Region], None]:
-    # The store must not keep a level alive that no layer has any more.
+    # The slide must not keep a level alive that no layer has any more.
     def follow(region: Region) -> None:
         found = level()
         if found is not None:

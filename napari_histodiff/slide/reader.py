@@ -1,10 +1,10 @@
-"""What can be asked of an open slide without changing it."""
+"""What can be asked of a slide without changing it: the protocol, and an open slide on disk."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,66 @@ from napari_histodiff.slide.maintenance import VerifyReport, verify
 from napari_histodiff.slide.state import SlideState
 from napari_histodiff.slide.storage.tile_table import HAS_EDITS, summary
 
-__all__ = ["OpenSlide"]
+__all__ = ["OpenSlide", "SlideReader", "TileStates"]
+
+
+@runtime_checkable
+class TileStates(Protocol):
+    """What is known of a slide's tiles; all of it may be called from any thread."""
+
+    @property
+    def recipe(self) -> SlideRecipe:
+        """What the slide is a function of."""
+
+    @property
+    def spec(self) -> PyramidSpec:
+        """The slide's pyramid."""
+
+    def state(self, level: int) -> NDArray[np.uint8]:
+        """Return a copy of the `TileState` of each tile of a level, (rows, cols) uint8.
+
+        Raises
+        ------
+        InvalidRequest
+            When the slide has no such level.
+        """
+
+
+@runtime_checkable
+class SlideReader(TileStates, Protocol):
+    """A slide that can be read anywhere at once: reading never draws.
+
+    `tests/slide/reader_contract.py` holds what every reader does.
+    """
+
+    @property
+    def path(self) -> Path:
+        """The slide's folder."""
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written here."""
+
+    def read(self, region: Region) -> NDArray[np.uint8]:
+        """Return what shows in a region of any place and level, (h, w, 3) uint8.
+
+        These are the drawn pixels, and where there are none the nearest coarser ones enlarged.
+
+        Raises
+        ------
+        InvalidRequest
+            When the slide has no such level.
+        """
+
+    def subscribe(self, listener: Callable[[Region], None]) -> Callable[[], None]:
+        """Call `listener` with each region that looks different; returns what stops it.
+
+        It is called from whichever thread made the change.
+        """
 
 
 class OpenSlide:
-    """An open slide.
+    """An open slide; a `SlideReader`.
 
     Regions are in ARRAY coordinates: (0, 0) is the slide's first pixel. Reading never draws. All of
     it may be called from any thread.

@@ -19,7 +19,7 @@ from napari_histodiff.core.listeners import Listeners
 from napari_histodiff.core.noise import noise_field
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.core.requests import EditKind, EditRequest
-from napari_histodiff.slide.storage.tile_table import TileState
+from napari_histodiff.slide.storage.tile_table import TileState, summary
 from tests.fakes import FAKE_INFO, FakeBackend, FakeFactory
 
 __all__ = [
@@ -104,6 +104,7 @@ class FakeStore:
         return len(self._changes)
 
     def read(self, region: Region) -> NDArray[np.uint8]:
+        self.spec.bounds(region.level)
         self.reads.append(region)
         with self._lock:
             return self._compose(region, self._tiles | self._averaged)
@@ -116,13 +117,18 @@ class FakeStore:
             return self._compose(region, self._tiles)
 
     def state(self, level: int) -> NDArray[np.uint8]:
-        bounds = self.spec.bounds(level)
-        states = np.zeros((-(-bounds.height // TILE), -(-bounds.width // TILE)), np.uint8)
+        drawn = min(level, self.recipe.coarsest)
+        shape, far = (self._grid(at) for at in (drawn, level))
+        states = np.zeros(shape, np.uint8)
         with self._lock:
             for tile, state in self._states.items():
-                if tile.level == level:
+                if tile.level == drawn:
                     states[tile.row, tile.col] = state
-        return states
+        return states if level == drawn else summary(states, level - drawn, far)
+
+    def _grid(self, level: int) -> tuple[int, int]:
+        height, width = self.spec.bounds(level).shape
+        return -(-height // TILE), -(-width // TILE)
 
     def put_generated(
         self,

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
-from napari_histodiff.core.recipe import TILE, SlideRecipe
+from napari_histodiff.core.recipe import TILE
+from napari_histodiff.slide.reader import TileStates
 from napari_histodiff.slide.storage.tile_table import TileState
 
 __all__ = [
     "AT_REST",
     "FEW_TILES",
     "Motion",
-    "Planned",
     "block_tiles",
     "blocks",
     "centre_of",
@@ -46,21 +46,6 @@ FEW_TILES: Final = 64
 _SHAPES: Final = ((2, 2), (1, 2), (2, 1), (1, 1))
 
 
-class Planned(Protocol):
-    """What planning has to know of a slide; `SlideStore` is one."""
-
-    @property
-    def recipe(self) -> SlideRecipe:
-        """What the slide is a function of."""
-
-    @property
-    def spec(self) -> PyramidSpec:
-        """Its pyramid."""
-
-    def state(self, level: int) -> NDArray[np.uint8]:
-        """Return the `TileState` of each tile of a level, (rows, cols) uint8."""
-
-
 def missing(state: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Return which tiles have to be drawn, bool of the shape of `state`: empty and stale ones."""
     absent: NDArray[np.bool_] = (state == TileState.EMPTY) | (state == TileState.STALE)
@@ -72,12 +57,12 @@ def full_region(tile: TileAddress) -> Region:
     return Region(tile.level, tile.row * TILE, tile.col * TILE, TILE, TILE)
 
 
-def parents(slide: Planned, region: Region) -> Region:
+def parents(slide: TileStates, region: Region) -> Region:
     """Return the pixels one level up that drawing `region` reads (ARRAY coordinates, unclipped).
 
     Parameters
     ----------
-    slide : Planned
+    slide : TileStates
         Its recipe tells the margin.
     region : Region
         Whole tiles of a level below the coarsest.
@@ -85,7 +70,7 @@ def parents(slide: Planned, region: Region) -> Region:
     return slide.spec.at_level(region.pad(slide.recipe.margin), region.level + 1)
 
 
-def needs(slide: Planned, tiles: Iterable[TileAddress]) -> list[TileAddress]:
+def needs(slide: TileStates, tiles: Iterable[TileAddress]) -> list[TileAddress]:
     """Return what must be drawn so that `tiles` can be, coarse before fine, each once.
 
     These are the missing ones of `tiles` and, level by level, the missing tiles one level up that
@@ -93,7 +78,7 @@ def needs(slide: Planned, tiles: Iterable[TileAddress]) -> list[TileAddress]:
 
     Parameters
     ----------
-    slide : Planned
+    slide : TileStates
         The slide with the states of its tiles.
     tiles : iterable of TileAddress
         Tiles of the slide, of levels the model draws.
@@ -122,12 +107,12 @@ def needs(slide: Planned, tiles: Iterable[TileAddress]) -> list[TileAddress]:
     return [tile for level in reversed(found) for tile in level]
 
 
-def cones(slide: Planned, region: Region) -> list[Region]:
+def cones(slide: TileStates, region: Region) -> list[Region]:
     """Return what must be drawn for everything in `region`, one rectangle a level, coarse first.
 
     Parameters
     ----------
-    slide : Planned
+    slide : TileStates
         The slide.
     region : Region
         ARRAY coordinates, any level; of one that the model does not draw its coarsest is taken.
@@ -170,7 +155,7 @@ def visible(spec: PyramidSpec, view: Region, ring: int = 0) -> list[TileAddress]
     return sorted(tiles, key=lambda tile: (distance(full_region(tile), centre), tile))
 
 
-def wanted(slide: Planned, view: Region, ring: int = 0) -> list[TileAddress]:
+def wanted(slide: TileStates, view: Region, ring: int = 0) -> list[TileAddress]:
     """Return the tiles that a view shall show, nearest its centre first.
 
     A view of a level that is never drawn wants the coarsest drawn tiles under it, but only when
@@ -178,7 +163,7 @@ def wanted(slide: Planned, view: Region, ring: int = 0) -> list[TileAddress]:
 
     Parameters
     ----------
-    slide : Planned
+    slide : TileStates
         The slide.
     view : Region
         ARRAY coordinates; its level is the one that is shown.
@@ -194,7 +179,7 @@ def wanted(slide: Planned, view: Region, ring: int = 0) -> list[TileAddress]:
     return visible(slide.spec, under, ring)
 
 
-def coarse_view(slide: Planned, view: Region) -> Region:
+def coarse_view(slide: TileStates, view: Region) -> Region:
     """Return a view in pixels of the coarsest level that the model draws, if it is a finer one."""
     return slide.spec.at_level(view, max(view.level, slide.recipe.coarsest))
 

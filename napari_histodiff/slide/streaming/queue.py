@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
 from napari_histodiff.core.recipe import TILE, SlideRecipe
+from napari_histodiff.slide.reader import TileStates
 from napari_histodiff.slide.streaming.planning import (
     AT_REST,
     Motion,
-    Planned,
     block_tiles,
     blocks,
     centre_of,
@@ -57,11 +57,11 @@ class StateSnapshot:
 
     Parameters
     ----------
-    slide : Planned
+    slide : TileStates
         The slide.
     """
 
-    def __init__(self, slide: Planned) -> None:
+    def __init__(self, slide: TileStates) -> None:
         self._slide = slide
         self._states: dict[int, NDArray[np.uint8]] = {}
         self._missing: dict[int, NDArray[np.bool_]] = {}

@@ -4,7 +4,7 @@ The layout's colours take about 130 ms for a tile, so a thread works them out: f
 coarse, which covers a view in one or two tiles, finer where no model will draw. Until then the
 nearest coarser ones are enlarged. The coarsest level begins as a sketch of itself, an eighth as
 fine, so that a slide opens at once. Drawn pixels are always read exactly. The states of tiles are
-kept at hand, so that the window never waits for them.
+kept while an edit is written, so that the window never waits for it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from napari_histodiff.ui.workspace.pending import StepWorker
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CachedStates", "Placeholders", "ShownSlide"]
+__all__ = ["Placeholders", "ShownSlide"]
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +186,10 @@ class Placeholders:
 
 
 class ShownSlide:
-    """A slide as `slide.lazy_levels` reads it, except that nobody waits for the layout's colours.
+    """A slide as the window reads it, at once; a `SlideReader`.
+
+    Nobody waits for the layout's colours, nor for an edit: that keeps the slide to itself for as
+    long as it is written, so the states of tiles are meanwhile what they were before.
 
     Parameters
     ----------
@@ -194,11 +197,15 @@ class ShownSlide:
         The slide.
     placeholders : Placeholders
         What shows where nothing is drawn.
+    worker : StepWorker
+        Who writes edits.
     """
 
-    def __init__(self, store: SlideStore, placeholders: Placeholders) -> None:
+    def __init__(self, store: SlideStore, placeholders: Placeholders, worker: StepWorker) -> None:
         self._store = store
         self._placeholders = placeholders
+        self._kept: list[NDArray[np.uint8]] | None = None
+        worker.busy_changed.connect(self._keep)
 
     def subscribe(self, listener: Callable[[Region], None]) -> Callable[[], None]:
         """Call `listener` with each region that looks different; returns what stops it."""
@@ -224,6 +231,18 @@ class ShownSlide:
     def spec(self) -> PyramidSpec:
         """The slide's pyramid."""
         return self._store.spec
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written here."""
+        return self._store.read_only
+
+    def state(self, level: int) -> NDArray[np.uint8]:
+        """Return a copy of the `TileState` of each tile of a level; see `SlideStore.state`."""
+        kept = self._kept
+        if kept is None or not 0 <= level < len(kept):
+            return self._store.state(level)
+        return kept[level].copy()
 
     def read(self, region: Region) -> NDArray[np.uint8]:
         """Return a region of the slide, (h, w, 3) uint8: exact where something is drawn."""
@@ -255,9 +274,13 @@ class ShownSlide:
         drawn = np.zeros((len(rows), len(cols)), np.bool_)
         for above in range(level, coarsest + 1):
             steps = above - level
-            states = self._store.state(above)[np.ix_(rows >> steps, cols >> steps)]
+            states = self.state(above)[np.ix_(rows >> steps, cols >> steps)]
             drawn |= states != TileState.EMPTY
         return drawn
+
+    def _keep(self, busy: bool) -> None:
+        levels = range(self._store.recipe.coarsest + 1)
+        self._kept = [self._store.state(level) for level in levels] if busy else None
 
 
 def _has(spec: PyramidSpec, tile: TileAddress) -> bool:
@@ -300,38 +323,3 @@ def _enlarge(
     wide = lines.view("V3")[..., 0].take(cols - cols[0], axis=1).view(np.uint8)
     target = result[part.relative_to(region).slices]
     target[:] = wide.take(rows - rows[0], axis=0).reshape(target.shape)
-
-
-class CachedStates:
-    """A slide that can be asked for the states of its tiles while a thread writes an edit to it.
-
-    An edit keeps the slide to itself for as long as it is written. What is asked meanwhile is
-    answered as it was before; everything else is the slide's own.
-
-    Parameters
-    ----------
-    store : SlideStore
-        The slide.
-    worker : StepWorker
-        Who writes to it.
-    """
-
-    def __init__(self, store: SlideStore, worker: StepWorker) -> None:
-        self._store = store
-        self._kept: list[NDArray[np.uint8]] | None = None
-        worker.busy_changed.connect(self._keep)
-
-    def state(self, level: int) -> NDArray[np.uint8]:
-        """Return a copy of the `TileState` of each tile of a level; see `SlideStore.state`."""
-        kept = self._kept
-        if kept is None or level >= len(kept):
-            return self._store.state(level)
-        return kept[level].copy()
-
-    def __getattr__(self, name: str) -> Any:
-        """Whatever else the slide has."""
-        return getattr(self._store, name)
-
-    def _keep(self, busy: bool) -> None:
-        levels = range(self._store.recipe.coarsest + 1)
-        self._kept = [self._store.state(level) for level in levels] if busy else None

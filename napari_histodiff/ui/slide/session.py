@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from napari.layers import Image
@@ -19,7 +19,7 @@ from napari_histodiff.core.recipe import TILE
 from napari_histodiff.slide.lazy_levels import LazyLevel, pyramid
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.feed import TileFeed
-from napari_histodiff.ui.slide.placeholders import CachedStates, Placeholders, ShownSlide
+from napari_histodiff.ui.slide.placeholders import Placeholders, ShownSlide
 from napari_histodiff.ui.slide.sketching import SketchEditor
 from napari_histodiff.ui.slide.status import SlideStatus, status_of
 from napari_histodiff.ui.slide.target import SlideTarget
@@ -95,9 +95,8 @@ class SlideSession:
         self._is_open = True
         self._worker = StepWorker()
         self._worker.carried_out.connect(self._show_changes)  # before anyone hears of it
-        # What the window asks of the slide, so that it never waits for an edit being written.
-        self._shown = cast("SlideStore", CachedStates(store, self._worker))
-        self._placeholders = Placeholders(self._shown, self._dirty.append)
+        self._placeholders = Placeholders(store, self._dirty.append)
+        self._shown = ShownSlide(store, self._placeholders, self._worker)
         try:
             self.layer = Image(
                 self._levels(),
@@ -325,8 +324,7 @@ class SlideSession:
 
     # ---------------------------------------------------------------- internal
     def _levels(self) -> list[LazyLevel]:
-        shown = ShownSlide(self._shown, self._placeholders)
-        levels = pyramid(cast("SlideStore", shown))  # it has all that a level asks of a store
+        levels = pyramid(self._shown)
         self._placeholders.use_top(levels[-1])
         return levels
 

@@ -7,8 +7,8 @@ from typing import Final
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.recipe import TILE, SlideRecipe
+from napari_histodiff.slide.reader import SlideReader
 from napari_histodiff.slide.storage.tile_table import TileState
-from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.status import FeedStatus
 from napari_histodiff.ui.slide.target import READ_ONLY
 from napari_histodiff.ui.slide.watcher import tile_counts
@@ -79,21 +79,21 @@ def magnification_of(mpp: float) -> float:
     return _MICROMETRES_AT_1X / mpp
 
 
-def status_of(store: SlideStore, feed: FeedStatus, view: Region | None) -> SlideStatus:
+def status_of(slide: SlideReader, feed: FeedStatus, view: Region | None) -> SlideStatus:
     """Return what is drawn, in work and wrong.
 
     Parameters
     ----------
-    store : SlideStore
+    slide : SlideReader
         The slide.
     feed : FeedStatus
         What draws it.
     view : Region or None
         What is in view, in pixels of the level shown; None when nothing is.
     """
-    counts = tile_counts(store)
-    level = store.spec.levels - 1 if view is None else view.level
-    mpp = store.spec.mpp * (1 << level)
+    counts = tile_counts(slide)
+    level = slide.spec.levels - 1 if view is None else view.level
+    mpp = slide.spec.mpp * (1 << level)
     failure = next(iter(feed.failed.values()), "")
     return SlideStatus(
         level=level,
@@ -108,8 +108,8 @@ def status_of(store: SlideStore, feed: FeedStatus, view: Region | None) -> Slide
         generated=counts[TileState.GENERATED],
         edited=counts[TileState.EDITED],
         stale=counts[TileState.STALE],
-        read_only=store.read_only,
-        message=READ_ONLY if store.read_only else feed.message or failure,
+        read_only=slide.read_only,
+        message=READ_ONLY if slide.read_only else feed.message or failure,
     )
 
 

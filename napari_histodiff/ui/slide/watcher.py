@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import PyramidSpec, Region
+from napari_histodiff.slide.reader import TileStates
 from napari_histodiff.slide.storage.tile_table import TileState
-from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.planning import AT_REST, Motion, centre_of
 from napari_histodiff.ui.viewport import level_shown, view_of
 
@@ -139,17 +139,17 @@ def _whole(level: int, view: NDArray[np.float64]) -> Region:
 _COVERAGE_SIDE: Final = 256
 
 
-def coverage_of(store: SlideStore) -> NDArray[np.uint8]:
+def coverage_of(slide: TileStates) -> NDArray[np.uint8]:
     """Return what is drawn where, (h, w) uint8 of `TileState`, at most 256 a side.
 
     Each value is the largest state of the tiles of all drawn levels at a place: on the grid of the
     tiles of level 0, or of squares of so many of them that the map stays small.
     """
-    finest = store.state(0)
+    finest = slide.state(0)
     shown = finest.copy()
-    for level in range(1, store.recipe.coarsest + 1):
+    for level in range(1, slide.recipe.coarsest + 1):
         scale = 1 << level
-        spread = store.state(level).repeat(scale, axis=0).repeat(scale, axis=1)
+        spread = slide.state(level).repeat(scale, axis=0).repeat(scale, axis=1)
         np.maximum(shown, spread[: finest.shape[0], : finest.shape[1]], out=shown)
     side = -(-max(shown.shape) // _COVERAGE_SIDE)
     if side == 1:
@@ -161,9 +161,9 @@ def coverage_of(store: SlideStore) -> NDArray[np.uint8]:
     return largest
 
 
-def tile_counts(store: SlideStore) -> dict[TileState, int]:
+def tile_counts(slide: TileStates) -> dict[TileState, int]:
     """Return how many tiles of the levels the model draws are in each state."""
     counts = np.zeros(len(TileState), np.int64)
-    for level in range(store.recipe.coarsest + 1):
-        counts += np.bincount(store.state(level).ravel(), minlength=len(counts))
+    for level in range(slide.recipe.coarsest + 1):
+        counts += np.bincount(slide.state(level).ravel(), minlength=len(counts))
     return {state: int(counts[state]) for state in TileState}

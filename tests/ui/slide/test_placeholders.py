@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.slide.placeholders import Placeholders, ShownSlide
+from napari_histodiff.ui.workspace.pending import StepWorker
 from tests.slide.fake_store import FakeLayout, small_recipe
 from tests.ui.slide.stage import wait_until
 
@@ -40,7 +41,7 @@ class Bench:
         )
         self.told: list[Region] = []
         self.placeholders = Placeholders(self.store, self.told.append)
-        self.shown = ShownSlide(self.store, self.placeholders)
+        self.shown = ShownSlide(self.store, self.placeholders, StepWorker())
         self.top = self.store.read(self.store.spec.bounds(4))
         self.placeholders.use_top(self.top)
 
