@@ -9,6 +9,7 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 from psygnal import Signal
+from skimage.measure import label
 
 from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.engine import EngineState, EngineStateChanged, Job, JobFinished, Listener
@@ -19,6 +20,7 @@ from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.settings import SeedMode, SettingsStore
 from napari_histodiff.ui.generation.states import Notice
 from napari_histodiff.ui.workspace.pending import PendingOperations, PendingStep
+from napari_histodiff.ui.workspace.snapshot import FrameSnapshot, FrameSummary
 from tests.fakes import FAKE_INFO
 
 
@@ -34,6 +36,7 @@ class Frame:
     edit_mask: np.ndarray = field(default_factory=lambda: np.zeros((48, 64), bool))
     class_map: np.ndarray = field(default_factory=lambda: np.zeros((48, 64), np.uint8))
     instance_map: np.ndarray = field(default_factory=lambda: np.zeros((48, 64), np.int32))
+    uses_paint = FrameSnapshot.uses_paint
 
 
 class RecordingDocument:
@@ -56,6 +59,22 @@ class RecordingDocument:
         if self.problem:
             raise InvalidRequest(self.problem)
         return self.frame
+
+    def summary(self) -> FrameSummary:
+        frame = self.frame
+        return FrameSummary(
+            frame.kind,
+            frame.region,
+            frame.mpp,
+            frame.has_pixels,
+            frame.uses_paint,
+            self.counts(),
+            self.problem,
+        )
+
+    def maps(self) -> tuple[np.ndarray, np.ndarray]:
+        classes = self.frame.class_map
+        return classes, label(classes, background=0, connectivity=2).astype(np.int32)
 
     def counts(self) -> dict[str, int]:
         return {"plasma": int(self.frame.class_map.any())}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -52,7 +52,7 @@ from napari_histodiff.ui.generation.states import (
 from napari_histodiff.ui.workspace.frame import at_its_level
 
 if TYPE_CHECKING:
-    from napari_histodiff.ui.workspace.snapshot import FrameSnapshot
+    from napari_histodiff.ui.workspace.snapshot import FrameSummary
     from napari_histodiff.ui.workspace.workspace import Workspace
 
 __all__ = ["Controller"]
@@ -61,6 +61,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two steps shown; a window with a canvas repaints as a whole.
 _SHOW_INTERVAL: Final = 0.25
+
+_NO_IMAGE: Final = "Make a canvas or use an image layer first."
 
 #: Seconds between two looks at the painting, so that a stroke costs nothing.
 _PLAN_INTERVAL: Final = 0.2
@@ -105,7 +107,7 @@ class Controller:
         self.settings = (store or SettingsStore()).load()
         self.status = EngineStatus(engine.state, engine.info)
         self.run_state = RunState()
-        self.plan = FramePlan("Generate", False, "Make a canvas or use an image layer first.")
+        self.plan = FramePlan("Generate", False, _NO_IMAGE)
         self._engine = engine
         self._store = store or SettingsStore()
         self._mailbox = Mailbox()
@@ -117,11 +119,11 @@ class Controller:
         self._unshown: dict[type, JobProgress | JobPreview] = {}
         self._show_due = 0.0
         self._plan_due: float | None = 0.0
-        self._painting_due = True
+        self._counts: Mapping[str, int] = {}
         for signal in (workspace.frame_changed, workspace.target_changed, workspace.pixels_changed):
             signal.connect(self._touch)
         workspace.target_changed.connect(self._leave)
-        workspace.painting_changed.connect(self._touch_painting)
+        workspace.painting_changed.connect(self._touch)
         workspace.doing.changed.connect(self._touch)
         self.staged.changed.connect(self.staging_changed.emit)
         self.staged.changed.connect(self._touch)
@@ -189,24 +191,25 @@ class Controller:
 
     def caption_from_paint(self) -> None:
         """Write the caption from what is painted in the frame."""
-        snapshot = self._snapshot_or_complain()
-        if snapshot is None:
+        try:
+            class_map, instance_map = self.workspace.document.nuclei.maps()
+        except HistodiffError as error:
+            self._notice(Level.WARNING, str(error))
             return
-        if not (snapshot.class_map.any() or snapshot.instance_map.any()):
+        if instance_map.any():
+            self.set(caption=caption_from_maps(class_map, instance_map).to_text())
+        else:
             self._notice(Level.WARNING, "No nuclei are painted in the frame; paint some first.")
-            return
-        words = caption_from_maps(snapshot.class_map, snapshot.instance_map)
-        self.set(caption=words.to_text())
 
     # --------------------------------------------------------------------- run
     def refresh_plan(self) -> None:
         """Look at the frame and say what the main button will do."""
-        snapshot, problem = self._try_snapshot()
-        self.plan = make_plan(snapshot, problem, self.settings_here, self.status, self._estimator)
+        summary, problem = self._summary()
+        self.plan = make_plan(summary, problem, self.settings_here, self.status, self._estimator)
         self.plan_changed.emit(self.plan)
-        if self._painting_due and self.workspace.target is not None:
-            self._painting_due = False
-            self.counts_changed.emit(self.workspace.document.nuclei.counts())
+        if summary is not None and summary.counts != self._counts:
+            self._counts = summary.counts
+            self.counts_changed.emit(summary.counts)
 
     def generate(self) -> None:
         """Start the edit that the plan names; what is staged is discarded."""
@@ -220,20 +223,21 @@ class Controller:
         if not self.plan.enabled and self.status.state is not EngineState.CLOSED:
             self._notice(Level.WARNING, self.plan.note)
             return
-        snapshot = self._snapshot_or_complain()
-        if snapshot is None:
+        try:
+            document = self.workspace.document
+            snapshot = document.snapshot()
+        except HistodiffError as error:
+            self._notice(Level.WARNING, str(error))
             return
         self.discard()
         self.set(seed=seed_of_run(self.settings))
         try:
             request = request_of(snapshot, self.settings_here)
-            request = self.workspace.document.target.with_slide_conditions(request)
-            self._job = self._engine.submit(request)
+            self._job = self._engine.submit(document.target.with_slide_conditions(request))
         except HistodiffError as error:
             self._complain(error)
             return
         self._store.save(self.settings)
-        self.refresh_plan()
         self._estimate = self.plan.estimate
         self._set_run(RunState(RunPhase.RUNNING))
 
@@ -381,27 +385,18 @@ class Controller:
         self.run_state = state
         self.run_changed.emit(state)
 
-    def _try_snapshot(self) -> tuple[FrameSnapshot | None, str]:
+    def _summary(self) -> tuple[FrameSummary | None, str]:
+        """Return what lies in the frame, or why there is none to look at."""
         if self.workspace.target is None:
-            return None, "Make a canvas or use an image layer first."
+            return None, _NO_IMAGE
         try:
-            return self.workspace.document.snapshot(), ""
+            return self.workspace.document.summary(), ""
         except HistodiffError as error:
             return None, str(error)
-
-    def _snapshot_or_complain(self) -> FrameSnapshot | None:
-        snapshot, problem = self._try_snapshot()
-        if snapshot is None:
-            self._notice(Level.WARNING, problem)
-        return snapshot
 
     def _touch(self, *_: object) -> None:
         if self._plan_due is None:
             self._plan_due = time.monotonic() + _PLAN_INTERVAL
-
-    def _touch_painting(self, *_: object) -> None:
-        self._painting_due = True
-        self._touch()
 
     def _complain(self, error: Exception, details: str = "") -> None:
         log.error("%s\n%s", error, details)

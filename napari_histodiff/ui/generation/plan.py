@@ -10,13 +10,12 @@ from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.maps import CLASS_NAMES, FEW_NUCLEI
 from napari_histodiff.core.requests import EditKind
-from napari_histodiff.ui.generation.request import uses_paint
 from napari_histodiff.ui.generation.settings import Settings
 from napari_histodiff.ui.generation.states import EngineStatus
 from napari_histodiff.ui.text import duration_text
 
 if TYPE_CHECKING:
-    from napari_histodiff.ui.workspace.snapshot import FrameSnapshot
+    from napari_histodiff.ui.workspace.snapshot import FrameSummary
 
 __all__ = ["Estimate", "Estimator", "FramePlan", "class_remark", "make_plan"]
 
@@ -50,7 +49,7 @@ class FramePlan:
 
 
 def make_plan(
-    snapshot: FrameSnapshot | None,
+    summary: FrameSummary | None,
     problem: str,
     settings: Settings,
     status: EngineStatus,
@@ -60,7 +59,7 @@ def make_plan(
 
     Parameters
     ----------
-    snapshot : FrameSnapshot or None
+    summary : FrameSummary or None
         The frame; None when there is none, and `problem` tells why.
     problem : str
         Why the frame can not be used.
@@ -71,18 +70,20 @@ def make_plan(
     estimator : Estimator
         What it will cost.
     """
-    if snapshot is None:
+    if summary is None:
         return FramePlan("Generate", False, problem)
-    plan = _plan_of(snapshot, settings, status, estimator)
-    return replace(plan, has_pixels=snapshot.has_pixels)
+    if summary.problem:
+        return FramePlan("Generate", False, summary.problem)
+    plan = _plan_of(summary, settings, status, estimator)
+    return replace(plan, has_pixels=summary.has_pixels)
 
 
 def _plan_of(
-    snapshot: FrameSnapshot, settings: Settings, status: EngineStatus, estimator: Estimator
+    summary: FrameSummary, settings: Settings, status: EngineStatus, estimator: Estimator
 ) -> FramePlan:
-    title = _TITLES[snapshot.kind]
-    repaints = snapshot.kind is EditKind.INPAINT
-    if snapshot.kind is EditKind.GENERATE and snapshot.has_pixels:
+    title = _TITLES[summary.kind]
+    repaints = summary.kind is EditKind.INPAINT
+    if summary.kind is EditKind.GENERATE and summary.has_pixels:
         title = "Generate (replaces frame)"
     if status.state is EngineState.DEAD:
         return FramePlan(title, False, "The engine has stopped; press Restart above.")
@@ -91,15 +92,15 @@ def _plan_of(
     if status.info is None:
         return FramePlan(title, True, "The model is loading; the edit starts when it is ready.")
     low, high = status.info.mpp
-    if not low * 0.999 <= snapshot.mpp <= high * 1.001:
+    if not low * 0.999 <= summary.mpp <= high * 1.001:
         known = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-        note = f"The model knows {known} µm/px, this image has {snapshot.mpp:g}: "
-        if snapshot.mpp > high:
+        note = f"The model knows {known} µm/px, this image has {summary.mpp:g}: "
+        if summary.mpp > high:
             return FramePlan(title, False, note + "too coarse. Open a finer scan of it.")
         note += "too fine. Resample it; the original stays as it is."
         return FramePlan(title, False, note, resample_to=low)
     estimate = estimator.estimate(
-        snapshot.region.shape,
+        summary.region.shape,
         steps=settings.steps,
         guidance_scale=settings.guidance_scale,
         variants=settings.variants,
@@ -108,8 +109,8 @@ def _plan_of(
     note = str(estimate)
     if max(settings.steps, 1 + status.info.jump_steps) < _LEAST_FLOW_STEPS:
         note += f". This model needs {_LEAST_FLOW_STEPS} steps or more for clear tissue"
-    if not uses_paint(snapshot):
-        where = " where pixels change" if repaints or snapshot.kind is EditKind.OUTPAINT else ""
+    if not summary.uses_paint:
+        where = " where pixels change" if repaints or summary.kind is EditKind.OUTPAINT else ""
         note += f". No nuclei painted{where}: the model places them"
     return FramePlan(title, True, note, estimate, repaints)
 

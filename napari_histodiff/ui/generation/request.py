@@ -11,7 +11,7 @@ from napari_histodiff.ui.generation.settings import SeedMode, Settings
 if TYPE_CHECKING:
     from napari_histodiff.ui.workspace.snapshot import FrameSnapshot
 
-__all__ = ["following_seed", "request_of", "seed_of_run", "settings_of", "uses_paint"]
+__all__ = ["following_seed", "request_of", "seed_of_run", "settings_of"]
 
 _SEEDS: Final = (int(LIMITS["seed"][0]), int(LIMITS["seed"][1]))
 
@@ -30,14 +30,6 @@ def seed_of_run(settings: Settings) -> int:
     return settings.seed
 
 
-def uses_paint(snapshot: FrameSnapshot) -> bool:
-    """Whether a nucleus is painted where pixels may change; without one the model places them."""
-    painted = (snapshot.class_map > 0) | (snapshot.instance_map > 0)
-    if snapshot.kind in (EditKind.INPAINT, EditKind.OUTPAINT):
-        painted &= snapshot.edit_mask
-    return bool(painted.any())
-
-
 def request_of(snapshot: FrameSnapshot, settings: Settings) -> EditRequest:
     """Resolve a frame and the settings that count there into the request that decides the pixels.
 
@@ -46,7 +38,7 @@ def request_of(snapshot: FrameSnapshot, settings: Settings) -> EditRequest:
     InvalidRequest
         When something is missing or out of range.
     """
-    painted = uses_paint(snapshot)
+    painted = snapshot.uses_paint
     changes_pixels = snapshot.kind in (EditKind.INPAINT, EditKind.OUTPAINT)
     return EditRequest(
         kind=snapshot.kind,

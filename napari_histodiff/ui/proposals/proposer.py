@@ -105,28 +105,36 @@ class Proposer:
             return
         workspace = self._workspace
         try:
-            snapshot = workspace.document.snapshot()
+            document = workspace.document
+            summary = document.summary()
         except HistodiffError as error:
             self._notice(Level.WARNING, str(error))
             return
-        if not snapshot.has_pixels:
+        if summary.problem:
+            self._notice(Level.WARNING, summary.problem)
+            return
+        if not summary.has_pixels:
             self._notice(
                 Level.WARNING,
                 "There are no pixels under the frame; generate some or move it onto tissue.",
             )
             return
-        if snapshot.region.level and snapshot.mpp > _COARSEST:
+        if summary.region.level and summary.mpp > _COARSEST:
             self._notice(
                 Level.WARNING,
                 f"Nuclei can be proposed at {_COARSEST:g} µm per pixel or finer, the frame has "
-                f"{snapshot.mpp:g}; choose a finer one in Edit at, then propose again.",
+                f"{summary.mpp:g}; choose a finer one in Edit at, then propose again.",
             )
             return
+        target, region = document.target, summary.region
+        try:
+            image = target.read(region)
+        except HistodiffError as error:
+            self._notice(Level.WARNING, str(error))
+            return
         self.discard()
-        self._target, self._region = workspace.target, snapshot.region
-        self._run = JudgeRun(
-            self._command, snapshot.image, snapshot.mpp, snapshot.coverage, self._put
-        )
+        self._target, self._region = workspace.target, region
+        self._run = JudgeRun(self._command, image, summary.mpp, target.coverage(region), self._put)
         self._show(ProposingState(running=True, note="Loading the judge…"))
 
     def cancel(self) -> None:

@@ -18,7 +18,7 @@ from napari_histodiff.core.maps import (
     as_rgb,
     encode_labels,
 )
-from napari_histodiff.core.requests import EditRequest
+from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.ui.workspace.brushes import Brushes
 from napari_histodiff.ui.workspace.frame import FrameLayer, fit_frame, level_in_view, seen_at
 from napari_histodiff.ui.workspace.import_labels import labels_under, nuclei_from_labels
@@ -31,7 +31,7 @@ from napari_histodiff.ui.workspace.paint_layers import (
     show_region,
 )
 from napari_histodiff.ui.workspace.pending import PendingOperations, PendingStep
-from napari_histodiff.ui.workspace.snapshot import FrameSnapshot, make_snapshot
+from napari_histodiff.ui.workspace.snapshot import FrameSnapshot, FrameSummary, kind_of_edit
 from napari_histodiff.ui.workspace.targets import Target
 from napari_histodiff.ui.workspace.transforms import insert_above
 
@@ -237,6 +237,28 @@ class Document:
             problem = self.target.prepare(self.region)
         return problem
 
+    def summary(self) -> FrameSummary:
+        """Look at what lies in the frame; reads and copies no pixel of the image.
+
+        Raises
+        ------
+        InvalidMap
+            When a paint layer has another shape than the frame, or labels that are no nuclei.
+        """
+        problem = self.unready()
+        labels = self.framed("nuclei", self.nuclei.labels)
+        mask = self.framed("edit mask", self.edit_mask.mask)
+        any_pixels, all_pixels = self.target.covered(self.region)
+        kind = kind_of_edit(
+            any_pixels=any_pixels, all_pixels=all_pixels, is_masked=bool(mask.any())
+        )
+        counts = self.nuclei.counts()
+        uses_paint = any(counts.values())
+        if uses_paint and kind is not EditKind.GENERATE:
+            outside = ~self.target.coverage(self.region) if kind is EditKind.OUTPAINT else False
+            uses_paint = bool(labels[mask | outside].any())
+        return FrameSummary(kind, self.region, self.mpp, any_pixels, uses_paint, counts, problem)
+
     def snapshot(self) -> FrameSnapshot:
         """Copy what lies in the frame; reads no pixel outside it.
 
@@ -250,14 +272,17 @@ class Document:
         if problem := self.unready():
             raise InvalidRequest(problem)
         self.framed("nuclei", self.nuclei.labels)
-        return make_snapshot(
-            self.region,
-            self.mpp,
-            self.target.read(self.region),
-            self.framed("edit mask", self.edit_mask.mask),
-            self.nuclei.maps(),
-            self.target.coverage(self.region),
+        image, coverage = self.target.read(self.region), self.target.coverage(self.region)
+        mask = self.framed("edit mask", self.edit_mask.mask)
+        kind = kind_of_edit(
+            any_pixels=bool(coverage.any()),
+            all_pixels=bool(coverage.all()),
+            is_masked=bool(mask.any()),
         )
+        if kind is EditKind.OUTPAINT:
+            mask |= ~coverage
+        classes, instances = self.nuclei.maps()
+        return FrameSnapshot(kind, self.region, self.mpp, image, mask, classes, instances, coverage)
 
     def write(
         self,

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from napari.layers import Image
 from numpy.typing import NDArray
-from skimage.measure import label as connected_components
 from skimage.transform import resize
 
 from napari_histodiff.core.errors import InvalidImage, InvalidMap
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES
+from napari_histodiff.ui.workspace.runs import Runs
 from napari_histodiff.ui.workspace.targets import Target
 from napari_histodiff.ui.workspace.transforms import place_on
 
@@ -96,7 +96,8 @@ def nuclei_from_labels(
             f"expected classes 1-{N_CLASSES} ({', '.join(CLASS_NAMES)}), got {wrong}; "
             "say which class each label is"
         )
-    instances, _ = connected_components(ids, background=0, connectivity=2, return_num=True)
+    runs = Runs.of(ids)
+    instances = runs.filled(runs.blobs())
     class_map = classes[np.searchsorted(present, ids)] if present.size else ids
     labels = (N_CLASSES + 1) * (instances + (first_instance - 1)) + class_map
     return np.where(ids > 0, labels, 0).astype(np.int32)

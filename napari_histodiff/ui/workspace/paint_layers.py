@@ -9,12 +9,12 @@ import numpy as np
 from napari.layers import Labels, Layer
 from numpy.typing import NDArray
 from psygnal import Signal
-from skimage.measure import label as connected_components
 
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES, encode_labels, label_of
 from napari_histodiff.ui.colormaps import UNKNOWN, edit_mask_colormap, nuclei_colormap
+from napari_histodiff.ui.workspace.runs import Runs
 from napari_histodiff.ui.workspace.transforms import place_region
 
 __all__ = [
@@ -183,12 +183,14 @@ class NucleiLayer:
         return present
 
     def counts(self) -> dict[str, int]:
-        """Return how many nuclei of each class, and of unknown class, are painted."""
-        labels = self.labels
-        present = np.zeros(int(labels.max(initial=0)) + 1, np.bool_)
-        present[labels] = True
-        present[0] = False
-        found = np.bincount(np.nonzero(present)[0] % _BASE, minlength=_BASE)
+        """Return how many nuclei of each class, and of unknown class, are painted.
+
+        Raises
+        ------
+        InvalidMap
+            When somebody put negative labels into the layer.
+        """
+        found = np.bincount(self._runs().present() % _BASE, minlength=_BASE)
         names = (UNKNOWN.name, *CLASS_NAMES)
         counts = {name: int(n) for name, n in zip(names, found, strict=True)}
         counts[UNKNOWN.name] = counts.pop(UNKNOWN.name)  # last
@@ -202,14 +204,18 @@ class NucleiLayer:
         InvalidMap
             When somebody put negative labels into the layer.
         """
-        labels = self.labels
-        if labels.size and labels.min() < 0:
+        runs = self._runs()
+        classes = (runs.labels % _BASE).astype(np.uint8)
+        return runs.filled(classes), runs.filled(runs.blobs())
+
+    def _runs(self) -> Runs:
+        runs = Runs.of(self.labels)
+        if runs.labels.min(initial=0) < 0:
             raise InvalidMap(
-                f"expected labels of 7 * instance + class, got {labels.min()}; "
+                f"expected labels of 7 * instance + class, got {runs.labels.min()}; "
                 "paint with the tools of the dock, or clear the painting"
             )
-        blobs = connected_components(labels, background=0, connectivity=2)
-        return (labels % _BASE).astype(np.uint8), blobs.astype(np.int32)
+        return runs
 
     def _arm(self) -> None:
         """Select the label of the next nucleus; its id is used up by the next stroke only."""

@@ -1,7 +1,8 @@
-"""What lies in the frame at one moment, copied."""
+"""What lies in the frame at one moment: in a few words for the button, or copied for an edit."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,38 @@ from numpy.typing import NDArray
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind
 
-__all__ = ["FrameSnapshot", "make_snapshot"]
+__all__ = ["FrameSnapshot", "FrameSummary", "kind_of_edit"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameSummary:
+    """What the masks say of the frame, without a look at the image.
+
+    Attributes
+    ----------
+    kind : EditKind
+        What the main button does here.
+    region : Region
+        The frame in pixels of its level of the image.
+    mpp : float
+        Micrometres per pixel.
+    has_pixels : bool
+        Whether any pixel exists below the frame.
+    uses_paint : bool
+        Whether a nucleus is painted where pixels may change.
+    counts : mapping of str to int
+        How many nuclei of each class, and "unknown", are painted.
+    problem : str
+        Why the pixels below cannot be worked on yet; empty when they can.
+    """
+
+    kind: EditKind
+    region: Region
+    mpp: float
+    has_pixels: bool
+    uses_paint: bool
+    counts: Mapping[str, int]
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,8 +52,7 @@ class FrameSnapshot:
     Attributes
     ----------
     kind : EditKind
-        What the main button does here: GENERATE when no pixel exists or nothing says where to
-        edit, OUTPAINT when a part has no pixels yet, INPAINT when an edit mask is painted.
+        What the main button does here.
     region : Region
         The frame in pixels of its level of the image.
     mpp : float
@@ -47,25 +78,20 @@ class FrameSnapshot:
     coverage: NDArray[np.bool_]
 
     @property
-    def has_pixels(self) -> bool:
-        """Whether any pixel exists below the frame."""
-        return bool(self.coverage.any())
+    def uses_paint(self) -> bool:
+        """Whether a nucleus is painted where pixels may change; else the model places them."""
+        painted = (self.class_map > 0) | (self.instance_map > 0)
+        if self.kind in (EditKind.INPAINT, EditKind.OUTPAINT):
+            painted &= self.edit_mask
+        return bool(painted.any())
 
 
-def make_snapshot(
-    region: Region,
-    mpp: float,
-    image: NDArray[np.uint8],
-    painted: NDArray[np.bool_],
-    nuclei: tuple[NDArray[np.uint8], NDArray[np.int32]],
-    coverage: NDArray[np.bool_],
-) -> FrameSnapshot:
-    """Decide the kind of edit and its edit mask from what is painted and what exists."""
-    if not coverage.any():
-        kind = EditKind.GENERATE
-    elif not coverage.all():
-        kind = EditKind.OUTPAINT
-    else:
-        kind = EditKind.INPAINT if painted.any() else EditKind.GENERATE
-    edit_mask = painted | ~coverage if kind is EditKind.OUTPAINT else painted
-    return FrameSnapshot(kind, region, mpp, image, edit_mask, *nuclei, coverage)
+def kind_of_edit(*, any_pixels: bool, all_pixels: bool, is_masked: bool) -> EditKind:
+    """Return what an edit of a frame does.
+
+    GENERATE when no pixel exists or nothing says where to edit, OUTPAINT when a part has no pixels
+    yet, INPAINT when an edit mask is painted.
+    """
+    if any_pixels and not all_pixels:
+        return EditKind.OUTPAINT
+    return EditKind.INPAINT if all_pixels and is_masked else EditKind.GENERATE

@@ -102,6 +102,10 @@ class Target(ABC):
         """Return where pixels exist, (h, w) bool; a real image has them everywhere."""
         return np.ones(region.shape, np.bool_)
 
+    def covered(self, region: Region) -> tuple[bool, bool]:
+        """Return whether any, and whether all pixels of a region exist."""
+        return True, True
+
     @property
     def layers(self) -> list[Image]:
         """Layers made for this target besides its own."""
@@ -176,6 +180,11 @@ class CanvasTarget(RawTarget):
     def coverage(self, region: Region) -> NDArray[np.bool_]:
         """Return where pixels were written."""
         return self._written[region.slices].copy()
+
+    def covered(self, region: Region) -> tuple[bool, bool]:
+        """Return whether any, and whether all pixels of a region were written."""
+        written = self._written[region.slices]
+        return bool(written.any()), bool(written.all())
 
     def read_raw(self, region: Region) -> NDArray[np.uint8]:
         """Return the pixels with coverage as alpha."""

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 
 from napari_histodiff.core.engine import (
     EngineState,
@@ -16,9 +18,13 @@ from napari_histodiff.core.engine import (
 )
 from napari_histodiff.core.errors import WorkerDied
 from napari_histodiff.core.requests import EditKind
-from napari_histodiff.ui.generation.settings import SeedMode
+from napari_histodiff.ui.generation.controller import Controller
+from napari_histodiff.ui.generation.settings import SeedMode, SettingsStore
 from napari_histodiff.ui.generation.staged import PREVIEW_NAME
 from napari_histodiff.ui.generation.states import Level, RunPhase
+from napari_histodiff.ui.workspace.document import Document
+from napari_histodiff.ui.workspace.targets import CanvasTarget
+from napari_histodiff.ui.workspace.workspace import Workspace
 from tests.ui.doubles import Desk, RecordingEngine
 
 
@@ -340,3 +346,56 @@ def test_another_engine_takes_over_and_the_first_one_is_closed(desk: Desk) -> No
     assert desk.controller.status.state is EngineState.READY
     assert len(second.submitted) == 1
     assert not first.submitted
+
+
+class Counted:
+    """A canvas of noise under a controller, and how often it is copied or read."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        viewer = ViewerModel()
+        self.workspace = Workspace(viewer, seed=0)
+        self.engine = RecordingEngine()
+        store = SettingsStore(folder / "studio.json")
+        self.controller = Controller(viewer, self.workspace, self.engine, store=store)
+        self.workspace.new_canvas(256, 256)
+        region = self.workspace.document.region
+        self.workspace.document.write(region, np.full((*region.shape, 3), 90, np.uint8))
+        self.engine.ready()
+        self.controller.pump()
+        self.calls: Counter[str] = Counter()
+        for owner, name in ((Document, "snapshot"), (CanvasTarget, "read")):
+            self._count(monkeypatch, owner, name)
+
+    def _count(self, monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> None:
+        original = getattr(owner, name)
+
+        def counted(*args: object) -> object:
+            self.calls[name] += 1
+            return original(*args)
+
+        monkeypatch.setattr(owner, name, counted)
+
+
+@pytest.fixture
+def counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Counted:
+    return Counted(tmp_path, monkeypatch)
+
+
+def test_a_touch_of_the_paint_copies_no_frame_and_reads_no_pixel(counted: Counted) -> None:
+    controller, document = counted.controller, counted.workspace.document
+    document.nuclei.layer.paint((40, 50), document.nuclei.new_label())
+    controller.refresh_plan()
+    assert controller.plan.title == "Generate (replaces frame)"
+    document.edit_mask.layer.paint((90, 90), 1)
+    controller.refresh_plan()
+    assert controller.plan.title == "Inpaint"
+    assert "No nuclei painted where pixels change" in controller.plan.note
+    assert not counted.calls
+
+
+def test_generate_copies_the_frame_once(counted: Counted) -> None:
+    document = counted.workspace.document
+    document.edit_mask.layer.paint((90, 90), 1)
+    counted.controller.generate()
+    assert counted.calls == {"snapshot": 1, "read": 1}
+    assert counted.engine.submitted[0].kind is EditKind.INPAINT

@@ -83,12 +83,12 @@ def test_no_such_tool(canvas):
 
 def test_kind_follows_pixels_and_paint(canvas):
     assert canvas.document.snapshot().kind is EditKind.GENERATE
-    assert not canvas.document.snapshot().has_pixels
+    assert not canvas.document.summary().has_pixels
     half = Region(0, 64, 64, 128, 64)
     canvas.document.write(half, noise(half.shape))
     snapshot = canvas.document.snapshot()
     assert snapshot.kind is EditKind.OUTPAINT
-    assert snapshot.has_pixels
+    assert canvas.document.summary().has_pixels
     assert snapshot.edit_mask[:, 64:].all()
     assert not snapshot.edit_mask[:, :64].any()
     mask = paint_mask(canvas)
@@ -98,7 +98,7 @@ def test_kind_follows_pixels_and_paint(canvas):
     assert np.array_equal(canvas.document.snapshot().edit_mask, mask)
     canvas.document.clear()
     assert canvas.document.snapshot().kind is EditKind.GENERATE
-    assert canvas.document.snapshot().has_pixels
+    assert canvas.document.summary().has_pixels
 
 
 def test_paint_stays_at_its_place_when_the_frame_moves(canvas):
@@ -144,7 +144,7 @@ def test_write_undo_redo_are_byte_exact_and_told(canvas):
     assert np.array_equal(written[region.slices], noise(region.shape))
     canvas.document.undo()
     assert np.array_equal(canvas.target.data, before)
-    assert not canvas.document.snapshot().has_pixels
+    assert not canvas.document.summary().has_pixels
     canvas.document.redo()
     assert np.array_equal(canvas.target.data, written)
     assert seen == [region] * 3
@@ -292,3 +292,38 @@ def test_a_refused_layer_leaves_the_workspace_as_it_was(viewer, canvas):
         canvas.use_layer(viewer.add_image(np.zeros((40, 90, 3), np.uint8)))
     assert canvas.target is target
     assert canvas.document.snapshot().region == Region(0, 64, 64, 128, 128)
+
+
+def test_the_summary_says_what_the_snapshot_holds(canvas):
+    document = canvas.document
+
+    def same():
+        summary, snapshot = document.summary(), document.snapshot()
+        assert summary.kind is snapshot.kind
+        assert (summary.region, summary.mpp) == (snapshot.region, snapshot.mpp)
+        assert summary.has_pixels == snapshot.coverage.any()
+        assert summary.uses_paint == snapshot.uses_paint
+        assert sum(summary.counts.values()) == len(np.unique(snapshot.instance_map)) - 1
+        return summary
+
+    assert not same().uses_paint
+    click(document.nuclei.layer, (50, 50))
+    assert same().uses_paint
+    document.write(Region(0, 64, 64, 128, 64), noise((128, 64)))
+    assert same().kind is EditKind.OUTPAINT
+    assert not same().uses_paint  # the nucleus lies on pixels that stay
+    click(document.nuclei.layer, (50, 90))
+    assert same().uses_paint
+    document.write(document.region, noise((128, 128)))
+    assert same().kind is EditKind.GENERATE
+    document.edit_mask.layer.paint((10, 10), 1)
+    assert same().kind is EditKind.INPAINT
+    assert not same().uses_paint
+    assert not same().problem
+
+
+def test_labels_that_are_no_nuclei_are_told(canvas):
+    canvas.document.nuclei.layer.data[3, 3] = -1
+    for look in (canvas.document.summary, canvas.document.snapshot):
+        with pytest.raises(InvalidMap, match="clear the painting"):
+            look()

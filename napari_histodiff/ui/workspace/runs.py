@@ -1,0 +1,84 @@
+"""Label maps as runs, stretches of a row of one label: blobs and counts in a few milliseconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+__all__ = ["Runs"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Runs:
+    """The rows of a label map, cut where the label changes.
+
+    Attributes
+    ----------
+    shape : (height, width)
+        Of the map.
+    starts : (n,) int
+        Where each run starts in the map read row by row; none goes on in the next row.
+    labels : (n,) integers
+        Label of each run, 0 = background.
+    """
+
+    shape: tuple[int, int]
+    starts: NDArray[np.intp]
+    labels: NDArray[Any]
+
+    @classmethod
+    def of(cls, labels: NDArray[Any]) -> Self:
+        """Cut a label map, (h, w) integers."""
+        height, width = labels.shape
+        flat = labels.ravel()
+        cut = np.ones(flat.size, np.bool_)
+        np.not_equal(flat[1:], flat[:-1], out=cut[1:])
+        cut[::width] = True
+        starts = np.flatnonzero(cut)
+        return cls((height, width), starts, flat[starts])
+
+    @property
+    def lengths(self) -> NDArray[np.intp]:
+        """Pixels of each run."""
+        return np.diff(self.starts, append=self.shape[0] * self.shape[1])
+
+    def filled(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return a map, (h, w), with one value for all pixels of a run."""
+        pixels: NDArray[Any] = np.repeat(values, self.lengths)
+        return pixels.reshape(self.shape)
+
+    def present(self) -> NDArray[Any]:
+        """Return the labels of the map, each once, without the background."""
+        found: NDArray[Any] = np.unique(self.labels)
+        return found[found != 0]
+
+    def blobs(self) -> NDArray[np.int32]:
+        """Return the connected blob of one label that each run belongs to, from 1; 0 = background.
+
+        Pixels that touch at a corner are connected.
+        """
+        painted = np.flatnonzero(self.labels)
+        row, begin = np.divmod(self.starts[painted], self.shape[1])
+        labels, end = self.labels[painted], begin + self.lengths[painted]
+        # Columns one after the other, with room between rows so that no run touches the next one's.
+        stride = self.shape[1] + 2
+        begin, end = begin + row * stride, end + row * stride
+        first = np.searchsorted(end, begin + stride)
+        touching = np.searchsorted(begin, end + stride, side="right") - first
+        upper = np.repeat(np.arange(painted.size), touching)
+        offset = np.arange(upper.size) - np.repeat(np.cumsum(touching) - touching, touching)
+        lower = first[upper] + offset
+        same = labels[upper] == labels[lower]
+        links = coo_array(
+            (np.ones(int(same.sum()), np.bool_), (upper[same], lower[same])),
+            shape=(painted.size, painted.size),
+        )
+        result = np.zeros(self.labels.size, np.int32)
+        if painted.size:
+            result[painted] = connected_components(links, directed=False)[1] + 1
+        return result
