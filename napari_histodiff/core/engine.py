@@ -25,6 +25,7 @@ __all__ = [
     "JobPreview",
     "JobProgress",
     "JobStarted",
+    "JobStep",
     "Listener",
 ]
 
@@ -117,6 +118,10 @@ class JobPreview:
     image: NDArray[np.uint8]
 
 
+#: What is told while a job runs, and worth nothing once something newer of its kind is.
+JobStep = JobProgress | JobPreview
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class JobFinished:
     """Terminal: `images` is (variants, h, w, 3) uint8; `seconds` the worker's wall time."""
@@ -142,15 +147,7 @@ class JobFailed:
     details: str = ""
 
 
-EngineEvent = (
-    EngineStateChanged
-    | JobStarted
-    | JobProgress
-    | JobPreview
-    | JobFinished
-    | JobCancelled
-    | JobFailed
-)
+EngineEvent = EngineStateChanged | JobStarted | JobStep | JobFinished | JobCancelled | JobFailed
 
 #: Called from any thread; a listener must hand over to its own thread before it touches Qt.
 Listener = Callable[[EngineEvent], None]

@@ -6,12 +6,14 @@ import importlib
 import time
 import traceback
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
 
 from napari_histodiff.core.backend import Backend, BackendFactory, Step
+from napari_histodiff.core.engine import Job, JobPreview, JobProgress, JobStep
 from napari_histodiff.core.errors import (
     Cancelled,
     EngineUnavailable,
@@ -20,6 +22,7 @@ from napari_histodiff.core.errors import (
     OutOfMemory,
 )
 from napari_histodiff.core.requests import EditRequest
+from napari_histodiff.core.throttle import Throttle
 from napari_histodiff.engine.messages import (
     Failed,
     Loaded,
@@ -30,30 +33,10 @@ from napari_histodiff.engine.messages import (
     Stopped,
 )
 
-__all__ = ["PREVIEW_INTERVAL", "BackendHost", "StepReport", "Throttle", "resolve_factory"]
+__all__ = ["BackendHost", "resolve_factory"]
 
-#: Seconds between two step previews of a job.
-PREVIEW_INTERVAL = 0.25
-
-#: Called with done, total and the preview when one is due.
-StepReport = Callable[[int, int, NDArray[np.uint8] | None], None]
-
-
-class Throttle:
-    """Lets one event through per `interval` seconds, the first at once."""
-
-    def __init__(self, interval: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._interval = interval
-        self._clock = clock
-        self._next = -float("inf")
-
-    def ready(self) -> bool:
-        """Return whether an event may pass now, and count it when it may."""
-        now = self._clock()
-        if now < self._next:
-            return False
-        self._next = now + self._interval
-        return True
+#: Seconds between two step previews of a job: making one costs the model time.
+_PREVIEW_INTERVAL: Final = 0.25
 
 
 class BackendHost:
@@ -72,16 +55,18 @@ class BackendHost:
             return LoadFailed(_problem(error, "the model to load", advice))
 
     def render(
-        self, request: EditRequest, *, is_cancelled: Callable[[], bool], report: StepReport
+        self, job: Job, *, is_cancelled: Callable[[], bool], report: Callable[[JobStep], None]
     ) -> Outcome:
-        """Render one request; a preview is computed only when the throttle lets it be sent."""
-        throttle = Throttle(PREVIEW_INTERVAL)
+        """Render one job and report its steps; a preview is made only when one is due."""
+        request = job.request
+        throttle = Throttle(_PREVIEW_INTERVAL)
 
         def on_step(step: Step) -> None:
             if is_cancelled():
                 raise Cancelled("expected the job to run on, got a cancel; submit it again")
-            due = step.done < step.total and throttle.ready()
-            report(step.done, step.total, step.preview() if due else None)
+            report(JobProgress(job.id, step.done, step.total))
+            if step.done < step.total and throttle.ready():
+                report(JobPreview(job.id, step.preview()))
 
         start = time.perf_counter()
         try:

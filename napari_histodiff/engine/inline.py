@@ -7,8 +7,8 @@ from queue import SimpleQueue
 
 from napari_histodiff.core.backend import BackendFactory
 from napari_histodiff.core.engine import Job
-from napari_histodiff.engine.host import BackendHost, StepReport
-from napari_histodiff.engine.messages import Ended, Loaded, Loading, Report, Stepped
+from napari_histodiff.engine.host import BackendHost
+from napari_histodiff.engine.messages import Ended, Loaded, Loading, Report
 from napari_histodiff.engine.serial import SerialEngine
 
 __all__ = ["InlineEngine"]
@@ -82,11 +82,5 @@ def _serve(
     if not isinstance(loaded, Loaded):
         return
     while (job := jobs.get()) is not None:
-        outcome = host.render(
-            job.request, is_cancelled=cancel.is_set, report=_step_sender(report, job.id)
-        )
+        outcome = host.render(job, is_cancelled=cancel.is_set, report=report)
         report(Ended(job.id, outcome))
-
-
-def _step_sender(report: Report, job: str) -> StepReport:
-    return lambda done, total, preview: report(Stepped(job, done, total, preview))

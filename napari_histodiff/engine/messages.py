@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core import errors
 from napari_histodiff.core.backend import BackendInfo
-from napari_histodiff.core.engine import Job
+from napari_histodiff.core.engine import Job, JobStep
 
 __all__ = [
     "Died",
@@ -26,7 +26,6 @@ __all__ = [
     "Rendered",
     "Report",
     "Runner",
-    "Stepped",
     "Stopped",
 ]
 
@@ -80,16 +79,6 @@ class LoadFailed:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stepped:
-    """One network evaluation of a job is done; `preview` is (h, w, 3) uint8 when it is due."""
-
-    job: str
-    done: int
-    total: int
-    preview: NDArray[np.uint8] | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Rendered:
     """A job's pixels, (variants, h, w, 3) uint8."""
 
@@ -131,7 +120,8 @@ class Died:
     problem: Problem
 
 
-Message = Loading | Loaded | LoadFailed | Stepped | Ended | Died
+Message = Loading | Loaded | LoadFailed | JobStep | Ended | Died
+#: Steps of a job are told as the engine tells them.
 Report = Callable[[Message], None]
 
 

@@ -25,6 +25,7 @@ from napari_histodiff.core.engine import (
     JobPreview,
     JobProgress,
     JobStarted,
+    JobStep,
     Listener,
 )
 from napari_histodiff.core.errors import EngineUnavailable
@@ -41,7 +42,6 @@ from napari_histodiff.engine.messages import (
     Problem,
     Rendered,
     Runner,
-    Stepped,
 )
 from napari_histodiff.engine.queue import JobQueue
 
@@ -273,20 +273,18 @@ class SerialEngine:
                 self._dispatch()
             case LoadFailed():
                 self._die(message.problem)
-            case Stepped():
+            case JobProgress() | JobPreview():
                 self._step(message)
             case Ended():
                 self._end(message)
             case Died():
                 self._replace(message.problem)
 
-    def _step(self, step: Stepped) -> None:
+    def _step(self, step: JobStep) -> None:
         running = self._queue.running
         if running is None or running.id != step.job or self._queue.cancel_requested:
             return
-        self._listeners.emit(JobProgress(step.job, step.done, step.total))
-        if step.preview is not None:
-            self._listeners.emit(JobPreview(step.job, step.preview))
+        self._listeners.emit(step)
 
     def _end(self, ended: Ended) -> None:
         cancelled = self._queue.cancel_requested

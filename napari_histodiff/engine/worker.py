@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 from distributed import Security, Worker, WorkerPlugin, get_worker
-from numpy.typing import NDArray
 
 from napari_histodiff.core.backend import Backend
+from napari_histodiff.core.engine import Job, JobPreview, JobProgress, JobStep
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.engine.host import BackendHost
-from napari_histodiff.engine.messages import Loaded, LoadFailed, Outcome, Stepped
+from napari_histodiff.engine.messages import Loaded, LoadFailed, Outcome
 from napari_histodiff.engine.process import lower_priority
 
 __all__ = ["HELLO", "HostPlugin", "cancel", "decode_step", "load", "main", "render"]
@@ -44,21 +44,21 @@ class HostPlugin(WorkerPlugin):
         if self._worker is not None:
             self._worker.log_event(self._topic, message)
 
-    def send_step(self, job: str, done: int, total: int, preview: NDArray[np.uint8] | None) -> None:
+    def send_step(self, step: JobStep) -> None:
         """Send one step; `decode_step` is its other end."""
-        message: dict[str, Any] = {"job": job, "done": done, "total": total}
-        if preview is not None:
-            message["preview"] = np.ascontiguousarray(preview).tobytes()
-            message["shape"] = list(preview.shape)
-        self.send(message)
+        if isinstance(step, JobProgress):
+            self.send({"job": step.job, "done": step.done, "total": step.total})
+        else:
+            pixels = np.ascontiguousarray(step.image).tobytes()
+            self.send({"job": step.job, "preview": pixels, "shape": list(step.image.shape)})
 
 
-def decode_step(message: dict[str, Any]) -> Stepped:
+def decode_step(message: dict[str, Any]) -> JobStep:
     """Rebuild a step from its event."""
-    preview = None
     if "preview" in message:
-        preview = np.frombuffer(message["preview"], np.uint8).reshape(message["shape"])
-    return Stepped(message["job"], message["done"], message["total"], preview)
+        pixels = np.frombuffer(message["preview"], np.uint8)
+        return JobPreview(message["job"], pixels.reshape(message["shape"]))
+    return JobProgress(message["job"], message["done"], message["total"])
 
 
 def load(factory: bytes | str) -> Loaded | LoadFailed:
@@ -72,9 +72,9 @@ def render(job: str, request: EditRequest) -> Outcome:
     plugin = _plugin(get_worker())
     try:
         return plugin.host.render(
-            request,
+            Job(job, request),
             is_cancelled=lambda: job in plugin.cancelled,
-            report=lambda done, total, preview: plugin.send_step(job, done, total, preview),
+            report=plugin.send_step,
         )
     finally:
         plugin.cancelled.discard(job)

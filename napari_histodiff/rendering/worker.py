@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.backend import Backend, BackendFactory, BackendInfo
 from napari_histodiff.core.digest import digest_of
+from napari_histodiff.core.engine import Job
 from napari_histodiff.core.errors import (
     Cancelled,
     HistodiffError,
@@ -151,9 +152,8 @@ class BlockDrawer:
             pixels = glass_pixels(store, block)
             return Drawing(block, pixels, glass_labels(store, block), blank=True)
         with self._lock:
-            outcome = self._host.render(
-                request, is_cancelled=lambda: False, report=lambda done, total, preview: None
-            )
+            job = Job(str(block), request)
+            outcome = self._host.render(job, is_cancelled=lambda: False, report=lambda step: None)
         if isinstance(outcome, Failed):
             raise raised(outcome.problem)
         if not isinstance(outcome, Rendered):

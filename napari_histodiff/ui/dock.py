@@ -79,9 +79,7 @@ class StudioDock(QWidget):
         self._activity = Activity(self)
         self._had_parent = False
         self._make_sections()
-        self.slide = SlidePart(
-            napari_viewer, self.workspace, self.controller, lambda: self.controller._engine, self
-        )
+        self.slide = SlidePart(napari_viewer, self.workspace, self.controller, self)
         self.actions = StudioActions(
             self,
             napari_viewer,

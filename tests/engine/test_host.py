@@ -4,38 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from napari_histodiff.core.engine import Job, JobPreview
 from napari_histodiff.core.errors import EngineUnavailable
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
-from napari_histodiff.engine.host import BackendHost, Throttle, resolve_factory
+from napari_histodiff.engine.host import BackendHost, resolve_factory
 from napari_histodiff.engine.messages import Loaded, Rendered
 from tests.fakes import FakeFactory, default_fake
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=200))
-def test_a_throttle_lets_the_first_through_and_at_most_four_in_any_second(
-    waits: list[float],
-) -> None:
-    times = iter([sum(waits[:n]) for n in range(len(waits))])
-    now = 0.0
-
-    def clock() -> float:
-        nonlocal now
-        now = next(times)
-        return now
-
-    throttle = Throttle(0.25, clock)
-    passed = []
-    for index in range(len(waits)):
-        ready = throttle.ready()
-        assert index > 0 or ready
-        if ready:
-            passed.append(now)
-    for start in passed:
-        assert sum(start <= time < start + 1 for time in passed) <= 4
 
 
 def test_a_factory_is_found_by_its_path_or_is_itself() -> None:
@@ -64,13 +40,13 @@ def test_a_part_of_the_endless_plane_comes_back_in_its_own_shape(kind: EditKind)
     )
     tile = replace(request, target=Region(1, 0, 256, 256, 256))
     whole, part = (
-        host.render(r, is_cancelled=lambda: False, report=lambda *step: reports.append(step))
+        host.render(Job("1", r), is_cancelled=lambda: False, report=reports.append)
         for r in (request, tile)
     )
     assert isinstance(whole, Rendered)
     assert isinstance(part, Rendered)
     assert whole.images.shape == (1, 512, 512, 3)
-    assert {preview.shape for _, _, preview in reports if preview is not None} == {
+    assert {step.image.shape for step in reports if isinstance(step, JobPreview)} == {
         (512, 512, 3),
         (256, 256, 3),
     }

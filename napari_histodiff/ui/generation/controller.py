@@ -59,9 +59,6 @@ __all__ = ["Controller"]
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two steps shown; a window with a canvas repaints as a whole.
-_SHOW_INTERVAL: Final = 0.25
-
 _NO_IMAGE: Final = "Make a canvas or use an image layer first."
 
 #: Seconds between two looks at the painting, so that a stroke costs nothing.
@@ -108,7 +105,7 @@ class Controller:
         self.status = EngineStatus(engine.state, engine.info)
         self.run_state = RunState()
         self.plan = FramePlan("Generate", False, _NO_IMAGE)
-        self._engine = engine
+        self.engine = engine
         self._store = store or SettingsStore()
         self._mailbox = Mailbox()
         self._unsubscribe = engine.subscribe(self._mailbox.put)
@@ -116,8 +113,6 @@ class Controller:
         self._estimate: Estimate | None = None
         self._job: Job | None = None
         self._left: Job | None = None
-        self._unshown: dict[type, JobProgress | JobPreview] = {}
-        self._show_due = 0.0
         self._plan_due: float | None = 0.0
         self._counts: Mapping[str, int] = {}
         for signal in (workspace.frame_changed, workspace.target_changed, workspace.pixels_changed):
@@ -131,17 +126,17 @@ class Controller:
     # ------------------------------------------------------------------ engine
     def start(self) -> None:
         """Start the engine in the background."""
-        self._attempt(self._engine.start)
+        self._attempt(self.engine.start)
 
     def restart(self) -> None:
         """Load the model afresh, in a new process; the running edit is cancelled."""
-        self._attempt(self._engine.restart)
+        self._attempt(self.engine.restart)
 
     def use_engine(self, engine: Engine) -> None:
         """Draw with another engine from now on; the running edit is cancelled."""
-        self._engine.close()
+        self.engine.close()
         self._unsubscribe()
-        self._engine = engine
+        self.engine = engine
         self._unsubscribe = engine.subscribe(self._mailbox.put)
         self._estimator = Estimator()
         self.start()
@@ -155,17 +150,13 @@ class Controller:
     def close(self) -> None:
         """Close the engine and remember the settings; idempotent."""
         self._unsubscribe()
-        self._engine.close()
+        self.engine.close()
         self._store.save(self.settings)
 
     def pump(self) -> None:
         """Handle what the engine told since the last call; call it on the GUI thread."""
         for event in self._mailbox.drain():
-            if isinstance(event, JobProgress | JobPreview):
-                self._unshown[type(event)] = event
-            else:
-                self._handle(event)
-        self._show_unshown()
+            self._handle(event)
         due = self._plan_due is not None and time.monotonic() >= self._plan_due
         if due and not self.workspace.doing.text:
             self._plan_due = None
@@ -233,7 +224,7 @@ class Controller:
         self.set(seed=seed_of_run(self.settings))
         try:
             request = request_of(snapshot, self.settings_here)
-            self._job = self._engine.submit(document.target.with_slide_conditions(request))
+            self._job = self.engine.submit(document.target.with_slide_conditions(request))
         except HistodiffError as error:
             self._complain(error)
             return
@@ -245,7 +236,7 @@ class Controller:
         """Ask the running edit to stop."""
         if self._job is not None and self.run_state.phase is RunPhase.RUNNING:
             self._set_run(replace(self.run_state, phase=RunPhase.CANCELLING))
-            self._engine.cancel(self._job)
+            self.engine.cancel(self._job)
 
     # ----------------------------------------------------------------- staging
     @property
@@ -325,14 +316,6 @@ class Controller:
         self._notice(Level.INFO, f"Saved {len(paths)} files as {paths[0].with_suffix('')}*")
 
     # ---------------------------------------------------------------- internal
-    def _show_unshown(self) -> None:
-        """Show progress and preview together: each repaint of the window costs the same."""
-        if self._unshown and time.monotonic() >= self._show_due:
-            events, self._unshown = self._unshown, {}
-            for event in events.values():
-                self._handle(event)
-            self._show_due = time.monotonic() + _SHOW_INTERVAL
-
     def _handle(self, event: EngineEvent) -> None:
         if isinstance(event, EngineStateChanged):
             self._engine_changed(event)
@@ -359,8 +342,6 @@ class Controller:
 
     def _ended(self, job: Job, event: JobFinished | JobCancelled | JobFailed) -> None:
         self._job = None
-        self._unshown.clear()
-        self._show_due = 0.0
         self._set_run(RunState())
         self.preview.hide()
         if isinstance(event, JobFinished):

@@ -5,11 +5,21 @@ The mailbox is the one door from engine threads to the Qt thread.
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from napari_histodiff.core.engine import Engine, EngineEvent, JobPreview, JobProgress
+from napari_histodiff.core.engine import (
+    Engine,
+    EngineEvent,
+    JobCancelled,
+    JobFailed,
+    JobFinished,
+    JobStep,
+)
+from napari_histodiff.core.throttle import Throttle
 
 __all__ = ["BACKEND", "Mailbox", "default_engine"]
 
@@ -18,6 +28,9 @@ BACKEND: Final = "napari_histodiff.diffusion.backend:default_backend"
 
 #: Where the factory finds the model folder when it is not the bundled one.
 _MODEL_VARIABLE: Final = "HISTODIFF_MODEL"
+
+#: Seconds between two steps shown; a window with a canvas repaints as a whole.
+_SHOW_INTERVAL: Final = 0.25
 
 
 def default_engine(model: Path | None = None) -> Engine:
@@ -30,31 +43,39 @@ def default_engine(model: Path | None = None) -> Engine:
 
 
 class Mailbox:
-    """Engine events put by any thread, drained by one.
+    """Engine events put by any thread, drained by one; steps of a job at most four times a second.
 
     A deque's `append` and `popleft` are atomic, so the putting thread never waits for the window.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._events: deque[EngineEvent] = deque()
+        self._steps: dict[type, JobStep] = {}
+        self._throttle = Throttle(_SHOW_INTERVAL, clock)
 
     def put(self, event: EngineEvent) -> None:
         """Add an event; safe from any thread."""
         self._events.append(event)
 
     def drain(self) -> list[EngineEvent]:
-        """Return what arrived, in order, with only the newest progress and preview of each job."""
+        """Return what arrived, in order, and then the newest progress and preview when due.
+
+        Both come together, since each repaint of the window costs the same, and none after the end
+        of a job: an engine runs one at a time.
+        """
         events: list[EngineEvent] = []
         while self._events:
-            events.append(self._events.popleft())
-        newest = {
-            (type(event), event.job): index
-            for index, event in enumerate(events)
-            if isinstance(event, JobProgress | JobPreview)
-        }
-        return [
-            event
-            for index, event in enumerate(events)
-            if not isinstance(event, JobProgress | JobPreview)
-            or newest[type(event), event.job] == index
-        ]
+            event = self._events.popleft()
+            if isinstance(event, JobStep):
+                self._steps[type(event)] = event
+                continue
+            if isinstance(event, JobFinished | JobCancelled | JobFailed):
+                self._forget(event.job)
+            events.append(event)
+        if self._steps and self._throttle.ready():
+            events += self._steps.values()
+            self._steps = {}
+        return events
+
+    def _forget(self, job: str) -> None:
+        self._steps = {kind: step for kind, step in self._steps.items() if step.job != job}

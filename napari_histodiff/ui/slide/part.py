@@ -54,8 +54,6 @@ class SlidePart:
         Where the slide is shown.
     workspace, controller
         Of the dock.
-    engine : callable
-        Returns the engine in use; it may be another one each time.
     parent : QWidget
         What dialogs stand on.
     places : SlidePlaces, optional
@@ -69,7 +67,6 @@ class SlidePart:
         viewer: Any,
         workspace: Workspace,
         controller: Controller,
-        engine: Callable[[], Engine],
         parent: QWidget,
         *,
         places: SlidePlaces | None = None,
@@ -81,7 +78,6 @@ class SlidePart:
         self._viewer = viewer
         self._workspace = workspace
         self._controller = controller
-        self._engine = engine
         self._parent = parent
         self._open_session = open_session
         self._engine_in_use: Engine | None = None
@@ -138,8 +134,8 @@ class SlidePart:
         session = self.session
         if session is None:
             return
-        if self._engine() is not self._engine_in_use:
-            self._engine_in_use = self._engine()
+        if self._controller.engine is not self._engine_in_use:
+            self._engine_in_use = self._controller.engine
             session.use_engine(self._engine_in_use)
         session.pump()
         if self.session is session and session.target.mpp > 1.5 * session.store.spec.mpp:
@@ -276,7 +272,7 @@ class SlidePart:
             self._show(self.session)
 
     def _start(self, store: SlideStore, kept: KeptView | None = None) -> None:
-        engine = self._engine()
+        engine = self._controller.engine
         try:
             session = self._open_session(self._viewer, store, engine)
         except Exception:

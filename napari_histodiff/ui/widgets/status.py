@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import Any, Final
 
 from napari.utils import progress
@@ -12,6 +11,7 @@ from qtpy.QtGui import QMovie
 from qtpy.QtWidgets import QLabel, QMenu, QPushButton, QWidget
 
 from napari_histodiff.core.engine import EngineState
+from napari_histodiff.core.throttle import Throttle
 from napari_histodiff.ui.bindings import set_command
 from napari_histodiff.ui.generation.states import EngineStatus, Level, Notice, RunPhase, RunState
 from napari_histodiff.ui.widgets.forms import row
@@ -105,7 +105,7 @@ class Activity:
         self._host = host
         self._bar: Any = None
         self._done = 0
-        self._due = 0.0
+        self._throttle = Throttle(_INTERVAL)
 
     def set_run(self, state: RunState) -> None:
         """Follow the running edit."""
@@ -119,8 +119,7 @@ class Activity:
             self._rest_spinner()
         if state.phase is RunPhase.CANCELLING:
             self._bar.set_description("Histodiff: cancelling")
-        if state.done > self._done and time.monotonic() >= self._due:
-            self._due = time.monotonic() + _INTERVAL
+        if state.done > self._done and self._throttle.ready():
             self._bar.update(state.done - self._done)
             self._done = state.done
 

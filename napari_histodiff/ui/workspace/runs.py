@@ -54,8 +54,7 @@ class Runs:
 
     def present(self) -> NDArray[Any]:
         """Return the labels of the map, each once, without the background."""
-        found: NDArray[Any] = np.unique(self.labels)
-        return found[found != 0]
+        return np.unique(self.labels[self.labels != 0])
 
     def blobs(self) -> NDArray[np.int32]:
         """Return the connected blob of one label that each run belongs to, from 1; 0 = background.
