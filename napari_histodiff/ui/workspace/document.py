@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 __all__ = ["TOOLS", "Document", "check_tool", "take_tool"]
 
+#: Rows of the frame looked at together, for the first painted pixel.
+_STRIP: Final = 128
+
 
 class Document:
     """The layers over one image; paint outside the frame rests in sparse planes.
@@ -255,8 +258,10 @@ class Document:
         counts = self.nuclei.counts()
         uses_paint = any(counts.values())
         if uses_paint and kind is not EditKind.GENERATE:
-            outside = ~self.target.coverage(self.region) if kind is EditKind.OUTPAINT else False
-            uses_paint = bool(labels[mask | outside].any())
+            if kind is EditKind.OUTPAINT:
+                mask |= ~self.target.coverage(self.region)
+            strips = (slice(y, y + _STRIP) for y in range(0, self.region.height, _STRIP))
+            uses_paint = any(labels[strip][mask[strip]].any() for strip in strips)
         return FrameSummary(kind, self.region, self.mpp, any_pixels, uses_paint, counts, problem)
 
     def snapshot(self) -> FrameSnapshot:
