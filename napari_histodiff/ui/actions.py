@@ -123,14 +123,14 @@ class StudioActions:
 
     def compare(self) -> None:
         """Hide the preview for a look at what is below, or show it again."""
-        self._controller.preview.toggle()
+        self._controller.staged.preview.toggle()
 
     def apply(self) -> None:
         """Write the variant in view, and show the paint as outlines so that it can be seen.
 
         Asks first when finer edits lie under it.
         """
-        staging = self._controller.staging
+        staging = self._controller.staged.now
         if staging is None:
             return
         # While an edit is being written, the controller says so; asking the slide would wait.
@@ -138,7 +138,7 @@ class StudioActions:
             edits = self._workspace.document.target.edits_under(staging.entry.request)
             if edits and not ask_overwrite(self._parent, edits, staging.entry.request.mpp):
                 return
-        self._controller.apply()
+        self._controller.staged.apply()
         self._set_contour(_OUTLINE)
 
     def toggle_outlines(self) -> None:

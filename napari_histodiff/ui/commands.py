@@ -98,9 +98,9 @@ def _nucleus_class(class_id: int, dock: Studio) -> None:
 _EDITS: Final = (
     Command("generate", "Generate the frame", lambda d: d.actions.generate(), "Control-Enter"),
     Command("cancel", "Cancel the running edit", lambda d: d.actions.cancel(), "Control-."),
-    Command("next_variant", "Next variant", lambda d: d.controller.step_variant(1), "Alt-Right"),
+    Command("next_variant", "Next variant", lambda d: d.controller.staged.step(1), "Alt-Right"),
     Command(
-        "previous_variant", "Previous variant", lambda d: d.controller.step_variant(-1), "Alt-Left"
+        "previous_variant", "Previous variant", lambda d: d.controller.staged.step(-1), "Alt-Left"
     ),
     Command(
         "apply",
@@ -112,7 +112,7 @@ _EDITS: Final = (
     Command(
         "discard",
         "Discard the variants",
-        lambda d: d.controller.discard(),
+        lambda d: d.controller.staged.discard(),
         "Alt-Backspace",
         "Drop the variants; the history keeps them",
     ),
@@ -126,11 +126,17 @@ _EDITS: Final = (
     Command(
         "undo",
         "Undo the last Apply",
-        lambda d: d.controller.undo(),
+        lambda d: d.controller.staged.undo(),
         "Shift-Z",
         "Take back the last Apply",
     ),
-    Command("redo", "Redo the last Apply", lambda d: d.controller.redo(), "Shift-Y", "Apply again"),
+    Command(
+        "redo",
+        "Redo the last Apply",
+        lambda d: d.controller.staged.redo(),
+        "Shift-Y",
+        "Apply again",
+    ),
     Command(
         "new_canvas",
         "New canvas",

@@ -109,10 +109,10 @@ class _Script:
         controller.refresh_plan()
         self._screenshot("1_before")
         self._dock.actions.generate()
-        self._wait(lambda: controller.preview.layer is not None)
+        self._wait(lambda: controller.staged.preview.layer is not None)
         if controller.run_state.phase is RunPhase.RUNNING:
             self._screenshot("2_during")
-        self._wait(lambda: controller.staging is not None)
+        self._wait(lambda: controller.staged.now is not None)
         self._screenshot("3_staged")
         self._write_results()
         self._dock.actions.apply()

@@ -45,7 +45,7 @@ def _paint_mask(dock: StudioDock) -> np.ndarray:
 
 def _run(dock: StudioDock, wait_for: WaitFor) -> None:
     dock.actions.generate()
-    wait_for(lambda: dock.controller.staging is not None)
+    wait_for(lambda: dock.controller.staged.now is not None)
 
 
 def test_looking_starts_no_model(open_dock: OpenDock, qtbot, make_napari_viewer) -> None:
@@ -107,7 +107,7 @@ def test_no_byte_changes_outside_the_edit_mask(
     dock.controller.refresh_plan()
     assert dock.run.main.text() == "Inpaint"
     _run(dock, wait_for)
-    assert dock.controller.staging.entry.request.kind is EditKind.INPAINT
+    assert dock.controller.staged.now.entry.request.kind is EditKind.INPAINT
     before = dock.workspace.document.snapshot().image
     np.testing.assert_array_equal(before, original)
     dock.actions.apply()
@@ -115,9 +115,9 @@ def test_no_byte_changes_outside_the_edit_mask(
     np.testing.assert_array_equal(after[~mask], original[~mask])
     assert (after[mask] != original[mask]).any()
     np.testing.assert_array_equal(source, original)
-    dock.controller.undo()
+    dock.controller.staged.undo()
     np.testing.assert_array_equal(dock.workspace.document.snapshot().image, original)
-    dock.controller.redo()
+    dock.controller.staged.redo()
     np.testing.assert_array_equal(dock.workspace.document.snapshot().image, after)
 
 
@@ -145,7 +145,7 @@ def test_cancel_ends_the_job_and_the_next_one_works(open_dock: OpenDock, wait_fo
     dock.run.main.click()
     assert dock.run.main.text() == "Cancelling…"
     wait_for(lambda: dock.controller.run_state.phase is RunPhase.IDLE)
-    assert dock.controller.staging is None
+    assert dock.controller.staged.now is None
     assert dock.controller.history.entries == ()
     dock.controller.set(steps=2, variants=1)
     _run(dock, wait_for)
@@ -172,7 +172,7 @@ def test_a_killed_worker_is_told_and_the_next_job_works(
     assert ";" in notices[0].message  # what happened; what to do
     dock.controller.set(steps=2, variants=1, seed_mode=SeedMode.FIXED)
     _run(dock, wait_for)
-    assert isinstance(dock.controller.preview.layer, Image)
+    assert isinstance(dock.controller.staged.preview.layer, Image)
 
 
 def test_torch_stays_out_of_the_window_s_process(tmp_path) -> None:
@@ -193,7 +193,7 @@ dock = StudioDock(viewer, engine=LocalEngine(FakeFactory()), store=SettingsStore
 viewer.window.add_dock_widget(dock)
 dock.workspace.new_canvas(128, 128)
 dock.actions.generate()
-while dock.controller.staging is None:
+while dock.controller.staged.now is None:
     QApplication.processEvents()
     dock.controller.pump()
 dock.actions.apply()

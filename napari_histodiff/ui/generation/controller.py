@@ -98,8 +98,7 @@ class Controller:
         store: SettingsStore | None = None,
     ) -> None:
         self.workspace = workspace
-        self.staged = StagedVariants(viewer, workspace, self._complain)
-        self.preview = self.staged.preview
+        self.staged = StagedVariants(viewer, workspace, self._complain, self._is_still)
         self.history = History()
         self.settings = (store or SettingsStore()).load()
         self.status = EngineStatus(engine.state, engine.info)
@@ -220,7 +219,7 @@ class Controller:
         except HistodiffError as error:
             self._notice(Level.WARNING, str(error))
             return
-        self.discard()
+        self.staged.discard()
         self.set(seed=seed_of_run(self.settings))
         try:
             request = request_of(snapshot, self.settings_here)
@@ -237,42 +236,6 @@ class Controller:
         if self._job is not None and self.run_state.phase is RunPhase.RUNNING:
             self._set_run(replace(self.run_state, phase=RunPhase.CANCELLING))
             self.engine.cancel(self._job)
-
-    # ----------------------------------------------------------------- staging
-    @property
-    def staging(self) -> Staging | None:
-        """The variants that wait for Apply or Discard."""
-        return self.staged.now
-
-    def step_variant(self, by: int) -> None:
-        """Bring the variant `by` further into view."""
-        if self.staging is not None and self._is_still():
-            self.staged.put(self.staging.moved(by))
-
-    def apply(self) -> None:
-        """Write the variant in view into the image layer; one undo step."""
-        if self.staging is not None and self._is_still():
-            self.staged.apply()
-
-    def discard(self) -> None:
-        """Drop what is staged; the history keeps it."""
-        if self.staging is not None and self._is_still():
-            self.staged.put(None)
-
-    def undo(self) -> None:
-        """Take back the last Apply."""
-        self.staged.undo()
-
-    def redo(self) -> None:
-        """Apply again what was undone."""
-        self.staged.redo()
-
-    def _is_still(self) -> bool:
-        """Whether nothing is being written; says so when something is."""
-        doing = self.workspace.doing.text
-        if doing:
-            self._notice(Level.WARNING, f"{doing} Try again in a moment.")
-        return not doing
 
     # ----------------------------------------------------------------- history
     def restore(self, entry: HistoryEntry) -> None:
@@ -298,8 +261,8 @@ class Controller:
 
     def save(self, folder: Path, entry: HistoryEntry | None = None, index: int = 0) -> None:
         """Save an entry (or the staged variant, or the newest entry) with its maps and request."""
-        if entry is None and self.staging is not None:
-            entry, index = self.staging.entry, self.staging.index
+        if entry is None and self.staged.now is not None:
+            entry, index = self.staged.now.entry, self.staged.now.index
         entry = entry or next(iter(self.history.entries), None)
         if entry is None:
             self._notice(Level.WARNING, "There is nothing to save yet; generate something first.")
@@ -343,7 +306,7 @@ class Controller:
     def _ended(self, job: Job, event: JobFinished | JobCancelled | JobFailed) -> None:
         self._job = None
         self._set_run(RunState())
-        self.preview.hide()
+        self.staged.preview.hide()
         if isinstance(event, JobFinished):
             if self._estimate is not None:
                 self._estimator.learn(self._estimate, event.seconds)
@@ -359,8 +322,15 @@ class Controller:
         # What is drawn or staged belongs to another image, or to another place of one that grew.
         self._left = self._job
         self.cancel()
-        if self.staging is not None:
+        if self.staged.now is not None:
             self.staged.put(None)
+
+    def _is_still(self) -> bool:
+        """Whether nothing is being written; says so when something is."""
+        doing = self.workspace.doing.text
+        if doing:
+            self._notice(Level.WARNING, f"{doing} Try again in a moment.")
+        return not doing
 
     def _set_run(self, state: RunState) -> None:
         self.run_state = state

@@ -36,18 +36,25 @@ class StagedVariants:
         The image.
     complain : callable
         Called with what went wrong.
+    is_still : callable
+        Whether nothing is being written; says so when something is.
     """
 
     #: Other variants wait, or another one is in view: `Staging` or None.
     changed = Signal(object)
 
     def __init__(
-        self, viewer: Any, workspace: Workspace, complain: Callable[[Exception], None]
+        self,
+        viewer: Any,
+        workspace: Workspace,
+        complain: Callable[[Exception], None],
+        is_still: Callable[[], bool],
     ) -> None:
         self.preview = PreviewLayer(viewer)
         self.now: Staging | None = None
         self._workspace = workspace
         self._complain = complain
+        self._is_still = is_still
 
     def put(self, staging: Staging | None) -> None:
         """Let these variants wait, in place of those that did; None = no more do."""
@@ -63,13 +70,23 @@ class StagedVariants:
         if self._workspace.target is not None:
             self.preview.show(self._workspace.target, region, image)
 
+    def step(self, by: int) -> None:
+        """Bring the variant `by` further into view."""
+        if self.now is not None and self._is_still():
+            self.put(self.now.moved(by))
+
+    def discard(self) -> None:
+        """Drop what is staged; the history keeps it."""
+        if self.now is not None and self._is_still():
+            self.put(None)
+
     def apply(self) -> None:
         """Write the variant in view into the image, as one undo step; it waits until it is there.
 
         When it cannot be written, it goes on waiting.
         """
         staging = self.now
-        if staging is None:
+        if staging is None or not self._is_still():
             return
         request = staging.entry.request
         try:

@@ -188,14 +188,14 @@ def test_results_wait_for_apply(desk: Desk) -> None:
     desk.controller.generate()
     desk.finish(shade=100)
     assert desk.workspace.document.written == []
-    assert desk.controller.staging.count == 2
-    desk.controller.step_variant(1)
+    assert desk.controller.staged.now.count == 2
+    desk.controller.staged.step(1)
     assert desk.viewer.layers[PREVIEW_NAME].data[0, 0, 0] == 101
-    desk.controller.apply()
+    desk.controller.staged.apply()
     ((region, pixels, _),) = desk.workspace.document.written
     assert region == desk.engine.submitted[0].region
     assert (pixels == 101).all()
-    assert desk.controller.staging is None
+    assert desk.controller.staged.now is None
     assert PREVIEW_NAME not in desk.viewer.layers
 
 
@@ -203,14 +203,14 @@ def test_variants_go_round(desk: Desk) -> None:
     desk.controller.generate()
     desk.finish()
     for expected in (1, 0, 1):
-        desk.controller.step_variant(-1)
-        assert desk.controller.staging.index == expected
+        desk.controller.staged.step(-1)
+        assert desk.controller.staged.now.index == expected
 
 
 def test_discard_changes_nothing_but_the_preview(desk: Desk) -> None:
     desk.controller.generate()
     desk.finish()
-    desk.controller.discard()
+    desk.controller.staged.discard()
     assert desk.workspace.document.written == []
     assert PREVIEW_NAME not in desk.viewer.layers
     assert len(desk.controller.history.entries) == 1
@@ -220,14 +220,14 @@ def test_another_image_ends_the_run_and_takes_nothing_over(desk: Desk) -> None:
     desk.ready()
     desk.controller.generate()
     desk.finish()
-    assert desk.controller.staging is not None
+    assert desk.controller.staged.now is not None
     desk.workspace.target_changed.emit()
-    assert desk.controller.staging is None
+    assert desk.controller.staged.now is None
     desk.controller.generate()
     desk.workspace.target_changed.emit()
     assert desk.engine.cancelled == ["2"]
     desk.finish()  # it was done before it heard of it
-    assert desk.controller.staging is None
+    assert desk.controller.staged.now is None
     assert len(desk.controller.history.entries) == 2
     assert desk.controller.run_state.phase is RunPhase.IDLE
 
@@ -242,7 +242,7 @@ def test_cancel_is_asked_once_and_ends_the_run(desk: Desk) -> None:
     assert PREVIEW_NAME not in desk.viewer.layers
     desk.emit(JobCancelled("1"))
     assert desk.controller.run_state.phase is RunPhase.IDLE
-    assert desk.controller.staging is None
+    assert desk.controller.staged.now is None
     assert desk.notices == []
 
 
@@ -253,7 +253,7 @@ def test_a_failed_job_is_told_and_the_next_one_runs(desk: Desk) -> None:
     assert "Traceback" in desk.notices[-1].details
     desk.controller.generate()
     desk.finish()
-    assert desk.controller.staging is not None
+    assert desk.controller.staged.now is not None
 
 
 def test_events_of_other_jobs_are_dropped(desk: Desk) -> None:
@@ -268,7 +268,7 @@ def test_history_brings_back_settings_and_paint(desk: Desk) -> None:
     desk.controller.set(caption="colon", seed=9, guidance_scale=3.0)
     desk.controller.generate()
     desk.finish()
-    desk.controller.apply()
+    desk.controller.staged.apply()
     desk.controller.set(caption="", seed=1, guidance_scale=1.0)
     (entry,) = desk.controller.history.entries
     desk.controller.restore(entry)
@@ -277,7 +277,7 @@ def test_history_brings_back_settings_and_paint(desk: Desk) -> None:
     np.testing.assert_array_equal(
         desk.workspace.document.painted[-1][0], desk.engine.submitted[0].class_map
     )
-    assert desk.controller.staging.entry is entry
+    assert desk.controller.staged.now.entry is entry
 
 
 def test_caption_from_paint(desk: Desk) -> None:
@@ -295,7 +295,7 @@ def test_save_writes_the_variant_in_view_with_its_request(desk: Desk, tmp_path: 
     desk.ready()
     desk.controller.generate()
     desk.finish()
-    desk.controller.step_variant(1)
+    desk.controller.staged.step(1)
     desk.controller.save(tmp_path / "out")
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names[0] == "histodiff_001_generate_v2.json"

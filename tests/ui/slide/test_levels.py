@@ -61,9 +61,9 @@ def drawn(stage, workspace, region=FRAME):
 def edited(stage, workspace, controller):
     """Generate what the frame says, and apply it."""
     controller.generate()
-    stage.pump_until(lambda: controller.pump() or controller.staging is not None)
-    request = controller.staging.entry.request
-    controller.apply()
+    stage.pump_until(lambda: controller.pump() or controller.staged.now is not None)
+    request = controller.staged.now.entry.request
+    controller.staged.apply()
     stage.settle(workspace)
     return request
 
@@ -194,7 +194,7 @@ def test_a_coarse_edit_has_the_stain_layout_and_pixels_of_its_level(stage, works
     assert (stage.store.read(stage.store.spec.at_level(FRAME, 2)) != before[2]).any()
     assert stage.store.state(1)[1, 1] == TileState.EDITED
     assert workspace.can_undo
-    controller.undo()
+    controller.staged.undo()
     stage.settle(workspace)
     np.testing.assert_array_equal(stage.store.read(FRAME), before[1])
 
@@ -231,7 +231,7 @@ def test_finer_edits_are_counted_before_they_are_replaced(stage, workspace, cont
     before = stage.store.read(fine)
     edited(stage, workspace, controller)
     assert edits_under(replace(request, edit_mask=np.ones_like(mask))) == 0
-    controller.undo()
+    controller.staged.undo()
     stage.settle(workspace)
     np.testing.assert_array_equal(stage.store.read(fine), before)
 
@@ -239,13 +239,13 @@ def test_finer_edits_are_counted_before_they_are_replaced(stage, workspace, cont
 def test_a_variant_lies_on_its_place(stage, workspace, controller):
     drawn(stage, workspace)
     controller.generate()
-    stage.pump_until(lambda: controller.pump() or controller.staging is not None)
+    stage.pump_until(lambda: controller.pump() or controller.staged.now is not None)
     preview, slide = stage.viewer.layers[PREVIEW_NAME], stage.session.layer
     assert preview.data.shape == (*FRAME.shape, 3)
     np.testing.assert_allclose(preview.data_to_world((0, 0)), slide.data_to_world((512.5, 640.5)))
     np.testing.assert_allclose(preview.scale, (0.5, 0.5))
     workspace.document.set_frame(Region(0, 0, 0, 64, 64))
-    controller.apply()  # where it was generated, whatever the frame is at now
+    controller.staged.apply()  # where it was generated, whatever the frame is at now
     stage.settle(workspace)
     assert stage.store.state(1)[1, 1] == TileState.EDITED
 
@@ -258,7 +258,7 @@ def test_history_tells_the_place_and_brings_back_the_level(stage, workspace, con
     workspace.document.set_frame(Region(0, 0, 0, 64, 64))
     controller.restore(entry)
     assert workspace.document.region == FRAME
-    assert controller.staging.entry is entry
+    assert controller.staged.now.entry is entry
 
 
 def test_an_edit_is_found_again_by_its_pixel_size():

@@ -212,10 +212,10 @@ def test_finer_edits_are_asked_about_before_they_are_replaced(
     assert said == []
     assert (apply(FRAME, RED, "Cancel") == (1, 2, 3)).all()
     assert said == ["1 tile with finer edits of yours lies under this edit at 1 µm per pixel."]
-    assert dock.controller.staging is not None
+    assert dock.controller.staged.now is not None
     assert (apply(FRAME, RED, "Apply") == (1, 2, 3)).all()  # until it is drawn anew
     assert dock.slide.session.store.state(0)[6, 7] == TileState.STALE
     assert len(said) == 2
-    dock.controller.undo()
+    dock.controller.staged.undo()
     _settle(dock, wait_for)
     assert (dock.slide.session.store.read(fine) == (1, 2, 3)).all()

@@ -65,8 +65,8 @@ def edit(stage, workspace, engine, tmp_path):
         stage.viewer, workspace, engine, store=SettingsStore(tmp_path / "studio.json")
     )
     controller.generate()
-    stage.pump_until(lambda: controller.pump() or controller.staging is not None)
-    controller.apply()
+    stage.pump_until(lambda: controller.pump() or controller.staged.now is not None)
+    controller.staged.apply()
     stage.settle(workspace)
     return controller
 

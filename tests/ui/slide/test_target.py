@@ -45,8 +45,8 @@ def drawn(stage, workspace, region=FRAME):
 
 def generated(stage, controller):
     controller.generate()
-    stage.pump_until(lambda: controller.pump() or controller.staging is not None)
-    return controller.staging
+    stage.pump_until(lambda: controller.pump() or controller.staged.now is not None)
+    return controller.staged.now
 
 
 def paint_mask(workspace):
@@ -112,18 +112,18 @@ def test_an_edit_reaches_the_slide_and_can_be_taken_back(stage, workspace, contr
     before = stage.store.read(FRAME)
     staging = generated(stage, controller)
     assert staging.entry.request.kind is EditKind.INPAINT
-    controller.apply()
+    controller.staged.apply()
     stage.settle(workspace)
     after = stage.store.read(FRAME)
     np.testing.assert_array_equal(after[~mask], before[~mask])
     assert (after[mask] != before[mask]).any()
     assert (stage.store.state(0)[2, 2:4] == TileState.EDITED).any()
     assert workspace.can_undo
-    controller.undo()
+    controller.staged.undo()
     stage.settle(workspace)
     np.testing.assert_array_equal(stage.store.read(FRAME), before)
     assert not workspace.can_undo
-    controller.redo()
+    controller.staged.redo()
     stage.settle(workspace)
     np.testing.assert_array_equal(stage.store.read(FRAME), after)
 
@@ -137,7 +137,7 @@ def test_applying_redraws_the_layer(stage, workspace, controller):
     stage.rest()
     generated(stage, controller)
     del stage.refreshes[:]
-    controller.apply()
+    controller.staged.apply()
     stage.settle(workspace)
     assert stage.refreshes
 
@@ -150,7 +150,7 @@ def test_a_frame_drawn_anew_keeps_a_ring_and_the_slides_stain(stage, workspace, 
     assert request.strength == 1
     assert request.stain == stage.store.recipe.stains[0]
     np.testing.assert_array_equal(request.tissue_map, stage.store.layout.tissue(FRAME))
-    controller.apply()
+    controller.staged.apply()
     stage.settle(workspace)
     changed = (stage.store.read(FRAME) != before).any(axis=2)
     assert changed[16:-16, 16:-16].mean() > 0.9

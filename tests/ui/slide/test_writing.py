@@ -84,7 +84,7 @@ class Desk:
         request = EditRequest(kind=EditKind.GENERATE, region=FRAME, mpp=0.25)
         entry = self.controller.history.add(request, images, 1.0)
         self.controller.staged.put(Staging(entry))
-        return self.controller.staging
+        return self.controller.staged.now
 
     def begin(self, act) -> None:
         act()
@@ -131,7 +131,7 @@ def test_the_variant_stays_in_view_until_the_slide_shows_it(desk):
     desk.put_variant()
     desk.begin(desk.controller.apply)
     assert PREVIEW_NAME in desk.stage.viewer.layers
-    assert desk.controller.staging is not None
+    assert desk.controller.staged.now is not None
     layer, seen = desk.stage.session.layer, []
     desk.stage.viewer.layers.events.removed.connect(
         lambda event: seen.append((event.value.name, np.asarray(layer._slice.image.raw).copy()))
@@ -141,7 +141,7 @@ def test_the_variant_stays_in_view_until_the_slide_shows_it(desk):
     assert name == PREVIEW_NAME
     # Without a window napari shows the coarsest level.
     assert (shown == 9).all(axis=2).sum() == FRAME.area >> (2 * layer.data_level)
-    assert desk.controller.staging is None
+    assert desk.controller.staged.now is None
 
 
 def test_nothing_else_is_done_meanwhile_and_it_says_why(desk):
@@ -151,11 +151,11 @@ def test_nothing_else_is_done_meanwhile_and_it_says_why(desk):
         desk.controller.apply,
         desk.controller.discard,
         desk.controller.generate,
-        lambda: desk.controller.step_variant(1),
+        lambda: desk.controller.staged.step(1),
         lambda: desk.controller.restore(staging.entry),
     ):
         act()
-        assert desk.controller.staging is staging
+        assert desk.controller.staged.now is staging
         notice = desk.notices.pop()
         assert notice.level is Level.WARNING
         assert "Writing the edit… Try again" in notice.message
@@ -171,11 +171,11 @@ def test_a_failure_is_told_and_the_variant_goes_on_waiting(desk):
     desk.finish()
     assert [notice.level for notice in desk.notices] == [Level.ERROR]
     assert "free some" in desk.notices[0].message
-    assert desk.controller.staging is staging
+    assert desk.controller.staged.now is staging
     assert PREVIEW_NAME in desk.stage.viewer.layers
     assert (desk.store.read(FRAME) == 100).all()
     desk.store.full = False
-    desk.controller.apply()
+    desk.controller.staged.apply()
     desk.stage.settle(desk.workspace)
     assert (desk.store.read(FRAME) == 9).all()
 
@@ -184,18 +184,18 @@ def test_undo_twice_in_a_row_takes_two_edits_back(desk):
     desk.store.gate.set()
     for shade in (20, 30):
         desk.put_variant(shade)
-        desk.controller.apply()
+        desk.controller.staged.apply()
         desk.stage.settle(desk.workspace)
     desk.store.gate.clear()
-    desk.controller.undo()
-    desk.controller.undo()
+    desk.controller.staged.undo()
+    desk.controller.staged.undo()
     assert desk.workspace.doing.text == "Taking the edit back…"
     desk.finish()
     assert (desk.store.read(FRAME) == 100).all()
     assert not desk.workspace.can_undo
-    desk.controller.redo()
-    desk.controller.redo()
-    desk.controller.redo()  # one more than there are
+    desk.controller.staged.redo()
+    desk.controller.staged.redo()
+    desk.controller.staged.redo()  # one more than there are
     desk.stage.settle(desk.workspace)
     assert (desk.store.read(FRAME) == 30).all()
     assert desk.notices == []
@@ -204,7 +204,7 @@ def test_undo_twice_in_a_row_takes_two_edits_back(desk):
 def test_undo_right_after_apply_takes_that_edit_back(desk):
     desk.put_variant()
     desk.begin(desk.controller.apply)
-    desk.controller.undo()
+    desk.controller.staged.undo()
     desk.finish()
     assert desk.store.calls == ["write", "undo"]
     assert (desk.store.read(FRAME) == 100).all()
@@ -213,14 +213,14 @@ def test_undo_right_after_apply_takes_that_edit_back(desk):
 def test_an_undo_meant_for_an_edit_that_failed_takes_nothing_else_back(desk):
     desk.store.gate.set()
     desk.put_variant(20)
-    desk.controller.apply()
+    desk.controller.staged.apply()
     desk.stage.settle(desk.workspace)
     desk.store.gate.clear()
     desk.store.begun.clear()
     desk.put_variant(30)
     desk.store.full = True
     desk.begin(desk.controller.apply)
-    desk.controller.undo()
+    desk.controller.staged.undo()
     desk.finish()
     assert desk.store.calls == ["write", "write"]
     assert (desk.store.read(FRAME) == 20).all()
@@ -253,7 +253,7 @@ def test_taking_the_layer_away_waits_for_the_edit(desk):
     desk.stage.viewer.layers.clear()
     assert desk.store.calls == ["write"]
     assert (desk.store.read(FRAME) == 9).all()
-    assert desk.controller.staging is None
+    assert desk.controller.staged.now is None
     assert desk.notices == []
 
 
@@ -261,7 +261,7 @@ def test_going_elsewhere_meanwhile_does_not_lose_the_edit(desk):
     desk.put_variant()
     desk.begin(desk.controller.apply)
     desk.workspace.new_canvas(256, 256)
-    assert desk.controller.staging is None
+    assert desk.controller.staged.now is None
     desk.finish()
     assert (desk.store.read(FRAME) == 9).all()
     assert desk.notices == []
@@ -275,7 +275,7 @@ def test_closing_waits_for_the_edit(tmp_path):
 
     desk = Desk(SlideStore.create(path, small_recipe(), layout=layout), tmp_path)
     desk.put_variant()
-    desk.controller.apply()
+    desk.controller.staged.apply()
     desk.stage.session.close()
     desk.controller.close()
     with SlideStore.open(path, read_only=False, layout=layout) as again:
