@@ -85,7 +85,7 @@ def run_phase(
     for batch in phase.batches_of([w for w in phase.windows if w not in solved]):
         spare = next(window for window in batch if window is not None)
         filled = [spare if window is None else window for window in batch]
-        out = solve(torch.stack([field.read(window.region) for window in filled]), filled)
+        out = solve(_together([field.read(window.region) for window in filled]), filled)
         solved.update((w, x) for w, x in zip(batch, out, strict=True) if w is not None)
     like = solved[phase.windows[0]]
     total = like.new_zeros(len(like), *phase.region.shape)
@@ -99,17 +99,28 @@ def run_phase(
     return result
 
 
+def _together(values: Sequence[Tensor]) -> Tensor:
+    """Stack; a lone one is not copied."""
+    return values[0][None] if len(values) == 1 else torch.stack(values)
+
+
 def mirror_pad(x: Tensor, inner: Region, outer: Region) -> Tensor:
     """Extend (..., h, w) of `inner` to `outer` by mirroring, as often as needed."""
     part = inner.relative_to(outer)
-    rows = _mirrored(part.y, part.height, outer.height)
-    columns = _mirrored(part.x, part.width, outer.width)
-    return x[..., rows[:, None], columns]
+    return _mirrored(_mirrored(x, -2, part.y, outer.height), -1, part.x, outer.width)
 
 
-def _mirrored(before: int, size: int, total: int) -> Tensor:
-    pad = (before, total - size - before)
-    return torch.from_numpy(np.pad(np.arange(size), pad, mode="symmetric"))
+def _mirrored(x: Tensor, axis: int, before: int, total: int) -> Tensor:
+    """Extend one axis; only what is added is gathered."""
+    size = x.shape[axis]
+    if size == total:
+        return x
+    order = np.pad(np.arange(size), (before, total - size - before), mode="symmetric")
+    ends = [
+        x.index_select(axis, torch.from_numpy(part).to(x.device))
+        for part in (order[:before], order[before + size :])
+    ]
+    return torch.cat([ends[0], x, ends[1]], axis)
 
 
 #: Slide background in [-1, 1], where no window has been evaluated yet.

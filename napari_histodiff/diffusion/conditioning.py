@@ -115,13 +115,13 @@ class Conditions:
 
 def from_pixels(image: NDArray[np.uint8]) -> Tensor:
     """(..., h, w, 3) uint8 to (..., 3, h, w) float32 in [-1, 1]."""
-    tensor = torch.from_numpy(np.array(image, copy=True)).movedim(-1, -3)
-    return tensor.float() / 127.5 - 1
+    tensor = torch.from_numpy(np.array(image, np.float32)).movedim(-1, -3)
+    return tensor.div_(127.5).sub_(1)
 
 
 def to_pixels(x: Tensor) -> NDArray[np.uint8]:
     """(..., 3, h, w) float in [-1, 1] to (..., h, w, 3) uint8, rounded half to even, clipped."""
-    levels = ((x.detach().float() + 1) * 127.5).round().clamp(0, 255)
+    levels = (x.detach().float() + 1).mul_(127.5).round_().clamp_(0, 255)
     return levels.to(torch.uint8).movedim(-3, -1).contiguous().cpu().numpy()
 
 
@@ -136,7 +136,8 @@ def stack_spatial(
     coarse: NDArray[np.uint8] | None = None,
 ) -> Tensor:
     """Return (1, SPATIAL_CHANNELS, h, w) float32; what is None is marked absent."""
-    out = torch.zeros(1, SPATIAL_CHANNELS, *shape)
+    # NumPy's zeros: the system hands out channels that nothing is written to when they are read.
+    out = torch.from_numpy(np.zeros((1, SPATIAL_CHANNELS, *shape), np.float32))
     if nuclei is not None and union is not None:
         out[0, CHANNELS["nuclei"]] = torch.from_numpy(nuclei)
         out[0, CHANNELS["union"]] = torch.from_numpy(union)

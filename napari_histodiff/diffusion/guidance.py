@@ -53,7 +53,8 @@ class GuidedDenoiser:
         self._guided = guidance_scale != 1 and not jumps
         self._jump_guidance = min(guidance_scale, MOST_JUMP_GUIDANCE) if jumps else 0.0
         self._known = conditions.spatial[:, CHANNELS["known"]]
-        self._is_known = conditions.spatial[:, CHANNELS["known_mask"]] > 0.5
+        is_known = conditions.spatial[:, CHANNELS["known_mask"]] > 0.5
+        self._is_known = is_known if bool(is_known.any()) else None
         groups = [conditions]
         if self._guided:
             groups.append(conditions.without_prompt())
@@ -63,15 +64,19 @@ class GuidedDenoiser:
 
     def __call__(self, z: Tensor, t: float) -> Tensor:
         """Return the estimate of the clean image, (b, 3, h, w) float32 in [-1, 1]."""
-        rows = torch.cat([self._predict(z, t, *group) for group in self._groups])
+        rows = [self._predict(z, t, *group) for group in self._groups]
+        x0 = rows[0]
         if self._guided:
-            with_prompt, without = rows.chunk(2)
-            rows = without + self._scale * (with_prompt - without)
-        return torch.where(self._is_known, self._known, rows.clamp(-1, 1))
+            with_prompt, without = rows if len(rows) == 2 else x0.chunk(2)
+            x0 = without + self._scale * (with_prompt - without)
+        # In the layout of z, so that what follows walks both in one order.
+        x0 = x0.clamp(-1, 1).contiguous()
+        return x0 if self._is_known is None else torch.where(self._is_known, self._known, x0)
 
     def _predict(self, z: Tensor, t: float, conditions: Conditions, embedding: Tensor) -> Tensor:
         count = len(conditions.spatial)
-        sample = z.repeat(count // len(z), 1, 1, 1).contiguous(memory_format=torch.channels_last)
+        rows = z if count == len(z) else z.repeat(count // len(z), 1, 1, 1)
+        sample = rows.contiguous(memory_format=torch.channels_last)
         x0 = self._network(
             sample,
             z.new_full((count,), t),

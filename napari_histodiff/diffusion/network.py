@@ -152,14 +152,14 @@ class HistoUNet(ModelMixin, ConfigMixin):
         """Return what each level saw, finest first."""
         dtype = self.stem.weight.dtype
         x = torch.cat([sample.to(dtype), spatial.to(dtype)], 1)
-        x = self.stem(F.pixel_unshuffle(x, 2))
+        x = self.stem(_patches(x))
         levels = []
         for i, blocks in enumerate(self.encoder):
             for block in cast("nn.ModuleList", blocks):
                 x = block(x, emb)
             levels.append(x)
             if i < len(self.down):
-                x = self.down[i](F.pixel_unshuffle(x, 2))
+                x = self.down[i](_patches(x))
         return levels
 
     def _decode(self, levels: list[Tensor], emb: Tensor, last: int = 0) -> list[Tensor]:
@@ -240,6 +240,21 @@ def fourier(x: Tensor) -> Tensor:
     )
     angles = x.float()[:, None] * frequencies
     return torch.cat([angles.sin(), angles.cos()], 1)
+
+
+def _patches(x: Tensor) -> Tensor:
+    """Turn (b, c, h, w) into (b, 4 c, h / 2, w / 2) as `pixel_unshuffle` does.
+
+    On a processor four copies into the layout the convolutions take are three times as fast.
+    """
+    if x.device.type != "cpu" or torch.is_grad_enabled() or torch.jit.is_tracing():
+        return F.pixel_unshuffle(x, 2)
+    b, c, h, w = x.shape
+    out = torch.empty((b, 4 * c, h // 2, w // 2), dtype=x.dtype, memory_format=torch.channels_last)
+    parts = out.unflatten(1, (c, 4))
+    for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        parts[:, :, 2 * i + j] = x[:, :, i::2, j::2]
+    return out
 
 
 def _rms(x: Tensor) -> Tensor:

@@ -183,16 +183,17 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             target=target,
         )
         wanted = frame if target is None else target
+        device = self.network.jump.device  # diffusers' own property walks over all modules
         progress = Progress(on_step, total, way.passes(guidance_scale), wanted)
         source = self._source(conditions, frame, plans[0].reads, plane=target is not None)
-        solve = _WindowSolver(self, way, source, guidance_scale, split_guidance, progress)
+        solve = _WindowSolver(self, device, way, source, guidance_scale, split_guidance, progress)
         canvas = frame.snap(self.layout.multiple_of)
         start = None if strength == 1 or image is None else mirror_pad(image, frame, canvas)
         images = []
         for variant in range(num_images_per_prompt):
-            noise = Noise(seed, variant, self.device)
+            noise = Noise(seed, variant, device)
             field = self._start(noise, canvas, schedules[0][0], start)
-            progress.begin(self.device)
+            progress.begin(device)
             memory = None
             if cache is not None and target is not None:
                 shared = (seed, variant, guidance_scale, way.jumps, way.solver.order, self.layout)
@@ -244,7 +245,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         if isinstance(conditions, RequestConditions):
             conditions = conditions.at(frame)
         padded = replace(conditions, spatial=mirror_pad(conditions.spatial, frame, reads))
-        return PlacedConditions(reads, padded.to(self.device, torch.float32))
+        return PlacedConditions(reads, padded.to(self.network.jump.device, torch.float32))
 
     def _start(self, noise: Noise, canvas: Region, t: float, image: Tensor | None) -> Readable:
         """The noise of the plane, or an image of the canvas with its share of noise."""
@@ -259,6 +260,7 @@ class _WindowSolver:
     """Runs the sampler of one phase, `times`, on a batch of windows."""
 
     pipeline: HistoDiffusionPipeline
+    device: torch.device
     way: Way
     source: ConditionSource
     guidance_scale: float
@@ -272,7 +274,7 @@ class _WindowSolver:
         """Run a phase; what `memory` holds is not solved again."""
         self.times = times
         found = {} if memory is None else memory.recall(phase, times)
-        solved = {window: value.to(self.pipeline.device) for window, value in found.items()}
+        solved = {window: value.to(self.device) for window, value in found.items()}
         missing = [window for window in phase.windows if window not in solved]
         unneeded = len(phase.batches) - len(phase.batches_of(missing))
         self.progress.skip(unneeded * self.way.solver.evaluations(times))
@@ -287,9 +289,7 @@ class _WindowSolver:
 
     def __call__(self, z: Tensor, windows: Sequence[Window]) -> Tensor:
         crops = [self.source.at(window.region) for window in windows]
-        denoise = self._denoiser(
-            reduce(Conditions.cat, crops).to(self.pipeline.device, torch.float32)
-        )
+        denoise = self._denoiser(reduce(Conditions.cat, crops).to(self.device, torch.float32))
 
         def observed(z: Tensor, t: float) -> Tensor:
             x0 = denoise(z, t)

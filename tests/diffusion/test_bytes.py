@@ -1,0 +1,92 @@
+"""The same bytes as ever: windows, noise, conditions, blending and rounding around a network.
+
+A stand-in for the network that multiplies and adds, which every processor does alike, makes the
+digests hold on any machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.diffusion.backend import DiffusionBackend
+from tests.diffusion.tiny import TILE, tiny_info, tiny_pipeline
+
+DIGESTS = {
+    "generate": "ebb2680dd586f959 634d8b5a60ca97f8",
+    "jump": "23fd9d779376dda9 a7fd64f24819ee09",
+    "inpaint": "651e096556135e9b 216aeddd85a9b158",
+    "half": "e91aa6704b446480 caaa6abcd975cb3b",
+    "zoom": "802c5edbd093a6aa a1afa4f625550739",
+    "tile": "623e9a8f93dc3f65 8cf1862dffa338fe",
+    "tile of a zoom": "b5c0a1c99a848886 c9ff26bf15008b10",
+}
+
+
+def arithmetic(sample: Tensor, t: Tensor, spatial: Tensor, *rest: Tensor) -> Tensor:
+    """An estimate that depends on the place in the window, its neighbours and every channel."""
+    x = sample * (1 - t.view(-1, 1, 1, 1))
+    for i in range(spatial.shape[1]):
+        x = x + spatial[:, i : i + 1] * (0.03125 * (i % 5 - 2))
+    rolled = torch.roll(x, (1, 3), (-2, -1))
+    return (x + rolled) * 0.5 + rest[-1].view(-1, 1, 1, 1) * 0.0625
+
+
+@pytest.fixture(scope="module")
+def backend() -> DiffusionBackend:
+    pipeline = tiny_pipeline()
+    pipeline.network.jumps = True
+    pipeline.network.forward = arithmetic
+    return DiffusionBackend(pipeline, tiny_info())
+
+
+def grid(rng: np.random.Generator, shape: tuple[int, int], high: int, cell: int) -> Any:
+    cells = rng.integers(0, high, [-(-side // cell) for side in shape])
+    return np.kron(cells, np.ones((cell, cell), int))[: shape[0], : shape[1]]
+
+
+def request(kind: EditKind, region: Region, **settings: Any) -> EditRequest:
+    rng = np.random.default_rng(3)
+    picture = np.stack([grid(rng, region.shape, 256, 4) for _ in range(3)], -1).astype(np.uint8)
+    if kind is EditKind.ZOOM:
+        settings["coarse"] = picture
+    if kind is EditKind.INPAINT:
+        mask = np.zeros(region.shape, bool)
+        mask[9:-30, 20:-17] = True
+        settings |= {"image": picture, "edit_mask": mask}
+    return EditRequest(
+        kind=kind,
+        region=region,
+        class_map=grid(rng, region.shape, 7, 8).astype(np.uint8),
+        instance_map=grid(rng, region.shape, 40, 16).astype(np.int32),
+        tissue_map=grid(rng, region.shape, 5, 32).astype(np.uint8),
+        seed=7,
+        **settings,
+    )
+
+
+@pytest.mark.parametrize("name", DIGESTS)
+def test_a_drawing_has_the_bytes_it_always_had(backend, name) -> None:
+    frame = Region(0, -37, 91, 130, 211)
+    tile = Region(0, 64, -64, TILE, TILE)
+    around = tile.pad(backend.info.margin)
+    drawing = {
+        "generate": request(EditKind.GENERATE, frame, steps=6, variants=2),
+        "jump": request(EditKind.GENERATE, frame.snap(16), steps=2),
+        "inpaint": request(EditKind.INPAINT, frame, steps=3),
+        "half": request(EditKind.INPAINT, frame, steps=6, strength=0.5),
+        "zoom": request(EditKind.ZOOM, frame, steps=2),
+        "tile": request(EditKind.GENERATE, around, steps=2, target=tile),
+        "tile of a zoom": request(EditKind.ZOOM, around, steps=6, target=tile),
+    }[name]
+    seen = hashlib.blake2b(digest_size=8)
+    images = backend.render([drawing], on_step=lambda step: seen.update(step.preview().tobytes()))
+    found = f"{hashlib.blake2b(images[0].tobytes(), digest_size=8).hexdigest()} {seen.hexdigest()}"
+    assert found == DIGESTS[name]
