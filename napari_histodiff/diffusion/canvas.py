@@ -99,7 +99,7 @@ def run_phase(
     return result
 
 
-def _together(values: Sequence[Tensor]) -> Tensor:
+def _together(values: list[Tensor]) -> Tensor:
     """Stack; a lone one is not copied."""
     return values[0][None] if len(values) == 1 else torch.stack(values)
 

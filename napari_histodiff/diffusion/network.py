@@ -247,7 +247,7 @@ def _patches(x: Tensor) -> Tensor:
 
     On a processor four copies into the layout the convolutions take are three times as fast.
     """
-    if x.device.type != "cpu" or torch.is_grad_enabled() or torch.jit.is_tracing():
+    if x.device.type != "cpu" or torch.is_grad_enabled() or torch.jit.is_tracing():  # type: ignore[attr-defined]
         return F.pixel_unshuffle(x, 2)
     b, c, h, w = x.shape
     out = torch.empty((b, 4 * c, h // 2, w // 2), dtype=x.dtype, memory_format=torch.channels_last)
