@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.box_mean import repeat_up
 from napari_histodiff.core.errors import StorageError
-from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
+from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.slide.storage.chunks import EDITED_HERE, ChunkReader, DamagedChunk
 from napari_histodiff.slide.storage.dependencies import outside
 from napari_histodiff.slide.storage.tile_table import HAS_BASE, SETTLED, TileInfo, TileState
 
-__all__ = ["Layout", "TileReader", "full_tile", "tile_region"]
+__all__ = ["Layout", "TileReader", "full_tile"]
 
 
 class Layout(Protocol):
@@ -41,12 +41,6 @@ Repair = Callable[[str, TileAddress], None]
 def full_tile(tile: TileAddress) -> Region:
     """Return the pixels of a tile, also those beyond the slide's border."""
     return Region(tile.level, tile.row * TILE, tile.col * TILE, TILE, TILE)
-
-
-def tile_region(spec: PyramidSpec, tile: TileAddress) -> tuple[slice, slice]:
-    """Return the index, in a full tile, of the pixels that the slide has."""
-    height, width = spec.region(tile).shape
-    return slice(0, height), slice(0, width)
 
 
 class TileReader:

@@ -28,7 +28,6 @@ __all__ = [
     "TileTable",
     "entries_of",
     "is_drawn",
-    "is_settled",
     "summary",
     "tiles_of",
 ]
@@ -66,12 +65,6 @@ def is_drawn(states: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Return which tiles have pixels of their own to show, of the shape of `states`."""
     drawn: NDArray[np.bool_] = states != TileState.EMPTY
     return drawn
-
-
-def is_settled(states: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return which tiles finer levels may be drawn from, of the shape of `states`."""
-    settled: NDArray[np.bool_] = is_drawn(states) & (states != TileState.STALE)
-    return settled
 
 
 def summary(states: NDArray[np.uint8], steps: int, shape: tuple[int, int]) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from queue import Empty, SimpleQueue
 from types import MappingProxyType
@@ -20,7 +20,6 @@ from napari_histodiff.core.engine import (
     Engine,
     EngineEvent,
     EngineStateChanged,
-    Job,
     JobCancelled,
     JobFailed,
     JobFinished,
@@ -29,10 +28,10 @@ from napari_histodiff.core.engine import (
 from napari_histodiff.core.errors import EngineUnavailable, HistodiffError, StorageError
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.listeners import Listeners
-from napari_histodiff.core.recipe import TILE, SlideRecipe
+from napari_histodiff.core.recipe import TILE
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.planning import AT_REST, Motion
-from napari_histodiff.slide.streaming.queue import FeedQueue, StateSnapshot
+from napari_histodiff.slide.streaming.queue import FeedQueue, Flight, StateSnapshot
 from napari_histodiff.slide.streaming.status import (
     FeedChanged,
     FeedEvent,
@@ -63,20 +62,6 @@ JOBS_IN_ENGINE: Final = 2
 logger = logging.getLogger(__name__)
 
 _Heard = EngineStateChanged | JobFinished | JobCancelled | JobFailed
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Flight:
-    """A block in the engine, and the slide's recipe and moment its request was made from.
-
-    `asked` is how many seconds making the request took.
-    """
-
-    job: Job
-    block: Region
-    recipe: SlideRecipe
-    since: int
-    asked: float
 
 
 class TileFeed:
@@ -119,7 +104,6 @@ class TileFeed:
         # Everything below is touched by the feed's thread only.
         self._queue = FeedQueue(ahead)
         self._recipe = store.recipe
-        self._flights: dict[str, _Flight] = {}
         self._drawn = 0
         self._guard = FeedGuard(store, engine)
         self._open = True
@@ -238,8 +222,7 @@ class TileFeed:
         old, self._recipe = self._recipe, self._store.recipe
         if old == self._recipe:
             return
-        for flight in self._flights.values():
-            self._engine.cancel(flight.job)
+        self._cancel_all()
         finer = self._recipe.refined - old.refined
         dy, dx = ((a << finer) - b for a, b in zip(old.origin, self._recipe.origin, strict=True))
         self._queue = self._queue.moved(dy, dx, finer)
@@ -249,9 +232,9 @@ class TileFeed:
         slide = StateSnapshot(self._store)
         self._queue.tidy(slide)
         for job in self._queue.obsolete(slide):
-            self._engine.cancel(self._flights[job].job)
+            self._engine.cancel(self._queue.flights[job].job)
         block = None
-        if self._guard.may_draw and len(self._flights) < JOBS_IN_ENGINE:
+        if self._guard.may_draw and len(self._queue.flights) < JOBS_IN_ENGINE:
             block = self._queue.next_block(slide)
         if block is not None and self._guard.is_loaded():
             self._begin(block)
@@ -265,7 +248,7 @@ class TileFeed:
         status = FeedStatus(
             view_level=None if view is None else view.level,
             queued=self._queue.waiting(slide),
-            in_flight=tuple(self._inside(flight.block) for flight in self._flights.values()),
+            in_flight=tuple(self._inside(flight.block) for flight in self._queue.flights.values()),
             failed=MappingProxyType(dict(self._queue.failed)),
             paused=self._guard.paused,
             message=self._guard.message,
@@ -294,7 +277,10 @@ class TileFeed:
         self._open = False
         for stop in self._stop_listening:
             stop()
-        for flight in self._flights.values():
+        self._cancel_all()
+
+    def _cancel_all(self) -> None:
+        for flight in self._queue.flights.values():
             self._engine.cancel(flight.job)
 
     # ---- drawing ----
@@ -312,14 +298,13 @@ class TileFeed:
         except HistodiffError as error:
             self._fail(block, str(error))
         else:
-            if not self._flights:
+            if not self._queue.flights:
                 self._meter.start()
             if request is None:
                 self._fill(block, since)
             else:
-                self._queue.flights[job.id] = block
                 asked = self._clock() - start
-                self._flights[job.id] = _Flight(job, block, recipe, since, asked)
+                self._queue.flights[job.id] = Flight(block, job, recipe, since, asked)
 
     def _fill(self, block: Region, since: int) -> None:
         """Store a block of glass."""
@@ -369,7 +354,7 @@ class TileFeed:
     def _hear(self, event: EngineEvent) -> None:
         if isinstance(event, JobProgress):
             # Only noted: it changes nothing by itself, and there are many.
-            if event.job in self._flights:
+            if event.job in self._queue.flights:
                 self._queue.shares[event.job] = event.done / event.total
         elif isinstance(event, _Heard) and not FeedGuard.is_idle_talk(event):
             self._inbox.put(partial(self._handle, event))
@@ -378,8 +363,7 @@ class TileFeed:
         if isinstance(event, EngineStateChanged):
             self._guard.engine_became(event)
             return
-        flight = self._flights.pop(event.job, None)
-        self._queue.flights.pop(event.job, None)
+        flight = self._queue.flights.pop(event.job, None)
         self._queue.shares.pop(event.job, None)
         if flight is None:
             return
@@ -393,7 +377,7 @@ class TileFeed:
             else:
                 self._fail(flight.block, str(event.error))
 
-    def _finish(self, flight: _Flight, pixels: NDArray[np.uint8]) -> None:
+    def _finish(self, flight: Flight, pixels: NDArray[np.uint8]) -> None:
         """Store what a job drew, unless the slide or the model is another one meanwhile."""
         recipe, block, request = flight.recipe, flight.block, flight.job.request
         if self._store.recipe == recipe and self._guard.drew(recipe.revision):

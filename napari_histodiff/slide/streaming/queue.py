@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.core.engine import Job
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.slide.reader import TileStates
@@ -31,7 +32,7 @@ from napari_histodiff.slide.streaming.planning import (
     wanted,
 )
 
-__all__ = ["ATTEMPTS", "FeedQueue", "StateSnapshot"]
+__all__ = ["ATTEMPTS", "FeedQueue", "Flight", "StateSnapshot"]
 
 #: A block that came to nothing this often through no fault of its own counts as failed.
 ATTEMPTS: Final = 2
@@ -100,6 +101,31 @@ class StateSnapshot:
         return not _part(self.missing(above.level), above).any()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Flight:
+    """A block in the engine.
+
+    Attributes
+    ----------
+    block : Region
+        What is drawn.
+    job : Job
+        The engine's.
+    recipe : SlideRecipe
+        The slide's when the request was made.
+    since : int
+        The slide's revision then.
+    asked : float
+        Seconds that making the request took.
+    """
+
+    block: Region
+    job: Job
+    recipe: SlideRecipe
+    since: int
+    asked: float
+
+
 @dataclass
 class FeedQueue:
     """Everything a feed wants drawn, everything that is being drawn, and what failed.
@@ -117,7 +143,7 @@ class FeedQueue:
         What is to be rendered whether looked at or not, in order.
     motion : tuple of float
         How the view moves, (y, x) in pixels of level 0 a second.
-    flights : dict of str to Region
+    flights : dict of str to Flight
         Blocks in the engine by the id of their job.
     shares : dict of str to float
         How much of a job is done, by its id; one that is not there has not begun.
@@ -131,7 +157,7 @@ class FeedQueue:
     view: Region | None = None
     regions: list[Region] = field(default_factory=list)
     motion: Motion = AT_REST
-    flights: dict[str, Region] = field(default_factory=dict)
+    flights: dict[str, Flight] = field(default_factory=dict)
     shares: dict[str, float] = field(default_factory=dict)
     pace: float = _FIRST_PACE
     failed: dict[TileAddress, str] = field(default_factory=dict)
@@ -216,10 +242,10 @@ class FeedQueue:
         enough = _KEPT_AT_REST if self.motion == AT_REST else _KEPT_IN_MOTION
         return [
             job
-            for job, block in self.flights.items()
+            for job, flight in self.flights.items()
             if self.shares.get(job, 0.0) < enough
-            and needed.isdisjoint(block_tiles(block))
-            and (urgent or not self._is_rendered(slide, block))
+            and needed.isdisjoint(block_tiles(flight.block))
+            and (urgent or not self._is_rendered(slide, flight.block))
         ]
 
     def tidy(self, slide: StateSnapshot) -> None:
@@ -312,7 +338,7 @@ class FeedQueue:
         return lack
 
     def _flying(self) -> set[TileAddress]:
-        return {tile for block in self.flights.values() for tile in block_tiles(block)}
+        return {tile for flight in self.flights.values() for tile in block_tiles(flight.block)}
 
     def _is_rendered(self, slide: StateSnapshot, block: Region) -> bool:
         return any(

@@ -99,10 +99,6 @@ class History:
             self._entries.pop()
         return entry
 
-    def clear(self) -> None:
-        """Forget every entry."""
-        self._entries.clear()
-
 
 def thumbnail(image: NDArray[np.uint8], side: int = THUMBNAIL) -> NDArray[np.uint8]:
     """Shrink (h, w, 3) uint8 so that its longest side is at most `side`, by box averages."""

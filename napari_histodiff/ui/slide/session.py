@@ -261,26 +261,6 @@ class SlideSession:
         self.target.moved.emit(top, left)
         self._report()
 
-    def grow_to(self, region: Region) -> Region:
-        """Grow until a rectangle of level 0 lies on the slide; return where it lies then.
-
-        Raises
-        ------
-        InvalidRequest, StorageError
-            As `grow`.
-        """
-        bounds, step = self.store.spec.bounds(0), self.growth_step
-        missing = {
-            "top": bounds.y - region.y,
-            "left": bounds.x - region.x,
-            "bottom": region.bottom - bounds.bottom,
-            "right": region.right - bounds.right,
-        }
-        sides = {side: max(0, -(-n // step) * step) for side, n in missing.items()}
-        if any(sides.values()):
-            self.grow(**sides)
-        return region.translate(sides["top"], sides["left"])
-
     @property
     def growth_step(self) -> int:
         """A slide grows by multiples of so many pixels of level 0."""

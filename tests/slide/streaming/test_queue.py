@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_histodiff.core.engine import Job
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.recipe import MAX_SIDE, TILE
 from napari_histodiff.slide.storage.tile_table import TileState
@@ -16,7 +17,8 @@ from napari_histodiff.slide.streaming.planning import (
     visible,
     wanted,
 )
-from napari_histodiff.slide.streaming.queue import ATTEMPTS, FeedQueue, StateSnapshot
+from napari_histodiff.slide.streaming.queue import ATTEMPTS, FeedQueue, Flight, StateSnapshot
+from tests.recording import edit_request
 from tests.slide.fake_store import small_recipe
 
 
@@ -38,6 +40,10 @@ class States:
     def draw(self, block: Region) -> None:
         for tile in block_tiles(block):
             self.states[tile.level][tile.row, tile.col] = TileState.GENERATED
+
+
+def flight(block: Region) -> Flight:
+    return Flight(block, Job("", edit_request()), small_recipe(), 0, 0.0)
 
 
 def views() -> st.SearchStrategy[Region]:
@@ -73,7 +79,8 @@ def test_everything_is_drawn_once_and_never_before_what_it_comes_from(
             assert not busy.intersection(tiles)
             assert not broken.intersection(tiles)
             assert needs(slide, tiles) == tiles
-            flying[str(number)] = queue.flights[str(number)] = block
+            flying[str(number)] = block
+            queue.flights[str(number)] = flight(block)
         if block is None or chance.random() < 0.5:
             job = chance.choice(list(flying))
             block = flying.pop(job)
@@ -121,7 +128,7 @@ def test_only_what_nobody_needs_is_obsolete(view: Region, other: Region) -> None
     queue = FeedQueue(1, view)
     needed = set(needs(slide, wanted(slide, view, 1)))
     every = [*needs(slide, wanted(slide, other, 1))]
-    queue.flights = {str(n): full_region(tile) for n, tile in enumerate(every)}
+    queue.flights = {str(n): flight(full_region(tile)) for n, tile in enumerate(every)}
     gone = set(queue.obsolete(StateSnapshot(slide)))
     assert gone == {str(n) for n, tile in enumerate(every) if tile not in needed}
     queue.regions = [slide.spec.bounds(0)]
@@ -154,7 +161,7 @@ def test_a_render_gives_way_to_the_view_but_not_to_what_is_only_looked_at() -> N
     queue = FeedQueue(0, None, [Region(1, 768, 768, 256, 256)])
     block = queue.next_block(StateSnapshot(slide))
     assert block == Region(1, 768, 768, 256, 256)
-    queue.flights["render"] = block
+    queue.flights["render"] = flight(block)
     assert queue.obsolete(StateSnapshot(slide)) == []
     queue.view = Region(2, 0, 0, 512, 512)  # all there
     assert queue.obsolete(StateSnapshot(slide)) == []
@@ -187,7 +194,7 @@ def test_waiting_counts_each_tile_once() -> None:
     assert queue.waiting(StateSnapshot(slide)) == 4 + 16
     queue.regions = [slide.spec.bounds(1), slide.spec.bounds(0)]
     assert queue.waiting(StateSnapshot(slide)) == 4 + 16 + 64
-    queue.flights["a"] = Region(2, 0, 0, 512, 256)
+    queue.flights["a"] = flight(Region(2, 0, 0, 512, 256))
     assert queue.waiting(StateSnapshot(slide)) == 2 + 16 + 64
 
 
@@ -259,7 +266,7 @@ def test_what_is_nearly_through_is_finished_and_the_rest_is_not() -> None:
     slide = States()
     slide.draw(slide.spec.bounds(2))
     far = Region(1, 768, 768, 256, 256)
-    queue = FeedQueue(0, Region(1, 0, 0, 256, 256), flights={"left": far})
+    queue = FeedQueue(0, Region(1, 0, 0, 256, 256), flights={"left": flight(far)})
     assert queue.obsolete(StateSnapshot(slide)) == ["left"]
     queue.shares["left"] = 0.6
     assert queue.obsolete(StateSnapshot(slide)) == ["left"]
@@ -276,7 +283,7 @@ def test_what_the_view_is_heading_for_is_not_cancelled() -> None:
     queue = FeedQueue(1, Region(0, 3000, 1000, 700, 900), motion=(0.0, 2500.0))
     block = queue.next_block(StateSnapshot(slide))
     assert block is not None
-    queue.flights["ahead"] = block
+    queue.flights["ahead"] = flight(block)
     assert queue.obsolete(StateSnapshot(slide)) == []
     queue.motion = (0.0, -2500.0)
     assert queue.obsolete(StateSnapshot(slide)) == ["ahead"]

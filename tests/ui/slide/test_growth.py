@@ -126,16 +126,6 @@ def test_edits_from_before_can_be_taken_back(stage, workspace):
     assert (stage.store.read(there) == 100).all()
 
 
-def test_the_slide_grows_as_far_as_a_frame_needs(stage):
-    assert stage.session.growth_step == 1024
-    inside = Region(0, 500, 500, 256, 256)
-    assert stage.session.grow_to(inside) == inside
-    assert stage.store.spec.bounds(0).shape == (2048, 2048)
-    beyond = Region(0, -10, 1900, 256, 256)
-    assert stage.session.grow_to(beyond) == beyond.translate(1024, 0)
-    assert stage.store.spec.bounds(0).shape == (3072, 3072)
-
-
 def test_half_a_tile_is_refused_and_nothing_changes(stage, workspace):
     translate = np.array(stage.session.layer.translate)
     with pytest.raises(InvalidRequest, match="multiple of 1024"):
