@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_histodiff.layout.anatomy import DUCTS, GLAND, LUMEN, STROMA, Anatomy
 from napari_histodiff.layout.fields import Pixels, ValueNoise, bits, key_of, uniforms
 from napari_histodiff.layout.lining import BASE, REACH, ROW, SPACING, rows_of
-from napari_histodiff.layout.nucleus_templates import AXES, TURNS, VARIANTS, bank_of, turn_of
+from napari_histodiff.layout.nucleus_templates import AXES, TURNS, VARIANTS, templates_of, turn_of
 from napari_histodiff.layout.plan import CONNECTIVE, EPITHELIAL
 from napari_histodiff.layout.star_lattice import ANGLES, DIRECTIONS, LatticePoints, inset
 from napari_histodiff.layout.wall import WallPatch
@@ -81,7 +81,7 @@ class NucleusProposals:
     def __init__(self, anatomy: Anatomy) -> None:
         self.anatomy = anatomy
         self._seed, self._mpp, self._plan = anatomy.seed, anatomy.mpp, anatomy.plan
-        self._bank = bank_of(anatomy.mpp)
+        self._templates = templates_of(anatomy.mpp)
         self._cell = max(2, round(_CELL / self._mpp))
         self._step = 1 << max(0, int(np.log2(2.0 / self._mpp)))
         span = round(260 / self._mpp), round(90 / self._mpp)
@@ -91,7 +91,7 @@ class NucleusProposals:
         self._along = np.array([*(layer.along for layer in layers), False])
         self._round = np.array([*(layer.round for layer in layers), False])
         own = np.arange(VARIANTS) + CONNECTIVE * VARIANTS
-        slim = np.argsort(self._bank.minor[own] / self._bank.major[own], kind="stable")
+        slim = np.argsort(self._templates.minor[own] / self._templates.major[own], kind="stable")
         self._slim = own[slim[: VARIANTS // 2]]
 
     def within(self, box: tuple[int, int, int, int]) -> Candidates:
@@ -333,7 +333,7 @@ class NucleusProposals:
         # Both ends and both sides of the nucleus lie in its own tissue.
         keep = np.ones(len(y), np.bool_)
         uy, ux = AXES[:, turn]
-        for reach, vy, vx in ((self._bank.major, uy, ux), (self._bank.minor, ux, -uy)):
+        for reach, vy, vx in ((self._templates.major, uy, ux), (self._templates.minor, ux, -uy)):
             ey = np.rint(reach[shape] * vy).astype(np.int64)
             ex = np.rint(reach[shape] * vx).astype(np.int64)
             keep &= tissue.at(y + ey, x + ex) == own

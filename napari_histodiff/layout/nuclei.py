@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_histodiff.layout.anatomy import Anatomy
 from napari_histodiff.layout.candidates import Candidates, NucleusProposals
 from napari_histodiff.layout.fields import Pixels
-from napari_histodiff.layout.nucleus_templates import AXES, REACH, TURNS, VARIANTS, bank_of
+from napari_histodiff.layout.nucleus_templates import AXES, REACH, TURNS, VARIANTS, templates_of
 
 __all__ = ["LayoutNuclei"]
 
@@ -24,8 +24,8 @@ class LayoutNuclei:
     """Class and instance maps as a function of the place."""
 
     def __init__(self, anatomy: Anatomy) -> None:
-        self._scatter, self._mpp = NucleusProposals(anatomy), anatomy.mpp
-        self._bank = bank_of(anatomy.mpp)
+        self._proposals, self._mpp = NucleusProposals(anatomy), anatomy.mpp
+        self._templates = templates_of(anatomy.mpp)
         self._reach = int(np.ceil(REACH / anatomy.mpp)) + 1
         self._gap = np.float32(0.5 / anatomy.mpp)
 
@@ -85,7 +85,7 @@ class LayoutNuclei:
         """Return the nuclei whose middle lies in a box of level 0, lowest rank first."""
         halo = _HOPS * 2 * self._reach
         wide = box[0] - halo, box[1] + halo, box[2] - halo, box[3] + halo
-        found = self._scatter.within(wide)
+        found = self._proposals.within(wide)
         found = found[self._stay(found)]
         inside = (found.y >= box[0]) & (found.y <= box[1])
         inside &= (found.x >= box[2]) & (found.x <= box[3])
@@ -100,15 +100,15 @@ class LayoutNuclei:
         Rows and columns count parts of a pixel where `parts` is above 1. Where outlines touch after
         all, the one of the higher rank comes last.
         """
-        bank = bank_of(self._mpp, parts)
+        templates = templates_of(self._mpp, parts)
         outline = found.shape * TURNS + found.turn
-        first = bank.starts[outline]
-        lengths = bank.starts[outline + 1] - first
+        first = templates.starts[outline]
+        lengths = templates.starts[outline + 1] - first
         index = np.repeat(np.arange(len(found)), lengths)
         ends = np.cumsum(lengths)
         at = np.arange(len(index)) + np.repeat(first - (ends - lengths), lengths)
         y, x = found.y * parts, found.x * parts
-        return index, y[index] + bank.dy[at], x[index] + bank.dx[at]
+        return index, y[index] + templates.dy[at], x[index] + templates.dx[at]
 
     def _stay(self, found: Candidates) -> NDArray[np.bool_]:
         # Who has no touching neighbour of higher rank stays; among those who touch none of them,
@@ -146,8 +146,8 @@ class LayoutNuclei:
         # Radius of the ellipse of a nucleus in a direction.
         uy, ux = AXES[:, found.turn[index]]
         shape = found.shape[index]
-        along = (dy * uy + dx * ux) / self._bank.major[shape]
-        across = (dy * ux - dx * uy) / self._bank.minor[shape]
+        along = (dy * uy + dx * ux) / self._templates.major[shape]
+        across = (dy * ux - dx * uy) / self._templates.minor[shape]
         length = np.sqrt(dy * dy + dx * dx)
         size = np.sqrt(along * along + across * across)
         extent: NDArray[np.float32] = length / np.maximum(size, np.float32(1e-6))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.maps import N_CLASSES
 from napari_histodiff.core.nucleus_shapes import draw_nucleus
 
-__all__ = ["AXES", "REACH", "TURNS", "VARIANTS", "NucleusTemplates", "bank_of", "turn_of"]
+__all__ = ["AXES", "REACH", "TURNS", "VARIANTS", "NucleusTemplates", "templates_of", "turn_of"]
 
 #: Outlines per class from small to large, and orientations of each over half a turn.
 VARIANTS: Final = 24
@@ -39,7 +39,7 @@ class NucleusTemplates:
     starts : (shapes * TURNS + 1,) int64
         Where the pixels of an outline start in `dy` and `dx`.
     dy, dx : (n,) int16
-        Pixels of level 0 relative to the middle, or parts of them, see `bank_of`.
+        Pixels of level 0 relative to the middle, or parts of them, see `templates_of`.
     major, minor : (shapes,) float32
         Semi-axes of the ellipse of equal moments, in pixels of level 0.
     """
@@ -52,7 +52,7 @@ class NucleusTemplates:
 
 
 @lru_cache(maxsize=8)
-def bank_of(mpp: float, parts: int = 1) -> NucleusTemplates:
+def templates_of(mpp: float, parts: int = 1) -> NucleusTemplates:
     """Return the outlines at a resolution of level 0; always the same ones.
 
     With `parts`, `dy` and `dx` count so many parts of a pixel of level 0, and those that are
@@ -92,7 +92,7 @@ def _drawn(class_id: int, mpp: float, rng: np.random.Generator) -> NDArray[np.bo
 
 
 def _table() -> NDArray[np.int64]:
-    # Turn by diamond angle, see `stars`.
+    # Turn by diamond angle, see `star_lattice`.
     q = (np.arange(4 * _QUARTERS) + 0.5) / _QUARTERS - 1
     dy = np.where(q < 1, q, 2 - q)
     dx = np.where(q < 1, 1 - np.abs(dy), np.abs(dy) - 1)

@@ -1,6 +1,6 @@
-"""The worker pool: greets dask workers, deals blocks, keeps each busy, hands results over.
+"""The worker pool: has dask workers load the model, and keeps each busy with blocks.
 
-Dealing is pure, without dask: neighbours together, nobody idle.
+Batching is pure, without dask: neighbours together, nobody idle.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from napari_histodiff.rendering.worker import (
     WorkerProblem,
     WorkerReady,
     draw_block,
-    greet,
+    load_and_check,
     package_version,
     raised,
 )
 from napari_histodiff.slide.streaming.planning import blocks
 
-__all__ = ["PARCEL", "BlockDealer", "WorkerPool", "block_key"]
+__all__ = ["BATCH", "BlockBatches", "WorkerPool", "block_key"]
 
 #: How often workers that came and went are looked for.
 _LOOK_SECONDS = 0.5
@@ -65,10 +65,10 @@ class WorkerPool:
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """Devices of the workers that were greeted, each once."""
+        """Devices of the workers that were ready, each once."""
         return tuple(self._devices)
 
-    def check(self, order: BlockJob) -> None:
+    def check(self, job: BlockJob) -> None:
         """Have every worker load model and slide, and refuse what does not fit together.
 
         Raises
@@ -80,8 +80,8 @@ class WorkerPool:
         """
         with _losses():
             self._await_workers()
-            answers: dict[str, Any] = self._client.run(greet, order, on_error="return")
-        greeted = [answer for answer in answers.values() if isinstance(answer, WorkerReady)]
+            answers: dict[str, Any] = self._client.run(load_and_check, job, on_error="return")
+        ready = [answer for answer in answers.values() if isinstance(answer, WorkerReady)]
         for address, answer in answers.items():
             if isinstance(answer, WorkerProblem):
                 raise raised(answer.problem)
@@ -95,14 +95,14 @@ class WorkerPool:
                     f"expected napari-histodiff {package_version()} on every worker, got "
                     f"{answer.version} on {address}; install the same release everywhere"
                 )
-        if not greeted:
+        if not ready:
             raise WorkerDied(
                 f"expected a worker to load the model, got {next(iter(answers.values()))!r}; it "
                 "may lack memory: start fewer, and read what they wrote"
             )
-        self._devices.update(dict.fromkeys(answer.device for answer in greeted))
+        self._devices.update(dict.fromkeys(answer.device for answer in ready))
 
-    def draw(self, order: BlockJob, tiles: Sequence[TileAddress]) -> Drawings:
+    def draw(self, job: BlockJob, tiles: Sequence[TileAddress]) -> Drawings:
         """Yield the tiles of one level as blocks, as they come; few per worker are on their way.
 
         Raises
@@ -114,19 +114,19 @@ class WorkerPool:
         HistodiffError
             What went wrong in a worker.
         """
-        deal = BlockDealer(tiles)
+        batches = BlockBatches(tiles)
         under_way: dict[Future[Any], str] = {}
         done: SimpleQueue[Future[Any]] = SimpleQueue()
         try:
             with _losses():
                 while True:
                     if not self._threads or time.monotonic() > self._looked + _LOOK_SECONDS:
-                        self._look(deal)
-                    for future, worker in self._submit(order, deal, under_way):
+                        self._look(batches)
+                    for future, worker in self._submit(job, batches, under_way):
                         under_way[future] = worker
                         future.add_done_callback(done.put)
-                    if not under_way and deal.is_empty:
-                        self._look(deal)
+                    if not under_way and batches.is_empty:
+                        self._look(batches)
                         return
                     with suppress(Empty):
                         future = done.get(timeout=_LOOK_SECONDS)
@@ -141,33 +141,33 @@ class WorkerPool:
                     self._client.cancel(list(under_way), force=True)
 
     def _submit(
-        self, order: BlockJob, deal: BlockDealer, under_way: dict[Future[Any], str]
+        self, job: BlockJob, batches: BlockBatches, under_way: dict[Future[Any], str]
     ) -> Iterator[tuple[Future[Any], str]]:
         load = Counter(under_way.values())
         for worker, threads in self._threads.items():
             for _ in range(threads + _SPARE - load[worker]):
-                block = deal.take(worker)
+                block = batches.take(worker)
                 if block is None:
                     return
                 future = self._client.submit(
                     draw_block,
-                    order,
+                    job,
                     block,
-                    key=block_key(order, block),
+                    key=block_key(job, block),
                     workers=[worker],
                     allow_other_workers=True,  # when this one dies
                 )
                 yield future, worker
 
-    def _look(self, deal: BlockDealer) -> None:
-        """See which workers there are; those gone give back what they were dealt."""
+    def _look(self, batches: BlockBatches) -> None:
+        """See which workers there are; what those gone had is given to others."""
         now = time.monotonic()
         if self._client.status != "running":
             raise CancelledError("the connection to the scheduler is lost")
         found: dict[str, int] = dict(self._client.nthreads())
         self._deaths += len(self._threads.keys() - found.keys())
         self._threads, self._looked = found, now
-        deal.keep(found.keys())
+        batches.keep(found.keys())
         if found or not self._seen:
             self._seen = now
         elif now > self._seen + self._wait:
@@ -186,10 +186,10 @@ class WorkerPool:
         )
 
 
-def block_key(order: BlockJob, block: Region) -> str:
+def block_key(job: BlockJob, block: Region) -> str:
     """Return the name of a task: what it computes, so that asking twice computes once."""
     place = f"{block.level}-{block.y}-{block.x}-{block.height}x{block.width}"
-    return f"draw_block-{order.content}-{order.epoch}-{place}"
+    return f"draw_block-{job.content}-{job.epoch}-{place}"
 
 
 @contextmanager
@@ -213,11 +213,11 @@ def _losses() -> Iterator[None]:
 
 #: Side in tiles of the squares that one worker draws. Neighbouring blocks share windows of the
 #: model's first phase, which a worker computes once: a block alone costs half as much again.
-PARCEL = 8
+BATCH = 8
 
 
-class BlockDealer:
-    """Deals the tiles of one level out as blocks, a parcel of neighbours at a time.
+class BlockBatches:
+    """The tiles of one level as blocks for workers, a batch of neighbours at a time.
 
     Parameters
     ----------
@@ -226,46 +226,46 @@ class BlockDealer:
     """
 
     def __init__(self, tiles: Iterable[TileAddress]) -> None:
-        parcels: dict[tuple[int, int], list[TileAddress]] = {}
+        batches: dict[tuple[int, int], list[TileAddress]] = {}
         for tile in tiles:
-            parcels.setdefault((tile.row // PARCEL, tile.col // PARCEL), []).append(tile)
-        self._parcels = deque(parcels.values())
-        self._given_back: deque[deque[Region]] = deque()
-        self._hands: dict[str, deque[Region]] = {}
+            batches.setdefault((tile.row // BATCH, tile.col // BATCH), []).append(tile)
+        self._batches = deque(batches.values())
+        self._returned: deque[deque[Region]] = deque()
+        self._taken: dict[str, deque[Region]] = {}
 
     @property
     def is_empty(self) -> bool:
         """Whether everything was taken."""
-        return not (self._parcels or self._given_back or any(self._hands.values()))
+        return not (self._batches or self._returned or any(self._taken.values()))
 
     def take(self, worker: str) -> Region | None:
         """Return the next block for a worker, None when none is left.
 
-        It comes from the worker's parcel, then from one that another worker left behind, then from
+        It comes from the worker's batch, then from one that another worker left behind, then from
         a new one, then from the far end of the fullest of the others.
         """
-        hand = self._hands.get(worker)
-        if not hand:
-            hand = self._hands[worker] = self._new_hand()
-        if hand:
-            return hand.popleft()
-        fullest = max(self._hands.values(), key=len)
+        left = self._taken.get(worker)
+        if not left:
+            left = self._taken[worker] = self._next_batch()
+        if left:
+            return left.popleft()
+        fullest = max(self._taken.values(), key=len)
         return fullest.pop() if fullest else None
 
     def keep(self, workers: Collection[str]) -> None:
-        """Take back the parcels of workers that are not among these."""
-        for worker in [name for name in self._hands if name not in workers]:
-            hand = self._hands.pop(worker)
-            if hand:
-                self._given_back.append(hand)
+        """Take back the batches of workers that are not among these."""
+        for worker in [name for name in self._taken if name not in workers]:
+            left = self._taken.pop(worker)
+            if left:
+                self._returned.append(left)
 
-    def _new_hand(self) -> deque[Region]:
-        if self._given_back:
-            return self._given_back.popleft()
-        if not self._parcels:
+    def _next_batch(self) -> deque[Region]:
+        if self._returned:
+            return self._returned.popleft()
+        if not self._batches:
             return deque()
-        parcel = self._parcels.popleft()
-        # Seen from its first corner a parcel falls into blocks without left-over tiles.
-        scale = TILE << parcel[0].level
-        row, col = parcel[0].row // PARCEL * PARCEL, parcel[0].col // PARCEL * PARCEL
-        return deque(blocks(parcel, (row * scale, col * scale)))
+        batch = self._batches.popleft()
+        # Seen from its first corner a batch falls into blocks without left-over tiles.
+        scale = TILE << batch[0].level
+        row, col = batch[0].row // BATCH * BATCH, batch[0].col // BATCH * BATCH
+        return deque(blocks(batch, (row * scale, col * scale)))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from napari_histodiff.core.backend import BackendFactory
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region, TileAddress
-from napari_histodiff.rendering.pool import BlockDealer
+from napari_histodiff.rendering.pool import BlockBatches
 from napari_histodiff.rendering.worker import (
     BlockDrawer,
     BlockJob,
@@ -25,7 +25,7 @@ from napari_histodiff.rendering.worker import (
     pack_factory,
 )
 from napari_histodiff.slide.store import SlideStore
-from napari_histodiff.slide.streaming.planning import cones, missing
+from napari_histodiff.slide.streaming.planning import dependencies, missing
 from napari_histodiff.slide.streaming.tile_requests import put_block
 
 if TYPE_CHECKING:
@@ -108,23 +108,23 @@ def render_slide(
         tally = _Tally(sum(map(len, plan.values())), sum(map(len, absent.values())), on_progress)
         if not tally.total:
             return tally.report(_InProcess.devices, 0)
-        order = BlockJob(
+        job = BlockJob(
             path=str(Path(path).absolute()),
             factory=pack_factory(backend),
             content=content_of(store),
             epoch=uuid.uuid4().hex,
             patience=_LOCAL_PATIENCE if scheduler is None else _SHARED_PATIENCE,
         )
-        with _team(store, scheduler, workers, security, wait) as team:
-            team.check(order)
+        with _workers(store, scheduler, workers, security, wait) as pool:
+            pool.check(job)
             tally.begin(max(absent))
             for level in sorted(absent, reverse=True):
-                of_level = replace(order, epoch=f"{order.epoch}-{level}")
-                with closing(team.draw(of_level, absent[level])) as drawings:
+                of_level = replace(job, epoch=f"{job.epoch}-{level}")
+                with closing(pool.draw(of_level, absent[level])) as drawings:
                     for drawing in drawings:
                         tiles = put_block(store, drawing.block, drawing.pixels, drawing.labels)
                         tally.add(level, len(tiles), drawing.blank)
-            return tally.report(team.devices, team.deaths)
+            return tally.report(pool.devices, pool.deaths)
 
 
 class _Workers(Protocol):
@@ -134,9 +134,9 @@ class _Workers(Protocol):
     @property
     def deaths(self) -> int: ...
 
-    def check(self, order: BlockJob) -> None: ...
+    def check(self, job: BlockJob) -> None: ...
 
-    def draw(self, order: BlockJob, tiles: Sequence[TileAddress]) -> Drawings: ...
+    def draw(self, job: BlockJob, tiles: Sequence[TileAddress]) -> Drawings: ...
 
 
 class _InProcess:
@@ -149,19 +149,19 @@ class _InProcess:
         self._store = store
         self._drawer: BlockDrawer | None = None
 
-    def check(self, order: BlockJob) -> None:
-        self._drawer = BlockDrawer(order.factory)
+    def check(self, job: BlockJob) -> None:
+        self._drawer = BlockDrawer(job.factory)
         self._drawer.check(self._store)
         self.devices = (self._drawer.info.device,)
 
-    def draw(self, order: BlockJob, tiles: Sequence[TileAddress]) -> Drawings:
-        deal = BlockDealer(tiles)
-        while (block := deal.take("")) is not None and self._drawer is not None:
+    def draw(self, job: BlockJob, tiles: Sequence[TileAddress]) -> Drawings:
+        batches = BlockBatches(tiles)
+        while (block := batches.take("")) is not None and self._drawer is not None:
             yield self._drawer.draw(self._store, block)
 
 
 class _Tally:
-    """Counts tiles and tells of them."""
+    """Counts tiles and publishes how many there are."""
 
     def __init__(self, asked: int, total: int, on_progress: OnProgress | None) -> None:
         self.total = total
@@ -172,24 +172,24 @@ class _Tally:
 
     def begin(self, level: int) -> None:
         self._start = time.perf_counter()
-        self._tell(level)
+        self._publish(level)
 
     def add(self, level: int, tiles: int, blank: bool) -> None:
         self._done += tiles
         self._blank += tiles if blank else 0
-        self._tell(level)
+        self._publish(level)
 
     def report(self, devices: tuple[str, ...], deaths: int) -> RenderReport:
         seconds = time.perf_counter() - self._start
         return RenderReport(self._done, self._kept, self._blank, seconds, devices, deaths)
 
-    def _tell(self, level: int) -> None:
+    def _publish(self, level: int) -> None:
         if self._on_progress is not None:
             self._on_progress(RenderProgress(self._done, self.total, level))
 
 
 @contextmanager
-def _team(
+def _workers(
     store: SlideStore,
     scheduler: str | None,
     workers: int,
@@ -224,7 +224,7 @@ def _plan(
                 f"expected levels from 0 to {coarsest}, which the model draws, got {level}; "
                 "coarser ones follow from these by themselves"
             )
-        for part in cones(store, spec.at_level(region, level)):
+        for part in dependencies(store, spec.at_level(region, level)):
             plan[part.level].update(dict.fromkeys(spec.tiles(part)))
     return {level: list(tiles) for level, tiles in plan.items()}
 

@@ -50,7 +50,7 @@ __all__ = [
     "WorkerReady",
     "content_of",
     "draw_block",
-    "greet",
+    "load_and_check",
     "pack_factory",
     "package_version",
     "raised",
@@ -215,9 +215,9 @@ class BlockJob:
     path : str
         The slide, as every worker finds it.
     factory : str or bytes
-        See `drawer.pack_factory`.
+        See `pack_factory`.
     content : str
-        See `drawer.content_of`.
+        See `content_of`.
     epoch : str
         Run and level; a worker reads the slide's state anew for each.
     patience : float
@@ -247,14 +247,14 @@ class WorkerProblem:
     problem: Problem
 
 
-async def greet(order: BlockJob) -> WorkerReady | WorkerProblem:
+async def load_and_check(job: BlockJob) -> WorkerReady | WorkerProblem:
     """Load model and slide, and check that they belong together; beside the worker's loop."""
-    return await asyncio.to_thread(_able, lambda: _greet(order))
+    return await asyncio.to_thread(_or_problem, lambda: _load_and_check(job))
 
 
-def draw_block(order: BlockJob, block: Region) -> Drawing | WorkerProblem:
+def draw_block(job: BlockJob, block: Region) -> Drawing | WorkerProblem:
     """Draw one block; a task."""
-    return _able(lambda: _draw(order, block))
+    return _or_problem(lambda: _draw(job, block))
 
 
 def package_version() -> str:
@@ -277,10 +277,10 @@ class _WorkerMemory:
                 self._drawer = (factory, BlockDrawer(factory))
             return self._drawer[1]
 
-    def slide(self, order: BlockJob) -> SlideStore:
+    def slide(self, job: BlockJob) -> SlideStore:
         with self._lock:
-            if self._slide is None or self._slide[0] != order:
-                self._slide = (order, _opened(order))
+            if self._slide is None or self._slide[0] != job:
+                self._slide = (job, _opened(job))
             return self._slide[1]
 
     def forget_slide(self) -> None:
@@ -288,55 +288,55 @@ class _WorkerMemory:
             self._slide = None
 
 
-_DESK = _WorkerMemory()
+_MEMORY = _WorkerMemory()
 
 
-def _greet(order: BlockJob) -> WorkerReady:
-    drawer = _DESK.drawer(order.factory)
-    _patiently(order, drawer.check)
+def _load_and_check(job: BlockJob) -> WorkerReady:
+    drawer = _MEMORY.drawer(job.factory)
+    _patiently(job, drawer.check)
     return WorkerReady(package_version(), drawer.info.device)
 
 
-def _draw(order: BlockJob, block: Region) -> Drawing:
-    drawer = _DESK.drawer(order.factory)
+def _draw(job: BlockJob, block: Region) -> Drawing:
+    drawer = _MEMORY.drawer(job.factory)
 
     def draw(store: SlideStore) -> Drawing:
         drawer.check(store)
         return drawer.draw(store, block)
 
-    return _patiently(order, draw)
+    return _patiently(job, draw)
 
 
-def _patiently(order: BlockJob, work: Callable[[SlideStore], _T]) -> _T:
-    deadline, wait = time.monotonic() + order.patience, _FIRST_WAIT
+def _patiently(job: BlockJob, work: Callable[[SlideStore], _T]) -> _T:
+    deadline, wait = time.monotonic() + job.patience, _FIRST_WAIT
     while True:
         try:
-            return work(_DESK.slide(order))
+            return work(_MEMORY.slide(job))
         except StorageError:
             if time.monotonic() + wait > deadline:
                 raise
-        _DESK.forget_slide()
+        _MEMORY.forget_slide()
         time.sleep(wait)
         wait = min(2 * wait, _LONGEST_WAIT)
 
 
-def _opened(order: BlockJob) -> SlideStore:
+def _opened(job: BlockJob) -> SlideStore:
     try:
-        store = SlideStore.open(order.path, read_only=True)
+        store = SlideStore.open(job.path, read_only=True)
     except HistodiffError as error:
         raise StorageError(
-            f"expected the slide {order.path} on the worker {platform.node()}, got '{error}'; "
+            f"expected the slide {job.path} on the worker {platform.node()}, got '{error}'; "
             "keep the slide in a folder that all machines share under the same path"
         ) from error
-    if content_of(store) != order.content:
+    if content_of(store) != job.content:
         raise StorageError(
-            f"expected one slide {order.path} on all machines, got another one on "
+            f"expected one slide {job.path} on all machines, got another one on "
             f"{platform.node()}; keep the slide in a folder that all machines share"
         )
     return store
 
 
-def _able(work: Callable[[], _T]) -> _T | WorkerProblem:
+def _or_problem(work: Callable[[], _T]) -> _T | WorkerProblem:
     try:
         return work()
     except HistodiffError as error:

@@ -22,7 +22,7 @@ from napari_histodiff.slide.editing.pyramid import rebuild_far
 from napari_histodiff.slide.editing.undo import UndoSteps, stale_state
 from napari_histodiff.slide.state import SlideState
 from napari_histodiff.slide.storage.chunks import PLANES, level_folder
-from napari_histodiff.slide.storage.dependencies import Cone, PlaneFrame, of_border
+from napari_histodiff.slide.storage.dependencies import Dependents, PlaneFrame, of_border
 from napari_histodiff.slide.storage.ledger import Ledger
 from napari_histodiff.slide.storage.ome import metadata_files, read_recipe
 from napari_histodiff.slide.storage.tile_table import (
@@ -82,7 +82,7 @@ def grow(slide: SlideState, recipe: SlideRecipe) -> None:
     table = _moved_table(slide, recipe, rows, cols, keeps_far=keeps_far)
     _mark_border(slide, table, recipe, old)
     _carry_out(slide, table, recipe, rows, cols, keeps_far=keeps_far)
-    slide.disk.forget()
+    slide.chunk_reader.forget()
     slide.open_ledger(recipe)
     if not keeps_far:
         _average_all(slide)
@@ -167,7 +167,7 @@ def _write_aside(slide: SlideState, table: TileTable, recipe: SlideRecipe, gener
     aside = slide.path / _ASIDE
     shutil.rmtree(aside, ignore_errors=True)
     try:
-        Ledger.start(aside / "histodiff", table, slide.ledger.history, generation)
+        Ledger.start(aside / "histodiff", table, slide.ledger.edits, generation)
         for name, data in metadata_files(slide.path.name.removesuffix(".ome.zarr"), recipe):
             write_file(aside / name, data)
             make_folder((slide.path / name).parent)
@@ -222,8 +222,8 @@ def _mark_border(slide: SlideState, table: TileTable, recipe: SlideRecipe, old: 
     """Make those tiles stale that showed, or were drawn from, what lay beyond the slide."""
     change = slide.change()
     dy, dx = old.y - recipe.origin[0], old.x - recipe.origin[1]
-    cone: Cone = of_border(recipe, old)
-    for level, grid in cone.items():
+    dependents: Dependents = of_border(recipe, old)
+    for level, grid in dependents.items():
         side = TILE << level
         for tile in table.addresses(level, grid & is_drawn(table.states[level])):
             before = TileAddress(level, tile.row - dy // side, tile.col - dx // side)
@@ -249,7 +249,7 @@ def _average_all(slide: SlideState) -> None:
 _ATTEMPTS: Final = 3
 
 
-def follow(slide: SlideState, steps: UndoSteps) -> list[Region]:
+def follow(slide: SlideState, undo_steps: UndoSteps) -> list[Region]:
     """Read what the writer did since; return where pixels may have changed.
 
     Nothing is read while the slide grows or is refined: it is looked at again later.
@@ -265,7 +265,7 @@ def follow(slide: SlideState, steps: UndoSteps) -> list[Region]:
             break
         try:
             seen = slide.refresh()
-            steps.resume()
+            undo_steps.resume()
         except StorageError:
             # Recipe and table are two files: they may be of before and after.
             if _is_settled(slide) or attempt + 1 == _ATTEMPTS:

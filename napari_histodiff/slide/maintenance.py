@@ -120,7 +120,7 @@ def _planes(slide: SlideState, tile: TileAddress) -> list[str]:
 
 
 def _condition(slide: SlideState, plane: str, tile: TileAddress) -> str:
-    data = slide.disk.raw(slide.disk.key(plane, tile))
+    data = slide.chunk_reader.raw(slide.chunk_reader.key(plane, tile))
     if data is None:
         return "missing"
     try:
@@ -137,7 +137,7 @@ def _tolerance(slide: SlideState, tile: TileAddress) -> int:
 
 def _difference(slide: SlideState, tile: TileAddress, bad: set[TileAddress]) -> int | None:
     """Return how far a tile is from the means of what is below; None when nothing comparable is."""
-    image = slide.disk.load("image", tile, slide.info(tile).check)
+    image = slide.chunk_reader.load("image", tile, slide.info(tile).check)
     if image is None or (tile.level <= slide.recipe.coarsest and not _settled(slide, tile)):
         return None
     half = TILE // 2
@@ -145,7 +145,7 @@ def _difference(slide: SlideState, tile: TileAddress, bad: set[TileAddress]) -> 
     for child in slide.spec.tiles(slide.spec.at_level(slide.spec.region(tile), tile.level - 1)):
         if child in bad or not _comparable(slide, child):
             continue
-        pixels = slide.disk.load("image", child, slide.info(child).check)
+        pixels = slide.chunk_reader.load("image", child, slide.info(child).check)
         if pixels is None:
             continue
         height, width = slide.spec.region(child).shape
@@ -200,7 +200,7 @@ def repair(slide: SlideState, plane: str, tile: TileAddress) -> None:
         return
     data = _from_edits(slide, plane, tile)
     if data is not None and slide.writable:
-        write_file(slide.path / slide.disk.key(plane, tile), data, sync=True)
+        write_file(slide.path / slide.chunk_reader.key(plane, tile), data, sync=True)
         _LOG.warning("%s of %s in %s was damaged; restored", plane, tile, slide.path)
         return
     change = slide.change()
@@ -225,7 +225,7 @@ def repair(slide: SlideState, plane: str, tile: TileAddress) -> None:
 
 
 def _whole(slide: SlideState, plane: str, tile: TileAddress) -> bool:
-    data = slide.disk.raw(slide.disk.key(plane, tile))
+    data = slide.chunk_reader.raw(slide.chunk_reader.key(plane, tile))
     if data is None:
         is_far = tile.level > slide.recipe.coarsest
         return plane == "image" and not is_far and slide.info(tile).check == 0
@@ -238,12 +238,12 @@ def _whole(slide: SlideState, plane: str, tile: TileAddress) -> bool:
 
 def _from_edits(slide: SlideState, plane: str, tile: TileAddress) -> bytes | None:
     """Return the chunk as the last edit that changed it left it."""
-    history = slide.ledger.history
-    kept = [(number, 1) for number in reversed(history.done)]
-    kept += [(number, 0) for number in reversed(history.undone)]
+    edits = slide.ledger.edits
+    kept = [(number, 1) for number in reversed(edits.done)]
+    kept += [(number, 0) for number in reversed(edits.undone)]
     for number, side in kept:
         try:
-            edit = slide.shelf.get(number)
+            edit = slide.edit_files.get(number)
         except StorageError:
             continue
         found = edit.moved_to(slide.frame).chunks.get((plane, tile))
@@ -281,7 +281,7 @@ def _give_up(slide: SlideState, change: Change, tile: TileAddress) -> None:
     for plane in ("image", "base", "edits"):
         change.put_chunk(plane, tile, None)
     change.settle(tile, TileState.EMPTY)
-    average_tile(change, slide.picture, tile)
+    average_tile(change, slide.tile_reader, tile)
 
 
 # Tiles whose dropping is recorded at once.
@@ -303,7 +303,7 @@ def _drop(slide: SlideState, level: int, excess: int) -> None:
     states, flags = slide.table.states[level], slide.table.flags[level]
     free = (states == TileState.GENERATED) & (flags & (HAS_EDITS | HAS_BASE) == 0)
     rows, cols = free.nonzero()
-    order = np.argsort(slide.picture.last_read(level)[rows, cols], kind="stable")
+    order = np.argsort(slide.tile_reader.last_read(level)[rows, cols], kind="stable")
     sizes = slide.table.sizes[level][rows, cols][order]
     count = int(np.searchsorted(np.cumsum(sizes, dtype=np.int64), excess)) + 1
     chosen = order[:count]

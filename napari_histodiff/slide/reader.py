@@ -125,12 +125,12 @@ class OpenSlide:
     @property
     def can_undo(self) -> bool:
         """Whether there is an edit to take back, also from before the slide was opened."""
-        return not self.read_only and bool(self._slide.ledger.history.done)
+        return not self.read_only and bool(self._slide.ledger.edits.done)
 
     @property
     def can_redo(self) -> bool:
         """Whether there is an edit to do again."""
-        return not self.read_only and bool(self._slide.ledger.history.undone)
+        return not self.read_only and bool(self._slide.ledger.edits.undone)
 
     @property
     def nbytes(self) -> int:
@@ -157,7 +157,7 @@ class OpenSlide:
         StorageError
             When a tile the user edited is damaged and can not be restored.
         """
-        return self._slide.picture.read(region)
+        return self._slide.tile_reader.read(region)
 
     def base(self, region: Region) -> NDArray[np.uint8]:
         """Return the pixels that finer levels are drawn from.
@@ -179,7 +179,7 @@ class OpenSlide:
         StorageError
             When a tile of the slide in it is not drawn, or is stale.
         """
-        return self._slide.picture.base(region)
+        return self._slide.tile_reader.base(region)
 
     def state(self, level: int) -> NDArray[np.uint8]:
         """Return a copy of the `TileState` of each tile of a level, (rows, cols) uint8.
@@ -207,7 +207,7 @@ class OpenSlide:
         (h, w) int32
             7 * instance + class; 0 where there is none, where nothing is drawn, and outside.
         """
-        return self._slide.picture.labels(region)
+        return self._slide.tile_reader.labels(region)
 
     def edited(self, region: Region) -> NDArray[np.bool_]:
         """Return which pixels of a region the user changed at its level.
@@ -222,7 +222,7 @@ class OpenSlide:
         (h, w) bool
             What edits of finer or coarser levels show there does not count.
         """
-        return self._slide.picture.edited(region)
+        return self._slide.tile_reader.edited(region)
 
     def edited_under(self, region: Region) -> list[TileAddress]:
         """Return the tiles of finer levels at a place that hold edits made there.

@@ -83,8 +83,8 @@ class SlideState:
         self.path = path
         self.writable = writable
         self.lock = threading.RLock()
-        self.disk = ChunkReader(path, cache_bytes, recipe.refined)
-        self.shelf = EditFiles(path / "histodiff" / "edits-done")
+        self.chunk_reader = ChunkReader(path, cache_bytes, recipe.refined)
+        self.edit_files = EditFiles(path / "histodiff" / "edits-done")
         self._make_layout = make_layout
         self.open_ledger(recipe)
 
@@ -113,17 +113,19 @@ class SlideState:
             When it is damaged.
         """
         self.ledger = Ledger(self.path / "histodiff", recipe.spec, writable=self.writable)
-        self.disk.refined = recipe.refined
+        self.chunk_reader.refined = recipe.refined
         self.set_recipe(recipe)
 
     def set_recipe(self, recipe: SlideRecipe) -> None:
         """Read the sketch and make everything that depends on it and the recipe."""
         self.recipe = recipe
-        packed = self.disk.raw(SKETCH_FILE)
+        packed = self.chunk_reader.raw(SKETCH_FILE)
         self.sketch: Sketch | None = _unpack_sketch(self.path, packed, recipe.refined)
         self.layout = self._make_layout(recipe, self.sketch)
         layout: Layout = self.layout
-        self.picture = TileReader(recipe, layout, self.disk, self.info, self._averaged, self.repair)
+        self.tile_reader = TileReader(
+            recipe, layout, self.chunk_reader, self.info, self._averaged, self.repair
+        )
 
     def refresh(self) -> list[Region]:
         """Read what the writer did since; return where pixels may have changed.
@@ -137,10 +139,10 @@ class SlideState:
         if recipe != self.recipe:
             self.open_ledger(recipe)
             return [self.spec.bounds(0)]
-        sketch = self.disk.raw(SKETCH_FILE)
-        self.disk.overlay({})
+        sketch = self.chunk_reader.raw(SKETCH_FILE)
+        self.chunk_reader.overlay({})
         entries = self.ledger.refresh()
-        if self.disk.raw(SKETCH_FILE) != sketch:
+        if self.chunk_reader.raw(SKETCH_FILE) != sketch:
             self.set_recipe(recipe)
         if entries is None or len(entries) > _MANY:
             return [self.spec.bounds(0)]
@@ -150,7 +152,7 @@ class SlideState:
         """Let go of the files; nothing is written any more."""
         self.writable = False
         self.ledger.close()
-        self.disk.forget()
+        self.chunk_reader.forget()
 
     def layout_with(self, sketch: Sketch | None) -> Layout:
         """Return the layout that the slide would have with another sketch."""
@@ -163,7 +165,7 @@ class SlideState:
 
     def change(self) -> Change:
         """Return an empty change."""
-        return Change(self.table, self.disk, self.repair)
+        return Change(self.table, self.chunk_reader, self.repair)
 
     def save(self, change: Change) -> None:
         """Carry out a change that a crash may lose, but never halve: its files, then its lines.
@@ -173,14 +175,14 @@ class SlideState:
         StorageError
             When it can not be written; nothing the slide knows of has changed then.
         """
-        stage = Transaction.write(
+        transaction = Transaction.write(
             self.path, self.path / _SCRATCH, change.files(), change.entries(), sync=False
         )
         # What is to go goes last, when nothing refers to it any more.
-        stage.place(sync=False, removing=False)
-        self.ledger.tiles(stage.entries)
-        stage.place(sync=False)
-        stage.discard()
+        transaction.place(sync=False, removing=False)
+        self.ledger.tiles(transaction.entries)
+        transaction.place(sync=False)
+        transaction.discard()
 
     def repair(self, plane: str, tile: TileAddress) -> None:
         """Restore a damaged chunk, or give it up where it can be drawn again.

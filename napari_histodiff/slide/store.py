@@ -63,11 +63,11 @@ class SlideStore(OpenSlide):
     ) -> None:
         super().__init__(slide)
         self._file_lock = lock
-        self._moments = Revisions()
-        self._steps = UndoSteps(slide, max_undo_bytes, self._moments.stale)
-        self._steps.resume()
+        self._revisions = Revisions()
+        self._undo_steps = UndoSteps(slide, max_undo_bytes, self._revisions.stale)
+        self._undo_steps.resume()
         if lock is not None:
-            self._steps.tidy()
+            self._undo_steps.tidy()
 
     @classmethod
     def create(
@@ -157,9 +157,9 @@ class SlideStore(OpenSlide):
             raise
 
     @property
-    def moment(self) -> int:
+    def revision(self) -> int:
         """A number that grows with every edit; see `put_generated`."""
-        return self._moments.now
+        return self._revisions.now
 
     def put_generated(
         self,
@@ -183,7 +183,7 @@ class SlideStore(OpenSlide):
         labels : (h, w) int32, optional
             Its nuclei as 7 * instance + class.
         since : int, optional
-            `moment` before what it is drawn from was read; not taken when an edit changed that.
+            `revision` before what it is drawn from was read; not taken when an edit changed that.
 
         Raises
         ------
@@ -194,7 +194,7 @@ class SlideStore(OpenSlide):
         """
         check_tile(self.recipe, tile, pixels)
         with self._writing():
-            if since is not None and self._moments.is_stale(tile, since):
+            if since is not None and self._revisions.is_stale(tile, since):
                 return False
             if self._slide.info(tile).state in (TileState.EDITED, TileState.SOURCE):
                 return False
@@ -203,7 +203,7 @@ class SlideStore(OpenSlide):
             coarsest = self.recipe.coarsest
             changed = {tile}
             if change.info(tile).has("edits"):
-                changed = average_up(change, self._slide.picture, coarsest, changed)
+                changed = average_up(change, self._slide.tile_reader, coarsest, changed)
             rebuild_far(change, [tile for tile in changed if tile.level == coarsest])
             self._slide.save(change)
         self._listeners.emit(self.spec.region(tile))
@@ -245,7 +245,7 @@ class SlideStore(OpenSlide):
         """
         with self._writing():
             edit = edit_of_request(self._slide, request, pixels, mask)
-            self._steps.do(edit)
+            self._undo_steps.do(edit)
         self._listeners.emit(edit.region)
         return edit.region
 
@@ -258,7 +258,7 @@ class SlideStore(OpenSlide):
             When nothing can be written, or the edit's file is damaged; the slide is as it was.
         """
         with self._writing():
-            region = self._steps.undo()
+            region = self._undo_steps.undo()
         if region is not None:
             self._listeners.emit(region)
         return region
@@ -272,7 +272,7 @@ class SlideStore(OpenSlide):
             As `undo`.
         """
         with self._writing():
-            region = self._steps.redo()
+            region = self._undo_steps.redo()
         if region is not None:
             self._listeners.emit(region)
         return region
@@ -294,7 +294,7 @@ class SlideStore(OpenSlide):
         """
         with self._writing():
             edit = edit_of_sketch(self._slide, sketch)
-            self._steps.do(edit)
+            self._undo_steps.do(edit)
         self._listeners.emit(edit.region)
         return list(edit.boxes)
 
@@ -336,7 +336,7 @@ class SlideStore(OpenSlide):
             recipe = check_sides(self.recipe, sides)
             if recipe != self.recipe:
                 grow(self._slide, recipe)
-                self._moments.all_stale()
+                self._revisions.all_stale()
         self._listeners.emit(self.spec.bounds(0))
 
     def refine(self, info: BackendInfo) -> None:
@@ -359,7 +359,7 @@ class SlideStore(OpenSlide):
         """
         with self._writing():
             refine(self._slide, self.recipe.finer(info))
-            self._moments.all_stale()
+            self._revisions.all_stale()
         self._listeners.emit(self.spec.bounds(0))
 
     def refresh(self) -> None:
@@ -373,7 +373,7 @@ class SlideStore(OpenSlide):
         if not self.read_only:
             return
         with self._lock:
-            regions = follow(self._slide, self._steps)
+            regions = follow(self._slide, self._undo_steps)
         for region in regions:
             self._listeners.emit(region)
 
@@ -399,5 +399,5 @@ class SlideStore(OpenSlide):
                     f"expected a slide open for writing, got {self.path} open for reading only; "
                     "close it where it is being written, then open it again"
                 )
-            self._steps.resume()
+            self._undo_steps.resume()
             yield

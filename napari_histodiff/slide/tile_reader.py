@@ -48,12 +48,12 @@ class TileReader:
 
     Parameters
     ----------
-    recipe, layout, disk
+    recipe, layout, chunk_reader
         The slide.
     lookup : callable
         What is known of a tile.
     averaged : callable
-        Which tiles of the coarsest drawn level the levels above it hold averages of.
+        Which tiles of the coarsest drawn level the levels above it hold means of.
     repair : callable
         What to do about a damaged chunk.
     """
@@ -62,7 +62,7 @@ class TileReader:
         self,
         recipe: SlideRecipe,
         layout: Layout,
-        disk: ChunkReader,
+        chunk_reader: ChunkReader,
         lookup: Lookup,
         averaged: Callable[[], NDArray[np.bool_]],
         repair: Repair,
@@ -70,7 +70,7 @@ class TileReader:
         self._recipe = recipe
         self._spec = recipe.spec
         self._layout = layout
-        self._disk = disk
+        self._chunk_reader = chunk_reader
         self._lookup = lookup
         self._averaged = averaged
         self._repair = repair
@@ -146,7 +146,7 @@ class TileReader:
         averaged = self._averaged()[tile.row >> steps, tile.col >> steps]
         if not averaged or self._recipe.coarsest + 1 == self._spec.levels:
             return self._tile_colours(tile, region)
-        # Dropped to save space, but its averages were kept.
+        # Dropped to save space, but its means were kept.
         above = self._spec.at_level(region, self._recipe.coarsest + 1)
         parent = TileAddress(above.level, tile.row >> steps + 1, tile.col >> steps + 1)
         return _enlarged(self._far_part(parent, above), above, region)
@@ -188,7 +188,7 @@ class TileReader:
             if not known and tile.level <= self._recipe.coarsest:
                 return None
             try:
-                stored = self._disk.load(plane, tile, info.check if plane == "image" else 0)
+                stored = self._chunk_reader.load(plane, tile, info.check if plane == "image" else 0)
             except DamagedChunk:
                 stored = None
             if stored is not None or attempt:
@@ -210,10 +210,10 @@ class TileReader:
     def _tile_colours(self, tile: TileAddress, region: Region) -> NDArray[np.uint8]:
         """Return the layout's colours of a region within one tile, which are kept."""
         key = (self, tile)
-        found = self._disk.cache.get(key)
+        found = self._chunk_reader.cache.get(key)
         if found is None:
             found = self.colours(full_tile(tile))
-            self._disk.cache[key] = found
+            self._chunk_reader.cache[key] = found
         pixels: NDArray[np.uint8] = found[_inside(tile, region)]
         return pixels
 

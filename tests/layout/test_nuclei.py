@@ -7,7 +7,14 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.core.nucleus_shapes import nucleus_statistics
 from napari_histodiff.layout.anatomy import GLAND, GLASS, LUMEN, STROMA
-from napari_histodiff.layout.nucleus_templates import AXES, REACH, TURNS, VARIANTS, bank_of, turn_of
+from napari_histodiff.layout.nucleus_templates import (
+    AXES,
+    REACH,
+    TURNS,
+    VARIANTS,
+    templates_of,
+    turn_of,
+)
 from tests.layout.slides import layout
 
 NEUTROPHIL, EPITHELIAL, LYMPHOCYTE, PLASMA, EOSINOPHIL, CONNECTIVE = range(1, 7)
@@ -67,8 +74,8 @@ def test_nuclei_are_whole_and_apart() -> None:
     inner = set(np.unique(numbers)) - set(instances[[0, -1]].ravel())
     inner -= set(instances[:, [0, -1]].ravel())
     cut = 0
-    bank = bank_of(0.5)
-    smallest = np.diff(bank.starts).reshape(len(CLASS_NAMES), -1).min(axis=1)
+    templates = templates_of(0.5)
+    smallest = np.diff(templates.starts).reshape(len(CLASS_NAMES), -1).min(axis=1)
     for number in sorted(inner)[::7]:
         here = numbers == number
         kinds = np.unique(classes[y[here], x[here]])
@@ -117,24 +124,24 @@ def test_lymphocytes_crowd_in_aggregates() -> None:
 
 
 def test_the_bank_keeps_the_sizes_of_real_nuclei() -> None:
-    bank = bank_of(0.5)
-    areas = np.diff(bank.starts).reshape(len(CLASS_NAMES), VARIANTS, TURNS) * 0.25
+    templates = templates_of(0.5)
+    areas = np.diff(templates.starts).reshape(len(CLASS_NAMES), VARIANTS, TURNS) * 0.25
     for index in range(len(CLASS_NAMES)):
         statistics = nucleus_statistics(index + 1)
         typical = np.log(areas[index]).mean()
         assert abs(typical - statistics.log_area_mean) < 2 * statistics.log_area_sd / VARIANTS**0.5
         assert (np.diff(areas[index].mean(axis=1)) > -3).all()
-    assert max(abs(bank.dy).max(), abs(bank.dx).max()) * 0.5 <= REACH + 0.5
-    assert (bank.major >= bank.minor).all()
+    assert max(abs(templates.dy).max(), abs(templates.dx).max()) * 0.5 <= REACH + 0.5
+    assert (templates.major >= templates.minor).all()
 
 
 def test_outlines_lie_along_their_turn() -> None:
-    bank = bank_of(0.25)
-    slim = np.flatnonzero(bank.major > 1.8 * bank.minor)
+    templates = templates_of(0.25)
+    slim = np.flatnonzero(templates.major > 1.8 * templates.minor)
     for shape in slim[::5]:
         for turn in range(0, TURNS, 3):
-            part = slice(*bank.starts[shape * TURNS + turn : shape * TURNS + turn + 2])
-            pixels = np.stack([bank.dy[part], bank.dx[part]]).astype(float)
+            part = slice(*templates.starts[shape * TURNS + turn : shape * TURNS + turn + 2])
+            pixels = np.stack([templates.dy[part], templates.dx[part]]).astype(float)
             along, across = AXES[:, turn], AXES[::-1, turn] * [-1, 1]
             assert np.std(along @ pixels) > 1.4 * np.std(across @ pixels)
 

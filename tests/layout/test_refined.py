@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.layout import SlideLayout
 from napari_histodiff.layout.anatomy import GLASS
-from napari_histodiff.layout.nucleus_templates import TURNS, bank_of
+from napari_histodiff.layout.nucleus_templates import TURNS, templates_of
 from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.layout.sketched import coarser
 from tests.layout.slides import STAIN, recipe
@@ -106,21 +106,21 @@ def test_borders_are_smooth_at_the_finer_pixels(pixel: int) -> None:
 
 
 def test_outlines_with_parts_of_pixels_hold_those_without() -> None:
-    whole = bank_of(0.5)
+    whole = templates_of(0.5)
     for parts in (2, 4):
-        fine = bank_of(0.5, parts)
+        fine = templates_of(0.5, parts)
         np.testing.assert_array_equal(fine.major, whole.major)
         for outline in range(0, len(whole.starts) - 1, 3 * TURNS + 5):
             one, two = (
                 {
                     (int(y), int(x))
                     for y, x in zip(
-                        bank.dy[bank.starts[outline] : bank.starts[outline + 1]],
-                        bank.dx[bank.starts[outline] : bank.starts[outline + 1]],
+                        templates.dy[templates.starts[outline] : templates.starts[outline + 1]],
+                        templates.dx[templates.starts[outline] : templates.starts[outline + 1]],
                         strict=True,
                     )
                 }
-                for bank in (whole, fine)
+                for templates in (whole, fine)
             )
             assert one == {(y // parts, x // parts) for y, x in two if not (y % parts or x % parts)}
             assert 0.6 * parts**2 < len(two) / len(one) < 1.4 * parts**2

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.backend import BackendInfo, OnStep
+from napari_histodiff.core.box_mean import box_down
 from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
@@ -100,7 +101,7 @@ class FakeStore:
         return self.recipe.spec
 
     @property
-    def moment(self) -> int:
+    def revision(self) -> int:
         return len(self._changes)
 
     def read(self, region: Region) -> NDArray[np.uint8]:
@@ -250,7 +251,7 @@ class FakeStore:
             pixels = tiles[tile]
             for level in range(tile.level, region.level):
                 place = self.spec.at_level(place, level + 1)
-                pixels = _halved(pixels)
+                pixels = box_down(pixels)
             if tile.level > region.level:
                 scale = 1 << (tile.level - region.level)
                 place = self.spec.at_level(place, region.level)
@@ -274,7 +275,7 @@ class FakeStore:
                 place = self.spec.at_level(self.spec.region(tile), level - 1)
                 below = self._compose(place, self._tiles | self._averaged)
                 cut = self.spec.region(tile).shape
-                self._averaged[tile] = _halved(below)[: cut[0], : cut[1]]
+                self._averaged[tile] = box_down(below)[: cut[0], : cut[1]]
         self._spoil(region, region.level)
 
     def _spoil(self, region: Region, below: int) -> None:
@@ -365,10 +366,3 @@ def _places(region: Region) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     y = np.arange(region.y, region.bottom)[:, None] << region.level
     x = np.arange(region.x, region.right)[None, :] << region.level
     return y, x
-
-
-def _halved(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    odd = [(0, side % 2) for side in pixels.shape[:2]]
-    even = np.pad(pixels, [*odd, (0, 0)], mode="edge").astype(np.uint16)
-    quarters = [even[i::2, j::2] for i in (0, 1) for j in (0, 1)]
-    return np.rint(sum(quarters) / 4).astype(np.uint8)

@@ -206,13 +206,13 @@ def test_who_watches_is_told(slide: SlideStore) -> None:
 def test_a_tile_drawn_from_pixels_edited_since_is_not_taken(slide: SlideStore) -> None:
     draw_all(slide)
     tile = TileAddress(0, 0, 0)
-    moment, old = slide.moment, drawn(slide, tile)
+    revision, old = slide.revision, drawn(slide, tile)
     edit(slide, Region(1, 5, 5, 9, 9))
-    assert not slide.put_generated(tile, old, since=moment)
+    assert not slide.put_generated(tile, old, since=revision)
     assert slide.state(0)[0, 0] == TileState.STALE
-    assert slide.put_generated(TileAddress(0, 2, 2), pixels((188, 88)), since=moment)
+    assert slide.put_generated(TileAddress(0, 2, 2), pixels((188, 88)), since=revision)
     for again in missing(slide):
-        assert slide.put_generated(again, drawn(slide, again), since=slide.moment)
+        assert slide.put_generated(again, drawn(slide, again), since=slide.revision)
 
 
 def test_eviction_goes_from_fine_to_coarse_and_longest_unread_first(slide: SlideStore) -> None:

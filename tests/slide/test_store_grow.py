@@ -92,8 +92,8 @@ def test_edits_are_undone_where_they_are_now(slide: SlideStore) -> None:
 
 def test_the_request_of_an_edit_says_where_it_is_now(slide: SlideStore) -> None:
     def requests() -> list[dict[str, Any]]:
-        parts = slide._slide
-        kept = (parts.shelf.get(n).moved_to(parts.frame).request for n in sorted(_kept(parts)))
+        state = slide._slide
+        kept = (state.edit_files.get(n).moved_to(state.frame).request for n in sorted(_kept(state)))
         return [request for request in kept if request is not None]
 
     slide.set_sketch(None)
@@ -121,8 +121,8 @@ def test_the_request_of_an_edit_says_where_it_is_now(slide: SlideStore) -> None:
     slide.close()
 
 
-def _kept(parts: SlideState) -> set[int]:
-    return parts.ledger.history.kept
+def _kept(state: SlideState) -> set[int]:
+    return state.ledger.edits.kept
 
 
 def test_a_slide_grows_by_whole_tiles_and_not_beyond_the_limit(slide: SlideStore) -> None:

@@ -21,7 +21,7 @@ from napari_histodiff.core.recipe import TILE
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.editing.pyramid import shown
-from napari_histodiff.slide.editing.undo import cone_lines
+from napari_histodiff.slide.editing.undo import dependent_lines
 from napari_histodiff.slide.state import SKETCH_FILE, SlideState, pack_sketch
 from napari_histodiff.slide.storage.change import Change
 from napari_histodiff.slide.storage.chunks import EDITED_FINER, EDITED_HERE
@@ -69,7 +69,7 @@ def edit_of_request(
             "paint a mask within the slide"
         )
     change = slide.change()
-    edit_tiles(change, slide.picture, patches)
+    edit_tiles(change, slide.tile_reader, patches)
     boxes = mask_boxes(patches)
     where = boxes[0]
     for box in boxes[1:]:
@@ -85,7 +85,7 @@ def edit_of_request(
         others={},
         before={tile: slide.info(tile) for tile in tiles},
         after=tiles,
-        cone=cone_lines(slide, below(slide.recipe, boxes)),
+        dependents=dependent_lines(slide, below(slide.recipe, boxes)),
         request=request.to_dict(),
     )
 
@@ -109,7 +109,7 @@ def edit_of_sketch(slide: SlideState, sketch: Sketch | None) -> Edit:
         others={SKETCH_FILE: swap},
         before={},
         after={},
-        cone=cone_lines(slide, of_layout(slide.recipe, boxes)),
+        dependents=dependent_lines(slide, of_layout(slide.recipe, boxes)),
     )
 
 
@@ -123,7 +123,7 @@ def _known(slide: SlideState, plane: str, tile: TileAddress) -> bytes | None:
     """Return a chunk that the table knows of; what a crash left behind counts as nothing."""
     info = slide.info(tile)
     known = info.check if plane == "image" else info.has(plane)
-    return slide.disk.raw(slide.disk.key(plane, tile)) if known else None
+    return slide.chunk_reader.raw(slide.chunk_reader.key(plane, tile)) if known else None
 
 
 def _mask(
@@ -213,24 +213,24 @@ def mask_boxes(patches: dict[TileAddress, Patch]) -> tuple[Region, ...]:
     return tuple(Region.of_mask(patch.mask, full_tile(tile)) for tile, patch in patches.items())
 
 
-def edit_tiles(change: Change, picture: TileReader, patches: dict[TileAddress, Patch]) -> None:
+def edit_tiles(change: Change, reader: TileReader, patches: dict[TileAddress, Patch]) -> None:
     """Work out the tiles that an edit changes at its own level and at finer ones.
 
     At its own level the tiles take the new pixels; at finer ones the earlier edits under it are
     given up, so that they are drawn anew from it. Labels are put at all these levels. Coarser
-    levels follow by `overlays.average_up`.
+    levels follow by `pyramid.average_up`.
 
     Parameters
     ----------
     change : Change
         Where to put them.
-    picture : TileReader
+    reader : TileReader
         What shows now, for tiles without pixels of their own.
     patches : dict
         See `cut`; all of one level.
     """
     for tile, patch in patches.items():
-        _put_own(change, picture, tile, patch)
+        _put_own(change, reader, tile, patch)
     finer = patches
     for _ in range(next(iter(patches)).level):
         finer = _refined(change.spec, finer)
@@ -238,11 +238,11 @@ def edit_tiles(change: Change, picture: TileReader, patches: dict[TileAddress, P
             _give_way(change, tile, patch)
 
 
-def _put_own(change: Change, picture: TileReader, tile: TileAddress, patch: Patch) -> None:
+def _put_own(change: Change, reader: TileReader, tile: TileAddress, patch: Patch) -> None:
     info = change.info(tile)
     edits = _edits(change, tile)
     mask = patch.mask[..., None]
-    before = shown(change, picture, tile)
+    before = shown(change, reader, tile)
     base = change.get("base", tile)
     edits = np.where(patch.mask, np.uint8(EDITED_HERE), edits)
     change.put("image", tile, np.where(mask, patch.pixels, before))

@@ -27,7 +27,7 @@ __all__ = [
 
 
 def average_up(
-    change: Change, picture: TileReader, coarsest: int, tiles: Iterable[TileAddress]
+    change: Change, reader: TileReader, coarsest: int, tiles: Iterable[TileAddress]
 ) -> set[TileAddress]:
     """Bring the levels that the model draws up to date over changed tiles.
 
@@ -35,7 +35,7 @@ def average_up(
     ----------
     change : Change
         Holds the changed tiles already; takes the others.
-    picture : TileReader
+    reader : TileReader
         What shows now, for tiles without pixels of their own.
     coarsest : int
         The coarsest level that the model draws.
@@ -54,11 +54,11 @@ def average_up(
             for tile in changed
             if tile.level == level
         }
-        changed |= {tile for tile in over if average_tile(change, picture, tile)}
+        changed |= {tile for tile in over if average_tile(change, reader, tile)}
     return changed
 
 
-def average_tile(change: Change, picture: TileReader, tile: TileAddress) -> bool:
+def average_tile(change: Change, reader: TileReader, tile: TileAddress) -> bool:
     """Put the means of finer edits into a tile, and take out what is no longer edited.
 
     What the tile was drawn as, or edited to at its own level, is kept as its base.
@@ -79,7 +79,7 @@ def average_tile(change: Change, picture: TileReader, tile: TileAddress) -> bool
     if base is None and (state != TileState.EMPTY or own.any()):
         base = change.get("image", tile)
     if averaged.any():
-        under = shown(change, picture, tile) if base is None else base
+        under = shown(change, reader, tile) if base is None else base
         change.put("image", tile, np.where(averaged[..., None], means, under))
         change.put("base", tile, base)
         change.put("edits", tile, own | (averaged * np.uint8(EDITED_FINER)))
@@ -91,13 +91,13 @@ def average_tile(change: Change, picture: TileReader, tile: TileAddress) -> bool
     return True
 
 
-def shown(change: Change, picture: TileReader, tile: TileAddress) -> NDArray[np.uint8]:
+def shown(change: Change, reader: TileReader, tile: TileAddress) -> NDArray[np.uint8]:
     """Return a full tile as it shows, with what `change` holds of it."""
     image = change.get("image", tile)
     if image is not None and change.info(tile).state != TileState.EMPTY:
         return image
     region = change.spec.region(tile)
-    coarser = full(picture.coarser(tile, region), region.shape)
+    coarser = full(reader.coarser(tile, region), region.shape)
     edits = change.get("edits", tile)
     if image is None or edits is None:
         return coarser

@@ -1,6 +1,7 @@
-"""Edits as steps that a crash does or leaves, and that can be undone and redone.
+"""Edits that a crash does or leaves, and that can be undone and redone.
 
-A step is worked out, its edit and its new files are written aside, and then one record commits it.
+A step does, undoes or redoes one edit: it is worked out, the edit and the new files are written
+aside in a transaction, and then one record commits it.
 What is left, moving the files into place, goes on when the slide is opened if it was cut off.
 """
 
@@ -20,25 +21,32 @@ from napari_histodiff.slide.editing.pyramid import average_up, rebuild_far
 from napari_histodiff.slide.state import SlideState
 from napari_histodiff.slide.storage.change import Change
 from napari_histodiff.slide.storage.chunks import EDITED_HERE
-from napari_histodiff.slide.storage.dependencies import Cone, below, of_border, of_layout
+from napari_histodiff.slide.storage.dependencies import Dependents, below, of_border, of_layout
 from napari_histodiff.slide.storage.edit_files import Edit
 from napari_histodiff.slide.storage.ledger import DO, REDO, UNDO
 from napari_histodiff.slide.storage.tile_table import IS_AVERAGED, TileInfo, TileState, is_drawn
 from napari_histodiff.slide.storage.transactions import Transaction
 
-__all__ = ["MAX_UNDO_BYTES", "UndoSteps", "cone_lines", "cone_of", "plan_step", "stale_state"]
+__all__ = [
+    "MAX_UNDO_BYTES",
+    "UndoSteps",
+    "dependent_lines",
+    "dependents_of",
+    "plan_step",
+    "stale_state",
+]
 
 
-def cone_of(slide: SlideState, edit: Edit) -> Cone:
+def dependents_of(slide: SlideState, edit: Edit) -> Dependents:
     """Return the tiles that depend on what an edit changed."""
     return (of_layout if edit.layout else below)(slide.recipe, edit.boxes)
 
 
-def cone_lines(slide: SlideState, cone: Cone) -> dict[TileAddress, TileInfo]:
-    """Return what is known of the drawn tiles of a cone."""
+def dependent_lines(slide: SlideState, dependents: Dependents) -> dict[TileAddress, TileInfo]:
+    """Return what is known of the drawn tiles among these."""
     return {
         tile: slide.info(tile)
-        for level, grid in cone.items()
+        for level, grid in dependents.items()
         for tile in slide.table.addresses(level, grid & is_drawn(slide.table.states[level]))
     }
 
@@ -46,8 +54,8 @@ def cone_lines(slide: SlideState, cone: Cone) -> dict[TileAddress, TileInfo]:
 def plan_step(slide: SlideState, edit: Edit, direction: int) -> Change:
     """Work out what doing, undoing or redoing an edit changes; the same whenever it is asked again.
 
-    Tiles in the cone become stale. Undoing gives them their earlier state back where they still
-    hold the pixels they had.
+    Tiles that depend on it become stale. Undoing gives them their earlier state back where they
+    still hold the pixels they had.
 
     Parameters
     ----------
@@ -68,9 +76,9 @@ def plan_step(slide: SlideState, edit: Edit, direction: int) -> Change:
         known = lines[tile]
         image_is_set = ("image", tile) in edit.chunks
         change.settle(tile, known.state if image_is_set else slide.info(tile).state)
-    restored = edit.cone if direction == UNDO else {}
-    cone = cone_of(slide, edit)
-    for level, grid in cone.items():
+    restored = edit.dependents if direction == UNDO else {}
+    dependents = dependents_of(slide, edit)
+    for level, grid in dependents.items():
         drawn = grid & is_drawn(slide.table.states[level])
         for tile in slide.table.addresses(level, drawn):
             if ("image", tile) not in edit.chunks:
@@ -81,15 +89,15 @@ def plan_step(slide: SlideState, edit: Edit, direction: int) -> Change:
         _make_border_stale(slide, change, edit)
     coarsest = slide.recipe.coarsest
     touched = {tile for plane, tile in edit.chunks if plane != "labels"}
-    changed = average_up(change, slide.picture, coarsest, touched)
+    changed = average_up(change, slide.tile_reader, coarsest, touched)
     if edit.layout:
-        changed |= set(_dropped(slide, cone[coarsest]))
+        changed |= set(_dropped(slide, dependents[coarsest]))
     rebuild_far(change, [tile for tile in changed if tile.level == coarsest])
     return change
 
 
 def _dropped(slide: SlideState, grid: NDArray[np.bool_]) -> Iterator[TileAddress]:
-    """Yield the tiles that were dropped to save space, and of which only the averages are left."""
+    """Yield the tiles that were dropped to save space, and of which only the means are left."""
     coarsest = slide.recipe.coarsest
     averaged = slide.table.flags[coarsest] & IS_AVERAGED != 0
     empty = slide.table.states[coarsest] == TileState.EMPTY
@@ -105,7 +113,10 @@ def _make_border_stale(slide: SlideState, change: Change, edit: Edit) -> None:
 
 
 def _mark(slide: SlideState, change: Change, tile: TileAddress, earlier: TileInfo | None) -> None:
-    if earlier is not None and slide.disk.check(slide.disk.key("image", tile)) == earlier.check:
+    if (
+        earlier is not None
+        and slide.chunk_reader.check(slide.chunk_reader.key("image", tile)) == earlier.check
+    ):
         change.mark(tile, earlier.state)
     else:
         _make_stale(change, tile)
@@ -157,7 +168,7 @@ class UndoSteps:
     """
 
     def __init__(
-        self, slide: SlideState, max_undo_bytes: int, on_stale: Callable[[Cone], None]
+        self, slide: SlideState, max_undo_bytes: int, on_stale: Callable[[Dependents], None]
     ) -> None:
         self._slide = slide
         self._max_undo_bytes = max_undo_bytes
@@ -173,13 +184,13 @@ class UndoSteps:
             When it can not be written; the slide is as it was.
         """
         ledger = self._slide.ledger
-        number = ledger.history.last + 1
+        number = ledger.edits.last + 1
         change = plan_step(self._slide, edit, DO)
-        self._slide.shelf.put(number, edit)
+        self._slide.edit_files.put(number, edit)
         try:
             self._carry_out(number, DO, edit, change)
         except StorageError:
-            self._slide.shelf.keep_only(ledger.history.kept)
+            self._slide.edit_files.keep_only(ledger.edits.kept)
             raise
         self._drop_oldest()
 
@@ -191,7 +202,7 @@ class UndoSteps:
         StorageError
             When its file is damaged or nothing can be written; the slide is as it was.
         """
-        done = self._slide.ledger.history.done
+        done = self._slide.ledger.edits.done
         return self._again(done[-1], UNDO) if done else None
 
     def redo(self) -> Region | None:
@@ -202,7 +213,7 @@ class UndoSteps:
         StorageError
             As `undo`.
         """
-        undone = self._slide.ledger.history.undone
+        undone = self._slide.ledger.edits.undone
         return self._again(undone[-1], REDO) if undone else None
 
     def resume(self) -> None:
@@ -216,26 +227,26 @@ class UndoSteps:
             When it can not be finished now.
         """
         slide = self._slide
-        if slide.ledger.history.pending is None:
+        if slide.ledger.edits.pending is None:
             return
         try:
-            stage = Transaction.read(slide.path, self._folder)
+            transaction = Transaction.read(slide.path, self._folder)
         except StorageError:
             if slide.writable:
                 raise
             return  # the writer is about to be done with it
         if slide.writable:
-            self._finish(stage, stage.contents())
+            self._finish(transaction, transaction.contents())
         else:
-            slide.disk.overlay(stage.contents())
-            slide.table.apply(stage.entries)
+            slide.chunk_reader.overlay(transaction.contents())
+            slide.table.apply(transaction.entries)
         slide.set_recipe(slide.recipe)
 
     def tidy(self) -> None:
         """Remove what no step needs any more."""
-        if self._slide.ledger.history.pending is None:
+        if self._slide.ledger.edits.pending is None:
             shutil.rmtree(self._folder, ignore_errors=True)
-        self._slide.shelf.keep_only(self._slide.ledger.history.kept)
+        self._slide.edit_files.keep_only(self._slide.ledger.edits.kept)
 
     def _again(self, number: int, direction: int) -> Region:
         edit = self._edit(number)
@@ -244,42 +255,44 @@ class UndoSteps:
         return edit.region
 
     def _edit(self, number: int) -> Edit:
-        return self._slide.shelf.get(number).moved_to(self._slide.frame)
+        return self._slide.edit_files.get(number).moved_to(self._slide.frame)
 
     def _carry_out(self, number: int, direction: int, edit: Edit, change: Change) -> None:
         slide = self._slide
         files = change.files()
-        stage = Transaction.write(slide.path, self._folder, files, change.entries(), sync=True)
+        transaction = Transaction.write(
+            slide.path, self._folder, files, change.entries(), sync=True
+        )
         try:
             slide.ledger.commit(number, direction)
         except StorageError:
-            stage.discard()
+            transaction.discard()
             raise
-        self._on_stale(cone_of(slide, edit))
-        self._finish(stage, files)
+        self._on_stale(dependents_of(slide, edit))
+        self._finish(transaction, files)
         if change.others:
             slide.set_recipe(slide.recipe)
 
-    def _finish(self, stage: Transaction, files: Mapping[str, bytes | None]) -> None:
+    def _finish(self, transaction: Transaction, files: Mapping[str, bytes | None]) -> None:
         """Put the files of a committed step in place; when that fails, go on as if they were."""
         slide = self._slide
         try:
-            stage.place(sync=True)
-            slide.ledger.applied(stage.entries)
+            transaction.place(sync=True)
+            slide.ledger.applied(transaction.entries)
         except StorageError:
-            slide.disk.overlay(files)
-            slide.table.apply(stage.entries)
+            slide.chunk_reader.overlay(files)
+            slide.table.apply(transaction.entries)
         else:
-            slide.disk.overlay({})
-            stage.discard()
+            slide.chunk_reader.overlay({})
+            transaction.discard()
 
     def _drop_oldest(self) -> None:
         slide = self._slide
-        history = slide.ledger.history
+        edits = slide.ledger.edits
         with suppress(StorageError):
-            while len(history.done) > 1 and self._kept_bytes() > self._max_undo_bytes:
-                slide.ledger.drop(history.done[0])
-        slide.shelf.keep_only(history.kept)
+            while len(edits.done) > 1 and self._kept_bytes() > self._max_undo_bytes:
+                slide.ledger.drop(edits.done[0])
+        slide.edit_files.keep_only(edits.kept)
 
     def _kept_bytes(self) -> int:
-        return sum(map(self._slide.shelf.size, self._slide.ledger.history.kept))
+        return sum(map(self._slide.edit_files.size, self._slide.ledger.edits.kept))

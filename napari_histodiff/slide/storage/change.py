@@ -36,17 +36,20 @@ class Change:
     ----------
     table : TileTable
         The slide's, not changed here.
-    disk : ChunkReader
+    chunk_reader : ChunkReader
         The slide's, not changed here.
     repair : callable
         Repairs a damaged or missing chunk, or removes it from the table.
     """
 
     def __init__(
-        self, table: TileTable, disk: ChunkReader, repair: Callable[[str, TileAddress], None]
+        self,
+        table: TileTable,
+        chunk_reader: ChunkReader,
+        repair: Callable[[str, TileAddress], None],
     ) -> None:
         self._table = table
-        self._disk = disk
+        self._chunk_reader = chunk_reader
         self._repair = repair
         self._lines: dict[TileAddress, TileInfo] = {}
         self._pixels: dict[tuple[str, TileAddress], NDArray[Any] | None] = {}
@@ -87,7 +90,7 @@ class Change:
     def touch(self, plane: str, tile: TileAddress) -> None:
         """Count a tile among the changed ones, as it is."""
         if (plane, tile) not in self._chunks and self.get(plane, tile) is not None:
-            self._chunks[plane, tile] = self._disk.raw(self._disk.key(plane, tile))
+            self._chunks[plane, tile] = self._chunk_reader.raw(self._chunk_reader.key(plane, tile))
 
     def put(self, plane: str, tile: TileAddress, pixels: NDArray[Any] | None) -> None:
         """Store a tile, cut at the slide's border or full; None removes it."""
@@ -113,7 +116,7 @@ class Change:
         state : TileState
             The new state.
         averaged : bool, optional
-            Whether coarser levels hold its averages; without it as before.
+            Whether coarser levels hold its means; without it as before.
         """
         before = self.info(tile)
         flags = before.flags
@@ -142,7 +145,7 @@ class Change:
     def files(self) -> dict[str, bytes | None]:
         """Return the new contents of files by path relative to the slide; None = to be removed."""
         return {
-            self._disk.key(plane, tile): data for plane, tile, data in self.chunks()
+            self._chunk_reader.key(plane, tile): data for plane, tile, data in self.chunks()
         } | self.others
 
     def lines(self) -> dict[TileAddress, TileInfo]:
@@ -159,7 +162,7 @@ class Change:
             if not (info.check if plane == "image" else info.has(plane)):
                 return None
             try:
-                stored = self._disk.load(plane, tile, info.check if plane == "image" else 0)
+                stored = self._chunk_reader.load(plane, tile, info.check if plane == "image" else 0)
             except DamagedChunk:
                 stored = None
             if stored is not None or attempt:
@@ -176,5 +179,5 @@ class Change:
             if (plane, tile) in self._chunks:
                 total += len(self._chunks[plane, tile] or b"")
             else:
-                total += self._disk.size(self._disk.key(plane, tile))
+                total += self._chunk_reader.size(self._chunk_reader.key(plane, tile))
         return total

@@ -273,7 +273,7 @@ class ChunkReader:
         Parameters
         ----------
         plane : str
-            A key of `chunks.PLANES`.
+            A key of `PLANES`.
         tile : TileAddress
             Which.
         check : int

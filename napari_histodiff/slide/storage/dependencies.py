@@ -17,7 +17,7 @@ from napari_histodiff.core.box_mean import repeat_up
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 
-__all__ = ["Cone", "PlaneFrame", "Revisions", "below", "of_border", "of_layout", "outside"]
+__all__ = ["Dependents", "PlaneFrame", "Revisions", "below", "of_border", "of_layout", "outside"]
 
 
 class PlaneFrame(NamedTuple):
@@ -38,14 +38,14 @@ class PlaneFrame(NamedTuple):
 
 
 #: Which tiles of each level depend on a place, (rows, cols) bool, by level.
-Cone = dict[int, NDArray[np.bool_]]
+Dependents = dict[int, NDArray[np.bool_]]
 
 
-def below(recipe: SlideRecipe, boxes: Iterable[Region]) -> Cone:
+def below(recipe: SlideRecipe, boxes: Iterable[Region]) -> Dependents:
     """Return the tiles finer than changed pixels that were drawn from them, or will be.
 
-    A tile reads the pixels one level up within the recipe's margin around it, so the cone widens by
-    the margin at each level.
+    A tile reads the pixels one level up within the recipe's margin around it, so they reach farther
+    by the margin at each level.
 
     Parameters
     ----------
@@ -61,13 +61,13 @@ def below(recipe: SlideRecipe, boxes: Iterable[Region]) -> Cone:
     spec = recipe.spec
     at_level = (spec.at_level(box, level) for box in boxes)
     # Two pixels more: nuclei that were painted above are smoothed by their neighbours there.
-    cone = {level: _touching(recipe, level, at_level, margin=recipe.margin + 3)}
+    dependents = {level: _touching(recipe, level, at_level, margin=recipe.margin + 3)}
     for finer in reversed(range(level)):
-        cone[finer] = _children(recipe, cone[finer + 1], finer)
-    return cone
+        dependents[finer] = _children(recipe, dependents[finer + 1], finer)
+    return dependents
 
 
-def of_layout(recipe: SlideRecipe, boxes: Iterable[Region]) -> Cone:
+def of_layout(recipe: SlideRecipe, boxes: Iterable[Region]) -> Dependents:
     """Return the tiles that depend on what the layout says within boxes.
 
     Parameters
@@ -78,16 +78,16 @@ def of_layout(recipe: SlideRecipe, boxes: Iterable[Region]) -> Cone:
         Where the layout changed, level 0, ARRAY coordinates.
     """
     boxes = list(boxes)
-    cone: Cone = {}
+    dependents: Dependents = {}
     for level in reversed(range(recipe.coarsest + 1)):
         at_level = (recipe.spec.at_level(box, level) for box in boxes)
-        cone[level] = _touching(recipe, level, at_level)
+        dependents[level] = _touching(recipe, level, at_level)
         if level < recipe.coarsest:
-            cone[level] |= _children(recipe, cone[level + 1], level)
-    return cone
+            dependents[level] |= _children(recipe, dependents[level + 1], level)
+    return dependents
 
 
-def of_border(recipe: SlideRecipe, before: PlaneFrame) -> Cone:
+def of_border(recipe: SlideRecipe, before: PlaneFrame) -> Dependents:
     """Return the tiles of a grown slide that its earlier borders cut, or that read beyond them.
 
     Parameters
@@ -105,12 +105,12 @@ def of_border(recipe: SlideRecipe, before: PlaneFrame) -> Cone:
         for level in range(recipe.coarsest + 1)
     ]
     # A tile of the coarsest level is only cut: it reads no pixels, and the layout goes on.
-    cone = {recipe.coarsest: _touching(recipe, recipe.coarsest, at_level[-1], margin=0)}
+    dependents = {recipe.coarsest: _touching(recipe, recipe.coarsest, at_level[-1], margin=0)}
     for level in reversed(range(recipe.coarsest)):
-        cone[level] = _touching(recipe, level, at_level[level])
+        dependents[level] = _touching(recipe, level, at_level[level])
         if level + 1 < recipe.coarsest:
-            cone[level] |= _children(recipe, cone[level + 1], level)
-    return cone
+            dependents[level] |= _children(recipe, dependents[level + 1], level)
+    return dependents
 
 
 def outside(region: Region, bounds: Region) -> Iterator[Region]:
@@ -170,17 +170,17 @@ class Revisions:
         self._all = 0
         self._last: dict[int, NDArray[np.uint32]] = {}
 
-    def stale(self, cone: Cone) -> None:
-        """Take note that what the tiles of a cone are drawn from changes."""
+    def stale(self, dependents: Dependents) -> None:
+        """Take note that what these tiles are drawn from changes."""
         self.now += 1
-        for level, grid in cone.items():
+        for level, grid in dependents.items():
             last = self._last.get(level)
             if last is None or last.shape != grid.shape:
                 last = self._last[level] = np.zeros(grid.shape, np.uint32)
             last[grid] = self.now
 
     def is_stale(self, tile: TileAddress, since: int) -> bool:
-        """Return whether what a tile is drawn from has changed after a moment."""
+        """Return whether what a tile is drawn from has changed after a revision."""
         last = self._last.get(tile.level)
         if self._all > since:
             return True

@@ -58,7 +58,7 @@ class Edit:
         Further files, by path relative to the slide.
     before, after : dict
         What was known of the tiles whose chunks changed.
-    cone : dict
+    dependents : dict
         What was known of the drawn tiles that depend on it, before.
     request : dict, optional
         `EditRequest.to_dict` of what made it; its places are counted like all others here.
@@ -73,7 +73,7 @@ class Edit:
     others: dict[str, Swap]
     before: _Lines
     after: _Lines
-    cone: _Lines
+    dependents: _Lines
     request: dict[str, Any] | None = field(default=None)
 
     def to_bytes(self) -> bytes:
@@ -92,7 +92,7 @@ class Edit:
             "others": [[name, *map(_length, swap)] for name, swap in self.others.items()],
             "before": _packed(self.before),
             "after": _packed(self.after),
-            "cone": _packed(self.cone),
+            "cone": _packed(self.dependents),
             "request": self.request,
         }
         text = json.dumps(head).encode()
@@ -134,7 +134,7 @@ class Edit:
             others={name: blobs.swap(*lengths) for name, *lengths in head["others"]},
             before=dict(_unpacked(head["before"])),
             after=dict(_unpacked(head["after"])),
-            cone=dict(_unpacked(head["cone"])),
+            dependents=dict(_unpacked(head["cone"])),
             request=head["request"],
         )
 
@@ -173,7 +173,7 @@ class Edit:
             chunks={(plane, tile_now(tile)): swap for (plane, tile), swap in self.chunks.items()},
             before=lines(self.before),
             after=lines(self.after),
-            cone=lines(self.cone),
+            dependents=lines(self.dependents),
             request=None if self.request is None else request_now(self.request),
         )
 

@@ -84,7 +84,7 @@ class CommittedEdits:
 
 
 class Ledger:
-    """Table of tiles and history of edits, in memory and on disk.
+    """Table of tiles and edits, in memory and on disk.
 
     Parameters
     ----------
@@ -117,14 +117,14 @@ class Ledger:
 
     @classmethod
     def start(
-        cls, folder: Path, table: TileTable, history: CommittedEdits, generation: int = 0
+        cls, folder: Path, table: TileTable, edits: CommittedEdits, generation: int = 0
     ) -> None:
         """Write a snapshot, with an empty journal to follow."""
         head = {
             "generation": generation,
-            "done": history.done,
-            "undone": history.undone,
-            "last": history.last,
+            "done": edits.done,
+            "undone": edits.undone,
+            "last": edits.last,
         }
         names, tiles = json.dumps(head).encode(), table.to_bytes()
         body = names + tiles
@@ -152,7 +152,7 @@ class Ledger:
             When it could not be recorded; it does not happen then.
         """
         self._append(b"C" + _COMMIT.pack(number, direction), sync=True)
-        self.history.commit(number, direction)
+        self.edits.commit(number, direction)
 
     def applied(self, entries: NDArray[Any]) -> None:
         """Take over the lines of the commit whose files are in place, and record that they are.
@@ -164,7 +164,7 @@ class Ledger:
         """
         self.table.apply(entries)
         self._append(b"A" + entries.tobytes(), sync=True)
-        self.history.pending = None
+        self.edits.pending = None
         self._fold_if_long()
 
     def drop(self, number: int) -> None:
@@ -195,12 +195,12 @@ class Ledger:
         StorageError
             When the disk is full; the old ones stay valid.
         """
-        if self._journal is None or self.history.pending is not None:
+        if self._journal is None or self.edits.pending is not None:
             return self._generation
         old = self._path
         fresh = Journal(self._journal_path(self._generation + 1))
         try:
-            Ledger.start(self._folder, self.table, self.history, self._generation + 1)
+            Ledger.start(self._folder, self.table, self.edits, self._generation + 1)
         except StorageError:
             fresh.close()
             raise
@@ -231,7 +231,7 @@ class Ledger:
     def _load(self) -> None:
         head = self._read_head()
         self._generation = int(head["generation"])
-        self.history = CommittedEdits(list(head["done"]), list(head["undone"]), int(head["last"]))
+        self.edits = CommittedEdits(list(head["done"]), list(head["undone"]), int(head["last"]))
         self.table = self._on_damage(lambda: TileTable.from_bytes(self._spec, head["tiles"]))
         records, self._end = read_records(self._path)
         for record in records:
@@ -261,7 +261,7 @@ class Ledger:
     def _take(self, record: bytes) -> NDArray[Any]:
         kind, rest = record[:1], record[1:]
         if kind == b"C":
-            self.history.commit(*_COMMIT.unpack(rest))
+            self.edits.commit(*_COMMIT.unpack(rest))
         elif kind == b"D":
             self._forget(*_NUMBER.unpack(rest))
         if kind not in (b"T", b"A"):
@@ -269,11 +269,11 @@ class Ledger:
         entries = np.frombuffer(rest, ENTRY)
         self.table.apply(entries)
         if kind == b"A":
-            self.history.pending = None
+            self.edits.pending = None
         return entries
 
     def _forget(self, number: int) -> None:
-        for numbers in (self.history.done, self.history.undone):
+        for numbers in (self.edits.done, self.edits.undone):
             if number in numbers:
                 numbers.remove(number)
 

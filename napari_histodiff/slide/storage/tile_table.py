@@ -80,7 +80,7 @@ def summary(states: NDArray[np.uint8], steps: int, shape: tuple[int, int]) -> ND
 
 
 #: Flags of a tile: which chunks it has besides its image, and whether the levels above the coarsest
-#: drawn one hold its averages (they still do when it was dropped to save space).
+#: drawn one hold its means (they still do when it was dropped to save space).
 HAS_BASE: Final = 1
 HAS_EDITS: Final = 2
 HAS_LABELS: Final = 4

@@ -69,7 +69,7 @@ class Transaction:
         *,
         sync: bool,
     ) -> Transaction:
-        """Write files aside; those of an earlier stage in the folder are dropped.
+        """Write files aside; those of an earlier transaction in the folder are dropped.
 
         Parameters
         ----------
@@ -87,8 +87,8 @@ class Transaction:
         """
         numbered = enumerate(files.items())
         names = {key: None if data is None else str(number) for number, (key, data) in numbered}
-        stage = cls(root, folder, names, entries)
-        stage.discard()
+        transaction = cls(root, folder, names, entries)
+        transaction.discard()
         try:
             make_folder(folder)
             for key, name in names.items():
@@ -101,9 +101,9 @@ class Transaction:
                 write_aside(folder / _MANIFEST, json.dumps(manifest).encode())
                 sync_all(folder.iterdir(), [folder])
         except StorageError:
-            stage.discard()
+            transaction.discard()
             raise
-        return stage
+        return transaction
 
     @classmethod
     def read(cls, root: Path, folder: Path) -> Transaction:

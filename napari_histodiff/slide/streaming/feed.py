@@ -204,7 +204,7 @@ class TileFeed:
                     f"expected the feed to go on, got {type(error).__name__}: {error}; "
                     "read the log, then resume it"
                 )
-                self._tell(replace(self._known, paused=True, message=self._guard.message))
+                self._publish_status(replace(self._known, paused=True, message=self._guard.message))
                 busy = False
 
     def _drain(self, *, wait: bool) -> bool:
@@ -254,9 +254,9 @@ class TileFeed:
             message=self._guard.message,
             drawn=self._drawn,
         )
-        self._tell(status)
+        self._publish_status(status)
 
-    def _tell(self, status: FeedStatus) -> None:
+    def _publish_status(self, status: FeedStatus) -> None:
         if status != self._known:
             self._known = status
             self._listeners.emit(FeedChanged(self.status))
@@ -286,7 +286,7 @@ class TileFeed:
     # ---- drawing ----
 
     def _begin(self, block: Region) -> None:
-        recipe, since, start = self._store.recipe, self._store.moment, self._clock()
+        recipe, since, start = self._store.recipe, self._store.revision, self._clock()
         try:
             request = block_request(self._store, block)
             if request is not None:
@@ -294,7 +294,7 @@ class TileFeed:
         except EngineUnavailable as error:
             self._guard.lose_engine(str(error))
         except StorageError as error:  # what it is drawn from may have been dropped just now
-            self._stumble(block, str(error))
+            self._retry_or_fail(block, str(error))
         except HistodiffError as error:
             self._fail(block, str(error))
         else:
@@ -311,7 +311,7 @@ class TileFeed:
         try:
             pixels = glass_pixels(self._store, block)
         except StorageError as error:
-            self._stumble(block, str(error))
+            self._retry_or_fail(block, str(error))
         else:
             self._keep(block, pixels, glass_labels(self._store, block), since)
 
@@ -337,7 +337,7 @@ class TileFeed:
     def _fail(self, block: Region, reason: str) -> None:
         self._listeners.emit(TilesFailed(self._queue.fail(block, reason), reason))
 
-    def _stumble(self, block: Region, reason: str) -> None:
+    def _retry_or_fail(self, block: Region, reason: str) -> None:
         if not self._queue.may_retry(block):
             self._fail(block, reason)
 
@@ -373,7 +373,7 @@ class TileFeed:
             self._finish(flight, event.images[0])
         elif isinstance(event, JobFailed) and not self._guard.is_dead:
             if isinstance(event.error, EngineUnavailable):
-                self._stumble(flight.block, str(event.error))
+                self._retry_or_fail(flight.block, str(event.error))
             else:
                 self._fail(flight.block, str(event.error))
 

@@ -26,7 +26,7 @@ __all__ = [
     "blocks",
     "centre_of",
     "coarse_view",
-    "cones",
+    "dependencies",
     "distance",
     "full_region",
     "is_worth_detail",
@@ -107,7 +107,7 @@ def needs(slide: TileStates, tiles: Iterable[TileAddress]) -> list[TileAddress]:
     return [tile for level in reversed(found) for tile in level]
 
 
-def cones(slide: TileStates, region: Region) -> list[Region]:
+def dependencies(slide: TileStates, region: Region) -> list[Region]:
     """Return what must be drawn for everything in `region`, one rectangle a level, coarse first.
 
     Parameters

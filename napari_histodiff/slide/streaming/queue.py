@@ -20,7 +20,7 @@ from napari_histodiff.slide.streaming.planning import (
     blocks,
     centre_of,
     coarse_view,
-    cones,
+    dependencies,
     distance,
     full_region,
     is_worth_detail,
@@ -258,7 +258,7 @@ class FeedQueue:
         self.regions = [
             region
             for region in self.regions
-            if any(_part(slide.missing(p.level), p).any() for p in cones(slide, region))
+            if any(_part(slide.missing(p.level), p).any() for p in dependencies(slide, region))
         ]
 
     def waiting(self, slide: StateSnapshot) -> int:
@@ -269,7 +269,7 @@ class FeedQueue:
             for tile in slide.lacking(self.view):
                 asked[tile.level][tile.row, tile.col] = True
         for region in self.regions:
-            for part in cones(slide, region):
+            for part in dependencies(slide, region):
                 _part(asked[part.level], part)[...] = True
         return sum(int(np.count_nonzero(asked[n] & self._lack(slide, n))) for n in levels)
 
@@ -316,7 +316,7 @@ class FeedQueue:
 
     def _cells(self, slide: StateSnapshot, region: Region) -> Iterator[Region]:
         """Yield blocks of a region to render that can be drawn, coarse before fine, row by row."""
-        for part in cones(slide, region):
+        for part in dependencies(slide, region):
             lack = self._lack(slide, part.level)
             whole = part.snap(TILE)
             first, end = whole.x // TILE, whole.right // TILE
@@ -344,7 +344,7 @@ class FeedQueue:
         return any(
             part.level == block.level and not part.intersect(block).is_empty
             for region in self.regions
-            for part in cones(slide, region)
+            for part in dependencies(slide, region)
         )
 
 

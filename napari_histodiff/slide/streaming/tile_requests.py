@@ -195,8 +195,8 @@ def put_block(
     labels : (h, w) int32, optional
         Nuclei of its whole tiles.
     since : int, optional
-        `SlideStore.moment` before the block's request was made; tiles of which an edit has changed
-        what they are drawn from are not taken.
+        `SlideStore.revision` before the block's request was made; tiles are not taken when an edit
+        has changed since what they are drawn from.
 
     Raises
     ------

@@ -16,7 +16,7 @@ import numpy as np
 from napari.layers import Image, Labels
 from qtpy.QtCore import QTimer
 
-from napari_histodiff.layout.nucleus_templates import bank_of
+from napari_histodiff.layout.nucleus_templates import templates_of
 
 if TYPE_CHECKING:
     from qtpy.QtCore import QObject
@@ -53,7 +53,7 @@ def preload() -> threading.Thread:
 
 def _preload() -> None:
     try:
-        bank_of(_MPP)
+        templates_of(_MPP)
         importlib.import_module("pandas")  # which napari imports for the first layer in a window
         Labels(np.zeros((1, 1), np.int32), units=("um", "um"))
     except Exception:  # whatever fails here fails where it is needed, and is told there

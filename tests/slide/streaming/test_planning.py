@@ -166,7 +166,7 @@ def test_cones_hold_what_every_tile_of_a_region_needs(
     slide: Slide, y: int, x: int, level: int
 ) -> None:
     region = Region(min(level, slide.spec.levels - 1), y >> level, x >> level, 700, 500)
-    parts = planning.cones(slide, region)
+    parts = planning.dependencies(slide, region)
     fine = min(region.level, slide.recipe.coarsest)
     tiles = list(slide.spec.tiles(slide.spec.at_level(region, fine)))
     assert [part.level for part in parts] == (

@@ -230,16 +230,16 @@ def test_a_block_is_taken_until_what_it_was_made_from_changes() -> None:
     store = drawn_store(0)
     block = Region(0, 0, 0, 256, 256)
     pixels = np.zeros((256, 256, 3), np.uint8)
-    before = store.moment
+    before = store.revision
     edit(store, Region(0, 900, 900, 64, 64))  # finer pixels average up, but no tile hangs on them
     edit(store, Region(1, 600, 600, 64, 64))  # far away
     assert tile_requests.put_block(store, block, pixels, since=before) == [TileAddress(0, 0, 0)]
     edit(store, Region(1, 128, 0, 8, 8))  # just inside the margin
     assert tile_requests.put_block(store, block, pixels, since=before) == []
     assert store.state(0)[0, 0] == TileState.STALE
-    assert tile_requests.put_block(store, block, pixels, since=store.moment)
+    assert tile_requests.put_block(store, block, pixels, since=store.revision)
     edit(store, Region(0, 0, 0, 8, 8))
-    assert tile_requests.put_block(store, block, pixels, since=store.moment) == []
+    assert tile_requests.put_block(store, block, pixels, since=store.revision) == []
 
 
 def edit(store: FakeStore, region: Region) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from qtpy.QtCore import QObject
 
-from napari_histodiff.layout.nucleus_templates import bank_of
+from napari_histodiff.layout.nucleus_templates import templates_of
 from napari_histodiff.layout.slide import SlideLayout
 from napari_histodiff.ui.slide import preload
 from tests.slide.fake_store import small_recipe
@@ -14,7 +14,7 @@ from tests.slide.fake_store import small_recipe
 
 @pytest.fixture
 def cold():
-    bank_of.cache_clear()
+    templates_of.cache_clear()
     preload.preload.cache_clear()
     yield
     preload.preload.cache_clear()
@@ -24,9 +24,9 @@ def test_a_layout_finds_its_outlines_ready(cold):
     thread = preload.preload()
     assert preload.preload() is thread
     thread.join()
-    made = bank_of.cache_info().misses
+    made = templates_of.cache_info().misses
     SlideLayout(replace(small_recipe(), mpp=0.5))
-    assert bank_of.cache_info().misses == made
+    assert templates_of.cache_info().misses == made
     assert "pandas" in sys.modules
 
 
@@ -34,7 +34,7 @@ def test_what_cannot_be_prepared_is_logged_and_hurts_nobody(cold, monkeypatch, c
     def broken(mpp):
         raise ImportError("expected a library, got none; install it")
 
-    monkeypatch.setattr(preload, "bank_of", broken)
+    monkeypatch.setattr(preload, "templates_of", broken)
     preload.preload().join()
     assert "install it" in caplog.text
 

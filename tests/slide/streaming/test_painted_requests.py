@@ -173,11 +173,11 @@ def test_grouping_tiles_changes_no_byte_of_it(slide: SlideStore) -> None:
 
 @given(st.integers(-60, 60), st.integers(-60, 60))
 def test_tiles_that_read_what_is_painted_become_stale(dy: int, dx: int) -> None:
-    """No request changes whose tile is not in the cone of the edit."""
+    """No request changes whose tile does not depend on the edit."""
     recipe = small_recipe(1024, 1024)
     edit = Region(1, 128 + dy, 128 + dx, 40, 40)
-    cone = below(recipe, [edit])[0]
+    dependents = below(recipe, [edit])[0]
     for tile in recipe.spec.tiles(recipe.spec.bounds(0)):
         read = recipe.spec.at_level(full_region(tile).pad(FAKE_INFO.margin), 1).pad(1)
         if not read.intersect(edit).is_empty:
-            assert cone[tile.row, tile.col]
+            assert dependents[tile.row, tile.col]
