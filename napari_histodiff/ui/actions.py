@@ -159,8 +159,15 @@ class StudioActions:
 
     def use_selected(self) -> None:
         """Work on the selected image, or on the only one there is."""
-        images = [x for x in self._viewer.layers if isinstance(x, Image)]
+        ours = [*self._workspace.own_layers, self._controller.staged.preview.layer]
+        images = [x for x in self._viewer.layers if isinstance(x, Image) and x not in ours]
         active = self._viewer.layers.selection.active
+        if isinstance(active, Image) and active in ours:
+            show_warning(
+                f"'{active.name}' lies over the image and is no image of its own; select the one "
+                "below it in the layer list, then press it again."
+            )
+            return
         chosen = active if isinstance(active, Image) else None
         if chosen is None and len(images) == 1:
             chosen = images[0]

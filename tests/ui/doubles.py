@@ -43,6 +43,7 @@ class RecordingDocument:
     """A document of one frame; it is its own target and its own paint layers."""
 
     mpps = (0.5,)
+    key = "the image"
 
     def __init__(self, doing: PendingOperations) -> None:
         self.frame = Frame()

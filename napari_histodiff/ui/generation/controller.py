@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -28,7 +28,7 @@ from napari_histodiff.core.engine import (
     JobPreview,
     JobProgress,
 )
-from napari_histodiff.core.errors import HistodiffError
+from napari_histodiff.core.errors import HistodiffError, InvalidRequest
 from napari_histodiff.slide.export import save_edit
 from napari_histodiff.ui.generation.engines import Mailbox
 from napari_histodiff.ui.generation.history import History, HistoryEntry
@@ -111,6 +111,7 @@ class Controller:
         self._estimator = Estimator()
         self._estimate: Estimate | None = None
         self._job: Job | None = None
+        self._image: Hashable = None
         self._left: Job | None = None
         self._plan_due: float | None = 0.0
         self._counts: Mapping[str, int] = {}
@@ -224,6 +225,7 @@ class Controller:
         try:
             request = request_of(snapshot, self.settings_here)
             self._job = self.engine.submit(document.target.with_slide_conditions(request))
+            self._image = document.target.key
         except HistodiffError as error:
             self._complain(error)
             return
@@ -244,6 +246,11 @@ class Controller:
             return
         try:
             document = self.workspace.document
+            if entry.image not in (None, document.target.key):
+                raise InvalidRequest(
+                    f"expected an edit of the image worked on, got #{entry.number} of another one; "
+                    "select that in the layer list and press Use image"
+                )
             entry = at_its_level(entry, document.target.mpps)
             request = entry.request
             empty = np.zeros(request.shape, dtype=np.uint8)
@@ -310,7 +317,7 @@ class Controller:
         if isinstance(event, JobFinished):
             if self._estimate is not None:
                 self._estimator.learn(self._estimate, event.seconds)
-            entry = self.history.add(job.request, event.images, event.seconds)
+            entry = self.history.add(job.request, event.images, event.seconds, self._image)
             self.history_changed.emit()
             if job is not self._left:
                 self.staged.put(Staging(entry))

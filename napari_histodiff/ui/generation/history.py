@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,12 +20,16 @@ THUMBNAIL: Final = 60
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HistoryEntry:
-    """One finished edit: its request, (variants, h, w, 3) uint8 images and wall seconds."""
+    """One finished edit: its request, (variants, h, w, 3) uint8 images and wall seconds.
+
+    `image` is the key of the image it was made on, None when any will do.
+    """
 
     number: int
     request: EditRequest
     images: NDArray[np.uint8]
     seconds: float
+    image: Hashable = None
 
     @property
     def nbytes(self) -> int:
@@ -87,10 +92,16 @@ class History:
         """The entries, newest first."""
         return tuple(self._entries)
 
-    def add(self, request: EditRequest, images: NDArray[np.uint8], seconds: float) -> HistoryEntry:
+    def add(
+        self,
+        request: EditRequest,
+        images: NDArray[np.uint8],
+        seconds: float,
+        image: Hashable = None,
+    ) -> HistoryEntry:
         """Put a finished edit in front; the newest always stays."""
         self._count += 1
-        entry = HistoryEntry(self._count, request, images, seconds)
+        entry = HistoryEntry(self._count, request, images, seconds, image)
         self._entries.insert(0, entry)
         while len(self._entries) > 1 and (
             len(self._entries) > self._max_entries

@@ -173,7 +173,8 @@ class PreviewLayer:
         if layer is not None:
             selected = set(self._viewer.layers.selection) - {layer}
             self._viewer.layers.remove(layer)
-            self._viewer.layers.selection = selected
+            # Who listens may have removed others of them.
+            self._viewer.layers.selection = {x for x in selected if x in self._viewer.layers}
 
     def toggle(self) -> None:
         """Show what is below for a look, or the preview again."""

@@ -64,6 +64,8 @@ class SlideTarget(Target):
         worker: StepWorker,
     ) -> None:
         super().__init__(layer)
+        # The same slide in another layer, when it was closed or got a finer level.
+        self.key = store.path
         self._store = store
         self._draw = draw
         self._is_paused = is_paused

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QColorDialog,
@@ -124,13 +123,11 @@ class ImportLabelsDialog(QDialog):
         """The chosen layer."""
         return self._layers[self._choice.currentIndex()]
 
-    def class_of(self) -> dict[int, int] | None:
-        """Return nucleus id -> class id, or None when the numbers are classes already."""
+    def class_of(self) -> int | None:
+        """Return the class of all nuclei, or None when the numbers are classes already."""
         if self._meaning.currentData() == "classes":
             return None
-        chosen = self._class.currentIndex() + 1
-        data = np.asarray(self.layer.data)
-        return {int(label): chosen for label in np.unique(data) if label}
+        return int(self._class.currentIndex()) + 1
 
 
 def ask_keep(parent: QWidget | None, painted: int) -> bool | None:

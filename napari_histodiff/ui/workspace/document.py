@@ -194,11 +194,16 @@ class Document:
         ------
         InvalidRequest
             When it lies outside the image, is larger than 4096 pixels, or of a level that the
-            image has not.
+            image has not, or the viewer shows three dimensions.
         """
         region = self._fitted(region)
         if region == self.region:
             return region
+        if self._viewer.dims.ndisplay != 2:
+            raise InvalidRequest(
+                "expected a view in two dimensions to move the frame in, got one in three; press "
+                "the 2D/3D button below the layer list"
+            )
         self._rest()
         self.region = region
         self._was_moved = True
@@ -388,15 +393,16 @@ class Document:
             mask = self.framed("area", as_edit_mask(area))
         return self.brushes.scatter_area(mask)
 
-    def import_labels(self, labels_layer: Labels, class_of: Mapping[int, int] | None) -> None:
+    def import_labels(self, labels_layer: Labels, class_of: Mapping[int, int] | int | None) -> None:
         """Take what a Labels layer has under the frame as nuclei; one undo step.
 
         Parameters
         ----------
         labels_layer : Labels
             Any 2-D one, at its own scale.
-        class_of : mapping of int to int, or None
-            Class of each id, ids it lacks become class unknown; None = the ids are classes.
+        class_of : mapping of int to int, int, or None
+            Class of each id, ids it lacks become class unknown, or of all; None = the ids are
+            classes.
 
         Raises
         ------

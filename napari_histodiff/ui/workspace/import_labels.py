@@ -64,7 +64,7 @@ def labels_under(source: Labels, target: Layer, region: Region) -> NDArray[np.in
 
 
 def nuclei_from_labels(
-    ids: NDArray[np.int64], class_of: Mapping[int, int] | None, first_instance: int
+    ids: NDArray[np.int64], class_of: Mapping[int, int] | int | None, first_instance: int
 ) -> NDArray[np.int32]:
     """Return nuclei labels, 7 * instance + class, made from another layer's ids.
 
@@ -72,9 +72,9 @@ def nuclei_from_labels(
     ----------
     ids : (h, w) int64
         Instances, or classes when `class_of` is None.
-    class_of : mapping of int to int, or None
-        Class 0-6 of each instance id; ids it lacks become nuclei of unknown class. None = the ids
-        are classes 1-6 already and every connected blob is a nucleus.
+    class_of : mapping of int to int, int, or None
+        Class 0-6 of each instance id, ids it lacks become nuclei of unknown class; or that of all.
+        None = the ids are classes 1-6 already and every connected blob is a nucleus.
     first_instance : int
         Smallest nucleus id to use.
 
@@ -88,8 +88,10 @@ def nuclei_from_labels(
         raise InvalidMap(
             f"expected label ids from 0, got {present[0]}; remove negative labels first"
         )
-    table = {int(i): int(i) for i in present} if class_of is None else dict(class_of)
-    classes = np.array([table.get(int(i), 0) if i else 0 for i in present], np.int64)
+    if isinstance(class_of, Mapping):
+        classes = np.array([class_of.get(int(i), 0) if i else 0 for i in present], np.int64)
+    else:
+        classes = present.copy() if class_of is None else np.where(present > 0, class_of, 0)
     if classes.size and (classes.min() < 0 or classes.max() > N_CLASSES):
         wrong = classes.max() if classes.max() > N_CLASSES else classes.min()
         raise InvalidMap(

@@ -5,6 +5,7 @@ Its plane of pixels is endless and holds only the tiles somebody wrote to.
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Final, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region, WindowGrid
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.ui.workspace.pending import PendingStep
@@ -58,6 +60,10 @@ class EditJournal(Protocol):
 class RawPixels(Protocol):
     """Where pixels are kept, with alpha telling which were written (255) and which not (0)."""
 
+    @property
+    def source(self) -> object:
+        """What holds the pixels now; another object is another image."""
+
     def read_raw(self, region: Region) -> NDArray[np.uint8]:
         """Return a copy of the stored (h, w, 4) RGBA."""
 
@@ -70,6 +76,7 @@ class _Change:
     region: Region
     before: NDArray[np.uint8]
     after: NDArray[np.uint8]
+    source: weakref.ref[object]
 
     @property
     def nbytes(self) -> int:
@@ -131,8 +138,9 @@ class MemoryJournal:
         if changed.is_empty:
             return PendingStep.carried_out(changed)
         part = changed.relative_to(region).slices
-        change = _Change(changed, before[part].copy(), after[part].copy())
-        target.write_raw(changed, change.after)
+        target.write_raw(changed, after[part])
+        source = weakref.ref(target.source)
+        change = _Change(changed, before[part].copy(), after[part].copy(), source)
         self._undone.clear()
         self._done.append(change)
         while self.nbytes > self._limit and len(self._done) > 1:
@@ -140,22 +148,43 @@ class MemoryJournal:
         return PendingStep.carried_out(changed)
 
     def undo(self) -> PendingStep:
-        """Take the last write back; a step without a region when there is none."""
+        """Take the last write back; a step without a region when there is none.
+
+        Raises
+        ------
+        InvalidRequest
+            When the pixels it was made on were exchanged for others.
+        """
         if not self._done:
             return PendingStep.carried_out(None)
+        self._check(self._done[-1])
         change = self._done.pop()
         self._target.write_raw(change.region, change.before)
         self._undone.append(change)
         return PendingStep.carried_out(change.region)
 
     def redo(self) -> PendingStep:
-        """Repeat the write taken back last; a step without a region when there is none."""
+        """Repeat the write taken back last; a step without a region when there is none.
+
+        Raises
+        ------
+        InvalidRequest
+            When the pixels it was made on were exchanged for others.
+        """
         if not self._undone:
             return PendingStep.carried_out(None)
+        self._check(self._undone[-1])
         change = self._undone.pop()
         self._target.write_raw(change.region, change.after)
         self._done.append(change)
         return PendingStep.carried_out(change.region)
+
+    def _check(self, change: _Change) -> None:
+        if change.source() is not self._target.source:
+            raise InvalidRequest(
+                "expected the pixels that this edit was made on, got others: the layer's data was "
+                "exchanged; put the former array back, or go on without undo"
+            )
 
 
 Scalar = TypeVar("Scalar", bound=np.generic)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -51,6 +51,8 @@ class Target(ABC):
 
     def __init__(self, layer: Image) -> None:
         self.layer = layer
+        #: Tells this image from others, in entries of the history.
+        self.key: Hashable = object()
         self.mpp, self.knows_mpp = pixel_size(layer)
 
     @property
@@ -138,6 +140,11 @@ class RawTarget(Target):
     def new_journal(self) -> EditJournal:
         """Return an empty journal in memory."""
         return MemoryJournal(self)
+
+    @property
+    def source(self) -> object:
+        """What holds the pixels that are written: the layer's array."""
+        return self.data
 
     @abstractmethod
     def read_raw(self, region: Region) -> NDArray[np.uint8]:
@@ -248,6 +255,11 @@ class PatchTarget(RawTarget):
         edited = edits[..., 3] > 0
         pixels[edited] = edits[edited, :3]
         return pixels
+
+    @property
+    def source(self) -> object:
+        """What holds the edits, whatever array lies below."""
+        return self._edits
 
     def read_raw(self, region: Region) -> NDArray[np.uint8]:
         """Return the edits only."""

@@ -110,7 +110,8 @@ class Workspace:
             self._snap = multiple
             for document in self._documents:
                 document.snap = multiple
-            if self._document is not None:
+            # In three dimensions the frame stays; it is made to fit when it is moved.
+            if self._document is not None and self._viewer.dims.ndisplay == 2:
                 self.document.set_frame(self._document.region)
 
     def new_canvas(

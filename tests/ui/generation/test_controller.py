@@ -199,6 +199,17 @@ def test_results_wait_for_apply(desk: Desk) -> None:
     assert PREVIEW_NAME not in desk.viewer.layers
 
 
+def test_the_preview_goes_with_whatever_else_its_going_takes_away(desk: Desk) -> None:
+    desk.controller.generate()
+    desk.finish()
+    other = desk.viewer.add_labels(np.zeros((8, 8), np.uint8))
+    desk.viewer.layers.events.removed.connect(
+        lambda _: other in desk.viewer.layers and desk.viewer.layers.remove(other)
+    )
+    desk.controller.staged.discard()
+    assert len(desk.viewer.layers) == 0
+
+
 def test_variants_go_round(desk: Desk) -> None:
     desk.controller.generate()
     desk.finish()
@@ -277,6 +288,21 @@ def test_history_brings_back_settings_and_paint(desk: Desk) -> None:
     np.testing.assert_array_equal(
         desk.workspace.document.painted[-1][0], desk.engine.submitted[0].class_map
     )
+    assert desk.controller.staged.now.entry is entry
+
+
+def test_an_edit_of_another_image_is_refused(desk: Desk) -> None:
+    desk.controller.generate()
+    desk.finish()
+    desk.controller.staged.discard()
+    (entry,) = desk.controller.history.entries
+    desk.workspace.document.key = "another image"
+    desk.controller.restore(entry)
+    assert "press Use image" in desk.notices[-1].message
+    assert desk.controller.staged.now is None
+    assert desk.workspace.document.painted == []
+    desk.workspace.document.key = "the image"
+    desk.controller.restore(entry)
     assert desk.controller.staged.now.entry is entry
 
 

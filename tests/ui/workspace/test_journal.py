@@ -11,7 +11,7 @@ class Pixels:
     """RGBA in memory."""
 
     def __init__(self, side=64):
-        self.data = np.zeros((side, side, 4), np.uint8)
+        self.data = self.source = np.zeros((side, side, 4), np.uint8)
 
     def read_raw(self, region):
         return self.data[region.slices].copy()
