@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QApplication, QDialog, QFileDialog, QWidget
 
 from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.ui.forms import import_form, new_canvas_form
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.engines import default_engine
 from napari_histodiff.ui.generation.history import HistoryEntry
@@ -20,7 +21,7 @@ from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.slide.questions import ask_overwrite
 from napari_histodiff.ui.training.dock import open_training
 from napari_histodiff.ui.viewport import camera_of
-from napari_histodiff.ui.widgets.dialogs import ImportLabelsDialog, NewCanvasDialog, ask_keep
+from napari_histodiff.ui.widgets.dialogs import FormDialog, ask_keep
 from napari_histodiff.ui.workspace.import_labels import resampled
 from napari_histodiff.ui.workspace.targets import open_target
 from napari_histodiff.ui.workspace.workspace import Workspace
@@ -148,14 +149,9 @@ class StudioActions:
 
     def ask_new_canvas(self) -> None:
         """Ask for a size and make an empty slide."""
-        dialog = NewCanvasDialog(self._parent, self._workspace.snap)
-        if dialog.exec() == QDialog.DialogCode.Accepted:
-            height, width = dialog.height_px.value(), dialog.width_px.value()
-            mpp, background = dialog.mpp.value(), dialog.background
-            self._attempt(
-                lambda: self._workspace.new_canvas(height, width, mpp=mpp, background=background)
-            )
-            self._viewer.reset_view()
+        form = new_canvas_form(self._viewer, self._workspace.snap)
+        if FormDialog(self._parent, "New canvas", form).exec() == QDialog.DialogCode.Accepted:
+            self._attempt(form)
 
     def use_selected(self) -> None:
         """Work on the selected image, or on the only one there is."""
@@ -236,11 +232,13 @@ class StudioActions:
         if not layers:
             show_warning("There is no other Labels layer; open or drop one into napari first.")
             return
-        dialog = ImportLabelsDialog(self._parent, layers)
-        if dialog.exec() == QDialog.DialogCode.Accepted:
-            layer, class_of = dialog.layer, dialog.class_of()
-            self._attempt(lambda: self._workspace.document.import_labels(layer, class_of))
-            self.select_tool(self._workspace.paint.tool)  # back from that layer to the paint
+        form = import_form(self._viewer, layers)
+        note = "What lies outside the frame is left out; the paint in the frame is replaced."
+        if (
+            FormDialog(self._parent, "Import labels", form, note).exec()
+            == QDialog.DialogCode.Accepted
+        ):
+            self._attempt(form)
 
     def clear_painting(self) -> None:
         """Remove the nuclei and the edit mask."""

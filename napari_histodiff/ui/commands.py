@@ -21,6 +21,7 @@ class Studio(Protocol):
     controller: Any
     proposer: Any
     slide: Any
+    workspace: Any
 
 
 def studio(viewer: Any) -> Studio:

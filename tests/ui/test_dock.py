@@ -206,14 +206,14 @@ def test_caption_enter_ends_typing(dock: StudioDock, qtbot) -> None:
 def test_new_canvas_asks_for_size_and_background(
     dock: StudioDock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def accept(dialog: dialogs.NewCanvasDialog) -> int:
-        dialog.width_px.setValue(192)
-        dialog.height_px.setValue(128)
-        dialog.mpp.setValue(0.25)
-        assert dialog._microns.text() == "48 × 32 µm"
+    def accept(dialog: dialogs.FormDialog) -> int:
+        form = dialog.form
+        for name, value in (("width", 192), ("height", 128), ("mpp", 0.25)):
+            form[name].value = value
+        assert form["extent"].value == "48 × 32 µm"
         return QDialog.DialogCode.Accepted
 
-    monkeypatch.setattr(dialogs.NewCanvasDialog, "exec", accept)
+    monkeypatch.setattr(dialogs.FormDialog, "exec", accept)
     dock.actions.ask_new_canvas()
     assert dock.workspace.document.region.shape == (128, 192)
     assert dock.workspace.document.mpp == 0.25
@@ -227,12 +227,12 @@ def test_import_asks_what_the_labels_are(dock: StudioDock, monkeypatch: pytest.M
     labels[10:20, 10:20], labels[40:50, 60:70] = 9, 31
     own = dock.viewer.add_labels(labels, scale=(0.5, 0.5), units=("um", "um"))
 
-    def accept(dialog: dialogs.ImportLabelsDialog) -> int:
-        assert dialog.layer is own
-        dialog._class.setCurrentIndex(CLASS_NAMES.index("plasma"))
+    def accept(dialog: dialogs.FormDialog) -> int:
+        assert dialog.form["layer"].value is own
+        dialog.form["nuclei_are"].value = "plasma"
         return QDialog.DialogCode.Accepted
 
-    monkeypatch.setattr(dialogs.ImportLabelsDialog, "exec", accept)
+    monkeypatch.setattr(dialogs.FormDialog, "exec", accept)
     dock.actions.ask_import()
     assert dock.workspace.document.nuclei.counts()["plasma"] == 2
     assert dock.viewer.layers.selection.active.name == "Nuclei"

@@ -1,133 +1,115 @@
-"""Questions the dock asks: the size of a new canvas, and what imported labels mean."""
+"""Dialogs around forms, the colour among their fields, and what is asked about paint."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from qtpy.QtGui import QColor
+from magicgui.backends._qtpy.widgets import QBaseValueWidget
+from magicgui.widgets.bases import ValueWidget
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QColor, QShowEvent
 from qtpy.QtWidgets import (
     QColorDialog,
-    QComboBox,
     QDialog,
     QDialogButtonBox,
-    QDoubleSpinBox,
-    QFormLayout,
     QLabel,
+    QLayout,
     QMessageBox,
     QPushButton,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_histodiff.core.colours import GLASS_COLOUR
-from napari_histodiff.core.maps import CLASS_NAMES
-from napari_histodiff.core.requests import LIMITS
-from napari_histodiff.ui.widgets.forms import note_label, row, whole_number
-from napari_histodiff.ui.workspace.targets import MAX_CANVAS
+if TYPE_CHECKING:
+    from magicgui.widgets import Container
 
-__all__ = ["ImportLabelsDialog", "NewCanvasDialog", "ask_keep"]
+__all__ = ["ColourEdit", "FormDialog", "align_fields", "ask_keep"]
 
 
-class NewCanvasDialog(QDialog):
-    """Size in pixels and µm, pixel size, background."""
-
-    def __init__(self, parent: QWidget | None, multiple: int, mpp: float = 0.5) -> None:
-        super().__init__(parent)
-        self.setWindowTitle("New canvas")
-        self._background = GLASS_COLOUR
-        limits = (64, MAX_CANVAS)
-        self.width_px = whole_number(limits, "Width in pixels", step=multiple)
-        self.height_px = whole_number(limits, "Height in pixels", step=multiple)
-        self.width_px.setValue(512)
-        self.height_px.setValue(512)
-        self.mpp = QDoubleSpinBox()
-        self.mpp.setDecimals(3)
-        self.mpp.setRange(*LIMITS["mpp"])
-        self.mpp.setSingleStep(0.05)
-        self.mpp.setValue(mpp)
-        self.mpp.setToolTip("Micrometres per pixel; 0.5 is a 20x scan, 0.25 a 40x scan")
-        self._microns = QLabel()
-        self._colour = QPushButton()
-        self._colour.clicked.connect(self._choose_colour)
-        form = QFormLayout(self)
-        form.addRow("Size", row(self.width_px, QLabel("×"), self.height_px, QLabel("px")))
-        form.addRow("Pixel size", row(self.mpp, QLabel("µm/px"), stretch=0))
-        form.addRow("", self._microns)
-        form.addRow("Background", self._colour)
-        form.addRow(_buttons(self))
-        for box in (self.width_px, self.height_px, self.mpp):
-            box.valueChanged.connect(self._show_microns)
-        self._show_microns()
-        self._show_colour()
-
-    @property
-    def background(self) -> tuple[int, int, int]:
-        """The chosen colour, uint8 RGB."""
-        return self._background
-
-    def _show_microns(self) -> None:
-        mpp = self.mpp.value()
-        wide, high = self.width_px.value() * mpp, self.height_px.value() * mpp
-        self._microns.setText(f"{wide:g} × {high:g} µm")
-
-    def _show_colour(self) -> None:
-        r, g, b = self._background
-        self._colour.setText(f"{r}, {g}, {b}")
-        self._colour.setStyleSheet(f"background: rgb({r},{g},{b}); color: black;")
-
-    def _choose_colour(self) -> None:
-        chosen = QColorDialog.getColor(QColor(*self._background), self, "Background")
-        if chosen.isValid():
-            self._background = (chosen.red(), chosen.green(), chosen.blue())
-            self._show_colour()
-
-
-class ImportLabelsDialog(QDialog):
-    """Which Labels layer, and whether its numbers are nuclei or classes.
+class FormDialog(QDialog):
+    """A magicgui form with OK, which Enter presses, and Cancel, as Escape.
 
     Parameters
     ----------
-    layers : sequence of napari Labels
-        What can be imported; the first is proposed.
+    parent : QWidget, optional
+        What it stands on.
+    title : str
+        Of its window.
+    form : magicgui Container
+        The fields.
+    note : str
+        What to know before OK.
     """
 
-    def __init__(self, parent: QWidget | None, layers: Sequence[Any]) -> None:
+    def __init__(
+        self, parent: QWidget | None, title: str, form: Container[Any], note: str = ""
+    ) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Import labels")
-        self._layers = list(layers)
-        self._choice = QComboBox()
-        self._choice.addItems([layer.name for layer in self._layers])
-        self._meaning = QComboBox()
-        self._meaning.addItem("nuclei, all of one class", "one")
-        self._meaning.addItem("class of each pixel (1 to 6)", "classes")
-        self._class = QComboBox()
-        self._class.addItems([name.capitalize() for name in CLASS_NAMES])
-        self._class.setCurrentIndex(CLASS_NAMES.index("epithelial"))
-        note = note_label()
-        note.setText("What lies outside the frame is left out; the paint in the frame is replaced.")
-        form = QFormLayout()
-        form.addRow("Layer", self._choice)
-        form.addRow("Its numbers are", self._meaning)
-        form.addRow("Class", self._class)
-        layout = QVBoxLayout(self)
-        layout.addLayout(form)
-        layout.addWidget(note)
-        layout.addWidget(_buttons(self))
-        self._meaning.currentIndexChanged.connect(
-            lambda _: self._class.setEnabled(self._meaning.currentData() == "one")
+        self.setWindowTitle(title)
+        self.form = form
+        buttons = QDialogButtonBox(
+            QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
         )
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.addWidget(form.native)
+        if note:
+            layout.addWidget(QLabel(note))
+        layout.addWidget(buttons)
+        layout.setSizeConstraint(QLayout.SizeConstraint.SetMinimumSize)
 
-    @property
-    def layer(self) -> Any:
-        """The chosen layer."""
-        return self._layers[self._choice.currentIndex()]
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Line the fields up, now that the labels have their font."""
+        align_fields(self.form)
+        super().showEvent(event)
 
-    def class_of(self) -> int | None:
-        """Return the class of all nuclei, or None when the numbers are classes already."""
-        if self._meaning.currentData() == "classes":
-            return None
-        return int(self._class.currentIndex()) + 1
+
+def align_fields(form: Container[Any]) -> None:
+    """Make the labels of a form as wide as the widest; magicgui measures another font."""
+    labels = [field.native.parentWidget().layout().itemAt(0).widget() for field in form]
+    for label in labels:
+        label.ensurePolished()
+    widest = max(label.sizeHint().width() for label in labels)
+    for label in labels:
+        label.setFixedWidth(widest)
+
+
+class _ColourButton(QPushButton):
+    """Shows a colour, (red, green, blue) of 0 to 255, and lets the user choose another."""
+
+    changed = Signal(tuple)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._colour = (255, 255, 255)
+        self.clicked.connect(self._choose)
+
+    def colour(self) -> tuple[int, int, int]:
+        return self._colour
+
+    def set_colour(self, colour: tuple[int, int, int]) -> None:
+        red, green, blue = self._colour = colour
+        self.setText(f"{red}, {green}, {blue}")
+        self.setStyleSheet(f"background: rgb({red},{green},{blue}); color: black;")
+        self.changed.emit(colour)
+
+    def _choose(self) -> None:
+        chosen = QColorDialog.getColor(QColor(*self._colour), self, self.accessibleName())
+        if chosen.isValid():
+            self.set_colour((chosen.red(), chosen.green(), chosen.blue()))
+
+
+class _ColourBackend(QBaseValueWidget):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(_ColourButton, "colour", "set_colour", "changed", **kwargs)
+
+
+class ColourEdit(ValueWidget[tuple[int, int, int]]):
+    """A magicgui field for a colour, uint8 RGB."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(widget_type=_ColourBackend, **kwargs)
 
 
 def ask_keep(parent: QWidget | None, painted: int) -> bool | None:
@@ -148,12 +130,3 @@ def ask_keep(parent: QWidget | None, painted: int) -> bool | None:
     box.setDefaultButton(keep)
     box.exec()
     return {replace: False, keep: True}.get(box.clickedButton())
-
-
-def _buttons(dialog: QDialog) -> QDialogButtonBox:
-    box = QDialogButtonBox(
-        QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
-    )
-    box.accepted.connect(dialog.accept)
-    box.rejected.connect(dialog.reject)
-    return box

@@ -1,0 +1,145 @@
+"""What the plain forms do, as functions for scripts, and the forms made of them.
+
+>>> from napari_histodiff.ui.forms import new_canvas
+>>> new_canvas(viewer, width=1024, height=1024)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from magicgui import magicgui
+from magicgui.widgets import FunctionGui, Label
+
+from napari_histodiff.core.colours import GLASS_COLOUR
+from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.maps import CLASS_NAMES
+from napari_histodiff.core.requests import LIMITS
+from napari_histodiff.ui.commands import studio
+from napari_histodiff.ui.widgets.dialogs import ColourEdit
+from napari_histodiff.ui.workspace.targets import MAX_CANVAS
+
+__all__ = ["OF_EACH_PIXEL", "import_form", "import_labels", "new_canvas", "new_canvas_form"]
+
+#: What stands for the class of each pixel, in place of one class for all nuclei.
+OF_EACH_PIXEL: Final = "of each pixel"
+
+
+def new_canvas(
+    viewer: Any,
+    width: int = 512,
+    height: int = 512,
+    mpp: float = 0.5,
+    background: tuple[int, int, int] = GLASS_COLOUR,
+) -> None:
+    """Start on an empty slide in the viewer's dock, which is opened when it is not there.
+
+    Parameters
+    ----------
+    viewer : napari Viewer
+        Where the canvas is added.
+    width, height : int
+        Pixels.
+    mpp : float
+        Micrometres per pixel.
+    background : tuple of int
+        Red, green, blue, 0-255.
+
+    Raises
+    ------
+    InvalidRequest
+        When a number is out of its limits.
+    """
+    dock = studio(viewer)
+    dock.workspace.new_canvas(height, width, mpp=mpp, background=background)
+    viewer.reset_view()
+
+
+def new_canvas_form(viewer: Any, multiple: int) -> FunctionGui[None]:
+    """Return the form of `new_canvas`; sizes step in multiples of what the model needs."""
+    limits = {"min": 64, "max": MAX_CANVAS, "step": multiple}
+    form = magicgui(
+        new_canvas,
+        call_button=False,
+        viewer={"bind": viewer},
+        width={**limits, "label": "width (px)", "tooltip": "Width in pixels"},
+        height={**limits, "label": "height (px)", "tooltip": "Height in pixels"},
+        mpp={
+            "label": "pixel size (µm/px)",
+            "min": LIMITS["mpp"][0],
+            "max": LIMITS["mpp"][1],
+            "step": 0.05,
+            "tooltip": "Micrometres per pixel; 0.5 is a 20x scan, 0.25 a 40x scan",
+        },
+        background={"widget_type": ColourEdit, "tooltip": "Colour of the empty canvas"},
+    )
+    form["mpp"].native.setDecimals(3)
+    form.append(Label(name="extent", label=" "))
+
+    def show_extent() -> None:
+        wide, high = (form[side].value * form["mpp"].value for side in ("width", "height"))
+        form["extent"].value = f"{wide:g} × {high:g} µm"
+
+    for name in ("width", "height", "mpp"):
+        form[name].changed.connect(show_extent)
+    _finish(form)
+    show_extent()
+    return form
+
+
+def import_labels(viewer: Any, layer: Any, nuclei_are: str = "epithelial") -> None:
+    """Take a Labels layer as nuclei; what lies outside the frame is left out.
+
+    Parameters
+    ----------
+    viewer : napari Viewer
+        Whose dock takes them; it replaces the paint in the frame.
+    layer : napari Labels
+        One number a nucleus, or the class of each pixel.
+    nuclei_are : str
+        Class of all nuclei, or "of each pixel" where the numbers are classes, 1 to 6.
+
+    Raises
+    ------
+    InvalidRequest
+        When `nuclei_are` is neither, nothing is worked on, or the layer lies elsewhere.
+    """
+    class_of = None
+    if nuclei_are in CLASS_NAMES:
+        chosen = CLASS_NAMES.index(nuclei_are) + 1
+        class_of = {int(label): chosen for label in np.unique(np.asarray(layer.data)) if label}
+    elif nuclei_are != OF_EACH_PIXEL:
+        raise InvalidRequest(
+            f"expected a class of {', '.join(CLASS_NAMES)}, or {OF_EACH_PIXEL!r}, got "
+            f"{nuclei_are!r}; use one"
+        )
+    dock = studio(viewer)
+    dock.workspace.document.import_labels(layer, class_of)
+    dock.actions.select_tool(dock.workspace.paint.tool)  # back from that layer to the paint
+
+
+def import_form(viewer: Any, layers: Sequence[Any]) -> FunctionGui[None]:
+    """Return the form of `import_labels` for some layers; the first is proposed."""
+    classes = [(f"all {name}", name) for name in CLASS_NAMES]
+    form = magicgui(
+        import_labels,
+        call_button=False,
+        viewer={"bind": viewer},
+        layer={"choices": [(layer.name, layer) for layer in layers]},
+        nuclei_are={
+            "choices": [*classes, ("of the class of each pixel (1 to 6)", OF_EACH_PIXEL)],
+            "tooltip": "What the numbers of the layer mean",
+        },
+    )
+    _finish(form)
+    return form
+
+
+def _finish(form: FunctionGui[None]) -> None:
+    """Name the fields for screen readers and tests."""
+    form.margins = (0, 0, 0, 0)
+    for field in form:
+        field.native.setObjectName(field.name)
+        field.native.setAccessibleName(field.label)
