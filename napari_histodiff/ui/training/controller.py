@@ -117,6 +117,11 @@ class TrainingController:
         return self._process is not None
 
     @property
+    def pid(self) -> int | None:
+        """Process id of the running training."""
+        return None if self._process is None else self._process.pid
+
+    @property
     def can_resume(self) -> bool:
         """Whether the output folder holds a run that can go on."""
         return bool(self.settings.output) and RunFolder(Path(self.settings.output)).has_checkpoint

@@ -117,7 +117,7 @@ class LossCurve(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._train = np.empty((0, 2))
+        self.train = np.empty((0, 2))
         self._checks = np.empty((0, 2))
         self._text, self._ground = QColor("#d0d0d0"), QColor("#333840")
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -133,7 +133,7 @@ class LossCurve(QWidget):
 
     def set_losses(self, train: NDArray[np.float64], checks: NDArray[np.float64]) -> None:
         """Show two (n, 2) tables of crops and loss."""
-        self._train, self._checks = train[train[:, 1] > 0], checks[checks[:, 1] > 0]
+        self.train, self._checks = train[train[:, 1] > 0], checks[checks[:, 1] > 0]
         self.update()
 
     def paintEvent(self, _: QPaintEvent) -> None:
@@ -146,7 +146,7 @@ class LossCurve(QWidget):
         font = painter.font()
         font.setPointSizeF(max(7.0, font.pointSizeF() * 0.85))
         painter.setFont(font)
-        rows = np.concatenate([self._train, self._checks])
+        rows = np.concatenate([self.train, self._checks])
         if len(rows):
             self._draw(painter, rows)
         else:
@@ -170,7 +170,7 @@ class LossCurve(QWidget):
 
         self._axes(painter, field, (low, high), end)
         painter.setPen(QPen(_TRAIN, 1.5))
-        painter.drawPolyline(QPolygonF([place(row) for row in self._train]))
+        painter.drawPolyline(QPolygonF([place(row) for row in self.train]))
         if len(self._checks):
             self._dots(painter, [place(row) for row in self._checks])
         self._key(painter, field)

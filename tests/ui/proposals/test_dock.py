@@ -130,17 +130,19 @@ def test_cancel_and_closing_kill_the_judge(open_dock: OpenDock, wait_for: WaitFo
     assert dock.proposer.pid is None
 
 
-def test_a_failed_judge_becomes_a_notification(open_dock: OpenDock, wait_for: WaitFor) -> None:
-    dock = _open(open_dock, "crash")
+@pytest.mark.parametrize(
+    ("mode", "words"), [("crash", "propose again"), ("kill", "memory"), ("error", "fetch one")]
+)
+def test_a_failed_judge_becomes_a_notification(
+    open_dock: OpenDock, wait_for: WaitFor, mode: str, words: str
+) -> None:
+    dock = _open(open_dock, mode)
     notices: list[Notice] = []
     dock.proposer.noticed.disconnect()  # napari's test fixtures raise what is shown as an error
     dock.proposer.noticed.connect(notices.append)
-    for mode, words in (("crash", "propose again"), ("kill", "memory"), ("error", "fetch one")):
-        dock.proposer._command = fake_command(mode)
-        notices.clear()
-        dock.proposer.propose()
-        wait_for(lambda: bool(notices))
-        assert notices[0].level is Level.ERROR
-        assert words in notices[0].message
-        assert dock.proposal.main.isEnabled()
-        assert dock.proposal.main.text() == "Propose nuclei"
+    dock.proposer.propose()
+    wait_for(lambda: bool(notices))
+    assert notices[0].level is Level.ERROR
+    assert words in notices[0].message
+    assert dock.proposal.main.isEnabled()
+    assert dock.proposal.main.text() == "Propose nuclei"

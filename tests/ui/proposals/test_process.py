@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -114,7 +115,7 @@ def test_cancel_before_the_start() -> None:
     told = Told(fake_command("work"))
     told.run.cancel()
     told.run.close()
-    _until(lambda: not told.run._thread.is_alive())
+    _until(lambda: "histodiff-judge" not in {thread.name for thread in threading.enumerate()})
 
 
 def test_the_environment_keeps_threads_quiet() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import psutil
@@ -12,11 +14,30 @@ from napari.components import ViewerModel
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.ui.generation.states import Level, Notice
+from napari_histodiff.ui.proposals import proposer
 from napari_histodiff.ui.proposals.layers import PROPOSED_NAME, UNCERTAIN_NAME
 from napari_histodiff.ui.proposals.process import JudgeDone, make_proposal
 from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.workspace.workspace import Workspace
 from tests.ui.proposals.test_process import fake_command, tissue
+
+
+class StillRun:
+    """A judge that says what the test tells it to."""
+
+    pid = None
+
+    def __init__(self, *given: Any) -> None:
+        self._put = given[-1]
+
+    def tell(self, event: object) -> None:
+        self._put(self, event)
+
+    def cancel(self) -> None:
+        """Nothing runs."""
+
+    def close(self) -> None:
+        """Nothing runs."""
 
 
 class Bench:
@@ -47,10 +68,11 @@ class Bench:
 
     def propose(self) -> None:
         """Propose without a process: what the fake judge would find."""
-        self.proposer._command = fake_command("hang")
-        self.proposer.propose()
-        assert self.proposer._run is not None
-        self.proposer._run.cancel()
+        runs: list[StillRun] = []
+        with patch.object(
+            proposer, "JudgeRun", lambda *given: runs.append(StillRun(*given)) or runs[0]
+        ):
+            self.proposer.propose()
         area = self.workspace.document.region.slices
         instances = np.zeros((128, 128), np.int32)
         for i, y in enumerate((10, 50, 90), 1):
@@ -64,7 +86,7 @@ class Bench:
             "uncertainty": np.array([0.08, 0.16, 0.78])[ids - 1],
         }
         proposal = make_proposal(arrays, np.ones(instances.shape, bool))
-        self.proposer._put(self.proposer._run, JudgeDone(proposal))
+        runs[0].tell(JudgeDone(proposal))
         self.proposer.pump()
 
     def paint_mine(self) -> np.ndarray:

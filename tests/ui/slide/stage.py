@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 
-from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.geometry import Region, TileAddress
+from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.ui.slide.session import SlideSession
 from napari_histodiff.ui.viewport import camera_of
 from tests.slide.fake_store import FakeStore
@@ -24,6 +25,14 @@ class MemoryStore(FakeStore):
 
     def refresh(self) -> None:
         """Nobody else writes to it."""
+
+    def mark(self, tile: TileAddress, state: TileState) -> None:
+        """Give a tile a state that it could have had from an edit."""
+        self._states[tile] = state
+
+    def pretend_an_edit(self, region: Region) -> None:
+        """Have something that could be taken back."""
+        self._past.append((region, {}))
 
     def subscribe(self, listener: Callable[[Region], None]) -> Callable[[], None]:
         stop = super().subscribe(listener)

@@ -281,9 +281,9 @@ def test_two_slides_in_one_viewer_keep_apart(engine):
 
 def test_statuses_count_edits_and_stale_tiles(still):
     put_block(still.store, Region(2, 0, 0, 256, 256), 1)
-    still.store._states[TileAddress(2, 0, 0)] = TileState.EDITED
+    still.store.mark(TileAddress(2, 0, 0), TileState.EDITED)
     put_block(still.store, Region(1, 0, 0, 256, 256), 1)
-    still.store._states[TileAddress(1, 0, 0)] = TileState.STALE
+    still.store.mark(TileAddress(1, 0, 0), TileState.STALE)
     still.rest()
     status = still.session.status
     assert (status.edited, status.stale, status.generated) == (1, 1, 0)

@@ -211,7 +211,7 @@ def test_a_slide_open_elsewhere_is_not_edited():
     workspace.use_layer(stage.session.layer)
     with pytest.raises(InvalidRequest, match="another window"):
         workspace.document.snapshot()
-    stage.store._past.append((FRAME, {}))
+    stage.store.pretend_an_edit(FRAME)
     assert not workspace.can_undo
     workspace.document.undo()
     stage.session.close()

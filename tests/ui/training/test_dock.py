@@ -4,12 +4,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from npe2 import PluginManager, PluginManifest
 from qtpy.QtCore import QEvent
-from qtpy.QtGui import QCloseEvent
+from qtpy.QtGui import QCloseEvent, QShowEvent
 from qtpy.QtWidgets import QApplication, QMessageBox
 
 from napari_histodiff.ui.generation.states import Level, Notice
@@ -62,10 +64,11 @@ def open_form(
 
     yield open_
     for dock in opened:
-        process = dock.controller._process
+        pid = dock.controller.pid
         dock.shut_down()
-        if process is not None:
-            process._process.wait(30)
+        with suppress(psutil.NoSuchProcess):
+            if pid is not None:
+                psutil.Process(pid).wait(30)
 
 
 @pytest.fixture
@@ -101,7 +104,7 @@ def test_a_run_from_start_to_the_use_of_its_model(
     wait_for(lambda: "crops/s" in dock.foot.note.text() and "left" in dock.foot.note.text())
     wait_for(lambda: dock.controller.losses.best is not None)
     wait_for(lambda: not dock.progress.sheet.isHidden())
-    assert len(dock.progress.curve._train) > 1
+    assert len(dock.progress.curve.train) > 1
     assert "kept" in dock.progress.best.text()
     fake.let_finish()
     wait_for(_phase(dock, TrainingPhase.FINISHED))
@@ -186,17 +189,17 @@ def test_closing_the_window_asks_first(
         return getattr(QMessageBox.StandardButton, answer)
 
     monkeypatch.setattr(QMessageBox, "question", reply)
-    dock._watch_window()
-    event = QCloseEvent()
-    assert not dock.eventFilter(dock._window, event)
+    window, event = dock.window(), QCloseEvent()
+    QApplication.sendEvent(dock, QShowEvent())
+    assert not dock.eventFilter(window, event)
     assert asked == []
     dock.foot.main.click()
     wait_for(_phase(dock, TrainingPhase.TRAINING))
-    assert dock.eventFilter(dock._window, event) is not closes
+    assert dock.eventFilter(window, event) is not closes
     assert len(asked) == 1
-    assert not dock.eventFilter(dock._window, QEvent(QEvent.Type.Show))
+    assert not dock.eventFilter(window, QEvent(QEvent.Type.Show))
     if not closes:
-        assert not dock.viewer.window._qt_window.close()
+        assert not window.close()
         assert len(asked) == 2
 
 
