@@ -299,12 +299,7 @@ _SLIDES: Final = (
     Command(
         "slide_why", "Say why drawing failed", lambda d: d.slide.tell_why(), tip="What went wrong"
     ),
-    Command(
-        "slide_finer",
-        "Zoom in further",
-        lambda d: d.slide.refine(),
-        tip="Add a finer level",
-    ),
+    Command("slide_finer", "Zoom in further", lambda d: d.slide.refine(), tip="Add a finer level"),
     Command(
         "slide_space",
         "Free disk space of the slide",

@@ -1,4 +1,4 @@
-"""What the plain forms do, as functions for scripts, and the forms made of them.
+"""What the forms do, as functions for scripts; the plain forms are made of their functions.
 
 >>> from napari_histodiff.ui.forms import new_canvas
 >>> new_canvas(viewer, width=1024, height=1024)  # doctest: +SKIP
@@ -18,10 +18,20 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.core.requests import LIMITS
 from napari_histodiff.ui.commands import studio
+from napari_histodiff.ui.slide.new_slide_dialog import new_slide
+from napari_histodiff.ui.training.dock import train
 from napari_histodiff.ui.widgets.dialogs import ColourEdit
 from napari_histodiff.ui.workspace.targets import MAX_CANVAS
 
-__all__ = ["OF_EACH_PIXEL", "import_form", "import_labels", "new_canvas", "new_canvas_form"]
+__all__ = [
+    "OF_EACH_PIXEL",
+    "import_form",
+    "import_labels",
+    "new_canvas",
+    "new_canvas_form",
+    "new_slide",
+    "train",
+]
 
 #: What stands for the class of each pixel, in place of one class for all nuclei.
 OF_EACH_PIXEL: Final = "of each pixel"

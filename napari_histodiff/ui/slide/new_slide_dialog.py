@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from qtpy.QtCore import Qt
@@ -26,11 +26,12 @@ from superqt.utils import signals_blocked
 
 from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.captions import parse_caption
-from napari_histodiff.core.errors import HistodiffError
+from napari_histodiff.core.errors import HistodiffError, InvalidRequest
 from napari_histodiff.core.recipe import MAX_SIDE, MIN_SIDE, SLIDE_GUIDANCE, TILE, SlideRecipe
-from napari_histodiff.core.requests import LIMITS
+from napari_histodiff.core.requests import DEFAULT_STEPS, LIMITS
 from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.sketch_files import read_sketch
+from napari_histodiff.ui.commands import studio
 from napari_histodiff.ui.generation.settings import Settings
 from napari_histodiff.ui.slide.layout_preview import LayoutPainter, LayoutPreview, paint_layout
 from napari_histodiff.ui.slide.recent import SUFFIX, SlidePlaces
@@ -48,7 +49,7 @@ from napari_histodiff.ui.widgets.forms import (
 )
 from napari_histodiff.ui.widgets.style import IGNORED, SUBTLE
 
-__all__ = ["SIDES", "NewSlide", "NewSlideDialog"]
+__all__ = ["SIDES", "NewSlide", "NewSlideDialog", "new_slide"]
 
 #: Sides offered at a click, in pixels.
 SIDES: Final = (4096, 16_384, 65_536, MAX_SIDE)
@@ -66,6 +67,66 @@ class NewSlide:
     path: Path
     recipe: SlideRecipe
     sketch: Sketch | None
+
+
+def new_slide(
+    viewer: Any,
+    path: str | Path,
+    width: int = _DEFAULT_SIDE,
+    height: int = _DEFAULT_SIDE,
+    mpp: float = 0.5,
+    caption: str = "",
+    seed: int = 0,
+    guidance: float = SLIDE_GUIDANCE,
+    steps: int = DEFAULT_STEPS,
+    sketch: str | Path | None = None,
+) -> None:
+    """Make a slide and open it in the viewer's dock, which is opened when it is not there.
+
+    Parameters
+    ----------
+    viewer : napari Viewer
+        Where it is shown.
+    path : path
+        The folder of the slide, which ends in ".ome.zarr" and does not exist yet.
+    width, height : int
+        Pixels of the finest level.
+    mpp : float
+        Micrometres per pixel of the finest level.
+    caption : str
+        Decides the stain, the mix of nuclei and how tissue is laid out.
+    seed : int
+        Same seed and settings: the same slide.
+    guidance, steps
+        How tiles are drawn.
+    sketch : path, optional
+        A PNG of tissue classes that is stretched over the slide.
+
+    Raises
+    ------
+    InvalidRequest
+        When the model is still loading, or a number is out of its limits.
+    InvalidImage
+        When the sketch is none.
+    """
+    dock = studio(viewer)
+    info = dock.controller.status.info
+    if info is None:
+        raise InvalidRequest(
+            "expected a loaded model, got one that is loading; try again when the dock says Ready"
+        )
+    recipe = SlideRecipe.plan(
+        info,
+        height=height,
+        width=width,
+        mpp=mpp,
+        seed=seed,
+        caption=caption,
+        guidance_scale=guidance,
+        steps=steps,
+    )
+    drawn = None if sketch is None else read_sketch(Path(sketch), height, width)
+    dock.slide.make(NewSlide(Path(path), recipe, drawn))
 
 
 class NewSlideDialog(QDialog):

@@ -102,7 +102,11 @@ class SlidePart:
             self._controller.status_changed.disconnect(follow)
             dialog.deleteLater()
         if new is not None:
-            self._open(lambda: _created(new))
+            self.make(new)
+
+    def make(self, new: NewSlide) -> None:
+        """Make a slide and open it; what keeps it from being made is told in the window."""
+        self._open(lambda: _created(new))
 
     def open_slide(self, path: str | Path | None = None) -> None:
         """Open the slide in a folder; without one, ask which.

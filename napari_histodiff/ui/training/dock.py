@@ -11,19 +11,25 @@ from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer, QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QApplication, QFrame, QMessageBox, QScrollArea, QVBoxLayout, QWidget
 
+from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.ui.text import PLUGIN
 from napari_histodiff.ui.training.controller import TrainingController, TrainingState
 from napari_histodiff.ui.training.form import TrainingFoot, TrainingForm
 from napari_histodiff.ui.training.process import LossTable
 from napari_histodiff.ui.training.progress_box import TrainingProgressBox
-from napari_histodiff.ui.training.settings import TrainingStore, training_command
+from napari_histodiff.ui.training.settings import (
+    BUNDLED,
+    TrainingStore,
+    suggested_output,
+    training_command,
+)
 from napari_histodiff.ui.widgets.status import show_notice
 from napari_histodiff.ui.widgets.style import dock_style
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-__all__ = ["SHEET_LAYER", "TRAINING_WIDGET", "TrainingDock", "open_training"]
+__all__ = ["SHEET_LAYER", "TRAINING_WIDGET", "TrainingDock", "open_training", "train"]
 
 #: Name of the widget in `napari.yaml` and of its dock.
 TRAINING_WIDGET: Final = "Train on your own slides"
@@ -221,6 +227,60 @@ class TrainingDock(QWidget):
             buttons.Ok,
         )
         return bool(answer == buttons.Ok)
+
+
+def train(
+    viewer: Viewer,
+    data: str | Path,
+    output: str | Path | None = None,
+    mpp: float = 0.5,
+    organ: str = "",
+    start: str | Path = BUNDLED,
+    minutes: int = 120,
+    device: str = "auto",
+) -> TrainingDock:
+    """Start a fine-tuning run in the viewer's training dock and return the dock.
+
+    Parameters
+    ----------
+    viewer : napari Viewer
+        Whose dock shows how it goes.
+    data : path
+        Folder of images and labels.
+    output : path, optional
+        Folder for the model and its log; by default one that no run has used.
+    mpp : float
+        Micrometres per pixel of the images.
+    organ : str
+        What captions call it, unless the data tell.
+    start : path
+        "bundled" or a model folder.
+    minutes : int
+        How long it takes.
+    device : str
+        "auto" or a torch device.
+
+    Raises
+    ------
+    TrainingError
+        When something keeps it from starting; the message says what to do.
+    """
+    dock = open_training(viewer)
+    dock.controller.set(
+        data=str(data),
+        output=suggested_output(str(data)) if output is None else str(output),
+        mpp=mpp,
+        organ=organ,
+        start=str(start),
+        by_time=True,
+        minutes=minutes,
+        device=device,
+    )
+    problem = dock.controller.problem()
+    if problem:
+        raise TrainingError(problem)
+    dock.controller.start()
+    return dock
 
 
 def open_training(

@@ -6,8 +6,11 @@ import pytest
 from qtpy.QtWidgets import QDialog, QFileDialog
 
 from napari_histodiff.core.engine import EngineState
+from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.dock import StudioDock
+from napari_histodiff.ui.forms import new_slide
+from napari_histodiff.ui.generation.states import EngineStatus
 from napari_histodiff.ui.plugin import get_reader, is_slide
 from napari_histodiff.ui.slide.new_slide_dialog import NewSlideDialog
 from napari_histodiff.ui.slide.recent import SUFFIX
@@ -78,6 +81,18 @@ def test_a_new_slide_is_made_and_opened(
     assert dock.slide.session.store.recipe.seed == 11
     assert dock.slide.session.store.path == tmp_path / "data" / "slides" / f"slide-1{SUFFIX}"
     assert dock.slide.places.recent() == [dock.slide.session.store.path]
+
+
+def test_a_script_makes_a_slide(
+    dock: StudioDock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"mine{SUFFIX}"
+    new_slide(dock.viewer, path, width=SIDE, height=SIDE, caption="colon", seed=7)
+    store = dock.slide.session.store
+    assert (store.path, store.recipe.seed, store.recipe.caption) == (path, 7, "colon")
+    monkeypatch.setattr(dock.controller, "status", EngineStatus(EngineState.LOADING))
+    with pytest.raises(InvalidRequest, match="Ready"):
+        new_slide(dock.viewer, tmp_path / f"other{SUFFIX}")
 
 
 def test_open_asks_for_the_folder(

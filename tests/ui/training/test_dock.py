@@ -14,6 +14,7 @@ from qtpy.QtCore import QEvent
 from qtpy.QtGui import QCloseEvent, QShowEvent
 from qtpy.QtWidgets import QApplication, QMessageBox
 
+from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.ui.generation.states import Level, Notice
 from napari_histodiff.ui.text import PLUGIN
 from napari_histodiff.ui.training import dock as training_dock
@@ -24,6 +25,7 @@ from napari_histodiff.ui.training.dock import (
     TRAINING_WIDGET,
     TrainingDock,
     open_training,
+    train,
 )
 from napari_histodiff.ui.training.settings import TrainingSettings, TrainingStore
 from tests.ui.conftest import WaitFor
@@ -249,6 +251,18 @@ def test_the_form_remembers_and_shows_every_setting(
     assert not again.form.mpp.isHidden()
     again.form.fresh.click()
     assert again.controller.settings.output != str(fake.output)
+
+
+def test_a_script_starts_a_training(
+    dock: TrainingDock, fake: FakeTraining, wait_for: WaitFor, tmp_path: Path
+) -> None:
+    assert train(dock.viewer, fake.data, fake.output, organ="colon", minutes=5) is dock
+    assert dock.controller.settings.minutes == dock.form.length.value() == 5
+    wait_for(_phase(dock, TrainingPhase.TRAINING))
+    fake.let_finish()
+    wait_for(_phase(dock, TrainingPhase.FINISHED))
+    with pytest.raises(TrainingError, match="Expected a folder of images"):
+        train(dock.viewer, tmp_path / "none")
 
 
 def test_the_manifest_offers_the_dock() -> None:
