@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import PyramidSpec
+from napari_histodiff.core.json_data import from_json
 from napari_histodiff.core.requests import DEFAULT_STEPS, LIMITS, STAIN_NUMBERS
 from napari_histodiff.core.stain_bank import stains_of_levels
 
@@ -91,6 +91,8 @@ class SlideRecipe:
     refined: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("mpp", "guidance_scale"):  # one form in JSON, whoever gave them
+            object.__setattr__(self, name, float(getattr(self, name)))
         if self.home == (0, 0):
             object.__setattr__(self, "home", (self.height, self.width))
         if not 0 <= self.refined <= self.coarsest:
@@ -244,27 +246,18 @@ class SlideRecipe:
         InvalidRequest
             When it lacks something or has a number out of range.
         """
-        if not isinstance(data, Mapping):
-            raise InvalidRequest(
-                f"expected a recipe as an object, got {type(data).__name__}; the slide is damaged"
-            )
         try:
-            # Slides that were made before levels could be added do not say how many were.
-            known = {"refined": 0} | dict(data)
-            values = {field.name: known[field.name] for field in fields(cls)}
-            values["stains"] = tuple(tuple(map(float, stain)) for stain in values["stains"])
-            for name in ("origin", "home"):
-                values[name] = (int(values[name][0]), int(values[name][1]))
-            if any(len(stain) != STAIN_NUMBERS for stain in values["stains"]):
-                raise ValueError(f"stains of {STAIN_NUMBERS} numbers")
-            return cls(**values)
+            recipe = from_json(cls, data)
+            if any(len(stain) != STAIN_NUMBERS for stain in recipe.stains):
+                raise ValueError(f"stains of other than {STAIN_NUMBERS} numbers")
         except InvalidRequest:
             raise
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except ValueError as error:
             raise InvalidRequest(
-                f"expected a complete recipe, got one that lacks or garbles {error}; "
-                "the slide is damaged or of a newer version"
+                f"expected a complete recipe, got {error}; the slide is damaged or of a newer "
+                "version"
             ) from error
+        return recipe
 
 
 def _levels(height: int, width: int) -> int:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from napari_histodiff.core.captions import Caption
 from napari_histodiff.core.requests import STAIN_NUMBERS
 
-__all__ = ["StainEntry", "choose_stain", "read_stains", "stains_of_levels", "write_stains"]
+__all__ = ["StainEntry", "choose_stain", "stains_of_levels", "write_stains"]
 
 _DIGITS: Final = 3
 
@@ -23,6 +23,10 @@ class StainEntry:
     look: str | None
     mpp: float
     vector: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.vector) != STAIN_NUMBERS:
+            raise ValueError(f"a stain of {len(self.vector)} numbers, which has {STAIN_NUMBERS}")
 
 
 def choose_stain(
@@ -88,20 +92,3 @@ def write_stains(bank: Sequence[StainEntry]) -> list[dict[str, Any]]:
         }
         for entry in bank
     ]
-
-
-def read_stains(rows: Sequence[dict[str, Any]]) -> tuple[StainEntry, ...]:
-    """Return the bank of `write_stains`.
-
-    Raises
-    ------
-    ValueError, KeyError, TypeError
-        When a row lacks or garbles something.
-    """
-    bank = tuple(
-        StainEntry(row["organ"], row["look"], float(row["mpp"]), tuple(map(float, row["vector"])))
-        for row in rows
-    )
-    if any(len(entry.vector) != STAIN_NUMBERS for entry in bank):
-        raise ValueError(f"stains of {STAIN_NUMBERS} numbers")
-    return bank

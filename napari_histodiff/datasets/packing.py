@@ -23,6 +23,7 @@ from skimage.segmentation import relabel_sequential
 from tqdm import tqdm
 
 from napari_histodiff.core.errors import StorageError, TrainingError
+from napari_histodiff.core.json_data import from_json
 from napari_histodiff.core.maps import CLASS_NAMES, instance_edges, nuclei_union
 from napari_histodiff.datasets.sources import PackItem, Sample, Split, read_all
 
@@ -96,7 +97,12 @@ def load_pack(path: Path) -> Pack:
     with np.load(path, allow_pickle=False) as archive:
         if "index" not in archive:
             raise TrainingError(f"expected a packed file, got {path} without an index; pack again")
-        items = [_item(entry) for entry in json.loads(str(archive["index"]))]
+        try:
+            items = [from_json(PackItem, entry) for entry in json.loads(str(archive["index"]))]
+        except ValueError as error:
+            raise TrainingError(
+                f"expected a packed file of this version in {path}, got {error}; pack again"
+            ) from error
         numbers = range(len(items))
         return Pack(
             items,
@@ -125,14 +131,6 @@ def class_counts(packed: Pack) -> dict[str, int]:
         for i, name in enumerate(CLASS_NAMES, start=1):
             counts[name] += int((classes == i).sum())
     return counts
-
-
-def _item(entry: dict[str, Any]) -> PackItem:
-    """An item as JSON has it; files of earlier versions lack the later fields."""
-    for name in ("nuclei", "other_nuclei"):
-        if entry.get(name) is not None:
-            entry[name] = tuple(entry[name])
-    return PackItem(**entry)
 
 
 _MOST_IDS: Final = int(np.iinfo(np.uint16).max)

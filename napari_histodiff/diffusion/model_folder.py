@@ -1,16 +1,15 @@
-"""A model on disk, checked before torch reads it. Standard library only."""
+"""A model folder: what it holds, and its checks before torch reads it."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from napari_histodiff.core.captions import CAPTION_SCHEMA
 from napari_histodiff.core.errors import ModelInvalid, ModelNotFound
-from napari_histodiff.core.stain_bank import StainEntry, read_stains
+from napari_histodiff.core.model_files import check_safetensors, read_description, read_model_json
+from napari_histodiff.core.stain_bank import StainEntry
 
 __all__ = ["BUNDLED_MODEL", "WEIGHTS", "ModelInfo", "bundled_model_path", "check_folder"]
 
@@ -29,7 +28,6 @@ _CLASSES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("diffusers", "FlowMatchEulerDiscreteScheduler"),
     ),
 }
-_PICKLES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
 def bundled_model_path() -> Path:
@@ -85,15 +83,17 @@ def check_folder(folder: Path) -> ModelInfo:
             f"expected a model folder at {folder}, got none; give a folder written by "
             "`histodiff train`, or reinstall the package for the bundled model"
         )
-    _check_classes(_read_json(folder / "model_index.json"))
+    _check_classes(read_model_json(folder / "model_index.json"))
     for name in (*WEIGHTS, "scheduler"):
         config = "scheduler_config.json" if name == "scheduler" else "config.json"
-        settings = _read_json(folder / name / config)
+        settings = read_model_json(folder / name / config)
         if name == "caption_encoder":
             _check_schema(settings.get("caption_schema"))
     for weights in WEIGHTS.values():
-        _check_safetensors(folder / weights)
-    return _read_info(folder)
+        check_safetensors(folder / weights)
+    description = folder / "model_info.json"
+    _check_schema(read_model_json(description).get("caption_schema"))
+    return read_description(ModelInfo, description, [folder / name for name in WEIGHTS.values()])
 
 
 def _check_classes(index: dict[str, Any]) -> None:
@@ -120,79 +120,3 @@ def _check_schema(schema: object) -> None:
             f"expected a model with caption schema {CAPTION_SCHEMA}, got {schema}; use the "
             "release of napari-histodiff it was trained with, or train it again"
         )
-
-
-def _check_safetensors(path: Path) -> None:
-    if not path.is_file():
-        pickles = [p.name for p in path.parent.iterdir() if p.suffix in _PICKLES]
-        if pickles:
-            raise ModelInvalid(
-                f"expected weights as safetensors, got {', '.join(sorted(pickles))}; pickles can "
-                "run code and are never read: convert them to safetensors where you trust them"
-            )
-        raise _missing(path)
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        header_size = int.from_bytes(file.read(8), "little")
-        expected = 8 + header_size
-        if expected <= size:
-            try:
-                header = json.loads(file.read(header_size))
-                expected += max(t["data_offsets"][1] for n, t in header.items() if n[:2] != "__")
-            except (ValueError, TypeError, LookupError, AttributeError) as error:
-                raise ModelInvalid(
-                    f"expected {path} to be safetensors, got something else ({error}); "
-                    "copy or download the model again"
-                ) from error
-    if size != expected:
-        raise ModelInvalid(
-            f"expected {path} of {expected} bytes, got {size}; it is truncated: "
-            "copy or download the model again"
-        )
-
-
-def _read_info(folder: Path) -> ModelInfo:
-    data = _read_json(folder / "model_info.json")
-    digest = hashlib.sha256()
-    for weights in WEIGHTS.values():
-        digest.update((folder / weights).read_bytes())
-    try:
-        _check_schema(data["caption_schema"])
-        low, high = (float(value) for value in data["mpp"])
-        return ModelInfo(
-            name=str(data["name"]),
-            version=str(data["version"]),
-            licence=str(data["licence"]),
-            mpp=(low, high),
-            class_counts={str(k): int(v) for k, v in data["class_counts"].items()},
-            tissue_names=tuple(str(name) for name in data["tissue_names"]),
-            revision=digest.hexdigest()[:12],
-            stains=read_stains(data.get("stains", ())),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, ModelInvalid):
-            raise
-        raise ModelInvalid(
-            f"expected a complete {folder / 'model_info.json'}, got one that lacks or garbles "
-            f"{error}; copy or download the model again"
-        ) from error
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise _missing(path)
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelInvalid(
-            f"expected JSON in {path}, got something else ({error}); copy the model again"
-        ) from error
-    if not isinstance(data, dict):
-        raise ModelInvalid(
-            f"expected an object in {path}, got {type(data).__name__}; copy the model again"
-        )
-    return data
-
-
-def _missing(path: Path) -> ModelNotFound:
-    return ModelNotFound(f"expected the file {path}, got none; copy or download the model again")

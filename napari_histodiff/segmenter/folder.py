@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from napari_histodiff.core.errors import ModelInvalid, ModelNotFound, StorageError
+from napari_histodiff.core.model_files import check_safetensors, read_description, read_model_json
 from napari_histodiff.segmenter.network import JudgeNetwork
 
 __all__ = ["JudgeInfo", "bundled_judge_path", "first_card", "read_judge", "write_judge"]
@@ -23,7 +23,6 @@ _CONFIG: Final = "config.json"
 _INFO: Final = "judge_info.json"
 _WEIGHTS: Final = "judge.safetensors"
 _CLASS: Final = "JudgeNetwork"
-_PICKLES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ def read_judge(folder: Path) -> tuple[JudgeNetwork, JudgeInfo]:
             f"expected a judge folder at {folder}, got none; give a folder written by "
             "`train_judge`, or reinstall the package for the bundled judge"
         )
-    config = _read_json(folder / _CONFIG)
+    config = read_model_json(folder / _CONFIG)
     if config.pop("_class_name", None) != _CLASS:
         raise ModelInvalid(
             f"expected a {_CLASS} in {folder / _CONFIG}, got another class; choose a folder "
@@ -123,18 +122,11 @@ def read_judge(folder: Path) -> tuple[JudgeNetwork, JudgeInfo]:
             f"expected weights that fit their configuration in {folder}, got {error}; copy the "
             "judge again or update napari-histodiff"
         ) from error
-    return network.eval(), _read_info(folder)
+    return network.eval(), read_description(JudgeInfo, folder / _INFO, [folder / _WEIGHTS])
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
-    if not path.is_file():
-        pickles = sorted(p.name for p in path.parent.iterdir() if p.suffix in _PICKLES)
-        if pickles:
-            raise ModelInvalid(
-                f"expected weights as safetensors, got {', '.join(pickles)}; pickles can run code "
-                "and are never read: convert them to safetensors where you trust them"
-            )
-        raise _missing(path)
+    check_safetensors(path)
     try:
         weights = load_file(path)
     except (SafetensorError, ValueError, OSError) as error:
@@ -150,47 +142,8 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
     return weights
 
 
-def _read_info(folder: Path) -> JudgeInfo:
-    data = _read_json(folder / _INFO)
-    try:
-        low, high = (float(value) for value in data["mpp"])
-        return JudgeInfo(
-            name=str(data["name"]),
-            licence=str(data["licence"]),
-            mpp=(low, high),
-            class_counts={str(k): int(v) for k, v in data["class_counts"].items()},
-            held_out=tuple(str(name) for name in data["held_out"]),
-            revision=hashlib.sha256((folder / _WEIGHTS).read_bytes()).hexdigest()[:12],
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelInvalid(
-            f"expected a complete {folder / _INFO}, got one that lacks or garbles {error}; copy or "
-            "download the judge again"
-        ) from error
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise _missing(path)
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelInvalid(
-            f"expected JSON in {path}, got something else ({error}); copy the judge again"
-        ) from error
-    if not isinstance(data, dict):
-        raise ModelInvalid(
-            f"expected an object in {path}, got {type(data).__name__}; copy the judge again"
-        )
-    return data
-
-
 def _write_json(path: Path, data: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-
-
-def _missing(path: Path) -> ModelNotFound:
-    return ModelNotFound(f"expected the file {path}, got none; copy or download the judge again")
 
 
 _CARD = """---

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
-__all__ = ["config_file", "known_values", "read_config", "write_config"]
+from napari_histodiff.core.json_data import read_json_object
+
+__all__ = ["config_file", "read_config", "write_config"]
 
 
 def config_file(name: str) -> Path:
@@ -22,10 +23,9 @@ def config_file(name: str) -> Path:
 def read_config(path: Path) -> dict[str, Any] | None:
     """Return the values of a file; None when there are none readable."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        return read_json_object(path)
     except (OSError, ValueError):
         return None
-    return data if isinstance(data, dict) else None
 
 
 def write_config(path: Path, values: dict[str, Any]) -> None:
@@ -38,18 +38,3 @@ def write_config(path: Path, values: dict[str, Any]) -> None:
     except OSError:
         with suppress(OSError):
             scratch.unlink(missing_ok=True)
-
-
-def known_values(kind: type, data: dict[str, Any]) -> dict[str, Any]:
-    """Return the values that are fields of a dataclass and of the type of their defaults.
-
-    Whole numbers pass for real ones, but not for switches.
-    """
-    known: dict[str, Any] = {}
-    for field in fields(kind):
-        value, default = data.get(field.name), field.default
-        if isinstance(default, float) and type(value) is int:
-            value = float(value)
-        if default is not None and type(value) is type(default):
-            known[field.name] = value
-    return known

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_histodiff.core.captions import Caption
+from napari_histodiff.core.json_data import from_json
 from napari_histodiff.core.requests import STAIN_NUMBERS
 from napari_histodiff.core.stain_bank import (
     StainEntry,
     choose_stain,
-    read_stains,
     write_stains,
 )
 from napari_histodiff.diffusion.stain import stain_vector
@@ -89,6 +89,6 @@ def test_no_bank_no_stain() -> None:
 
 
 def test_the_bank_survives_json() -> None:
-    assert read_stains(write_stains(BANK)) == BANK
-    with pytest.raises(ValueError, match="stains of"):
-        read_stains([{"organ": None, "look": None, "mpp": 0.5, "vector": [1.0]}])
+    assert tuple(from_json(StainEntry, row) for row in write_stains(BANK)) == tuple(BANK)
+    with pytest.raises(ValueError, match="a stain of 1"):
+        from_json(StainEntry, {"organ": None, "look": None, "mpp": 0.5, "vector": [1.0]})

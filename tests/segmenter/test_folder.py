@@ -74,7 +74,7 @@ def _lose(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"), [(_truncate, "whole"), (_spoil, "finite"), (_lose, "head.bias")]
+    ("damage", "told"), [(_truncate, "truncated"), (_spoil, "finite"), (_lose, "head.bias")]
 )
 def test_damaged_weights(tmp_path: Path, damage: Callable[[Path], None], told: str) -> None:
     folder = write_tiny_judge(tmp_path / "judge")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from napari_histodiff.core.errors import TrainingError
+from napari_histodiff.core.json_data import from_json, read_json_object
 
 __all__ = ["Drop", "Progress", "Stage", "TrainingConfig"]
 
@@ -119,29 +120,11 @@ class TrainingConfig:
             unknown or out of range.
         """
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            return from_json(cls, read_json_object(path), strict=True)
         except (OSError, ValueError) as error:
-            raise TrainingError(f"expected a JSON config, got {path}: {error}; fix it") from error
-        if not isinstance(data, dict):
             raise TrainingError(
-                f"expected an object of settings in {path}, got {type(data).__name__}; "
-                'write {"data": ..., "output": ...}'
-            )
-        known = {f.name for f in fields(cls)}
-        unknown = sorted(set(data) - known)
-        if unknown:
-            raise TrainingError(
-                f"expected settings among {sorted(known)}, got {unknown}; remove or rename them"
-            )
-        try:
-            if "stages" in data:
-                data["stages"] = tuple(Stage(**stage) for stage in data["stages"])
-            if "drop" in data:
-                data["drop"] = Drop(**data["drop"])
-            return cls(**data)
-        except TypeError as error:
-            raise TrainingError(
-                f"expected complete settings in {path}, got {error}; correct them"
+                f"expected an object of settings as JSON in {path}, got {error}; correct it, as in "
+                '{"data": ..., "output": ...}'
             ) from error
 
     def dump(self, path: Path) -> None:

@@ -7,8 +7,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
+from napari_histodiff.core.json_data import fields_from_json
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, LIMITS
-from napari_histodiff.ui.config_file import config_file, known_values, read_config, write_config
+from napari_histodiff.ui.config_file import config_file, read_config, write_config
 
 __all__ = ["SeedMode", "Settings", "SettingsStore"]
 
@@ -81,14 +82,7 @@ class Settings:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Rebuild settings, ignoring unknown names and values of another type."""
-        known = known_values(cls, data)
-        guidance: Any = data.get("slide_guidance")
-        mode = data.get("seed_mode")
-        if type(guidance) in (int, float):
-            known["slide_guidance"] = float(guidance)
-        if mode in tuple(SeedMode):
-            known["seed_mode"] = SeedMode(mode)
-        return cls(**known)
+        return cls(**fields_from_json(cls, data))
 
 
 _NAMES = frozenset(field.name for field in fields(Settings))

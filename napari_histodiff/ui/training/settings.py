@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from napari_histodiff.core.errors import TrainingError
+from napari_histodiff.core.json_data import fields_from_json
 from napari_histodiff.datasets.folders import detect_format
-from napari_histodiff.ui.config_file import config_file, known_values, read_config, write_config
+from napari_histodiff.ui.config_file import config_file, read_config, write_config
 from napari_histodiff.ui.text import bytes_text
 
 __all__ = [
@@ -74,7 +75,7 @@ class TrainingSettings:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Rebuild settings, ignoring unknown names, values of another type and out of limits."""
-        known = known_values(cls, data)
+        known = fields_from_json(cls, data)
         return cls(**{name: value for name, value in known.items() if _within(name, value)})
 
 
