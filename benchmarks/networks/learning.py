@@ -13,10 +13,9 @@ from torch import Tensor
 from napari_histodiff.devices import resolve_device, resolve_dtype
 from napari_histodiff.diffusion.flow import MIN_T, add_noise, flow_loss
 from napari_histodiff.diffusion.training.batches import Batch, BatchMaker
-from napari_histodiff.diffusion.training.checkpoints import Ema
 from napari_histodiff.diffusion.training.config import Stage, TrainingConfig
 from napari_histodiff.diffusion.training.generator import Generator
-from napari_histodiff.diffusion.training.loop import descend
+from napari_histodiff.optimization import AveragedWeights, optimizer_step
 
 __all__ = ["Learner", "budget", "learn_together"]
 
@@ -45,7 +44,7 @@ class Learner:
 
     Attributes
     ----------
-    ema : Ema
+    ema : AveragedWeights
         Holds the averaged weights.
     losses : list of float
         Of each step.
@@ -63,7 +62,7 @@ class Learner:
         if config.compile:
             self._forward = torch.compile(generator, dynamic=False)
         self._seconds: list[float] = []
-        self.ema = Ema(generator, config.ema)
+        self.ema = AveragedWeights(generator, config.ema)
         self.losses: list[float] = []
 
     def step(self, batch: Batch, t: Tensor, eps: Tensor) -> None:
@@ -76,13 +75,14 @@ class Learner:
         """
         start = time.process_time()
         done, config, c = len(self.losses), self._config, batch.conditions
-        for group in self._optimizer.param_groups:
-            group["lr"] = config.rate_at(min(1.0, done * len(t) / config.samples), done)
+        rate = config.rate_at(min(1.0, done * len(t) / config.samples), done)
         z = add_noise(batch.images, eps, t)
         with torch.autocast("cpu", self._dtype, enabled=self._dtype != torch.float32):
             x0 = self._forward(z, t, c.spatial, c.slots, c.mpp, c.stain)
         loss = flow_loss(x0.float(), batch.images, t, batch.weight)
-        value = descend(loss, self._generator, self._optimizer, clip=config.clip, step=done)
+        value = optimizer_step(
+            loss, self._generator, self._optimizer, clip=config.clip, rate=rate, step=done
+        )
         self.ema.update(self._generator, done)
         self._optimizer.zero_grad()
         self.losses.append(value)

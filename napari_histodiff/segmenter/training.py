@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
-from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
-from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.datasets.packing import Pack, class_counts, load_pack
 from napari_histodiff.devices import resolve_device, resolve_dtype
+from napari_histodiff.optimization import AveragedWeights, cosine_rate, optimizer_step
 from napari_histodiff.segmenter.crops import SegmenterCrops, augment
 from napari_histodiff.segmenter.folder import JudgeInfo, first_card, write_judge
 from napari_histodiff.segmenter.losses import MAPS, Target, held_out, judge_loss, make_target
@@ -37,6 +35,7 @@ _BATCH: Final = 8
 _LEARNING_RATE: Final = 1.5e-3
 _WARM_STEPS: Final = 200
 _WEIGHT_DECAY: Final = 0.02
+_LOWEST_RATE: Final = 0.01  # of the peak
 _CLIP: Final = 1.0
 _EMA: Final = 0.998
 _SAVE_SECONDS: Final = 300
@@ -122,44 +121,40 @@ class _TrainingRun:
     started: float = field(default_factory=time.monotonic)
 
     def train(self, forward: Any) -> None:
-        place = self.class_weights.device
-        dtype = resolve_dtype(place, "auto")
-        average = deepcopy(self.network).eval()
+        dtype = resolve_dtype(self.class_weights.device, "auto")
+        average = AveragedWeights(self.network, _EMA)
         optimizer = torch.optim.AdamW(self.network.parameters(), weight_decay=_WEIGHT_DECAY)
         saved = time.monotonic()
         with tqdm(total=self.samples, unit="crop", mininterval=5) as bar:
             while (share := self._share()) < 1:
-                for group in optimizer.param_groups:
-                    group["lr"] = self._learning_rate(share)
-                loss = self._step(forward, optimizer, place, dtype)
-                self._average(average)
+                rate = cosine_rate(
+                    _LEARNING_RATE, share, self.steps, warmup=_WARM_STEPS, floor=_LOWEST_RATE
+                )
+                loss = self._step(forward, optimizer, rate, dtype)
+                average.update(self.network, self.steps)
                 bar.update(_BATCH)
                 bar.set_postfix(loss=f"{loss:.3f}", share=f"{share:.2f}", refresh=False)
                 if time.monotonic() - saved > _SAVE_SECONDS:
-                    self._save(average)
+                    self._save(average.module)
                     saved = time.monotonic()
-        self._save(average)
+        self._save(average.module)
 
     def _step(
         self,
         forward: Any,
         optimizer: torch.optim.Optimizer,
-        place: torch.device,
+        rate: float,
         dtype: torch.dtype,
     ) -> float:
+        place = self.class_weights.device
         images, maps = self.sampler.batch(_BATCH)
         images = augment(images, self.looks).to(place, memory_format=torch.channels_last)
         with torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
             outputs = forward(images)
         loss = judge_loss(outputs, maps.to(place), self.class_weights)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"expected a finite loss, got {value} at step {self.steps}; check the pack"
-            )
-        optimizer.step()
+        value = optimizer_step(
+            loss, self.network, optimizer, clip=_CLIP, rate=rate, step=self.steps
+        )
         optimizer.zero_grad()
         self.done += _BATCH
         self.steps += 1
@@ -168,17 +163,6 @@ class _TrainingRun:
     def _share(self) -> float:
         spent = (time.monotonic() - self.started) / self.seconds
         return min(1.0, max(spent, self.done / self.samples))
-
-    def _learning_rate(self, share: float) -> float:
-        """Linear warm-up, then half a cosine to 1 % of the peak."""
-        warm = min(1.0, (self.steps + 1) / _WARM_STEPS)
-        return _LEARNING_RATE * warm * (0.505 + 0.495 * math.cos(math.pi * share))
-
-    @torch.no_grad()
-    def _average(self, average: JudgeNetwork) -> None:
-        keep = min(_EMA, (1 + self.steps) / (10 + self.steps))
-        for mean, value in zip(average.parameters(), self.network.parameters(), strict=True):
-            mean.lerp_(value, 1 - keep)
 
     def _save(self, average: JudgeNetwork) -> None:
         if self.checks is not None:

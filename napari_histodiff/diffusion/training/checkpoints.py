@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import torch
 from diffusers import FlowMatchHeunDiscreteScheduler
 from safetensors import SafetensorError
-from torch import nn
 
 from napari_histodiff.core.captions import CAPTION_SCHEMA
 from napari_histodiff.core.errors import StorageError, TrainingError
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from napari_histodiff.diffusion.training.config import Progress
     from napari_histodiff.diffusion.training.generator import Generator
 
-__all__ = ["Ema", "load_checkpoint", "refuse_checkpoint", "save_checkpoint", "save_pipeline"]
+__all__ = ["load_checkpoint", "refuse_checkpoint", "save_checkpoint", "save_pipeline"]
 
 _FILE = "checkpoint.pt"
 
@@ -39,22 +38,6 @@ _SHIFT: Final = 0.6
 
 #: Licence of weights trained on the sets `sources` reads; it follows from theirs.
 WEIGHTS_LICENCE: Final = "CC BY-NC-SA 4.0, research use"
-
-
-class Ema:
-    """Exponential moving average of a module's parameters, with a warm-up of the decay."""
-
-    def __init__(self, module: Generator, decay: float) -> None:
-        self.module = copy.deepcopy(module).eval().requires_grad_(False)
-        self._decay = decay
-
-    @torch.no_grad()
-    def update(self, module: nn.Module, step: int) -> None:
-        """Move the average towards `module`; early steps forget faster."""
-        decay = min(self._decay, (1 + step) / (10 + step))
-        averages: list[torch.Tensor] = list(self.module.parameters())
-        values: list[torch.Tensor] = list(module.parameters())
-        torch._foreach_lerp_(averages, values, 1 - decay)
 
 
 class HasState(Protocol):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.core.json_data import from_json, read_json_object
+from napari_histodiff.optimization import cosine_rate
 
 __all__ = ["Drop", "Progress", "Stage", "TrainingConfig"]
 
@@ -106,8 +107,7 @@ class TrainingConfig:
 
     def rate_at(self, share: float, steps: int) -> float:
         """Return the learning rate: linear warm-up, then half a cosine to 2 % of the peak."""
-        warm = min(1.0, (steps + 1) / self.warmup)
-        return self.learning_rate * warm * (0.51 + 0.49 * math.cos(math.pi * share))
+        return cosine_rate(self.learning_rate, share, steps, warmup=self.warmup, floor=0.02)
 
     @classmethod
     def load(cls, path: Path) -> TrainingConfig:

@@ -6,7 +6,6 @@ of always the same crops, so that values of one run compare.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,14 +15,13 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from napari_histodiff.core.errors import TrainingError, make_folder
+from napari_histodiff.core.errors import make_folder
 from napari_histodiff.datasets.packing import Pack, load_pack
 from napari_histodiff.devices import resolve_dtype
 from napari_histodiff.diffusion.conditioning import Conditions
 from napari_histodiff.diffusion.flow import add_noise, flow_loss
 from napari_histodiff.diffusion.training.batches import Batch, BatchMaker
 from napari_histodiff.diffusion.training.checkpoints import (
-    Ema,
     HasState,
     load_checkpoint,
     save_checkpoint,
@@ -32,16 +30,17 @@ from napari_histodiff.diffusion.training.checkpoints import (
 from napari_histodiff.diffusion.training.config import Drop, Progress, Stage, TrainingConfig
 from napari_histodiff.diffusion.training.crops import CropSampler, MixedSampler, Sampler
 from napari_histodiff.diffusion.training.report import TrainingReport
+from napari_histodiff.optimization import AveragedWeights, optimizer_step
 
 if TYPE_CHECKING:
     from napari_histodiff.diffusion.training.generator import Generator
 
-__all__ = ["PIPELINE", "LossFn", "TrainingLoop", "Validation", "descend", "stage_at"]
+__all__ = ["PIPELINE", "LossFn", "TrainingLoop", "Validation", "stage_at"]
 
 #: Folder of the trained model in the output folder.
 PIPELINE: Final = "pipeline"
 
-#: The loss of one batch: what is descended, and what is reported.
+#: The loss of one batch: what the optimizer steps down, and what is reported.
 LossFn = Callable[[Batch], tuple[Tensor, Tensor]]
 
 
@@ -83,7 +82,7 @@ class TrainingLoop:
         self.output = Path(config.output)
         self._fine = None if config.fine is None else load_pack(Path(config.fine))
         self.dtype = resolve_dtype(device, config.precision)
-        self.ema = Ema(generator, config.ema)
+        self.ema = AveragedWeights(generator, config.ema)
         self.progress = Progress()
         self._optimizer = torch.optim.AdamW(
             generator.parameters(), weight_decay=config.weight_decay, betas=(0.9, 0.99), fused=True
@@ -114,7 +113,7 @@ class TrainingLoop:
         save: Callable[[TrainingReport], None],
         look: Callable[[], None] = lambda: None,
     ) -> None:
-        """Descend the loss of `loss_fn` until the run is done.
+        """Step down the loss of `loss_fn` until the run is done.
 
         `save` is called now and then and at the end; `look` after each step, before the gradients
         are cleared. A KeyboardInterrupt goes through after a checkpoint is written.
@@ -185,11 +184,9 @@ class TrainingLoop:
         save(report)
 
     def _step(self, loss_fn: LossFn, batch: Batch, rate: float) -> float:
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
         loss, reported = loss_fn(self._to_device(batch))
         clip, steps = self.config.clip, self.progress.steps
-        descend(loss, self.generator, self._optimizer, clip=clip, step=steps)
+        optimizer_step(loss, self.generator, self._optimizer, clip=clip, rate=rate, step=steps)
         self.ema.update(self.generator, steps)
         self.progress.steps += 1
         self.progress.samples += len(batch.images)
@@ -210,30 +207,6 @@ class TrainingLoop:
 def stage_at(stages: tuple[Stage, ...], share: float) -> Stage:
     """Return the stage a run is in when `share` of it is done."""
     return next((stage for stage in stages if share < stage.until), stages[-1])
-
-
-def descend(
-    loss: Tensor, module: nn.Module, optimizer: torch.optim.Optimizer, *, clip: float, step: int
-) -> float:
-    """Step down the gradient of `loss`, its norm clipped, and return the loss.
-
-    The gradients are left for the caller to look at and to clear.
-
-    Raises
-    ------
-    TrainingError
-        When loss or gradient are not finite; the weights stay as they were.
-    """
-    loss.backward()
-    norm = nn.utils.clip_grad_norm_(module.parameters(), clip)
-    value = float(loss.detach())
-    if not math.isfinite(value) or not bool(torch.isfinite(norm)):
-        raise TrainingError(
-            f"expected a finite loss, got {value} at step {step}; resume from the last checkpoint "
-            "with a lower learning rate"
-        )
-    optimizer.step()
-    return value
 
 
 _BATCHES: Final = 6
