@@ -36,7 +36,7 @@ from napari_histodiff.diffusion.guidance import GuidedDenoiser
 from napari_histodiff.diffusion.loading import load_pipeline
 from napari_histodiff.diffusion.model_folder import bundled_model_path, check_folder
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
-from napari_histodiff.diffusion.sampling import way_of
+from napari_histodiff.diffusion.sampling import sampling_of
 from napari_histodiff.diffusion.windows import Phase, Window, union
 
 LEVELS = 3
@@ -170,7 +170,7 @@ def _multidiffusion(bench: Bench, phases: Sequence[Phase]) -> None:
     size, pipeline = bench.size, bench.pipeline
     blank = EditRequest(kind=EditKind.GENERATE, region=Region(0, 0, 0, size, size))
     conditions = conditions_from_request(blank).to(pipeline.device, torch.float32)
-    way = way_of(pipeline.network, pipeline.scheduler, bench.steps)
+    way = sampling_of(pipeline.network, pipeline.scheduler, bench.steps)
     field: Readable = Noise(0, 0, pipeline.device)
     pairs = pairwise(way.times(bench.steps, 1.0))
     for phase, times in zip(phases, pairs, strict=True):

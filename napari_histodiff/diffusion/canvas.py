@@ -17,7 +17,7 @@ from napari_histodiff.core.noise import noise_field
 from napari_histodiff.diffusion.conditioning import to_pixels
 from napari_histodiff.diffusion.windows import Phase, Window
 
-__all__ = ["Field", "Noise", "Progress", "Readable", "Solve", "mirror_pad", "run_phase"]
+__all__ = ["Field", "Noise", "Readable", "Solve", "StepProgress", "mirror_pad", "run_phase"]
 
 #: Takes (b, 3, h, w) of the field and the b windows it was read from; returns the same shape.
 Solve = Callable[[Tensor, Sequence[Window]], Tensor]
@@ -127,7 +127,7 @@ def _mirrored(x: Tensor, axis: int, before: int, total: int) -> Tensor:
 _BACKGROUND = 0.9
 
 
-class Progress:
+class StepProgress:
     """Reports `total` evaluations to `on_step`, `passes` after each denoiser call."""
 
     def __init__(self, on_step: OnStep | None, total: int, passes: int, region: Region) -> None:

@@ -20,8 +20,8 @@ from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS
 from napari_histodiff.diffusion.canvas import (
     Field,
     Noise,
-    Progress,
     Readable,
+    StepProgress,
     mirror_pad,
     run_phase,
 )
@@ -38,7 +38,7 @@ from napari_histodiff.diffusion.flow import add_noise
 from napari_histodiff.diffusion.guidance import GuidedDenoiser
 from napari_histodiff.diffusion.network import HistoUNet
 from napari_histodiff.diffusion.phase_cache import PhaseCache, PhaseMemory
-from napari_histodiff.diffusion.sampling import Denoiser, Way, solver_of, split, way_of
+from napari_histodiff.diffusion.sampling import Denoiser, Sampling, sampling_of, solver_of, split
 from napari_histodiff.diffusion.windows import (
     Phase,
     Window,
@@ -99,14 +99,14 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         One evaluation is one pass of the network over `micro_batch` windows; a guided call is two.
         With a cache it may be fewer.
         """
-        way = way_of(self.network, self.scheduler, num_inference_steps)
-        schedules = split(way.times(num_inference_steps, strength), self.layout.phases)
+        sampling = sampling_of(self.network, self.scheduler, num_inference_steps)
+        schedules = split(sampling.times(num_inference_steps, strength), self.layout.phases)
         plans = self._plan(region, target, len(schedules), micro_batch)
         calls = sum(
-            len(phase.batches) * way.solver.evaluations(times)
+            len(phase.batches) * sampling.solver.evaluations(times)
             for phase, times in zip(plans, schedules, strict=True)
         )
-        return calls * way.passes(guidance_scale) * num_images_per_prompt
+        return calls * sampling.passes(guidance_scale) * num_images_per_prompt
 
     @torch.inference_mode()
     def __call__(
@@ -141,7 +141,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             Part of the endless plane to draw; the region then only holds conditions, and what is
             drawn does not depend on it. See `windows.plan_plane`. At strength 1.
         num_inference_steps, guidance_scale, strength, num_images_per_prompt
-            As in diffusers; few steps are jumps where the weights know how to, see `ways`.
+            As in diffusers; few steps are jumps where the weights know how to, see `sampling`.
         seed : int
             Key of the noise, which belongs to places; there is no generator to advance.
         micro_batch : int
@@ -170,8 +170,8 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             )
         if target is not None:
             self.check_target(frame, target, num_inference_steps)
-        way = way_of(self.network, self.scheduler, num_inference_steps)
-        schedules = split(way.times(num_inference_steps, strength), self.layout.phases)
+        sampling = sampling_of(self.network, self.scheduler, num_inference_steps)
+        schedules = split(sampling.times(num_inference_steps, strength), self.layout.phases)
         plans = self._plan(frame, target, len(schedules), micro_batch)
         total = self.evaluations(
             frame,
@@ -184,9 +184,11 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         )
         wanted = frame if target is None else target
         device = self.network.jump.device  # diffusers' own property walks over all modules
-        progress = Progress(on_step, total, way.passes(guidance_scale), wanted)
+        progress = StepProgress(on_step, total, sampling.passes(guidance_scale), wanted)
         source = self._source(conditions, frame, plans[0].reads, plane=target is not None)
-        solve = _WindowSolver(self, device, way, source, guidance_scale, split_guidance, progress)
+        solve = _WindowSolver(
+            self, device, sampling, source, guidance_scale, split_guidance, progress
+        )
         canvas = frame.snap(self.layout.multiple_of)
         start = None if strength == 1 or image is None else mirror_pad(image, frame, canvas)
         images = []
@@ -196,7 +198,14 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             progress.begin(device)
             memory = None
             if cache is not None and target is not None:
-                shared = (seed, variant, guidance_scale, way.jumps, way.solver.order, self.layout)
+                shared = (
+                    seed,
+                    variant,
+                    guidance_scale,
+                    sampling.jumps,
+                    sampling.solver.order,
+                    self.layout,
+                )
                 calls = (micro_batch, split_guidance)  # they change the last bits
                 memory = PhaseMemory(cache, digest_of(shared, calls), source.digest)
             for phase, times in zip(plans, schedules, strict=True):
@@ -261,11 +270,11 @@ class _WindowSolver:
 
     pipeline: HistoDiffusionPipeline
     device: torch.device
-    way: Way
+    sampling: Sampling
     source: ConditionSource
     guidance_scale: float
     split_guidance: bool
-    progress: Progress
+    progress: StepProgress
     times: Sequence[float] = ()
 
     def run(
@@ -277,7 +286,7 @@ class _WindowSolver:
         solved = {window: value.to(self.device) for window, value in found.items()}
         missing = [window for window in phase.windows if window not in solved]
         unneeded = len(phase.batches) - len(phase.batches_of(missing))
-        self.progress.skip(unneeded * self.way.solver.evaluations(times))
+        self.progress.skip(unneeded * self.sampling.solver.evaluations(times))
         if missing and isinstance(field, Noise):  # at once: its blocks are larger than overlaps
             read = union(window.region for window in missing)
             field = Field(read, field.read(read))
@@ -296,7 +305,7 @@ class _WindowSolver:
             self.progress.saw(windows, x0)
             return x0
 
-        return self.way.solver.run(observed, z, self.times)
+        return self.sampling.solver.run(observed, z, self.times)
 
     def _denoiser(self, conditions: Conditions) -> Denoiser:
         if bool((conditions.spatial[:, CHANNELS["known_mask"]] > 0.5).all()):
@@ -308,7 +317,7 @@ class _WindowSolver:
             conditions,
             self.guidance_scale,
             split=self.split_guidance,
-            jumps=self.way.jumps,
+            jumps=self.sampling.jumps,
         )
 
 

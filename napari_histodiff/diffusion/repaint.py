@@ -23,7 +23,7 @@ from napari_histodiff.core.errors import InvalidRequest, ModelInvalid
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import as_edit_mask, as_rgb
 from napari_histodiff.core.noise import noise_field
-from napari_histodiff.diffusion.canvas import Field, Progress, mirror_pad, run_phase
+from napari_histodiff.diffusion.canvas import Field, StepProgress, mirror_pad, run_phase
 from napari_histodiff.diffusion.conditioning import from_pixels, to_pixels
 from napari_histodiff.diffusion.windows import Window, WindowLayout, plan
 
@@ -96,7 +96,7 @@ def repaint(
     phases = plan(canvas, layout, 2)
     downward = [a > b for a, b in pairwise(levels)]
     calls = [len(phases[left % 2].batches) for left in range(sum(downward), 0, -1)]
-    progress = Progress(on_step, sum(calls), 1, frame)
+    progress = StepProgress(on_step, sum(calls), 1, frame)
     progress.begin(unet.device)
     known = mirror_pad(from_pixels(pixels), frame, canvas).to(unet.device)
     free = mirror_pad(torch.from_numpy(mask), frame, canvas).to(unet.device)
@@ -226,7 +226,7 @@ class _Denoiser:
 
     unet: Any
     levels: _NoiseLevels
-    progress: Progress
+    progress: StepProgress
     level: int = 0
 
     def __call__(self, z: Tensor, windows: Sequence[Window]) -> Tensor:

@@ -1,4 +1,4 @@
-"""The ways to draw with one network: solvers of the flow, and jumps in few steps.
+"""Sampling: solvers of the flow, and jumps (consistency steps) of a network that knows them.
 
 A denoiser is `denoise(z, t) -> x0`, with z and x0 of one shape and t one number in (0, 1]. The
 solvers are plain functions over one such call, single-step and without state between steps, so a
@@ -23,15 +23,15 @@ __all__ = [
     "JUMP_STEPS",
     "SOLVERS",
     "Denoiser",
+    "Sampling",
     "Solver",
-    "Way",
     "euler",
     "heun",
     "jump_steps",
+    "sampling_of",
     "solver_of",
     "split",
     "timesteps",
-    "way_of",
 ]
 
 Denoiser = Callable[[Tensor, float], Tensor]
@@ -155,7 +155,7 @@ _JUMPER: Final = SOLVERS["FlowMatchEulerDiscreteScheduler"]
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Sampling:
     """How a number of steps is drawn."""
 
     solver: Solver
@@ -176,8 +176,8 @@ def jump_steps(network: HistoUNet) -> int:
     return JUMP_STEPS if network.jumps else 0
 
 
-def way_of(network: HistoUNet, scheduler: Any, steps: int) -> Way:
-    """Return the way `steps` are drawn.
+def sampling_of(network: HistoUNet, scheduler: Any, steps: int) -> Sampling:
+    """Return the sampling of a number of steps.
 
     Raises
     ------
@@ -185,5 +185,5 @@ def way_of(network: HistoUNet, scheduler: Any, steps: int) -> Way:
         See `samplers.solver_of`.
     """
     if steps <= jump_steps(network):
-        return Way(_JUMPER, JUMP_SHIFT, jumps=True)
-    return Way(solver_of(scheduler), scheduler.config.shift, jumps=False)
+        return Sampling(_JUMPER, JUMP_SHIFT, jumps=True)
+    return Sampling(solver_of(scheduler), scheduler.config.shift, jumps=False)

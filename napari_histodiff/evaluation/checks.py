@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.evaluation.options import StudyOptions
-from napari_histodiff.evaluation.tables import Section, Table, format_cell
+from napari_histodiff.evaluation.tables import ReportSection, Table, format_cell
 
 __all__ = ["Check", "check_table", "checks"]
 
@@ -42,7 +42,7 @@ class Check:
         return "met" if self.met else f"short by {abs(self.figure - self.target):.3g}"
 
 
-def checks(sections: Sequence[Section], options: StudyOptions) -> list[Check]:
+def checks(sections: Sequence[ReportSection], options: StudyOptions) -> list[Check]:
     """Return every check of a study."""
     tables = {table.key: table for section in sections for table in section.tables}
 

@@ -18,7 +18,7 @@ from napari_histodiff.evaluation.drawing import TileDrawer
 from napari_histodiff.evaluation.metrics.borders import BorderDistances, border_distances
 from napari_histodiff.evaluation.metrics.seams import Statistic, seam_test, zoom_error
 from napari_histodiff.evaluation.options import StudyOptions
-from napari_histodiff.evaluation.tables import Cell, Section, Table
+from napari_histodiff.evaluation.tables import Cell, ReportSection, Table
 from napari_histodiff.evaluation.tiles import Tile
 
 __all__ = ["border_section", "centre_mask", "lattice_lines", "seam_section", "zoom_section"]
@@ -26,7 +26,9 @@ __all__ = ["border_section", "centre_mask", "lattice_lines", "seam_section", "zo
 _STATISTICS: Final[tuple[Statistic, ...]] = ("first", "covariance")
 
 
-def seam_section(drawer: TileDrawer, frames: Sequence[Tile], options: StudyOptions) -> Section:
+def seam_section(
+    drawer: TileDrawer, frames: Sequence[Tile], options: StudyOptions
+) -> ReportSection:
     """Return the seam test at the window borders of large frames, and of real frames there."""
     columns = ("frame", "ratio mean", "ratio max", "p")
     table = Table("seams", "Window borders against all other lines", columns)
@@ -61,7 +63,9 @@ def seam_section(drawer: TileDrawer, frames: Sequence[Tile], options: StudyOptio
         "tests together the smallest p is multiplied by their number (Bonferroni). Real frames, "
         "mirrored at their edges to fill the frame, stand beside."
     )
-    return Section("seams", "Do window borders show?", text, [summary, table], ("frames.png",))
+    return ReportSection(
+        "seams", "Do window borders show?", text, [summary, table], ("frames.png",)
+    )
 
 
 def lattice_lines(side: int, info: BackendInfo) -> list[int]:
@@ -81,7 +85,7 @@ def lattice_lines(side: int, info: BackendInfo) -> list[int]:
     return sorted({w.region.x + half for w in windows if w.cuts[2]})
 
 
-def zoom_section(drawer: TileDrawer, tiles: Sequence[Tile]) -> Section:
+def zoom_section(drawer: TileDrawer, tiles: Sequence[Tile]) -> ReportSection:
     """Return how exactly a zoomed-in tile averages back to the level it was drawn from."""
     table = Table("zoom", "Zooming in and out again, grey levels of 255", ("mean", "greatest"))
     errors, plain = [], []
@@ -98,10 +102,10 @@ def zoom_section(drawer: TileDrawer, tiles: Sequence[Tile]) -> Section:
         f"{len(tiles)} tiles at half their resolution are drawn at full resolution; the average of "
         "each 2 x 2 block should be the pixel it came from. Real tissue shows what rounding gives."
     )
-    return Section("zoom", "Do zoom levels agree?", text, [table])
+    return ReportSection("zoom", "Do zoom levels agree?", text, [table])
 
 
-def border_section(drawer: TileDrawer, tiles: Sequence[Tile]) -> Section:
+def border_section(drawer: TileDrawer, tiles: Sequence[Tile]) -> ReportSection:
     """Return how well inpainted centres fit their surroundings, beside the untouched tiles."""
     columns = ("colour", "texture")
     table = Table("borders", "Ring inside against ring outside an edit, 0 is best", columns)
@@ -117,7 +121,7 @@ def border_section(drawer: TileDrawer, tiles: Sequence[Tile]) -> Section:
         "of the rings on both sides of its border, texture the difference of their gradient energy "
         "and spread. Real tissue is the same tile untouched."
     )
-    return Section("borders", "Do edits fit in?", text, [table], ("editing.png",))
+    return ReportSection("borders", "Do edits fit in?", text, [table], ("editing.png",))
 
 
 def centre_mask(side: int) -> NDArray[np.bool_]:

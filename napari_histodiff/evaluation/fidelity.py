@@ -30,7 +30,7 @@ from napari_histodiff.evaluation.metrics.instances import (
 from napari_histodiff.evaluation.options import StudyOptions
 from napari_histodiff.evaluation.panels import ImageSet, NucleiLike
 from napari_histodiff.evaluation.realism import critic_score, distance, kernel
-from napari_histodiff.evaluation.tables import Cell, Section, Table
+from napari_histodiff.evaluation.tables import Cell, ReportSection, Table
 from napari_histodiff.evaluation.tiles import Tile
 
 __all__ = [
@@ -96,7 +96,7 @@ def figure(scores: Sequence[TileScore], name: str) -> float:
 
 def fidelity_section(
     real: ImageSet, drawn: ImageSet, blur: ImageSet, options: StudyOptions
-) -> Section:
+) -> ReportSection:
     """Return the figures of drawn and of real tissue, their ratio, and two to compare with."""
     tiles = real.tiles
     on_drawn, on_real = tile_scores(tiles, drawn.nuclei), tile_scores(tiles, real.nuclei)
@@ -125,10 +125,12 @@ def fidelity_section(
         "ignores the paint. Brackets: 95 % bootstrap over tiles. F1 counts tiles with known "
         "classes only; nuclei of unknown class are left out of it."
     )
-    return Section("fidelity", "Does tissue follow the paint?", text, [table], ("guidance.png",))
+    return ReportSection(
+        "fidelity", "Does tissue follow the paint?", text, [table], ("guidance.png",)
+    )
 
 
-def caption_section(real: ImageSet, drawn: ImageSet) -> Section:
+def caption_section(real: ImageSet, drawn: ImageSet) -> ReportSection:
     """Return how well the class levels of the captions are met, per class."""
     asked = [_levels(t.class_map, t.instance_map) for t in real.tiles]
     columns = ("accuracy drawn", "accuracy real", "kappa drawn", "kappa real", "tiles")
@@ -154,7 +156,7 @@ def caption_section(real: ImageSet, drawn: ImageSet) -> Section:
         "chance-corrected by quadratic kappa. Pixels of nuclei whose class nobody knows are left "
         "out on both sides. Kappa is undefined where every tile has one and the same level."
     )
-    return Section("captions", "Does tissue follow the caption?", text, [table])
+    return ReportSection("captions", "Does tissue follow the caption?", text, [table])
 
 
 def _agreement(asked: list[int], drawn: list[int], real: list[int]) -> tuple[Cell, ...]:
@@ -236,25 +238,27 @@ _COLUMNS: Final = ("FD", "KD", "AUC", *_FIGURES)
 
 def guidance_section(
     real: ImageSet, drawn: Mapping[float, ImageSet], options: StudyOptions
-) -> Section:
+) -> ReportSection:
     """Return a row of figures per guidance scale, real tissue last."""
     table = Table("guidance", "Guidance scale", _COLUMNS)
-    for guidance, panel in drawn.items():
-        table.rows[f"{guidance:g}"] = _row(real, panel, options)
+    for guidance, image_set in drawn.items():
+        table.rows[f"{guidance:g}"] = _row(real, image_set, options)
     table.rows["real tissue"] = _real_row(real)
     text = (
         f"{len(real.tiles)} tiles at {options.default_steps} steps. FD and KD are distances from "
         f"the same real tiles on crops of {options.size // 4} px, AUC the critic's, the rest what "
         "the judge finds of the painted nuclei (see above). A scale of 1 is no guidance."
     )
-    return Section("guidance", "What guidance does", text, [table], ("guidance.png",))
+    return ReportSection("guidance", "What guidance does", text, [table], ("guidance.png",))
 
 
-def steps_section(real: ImageSet, drawn: Mapping[int, ImageSet], options: StudyOptions) -> Section:
+def steps_section(
+    real: ImageSet, drawn: Mapping[int, ImageSet], options: StudyOptions
+) -> ReportSection:
     """Return a row of figures per number of steps, and how much fewest cost against most."""
     table = Table("steps", "Solver steps", _COLUMNS)
-    for steps, panel in drawn.items():
-        table.rows[str(steps)] = _row(real, panel, options)
+    for steps, image_set in drawn.items():
+        table.rows[str(steps)] = _row(real, image_set, options)
     table.rows["real tissue"] = _real_row(real)
     few, many = min(drawn), max(drawn)
     base = table.get(str(many), "FD")
@@ -265,16 +269,16 @@ def steps_section(real: ImageSet, drawn: Mapping[int, ImageSet], options: StudyO
         f"{len(real.tiles)} tiles at guidance {options.guidance:g}, columns as for guidance. A "
         "ratio of 1 says that the fewest steps are as good as the most."
     )
-    return Section("steps", "What steps do", text, [table, cost], ("steps.png",))
+    return ReportSection("steps", "What steps do", text, [table, cost], ("steps.png",))
 
 
-def _row(real: ImageSet, panel: ImageSet, options: StudyOptions) -> tuple[Cell, ...]:
+def _row(real: ImageSet, image_set: ImageSet, options: StudyOptions) -> tuple[Cell, ...]:
     size, tiles = options.size // 4, real.everything
-    scores = tile_scores(panel.tiles, panel.nuclei)
+    scores = tile_scores(image_set.tiles, image_set.nuclei)
     return (
-        distance(panel, real, size, tiles, tiles),
-        kernel(panel, real, size, tiles, tiles, options.seed),
-        critic_score(real, panel, size).auc,
+        distance(image_set, real, size, tiles, tiles),
+        kernel(image_set, real, size, tiles, tiles, options.seed),
+        critic_score(real, image_set, size).auc,
         *(figure(scores, name) for name in _FIGURES),
     )
 

@@ -15,7 +15,7 @@ from napari_histodiff.evaluation.metrics.copying import (
 )
 from napari_histodiff.evaluation.options import StudyOptions
 from napari_histodiff.evaluation.panels import ImageSet, JudgeLike
-from napari_histodiff.evaluation.tables import Section, Table
+from napari_histodiff.evaluation.tables import ReportSection, Table
 
 __all__ = ["memory_section", "training_crops"]
 
@@ -25,10 +25,10 @@ _BATCH: Final = 64
 
 def memory_section(
     real: ImageSet, drawn: ImageSet, bank: NDArray[np.uint8], options: StudyOptions
-) -> Section:
+) -> ReportSection:
     """Return how near drawn and unseen real crops are to the nearest of `bank`, training crops."""
     size = options.size // 4
-    crops, unseen = (np.concatenate(panel.crops(size)) for panel in (drawn, real))
+    crops, unseen = (np.concatenate(image_set.crops(size)) for image_set in (drawn, real))
     features, unseen_features = (p.features(size).of(p.everything) for p in (drawn, real))
     columns = ("ratio", "drawn", "unseen real", "share nearer than 5 % of real", "training crops")
     table = Table("memory", "Distance to the nearest training crop", columns)
@@ -47,7 +47,7 @@ def memory_section(
         "tissue and near 0 for copies. Pixels are compared as 32 px thumbnails in all eight "
         "orientations. A smooth image lies near everything in pixels: read features first."
     )
-    return Section("memory", "Does the model repeat its training tissue?", text, [table])
+    return ReportSection("memory", "Does the model repeat its training tissue?", text, [table])
 
 
 def training_crops(

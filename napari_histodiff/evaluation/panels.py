@@ -110,14 +110,14 @@ class ImageSet:
     _kept: dict[tuple[str, int], Blocks] = field(default_factory=dict)
 
     def head(self, count: int, name: str | None = None) -> ImageSet:
-        """Return the panel of the first `count` tiles, with what is already computed of them."""
+        """Return the images of the first `count` tiles, with what is already computed of them."""
         kept = {key: Blocks(blocks.by_tile[:count]) for key, blocks in self._kept.items()}
-        panel = ImageSet(
+        image_set = ImageSet(
             name or self.name, self.tiles[:count], self.images[:count], self.judge, kept
         )
         if "nuclei" in self.__dict__:
-            panel.__dict__["nuclei"] = self.nuclei[:count]
-        return panel
+            image_set.__dict__["nuclei"] = self.nuclei[:count]
+        return image_set
 
     @property
     def everything(self) -> range:
@@ -142,7 +142,7 @@ class ImageSet:
     def patch_features(self, size: int) -> Blocks:
         """Return the judge's features of as many random squares of `size` px as there are crops.
 
-        The same squares for every panel of the same tiles.
+        The same squares for every image set of the same tiles.
         """
         return self._blocks("patches", size, self._patches, self.judge.features)
 

@@ -16,7 +16,7 @@ from napari_histodiff.evaluation.metrics.distances import frechet_distance, kern
 from napari_histodiff.evaluation.metrics.inception import inception_scores
 from napari_histodiff.evaluation.options import StudyOptions
 from napari_histodiff.evaluation.panels import Blocks, ImageSet
-from napari_histodiff.evaluation.tables import Cell, Section, Table
+from napari_histodiff.evaluation.tables import Cell, ReportSection, Table
 
 __all__ = [
     "critic_score",
@@ -65,7 +65,7 @@ def kernel(
 
 def distance_section(
     real: ImageSet, drawn: ImageSet, blur: ImageSet, mixed: ImageSet, options: StudyOptions
-) -> Section:
+) -> ReportSection:
     """Return distances of drawn from real tissue, beside those of real from other real tissue."""
     columns = (
         *("drawn", "crops", "drawn, half", "real, half", "drawn / real"),
@@ -101,7 +101,7 @@ def distance_section(
         "brings to the floor; blurred (Gaussian of 1 px) and shuffled (blocks of 8 px) real tissue "
         "against the same real tiles."
     )
-    return Section("distances", "Does tissue look real to the judge?", text, tables)
+    return ReportSection("distances", "Does tissue look real to the judge?", text, tables)
 
 
 def inception_table(real: ImageSet, drawn: ImageSet, weights: Path, options: StudyOptions) -> Table:
@@ -174,8 +174,8 @@ def _whole(measure: _Measure, drawn: ImageSet, real: ImageSet, options: StudyOpt
     )
 
 
-def _stacked(panel: ImageSet, size: int, tiles: Sequence[int]) -> NDArray[np.uint8]:
-    crops = panel.crops(size)
+def _stacked(image_set: ImageSet, size: int, tiles: Sequence[int]) -> NDArray[np.uint8]:
+    crops = image_set.crops(size)
     return np.concatenate([crops[i] for i in tiles])
 
 
@@ -203,16 +203,16 @@ def critic_score(real: ImageSet, other: ImageSet, size: int) -> CriticScore:
 
 def critic_section(
     real: ImageSet, drawn: ImageSet, others: Sequence[ImageSet], options: StudyOptions
-) -> Section:
+) -> ReportSection:
     """Return the critic's AUC for drawn tissue, and for real tissue changed in known ways."""
     size = options.size // 4
     table = Table("critic", "Told from real tissue", ("AUC", "crops", "tiles"))
     clues = Table("clues", "What the critic goes by, drawn tissue", ("weight",))
-    for panel in (drawn, *others):
-        score = critic_score(real, panel, size)
+    for image_set in (drawn, *others):
+        score = critic_score(real, image_set, size)
         interval = Interval(score.auc, score.low, score.high)
-        table.rows[panel.name] = (interval, score.n_generated, score.tiles)
-        if panel is drawn:
+        table.rows[image_set.name] = (interval, score.n_generated, score.tiles)
+        if image_set is drawn:
             clues.rows.update({name: (weight,) for name, weight in score.top})
     text = (
         f"A classifier fitted to tell crops of {size} px from real ones by the judge's features "
@@ -221,4 +221,4 @@ def critic_section(
         "what chance looks like here; blurred (Gaussian of 1 px) and shuffled (blocks of 8 px) "
         "what is seen at a glance. A positive weight speaks for drawn tissue."
     )
-    return Section("critic", "Can a fresh critic tell?", text, [table, clues])
+    return ReportSection("critic", "Can a fresh critic tell?", text, [table, clues])

@@ -14,7 +14,7 @@ from typing import Any, Final
 from PIL import Image
 
 from napari_histodiff.evaluation.checks import Check, check_table
-from napari_histodiff.evaluation.tables import Section, Table
+from napari_histodiff.evaluation.tables import ReportSection, Table
 
 __all__ = ["Study", "write_report"]
 
@@ -48,7 +48,7 @@ class Study:
         Model and size of the study; how it was carried out.
     facts : dict
         Model, judge, options and tiles, JSON-ready.
-    sections : tuple of Section
+    sections : tuple of ReportSection
         Figures by question.
     checks : tuple of Check
         Figures against targets.
@@ -59,7 +59,7 @@ class Study:
     title: str
     intro: str
     facts: dict[str, Any]
-    sections: tuple[Section, ...]
+    sections: tuple[ReportSection, ...]
     checks: tuple[Check, ...]
     folder: Path
 
@@ -158,7 +158,7 @@ def _html_cell(cell: str) -> str:
     return f'<td class="{kind}">{escape(cell)}</td>' if kind else f"<td>{escape(cell)}</td>"
 
 
-def _sheets(study: Study, section: Section) -> Sequence[str]:
+def _sheets(study: Study, section: ReportSection) -> Sequence[str]:
     return [name for name in section.sheets if (study.folder / name).is_file()]
 
 

@@ -34,10 +34,10 @@ Picture = NDArray[np.uint8]
 
 
 def sweep_sheet(real: ImageSet, drawn: Sequence[ImageSet], rows: int, size: int) -> Picture:
-    """Return one row per tile: nuclei, real tissue, then each panel under its name."""
-    labels = ["nuclei", "real", *(panel.name for panel in drawn)]
+    """Return one row per tile: nuclei, real tissue, then each image set under its name."""
+    labels = ["nuclei", "real", *(image_set.name for image_set in drawn)]
     cells = [
-        [_nuclei(tile), tile.image, *(panel.images[i] for panel in drawn)]
+        [_nuclei(tile), tile.image, *(image_set.images[i] for image_set in drawn)]
         for i, tile in enumerate(real.tiles[:rows])
     ]
     return contact_sheet(labels, cells, size)
@@ -68,10 +68,10 @@ def rare_sheet(real: ImageSet, drawn: ImageSet) -> Picture | None:
         places = _places(real.tiles, CLASS_NAMES.index(name) + 1)[:_RARE_COUNT]
         if not places:
             continue
-        for panel in (real, drawn):
-            crops = [_crop(panel.images[i], centre) for i, centre in places]
+        for image_set in (real, drawn):
+            crops = [_crop(image_set.images[i], centre) for i, centre in places]
             blank = [np.full_like(crops[0], 255)] * (_RARE_COUNT - len(crops))
-            labels = [f"{name}, {panel.name}"] + [""] * (_RARE_COUNT - 1)
+            labels = [f"{name}, {image_set.name}"] + [""] * (_RARE_COUNT - 1)
             strips.append(contact_sheet(labels, [[*crops, *blank]], 2 * _RARE_CROP))
     return np.concatenate(strips) if strips else None
 

@@ -31,7 +31,7 @@ from napari_histodiff.evaluation.panels import ImageSet, JudgeLike, blurred, mir
 from napari_histodiff.evaluation.realism import critic_section, distance_section
 from napari_histodiff.evaluation.report import Study, write_report
 from napari_histodiff.evaluation.sheets import editing_sheet, frame_sheet, rare_sheet, sweep_sheet
-from napari_histodiff.evaluation.tables import Section
+from napari_histodiff.evaluation.tables import ReportSection
 from napari_histodiff.evaluation.tiles import Tile, frames_of, study_tiles
 
 __all__ = ["run_study"]
@@ -114,7 +114,7 @@ def _sections(
     bank: NDArray[np.uint8] | None,
     options: StudyOptions,
     output: Path,
-) -> list[Section]:
+) -> list[ReportSection]:
     real = ImageSet("real tissue", tiles, [t.image for t in tiles], judge)
     drawn = ImageSet("drawn", tiles, drawer.tiles(tiles), judge)
     blur = ImageSet("blurred real", tiles, [blurred(t.image) for t in tiles], judge)
@@ -134,24 +134,26 @@ def _sections(
     if rare is not None:
         _save(output / "rare.png", rare)
         text = "Crops around painted neutrophils, eosinophils and plasma cells, real above drawn."
-        sections.append(Section("rare", "Rare classes", text, [], ("rare.png",)))
+        sections.append(ReportSection("rare", "Rare classes", text, [], ("rare.png",)))
     return sections
 
 
 def _sweeps(
     drawer: TileDrawer, real: ImageSet, drawn: ImageSet, options: StudyOptions, output: Path
-) -> list[Section]:
+) -> list[ReportSection]:
     count = min(options.sweep_tiles, len(real.tiles))
     few = real.head(count)
 
-    def panel(name: str, guidance: float, steps: int) -> ImageSet:
+    def image_set(name: str, guidance: float, steps: int) -> ImageSet:
         if (guidance, steps) == (options.guidance, options.default_steps):
             return drawn.head(count, name)
         images = drawer.tiles(few.tiles, guidance, steps)
         return ImageSet(name, few.tiles, images, real.judge)
 
-    by_guidance = {g: panel(f"guidance {g:g}", g, options.default_steps) for g in options.guidances}
-    by_steps = {n: panel(f"{n} steps", options.guidance, n) for n in sorted(options.steps)}
+    by_guidance = {
+        g: image_set(f"guidance {g:g}", g, options.default_steps) for g in options.guidances
+    }
+    by_steps = {n: image_set(f"{n} steps", options.guidance, n) for n in sorted(options.steps)}
     size = options.size
     for name, panels in (("guidance", by_guidance.values()), ("steps", by_steps.values())):
         _save(output / f"{name}.png", sweep_sheet(few, list(panels), _SHEET_ROWS, size))
@@ -160,7 +162,7 @@ def _sweeps(
 
 def _consistency(
     drawer: TileDrawer, real: ImageSet, packed: Pack, options: StudyOptions, output: Path
-) -> list[Section]:
+) -> list[ReportSection]:
     few = real.tiles[: options.sweep_tiles]
     frames = frames_of(packed, options.frames, options.frame_size, options.part)
     sections = [

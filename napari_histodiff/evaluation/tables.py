@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from napari_histodiff.evaluation.metrics.agreement import Interval
 
-__all__ = ["Cell", "Section", "Table", "format_cell"]
+__all__ = ["Cell", "ReportSection", "Table", "format_cell"]
 
 #: A figure, a figure with its interval, a number of things, a word, or nothing to say.
 Cell = float | int | str | Interval | None
@@ -44,7 +44,7 @@ class Table:
 
 
 @dataclass(slots=True)
-class Section:
+class ReportSection:
     """A chapter of the report: what was asked, its tables and the sheets that show it."""
 
     key: str

@@ -15,7 +15,7 @@ from skimage.color import hed_from_rgb, rgb_from_hed
 from torch import Tensor
 
 from napari_histodiff.core.errors import TrainingError
-from napari_histodiff.segmenter.losses import MAPS, Target
+from napari_histodiff.segmenter.losses import MAPS, TrainingTarget
 
 __all__ = ["SegmenterCrops", "augment"]
 
@@ -41,13 +41,13 @@ class SegmenterCrops:
 
     Parameters
     ----------
-    targets : list of Target
+    targets : list of TrainingTarget
     size : int
         Side of the crops in pixels.
     seed : int
     """
 
-    def __init__(self, targets: list[Target], size: int, seed: int) -> None:
+    def __init__(self, targets: list[TrainingTarget], size: int, seed: int) -> None:
         self._targets = targets
         self._size = size
         self._rng = np.random.default_rng(seed)
@@ -107,7 +107,7 @@ class SegmenterCrops:
         return i, np.array([rng.integers(height), rng.integers(width)])
 
 
-def _weights(targets: list[Target]) -> NDArray[np.float64]:
+def _weights(targets: list[TrainingTarget]) -> NDArray[np.float64]:
     areas = np.array([t.maps[..., _VALID].sum() for t in targets], float)
     sources = np.array([t.item.source for t in targets])
     weights = np.zeros(len(targets))
@@ -117,7 +117,7 @@ def _weights(targets: list[Target]) -> NDArray[np.float64]:
     return weights / weights.sum()
 
 
-def _places(targets: list[Target], rare: int) -> NDArray[np.int64]:
+def _places(targets: list[TrainingTarget], rare: int) -> NDArray[np.int64]:
     found = [
         np.insert(np.argwhere(target.maps[::2, ::2, _CLASS] == rare) * 2, 0, i, axis=1)
         for i, target in enumerate(targets)

@@ -21,7 +21,7 @@ from napari_histodiff.segmenter.network import CLASSES, DISTANCE, INTERIOR
 __all__ = [
     "INFLAMMATORY",
     "MAPS",
-    "Target",
+    "TrainingTarget",
     "distance_map",
     "held_out",
     "judge_loss",
@@ -90,14 +90,14 @@ def _class_loss(logits: Tensor, codes: Tensor, valid: Tensor, class_weights: Ten
 #: Class code of CoNSeP's "inflammatory": a neutrophil, lymphocyte, plasma cell or eosinophil.
 INFLAMMATORY: Final = 7
 
-#: Meaning of the last axis of `Target.maps`.
+#: Meaning of the last axis of `TrainingTarget.maps`.
 MAPS: Final = ("interior", "distance", "class", "valid")
 
 _HELD_OUT: Final = 0.08  # share of each set's items
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Target:
+class TrainingTarget:
     """One image and its answers: `pixels` (h, w, 3) uint8, `maps` (h, w, 4) uint8 (see `MAPS`).
 
     The distance is in 1/255; the class is 1..6, 0 for unknown, or `INFLAMMATORY`.
@@ -108,7 +108,7 @@ class Target:
     maps: NDArray[np.uint8]
 
 
-def make_target(packed: Pack, i: int) -> Target:
+def make_target(packed: Pack, i: int) -> TrainingTarget:
     """Return what the judge learns from item `i` of a packed file."""
     layers, instances = packed.layers[i], packed.instances[i]
     item = packed.items[i]
@@ -119,7 +119,7 @@ def make_target(packed: Pack, i: int) -> Target:
     distance = np.rint(255 * distance_map(instances))
     valid = layers[..., LAYERS.index("valid")] > 0
     maps = np.stack([inside, distance, classes, valid], -1).astype(np.uint8)
-    return Target(item, packed.pixels[i], maps)
+    return TrainingTarget(item, packed.pixels[i], maps)
 
 
 def distance_map(instances: NDArray[Any]) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ from napari_histodiff.segmenter.network import JudgeFeatures, JudgeNetwork
 from napari_histodiff.segmenter.postprocess import MPP, FoundNuclei, find_nuclei, resize_nuclei
 from napari_histodiff.segmenter.prediction import VIEWS, Disagreement, predict, predict_views
 
-__all__ = ["Judge", "OnView", "Proposal"]
+__all__ = ["Judge", "OnView", "ProposedNuclei"]
 
 #: Called with (done, total) after each view; raise `Cancelled` to stop there.
 OnView = Callable[[int, int], None]
@@ -30,7 +30,7 @@ _COARSEST: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Proposal(FoundNuclei):
+class ProposedNuclei(FoundNuclei):
     """Nuclei for a person to accept or mend, found in the mean of all views.
 
     Attributes
@@ -97,7 +97,7 @@ class Judge:
 
     def propose(
         self, image: NDArray[np.uint8], *, mpp: float = MPP, on_step: OnView | None = None
-    ) -> Proposal:
+    ) -> ProposedNuclei:
         """Find nuclei in eight turned and mirrored views, and say where the views disagree.
 
         Parameters and errors are those of `segment`; `on_step` is called after each view.
@@ -111,7 +111,7 @@ class Judge:
         found = find_nuclei(disagreement.mean())
         uncertainty = disagreement.of(found.instance_map)
         nuclei, left = resize_nuclei(found, image.shape[:2])
-        return Proposal(
+        return ProposedNuclei(
             nuclei.instance_map, nuclei.class_map, nuclei.probabilities, uncertainty[left]
         )
 

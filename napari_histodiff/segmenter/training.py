@@ -18,7 +18,13 @@ from napari_histodiff.devices import resolve_device, resolve_dtype
 from napari_histodiff.optimization import AveragedWeights, cosine_rate, optimizer_step
 from napari_histodiff.segmenter.crops import SegmenterCrops, augment
 from napari_histodiff.segmenter.folder import JudgeInfo, first_card, write_judge
-from napari_histodiff.segmenter.losses import MAPS, Target, held_out, judge_loss, make_target
+from napari_histodiff.segmenter.losses import (
+    MAPS,
+    TrainingTarget,
+    held_out,
+    judge_loss,
+    make_target,
+)
 from napari_histodiff.segmenter.network import JudgeNetwork
 
 __all__ = ["train_judge"]
@@ -181,10 +187,12 @@ class _TrainingRun:
         return float(torch.stack(losses).mean())
 
 
-def _targets(packed: Pack, names: set[str]) -> tuple[list[Target], list[Target], Pack]:
+def _targets(
+    packed: Pack, names: set[str]
+) -> tuple[list[TrainingTarget], list[TrainingTarget], Pack]:
     """Return the targets to learn from, those to check on, and the pack of the former."""
     learn: list[int] = []
-    check: list[Target] = []
+    check: list[TrainingTarget] = []
     for i, item in enumerate(packed.items):
         if f"{item.source}/{item.name}" in names:
             check.append(make_target(packed, i))
@@ -199,7 +207,7 @@ def _targets(packed: Pack, names: set[str]) -> tuple[list[Target], list[Target],
     return [make_target(packed, i) for i in learn], check, kept
 
 
-def _class_weights(targets: list[Target]) -> Tensor:
+def _class_weights(targets: list[TrainingTarget]) -> Tensor:
     """Return the weight of each class code: rarer is heavier, unknown is nothing."""
     counts = np.zeros(8)
     for target in targets:

@@ -15,7 +15,7 @@ from napari_histodiff.segmenter.crops import SegmenterCrops, augment
 from napari_histodiff.segmenter.losses import (
     INFLAMMATORY,
     MAPS,
-    Target,
+    TrainingTarget,
     distance_map,
     held_out,
     judge_loss,
@@ -37,14 +37,14 @@ def item(name: str, source: str = "lizard", has_nuclei: bool = True) -> PackItem
     return PackItem(name, source, 0.5, None, "", has_nuclei, has_nuclei, False)
 
 
-def target(rare: bool = False) -> Target:
+def target(rare: bool = False) -> TrainingTarget:
     maps = np.zeros((160, 160, 4), np.uint8)
     maps[..., MAPS.index("valid")] = 1
     maps[..., MAPS.index("class")] = 2
     if rare:
         maps[70:74, 70:74, MAPS.index("class")] = 1
     pixels = np.random.default_rng(0).integers(0, 256, (160, 160, 3), np.uint8)
-    return Target(item("a"), pixels, maps)
+    return TrainingTarget(item("a"), pixels, maps)
 
 
 def test_distance_is_one_in_the_middle_and_small_where_nuclei_touch() -> None:

@@ -1,11 +1,11 @@
 """Teaches the network to jump: many guided steps of the flow in one evaluation.
 
-The way from noise to image is cut in two at `sampling.JUMP_BOUNDARY`. A jump from t leads to the
-end of its part, so two evaluations suffice, and more of them lie on the same ways. Each jump is
+The path from noise to image is cut in two at `sampling.JUMP_BOUNDARY`. A jump from t leads to the
+end of its part, so two evaluations suffice, and more of them lie on the same paths. Each jump is
 taught to land where a short guided step of the frozen flow network followed by a jump lands:
 consistency distillation (Song et al., arXiv 2303.01469) in phases (Wang et al., arXiv 2405.18407),
 with the guidance scale as an input (Luo et al., arXiv 2310.04378). A share of every batch scores
-drawn pairs (`losses`), and some of it goes on training the flow: one file serves both ways.
+drawn pairs (`losses`), and some of it goes on training the flow: one file serves both.
 """
 
 from __future__ import annotations
@@ -106,10 +106,10 @@ def distil(config: TrainingConfig, *, resume: bool = False) -> Path:
 class _JumpTask:
     """What is learnt at each step."""
 
-    def __init__(self, run: TrainingLoop, teacher: Teacher, reader: FeatureExtractor) -> None:
+    def __init__(self, run: TrainingLoop, teacher: Teacher, extractor: FeatureExtractor) -> None:
         self._run = run
         self._teacher = teacher
-        self._features = FeatureScore(reader)
+        self._features = FeatureScore(extractor)
         self._statistics = StatisticsScore()
         self._averaged = run.compiled(run.ema.module)
 

@@ -39,7 +39,7 @@ __all__ = [
     "texture_score",
 ]
 
-#: Noise levels that the reader sees images at: finest detail to the shapes of nuclei.
+#: Noise levels that the feature extractor sees images at: finest detail to the shapes of nuclei.
 _NOISE: Final = (0.05, 0.35)
 _FORGET: Final = 0.003  # share of a new batch in the running covariance
 _REFRESH: Final = 20  # batches between two whitenings
@@ -64,26 +64,26 @@ class Triplet:
     real: Tensor
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Triplet:
-        """Return the trio of what a function makes of each."""
+        """Return the triplet of what a function makes of each."""
         return Triplet(change(self.drawn), change(self.again), change(self.real))
 
 
-def energy_score(trio: Triplet, distance: Distance) -> Tensor:
+def energy_score(triplet: Triplet, distance: Distance) -> Tensor:
     """Return the energy score of pairs of drawn images, (b,).
 
     Parameters
     ----------
-    trio : Triplet
+    triplet : Triplet
         The images, or features of them.
     distance : callable
         A distance of negative type, such as the Euclidean one.
     """
-    misses = distance(trio.drawn, trio.real) + distance(trio.again, trio.real)
-    return (misses - distance(trio.drawn, trio.again)) / 2
+    misses = distance(triplet.drawn, triplet.real) + distance(triplet.again, triplet.real)
+    return (misses - distance(triplet.drawn, triplet.again)) / 2
 
 
 class FeatureExtractor:
-    """The frozen flow network as a reader of images; it is told their scale and nothing else.
+    """The frozen flow network as an extractor of features; it is told their scale and nothing else.
 
     Parameters
     ----------
@@ -96,12 +96,12 @@ class FeatureExtractor:
     """
 
     def __init__(self, generator: Generator, dtype: torch.dtype, *, compiled: bool) -> None:
-        reader = frozen(generator, dtype)
-        perceive = reader.network.perceive
+        network = frozen(generator, dtype)
+        perceive = network.network.perceive
         self._perceive: Any = torch.compile(perceive, dynamic=False) if compiled else perceive
-        self._captions = reader.captions
+        self._captions = network.captions
 
-    def read(
+    def extract(
         self, images: Tensor, conditions: Conditions, t: Tensor, noise: Tensor
     ) -> list[Tensor]:
         """Return features of (b, 3, h, w) images under noise, each (b, c, h_k, w_k)."""
@@ -114,14 +114,14 @@ class FeatureExtractor:
 
 
 class FeatureScore:
-    """The energy score in a reader's features.
+    """The energy score in an extractor's features.
 
     What is compared is their mean and spread over the image, whitened. Place by place the score
     pays for grain: it sets pairs of images apart where their tissue is too much alike.
     """
 
-    def __init__(self, reader: FeatureExtractor) -> None:
-        self._reader = reader
+    def __init__(self, extractor: FeatureExtractor) -> None:
+        self._extractor = extractor
         self._whitenings: list[Whitening] = []
 
     def __call__(self, images: Triplet, conditions: Conditions) -> Tensor:
@@ -139,8 +139,8 @@ class FeatureScore:
         t = low + (high - low) * torch.rand(len(real), device=real.device)
         noise = torch.randn_like(real)
         with torch.no_grad():
-            truths = self._reader.read(real, conditions, t, noise)
-        said = self._reader.read(
+            truths = self._extractor.extract(real, conditions, t, noise)
+        said = self._extractor.extract(
             torch.cat([images.drawn, images.again]),
             conditions.cat(conditions),
             t.repeat(2),

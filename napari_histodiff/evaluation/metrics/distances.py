@@ -49,17 +49,23 @@ def frechet_distance(features_a: NDArray[np.floating], features_b: NDArray[np.fl
         When a set has fewer than two rows, or the feature sizes differ.
     """
     _require_sets(features_a, features_b, 2)
-    means = [np.mean(rows, 0, dtype=np.float64) for rows in (features_a, features_b)]
+    (mean_a, factor_a), (mean_b, factor_b) = map(_gaussian, (features_a, features_b))
     # With the centred rows A = Q R, tr(cov_a cov_b)^(1/2) is the sum of the singular values of
     # R_a R_b'. Roots of eigenvalues of the product would turn the rounding error of a covariance
     # that lacks rank, 1e-16, into 1e-8 of its largest value, with the sign left to chance.
-    factors = [
-        np.linalg.qr((rows - mean) / np.sqrt(len(rows) - 1)).R
-        for rows, mean in zip((features_a, features_b), means, strict=True)
-    ]
-    spread = sum(float(np.sum(factor**2)) for factor in factors)
-    shared = np.linalg.svd(factors[0] @ factors[1].T, compute_uv=False).sum()
-    return max(0.0, float(np.sum((means[0] - means[1]) ** 2) + spread - 2 * shared))
+    shared = np.linalg.svd(factor_a @ factor_b.T, compute_uv=False).sum()
+    parts = (mean_a - mean_b, factor_a, factor_b)
+    return max(0.0, float(sum(np.sum(part**2) for part in parts) - 2 * shared))
+
+
+def _gaussian(
+    features: NDArray[np.floating],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean of (n, k) features, and R (r, k) with R' R their covariance."""
+    rows = np.asarray(features, np.float64)
+    mean = rows.mean(0)
+    factor: NDArray[np.float64] = np.linalg.qr((rows - mean) / np.sqrt(len(rows) - 1)).R
+    return mean, factor
 
 
 def kernel_distance(

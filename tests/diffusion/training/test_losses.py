@@ -31,7 +31,7 @@ def conditions(count: int, size: int = 32) -> Conditions:
 
 
 @pytest.fixture
-def reader() -> FeatureExtractor:
+def extractor() -> FeatureExtractor:
     torch.manual_seed(0)
     pipeline = tiny_pipeline()
     generator = Generator(pipeline.network, pipeline.caption_encoder)
@@ -39,10 +39,10 @@ def reader() -> FeatureExtractor:
 
 
 def test_the_score_by_hand() -> None:
-    trio = Triplet(
+    triplet = Triplet(
         torch.tensor([[0.0, 0.0]]), torch.tensor([[6.0, 8.0]]), torch.tensor([[3.0, 4.0]])
     )
-    assert energy_score(trio, euclidean).tolist() == [(5 + 5 - 10) / 2]
+    assert energy_score(triplet, euclidean).tolist() == [(5 + 5 - 10) / 2]
 
 
 @pytest.mark.parametrize("width", [0.0, 0.5, 2.0])
@@ -57,22 +57,22 @@ def test_the_true_spread_scores_best(width: float) -> None:
 
 
 def test_a_trio_changes_as_one() -> None:
-    trio = Triplet(*torch.ones(3, 2)).map(lambda x: 2 * x)
-    assert [x.tolist() for x in (trio.drawn, trio.again, trio.real)] == [[2, 2]] * 3
+    triplet = Triplet(*torch.ones(3, 2)).map(lambda x: 2 * x)
+    assert [x.tolist() for x in (triplet.drawn, triplet.again, triplet.real)] == [[2, 2]] * 3
 
 
-def test_the_reader_is_told_the_scale_alone(reader: FeatureExtractor) -> None:
+def test_the_extractor_is_told_the_scale_alone(extractor: FeatureExtractor) -> None:
     images, noise, t = torch.rand(2, 3, 32, 32), torch.zeros(2, 3, 32, 32), torch.full((2,), 0.1)
-    first = reader.read(images, conditions(2), t, noise)
-    again = reader.read(images, conditions(2), t, noise)
+    first = extractor.extract(images, conditions(2), t, noise)
+    again = extractor.extract(images, conditions(2), t, noise)
     assert len(first) > 2
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 
 
 def test_features_of_real_images_score_better_than_those_of_flat_ones(
-    reader: FeatureExtractor,
+    extractor: FeatureExtractor,
 ) -> None:
-    score, given = FeatureScore(reader), conditions(6)
+    score, given = FeatureScore(extractor), conditions(6)
     real = torch.rand(6, 3, 32, 32) * 2 - 1
     other, third = torch.rand(2, 6, 3, 32, 32) * 2 - 1
     flat = torch.zeros_like(real)
@@ -83,10 +83,10 @@ def test_features_of_real_images_score_better_than_those_of_flat_ones(
     assert (near < far).all()
 
 
-def test_the_drawn_images_learn_and_the_reader_does_not(reader: FeatureExtractor) -> None:
+def test_the_drawn_images_learn_and_the_extractor_does_not(extractor: FeatureExtractor) -> None:
     drawn = torch.rand(4, 3, 32, 32).requires_grad_()
     again, real = torch.rand(2, 4, 3, 32, 32)
-    FeatureScore(reader)(Triplet(drawn, again, real), conditions(4)).sum().backward()
+    FeatureScore(extractor)(Triplet(drawn, again, real), conditions(4)).sum().backward()
     assert drawn.grad is not None
     assert drawn.grad.isfinite().all()
     assert drawn.grad.abs().max() > 0

@@ -9,7 +9,7 @@ from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.diffusion.backend import DiffusionBackend
-from napari_histodiff.diffusion.sampling import JUMP_STEPS, jump_steps, way_of
+from napari_histodiff.diffusion.sampling import JUMP_STEPS, jump_steps, sampling_of
 from tests.diffusion.tiny import tiny_info, tiny_pipeline
 
 
@@ -22,13 +22,13 @@ def jumping_pipeline():
 @pytest.mark.parametrize("steps", range(1, 9))
 def test_the_way_follows_from_the_steps(steps: int) -> None:
     jumper, flow = jumping_pipeline(), tiny_pipeline()
-    way = way_of(jumper.network, jumper.scheduler, steps)
-    assert way.jumps == (steps <= JUMP_STEPS)
-    assert way.passes(3.0) == (1 if way.jumps else 2)
-    assert way.passes(1.0) == 1
-    assert not way_of(flow.network, flow.scheduler, steps).jumps
+    sampling = sampling_of(jumper.network, jumper.scheduler, steps)
+    assert sampling.jumps == (steps <= JUMP_STEPS)
+    assert sampling.passes(3.0) == (1 if sampling.jumps else 2)
+    assert sampling.passes(1.0) == 1
+    assert not sampling_of(flow.network, flow.scheduler, steps).jumps
     assert (jump_steps(jumper.network), jump_steps(flow.network)) == (JUMP_STEPS, 0)
-    times = way.times(steps, 1.0)
+    times = sampling.times(steps, 1.0)
     assert (times[0], times[-1], len(times)) == (1.0, 0.0, steps + 1)
 
 

@@ -20,7 +20,7 @@ from napari_histodiff.diffusion.conditioning import (
 from napari_histodiff.diffusion.guidance import MOST_JUMP_GUIDANCE
 from napari_histodiff.diffusion.loading import load_pipeline
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
-from napari_histodiff.diffusion.sampling import JUMP_BOUNDARY, euler, way_of
+from napari_histodiff.diffusion.sampling import JUMP_BOUNDARY, euler, sampling_of
 from napari_histodiff.diffusion.training.batches import Batch
 from napari_histodiff.diffusion.training.checkpoints import save_pipeline
 from napari_histodiff.diffusion.training.config import Stage, TrainingConfig
@@ -72,7 +72,7 @@ def test_many_jumps_start_from_noise_alone_and_every_second_is_unguided() -> Non
 def test_jumps_end_at_the_boundary_or_at_the_image() -> None:
     t = torch.tensor([1.0, 0.5, JUMP_BOUNDARY, 0.1])
     assert ends(t).tolist() == pytest.approx([JUMP_BOUNDARY, JUMP_BOUNDARY, 0, 0])
-    assert way_of(jumper().network, None, 2).times(2, 1.0)[1] == pytest.approx(JUMP_BOUNDARY)
+    assert sampling_of(jumper().network, None, 2).times(2, 1.0)[1] == pytest.approx(JUMP_BOUNDARY)
 
 
 def test_landing_is_a_step_of_the_euler_solver() -> None:
