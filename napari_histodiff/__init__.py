@@ -13,6 +13,7 @@ from napari_histodiff.core.threads import wait_quietly
 if TYPE_CHECKING:
     from napari_histodiff.api import (
         BusyThreads,
+        MixedClasses,
         Model,
         UnknownCaptionWords,
         UnseenClass,
@@ -21,18 +22,21 @@ if TYPE_CHECKING:
     from napari_histodiff.core.errors import HistodiffError
     from napari_histodiff.core.geometry import Region
     from napari_histodiff.core.requests import EditKind, EditRequest
+    from napari_histodiff.datasets.pictures import read_picture
 
 __all__ = [
     "BusyThreads",
     "EditKind",
     "EditRequest",
     "HistodiffError",
+    "MixedClasses",
     "Model",
     "Region",
     "UnknownCaptionWords",
     "UnseenClass",
     "__version__",
     "load_model",
+    "read_picture",
 ]
 
 wait_quietly()  # before torch loads, whichever way in was taken
@@ -42,11 +46,13 @@ _MODULES = {
     "EditKind": "core.requests",
     "EditRequest": "core.requests",
     "HistodiffError": "core.errors",
+    "MixedClasses": "api",
     "Model": "api",
     "Region": "core.geometry",
     "UnknownCaptionWords": "api",
     "UnseenClass": "api",
     "load_model": "api",
+    "read_picture": "datasets.pictures",
 }
 
 __version__: str

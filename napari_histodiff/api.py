@@ -20,6 +20,7 @@ from napari_histodiff.core.maps import (
     as_instance_map,
     as_rgb,
     as_tissue_map,
+    mixed_instances,
 )
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, EditKind, EditRequest
 from napari_histodiff.core.threads import busy_waiting
@@ -27,7 +28,14 @@ from napari_histodiff.core.threads import busy_waiting
 if TYPE_CHECKING:
     from napari_histodiff.core.backend import Backend, BackendInfo, OnStep
 
-__all__ = ["BusyThreads", "Model", "UnknownCaptionWords", "UnseenClass", "load_model"]
+__all__ = [
+    "BusyThreads",
+    "MixedClasses",
+    "Model",
+    "UnknownCaptionWords",
+    "UnseenClass",
+    "load_model",
+]
 
 
 class UnknownCaptionWords(UserWarning):
@@ -46,6 +54,10 @@ class BusyThreads(UserWarning):
 
 class UnseenClass(UserWarning):
     """A painted nucleus class the model was never trained on; drawn as of unknown class."""
+
+
+class MixedClasses(UserWarning):
+    """Nuclei that hold pixels of several classes; drawn as painted, though a nucleus has one."""
 
 
 def load_model(path: str | Path | None = None, device: str = "auto") -> Model:
@@ -257,6 +269,14 @@ class Model:
         report = parse_caption(request.caption).report
         if report.ignored or report.contradictory:
             warnings.warn(UnknownCaptionWords(report), stacklevel=level)
+        if request.class_map is not None and request.instance_map is not None:
+            mixed, _ = mixed_instances(request.instance_map, request.class_map)
+            if mixed:
+                text = (
+                    f"nuclei that hold pixels of several classes: {mixed}; a nucleus has one "
+                    "class, so check that both maps are of the same image"
+                )
+                warnings.warn(MixedClasses(text), stacklevel=level)
         painted = () if request.class_map is None else np.unique(request.class_map).tolist()
         names = [CLASS_NAMES[i - 1] for i in painted if i > 0]
         unseen = [name for name in names if not self.info.class_counts.get(name)]

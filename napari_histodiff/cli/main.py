@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from napari_histodiff.cli.slide import slide
 from napari_histodiff.cli.training import COMMANDS
-from napari_histodiff.core.errors import HistodiffError, InvalidImage, InvalidMap, make_folder
+from napari_histodiff.core.errors import HistodiffError, InvalidMap, make_folder
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS
 
 if TYPE_CHECKING:
     from napari_histodiff.api import Model
     from napari_histodiff.core.backend import Step
     from napari_histodiff.core.requests import EditRequest
+    from napari_histodiff.datasets.pictures import Picture
 
 __all__ = ["main"]
 
@@ -27,6 +28,13 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+#: The options that name pictures; the first that states its scale decides where --mpp does not.
+_PICTURES = ("image", "classes", "instances", "labels", "tissue", "edit_mask", "stain_from")
+
+#: Micrometres per pixel where neither the user nor a file says.
+_MPP = 0.5
 
 
 class _Refusal(click.ClickException):
@@ -65,7 +73,7 @@ _DRAW_OPTIONS = (
     click.option("--steps", default=DEFAULT_STEPS, show_default=True, help="Solver steps."),
     click.option("--seed", default=0, show_default=True),
     click.option("--variants", default=1, show_default=True, help="Independent draws."),
-    click.option("--mpp", default=0.5, show_default=True, help="Micrometres per pixel."),
+    click.option("--mpp", type=float, help="Micrometres per pixel; else of the files, else 0.5."),
     click.option("--stain-from", type=_FILE, help="Image whose stain is matched."),
     click.option("-o", "--output", type=_FOLDER, default=Path("histodiff-output"), help="Folder."),
     *_MODEL_OPTIONS,
@@ -91,17 +99,12 @@ def generate(size: tuple[int, int] | None, **settings: Any) -> None:
 
 @main.command()
 @click.argument("image", type=_FILE)
-@click.option("--edit-mask", type=_FILE, required=True, help="Not 0 where pixels may change.")
+@click.option("--edit-mask", type=_FILE, required=True, help="Not black where pixels may change.")
 @click.option("--strength", default=1.0, show_default=True, help="Below 1 keeps some structure.")
 @_options(_DRAW_OPTIONS)
 def inpaint(image: Path, edit_mask: Path, strength: float, **settings: Any) -> None:
     """Redraw IMAGE under an edit mask; every other pixel stays as it is."""
-    mask = _read(edit_mask)
-    if mask.dtype.kind not in "biu":
-        raise InvalidMap(
-            f"expected an edit mask of whole numbers, got {mask.dtype}; save it as 0 and 255"
-        )
-    _draw(settings, image=_read(image), edit_mask=mask != 0, strength=strength)
+    _draw(settings | {"image": image, "edit_mask": edit_mask}, strength=strength)
 
 
 @main.command()
@@ -135,23 +138,31 @@ for _command in (*COMMANDS, slide):
 
 def _draw(settings: dict[str, Any], **more: Any) -> None:
     from napari_histodiff.api import load_model
+    from napari_histodiff.datasets.pictures import read_picture
 
-    class_map, instance_map = _nuclei(settings)
-    tissue, reference = settings["tissue"], settings["stain_from"]
+    given = {name: settings.get(name) for name in _PICTURES}
+    pictures = {name: read_picture(path) for name, path in given.items() if path is not None}
+    reference = pictures.pop("stain_from", None)
+    class_map, instance_map = _nuclei(pictures)
+    tissue = pictures.get("tissue")
+    if "image" in pictures:
+        more["image"] = pictures["image"].rgb()
+        more["edit_mask"] = pictures["edit_mask"].edit_mask()
+    mpp = _scale(settings["mpp"], pictures)
     model = load_model(settings["model"], settings["device"])
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
         request = model.request(
             class_map,
             instance_map,
-            None if tissue is None else _read(tissue),
+            None if tissue is None else tissue.ids(),
             settings["caption"],
             guidance_scale=settings["guidance"],
             steps=settings["steps"],
             seed=settings["seed"],
             variants=settings["variants"],
-            mpp=settings["mpp"],
-            stain_from=None if reference is None else _read(reference),
+            mpp=mpp,
+            stain_from=None if reference is None else reference.rgb(),
             **more,
         )
     for note in notes:
@@ -191,34 +202,45 @@ def _save(
     return written
 
 
-def _nuclei(settings: dict[str, Any]) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
-    from napari_histodiff.core.maps import decode_labels
+def _nuclei(pictures: dict[str, Picture]) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+    from napari_histodiff.core.maps import N_CLASSES, decode_labels, plain_ids
 
-    labels, classes, instances = (settings[name] for name in ("labels", "classes", "instances"))
-    if labels is None:
+    if "labels" not in pictures:
+        classes, instances = (pictures.get(name) for name in ("classes", "instances"))
         return (
-            None if classes is None else _read(classes),
-            None if instances is None else _read(instances),
+            None if classes is None else classes.ids(),
+            None if instances is None else instances.ids(),
         )
-    if classes is not None or instances is not None:
+    if "classes" in pictures or "instances" in pictures:
         raise click.UsageError("give --labels, or --classes and --instances, not both")
-    instance_map, class_map = decode_labels(_read(labels))
+    picture = pictures["labels"]
+    labels = picture.ids()
+    instance_map, class_map = picture.checked(decode_labels, labels)
+    if plain_ids(labels):
+        raise InvalidMap(
+            f"expected labels of 7 * instance + class, got what looks like plain nucleus ids in "
+            f"{picture.path}; give the file as --instances, and classes, if known, as --classes"
+        )
+    if labels.any() and labels.max() <= N_CLASSES:
+        click.echo(
+            f"Warning: labels 1-{labels.max()} of {picture.path} are read as classes without "
+            "instances; if they number nuclei, give the file as --instances",
+            err=True,
+        )
     return class_map, instance_map
 
 
-def _read(path: Path) -> NDArray[Any]:
-    import tifffile
-    from PIL import Image
+def _scale(told: float | None, pictures: dict[str, Picture]) -> float:
+    """Micrometres per pixel: what was told, else what the first file states, else 0.5."""
+    from napari_histodiff.datasets.pictures import same_scale
 
-    try:
-        suffix = path.suffix.lower()
-        if suffix == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
-        if suffix in {".tif", ".tiff"}:
-            return np.asarray(tifffile.imread(path))
-        return np.asarray(Image.open(path))
-    except Exception as error:  # decoders raise whatever they like at a damaged file
-        raise InvalidImage(
-            f"expected an image or a .npy array in {path}, got something else ({error}); "
-            "save it as PNG, TIFF or .npy"
-        ) from error
+    stated = [(p.path, p.mpp) for p in pictures.values() if p.mpp is not None]
+    mpp = told if told is not None else stated[0][1] if stated else _MPP
+    for path, other in stated:
+        if not same_scale(mpp, other):
+            click.echo(
+                f"Warning: {path} states {other:.4g} um per pixel; {mpp:.4g} is taken"
+                + (" as told" if told is not None else f" from {stated[0][0]}"),
+                err=True,
+            )
+    return mpp

@@ -37,7 +37,7 @@ def pack(data: Path, output: Path, split: Any, fine: bool) -> None:
 @click.argument("config", type=_FILE, required=False)
 @click.option("--from", "init_from", help='"bundled" or a model folder to train further.')
 @click.option("--data", type=_FOLDER, help="Folder of annotated images.")
-@click.option("--mpp", default=0.5, show_default=True, help="Micrometres per pixel of the images.")
+@click.option("--mpp", type=float, help="Micrometres per pixel; else of each file, else 0.5.")
 @click.option("--organ", help="Organ of images whose caption names none.")
 @click.option("--hours", default=1.0, show_default=True, help="Longest time.")
 @click.option("--samples", default=200_000, show_default=True, help="Most training crops.")

@@ -28,8 +28,10 @@ __all__ = [
     "encode_labels",
     "instance_edges",
     "label_of",
+    "mixed_instances",
     "nuclei_mask",
     "nuclei_union",
+    "plain_ids",
 ]
 
 #: Nucleus classes; the id is the position + 1 (ids of the Lizard data set).
@@ -233,6 +235,43 @@ def decode_labels(labels: ArrayLike) -> tuple[NDArray[np.int32], NDArray[np.uint
     checked = _ids(labels, "a label map", top, "use labels of 7 * instance + class")
     instances, classes = np.divmod(checked, checked.dtype.type(_LABEL_BASE))
     return instances.astype(np.int32), classes.astype(np.uint8)
+
+
+def mixed_instances(instance_map: ArrayLike, class_map: ArrayLike) -> tuple[int, int]:
+    """Count the instances of several classes (of 1-6), and those whose classes lie apart.
+
+    Classes lie apart where no pixel of one touches a pixel of another inside the instance: so look
+    numbers that were no 7 * instance + class.
+    """
+    classes = as_class_map(class_map)
+    instances = _instances_like(classes, instance_map)
+    inside = (instances > 0) & (classes > 0)
+    pairs = np.unique(instances[inside].astype(np.int64) * _LABEL_BASE + classes[inside])
+    ids, counts = np.unique(pairs // _LABEL_BASE, return_counts=True)
+    mixed = ids[counts > 1]
+    touching = [
+        a[(a == b) & (c != d) & (a > 0) & (c > 0) & (d > 0)]
+        for a, b, c, d in (
+            (instances[1:], instances[:-1], classes[1:], classes[:-1]),
+            (instances[:, 1:], instances[:, :-1], classes[:, 1:], classes[:, :-1]),
+        )
+    ]
+    return len(mixed), len(np.setdiff1d(mixed, np.concatenate(touching)))
+
+
+def plain_ids(labels: ArrayLike) -> bool:
+    """Tell whether numbers look like plain nucleus ids rather than `encode_labels` output.
+
+    They do when they run from 1 without a gap beyond the six classes, or when, decoded, instances
+    hold several classes in places apart.
+    """
+    instances, classes = decode_labels(labels)
+    present = np.unique(np.asarray(labels))
+    present = present[present > 0]
+    if len(present) > N_CLASSES and present[-1] == len(present):
+        return True
+    apart = mixed_instances(instances, classes)[1]
+    return apart >= max(2, len(np.unique(instances)) // 20)
 
 
 def _ids(a: ArrayLike, what: str, top: int, advice: str) -> NDArray[Any]:

@@ -14,10 +14,19 @@ from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES
 from napari_histodiff.datasets.files import UNKNOWN, ReadReport
-from napari_histodiff.datasets.resampling import reduce_labels, reduce_pixels, reduction, tiles
+from napari_histodiff.datasets.pictures import same_scale
+from napari_histodiff.datasets.resampling import (
+    TARGET_MPP,
+    reduce_labels,
+    reduce_pixels,
+    reduction,
+    tiles,
+)
 from napari_histodiff.datasets.sources import PackItem, Sample
 
 __all__ = [
+    "COARSEST",
+    "FINEST",
     "INFLAMMATORY",
     "MOST_PIXELS",
     "SYNONYMS",
@@ -26,7 +35,11 @@ __all__ = [
     "Origin",
     "class_of",
     "samples_of",
+    "scale_of",
 ]
+
+#: Micrometres per pixel that can be trained on.
+FINEST, COARSEST = 0.05, 8.0
 
 #: Longest side of an image in a training file; larger ones are cut into tiles.
 MOST_PIXELS: Final = 2048
@@ -37,13 +50,14 @@ class Annotated:
     """One image as its files have it; None stands for labels that were not given.
 
     `pixels` (h, w, 3) uint8; `classes` uint8, `instances` int32, `tissue` uint8, all (h, w).
-    `unmapped` and `notes` go into the report.
+    `mpp`: um/px that the image file states. `unmapped` and `notes` go into the report.
     """
 
     pixels: NDArray[np.uint8]
     instances: NDArray[np.int32] | None = None
     classes: NDArray[np.uint8] | None = None
     tissue: NDArray[np.uint8] | None = None
+    mpp: float | None = None
     unknown_is_inflammatory: bool = False
     unmapped: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
@@ -60,10 +74,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What is said of a whole folder: its name, scale in um/px and organ."""
+    """What is said of a whole folder: its name, organ, and um/px when its files do not decide."""
 
     source: str
-    mpp: float
+    mpp: float | None = None
     organ: str | None = None
 
 
@@ -77,7 +91,13 @@ def samples_of(entry: Entry, caption: str, origin: Origin, report: ReadReport) -
     """
     image = entry.load()
     _check_shapes(image, entry.name)
-    step = reduction(origin.mpp)
+    mpp = scale_of(origin.mpp, image.mpp)
+    if not FINEST <= mpp <= COARSEST:
+        raise TrainingError(
+            f"expected {FINEST:g} to {COARSEST:g} micrometres per pixel, got {mpp:g} from the file "
+            f"of {entry.name}; say what is right with --mpp"
+        )
+    step = reduction(mpp)
     pixels = reduce_pixels(image.pixels, step)
     blank = np.zeros(image.pixels.shape[:2], np.uint8)
     classes, tissue = (
@@ -90,7 +110,7 @@ def samples_of(entry: Entry, caption: str, origin: Origin, report: ReadReport) -
     item = PackItem(
         name=entry.name,
         source=origin.source,
-        mpp=origin.mpp * step,
+        mpp=mpp * step,
         organ=None if parsed.caption.organ else origin.organ,  # a caption knows its image better
         caption=caption,
         has_nuclei=image.instances is not None,
@@ -100,9 +120,26 @@ def samples_of(entry: Entry, caption: str, origin: Origin, report: ReadReport) -
         unknown_is_inflammatory=image.unknown_is_inflammatory,
     )
     _record(report, image)
+    if (said := _about_scale(origin.mpp, image.mpp)) is not None:
+        report.notes[said] += 1
     for word in parsed.report.ignored:
         report.notes[f"caption word without meaning to the model, {word!r}"] += 1
     yield from _cut(item, pixels, (classes, instances, tissue), report)
+
+
+def scale_of(told: float | None, stated: float | None) -> float:
+    """Return um/px of an image: what the user told, else what its file states, else 0.5."""
+    return told or stated or TARGET_MPP
+
+
+def _about_scale(told: float | None, stated: float | None) -> str | None:
+    if told is None:
+        if stated is None:
+            return f"images that state no pixel size, taken as {TARGET_MPP:g} um per pixel"
+        return f"images of {stated:.4g} um per pixel, as their files state"
+    if stated is not None and not same_scale(told, stated):
+        return f"images whose files state {stated:.4g} um per pixel, read at {told:g} as told"
+    return None
 
 
 def _cut(

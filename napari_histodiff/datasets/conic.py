@@ -20,7 +20,7 @@ __all__ = ["conic_entries"]
 _BLOCKS: Final = 20
 
 
-def conic_entries(folder: Path, mpp: float) -> list[Entry]:
+def conic_entries(folder: Path, mpp: float | None) -> list[Entry]:
     """List the patches; nothing of the arrays is read before a patch is loaded.
 
     With `patch_info.csv`, which names the Lizard image of each patch, the slide of a patch is that

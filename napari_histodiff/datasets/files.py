@@ -6,16 +6,22 @@ import csv
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
-from PIL import Image
 
 from napari_histodiff.core.errors import InvalidRequest, TrainingError
-from napari_histodiff.core.maps import CLASS_NAMES, as_class_map, as_instance_map, as_rgb
+from napari_histodiff.core.maps import (
+    CLASS_NAMES,
+    TISSUE_NAMES,
+    as_class_map,
+    as_instance_map,
+    as_tissue_map,
+)
+from napari_histodiff.datasets.pictures import Picture, read_picture
 
 __all__ = [
     "UNKNOWN",
@@ -24,18 +30,18 @@ __all__ = [
     "by_stem",
     "check_pairs",
     "image_folder",
-    "read_array",
     "read_captions",
     "read_classes",
+    "read_image",
     "read_instances",
-    "read_rgb",
+    "read_tissue",
     "valid",
 ]
 
 _IMAGES: Final = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".npy"})
-_TIFF: Final = frozenset({".tif", ".tiff"})
 
 _T = TypeVar("_T")
+_V = TypeVar("_V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,49 +100,48 @@ def check_pairs(images: dict[str, Path], labels: dict[str, Path], folder: Path) 
         )
 
 
-def read_array(path: Path, *, colour: bool = False) -> NDArray[Any]:
-    """Read PNG, TIFF, JPEG or `.npy`; a palette becomes RGB with `colour`, else its indices.
+def read_image(path: Path) -> tuple[NDArray[np.uint8], float | None]:
+    """Read an image, (h, w, 3) uint8 RGB, and the micrometres per pixel that its file states.
 
     Raises
     ------
     TrainingError
-        When the file cannot be read, or is a pickled `.npy`.
+        When the file cannot be read, or not in one way.
     """
-    try:
-        if path.suffix.lower() == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
-        if path.suffix.lower() in _TIFF:
-            return _tiff(path)
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB") if colour and image.mode == "P" else image)
-    except Exception as error:  # decoders raise whatever they like at a damaged file
-        raise TrainingError(
-            f"expected an image or a plain .npy array in {path}, got something else ({error}); "
-            "save it as PNG, TIFF or an unpickled .npy"
-        ) from error
-
-
-def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """Read an image as (h, w, 3) uint8 RGB; TrainingError when there is not one way to."""
-    return valid(as_rgb, read_array(path, colour=True), path)
+    picture = _picture(path)
+    return valid(Picture.rgb, picture), picture.mpp
 
 
 def read_classes(path: Path) -> NDArray[np.uint8]:
     """Read a class map, (h, w) uint8 of ids 0-6; TrainingError when it is none."""
-    return valid(as_class_map, read_array(path), path)
+    return _map(path, as_class_map)
 
 
 def read_instances(path: Path) -> NDArray[np.int32]:
     """Read an instance map, (h, w) int32; TrainingError when it is none."""
-    return valid(as_instance_map, read_array(path), path)
+    return _map(path, as_instance_map)
 
 
-def valid(check: Callable[[NDArray[Any]], _T], array: NDArray[Any], place: object) -> _T:
-    """Return `check(array)`, its refusal as a TrainingError that names the place."""
+def read_tissue(path: Path) -> NDArray[np.uint8]:
+    """Read a tissue map, (h, w) uint8 of `TISSUE_NAMES`; TrainingError when it is none."""
+    return _map(path, partial(as_tissue_map, n_classes=len(TISSUE_NAMES)))
+
+
+def _picture(path: Path) -> Picture:
+    return valid(read_picture, path)
+
+
+def _map(path: Path, check: Callable[[NDArray[Any]], _T]) -> _T:
+    picture = _picture(path)
+    return valid(check, valid(Picture.ids, picture), path)
+
+
+def valid(check: Callable[[_V], _T], value: _V, place: object = None) -> _T:
+    """Return `check(value)`, its refusal as a TrainingError that names the place, if given."""
     try:
-        return check(array)
+        return check(value)
     except InvalidRequest as error:
-        raise TrainingError(f"{error} (in {place})") from error
+        raise TrainingError(f"{error} (in {place})" if place else str(error)) from error
 
 
 def read_captions(folder: Path, names: Iterable[str]) -> dict[str, Note]:
@@ -171,14 +176,6 @@ def read_captions(folder: Path, names: Iterable[str]) -> dict[str, Note]:
             )
         notes[stem] = Note(row["caption"].strip(), (row.get("slide") or "").strip())
     return notes
-
-
-def _tiff(path: Path) -> NDArray[Any]:
-    try:
-        return np.asarray(tifffile.imread(path))
-    except ValueError:  # JPEG inside, which tifffile reads with an extra package only
-        with Image.open(path) as image:
-            return np.asarray(image)
 
 
 #: Name under which nuclei of unknown class are counted.

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from napari_histodiff.core.captions import ORGANS, parse_caption
 from napari_histodiff.core.errors import StorageError, TrainingError
-from napari_histodiff.datasets.annotated import Entry, Origin, samples_of
+from napari_histodiff.datasets.annotated import COARSEST, FINEST, Entry, Origin, samples_of
 from napari_histodiff.datasets.conic import conic_entries
 from napari_histodiff.datasets.files import ReadReport, by_stem, image_folder, read_captions
 from napari_histodiff.datasets.geojson import geojson_entries
@@ -29,7 +29,7 @@ __all__ = [
     "read_folder",
 ]
 
-_READERS: Final[dict[str, Callable[[Path, float], list[Entry]]]] = {
+_READERS: Final[dict[str, Callable[[Path, float | None], list[Entry]]]] = {
     "conic": conic_entries,
     "lizard": lizard_entries,
     "geojson": geojson_entries,
@@ -39,8 +39,6 @@ _READERS: Final[dict[str, Callable[[Path, float], list[Entry]]]] = {
 #: The formats by name.
 FORMATS: Final = tuple(_READERS)
 
-_FINEST, _COARSEST = 0.05, 8.0
-
 
 class AnnotatedFolder:
     """A folder whose files are listed but not yet read.
@@ -48,8 +46,8 @@ class AnnotatedFolder:
     Parameters
     ----------
     folder : Path
-    mpp : float
-        Micrometres per pixel of the images, 0.05-8.
+    mpp : float, optional
+        Micrometres per pixel of the images, 0.05-8; without it what each file states, else 0.5.
     organ : str, optional
         Organ of the images whose caption names none.
     data_format : str
@@ -63,11 +61,16 @@ class AnnotatedFolder:
     """
 
     def __init__(
-        self, folder: Path, *, mpp: float, organ: str | None = None, data_format: str = "auto"
+        self,
+        folder: Path,
+        *,
+        mpp: float | None = None,
+        organ: str | None = None,
+        data_format: str = "auto",
     ) -> None:
-        if not _FINEST <= mpp <= _COARSEST:
+        if mpp is not None and not FINEST <= mpp <= COARSEST:
             raise TrainingError(
-                f"expected {_FINEST} to {_COARSEST:g} micrometres per pixel, got {mpp:g}; "
+                f"expected {FINEST:g} to {COARSEST:g} micrometres per pixel, got {mpp:g}; "
                 "give 0.25 for 40x and 0.5 for 20x"
             )
         self.report = ReadReport()
@@ -126,7 +129,7 @@ def detect_format(folder: Path) -> str:
 def read_folder(
     folder: Path,
     *,
-    mpp: float,
+    mpp: float | None = None,
     organ: str | None = None,
     data_format: str = "auto",
     report: ReadReport | None = None,
@@ -170,7 +173,7 @@ def pack_folder(
     folder: Path,
     output: Path,
     *,
-    mpp: float,
+    mpp: float | None = None,
     organ: str | None = None,
     data_format: str = "auto",
     validation: float = 0.1,
@@ -186,8 +189,9 @@ def pack_folder(
         Annotated images in one of `folders.FORMATS`.
     output : Path
         The training file; replaced when it exists.
-    mpp : float
-        Micrometres per pixel of the images, 0.05-8; finer than 0.4 they are reduced to about 0.5.
+    mpp : float, optional
+        Micrometres per pixel of the images, 0.05-8, else what each file states, else 0.5; finer
+        than 0.4 they are reduced to about 0.5.
     organ : str, optional
         Organ of the images whose caption names none.
     data_format : str

@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 
 from napari_histodiff.core.errors import TrainingError
-from napari_histodiff.datasets.annotated import Annotated, Entry, class_of
-from napari_histodiff.datasets.files import by_stem, check_pairs, image_folder, read_rgb
+from napari_histodiff.datasets.annotated import Annotated, Entry, class_of, scale_of
+from napari_histodiff.datasets.files import by_stem, check_pairs, image_folder, read_image
 from napari_histodiff.datasets.outlines import Outline, Ring, rasterise
 from napari_histodiff.datasets.packing import slide_of
 
@@ -36,7 +36,7 @@ class _Nuclei:
     mixture: int = 0
 
 
-def geojson_entries(folder: Path, mpp: float) -> list[Entry]:
+def geojson_entries(folder: Path, mpp: float | None) -> list[Entry]:
     """List the images; `NAME.geojson` anywhere below `folder` belongs to the image NAME.
 
     Raises
@@ -47,21 +47,21 @@ def geojson_entries(folder: Path, mpp: float) -> list[Entry]:
     labels = by_stem(folder.rglob("*"), frozenset({".geojson"}))
     images = by_stem(image_folder(folder).glob("*"))
     check_pairs(images, labels, folder)
-    largest = LARGEST_NUCLEUS / mpp**2
     return [
-        Entry(name, slide_of(name), partial(_load, path, labels.get(name), largest))
+        Entry(name, slide_of(name), partial(_load, path, labels.get(name), mpp))
         for name, path in images.items()
     ]
 
 
-def _load(image: Path, labels: Path | None, largest: float) -> Annotated:
-    pixels = read_rgb(image)
+def _load(image: Path, labels: Path | None, told: float | None) -> Annotated:
+    pixels, mpp = read_image(image)
     if labels is None:
-        return Annotated(pixels)
+        return Annotated(pixels, mpp=mpp)
+    largest = LARGEST_NUCLEUS / scale_of(told, mpp) ** 2
     nuclei = _nuclei(_features(labels), largest, labels)
     if not nuclei.outlines:  # nothing was outlined: that is no promise that there are no nuclei
         nuclei.notes["GeoJSON files without nuclei, taken as without labels"] += 1
-        return Annotated(pixels, notes=nuclei.notes)
+        return Annotated(pixels, mpp=mpp, notes=nuclei.notes)
     height, width = pixels.shape[:2]
     instances, lost = rasterise(nuclei.outlines, (height, width))
     if not instances.any():
@@ -76,6 +76,7 @@ def _load(image: Path, labels: Path | None, largest: float) -> Annotated:
         pixels,
         instances,
         table[instances] if unknown < len(nuclei.classes) else None,
+        mpp=mpp,
         unknown_is_inflammatory=0 < unknown == nuclei.mixture,
         unmapped=nuclei.unmapped,
         notes=nuclei.notes,

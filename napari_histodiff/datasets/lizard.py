@@ -14,7 +14,7 @@ from scipy.io import loadmat
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.core.maps import N_CLASSES, as_instance_map
 from napari_histodiff.datasets.annotated import Annotated, Entry
-from napari_histodiff.datasets.files import by_stem, check_pairs, read_rgb, valid
+from napari_histodiff.datasets.files import by_stem, check_pairs, read_image, valid
 from napari_histodiff.datasets.packing import slide_of
 
 __all__ = ["lizard_entries"]
@@ -22,7 +22,7 @@ __all__ = ["lizard_entries"]
 _KEYS: Final = ("inst_map", "id", "class")
 
 
-def lizard_entries(folder: Path, mpp: float) -> list[Entry]:
+def lizard_entries(folder: Path, mpp: float | None) -> list[Entry]:
     """List the images below `folder`; each `.mat` belongs to the image of the same name.
 
     Raises
@@ -40,8 +40,9 @@ def lizard_entries(folder: Path, mpp: float) -> list[Entry]:
 
 
 def _load(image: Path, labels: Path | None) -> Annotated:
+    pixels, mpp = read_image(image)
     if labels is None:
-        return Annotated(read_rgb(image))
+        return Annotated(pixels, mpp=mpp)
     content = _content(labels)
     instances = valid(as_instance_map, _whole(content["inst_map"]), labels)
     ids, kinds = (_whole(content[key]).ravel() for key in ("id", "class"))
@@ -52,7 +53,7 @@ def _load(image: Path, labels: Path | None) -> Annotated:
         )
     classes, missing = _classes(instances, ids, kinds)
     notes = Counter({"nuclei without a class in their .mat": missing} if missing else {})
-    return Annotated(read_rgb(image), instances, classes, notes=notes)
+    return Annotated(pixels, instances, classes, mpp=mpp, notes=notes)
 
 
 def _content(path: Path) -> dict[str, Any]:

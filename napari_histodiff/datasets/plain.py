@@ -12,17 +12,16 @@ from numpy.typing import NDArray
 from skimage.measure import label
 from skimage.segmentation import relabel_sequential
 
-from napari_histodiff.core.maps import N_CLASSES, TISSUE_NAMES, as_tissue_map
+from napari_histodiff.core.maps import N_CLASSES
 from napari_histodiff.datasets.annotated import Annotated, Entry
 from napari_histodiff.datasets.files import (
     by_stem,
     check_pairs,
     image_folder,
-    read_array,
     read_classes,
+    read_image,
     read_instances,
-    read_rgb,
-    valid,
+    read_tissue,
 )
 from napari_histodiff.datasets.packing import slide_of
 
@@ -36,7 +35,7 @@ PARTS: Final = {
 }
 
 
-def plain_entries(folder: Path, mpp: float) -> list[Entry]:
+def plain_entries(folder: Path, mpp: float | None) -> list[Entry]:
     """List the images; a map belongs to the image of the same name, and any may be missing.
 
     Raises
@@ -59,13 +58,10 @@ def _maps(folder: Path, names: tuple[str, ...]) -> dict[str, Path]:
 
 
 def _load(image: Path, maps: dict[str, Path | None]) -> Annotated:
-    pixels = read_rgb(image)
+    pixels, mpp = read_image(image)
     instances = None if maps["instances"] is None else read_instances(maps["instances"])
     classes = None if maps["classes"] is None else read_classes(maps["classes"])
-    tissue = None
-    if maps["tissue"] is not None:
-        check = partial(as_tissue_map, n_classes=len(TISSUE_NAMES))
-        tissue = valid(check, read_array(maps["tissue"]), maps["tissue"])
+    tissue = None if maps["tissue"] is None else read_tissue(maps["tissue"])
     notes: Counter[str] = Counter()
     if instances is None and classes is not None:
         instances = label(classes, connectivity=1).astype(np.int32)
@@ -74,7 +70,7 @@ def _load(image: Path, maps: dict[str, Path | None]) -> Annotated:
         classes, mixed = _one_class_each(instances, classes)
         if mixed:
             notes["nuclei of several classes; each got the one of most of its pixels"] += mixed
-    return Annotated(pixels, instances, classes, tissue, notes=notes)
+    return Annotated(pixels, instances, classes, tissue, mpp=mpp, notes=notes)
 
 
 def _one_class_each(

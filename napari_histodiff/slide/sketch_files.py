@@ -7,11 +7,11 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from napari_histodiff.core.colours import SKETCH_HEX, rgb_of
-from napari_histodiff.core.errors import InvalidImage, InvalidMap
+from napari_histodiff.core.errors import InvalidMap
 from napari_histodiff.core.maps import TISSUE_NAMES, as_tissue_map
+from napari_histodiff.datasets.pictures import Picture, read_picture
 from napari_histodiff.layout.sketch import Sketch
 
 __all__ = ["MAX_SKETCH_SIDE", "read_sketch"]
@@ -32,8 +32,9 @@ def read_sketch(path: str | Path, height: int, width: int) -> Sketch:
     """Read a picture of tissue ids and stretch it to a slide.
 
     A gray picture holds ids: 0 unspecified (left to the procedure), 1 gland, 2 stroma, 3 lumen, 4
-    glass. In a colour picture each has its colour of `SKETCH_HEX`, and transparent pixels are 0;
-    one with a palette is read by its colours, or by its indices when the colours are others.
+    glass; of a black and white one black is unspecified and white is glass. In a colour picture
+    each has its colour of `SKETCH_HEX`, and transparent pixels are 0; one with a palette is read by
+    its colours, or by its indices when the colours are others.
 
     Parameters
     ----------
@@ -49,47 +50,34 @@ def read_sketch(path: str | Path, height: int, width: int) -> Sketch:
     InvalidMap
         When it holds other ids or colours.
     """
-    path = Path(path)
-    try:
-        with Image.open(path) as picture:
-            if max(picture.size) > MAX_SKETCH_SIDE:
-                raise InvalidImage(
-                    f"expected a sketch of at most {MAX_SKETCH_SIDE} pixels a side, got "
-                    f"{picture.height} x {picture.width} in {path}; reduce it without blending "
-                    "colours (nearest pixel)"
-                )
-            classes = _classes(picture, path)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, InvalidImage | InvalidMap):
-            raise
-        raise InvalidImage(
-            f"expected a picture in {path}, got something else ({error}); save the sketch as PNG"
-        ) from error
+    picture = read_picture(Path(path), max_side=MAX_SKETCH_SIDE)
+    classes = _classes(picture)
     pixel = max(1, min(height // classes.shape[0], width // classes.shape[1]))
     return Sketch(classes=_stretched(classes, height, width, pixel), pixel=pixel, origin=(0, 0))
 
 
-def _classes(picture: Image.Image, path: Path) -> NDArray[np.uint8]:
-    if picture.mode == "P":
-        indices = np.asarray(picture)
+def _classes(picture: Picture) -> NDArray[np.uint8]:
+    shown, path = picture.shown, picture.path
+    if picture.lossy:
+        picture.ids()  # says why not
+    if shown.ndim == 3 and shown.shape[2] in {3, 4} and shown.dtype == np.uint8:
         try:
-            return _by_colour(np.asarray(picture.convert("RGBA")), path)
+            return _by_colour(shown, path)
         except InvalidMap:
-            if indices.max() < len(TISSUE_NAMES):
-                return indices.astype(np.uint8)
+            if picture.stored.ndim == 2 and picture.stored.max(initial=0) < len(TISSUE_NAMES):
+                return picture.stored.astype(np.uint8)
             raise
-    if picture.mode in {"RGB", "RGBA"}:
-        return _by_colour(np.asarray(picture.convert("RGBA")), path)
-    if picture.mode == "LA":
-        gray, alpha = np.moveaxis(np.asarray(picture), -1, 0)
+    if shown.ndim == 3 and shown.shape[2] == 2:
+        gray, alpha = np.moveaxis(shown, -1, 0)
         return _by_id(np.where(alpha < _OPAQUE, 0, gray), path)
-    return _by_id(np.asarray(picture), path)
+    if shown.dtype == np.uint8 and shown.ndim == 2 and np.isin(shown, (0, 255)).all():
+        return _by_colour(np.dstack([shown] * 3), path)
+    return _by_id(picture.ids(), path)
 
 
 def _by_id(ids: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
-    whole = ids.astype(np.uint8) if ids.dtype == np.bool_ else ids
     try:
-        return as_tissue_map(whole, len(TISSUE_NAMES))
+        return as_tissue_map(ids, len(TISSUE_NAMES))
     except InvalidMap as error:
         raise InvalidMap(f"{error}; in {path}: {_legend()}") from error
 
@@ -100,7 +88,8 @@ def _by_colour(pixels: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
     for palette in (_EARLIER_HEX, SKETCH_HEX):
         for number, colour in enumerate(palette):
             classes[packed == _packed(np.array(rgb_of(colour), np.uint8))] = number
-    classes[pixels[..., 3] < _OPAQUE] = 0
+    if pixels.shape[2] == 4:
+        classes[pixels[..., 3] < _OPAQUE] = 0
     other = packed[classes == len(SKETCH_HEX)]
     if other.size:
         found = ", ".join(f"#{colour:06x}" for colour in np.unique(other)[:3])

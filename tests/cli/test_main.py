@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from click.testing import CliRunner, Result
+from PIL import Image
 from skimage.io import imread, imsave
 
 from napari_histodiff.cli.main import main
@@ -88,6 +90,80 @@ def test_inpaint_changes_nothing_outside_the_edit_mask(run, tmp_path) -> None:
     np.testing.assert_array_equal(drawn[~mask], image[~mask])
     assert not np.array_equal(drawn[mask], image[mask])
     assert saved_request(tmp_path / "out" / "inpaint-001.json").kind is EditKind.INPAINT
+
+
+def inpainted(run, image: Path | str, mask: Path | str, *more: object) -> EditRequest:
+    result = run("inpaint", image, "--edit-mask", mask, "--steps", 1, "-o", "out", *more)
+    assert result.exit_code == 0, result.output
+    return saved_request(sorted(Path("out").glob("*.json"))[-1])
+
+
+def test_an_edit_mask_is_what_it_shows(run) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
+    imsave("image.png", image, check_contrast=False)
+    mask = class_map() > 0
+    white_first = Image.fromarray((~mask).astype(np.uint8), "L")
+    white_first.putpalette([255, 255, 255, 0, 0, 0] + [0] * 762)
+    white_first.save("white.png")
+    white_first.save("white.gif")
+    tifffile.imwrite("white.tif", np.where(mask, 0, 255).astype("u1"), photometric="miniswhite")
+    for name in ("white.png", "white.gif", "white.tif"):
+        np.testing.assert_array_equal(inpainted(run, "image.png", name).edit_mask, mask, name)
+    Image.fromarray(mask * np.uint8(255)).save("mask.jpg")
+    result = run("inpaint", "image.png", "--edit-mask", "mask.jpg", "--steps", 1)
+    assert result.exit_code == 2
+    assert "save it as black and white PNG" in result.stderr
+
+
+def test_the_pixel_size_of_a_file_is_the_default_and_a_conflict_is_said(run) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
+    imsave("mask.png", class_map() * np.uint8(100), check_contrast=False)
+    tifffile.imwrite("image.tif", image, resolution=(4e4, 4e4), resolutionunit=3)
+    assert inpainted(run, "image.tif", "mask.png").mpp == 0.25
+    assert inpainted(run, "out/inpaint-001.tif", "mask.png").mpp == 0.25  # our own export
+    told = run(
+        "inpaint", "image.tif", "--edit-mask", "mask.png", "--steps", 1, "--mpp", 0.5, "-o", "out"
+    )
+    assert "image.tif states 0.25 um per pixel; 0.5 is taken as told" in told.stderr
+    assert saved_request(sorted(Path("out").glob("*.json"))[-1]).mpp == 0.5
+    tifffile.imwrite("print.tif", image, resolution=(300, 300), resolutionunit=2)
+    assert inpainted(run, "print.tif", "mask.png").mpp == 0.5
+
+
+@pytest.mark.parametrize("ids", [np.arange(1, 65), np.arange(1, 9), np.arange(3, 130, 2)])
+def test_plain_nucleus_ids_are_no_labels(run, ids) -> None:
+    labels = np.zeros((12, 4 * len(ids)), np.uint16)
+    labels[3:9, 1::4] = labels[3:9, 2::4] = ids
+    tifffile.imwrite("ids.tif", labels)
+    result = run("generate", "--labels", "ids.tif", "--steps", 1)
+    assert result.exit_code == 2
+    assert "plain nucleus ids in ids.tif; give the file as --instances" in result.stderr
+    assert run("generate", "--instances", "ids.tif", "--steps", 1).exit_code == 0
+
+
+def test_labels_without_instances_are_told_to_be_classes(run) -> None:
+    imsave("labels.png", class_map(), check_contrast=False)
+    result = run("generate", "--labels", "labels.png", "--steps", 1)
+    assert "are read as classes" in result.stderr
+
+
+def test_a_nucleus_of_several_classes_is_told(run) -> None:
+    classes = class_map()
+    np.save("instances.npy", (classes > 0).astype(np.uint8))
+    classes[5:7, 5:12] = 3
+    np.save("classes.npy", classes)
+    result = run(
+        "generate", "--classes", "classes.npy", "--instances", "instances.npy", "--steps", 1
+    )
+    assert result.exit_code == 0
+    assert "Warning: nuclei that hold pixels of several classes: 1" in result.stderr
+
+
+def test_a_class_map_saved_as_jpeg_is_refused(run) -> None:
+    Image.fromarray(class_map()).save("classes.jpg")
+    result = run("generate", "--classes", "classes.jpg", "--steps", 1)
+    assert result.exit_code == 2
+    assert "lossless format, got JPEG" in result.stderr
 
 
 def test_info_says_what_the_model_is(run) -> None:

@@ -218,3 +218,26 @@ def test_maps_of_two_shapes_are_refused(use: Any) -> None:
         use(np.zeros((2, 2), int), np.zeros((2, 3), int))
     with refused(InvalidMap, "(2, 2)", "(2, 3)"):
         maps.encode_labels(np.zeros((2, 3), int), np.zeros((2, 2), int))
+
+
+def test_instances_of_several_classes_are_counted() -> None:
+    instances = np.array([[1, 1, 0, 2], [3, 0, 3, 2], [0, 0, 0, 0], [4, 4, 0, 0]])
+    classes = np.array([[1, 2, 0, 2], [5, 0, 6, 2], [0, 0, 0, 0], [0, 3, 0, 0]])
+    assert maps.mixed_instances(instances, classes) == (2, 1)  # 1 and 3; those of 3 lie apart
+
+
+@given(map_pairs())
+def test_labels_of_one_class_an_instance_are_not_called_plain_ids(pair: MapPair) -> None:
+    instances, _ = pair
+    ids = np.arange(len(np.unique(instances)) + 1)
+    one_each = np.where(instances > 0, ids[np.searchsorted(np.unique(instances), instances)] % 7, 0)
+    assert not maps.plain_ids(maps.encode_labels(instances, one_each))
+
+
+@pytest.mark.parametrize("count", [7, 8, 64, 1000])
+def test_plain_ids_are_told_from_labels(count: int) -> None:
+    assert maps.plain_ids(np.kron(np.arange(count + 1)[None], np.ones((3, 3), int)))
+
+
+def test_a_class_map_is_no_plain_ids() -> None:
+    assert not maps.plain_ids(np.arange(7)[None])

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from scipy.io import savemat
 
 from napari_histodiff.core.errors import TrainingError
@@ -147,6 +148,50 @@ def test_a_nucleus_of_two_classes_gets_that_of_most_of_its_pixels(tmp_path: Path
     assert np.array_equal(sample.classes, classes)
     assert report.nuclei["eosinophil"] == 0
     assert "nuclei of several classes" in str(report)
+
+
+def test_pixel_sizes_come_from_the_files_unless_told(tmp_path: Path) -> None:
+    pixels = drawing()[0]
+    (tmp_path / "images").mkdir()
+    for name, mpp in (("a", 0.5), ("b", 0.25), ("c", 84.7)):  # the last prints at 300 dpi
+        tifffile.imwrite(
+            tmp_path / "images" / f"{name}.tif",
+            pixels,
+            resolution=(1e4 / mpp, 1e4 / mpp),
+            resolutionunit="CENTIMETER",
+        )
+    report = ReadReport()
+    samples = list(read_folder(tmp_path, report=report))
+    assert [s.item.mpp for s in samples] == [0.5, 0.5, 0.5]
+    assert [s.pixels.shape[0] for s in samples] == [64, 32, 64]
+    assert "images of 0.25 um per pixel, as their files state: 1" in str(report)
+    assert "images that state no pixel size, taken as 0.5 um per pixel: 1" in str(report)
+    report = ReadReport()
+    told = list(read_folder(tmp_path, mpp=0.5, report=report))
+    assert [s.pixels.shape[0] for s in told] == [64, 64, 64]
+    assert "images whose files state 0.25 um per pixel, read at 0.5 as told: 1" in str(report)
+
+
+def test_a_picture_on_its_side_meets_its_upright_map(tmp_path: Path) -> None:
+    pixels, instances, classes = drawing()
+    wide = pixels[:, :48]
+    write_plain(tmp_path, maps=(wide, instances[:, :48], classes[:, :48]))
+    (tmp_path / "images" / "a.png").unlink()
+    lying = np.rot90(wide)  # to be turned back by a quarter: orientation 6
+    orientation = (274, "H", 1, 6, True)
+    tifffile.imwrite(
+        tmp_path / "images" / "a.tif", lying, photometric="rgb", extratags=[orientation]
+    )
+    (sample,) = read_folder(tmp_path, mpp=0.5)
+    assert np.array_equal(sample.pixels, wide)
+
+
+def test_lossy_maps_are_refused(tmp_path: Path) -> None:
+    _, _, classes = write_plain(tmp_path)
+    (tmp_path / "classes" / "a.npy").unlink()
+    save(tmp_path / "classes" / "a.jpg", classes)
+    with pytest.raises(TrainingError, match="lossless format, got JPEG"):
+        list(read_folder(tmp_path, mpp=0.5))
 
 
 def test_captions_name_organs_and_report_unknown_words(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from napari_histodiff.core.colours import SKETCH_HEX, rgb_of
@@ -47,6 +48,26 @@ def test_a_sketch_in_the_colours_of_earlier_releases_is_still_read(tmp_path: Pat
     colours = np.array([rgb_of(colour) for colour in earlier], np.uint8)
     path = saved(tmp_path / "s.png", Image.fromarray(colours[IDS]))
     np.testing.assert_array_equal(read_sketch(path, 2000, 3000).classes, IDS)
+
+
+def test_black_and_white_are_colours(tmp_path: Path) -> None:
+    glass = IDS > 1
+    pictures = (glass, glass * np.uint8(255))
+    for number, picture in enumerate(pictures):
+        path = saved(tmp_path / f"{number}.png", Image.fromarray(picture))
+        np.testing.assert_array_equal(read_sketch(path, 2000, 3000).classes, glass * 4)
+
+
+def test_a_tiff_sketch_is_read_as_it_shows(tmp_path: Path) -> None:
+    planes = np.moveaxis(COLOURS[IDS], -1, 0)
+    tifffile.imwrite(tmp_path / "s.tif", planes, photometric="rgb", planarconfig="separate")
+    np.testing.assert_array_equal(read_sketch(tmp_path / "s.tif", 2000, 3000).classes, IDS)
+    tifffile.imwrite(tmp_path / "w.tif", IDS, photometric="miniswhite")
+    with pytest.raises(InvalidMap, match="WhiteIsZero"):
+        read_sketch(tmp_path / "w.tif", 2000, 3000)
+    Image.fromarray(IDS).save(tmp_path / "s.jpg")
+    with pytest.raises(InvalidMap, match="lossless"):
+        read_sketch(tmp_path / "s.jpg", 2000, 3000)
 
 
 def test_colours_win_over_the_indices_of_a_palette(tmp_path: Path) -> None:
@@ -94,10 +115,10 @@ def test_other_pictures_are_refused(
 def test_other_files_are_refused(tmp_path: Path, contents: bytes) -> None:
     path = tmp_path / "s.png"
     path.write_bytes(contents)
-    with pytest.raises(InvalidImage, match="save the sketch as PNG"):
+    with pytest.raises(InvalidImage, match="save it as PNG"):
         read_sketch(path, 4096, 4096)
     path.write_bytes(b"")
-    with pytest.raises(InvalidImage, match="expected a picture"):
+    with pytest.raises(InvalidImage, match="expected an image"):
         read_sketch(tmp_path / "none.png", 4096, 4096)
 
 
@@ -107,5 +128,5 @@ def test_a_picture_that_is_cut_off_is_refused(tmp_path: Path) -> None:
         Image.fromarray(np.random.default_rng(0).integers(0, 5, (99, 99), np.uint8)),
     )
     path.write_bytes(path.read_bytes()[:700])
-    with pytest.raises(InvalidImage, match="expected a picture"):
+    with pytest.raises(InvalidImage, match="expected an image"):
         read_sketch(path, 4096, 4096)

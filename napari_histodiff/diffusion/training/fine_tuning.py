@@ -30,7 +30,7 @@ def fine_tune(
     data: Path,
     output: Path,
     *,
-    mpp: float = 0.5,
+    mpp: float | None = None,
     organ: str | None = None,
     init_from: str = "bundled",
     hours: float = 1.0,
@@ -46,8 +46,8 @@ def fine_tune(
         Folder in one of the formats of `datasets.folders`; a tenth of its slides is held out.
     output : Path
         Receives the packed data, checkpoints, the loss table, sample sheets and `pipeline`.
-    mpp : float
-        Micrometres per pixel of the images.
+    mpp : float, optional
+        Micrometres per pixel of the images; without it what each file states, else 0.5.
     organ : str, optional
         Organ of images whose caption names none.
     init_from : str

@@ -1,0 +1,248 @@
+"""Reads TIFF as what it shows: photometric interpretation, planes, orientation, pixel size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+from skimage.color import lab2rgb
+from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage, xml2dict
+
+from napari_histodiff.core.errors import InvalidImage
+
+__all__ = ["plausible", "read_tiff", "same_scale"]
+
+_LOSSLESS: Final = frozenset(
+    {
+        COMPRESSION.NONE,
+        COMPRESSION.CCITTRLE,
+        COMPRESSION.CCITTFAX3,
+        COMPRESSION.CCITTFAX4,
+        COMPRESSION.CCIRLEW,
+        COMPRESSION.LZW,
+        COMPRESSION.ADOBE_DEFLATE,
+        COMPRESSION.DEFLATE,
+        COMPRESSION.PACKBITS,
+        COMPRESSION.LZMA,
+        COMPRESSION.ZSTD,
+        COMPRESSION.ZSTD_DEPRECATED,
+        COMPRESSION.PNG,
+    }
+)
+#: JPEG and its kin, whose decoders return RGB.
+_DECODED_TO_RGB: Final = frozenset(
+    {COMPRESSION.JPEG, COMPRESSION.ALT_JPEG, COMPRESSION.WEBP, COMPRESSION.JPEGXL}
+)
+
+#: Micrometres of each unit that OME-XML and ImageJ write.
+_UNITS: Final = {
+    "µm": 1.0,  # micro sign
+    "μm": 1.0,  # Greek mu
+    "\\u00b5m": 1.0,  # as ImageJ escapes it
+    "um": 1.0,
+    "micron": 1.0,
+    "microns": 1.0,
+    "micrometer": 1.0,
+    "nm": 1e-3,
+    "mm": 1e3,
+    "cm": 1e4,
+    "m": 1e6,
+    "inch": 25_400.0,
+    "in": 25_400.0,
+}
+_RESOLUTION_UNITS: Final = {2: 25_400.0, 3: 1e4, 4: 1e3, 5: 1.0}
+
+_FINEST, _COARSEST = 0.05, 8.0  # um/px of microscopes; a printer's 300 dpi are 85
+_COARSEST_STATED: Final = 64.0  # where the file says that a microscope's length is meant
+
+_LUMA: Final = (0.299, 0.587, 0.114)
+_FULL_RANGE: Final = (0.0, 255.0, 128.0, 255.0, 128.0, 255.0)
+_D65: Final = (0.3127, 0.329)
+
+
+def same_scale(a: float, b: float) -> bool:
+    """Tell whether two lengths of a pixel agree within 2 %."""
+    return abs(a - b) <= 0.02 * max(a, b)
+
+
+def plausible(x: float, y: float, coarsest: float = _COARSEST) -> float | None:
+    """Return the length of a pixel in um where both axes agree and a microscope can have it."""
+    return y if _FINEST <= y <= coarsest and same_scale(x, y) else None
+
+
+def read_tiff(
+    path: Path, check_size: Callable[[int, int], None]
+) -> tuple[NDArray[Any], NDArray[Any], float | None, str, bool]:
+    """Return the fields of `Picture` from `shown` on, of the first series at full resolution.
+
+    Raises
+    ------
+    tifffile.TiffFileError
+        When the file is no TIFF.
+    InvalidImage
+        When its colours cannot be turned into RGB in one way.
+    """
+    with TiffFile(path) as tif:
+        series = tif.series[0]
+        page = series.keyframe
+        check_size(page.imagelength, page.imagewidth)
+        array = series.asarray()
+        if series.axes == "SYX":
+            array = np.moveaxis(array, 0, -1)
+        scale = _scale(tif, page)
+        orientation = int(_tag(page, "Orientation", 1))
+        lossy = "" if page.compression in _LOSSLESS else _name(page.compression)
+        white_is_zero = page.photometric == PHOTOMETRIC.MINISWHITE
+        shown = _shown(array, page, path)
+    stored = np.ascontiguousarray(_upright(array, orientation))
+    return np.ascontiguousarray(_upright(shown, orientation)), stored, scale, lossy, white_is_zero
+
+
+def _shown(array: NDArray[Any], page: TiffPage, path: Path) -> NDArray[Any]:
+    kind = page.photometric
+    if kind == PHOTOMETRIC.PALETTE and page.colormap is not None:
+        colours = np.asarray(page.colormap)
+        table = colours if colours.max(initial=0) < 256 else colours >> 8
+        return np.moveaxis(table.astype(np.uint8)[:, array.astype(np.int64)], 0, -1)
+    if kind == PHOTOMETRIC.MINISWHITE:
+        return _from_white(array, page, path)
+    if page.compression == COMPRESSION.APERIO_JP2000_YCBC or (
+        kind == PHOTOMETRIC.YCBCR and page.compression not in _DECODED_TO_RGB
+    ):
+        return _from_ycbcr(array, page, path)
+    if kind in {PHOTOMETRIC.CIELAB, PHOTOMETRIC.ICCLAB}:
+        return _from_lab(array, page, path)
+    if kind in {PHOTOMETRIC.SEPARATED, PHOTOMETRIC.ITULAB}:
+        raise _other_colours(path, _name(kind))
+    return array.astype(np.uint8) * 255 if array.dtype == np.bool_ else array
+
+
+def _from_white(array: NDArray[Any], page: TiffPage, path: Path) -> NDArray[Any]:
+    if array.dtype == np.bool_:
+        return np.where(array, 0, 255).astype(np.uint8)
+    if array.dtype.kind != "u":
+        raise _other_colours(path, f"WhiteIsZero of {array.dtype}")
+    turned: NDArray[Any] = (2 ** int(page.bitspersample) - 1 - array).astype(array.dtype)
+    return turned
+
+
+def _from_ycbcr(array: NDArray[Any], page: TiffPage, path: Path) -> NDArray[np.uint8]:
+    luma = _numbers(page, "YCbCrCoefficients", _LUMA)
+    levels = _numbers(page, "ReferenceBlackWhite", _FULL_RANGE)
+    known = np.allclose(luma, _LUMA, atol=1e-3) and np.allclose(levels, _FULL_RANGE, atol=1)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not known:
+        raise _other_colours(path, "YCbCr of other coefficients, levels or depth")
+    height, width = array.shape[:2]
+    picture = Image.frombytes("YCbCr", (width, height), array.tobytes())
+    return np.asarray(picture.convert("RGB"))
+
+
+def _from_lab(array: NDArray[Any], page: TiffPage, path: Path) -> NDArray[np.uint8]:
+    """Return sRGB; the white is D50, as of Photoshop, unless a tag names D65."""
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+        raise _other_colours(path, f"Lab of {array.dtype} with shape {array.shape}")
+    if page.photometric == PHOTOMETRIC.ICCLAB:
+        array = array ^ np.array([0, 128, 128], np.uint8)
+    if np.allclose(_numbers(page, "WhitePoint", (0.0, 0.0)), _D65, atol=2e-3):
+        signed = array[..., 1:].view(np.int8).astype(np.float64)
+        rgb = lab2rgb(np.dstack([array[..., :1] / 2.55, signed]))
+        return np.asarray(np.rint(rgb * 255).clip(0, 255), np.uint8)
+    height, width = array.shape[:2]
+    picture = Image.frombytes("LAB", (width, height), array.tobytes())
+    turned = ImageCms.profileToProfile(
+        picture, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
+    )
+    return np.asarray(turned)
+
+
+def _other_colours(path: Path, got: str) -> InvalidImage:
+    return InvalidImage(f"expected RGB, YCbCr, CIELab or gray in {path}, got {got}; save it as RGB")
+
+
+def _upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Turn and mirror as tag 274 says: 3 by half a turn, 6 and 8 by a quarter ..."""
+    if orientation not in range(2, 9) or array.ndim not in (2, 3):
+        return array
+    if orientation >= 5:
+        array = array.swapaxes(0, 1)
+    rows = -1 if orientation in {3, 4, 7, 8} else 1
+    columns = -1 if orientation in {2, 3, 6, 7} else 1
+    return array[::rows, ::columns]
+
+
+def _scale(tif: TiffFile, page: TiffPage) -> float | None:
+    """Micrometres per pixel, by the surest statement of the file."""
+    if tif.is_ome and tif.ome_metadata and (found := _ome_scale(tif.ome_metadata)):
+        return found
+    if tif.is_svs:
+        stated = float(_described(page).get("MPP", 0.0))
+        return plausible(stated, stated, _COARSEST_STATED)
+    try:
+        per_unit = [_ratio(page.tags[name].value) for name in ("XResolution", "YResolution")]
+        if min(per_unit) <= 0:
+            return None
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    unit = str((tif.imagej_metadata or {}).get("unit", "")).lower()
+    if unit in _UNITS:
+        x, y = (_UNITS[unit] / count for count in per_unit)
+        return plausible(x, y, _COARSEST_STATED)
+    length = _RESOLUTION_UNITS.get(int(_tag(page, "ResolutionUnit", 2)))
+    if length is None:
+        return None
+    ours = "napari-histodiff" in str(_tag(page, "Software", ""))
+    x, y = (length / count for count in per_unit)
+    return plausible(x, y, _COARSEST_STATED if ours else _COARSEST)
+
+
+def _ome_scale(xml: str) -> float | None:
+    try:
+        images = xml2dict(xml)["OME"]["Image"]
+        pixels = (images[0] if isinstance(images, list) else images)["Pixels"]
+        x, y = (
+            float(pixels[f"PhysicalSize{axis}"])
+            * _UNITS[str(pixels.get(f"PhysicalSize{axis}Unit", "um")).lower()]
+            for axis in "XY"
+        )
+    except Exception:  # noqa: BLE001  whatever a foreign program wrote: no scale is stated
+        return None
+    return plausible(x, y, _COARSEST_STATED)
+
+
+def _described(page: TiffPage) -> dict[str, Any]:
+    """The numbers Aperio writes into the description: `| MPP = 0.499 |`."""
+    pairs = (part.split("=", 1) for part in page.description.split("|") if "=" in part)
+    return {name.strip(): _number(value) for name, value in pairs}
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text.strip().replace(",", "."))
+    except ValueError:
+        return 0.0
+
+
+def _ratio(value: Any) -> float:
+    return value[0] / value[1] if isinstance(value, tuple) else float(value)
+
+
+def _numbers(page: TiffPage, name: str, default: tuple[float, ...]) -> tuple[float, ...]:
+    """The numbers of a tag of rationals, which tifffile returns as one flat tuple of pairs."""
+    value = _tag(page, name, None)
+    if not isinstance(value, tuple):
+        return default
+    if len(value) == 2 * len(default):
+        return tuple(a / b if b else 0.0 for a, b in zip(value[::2], value[1::2], strict=True))
+    return tuple(map(float, value))
+
+
+def _tag(page: TiffPage, name: str, default: Any) -> Any:
+    return page.tags.valueof(name, default)
+
+
+def _name(value: Any) -> str:
+    return str(getattr(value, "name", value))
