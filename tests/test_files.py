@@ -29,7 +29,6 @@ REASONS = {
     "datasets.conic": "one format",
     "datasets.lizard": "one format",
     "datasets.plain": "one format",
-    "datasets.outlines": "geometry without files",
     "datasets.resampling": "pixels without labels or files",
     "diffusion.projection": "the exactness between levels, tested alone",
     "diffusion.training.fine_tuning": "torch is imported when it is called",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -159,12 +161,34 @@ def evaluate_judge(
     click.echo(measure_judge(Judge.load(judge, device), data, output, views=views).table())
 
 
+class _Echo(logging.Handler):
+    """Prints what a training says of its data beside the bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(self.format(record), err=True)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    logger, echo = logging.getLogger("napari_histodiff"), _Echo()
+    before = logger.level
+    logger.addHandler(echo)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(echo)
+        logger.setLevel(before)
+
+
 def _run(work: Callable[[], Path], arguments: str) -> None:
     command = click.get_current_context().info_name
     # Ctrl-Break ends trainings started from a window on Windows; a shell's & hides Ctrl-C.
     signal.signal(getattr(signal, "SIGBREAK", signal.SIGINT), signal.default_int_handler)
     try:
-        click.echo(work())
+        with _told():
+            folder = work()
+        click.echo(folder)
     except KeyboardInterrupt:
         click.echo(f"Stopped; go on with: histodiff {command} {arguments} --resume", err=True)
         raise click.exceptions.Exit(_INTERRUPTED) from None

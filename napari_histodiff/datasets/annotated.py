@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -65,11 +66,12 @@ class Annotated:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An image that can be loaded; `slide` names what must not be split between sets."""
+    """An image that can be loaded from `files`; `slide` is what must not be split between sets."""
 
     name: str
     slide: str
     load: Callable[[], Annotated]
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

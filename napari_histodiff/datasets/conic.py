@@ -19,6 +19,9 @@ __all__ = ["conic_entries"]
 
 _BLOCKS: Final = 20
 
+#: Tables that are published beside the arrays.
+_TABLES: Final = ("patch_info.csv", "counts.csv")
+
 
 def conic_entries(folder: Path, mpp: float | None) -> list[Entry]:
     """List the patches; nothing of the arrays is read before a patch is loaded.
@@ -42,9 +45,10 @@ def conic_entries(folder: Path, mpp: float | None) -> list[Entry]:
             f"expected labels.npy of shape {(*images.shape[:3], 2)}, got {labels.shape}; "
             "use the file that belongs to images.npy"
         )
+    files = tuple(folder / name for name in ("images.npy", "labels.npy", *_TABLES))
     names, slides = _names(folder / "patch_info.csv", len(images))
     return [
-        Entry(name, slide, partial(_load, images, labels, i))
+        Entry(name, slide, partial(_load, images, labels, i), files)
         for i, (name, slide) in enumerate(zip(names, slides, strict=True))
     ]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,19 +25,27 @@ from napari_histodiff.core.maps import (
 from napari_histodiff.datasets.pictures import Picture, read_picture
 
 __all__ = [
+    "CAPTIONS",
     "UNKNOWN",
     "Note",
     "ReadReport",
     "by_stem",
     "check_pairs",
     "image_folder",
+    "plain_name",
     "read_captions",
     "read_classes",
     "read_image",
     "read_instances",
     "read_tissue",
+    "suffix_of",
+    "unread",
     "valid",
+    "visible_files",
 ]
+
+#: The table of what is said of the images.
+CAPTIONS: Final = "captions.csv"
 
 _IMAGES: Final = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".npy"})
 
@@ -58,25 +67,58 @@ def image_folder(folder: Path) -> Path:
     return images if images.is_dir() else folder
 
 
+def suffix_of(path: Path) -> str:
+    """Return the suffix in lower case, of a packed file both: `.geojson.gz`."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    return "".join(suffixes[-2:]) if suffixes[-1:] == [".gz"] else "".join(suffixes[-1:])
+
+
+def visible_files(folder: Path) -> Iterator[Path]:
+    """Yield the files below `folder`, sorted, without hidden ones (`.DS_Store`, `._a.png`)."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts):
+            yield path
+
+
+def plain_name(name: str) -> str:
+    """Return a name in one spelling: an umlaut may be one character (NFC) or two (NFD)."""
+    return unicodedata.normalize("NFC", name)
+
+
 def by_stem(paths: Iterable[Path], suffixes: frozenset[str] = _IMAGES) -> dict[str, Path]:
     """Return the files of these suffixes by name without suffix, sorted.
 
     Raises
     ------
     TrainingError
-        When two differ in suffix or folder only.
+        When two differ in suffix, folder or spelling (see `plain_name`) only.
     """
     found: dict[str, Path] = {}
     for path in sorted(paths):
-        if path.suffix.lower() not in suffixes or path.name.startswith("."):
+        suffix = suffix_of(path)
+        if suffix not in suffixes or path.name.startswith(".") or not path.is_file():
             continue
-        if path.stem in found:
+        stem = plain_name(path.name[: -len(suffix)])
+        if stem in found:
+            looks = " (spelt in two ways of Unicode)" if path.stem != found[stem].stem else ""
             raise TrainingError(
-                f"expected one file named {path.stem}, got {found[path.stem]} and {path}; "
+                f"expected one file named {stem}, got {found[stem]} and {path}{looks}; "
                 "rename or remove one"
             )
-        found[path.stem] = path
+        found[stem] = path
     return found
+
+
+def unread(folder: Path, used: Iterable[Path]) -> Counter[str]:
+    """Count the visible files below `folder` that are not in `used`, as "masks/*.png"."""
+    known = {path.resolve() for path in used}
+    kinds: Counter[str] = Counter()
+    for path in visible_files(folder):
+        if path.resolve() not in known:
+            place = path.relative_to(folder).parent.as_posix()
+            kind = f"*{suffix_of(path)}" if path.suffix else path.name
+            kinds[kind if place == "." else f"{place}/{kind}"] += 1
+    return kinds
 
 
 def check_pairs(images: dict[str, Path], labels: dict[str, Path], folder: Path) -> None:
@@ -152,7 +194,7 @@ def read_captions(folder: Path, names: Iterable[str]) -> dict[str, Note]:
     TrainingError
         When a column is missing or a row names no image.
     """
-    path = folder / "captions.csv"
+    path = folder / CAPTIONS
     if not path.is_file():
         return {}
     try:
@@ -163,7 +205,7 @@ def read_captions(folder: Path, names: Iterable[str]) -> dict[str, Note]:
     known = set(names)
     notes = {}
     for row in rows:
-        name = row.get("name")
+        name = row.get("name") and plain_name(row["name"])
         if name is None or row.get("caption") is None:
             raise TrainingError(
                 f"expected columns name and caption in {path}, got {', '.join(map(str, row))}; "
@@ -174,9 +216,11 @@ def read_captions(folder: Path, names: Iterable[str]) -> dict[str, Note]:
             raise TrainingError(
                 f"expected names of images in {path}, got {name!r}; use file names of the images"
             )
-        notes[stem] = Note(row["caption"].strip(), (row.get("slide") or "").strip())
+        notes[stem] = Note(row["caption"].strip(), plain_name(row.get("slide") or "").strip())
     return notes
 
+
+_KINDS: Final = 24  # of unread files, named in a report
 
 #: Name under which nuclei of unknown class are counted.
 UNKNOWN: Final = "unknown"
@@ -188,7 +232,8 @@ class ReadReport:
 
     `images`, of them `unlabelled`; `tiles` cut from them; `nuclei` by class name or "unknown";
     `unmapped`: class names of the files that mean none of the six classes, with their nuclei;
-    `notes`: everything else worth knowing, with how often it happened.
+    `notes`: everything else worth knowing, with how often it happened; `unread`: the files of
+    the folder that nothing was read from, by place and suffix.
     """
 
     images: int = 0
@@ -199,6 +244,7 @@ class ReadReport:
     )
     unmapped: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
+    unread: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
         images = f"{self.images} images ({self.unlabelled} without labels), {self.tiles} tiles"
@@ -208,4 +254,9 @@ class ReadReport:
             names = ", ".join(f"{name!r} {count}" for name, count in self.unmapped.most_common())
             lines.append(f"class unknown, because no class goes by that name: {names}")
         lines += [f"{note}: {count}" for note, count in self.notes.items()]
+        if self.unread:
+            kinds = ", ".join(f"{kind} {count}" for kind, count in self.unread.most_common(_KINDS))
+            rest = sum(self.unread.values()) - sum(n for _, n in self.unread.most_common(_KINDS))
+            more = f", others {rest}" if rest else ""
+            lines.append(f"files that nothing was read from: {kinds}{more}")
         return "\n".join(lines)

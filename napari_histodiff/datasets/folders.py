@@ -13,8 +13,17 @@ from napari_histodiff.core.captions import ORGANS, parse_caption
 from napari_histodiff.core.errors import StorageError, TrainingError
 from napari_histodiff.datasets.annotated import COARSEST, FINEST, Entry, Origin, samples_of
 from napari_histodiff.datasets.conic import conic_entries
-from napari_histodiff.datasets.files import ReadReport, by_stem, image_folder, read_captions
-from napari_histodiff.datasets.geojson import geojson_entries
+from napari_histodiff.datasets.files import (
+    CAPTIONS,
+    ReadReport,
+    by_stem,
+    image_folder,
+    read_captions,
+    suffix_of,
+    unread,
+    visible_files,
+)
+from napari_histodiff.datasets.geojson import geojson_entries, geojson_files
 from napari_histodiff.datasets.lizard import lizard_entries
 from napari_histodiff.datasets.packing import PackWriter, held_out_slides
 from napari_histodiff.datasets.plain import plain_entries
@@ -84,6 +93,8 @@ class AnnotatedFolder:
         entries = _READERS[found](folder, mpp)
         self._notes = read_captions(folder, [entry.name for entry in entries])
         self.entries = [self._of_slide(entry) for entry in entries]
+        used = (path for entry in entries for path in entry.files)
+        self.report.unread = unread(folder, (*used, folder / CAPTIONS))
 
     def samples(self, entry: Entry) -> Iterator[Sample]:
         """Read one image; its nuclei are counted in `report`."""
@@ -107,7 +118,8 @@ def detect_format(folder: Path) -> str:
         raise TrainingError(f"expected a folder of images, got {folder}; check the path")
     if (folder / "images.npy").is_file() and (folder / "labels.npy").is_file():
         return "conic"
-    mat, geojson = (next(folder.rglob(f"*{end}"), None) for end in (".mat", ".geojson"))
+    mat = next((path for path in visible_files(folder) if suffix_of(path) == ".mat"), None)
+    geojson = next(geojson_files(folder), None)
     if mat is not None and geojson is not None:
         raise TrainingError(
             f"expected labels in one format, got {mat.name} and {geojson.name}; "
@@ -145,6 +157,7 @@ def read_folder(
     """
     opened = AnnotatedFolder(folder, mpp=mpp, organ=organ, data_format=data_format)
     if report is not None:
+        report.unread.update(opened.report.unread)
         opened.report = report
     return (sample for entry in opened.entries for sample in opened.samples(entry))
 

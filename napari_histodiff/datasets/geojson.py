@@ -1,28 +1,40 @@
-"""Reads images/ with the GeoJSON that QuPath exports (RFC 7946, QuPath 0.2 and later)."""
+"""Reads images/ with the outlines of nuclei in GeoJSON, as QuPath and others export them."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.datasets.annotated import Annotated, Entry, class_of, scale_of
-from napari_histodiff.datasets.files import by_stem, check_pairs, image_folder, read_image
-from napari_histodiff.datasets.outlines import Outline, Ring, rasterise
+from napari_histodiff.datasets.files import (
+    by_stem,
+    check_pairs,
+    image_folder,
+    read_image,
+    suffix_of,
+    visible_files,
+)
+from napari_histodiff.datasets.geojson_objects import GeoObject, looks_like_geojson, read_objects
+from napari_histodiff.datasets.outlines import Outline, rasterise
 from napari_histodiff.datasets.packing import slide_of
 
-__all__ = ["LARGEST_NUCLEUS", "geojson_entries"]
+__all__ = ["LARGEST_NUCLEUS", "geojson_entries", "geojson_files"]
 
 #: Square micrometres; a larger annotation is a region, not a nucleus.
 LARGEST_NUCLEUS: Final = 2000.0
 
-_UNNAMED: Final = "(no class)"
+_SUFFIXES: Final = frozenset({".geojson", ".geojson.gz", ".json", ".json.gz"})
+_NOT_NUCLEI: Final = {"tile": "tiles", "tmacore": "TMA cores", "root": "root objects"}
+
+#: A detection of more parts than this is many nuclei; of fewer, one that something cuts.
+_MOST_PARTS: Final = 3
 
 
 @dataclass(slots=True, eq=False)
@@ -36,19 +48,34 @@ class _Nuclei:
     mixture: int = 0
 
 
+def geojson_files(folder: Path) -> Iterator[Path]:
+    """Yield the GeoJSON files below `folder`; a `.json` counts when it holds outlines."""
+    for path in visible_files(folder):
+        suffix = suffix_of(path)
+        if suffix in _SUFFIXES and ("geo" in suffix or looks_like_geojson(path)):
+            yield path
+
+
 def geojson_entries(folder: Path, mpp: float | None) -> list[Entry]:
     """List the images; `NAME.geojson` anywhere below `folder` belongs to the image NAME.
+
+    `.json` and either with `.gz` will do as well.
 
     Raises
     ------
     TrainingError
         When there is no image, or a GeoJSON file has none.
     """
-    labels = by_stem(folder.rglob("*"), frozenset({".geojson"}))
+    labels = by_stem(geojson_files(folder), _SUFFIXES)
     images = by_stem(image_folder(folder).glob("*"))
     check_pairs(images, labels, folder)
     return [
-        Entry(name, slide_of(name), partial(_load, path, labels.get(name), mpp))
+        Entry(
+            name,
+            slide_of(name),
+            partial(_load, path, labels.get(name), mpp),
+            tuple(p for p in (path, labels.get(name)) if p is not None),
+        )
         for name, path in images.items()
     ]
 
@@ -57,8 +84,9 @@ def _load(image: Path, labels: Path | None, told: float | None) -> Annotated:
     pixels, mpp = read_image(image)
     if labels is None:
         return Annotated(pixels, mpp=mpp)
-    largest = LARGEST_NUCLEUS / scale_of(told, mpp) ** 2
-    nuclei = _nuclei(_features(labels), largest, labels)
+    objects, notes = read_objects(labels)
+    nuclei = _nuclei(objects, LARGEST_NUCLEUS / scale_of(told, mpp) ** 2)
+    nuclei.notes.update(notes)
     if not nuclei.outlines:  # nothing was outlined: that is no promise that there are no nuclei
         nuclei.notes["GeoJSON files without nuclei, taken as without labels"] += 1
         return Annotated(pixels, mpp=mpp, notes=nuclei.notes)
@@ -83,40 +111,44 @@ def _load(image: Path, labels: Path | None, told: float | None) -> Annotated:
     )
 
 
-def _features(path: Path) -> list[dict[str, Any]]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"expected GeoJSON in {path}, got {error}; export it again") from error
-    found = content.get("type") if isinstance(content, dict) else type(content).__name__
-    if found != "FeatureCollection" or not isinstance(content.get("features"), list):
-        raise TrainingError(
-            f"expected a FeatureCollection in {path}, got {found}; "
-            "in QuPath, export with 'FeatureCollection' ticked"
-        )
-    return [feature for feature in content["features"] if isinstance(feature, dict)]
-
-
-def _nuclei(features: list[dict[str, Any]], largest: float, path: Path) -> _Nuclei:
+def _nuclei(objects: list[GeoObject], largest: float) -> _Nuclei:
     nuclei = _Nuclei()
-    kinds = [_kind(feature) for feature in features]
-    detected = any(kind in {"detection", "cell"} for kind in kinds)
-    for i, (feature, kind) in enumerate(zip(features, kinds, strict=True)):
-        geometry = feature.get("nucleusGeometry" if kind == "cell" else "geometry")
-        name = _name(feature)
-        parts = _parts(geometry, f"feature {i} of {path}")
-        if kind == "annotation" and detected:
+    detected = any(found.kind in {"detection", "cell"} for found in objects)
+    for found in objects:
+        outlines = _outlines(found)
+        if not outlines:
+            continue  # counted where it was read
+        if found.kind in _NOT_NUCLEI:
+            nuclei.notes[f"{_NOT_NUCLEI[found.kind]}, left out"] += 1
+        elif found.kind == "annotation" and detected:
             nuclei.notes["annotations beside detections, taken as regions and left out"] += 1
-        elif name.endswith("*"):  # QuPath's mark of a class to be ignored
-            nuclei.notes[f"objects of class {name}, left out"] += 1
-        elif not parts:
-            what = "cells without a nucleus" if kind == "cell" else "points, lines and the like"
-            nuclei.notes[f"{what}, left out"] += 1
-        elif (outline := Outline(parts)).area > largest:
-            nuclei.notes[f"outlines above {LARGEST_NUCLEUS:g} square um, left out"] += 1
+        elif found.name.endswith("*"):  # QuPath's mark of a class to be ignored
+            nuclei.notes[f"objects of class {found.name}, left out"] += 1
         else:
-            _add(nuclei, outline, name)
+            small = _small(outlines, largest)
+            if lost := len(outlines) - len(small):
+                nuclei.notes[f"outlines above {LARGEST_NUCLEUS:g} square um, left out"] += lost
+            if len(small) > 1:
+                nuclei.notes["objects of several polygons, each taken as a nucleus"] += 1
+            for outline in small:
+                _add(nuclei, outline, found.name)
     return nuclei
+
+
+def _small(outlines: list[Outline], largest: float) -> list[Outline]:
+    """Those that may be nuclei; none of an object that is mostly region, whatever its islands."""
+    small = [outline for outline in outlines if outline.area <= largest]
+    total = sum(outline.area for outline in outlines)
+    return small if 2 * sum(outline.area for outline in small) >= total else []
+
+
+def _outlines(found: GeoObject) -> list[Outline]:
+    """One outline of a detection of few parts, else one of every polygon."""
+    if not found.polygons:
+        return []
+    if found.kind in {"detection", "cell"} and len(found.polygons) <= _MOST_PARTS:
+        return [Outline(found.polygons)]
+    return [Outline([polygon]) for polygon in found.polygons]
 
 
 def _add(nuclei: _Nuclei, outline: Outline, name: str) -> None:
@@ -126,46 +158,3 @@ def _add(nuclei: _Nuclei, outline: Outline, name: str) -> None:
     nuclei.mixture += found == 0
     nuclei.outlines.append(outline)
     nuclei.classes.append(found or 0)
-
-
-def _kind(feature: dict[str, Any]) -> str:
-    """The objectType of QuPath 0.3 and later, or the id by which 0.2 told it."""
-    kind = _properties(feature).get("objectType") or feature.get("id") or ""
-    return str(kind).removeprefix("Path").removesuffix("Object").lower()
-
-
-def _name(feature: dict[str, Any]) -> str:
-    classification = _properties(feature).get("classification")
-    if not isinstance(classification, dict):
-        return _UNNAMED
-    names = classification.get("names")
-    if isinstance(names, list) and names:
-        return ": ".join(map(str, names))
-    return str(classification.get("name") or _UNNAMED)
-
-
-def _properties(feature: dict[str, Any]) -> dict[str, Any]:
-    properties = feature.get("properties")
-    return properties if isinstance(properties, dict) else {}
-
-
-def _parts(geometry: Any, place: str) -> list[list[Ring]]:
-    """The polygons of a geometry, none when it is of another type."""
-    if not isinstance(geometry, dict):
-        return []
-    coordinates: Any = geometry.get("coordinates")
-    if geometry.get("type") == "Polygon":
-        coordinates = [coordinates]
-    elif geometry.get("type") != "MultiPolygon":
-        return []
-    try:
-        parts = [[np.array(ring, float)[:, :2] for ring in part] for part in coordinates]
-        sound = all(len(r) > 2 and np.isfinite(r).all() for part in parts for r in part)
-    except (TypeError, ValueError, IndexError):
-        sound = False
-    if not sound or not all(parts):
-        raise TrainingError(
-            f"expected rings of at least 3 finite corners in {place}, got something else; "
-            "export the file again"
-        )
-    return parts

@@ -34,7 +34,12 @@ def lizard_entries(folder: Path, mpp: float | None) -> list[Entry]:
     images = by_stem(path for path in folder.rglob("*") if path.suffix.lower() != ".npy")
     check_pairs(images, labels, folder)
     return [
-        Entry(name, slide_of(name), partial(_load, path, labels.get(name)))
+        Entry(
+            name,
+            slide_of(name),
+            partial(_load, path, labels.get(name)),
+            tuple(p for p in (path, labels.get(name)) if p is not None),
+        )
         for name, path in images.items()
     ]
 

@@ -47,10 +47,12 @@ def plain_entries(folder: Path, mpp: float | None) -> list[Entry]:
     maps = {part: _maps(folder, names) for part, names in PARTS.items()}
     for found in maps.values():
         check_pairs(images, found, folder)
-    return [
-        Entry(name, slide_of(name), partial(_load, path, {p: m.get(name) for p, m in maps.items()}))
-        for name, path in images.items()
-    ]
+    entries = []
+    for name, path in images.items():
+        own = {part: found.get(name) for part, found in maps.items()}
+        files = (path, *(p for p in own.values() if p is not None))
+        entries.append(Entry(name, slide_of(name), partial(_load, path, own), files))
+    return entries
 
 
 def _maps(folder: Path, names: tuple[str, ...]) -> dict[str, Path]:

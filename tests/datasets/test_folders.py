@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -221,6 +222,64 @@ def test_a_label_without_image_is_refused(tmp_path: Path) -> None:
     write_plain(tmp_path)
     save(tmp_path / "instances" / "z.png", np.zeros((64, 64), np.uint8))
     with pytest.raises(TrainingError, match=r"none for z\.png"):
+        read_folder(tmp_path, mpp=0.5)
+
+
+def test_every_file_that_is_not_read_is_counted_by_kind(tmp_path: Path) -> None:
+    write_plain(tmp_path)
+    for name in (
+        "masks/a.png",
+        "masks/b.png",
+        "labels/a.tif",
+        "images/b.bmp",
+        "images/c.webp",
+        "images/deep/er/d.png",
+        "annotations/a.xml",
+        "notes.txt",
+        "LICENSE",
+        ".DS_Store",
+        "images/._a.png",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    (tmp_path / "captions.csv").write_text("name,caption\na,colon\n")
+    report = ReadReport()
+    assert len(list(read_folder(tmp_path, mpp=0.5, report=report))) == 1
+    assert report.unread == {
+        "masks/*.png": 2,
+        "labels/*.tif": 1,
+        "images/*.bmp": 1,
+        "images/*.webp": 1,
+        "images/deep/er/*.png": 1,
+        "annotations/*.xml": 1,
+        "*.txt": 1,
+        "LICENSE": 1,
+    }
+    assert "files that nothing was read from: masks/*.png 2, " in str(report)
+
+
+@pytest.mark.parametrize("write", [write_lizard, write_conic, write_plain])
+def test_files_that_are_read_are_not_called_unread(tmp_path: Path, write: object) -> None:
+    write(tmp_path)  # type: ignore[operator]
+    report = ReadReport()
+    list(read_folder(tmp_path, mpp=0.5, report=report))
+    assert not report.unread
+
+
+def test_names_that_look_the_same_are_the_same(tmp_path: Path) -> None:
+    composed, apart = (unicodedata.normalize(form, "dünn") for form in ("NFC", "NFD"))
+    pixels, instances, classes = drawing()
+    save(tmp_path / "images" / f"{apart}.png", pixels)
+    save(tmp_path / "instances" / f"{composed}.png", instances.astype(np.uint8))
+    save(tmp_path / "classes" / f"{apart}.npy", classes)
+    table = f"name,caption,slide\n{composed}.png,colon,{apart}\n"
+    (tmp_path / "captions.csv").write_text(table, encoding="utf-8")
+    (sample,) = read_folder(tmp_path, mpp=0.5)
+    assert _same(sample, (pixels, instances, classes))
+    assert (sample.item.name, sample.item.slide) == (composed, composed)
+    save(tmp_path / "images" / f"{composed}.png", pixels)
+    with pytest.raises(TrainingError, match=r"expected one file named dünn.*spelt"):
         read_folder(tmp_path, mpp=0.5)
 
 
