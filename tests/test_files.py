@@ -38,6 +38,7 @@ REASONS = {
     "evaluation.metrics.borders": "one metric",
     "layout.slide": "the public class of the package",
     "ui.generation.request": "what decides the pixels, between panel and engine",
+    "segmenter.propose": "run as a program of its own",
     "ui.plugin": "what napari.yaml names",
     "ui.proposals.box": "one section of the dock",
     "ui.slide.preload": "what is done before it is needed, and only that",

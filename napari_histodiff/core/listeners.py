@@ -1,14 +1,15 @@
-"""Callbacks that hear of events from another thread."""
+"""Callbacks that hear of events from another thread, and how often they do."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
-__all__ = ["Listeners"]
+__all__ = ["Listeners", "Throttle"]
 
 logger = logging.getLogger(__name__)
 
@@ -45,3 +46,20 @@ class Listeners(Generic[Event]):
                 listener(event)
             except Exception:
                 logger.exception("a listener failed on %s", type(event).__name__)
+
+
+class Throttle:
+    """Lets one event through per `interval` seconds, the first at once."""
+
+    def __init__(self, interval: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._interval = interval
+        self._clock = clock
+        self._next = -float("inf")
+
+    def ready(self) -> bool:
+        """Return whether an event may pass now, and count it when it may."""
+        now = self._clock()
+        if now < self._next:
+            return False
+        self._next = now + self._interval
+        return True

@@ -21,8 +21,8 @@ from napari_histodiff.core.errors import (
     ModelInvalid,
     OutOfMemory,
 )
+from napari_histodiff.core.listeners import Throttle
 from napari_histodiff.core.requests import EditRequest
-from napari_histodiff.core.throttle import Throttle
 from napari_histodiff.engine.messages import (
     Failed,
     Loaded,

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_histodiff.core.throttle import Throttle
+from napari_histodiff.core.listeners import Throttle
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=200))

@@ -19,7 +19,7 @@ from napari_histodiff.core.engine import (
     JobFinished,
     JobStep,
 )
-from napari_histodiff.core.throttle import Throttle
+from napari_histodiff.core.listeners import Throttle
 
 __all__ = ["BACKEND", "Mailbox", "default_engine"]
 

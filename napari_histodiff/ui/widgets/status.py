@@ -11,7 +11,7 @@ from qtpy.QtGui import QMovie
 from qtpy.QtWidgets import QLabel, QMenu, QPushButton, QWidget
 
 from napari_histodiff.core.engine import EngineState
-from napari_histodiff.core.throttle import Throttle
+from napari_histodiff.core.listeners import Throttle
 from napari_histodiff.ui.bindings import set_command
 from napari_histodiff.ui.generation.states import EngineStatus, Level, Notice, RunPhase, RunState
 from napari_histodiff.ui.widgets.forms import row
