@@ -8,6 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from napari_histodiff.core.geometry import Region, TileAddress
+from napari_histodiff.slide.reader import SlideReader
+from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.slide.placeholders import Placeholders, ShownSlide
 from napari_histodiff.ui.workspace.pending import StepWorker
@@ -41,7 +43,8 @@ class Bench:
         )
         self.told: list[Region] = []
         self.placeholders = Placeholders(self.store, self.told.append)
-        self.shown = ShownSlide(self.store, self.placeholders, StepWorker())
+        self.worker = StepWorker()
+        self.shown = ShownSlide(self.store, self.placeholders, self.worker)
         self.top = self.store.read(self.store.spec.bounds(4))
         self.placeholders.use_top(self.top)
 
@@ -133,6 +136,29 @@ def test_where_no_model_will_draw_the_colours_become_exact(bench, level):
     bench.want(view, stays=True)
     np.testing.assert_array_equal(bench.shown.read(view), bench.store.read(view))
     assert bench.told
+
+
+def test_while_an_edit_is_written_states_are_those_from_before(bench):
+    assert isinstance(bench.shown, SlideReader)
+    written, goes_on = threading.Event(), threading.Event()
+
+    def write():
+        bench.put(TileAddress(2, 0, 0))
+        written.set()
+        goes_on.wait(30)
+
+    before = bench.shown.state(2)
+    bench.worker.submit(write)
+    assert written.wait(30)
+    assert bench.store.state(2)[0, 0] == TileState.GENERATED
+    assert (bench.shown.state(2) == before).all()
+    bench.shown.state(2)[:] = TileState.EDITED
+    assert (bench.shown.state(2) == before).all()
+    goes_on.set()
+    wait_until(lambda: bench.worker.has_news)
+    bench.worker.deliver()
+    assert bench.shown.state(2)[0, 0] == TileState.GENERATED
+    np.testing.assert_array_equal(bench.shown.state(4), bench.store.state(4))
 
 
 def test_elsewhere_they_are_eight_times_as_coarse(bench):
