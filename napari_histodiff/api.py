@@ -289,13 +289,14 @@ class Model:
 
 
 def _stain_of(image: ArrayLike) -> tuple[float, ...]:
-    from napari_histodiff.diffusion.stain import stain_vector
+    from napari_histodiff.diffusion.stain import stain_vector, too_little_tissue
 
-    found = stain_vector(as_rgb(image))
+    pixels = as_rgb(image)
+    found = stain_vector(pixels)
     if found is None:
         raise InvalidImage(
-            "expected tissue in the image whose stain is to be matched, got background; "
-            "choose another image"
+            f"{too_little_tissue(pixels)} in the image whose stain is to be matched; "
+            "give a larger part of the tissue, or another image"
         )
     return found
 

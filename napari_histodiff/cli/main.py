@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -45,10 +47,18 @@ class _Refusal(click.ClickException):
 
 class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
+        _print_anything()
         try:
             return super().invoke(ctx)
         except HistodiffError as error:
             raise _Refusal(str(error)) from error
+
+
+def _print_anything() -> None:
+    """Let a console of another code page show what it lacks as escapes, not end in an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

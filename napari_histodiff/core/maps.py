@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_histodiff.core.errors import InvalidImage, InvalidMap
+from napari_histodiff.core.errors import HistodiffError, InvalidImage, InvalidMap, InvalidRequest
 
 __all__ = [
     "CLASS_NAMES",
@@ -103,7 +103,7 @@ def as_edit_mask(a: ArrayLike) -> NDArray[np.bool_]:
     InvalidMap
         When it is not two-dimensional, or not clearly two-valued.
     """
-    array = np.asarray(a)
+    array = _read(a, "an edit mask", InvalidMap)
     _check_plane(array, "an edit mask")
     on = array.astype(np.bool_, copy=False)
     marked = array[on]
@@ -127,7 +127,7 @@ def as_rgb(a: ArrayLike) -> NDArray[np.uint8]:
     InvalidImage
         For every other shape, dtype or range; the message says how to convert.
     """
-    array = np.asarray(a)
+    array = _read(a, "an image", InvalidImage)
     if array.dtype.kind not in "iuf":
         raise InvalidImage(
             f"expected an image of uint8, got dtype {array.dtype}; "
@@ -275,7 +275,7 @@ def plain_ids(labels: ArrayLike) -> bool:
 
 
 def _ids(a: ArrayLike, what: str, top: int, advice: str) -> NDArray[Any]:
-    array = np.asarray(a)
+    array = _read(a, what, InvalidMap)
     _check_plane(array, what)
     if array.dtype.kind not in "iu":
         raise InvalidMap(
@@ -285,6 +285,19 @@ def _ids(a: ArrayLike, what: str, top: int, advice: str) -> NDArray[Any]:
     if array.size and (array.min() < 0 or array.max() > top):
         raise InvalidMap(f"expected {what} with ids 0-{top}, got {_describe(array)}; {advice}")
     return array
+
+
+def _read(a: ArrayLike, what: str, refusal: type[InvalidRequest]) -> NDArray[Any]:
+    """Return an array; a lazy one is computed here, and may fail in any way."""
+    try:
+        return np.asarray(a)
+    except (HistodiffError, MemoryError):
+        raise
+    except Exception as error:
+        raise refusal(
+            f"expected {what} that can be read, got {type(error).__name__} ({error}); "
+            "check the file that it comes from"
+        ) from error
 
 
 def _check_plane(array: NDArray[Any], what: str) -> None:

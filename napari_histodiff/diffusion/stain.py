@@ -12,10 +12,18 @@ from torch import Tensor
 from napari_histodiff.core.captions import STAINS
 from napari_histodiff.diffusion.conditioning import from_pixels
 
-__all__ = ["jitter_stain", "optical_density", "stain_look", "stain_slots", "stain_vector"]
+__all__ = [
+    "jitter_stain",
+    "optical_density",
+    "stain_look",
+    "stain_slots",
+    "stain_vector",
+    "too_little_tissue",
+]
 
 _TISSUE_DENSITY: Final = 0.12  # mean optical density above which a pixel is tissue
 _LEAST_TISSUE: Final = 400  # pixels a stain is measured on at the least
+_NEAR: Final = ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0))  # rows and columns between two pixels
 _DENSITY: Final = -np.log(np.maximum(np.arange(256), 1) / 255).astype(np.float32)
 _DARKNESS: Final = (0.28, 0.70)  # mean density of tissue: pale below, dark above
 _PINKNESS: Final = (1.60, 2.60)  # green over red density: purple below, pink above
@@ -88,7 +96,8 @@ def stain_vector(
     tuple of float or None
         Mean, then standard deviation of the optical density of tissue in red, green and blue; last,
         the logarithm of mean absolute difference of neighbouring pixels over that deviation, in
-        green. None where there is too little tissue to tell.
+        green. Where no two pixels of tissue lie side by side (one column, a checkerboard), the next
+        nearest pairs count. None where there is too little tissue to tell.
     """
     density = _DENSITY[image]
     tissue = density.mean(-1) > _TISSUE_DENSITY
@@ -98,7 +107,27 @@ def stain_vector(
         return None
     pixels = density[tissue]
     spread = pixels.std(0) + 1e-3
-    both = tissue[:, 1:] & tissue[:, :-1]
-    step = np.abs(density[:, 1:, 1] - density[:, :-1, 1])[both].mean()
+    step = _step(density[..., 1], tissue)
+    if step is None:
+        return None
     sharpness = np.log(step / spread[1] + 1e-3)
     return (*map(float, pixels.mean(0)), *map(float, spread), float(sharpness))
+
+
+def too_little_tissue(image: NDArray[np.uint8]) -> str:
+    """Say why `stain_vector` returns None for an (h, w, 3) image: what it takes and what it has."""
+    found = int((_DENSITY[image].mean(-1) > _TISSUE_DENSITY).sum())
+    got = f"{found} among {image.shape[0]} x {image.shape[1]} pixels" if found else "background"
+    return f"expected at least {_LEAST_TISSUE} pixels of tissue, got {got}"
+
+
+def _step(plane: NDArray[np.float32], tissue: NDArray[np.bool_]) -> float | None:
+    """Mean absolute difference of the nearest pairs of tissue pixels; None without any pair."""
+    height, width = plane.shape
+    for down, right in _NEAR:
+        first = (slice(0, max(0, height - down)), slice(0, max(0, width - right)))
+        second = (slice(down, None), slice(right, None))
+        both = tissue[first] & tissue[second]
+        if both.any():
+            return np.abs(plane[second] - plane[first])[both].mean()
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -164,6 +165,39 @@ def test_a_class_map_saved_as_jpeg_is_refused(run) -> None:
     result = run("generate", "--classes", "classes.jpg", "--steps", 1)
     assert result.exit_code == 2
     assert "lossless format, got JPEG" in result.stderr
+
+
+def test_a_crop_too_small_for_a_stain_is_not_called_background(run) -> None:
+    imsave("crop.png", np.full((8, 8, 3), (170, 90, 150), np.uint8), check_contrast=False)
+    imsave("glass.png", np.full((64, 64, 3), 245, np.uint8), check_contrast=False)
+    small, bare = (
+        run("generate", "--size", 16, 16, "--steps", 1, "--stain-from", name)
+        for name in ("crop.png", "glass.png")
+    )
+    assert (small.exit_code, bare.exit_code) == (2, 2)
+    assert "at least 400 pixels of tissue, got 64 among 8 x 8 pixels" in small.stderr
+    assert "got background" in bare.stderr
+
+
+def test_a_console_of_another_code_page_gets_escapes(model_folder, tmp_path) -> None:
+    command = ["generate", "--model", model_folder, "--device", "cpu", "--size", 16, 16]
+    command += ["--steps", 1, "--caption", "colon, 淋巴", "-o", "组织"]
+    code = "from napari_histodiff.cli.main import main; main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *map(str, command)],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONIOENCODING": "cp1252",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        },
+        capture_output=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert b"\\u7ec4\\u7ec7" in ended.stdout
+    assert b"\\u6dcb\\u5df4" in ended.stderr
+    assert (tmp_path / "组织" / "generate-001.png").is_file()
 
 
 def test_info_says_what_the_model_is(run) -> None:

@@ -241,3 +241,22 @@ def test_plain_ids_are_told_from_labels(count: int) -> None:
 
 def test_a_class_map_is_no_plain_ids() -> None:
     assert not maps.plain_ids(np.arange(7)[None])
+
+
+class Broken:
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NDArray[Any]:
+        raise OSError("the disk was taken out")
+
+
+@pytest.mark.parametrize(
+    ("read", "error"),
+    [
+        (maps.as_rgb, InvalidImage),
+        (maps.as_class_map, InvalidMap),
+        (maps.as_instance_map, InvalidMap),
+        (maps.as_edit_mask, InvalidMap),
+    ],
+)
+def test_a_lazy_array_that_cannot_be_computed_is_refused(read: Any, error: Any) -> None:
+    with refused(error, "that can be read", "OSError (the disk was taken out)"):
+        read(Broken())

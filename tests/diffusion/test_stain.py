@@ -92,3 +92,30 @@ def test_the_bank_survives_json() -> None:
     assert tuple(from_json(StainEntry, row) for row in write_stains(BANK)) == tuple(BANK)
     with pytest.raises(ValueError, match="a stain of 1"):
         from_json(StainEntry, {"organ": None, "look": None, "mpp": 0.5, "vector": [1.0]})
+
+
+@pytest.mark.parametrize("pattern", ["column", "row", "checkerboard", "diagonals"])
+def test_the_stain_of_known_pixels_that_hardly_touch_is_finite(pattern: str) -> None:
+    rng = np.random.default_rng(0)
+    image = (np.array([150, 80, 160]) + rng.integers(-30, 31, (512, 512, 1))).astype(np.uint8)
+    rows, columns = np.indices((512, 512))
+    inside = {
+        "column": columns == 7,
+        "row": rows == 7,
+        "checkerboard": (rows + columns) % 2 == 0,
+        "diagonals": (rows + columns) % 2 + rows % 2 == 0,
+    }[pattern]
+    vector, whole = stain_vector(image, inside), stain_vector(image)
+    assert vector is not None
+    assert whole is not None
+    assert np.isfinite(vector).all()
+    np.testing.assert_allclose(vector[:6], whole[:6], rtol=0.1)
+    np.testing.assert_allclose(vector[6], whole[6], atol=0.1)
+
+
+def test_pixels_with_no_other_near_them_have_no_stain() -> None:
+    image = np.full((64, 64, 3), 120, np.uint8)
+    inside = np.zeros((64, 64), bool)
+    inside[::3, ::3] = True
+    assert inside.sum() > 400
+    assert stain_vector(image, inside) is None
