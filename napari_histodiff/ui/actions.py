@@ -20,7 +20,7 @@ from napari_histodiff.ui.generation.history import HistoryEntry
 from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.slide.questions import ask_overwrite
 from napari_histodiff.ui.training.dock import open_training
-from napari_histodiff.ui.viewport import camera_of
+from napari_histodiff.ui.viewport import camera_of, to_data
 from napari_histodiff.ui.widgets.dialogs import FormDialog, ask_keep
 from napari_histodiff.ui.workspace.import_labels import resampled
 from napari_histodiff.ui.workspace.targets import open_target
@@ -193,10 +193,10 @@ class StudioActions:
         if target is None:
             show_warning("Make a canvas or use an image layer first.")
             return
-        centre = target.world_to_data(camera_of(self._viewer).center[-2:])
+        centre = to_data(self._viewer, target, camera_of(self._viewer).center)
         document = self._workspace.document
         level, old = document.level_in_view(), document.region
-        middle = ((c + 0.5) / (1 << level) for c in centre[-2:])  # 0 is the first pixel's edge
+        middle = ((c + 0.5) / (1 << level) for c in centre)  # 0 is the first pixel's edge
         y, x = (round(c - n / 2) for c, n in zip(middle, old.shape, strict=True))
         self._attempt(lambda: document.set_frame(Region(level, y, x, *old.shape)))
 

@@ -1,4 +1,4 @@
-"""What a napari viewer shows: camera, canvas, region and level."""
+"""What a napari viewer shows: camera, canvas, region, level, and its world in pixels of a layer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["camera_of", "canvas_size_of", "level_shown", "view_of"]
+__all__ = ["camera_of", "canvas_size_of", "level_shown", "to_data", "to_world", "view_of"]
 
 
 def camera_of(viewer: Any) -> Any:
@@ -22,6 +22,33 @@ def canvas_size_of(viewer: Any) -> tuple[float, float]:
     return float(height), float(width)
 
 
+def to_data(viewer: Any, layer: Any, position: Any) -> NDArray[np.float64]:
+    """Return a place of the viewer's world, (y, x), in pixels of a layer.
+
+    The world has one unit for all layers, which need not be the layer's own.
+    """
+    place = np.asarray(position, float)[-2:] * _units_per_world(viewer, layer)
+    return np.asarray(layer.world_to_data(place), float)[-2:]
+
+
+def to_world(viewer: Any, layer: Any, place: Any) -> NDArray[np.float64]:
+    """Return a place in pixels of a layer, (y, x), in the viewer's world."""
+    return np.asarray(layer.data_to_world(place), float)[-2:] / _units_per_world(viewer, layer)
+
+
+def _units_per_world(viewer: Any, layer: Any) -> NDArray[np.float64]:
+    """Return how many units of a layer one unit of the viewer's world is, down and across."""
+    world, own = getattr(viewer.layers, "units", None), getattr(layer, "units", None)
+    if not world or not own or len(world) < 2:
+        return np.ones(2)
+    return np.array(
+        [
+            float((1 * w).to(u).magnitude) if w != u and w.is_compatible_with(u) else 1.0
+            for w, u in zip(world[-2:], own[-2:], strict=True)
+        ]
+    )
+
+
 def view_of(viewer: Any, layer: Any) -> NDArray[np.float64] | None:
     """Return what the canvas shows, [[top, left], [bottom, right]] in pixels of the finest level.
 
@@ -34,7 +61,7 @@ def view_of(viewer: Any, layer: Any) -> NDArray[np.float64] | None:
     half = np.array(size) / camera.zoom / 2
     centre = np.asarray(camera.center[-2:], float)
     corners = [
-        layer.world_to_data(centre + half * (down, across))[-2:]
+        to_data(viewer, layer, centre + half * (down, across))
         for down in (-1, 1)
         for across in (-1, 1)
     ]

@@ -25,7 +25,7 @@ from napari_histodiff.ui.slide.status import SlideStatus, status_of
 from napari_histodiff.ui.slide.target import SlideTarget
 from napari_histodiff.ui.slide.tile_overlay import TileOverlay
 from napari_histodiff.ui.slide.watcher import ViewWatcher, coverage_of
-from napari_histodiff.ui.viewport import camera_of
+from napari_histodiff.ui.viewport import camera_of, to_world
 from napari_histodiff.ui.workspace.pending import StepWorker
 from napari_histodiff.ui.workspace.targets import register_target
 
@@ -138,7 +138,7 @@ class SlideSession:
     def go_to(self, y: float, x: float) -> None:
         """Bring a place, in pixels of level 0, to the middle of the canvas."""
         camera = camera_of(self._viewer)
-        camera.center = tuple(self.layer.data_to_world((y - 0.5, x - 0.5)))
+        camera.center = tuple(to_world(self._viewer, self.layer, (y - 0.5, x - 0.5)))
 
     # -------------------------------------------------------------------- draw
     def pause(self) -> None:

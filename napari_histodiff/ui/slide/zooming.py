@@ -16,7 +16,7 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import decode_labels
 from napari_histodiff.ui.slide.session import SlideSession
 from napari_histodiff.ui.slide.target import READ_ONLY
-from napari_histodiff.ui.viewport import camera_of
+from napari_histodiff.ui.viewport import camera_of, to_data
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -82,7 +82,7 @@ class KeptView:
     def of(cls, session: SlideSession, viewer: Any, workspace: Workspace) -> KeptView:
         """Take down what there is now."""
         camera, target = camera_of(viewer), workspace.target
-        y, x = np.asarray(session.layer.world_to_data(camera.center[-2:]), float)[-2:] + 0.5
+        y, x = to_data(viewer, session.layer, camera.center) + 0.5
         on_slide = target is session.layer
         return cls(
             mpp=session.target.mpp,

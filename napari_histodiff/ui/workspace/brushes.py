@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.nucleus_shapes import nucleus_statistics
+from napari_histodiff.ui.viewport import to_data
 from napari_histodiff.ui.workspace.paint_layers import NucleiLayer, PaintSettings
 from napari_histodiff.ui.workspace.placement import Indices, Scatter, place_nucleus
 
@@ -36,15 +37,23 @@ class Brushes:
         Micrometres per pixel.
     rng : numpy.random.Generator
         Source of places and shapes.
+    viewer : napari ViewerModel
+        In whose world the mouse moves.
     """
 
     def __init__(
-        self, nuclei: NucleiLayer, settings: PaintSettings, mpp: float, rng: np.random.Generator
+        self,
+        nuclei: NucleiLayer,
+        settings: PaintSettings,
+        mpp: float,
+        rng: np.random.Generator,
+        viewer: Any,
     ) -> None:
         self._nuclei = nuclei
         self._settings = settings
         self._mpp = mpp
         self._rng = rng
+        self._viewer = viewer
         nuclei.layer.mouse_drag_callbacks.append(self._on_press)
         nuclei.layer.bind_key("Space", self._hold_to_pan, overwrite=True)
 
@@ -91,7 +100,7 @@ class Brushes:
             [
                 place_nucleus(
                     nuclei.labels,
-                    _position(layer, event),
+                    self._position(layer, event),
                     nuclei.class_id,
                     self._mpp,
                     self._rng,
@@ -105,9 +114,9 @@ class Brushes:
         dab = _disc(self._settings.radius_um / self._mpp)
         reach = dab.shape[0] // 2
         with layer.block_history():
-            last = _position(layer, event)
+            last = self._position(layer, event)
             while True:
-                here = _position(layer, event)
+                here = self._position(layer, event)
                 for y, x in _between(last, here, max(1, reach)):
                     self._write(scatter.fill(dab, (round(y) - reach, round(x) - reach)))
                 last = here
@@ -128,6 +137,10 @@ class Brushes:
             self._nuclei.layer.data_setitem((rows, cols), labels.astype(np.int32))
         return len(placed)
 
+    def _position(self, layer: Labels, event: Any) -> tuple[float, float]:
+        y, x = to_data(self._viewer, layer, event.position)
+        return float(y), float(x)
+
     def _hold_to_pan(self, layer: Labels) -> Generator[None, None, None]:
         mode, panning = layer.mode, layer.mouse_pan
         restore: Callable[[], None] = self.take_over if not panning else self.let_go
@@ -137,11 +150,6 @@ class Brushes:
         layer.mode = mode
         if mode == "pan_zoom":
             restore()
-
-
-def _position(layer: Labels, event: Any) -> tuple[float, float]:
-    y, x = layer.world_to_data(event.position)[-2:]
-    return float(y), float(x)
 
 
 def _disc(radius: float) -> NDArray[np.bool_]:

@@ -33,7 +33,7 @@ from napari_histodiff.ui.workspace.paint_layers import (
 from napari_histodiff.ui.workspace.pending import PendingOperations, PendingStep
 from napari_histodiff.ui.workspace.snapshot import FrameSnapshot, FrameSummary, kind_of_edit
 from napari_histodiff.ui.workspace.targets import Target
-from napari_histodiff.ui.workspace.transforms import insert_above
+from napari_histodiff.ui.workspace.transforms import insert_above, place_on, place_region, put_on
 
 if TYPE_CHECKING:
     from napari.layers import Labels, Layer
@@ -141,7 +141,7 @@ class Document:
             self._next_instance,
         )
         self.frame = FrameLayer(image, region, self.move)
-        self.brushes = Brushes(self.nuclei, self._settings, self.mpp, self._rng)
+        self.brushes = Brushes(self.nuclei, self._settings, self.mpp, self._rng, self._viewer)
         self.edit_mask.changed.connect(self.painting_changed.emit)
         self.nuclei.changed.connect(self.painting_changed.emit)
         self.nuclei.class_changed.connect(self.class_changed.emit)
@@ -225,6 +225,19 @@ class Document:
         if not self.is_whole:
             self.close()
             self.open()
+
+    def place_anew(self) -> None:
+        """Bring the layers to where the image lies now, and its pixels' size; paint goes along."""
+        self.target.read_place()
+        if not self._is_open:
+            return
+        image, place = self.target.layer, place_region(self.target.layer, self.region)
+        for layer in (self.nuclei.layer, self.edit_mask.layer):
+            put_on(layer, place)
+        put_on(self.frame.layer, place_on(image, 0, 0))
+        self.brushes.use_mpp(self.mpp)
+        if self._settings.tool in ("stamp", "scatter"):
+            self.brushes.take_over()
 
     def follow(self, dy: int, dx: int) -> None:
         """Close, and move frame and paint by so many pixels of level 0: the image grew."""

@@ -18,7 +18,7 @@ from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.core.maps import as_rgb
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.ui.workspace.journal import EditJournal, MemoryJournal, SparsePlane
-from napari_histodiff.ui.workspace.transforms import insert_above, pixel_size, place_on
+from napari_histodiff.ui.workspace.transforms import insert_above, pixel_size, place_on, put_on
 
 __all__ = [
     "MAX_CANVAS",
@@ -54,6 +54,18 @@ class Target(ABC):
         #: Tells this image from others, in entries of the history.
         self.key: Hashable = object()
         self.mpp, self.knows_mpp = pixel_size(layer)
+        self._misplaced = ""
+
+    def read_place(self) -> None:
+        """Read the pixel size again, and move the layers made for this target with the image.
+
+        Until the pixels are square, nothing can be worked on; `pending` says so.
+        """
+        try:
+            self.mpp, self.knows_mpp = pixel_size(self.layer)
+            self._misplaced = ""
+        except InvalidImage as error:
+            self._misplaced = str(error)
 
     @property
     def data(self) -> Any:
@@ -115,7 +127,7 @@ class Target(ABC):
 
     def pending(self, region: Region) -> str:
         """Return why the pixels of a region cannot be worked on yet; empty when they can."""
-        return ""
+        return self._misplaced
 
     def prepare(self, region: Region) -> str:
         """Have the pixels of a region made, if need be, and return what `pending` says then."""
@@ -275,6 +287,12 @@ class PatchTarget(RawTarget):
                 self._show(tile, stored)
             else:
                 patch.refresh(extent=False)
+
+    def read_place(self) -> None:
+        """Read the pixel size again, and move the edits with the image."""
+        super().read_place()
+        for tile, patch in self._patches.items():
+            put_on(patch, place_on(self.layer, tile.y, tile.x))
 
     def forget(self, layer: Any) -> None:
         """Drop the edits whose layer the user removed."""

@@ -14,7 +14,7 @@ from napari_histodiff.core.geometry import Region
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-__all__ = ["DEFAULT_MPP", "insert_above", "pixel_size", "place_on", "place_region"]
+__all__ = ["DEFAULT_MPP", "insert_above", "pixel_size", "place_on", "place_region", "put_on"]
 
 #: Taken when an image does not tell its pixel size.
 DEFAULT_MPP: Final = 0.5
@@ -66,6 +66,12 @@ def place_region(target: Layer, region: Region) -> dict[str, Any]:
     # A layer's (0, 0) is the middle of its first pixel.
     y, x = (n * side + (side - 1) / 2 for n in (region.y, region.x))
     return place_on(target, y, x) | {"scale": np.asarray(target.scale) * side}
+
+
+def put_on(layer: Layer, place: dict[str, Any]) -> None:
+    """Move a layer to where `place_on` or `place_region` would have put it."""
+    for name, value in place.items():
+        setattr(layer, name, value)
 
 
 def insert_above(viewer: Any, layer: Layer, below: Iterable[Layer]) -> None:

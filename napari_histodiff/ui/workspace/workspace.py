@@ -15,7 +15,13 @@ from napari_histodiff.ui.workspace.document import TOOLS, Document, check_tool, 
 from napari_histodiff.ui.workspace.frame import first_frame
 from napari_histodiff.ui.workspace.paint_layers import PaintSettings
 from napari_histodiff.ui.workspace.pending import PendingOperations
-from napari_histodiff.ui.workspace.targets import CanvasTarget, PatchTarget, Target, open_target
+from napari_histodiff.ui.workspace.targets import (
+    CanvasTarget,
+    PatchTarget,
+    RawTarget,
+    Target,
+    open_target,
+)
 
 if TYPE_CHECKING:
     from napari.layers import Image, Layer
@@ -177,6 +183,10 @@ class Workspace:
             for name in ("frame_changed", "painting_changed", "class_changed", "pixels_changed"):
                 getattr(document, name).connect(getattr(self, name).emit)
             document.target.moved.connect(partial(self._follow, document))
+            if isinstance(document.target, RawTarget):  # a slide's layer is moved by its session
+                for name in ("scale", "units", "translate", "rotate", "shear", "affine"):
+                    event = getattr(document.target.layer.events, name)
+                    event.connect(partial(self._place_anew, document))
         self._document = document
         document.open()
         self.select_tool(self.paint.tool)
@@ -191,6 +201,11 @@ class Workspace:
         document.follow(dy, dx)
         if was_here:
             self._work_on(document)
+
+    def _place_anew(self, document: Document, _: object = None) -> None:
+        document.place_anew()
+        if document is self._document:
+            self.target_changed.emit()
 
     def _on_removed(self, event: Any) -> None:
         for document in list(self._documents):

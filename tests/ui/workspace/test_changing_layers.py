@@ -10,6 +10,7 @@ from napari.components import ViewerModel
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.ui.workspace.workspace import Workspace
+from tests.ui.mouse import click
 
 REGION = Region(0, 64, 64, 64, 64)
 
@@ -95,3 +96,80 @@ def test_one_class_for_all_is_read_from_the_finest_level_under_the_frame_only(vi
     workspace.document.import_labels(layer, 3)
     assert workspace.document.nuclei.counts()["lymphocyte"] == 3
     assert set(read) == {(y, x) for y in (64, 96) for x in (64, 96)}
+
+
+def lies_on(layer, image, place, pixels=(0, 0)):
+    """Whether pixel `pixels` of a layer lies on pixel `place` of the image, in the image's unit."""
+    factor = float((1 * layer.units[0]).to(image.units[0]).magnitude)
+    here = np.asarray(layer.data_to_world(pixels)) * factor
+    return np.allclose(here, image.data_to_world(place), atol=1e-6)
+
+
+@pytest.mark.parametrize("is_lazy", [False, True])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scale": (0.25, 0.25), "units": ("um", "um")},
+        {"translate": (900.0, -30.0)},
+        {"rotate": 30.0},
+        {"affine": np.array([[1.0, 0.0, 5.0], [0.0, 1.0, 7.0], [0.0, 0.0, 1.0]])},
+    ],
+)
+def test_paint_follows_an_image_that_is_moved(viewer, workspace, change, is_lazy):
+    data = noise((256, 256))
+    image = viewer.add_image(da.from_array(data) if is_lazy else data, rgb=True)
+    workspace.use_layer(image)
+    document = workspace.document
+    document.set_frame(REGION)
+    click(document.nuclei.layer, (10, 12))
+    document.write(REGION, noise(REGION.shape, 1))
+    told = []
+    workspace.target_changed.connect(lambda: told.append(document.mpp))
+    for name, value in change.items():
+        setattr(image, name, value)
+    for layer in (document.nuclei.layer, document.edit_mask.layer):
+        assert lies_on(layer, image, (64, 64))
+        assert lies_on(layer, image, (74, 76), (10, 12))
+    assert lies_on(document.frame.layer, image, (64, 64), (64, 64))
+    for patch in document.target.layers:
+        assert lies_on(patch, image, (64, 64), (64, 64))
+    assert sum(document.nuclei.counts().values()) == 1
+    assert document.mpp == (0.25 if "scale" in change else 0.5)
+    assert document.target.knows_mpp == ("units" in change)
+    assert told
+    assert told[-1] == document.mpp
+    document.set_frame(Region(0, 96, 96, 64, 64))
+    assert lies_on(document.nuclei.layer, image, (96, 96))
+
+
+def test_an_image_whose_pixels_are_made_oblong_waits_until_they_are_square(viewer, workspace):
+    image = viewer.add_image(noise((256, 256)), scale=(0.5, 0.5), units=("um", "um"))
+    workspace.use_layer(image)
+    image.scale = (0.5, 0.25)
+    assert "square pixels" in workspace.document.summary().problem
+    with pytest.raises(InvalidRequest, match="square pixels"):
+        workspace.document.snapshot()
+    image.scale = (0.25, 0.25)
+    assert workspace.document.snapshot().mpp == 0.25
+
+
+def test_images_are_followed_while_another_is_worked_on(viewer, workspace):
+    first = viewer.add_image(noise((256, 256)))
+    workspace.use_layer(first)
+    workspace.document.set_frame(REGION)
+    workspace.use_layer(viewer.add_image(noise((256, 256))))
+    first.translate = (50, 60)
+    workspace.use_layer(first)
+    assert lies_on(workspace.document.nuclei.layer, first, (64, 64))
+
+
+def test_a_stamp_lands_under_the_mouse_beside_a_layer_of_another_unit(viewer, workspace):
+    image = viewer.add_image(noise((256, 256)), scale=(0.0005, 0.0005), units=("mm", "mm"))
+    viewer.add_labels(np.zeros((64, 64), int), units=("um", "um"))
+    workspace.use_layer(image)
+    assert workspace.document.mpp == pytest.approx(0.5)
+    workspace.select_tool("stamp")
+    click(workspace.document.nuclei.layer, (100, 60), world=1000)
+    rows, cols = np.nonzero(workspace.document.nuclei.labels)
+    assert abs(rows.mean() - 100) < 4
+    assert abs(cols.mean() - 60) < 4
