@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-import numpy as np
 from magicgui import magicgui
 from magicgui.widgets import FunctionGui, Label
 
@@ -118,8 +117,7 @@ def import_labels(viewer: Any, layer: Any, nuclei_are: str = "epithelial") -> No
     """
     class_of = None
     if nuclei_are in CLASS_NAMES:
-        chosen = CLASS_NAMES.index(nuclei_are) + 1
-        class_of = {int(label): chosen for label in np.unique(np.asarray(layer.data)) if label}
+        class_of = CLASS_NAMES.index(nuclei_are) + 1
     elif nuclei_are != OF_EACH_PIXEL:
         raise InvalidRequest(
             f"expected a class of {', '.join(CLASS_NAMES)}, or {OF_EACH_PIXEL!r}, got "
