@@ -248,6 +248,24 @@ def test_another_image_takes_the_layers_of_the_first_away(dock: StudioDock) -> N
     assert names == ["first", "second", "Edit mask", "Nuclei", "Frame"]
 
 
+def test_use_image_with_the_preview_selected_says_what_to_select(
+    dock: StudioDock, engine: RecordingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr("napari_histodiff.ui.actions.show_warning", warnings.append)
+    _canvas(dock, engine)
+    dock.run.main.click()
+    _finish(dock, engine)
+    canvas, preview = dock.workspace.target, dock.controller.staged.preview.layer
+    dock.viewer.layers.selection.active = preview
+    dock.actions.use_selected()
+    assert "select the one below it" in warnings[0]
+    assert dock.workspace.target is canvas
+    assert dock.controller.staged.preview.layer is preview
+    dock.workspace.use_layer(preview)  # what a script may do
+    assert dock.workspace.target is None
+
+
 def test_save_asks_where_and_remembers(
     dock: StudioDock, engine: RecordingEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
