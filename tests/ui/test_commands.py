@@ -16,6 +16,7 @@ from napari_histodiff.ui.actions import StudioActions
 from napari_histodiff.ui.commands import COMMANDS, Command, studio
 from napari_histodiff.ui.dock import StudioDock
 from napari_histodiff.ui.generation.controller import Controller
+from napari_histodiff.ui.generation.staged import StagedVariants
 from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.slide.part import SlidePart
 from napari_histodiff.ui.text import PLUGIN
@@ -77,6 +78,7 @@ def test_a_command_calls_one_thing_that_is_there(command: Command) -> None:
     for name, kind in parts.items():
         setattr(dock, name, create_autospec(kind, instance=True))
     dock.actions.edit_caption = Mock()
+    dock.controller.staged = create_autospec(StagedVariants, instance=True)
     command.act(dock)
     calls = [call for part in vars(dock).values() for call in part.method_calls]
     assert len(calls) == 1
