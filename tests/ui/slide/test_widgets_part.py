@@ -197,17 +197,18 @@ def test_another_slide_takes_the_place_of_the_first(
     SlideStore.open(slide_path, read_only=False).close()
 
 
-def test_the_readout_follows(
-    desk: Desk, session: SlideSession, wait_for, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("napari_histodiff.ui.slide.part._WEIGH", 0.0)
+def test_the_readout_follows(desk: Desk, session: SlideSession, wait_for) -> None:
     box = desk.slide.box
     assert box.corner.text().startswith("Level ")
     tiles = [TileAddress(1, 0, 0), TileAddress(1, 0, 1)]
     _draw(session, *tiles)
     _report(desk, wait_for, lambda: box.tiles.text() == "2 tiles drawn")
-    session.changed.emit()
-    _report(desk, wait_for, lambda: box.disk.text() not in ("", "0 bytes on disk"))
+
+    def is_weighed() -> bool:
+        session.changed.emit()
+        return box.disk.text() not in ("", "0 bytes on disk")
+
+    _report(desk, wait_for, is_weighed)
 
 
 def test_the_map_takes_you_there(desk: Desk, session: SlideSession) -> None:
