@@ -109,7 +109,7 @@ class _Script:
         controller.refresh_plan()
         self._screenshot("1_before")
         self._dock.actions.generate()
-        self._wait(lambda: controller.staged.preview.layer is not None)
+        self._wait(lambda: controller.staged.preview.shown)
         if controller.run_state.phase is RunPhase.RUNNING:
             self._screenshot("2_during")
         self._wait(lambda: controller.staged.now is not None)

@@ -17,7 +17,7 @@ from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.ui.generation.states import Staging
 from napari_histodiff.ui.workspace.pending import PendingStep
-from napari_histodiff.ui.workspace.transforms import place_region
+from napari_histodiff.ui.workspace.transforms import place_region, put_on
 
 if TYPE_CHECKING:
     from napari_histodiff.ui.workspace.workspace import Workspace
@@ -53,6 +53,7 @@ class StagedVariants:
         self.preview = PreviewLayer(viewer)
         self.now: Staging | None = None
         self._workspace = workspace
+        workspace.target_changed.connect(self.preview.remove)
         self._complain = complain
         self._is_still = is_still
 
@@ -129,6 +130,9 @@ PREVIEW_NAME: Final = "Preview"
 class PreviewLayer:
     """Shows and hides one RGB layer over the frame.
 
+    The layer stays in the viewer while it is hidden: taking a layer out of napari holds the window
+    up for longer than writing the edit does.
+
     Parameters
     ----------
     viewer : napari ViewerModel
@@ -138,38 +142,44 @@ class PreviewLayer:
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self._layer: Any = None
+        self._shown = False
         self._place: tuple[object, ...] = ()
 
     @property
     def layer(self) -> Any:
-        """The layer, or None while nothing is shown."""
+        """The layer, shown or hidden; None before there was one, or when the user removed it."""
         return self._layer if self._layer in self._viewer.layers else None
+
+    @property
+    def shown(self) -> bool:
+        """Whether something is shown, even if the user has it out of sight for a look below."""
+        return self._shown and self.layer is not None
 
     def show(self, target: Any, region: Region, image: NDArray[np.uint8]) -> None:
         """Put `image`, (h, w, 3) uint8, over `region`, of any level, of the `target` layer."""
         place = (id(target), region, image.shape)
         layer = self.layer
-        if layer is not None and place == self._place:
+        if self.shown and place == self._place:
             # In place, without thumbnail and extent: a few of these come every second.
             np.copyto(layer.data, image)
             layer.refresh(thumbnail=False, highlight=False, extent=False)
             return
-        self.hide()
-        selected = set(self._viewer.layers.selection)
-        self._layer = self._viewer.add_image(
-            np.array(image),
-            name=PREVIEW_NAME,
-            rgb=True,
-            **place_region(target, region),
-        )
-        self._place = place
-        # A new layer takes the selection; the user keeps painting on theirs.
-        self._viewer.layers.selection = selected
+        where = place_region(target, region)
+        if layer is None:
+            self._add(image, where)
+        else:
+            self._move(layer, image, where)
+        self._shown, self._place = True, place
 
     def hide(self) -> None:
-        """Remove the layer, if it is there."""
-        layer = self.layer
-        self._layer = None
+        """Show nothing any more."""
+        self._shown = False
+        if self.layer is not None:
+            self.layer.visible = False
+
+    def remove(self) -> None:
+        """Take the layer out of the viewer, with the image it lay over."""
+        layer, self._layer, self._shown = self.layer, None, False
         if layer is not None:
             selected = set(self._viewer.layers.selection) - {layer}
             self._viewer.layers.remove(layer)
@@ -178,5 +188,19 @@ class PreviewLayer:
 
     def toggle(self) -> None:
         """Show what is below for a look, or the preview again."""
-        if self.layer is not None:
+        if self.shown:
             self.layer.visible = not self.layer.visible
+
+    def _add(self, image: NDArray[np.uint8], where: dict[str, Any]) -> None:
+        selected = set(self._viewer.layers.selection)
+        self._layer = self._viewer.add_image(np.array(image), name=PREVIEW_NAME, rgb=True, **where)
+        # A new layer takes the selection; the user keeps painting on theirs.
+        self._viewer.layers.selection = selected
+
+    def _move(self, layer: Any, image: NDArray[np.uint8], where: dict[str, Any]) -> None:
+        layer.data = np.array(image)
+        put_on(layer, where)
+        layers = self._viewer.layers
+        if layers[-1] is not layer:
+            layers.move(layers.index(layer), len(layers))
+        layer.visible = True

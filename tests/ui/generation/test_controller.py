@@ -196,7 +196,7 @@ def test_results_wait_for_apply(desk: Desk) -> None:
     assert region == desk.engine.submitted[0].region
     assert (pixels == 101).all()
     assert desk.controller.staged.now is None
-    assert PREVIEW_NAME not in desk.viewer.layers
+    assert not desk.controller.staged.preview.shown
 
 
 def test_the_preview_goes_with_whatever_else_its_going_takes_away(desk: Desk) -> None:
@@ -206,7 +206,7 @@ def test_the_preview_goes_with_whatever_else_its_going_takes_away(desk: Desk) ->
     desk.viewer.layers.events.removed.connect(
         lambda _: other in desk.viewer.layers and desk.viewer.layers.remove(other)
     )
-    desk.controller.staged.discard()
+    desk.workspace.target_changed.emit()
     assert len(desk.viewer.layers) == 0
 
 
@@ -218,12 +218,27 @@ def test_variants_go_round(desk: Desk) -> None:
         assert desk.controller.staged.now.index == expected
 
 
+def test_the_preview_stays_a_layer_and_is_shown_at_the_next_place(desk: Desk) -> None:
+    desk.controller.generate()
+    desk.finish(shade=100)
+    preview = desk.viewer.layers[PREVIEW_NAME]
+    desk.controller.staged.discard()
+    assert not preview.visible
+    desk.viewer.add_labels(np.zeros((8, 8), np.uint8), name="Above")
+    region = desk.engine.submitted[0].region.translate(32, 16)
+    desk.controller.staged.show(region, np.full((*region.shape, 3), 7, np.uint8))
+    assert desk.viewer.layers[-1] is preview
+    assert preview.visible
+    assert (preview.data == 7).all()
+    np.testing.assert_allclose(preview.translate, (24, 24))
+
+
 def test_discard_changes_nothing_but_the_preview(desk: Desk) -> None:
     desk.controller.generate()
     desk.finish()
     desk.controller.staged.discard()
     assert desk.workspace.document.written == []
-    assert PREVIEW_NAME not in desk.viewer.layers
+    assert not desk.controller.staged.preview.shown
     assert len(desk.controller.history.entries) == 1
 
 
@@ -250,7 +265,7 @@ def test_cancel_is_asked_once_and_ends_the_run(desk: Desk) -> None:
     assert desk.engine.cancelled == ["1"]
     assert desk.controller.run_state.phase is RunPhase.CANCELLING
     desk.emit(JobPreview("1", np.zeros((48, 64, 3), np.uint8)))
-    assert PREVIEW_NAME not in desk.viewer.layers
+    assert not desk.controller.staged.preview.shown
     desk.emit(JobCancelled("1"))
     assert desk.controller.run_state.phase is RunPhase.IDLE
     assert desk.controller.staged.now is None

@@ -109,7 +109,7 @@ def desk(tmp_path):
 
 def test_the_window_asks_nothing_that_waits_while_an_edit_is_written(desk):
     desk.put_variant()
-    desk.begin(desk.controller.apply)
+    desk.begin(desk.controller.staged.apply)
     # Each of these waits for good if it asks the store, which the edit keeps to itself.
     desk.stage.look(900, 900)
     desk.stage.rest()
@@ -129,16 +129,15 @@ def test_the_window_asks_nothing_that_waits_while_an_edit_is_written(desk):
 
 def test_the_variant_stays_in_view_until_the_slide_shows_it(desk):
     desk.put_variant()
-    desk.begin(desk.controller.apply)
-    assert PREVIEW_NAME in desk.stage.viewer.layers
+    desk.begin(desk.controller.staged.apply)
+    assert desk.controller.staged.preview.shown
     assert desk.controller.staged.now is not None
     layer, seen = desk.stage.session.layer, []
-    desk.stage.viewer.layers.events.removed.connect(
-        lambda event: seen.append((event.value.name, np.asarray(layer._slice.image.raw).copy()))
-    )
+    preview = desk.stage.viewer.layers[PREVIEW_NAME]
+    preview.events.visible.connect(lambda: seen.append(np.asarray(layer._slice.image.raw).copy()))
     desk.finish()
-    ((name, shown),) = seen
-    assert name == PREVIEW_NAME
+    (shown,) = seen
+    assert not preview.visible
     # Without a window napari shows the coarsest level.
     assert (shown == 9).all(axis=2).sum() == FRAME.area >> (2 * layer.data_level)
     assert desk.controller.staged.now is None
@@ -146,10 +145,10 @@ def test_the_variant_stays_in_view_until_the_slide_shows_it(desk):
 
 def test_nothing_else_is_done_meanwhile_and_it_says_why(desk):
     staging = desk.put_variant()
-    desk.begin(desk.controller.apply)
+    desk.begin(desk.controller.staged.apply)
     for act in (
-        desk.controller.apply,
-        desk.controller.discard,
+        desk.controller.staged.apply,
+        desk.controller.staged.discard,
         desk.controller.generate,
         lambda: desk.controller.staged.step(1),
         lambda: desk.controller.restore(staging.entry),
@@ -167,12 +166,12 @@ def test_nothing_else_is_done_meanwhile_and_it_says_why(desk):
 def test_a_failure_is_told_and_the_variant_goes_on_waiting(desk):
     staging = desk.put_variant()
     desk.store.full = True
-    desk.begin(desk.controller.apply)
+    desk.begin(desk.controller.staged.apply)
     desk.finish()
     assert [notice.level for notice in desk.notices] == [Level.ERROR]
     assert "free some" in desk.notices[0].message
     assert desk.controller.staged.now is staging
-    assert PREVIEW_NAME in desk.stage.viewer.layers
+    assert desk.controller.staged.preview.shown
     assert (desk.store.read(FRAME) == 100).all()
     desk.store.full = False
     desk.controller.staged.apply()
@@ -203,7 +202,7 @@ def test_undo_twice_in_a_row_takes_two_edits_back(desk):
 
 def test_undo_right_after_apply_takes_that_edit_back(desk):
     desk.put_variant()
-    desk.begin(desk.controller.apply)
+    desk.begin(desk.controller.staged.apply)
     desk.controller.staged.undo()
     desk.finish()
     assert desk.store.calls == ["write", "undo"]
@@ -219,7 +218,7 @@ def test_an_undo_meant_for_an_edit_that_failed_takes_nothing_else_back(desk):
     desk.store.begun.clear()
     desk.put_variant(30)
     desk.store.full = True
-    desk.begin(desk.controller.apply)
+    desk.begin(desk.controller.staged.apply)
     desk.controller.staged.undo()
     desk.finish()
     assert desk.store.calls == ["write", "write"]
@@ -228,7 +227,7 @@ def test_an_undo_meant_for_an_edit_that_failed_takes_nothing_else_back(desk):
 
 def test_growing_waits_for_the_edit(desk):
     desk.put_variant()
-    desk.begin(desk.controller.apply)
+    desk.begin(desk.controller.staged.apply)
     desk.store.grow = lambda *sides: desk.store.calls.append("grow")
     threading.Timer(0.05, desk.store.gate.set).start()
     desk.stage.session.grow(0, 0, 0, 0)
@@ -238,7 +237,7 @@ def test_growing_waits_for_the_edit(desk):
 def test_growing_gives_up_when_the_edit_takes_for_ever(desk, monkeypatch):
     monkeypatch.setattr(session_module, "_PATIENCE", 0.05)
     desk.put_variant()
-    desk.begin(desk.controller.apply)
+    desk.begin(desk.controller.staged.apply)
     desk.store.grow = lambda *sides: desk.store.calls.append("grow")
     with pytest.raises(StorageError, match="wait until"):
         desk.stage.session.grow(0, 0, 0, 0)
@@ -248,7 +247,7 @@ def test_growing_gives_up_when_the_edit_takes_for_ever(desk, monkeypatch):
 
 def test_taking_the_layer_away_waits_for_the_edit(desk):
     desk.put_variant()
-    desk.begin(desk.controller.apply)
+    desk.begin(desk.controller.staged.apply)
     threading.Timer(0.05, desk.store.gate.set).start()
     desk.stage.viewer.layers.clear()
     assert desk.store.calls == ["write"]
@@ -259,7 +258,7 @@ def test_taking_the_layer_away_waits_for_the_edit(desk):
 
 def test_going_elsewhere_meanwhile_does_not_lose_the_edit(desk):
     desk.put_variant()
-    desk.begin(desk.controller.apply)
+    desk.begin(desk.controller.staged.apply)
     desk.workspace.new_canvas(256, 256)
     assert desk.controller.staged.now is None
     desk.finish()
@@ -289,7 +288,7 @@ def test_a_disk_that_never_comes_back_does_not_hold_the_window(tmp_path, monkeyp
     desk, closed = Desk(SlowStore(), tmp_path), threading.Event()
     desk.store.close = closed.set
     desk.put_variant()
-    desk.begin(desk.controller.apply)
+    desk.begin(desk.controller.staged.apply)
     desk.stage.session.close()
     assert "background" in desk.notices[-1].message
     assert not desk.workspace.doing.text
