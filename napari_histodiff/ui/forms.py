@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from magicgui import magicgui
-from magicgui.widgets import FunctionGui, Label
+from qtpy.QtWidgets import QLabel
 
 from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.core.errors import InvalidRequest
@@ -21,6 +21,9 @@ from napari_histodiff.ui.slide.new_slide_dialog import new_slide
 from napari_histodiff.ui.training.dock import train
 from napari_histodiff.ui.widgets.dialogs import ColourEdit
 from napari_histodiff.ui.workspace.targets import MAX_CANVAS
+
+if TYPE_CHECKING:
+    from magicgui.widgets import FunctionGui
 
 __all__ = [
     "OF_EACH_PIXEL",
@@ -85,11 +88,13 @@ def new_canvas_form(viewer: Any, multiple: int) -> FunctionGui[None]:
         background={"widget_type": ColourEdit, "tooltip": "Colour of the empty canvas"},
     )
     form["mpp"].native.setDecimals(3)
-    form.append(Label(name="extent", label=" "))
+    extent = QLabel()
+    extent.setObjectName("extent")
+    form["mpp"].native.parentWidget().layout().addWidget(extent)
 
     def show_extent() -> None:
         wide, high = (form[side].value * form["mpp"].value for side in ("width", "height"))
-        form["extent"].value = f"{wide:g} × {high:g} µm"
+        extent.setText(f"{wide:g} × {high:g} µm")
 
     for name in ("width", "height", "mpp"):
         form[name].changed.connect(show_extent)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDialog, QFileDialog
+from qtpy.QtWidgets import QDialog, QFileDialog, QLabel
 
 from napari_histodiff.core.captions import ParseReport
 from napari_histodiff.core.colours import GLASS_COLOUR
@@ -29,7 +29,7 @@ from napari_histodiff.ui.widgets.style import IGNORED, WRONG, dock_style
 from tests.fakes import FAKE_INFO
 from tests.ui.conftest import OpenDock
 from tests.ui.doubles import RecordingEngine
-from tests.ui.find import press
+from tests.ui.find import find, press
 
 
 @pytest.fixture
@@ -210,7 +210,7 @@ def test_new_canvas_asks_for_size_and_background(
         form = dialog.form
         for name, value in (("width", 192), ("height", 128), ("mpp", 0.25)):
             form[name].value = value
-        assert form["extent"].value == "48 × 32 µm"
+        assert find(dialog, "extent", QLabel).text() == "48 × 32 µm"
         return QDialog.DialogCode.Accepted
 
     monkeypatch.setattr(dialogs.FormDialog, "exec", accept)

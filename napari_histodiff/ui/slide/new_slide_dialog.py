@@ -6,19 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from magicgui import magicgui
+from magicgui.widgets import FunctionGui, LineEdit
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QFileDialog,
-    QFormLayout,
     QHBoxLayout,
     QLabel,
     QLayout,
-    QLineEdit,
     QVBoxLayout,
     QWidget,
 )
@@ -38,16 +38,20 @@ from napari_histodiff.ui.slide.recent import SUFFIX, SlidePlaces
 from napari_histodiff.ui.slide.status import cost_of, magnification_of, size_text
 from napari_histodiff.ui.text import bytes_text, count_text
 from napari_histodiff.ui.widgets.caption_box import report_html
+from napari_histodiff.ui.widgets.dialogs import align_fields
 from napari_histodiff.ui.widgets.forms import (
     button,
     dice_icon,
     free_bytes,
     note_label,
-    real_number,
     row,
-    whole_number,
 )
 from napari_histodiff.ui.widgets.style import IGNORED, SUBTLE
+
+if TYPE_CHECKING:
+    import pathlib  # magicgui looks names of modules up, not ours
+
+    from qtpy.QtGui import QShowEvent
 
 __all__ = ["SIDES", "NewSlide", "NewSlideDialog", "new_slide"]
 
@@ -71,7 +75,7 @@ class NewSlide:
 
 def new_slide(
     viewer: Any,
-    path: str | Path,
+    path: str | pathlib.Path,
     width: int = _DEFAULT_SIDE,
     height: int = _DEFAULT_SIDE,
     mpp: float = 0.5,
@@ -79,7 +83,7 @@ def new_slide(
     seed: int = 0,
     guidance: float = SLIDE_GUIDANCE,
     steps: int = DEFAULT_STEPS,
-    sketch: str | Path | None = None,
+    sketch: str | pathlib.Path | None = None,
 ) -> None:
     """Make a slide and open it in the viewer's dock, which is opened when it is not there.
 
@@ -228,6 +232,13 @@ class NewSlideDialog(QDialog):
         """Take another seed."""
         self.seed.setValue(int(self._rng.integers(2**31)))
 
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Line the fields up, now that the labels have their font."""
+        widest = align_fields(self.form)
+        for indent in self._indents:
+            indent.setFixedWidth(widest)
+        super().showEvent(event)
+
     def done(self, result: int) -> None:
         """End; no thread goes on drawing."""
         self.preview.stop()
@@ -235,32 +246,25 @@ class NewSlideDialog(QDialog):
 
     # ------------------------------------------------------------------ layout
     def _make_fields(self, settings: Settings) -> None:
-        self.width_px = whole_number((MIN_SIDE, MAX_SIDE), "Width in pixels", step=TILE)
-        self.height_px = whole_number((MIN_SIDE, MAX_SIDE), "Height in pixels", step=TILE)
-        for box, name in ((self.width_px, "Width"), (self.height_px, "Height")):
-            box.setGroupSeparatorShown(True)
-            box.setAccessibleName(f"{name} in pixels")
-            box.setValue(_DEFAULT_SIDE)
-        self.mpp = real_number(LIMITS["mpp"], 0.05, 3)
-        self.mpp.setValue(0.5)
-        self.caption = QLineEdit(settings.caption)
-        self.caption.setPlaceholderText("colon, high epithelial, gland, pink stain")
-        self.caption.setToolTip("Decides the stain, the mix of nuclei and how tissue is laid out")
-        self.seed = whole_number(LIMITS["seed"], "Same seed and settings: the same slide.")
+        self.form = form = _form()
+        form["name"].value = self._places.free_name(self._places.folder)
+        form["folder"].value = str(self._places.folder)
+        form["caption"].value, form["steps"].value = settings.caption, settings.steps
+        form["sketch"].value = ""
+        self.width_px, self.height_px = form["width"].native, form["height"].native
+        self.mpp, self.caption = form["mpp"].native, form["caption"].native
+        self.seed, self.guidance = form["seed"].native, form["guidance"].native
+        self.steps, self.name = form["steps"].native, form["name"].native
+        self.sketch, self.folder = form["sketch"].native, form["folder"].native
+        self.mpp.setDecimals(3)
+        self.guidance.setDecimals(1)
         self.roll()
-        self.guidance = real_number(LIMITS["guidance_scale"], 0.1, 1)
-        self.guidance.setValue(SLIDE_GUIDANCE)
-        self.guidance.setToolTip("How strictly the layout is followed; 3 keeps every level clear")
-        self.steps = whole_number(LIMITS["steps"], "2 is usual; more take longer.")
-        self.steps.setValue(settings.steps)
-        self.sketch = QLineEdit()
+        self.caption.setPlaceholderText("colon, high epithelial, gland, pink stain")
         self.sketch.setPlaceholderText("none: seed and caption lay it out")
-        self.sketch.setToolTip("A PNG of tissue classes that is stretched over the slide")
-        self.folder = QLineEdit(str(self._places.folder))
-        self.folder.setToolTip("The folder that slides are kept in")
-        self.name = QLineEdit(self._places.free_name(self._places.folder))
         self.name.setToolTip("Name of the slide")
+        self.folder.setToolTip("The folder that slides are kept in")
         for field, name in (
+            *((self.width_px, "Width in pixels"), (self.height_px, "Height in pixels")),
             *((self.caption, "Caption"), (self.seed, "Seed"), (self.guidance, "Guidance")),
             *((self.steps, "Steps"), (self.sketch, "Sketch"), (self.mpp, "Pixel size")),
             *((self.folder, "Folder"), (self.name, "Name")),
@@ -298,32 +302,31 @@ class NewSlideDialog(QDialog):
         self.dice.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
         self.dice.setShortcut("Alt+R")
         self.dice.setAccessibleName("Another seed")
-        self._find_sketch = button("…", "Choose a sketch", share=False)
-        self._find_folder = button("…", "Choose a folder", share=False)
-        self._find_sketch.setObjectName("find_sketch")
-        self._find_folder.setObjectName("find_folder")
-        sides = row(self.width_px, QLabel("×"), self.height_px, QLabel("px"), stretch=(0, 2))
-        numbers = row(self.guidance, QLabel("Steps"), self.steps, stretch=(0, 2))
-        fields = QWidget()
-        fields.setFixedWidth(_FORM_WIDTH)
-        form = QFormLayout(fields)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        form.setVerticalSpacing(6)
-        form.addRow("Size", sides)
-        form.addRow("", self._presets())
-        form.addRow("Pixel size", row(self.mpp, QLabel("µm/px"), self.microns, stretch=2))
-        form.addRow("Caption", self.caption)
-        form.addRow("", self.report)
-        form.addRow("Seed", row(self.seed, self.dice, stretch=0))
-        form.addRow("Guidance", numbers)
-        form.addRow("Sketch", row(self.sketch, self._find_sketch, stretch=0))
-        form.addRow("Name", row(self.name, QLabel(SUFFIX), stretch=0))
-        form.addRow("Keep in", row(self.folder, self._find_folder, stretch=0))
-        return fields
+        for name, ask in (("sketch", self._ask_sketch), ("folder", self._ask_folder)):
+            find = button("…", f"Choose a {name}", share=False)
+            find.setObjectName(f"find_{name}")
+            find.clicked.connect(ask)
+            self._row_of(name).addWidget(find)
+        self._row_of("mpp").addWidget(self.microns, 1)
+        self._row_of("seed").addWidget(self.dice)
+        self._row_of("seed").setStretchFactor(self.seed, 1)
+        self._row_of("name").addWidget(QLabel(SUFFIX))
+        self._indents = (QLabel(), QLabel())
+        rows: QVBoxLayout = self.form.native.layout()
+        below_caption = row(self._indents[0], self.report, stretch=1)
+        for name, below in (
+            ("caption", below_caption),
+            ("height", self._presets(self._indents[1])),
+        ):
+            below.setSpacing(6)  # as in the rows of magicgui
+            rows.insertLayout(rows.indexOf(self.form[name].native.parentWidget()) + 1, below)
+        self.form.native.setFixedWidth(_FORM_WIDTH)
+        return self.form.native
 
-    def _presets(self) -> QHBoxLayout:
+    def _row_of(self, name: str) -> QHBoxLayout:
+        return self.form[name].native.parentWidget().layout()
+
+    def _presets(self, indent: QLabel) -> QHBoxLayout:
         self.sides = {
             side: button(f"{side:,}", f"{side:,} × {side:,} pixels", checkable=True)
             for side in SIDES
@@ -331,7 +334,7 @@ class NewSlideDialog(QDialog):
         for side, preset in self.sides.items():
             preset.setObjectName(f"side_{side}")
             preset.clicked.connect(lambda _=False, n=side: self.take_side(n))
-        return row(*self.sides.values())
+        return row(indent, *self.sides.values(), stretch=(1, 2, 3, 4))
 
     def _connect(self) -> None:
         for box in (
@@ -345,8 +348,6 @@ class NewSlideDialog(QDialog):
         for box in (self.width_px, self.height_px):
             box.valueChanged.connect(self._take_sketch)
         self.dice.clicked.connect(self.roll)
-        self._find_sketch.clicked.connect(self._ask_sketch)
-        self._find_folder.clicked.connect(self._ask_folder)
         self._buttons.accepted.connect(self._accept)
         self._buttons.rejected.connect(self.reject)
 
@@ -422,3 +423,38 @@ class NewSlideDialog(QDialog):
         chosen = QFileDialog.getExistingDirectory(self, "Folder for slides", self.folder.text())
         if chosen:
             self.folder.setText(chosen)
+
+
+def _form() -> FunctionGui[None]:
+    """The fields of `new_slide`, with a name and a folder for its path."""
+    side = {"min": MIN_SIDE, "max": MAX_SIDE, "step": TILE}
+    form = magicgui(
+        new_slide,
+        call_button=False,
+        viewer={"bind": None},
+        path={"bind": None},
+        width={**side, "label": "width (px)", "tooltip": "Width in pixels"},
+        height={**side, "label": "height (px)", "tooltip": "Height in pixels"},
+        mpp={"label": "pixel size (µm/px)", "step": 0.05, **_limits("mpp")},
+        caption={"tooltip": "Decides the stain, the mix of nuclei and how tissue is laid out"},
+        seed={"tooltip": "Same seed and settings: the same slide.", **_limits("seed")},
+        guidance={
+            "step": 0.1,
+            "tooltip": "How strictly the layout is followed; 3 keeps every level clear",
+            **_limits("guidance_scale"),
+        },
+        steps={"tooltip": "2 is usual; more take longer.", **_limits("steps")},
+        sketch={
+            "widget_type": LineEdit,
+            "tooltip": "A PNG of tissue classes that is stretched over the slide",
+        },
+    )
+    form.append(LineEdit(name="name"))
+    form.append(LineEdit(name="folder", label="keep in"))
+    form.margins = (0, 0, 0, 0)
+    return form
+
+
+def _limits(name: str) -> dict[str, float]:
+    low, high = LIMITS[name]
+    return {"min": low, "max": high}

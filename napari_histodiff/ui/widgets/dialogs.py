@@ -65,14 +65,18 @@ class FormDialog(QDialog):
         super().showEvent(event)
 
 
-def align_fields(form: Container[Any]) -> None:
-    """Make the labels of a form as wide as the widest; magicgui measures another font."""
+def align_fields(form: Container[Any]) -> int:
+    """Make the labels of a form as wide as the widest and return that width.
+
+    magicgui does so before the labels have the font of the window.
+    """
     labels = [field.native.parentWidget().layout().itemAt(0).widget() for field in form]
     for label in labels:
         label.ensurePolished()
-    widest = max(label.sizeHint().width() for label in labels)
+    widest: int = max(label.sizeHint().width() for label in labels)
     for label in labels:
         label.setFixedWidth(widest)
+    return widest
 
 
 class _ColourButton(QPushButton):

@@ -9,7 +9,6 @@ from typing import Final
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import (
-    QDoubleSpinBox,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -32,7 +31,6 @@ __all__ = [
     "line_label",
     "name_label",
     "note_label",
-    "real_number",
     "row",
     "whole_number",
 ]
@@ -171,16 +169,6 @@ def note_label() -> QLabel:
     label.setTextFormat(Qt.TextFormat.RichText)
     label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
     return label
-
-
-def real_number(limits: tuple[float, float], step: float, decimals: int) -> QDoubleSpinBox:
-    """Make a box for a real number that reports only finished input."""
-    box = QDoubleSpinBox()
-    box.setDecimals(decimals)
-    box.setRange(*limits)
-    box.setSingleStep(step)
-    box.setKeyboardTracking(False)
-    return box
 
 
 def free_bytes(folder: Path) -> int | None:
