@@ -41,7 +41,7 @@ REASONS = {
     "segmenter.propose": "run as a program of its own",
     "ui.plugin": "what napari.yaml names",
     "ui.proposals.box": "one section of the dock",
-    "ui.slide.preload": "what is done before it is needed, and only that",
+    "ui.preload": "what is done before it is needed, and only that",
     "ui.widgets.history_box": "one section of the dock",
 }
 

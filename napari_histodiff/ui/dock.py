@@ -17,10 +17,10 @@ from napari_histodiff.ui.generation.engines import default_engine
 from napari_histodiff.ui.generation.plan import FramePlan
 from napari_histodiff.ui.generation.settings import SeedMode, Settings, SettingsStore
 from napari_histodiff.ui.generation.states import EngineStatus
+from napari_histodiff.ui.preload import preload_later
 from napari_histodiff.ui.proposals.box import ProposalBox
 from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.slide.part import SlidePart
-from napari_histodiff.ui.slide.preload import preload_later
 from napari_histodiff.ui.widgets.canvas_box import CanvasBox
 from napari_histodiff.ui.widgets.caption_box import CaptionBox
 from napari_histodiff.ui.widgets.history_box import HistoryBox

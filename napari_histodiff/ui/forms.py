@@ -17,7 +17,7 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.core.requests import LIMITS
 from napari_histodiff.ui.commands import studio
-from napari_histodiff.ui.slide.new_slide_dialog import new_slide
+from napari_histodiff.ui.slide.new_slide import new_slide
 from napari_histodiff.ui.training.dock import train
 from napari_histodiff.ui.widgets.dialogs import ColourEdit
 from napari_histodiff.ui.workspace.targets import MAX_CANVAS

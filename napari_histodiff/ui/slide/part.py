@@ -16,7 +16,8 @@ from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.engine import Engine
 from napari_histodiff.core.errors import HistodiffError, InvalidRequest, make_folder
 from napari_histodiff.slide.store import SlideStore
-from napari_histodiff.ui.slide.new_slide_dialog import NewSlide, NewSlideDialog
+from napari_histodiff.ui.slide.new_slide import NewSlide
+from napari_histodiff.ui.slide.new_slide_dialog import NewSlideDialog
 from napari_histodiff.ui.slide.questions import ask_draw_all, ask_redraw, ask_space
 from napari_histodiff.ui.slide.recent import RecentMenu, SlidePlaces, ask_slide
 from napari_histodiff.ui.slide.session import SlideSession

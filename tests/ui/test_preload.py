@@ -8,7 +8,7 @@ from qtpy.QtCore import QObject
 
 from napari_histodiff.layout.nucleus_templates import templates_of
 from napari_histodiff.layout.slide import SlideLayout
-from napari_histodiff.ui.slide import preload
+from napari_histodiff.ui import preload
 from tests.slide.fake_store import small_recipe
 
 
