@@ -36,6 +36,7 @@ REASONS = {
     "engine.queue": "pure, without threads",
     "evaluation.memory": "one question of the study",
     "evaluation.metrics.borders": "one metric",
+    "segmenter.propose": "a program of its own, which the window starts",
     "layout.slide": "the public class of the package",
     "ui.generation.request": "what decides the pixels, between panel and engine",
     "segmenter.propose": "run as a program of its own",

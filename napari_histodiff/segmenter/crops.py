@@ -15,6 +15,13 @@ from skimage.color import hed_from_rgb, rgb_from_hed
 from torch import Tensor
 
 from napari_histodiff.core.errors import TrainingError
+from napari_histodiff.datasets.crop_windows import (
+    Window,
+    class_places,
+    image_odds,
+    orient,
+    window_around,
+)
 from napari_histodiff.segmenter.losses import MAPS, TrainingTarget
 
 __all__ = ["SegmenterCrops", "augment"]
@@ -51,8 +58,14 @@ class SegmenterCrops:
         self._targets = targets
         self._size = size
         self._rng = np.random.default_rng(seed)
-        self._weights = _weights(targets)
-        self._places = {c: places for c in _RARE if len(places := _places(targets, c))}
+        self._weights = image_odds(
+            [target.maps[..., _VALID].sum() for target in targets],
+            [target.item.source for target in targets],
+            _MIX,
+            other=0.05,
+        )
+        maps = [target.maps[..., _CLASS] for target in targets]
+        self._places = {c: places for c in _RARE if len(places := class_places(maps, c))}
 
     def batch(self, count: int) -> tuple[Tensor, Tensor]:
         """Return pixels (count, 3, size, size) float32 in 0..1 and maps (count, 4, ...) uint8.
@@ -74,18 +87,17 @@ class SegmenterCrops:
         turns, flip = int(self._rng.integers(4)), bool(self._rng.integers(2))
         target = self._targets[i]
         return (
-            _orient(target.pixels[window], turns, flip),
-            _orient(target.maps[window], turns, flip),
+            orient(target.pixels[window], turns, flip),
+            orient(target.maps[window], turns, flip),
         )
 
-    def _window(self, size: int) -> tuple[int, tuple[slice, slice]]:
+    def _window(self, size: int) -> tuple[int, Window]:
         for _ in range(200):
             i, centre = self._centre()
             height, width = self._targets[i].maps.shape[:2]
             if min(height, width) < size:
                 continue
-            y, x = np.clip(centre - size // 2, 0, (height - size, width - size))
-            window = (slice(y, y + size), slice(x, x + size))
+            window = window_around(centre, size, (height, width))
             if self._targets[i].maps[window][::4, ::4, _VALID].mean() >= _LEAST_VALID:
                 return i, window
         raise TrainingError(
@@ -105,29 +117,6 @@ class SegmenterCrops:
         i = int(rng.choice(len(self._targets), p=self._weights))
         height, width = self._targets[i].maps.shape[:2]
         return i, np.array([rng.integers(height), rng.integers(width)])
-
-
-def _weights(targets: list[TrainingTarget]) -> NDArray[np.float64]:
-    areas = np.array([t.maps[..., _VALID].sum() for t in targets], float)
-    sources = np.array([t.item.source for t in targets])
-    weights = np.zeros(len(targets))
-    for source in set(sources):
-        members = sources == source
-        weights[members] = _MIX.get(source, 0.05) * areas[members] / areas[members].sum()
-    return weights / weights.sum()
-
-
-def _places(targets: list[TrainingTarget], rare: int) -> NDArray[np.int64]:
-    found = [
-        np.insert(np.argwhere(target.maps[::2, ::2, _CLASS] == rare) * 2, 0, i, axis=1)
-        for i, target in enumerate(targets)
-    ]
-    return np.concatenate(found)
-
-
-def _orient(array: NDArray[np.uint8], turns: int, flip: bool) -> NDArray[np.uint8]:
-    turned = np.rot90(array, turns)
-    return np.ascontiguousarray(turned[:, ::-1] if flip else turned)
 
 
 _STAIN_SPREAD: Final = 0.22  # of the logarithm of each stain's amount

@@ -15,6 +15,13 @@ from napari_histodiff.core.captions import Caption, caption_from_maps, parse_cap
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.core.maps import instance_edges
 from napari_histodiff.core.stain_bank import StainEntry
+from napari_histodiff.datasets.crop_windows import (
+    Window,
+    class_places,
+    image_odds,
+    orient,
+    window_around,
+)
 from napari_histodiff.datasets.packing import LAYERS, Pack
 from napari_histodiff.diffusion.stain import stain_look, stain_vector
 
@@ -127,11 +134,17 @@ class CropSampler:
         self._rare = rare
         self._scales = np.array(list(scales))
         self._scale_odds = np.array(list(scales.values())) / sum(scales.values())
-        self._weights = self._item_weights()
+        self._weights = image_odds(
+            [layers[..., _VALID].sum() for layers in packed.layers],
+            [item.source for item in packed.items],
+            MIX,
+            other=1.0,
+        )
         self._sides = np.array([min(pixels.shape[:2]) for pixels in packed.pixels])
         self._mpps = np.array([item.mpp for item in packed.items])
         self._odds_of: dict[tuple[int, int], NDArray[np.float64]] = {}
-        self._places = self._rare_places()
+        maps = [layers[..., _CLASS] for layers in packed.layers]
+        self._places = [p for rare in _RARE if len(p := class_places(maps, rare))]
         self._base = [_base_caption(item.organ, item.caption) for item in packed.items]
 
     def draw(self, size: int) -> Crop:
@@ -145,29 +158,29 @@ class CropSampler:
             layers = self._reduced(i, window, scale)
         turns, flip = int(self._rng.integers(4)), bool(self._rng.integers(2))
         return Crop(
-            _orient(pixels, turns, flip),
-            _orient(layers, turns, flip),
+            orient(pixels, turns, flip),
+            orient(layers, turns, flip),
             item.mpp * scale,
             self._caption(i, layers),
             item.has_nuclei,
             self._stain(i, window, scale),
         )
 
-    def _reduced(self, i: int, window: tuple[slice, slice], scale: int) -> NDArray[np.uint8]:
+    def _reduced(self, i: int, window: Window, scale: int) -> NDArray[np.uint8]:
         """Layers at a coarser scale; edges are those of the reduced nuclei, as when painted."""
         layers = self._packed.layers[i][window][::scale, ::scale].copy()
         instances = self._packed.instances[i][window][::scale, ::scale].astype(np.int32)
         layers[..., LAYERS.index("edges")] = instance_edges(instances, layers[..., _CLASS])
         return layers
 
-    def _stain(self, i: int, window: tuple[slice, slice], scale: int) -> tuple[float, ...] | None:
+    def _stain(self, i: int, window: Window, scale: int) -> tuple[float, ...] | None:
         around = tuple(_widened(side, _STAIN_SIDE * scale) for side in window)
         pixels, valid = self._packed.pixels[i][around], self._packed.layers[i][around][..., _VALID]
         if scale > 1:
             pixels, valid = _box_down(pixels, scale), _box_down(valid[..., None], scale)[..., 0]
         return stain_vector(pixels[::_STAIN_ROWS], valid[::_STAIN_ROWS] > 0)
 
-    def _window_at(self, size: int, scale: int) -> tuple[int, int, tuple[slice, slice]]:
+    def _window_at(self, size: int, scale: int) -> tuple[int, int, Window]:
         """Fall back to the next finer scale where no image has a valid area that large."""
         while True:
             found = self._window(size * scale, scale)
@@ -188,7 +201,7 @@ class CropSampler:
             self._odds_of[size, scale] = odds / max(odds.sum(), np.finfo(float).tiny)
         return self._odds_of[size, scale]
 
-    def _window(self, size: int, scale: int) -> tuple[int, tuple[slice, slice]] | None:
+    def _window(self, size: int, scale: int) -> tuple[int, Window] | None:
         odds = self._odds(size, scale)
         for _ in range(_DRAWS if odds.any() else 0):
             centre = None
@@ -201,36 +214,13 @@ class CropSampler:
             if min(height, width) < size:
                 continue
             y, x = (int(self._rng.integers(n - size + 1)) for n in (height, width))
+            window = (slice(y, y + size), slice(x, x + size))
             if centre is not None:
                 jitter = self._rng.integers(-size // 4, size // 4 + 1, 2)
-                y = int(np.clip(centre[0] - size // 2 + jitter[0], 0, height - size))
-                x = int(np.clip(centre[1] - size // 2 + jitter[1], 0, width - size))
-            window = (slice(y, y + size), slice(x, x + size))
+                window = window_around(centre + jitter, size, (height, width))
             if self._packed.layers[i][window][::4, ::4, _VALID].mean() >= _LEAST_VALID:
                 return i, window
         return None
-
-    def _item_weights(self) -> NDArray[np.float64]:
-        items = self._packed.items
-        areas = np.array([layers[..., _VALID].sum() for layers in self._packed.layers], float)
-        weights = np.zeros(len(items))
-        for source in {item.source for item in items}:
-            members = np.array([item.source == source for item in items])
-            weights[members] = MIX.get(source, 1.0) * areas[members] / areas[members].sum()
-        return weights / weights.sum()
-
-    def _rare_places(self) -> list[NDArray[np.int64]]:
-        """One array of (item, y, x) per rare class that occurs."""
-        places: list[NDArray[np.int64]] = []
-        for rare in _RARE:
-            found = []
-            for i, layers in enumerate(self._packed.layers):
-                spots = np.argwhere(layers[::2, ::2, _CLASS] == rare) * 2
-                found.append(np.insert(spots, 0, i, axis=1))
-            stacked = np.concatenate(found)
-            if len(stacked):
-                places.append(stacked)
-        return places
 
     def _caption(self, i: int, layers: NDArray[np.uint8]) -> Caption:
         item, base = self._packed.items[i], self._base[i]
@@ -274,11 +264,6 @@ def _widened(side: slice, length: int) -> slice:
     """A slice of at least `length` around `side`; NumPy cuts it at the far end."""
     extra = max(0, length - (side.stop - side.start)) // 2
     return slice(max(0, side.start - extra), side.stop + extra)
-
-
-def _orient(array: NDArray[np.uint8], turns: int, flip: bool) -> NDArray[np.uint8]:
-    turned = np.rot90(array, turns)
-    return np.ascontiguousarray(turned[:, ::-1] if flip else turned)
 
 
 def random_known_mask(rng: np.random.Generator, size: int, share: float) -> NDArray[np.bool_]:
