@@ -6,7 +6,7 @@ both. It prints medians: wall / (calls x bare time), where 1.00 is free, and wal
 network in those very drawings, which leaves out that repeated calls run on warm caches.
 
     python benchmarks/bench_generation.py [--sizes 256 1024] [--steps 2] [--painted]
-        [--dtype float32] [--model FOLDER]
+        [--dtype float32] [--eager] [--model FOLDER]
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import torch
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, EditKind, EditRequest
 from napari_histodiff.diffusion.backend import DiffusionBackend
+from napari_histodiff.diffusion.compiled import compiled_network
 from napari_histodiff.diffusion.loading import load_pipeline
 from napari_histodiff.diffusion.model_folder import bundled_model_path, check_folder
 
@@ -112,9 +113,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--painted", action="store_true", help="with nuclei and tissue")
     parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16"], default="auto")
+    parser.add_argument("--eager", action="store_true", help="without OpenVINO")
     parser.add_argument("--model", type=Path, default=bundled_model_path())
     options = parser.parse_args()
     pipeline = load_pipeline(options.model, dtype=options.dtype)
+    if not options.eager:
+        pipeline.compiled = compiled_network(pipeline.network, pipeline.layout)
     backend = DiffusionBackend(pipeline, check_folder(options.model))
     print(
         f"{backend.info.name} on {backend.info.device}, {options.steps} steps, "
@@ -127,7 +131,7 @@ def main() -> None:
     for size in options.sizes:
         request = frame(size, options.steps, options.painted)
         backend.render([request])  # warm up the shapes
-        bare, situ, wall = measure(backend, pipeline.network, request, options.repeats)
+        bare, situ, wall = measure(backend, pipeline.evaluator, request, options.repeats)
         evaluations = backend.evaluations(request)
         print(f"{size:>7} px {evaluations:>12} {wall:>8.2f} {bare:>12.3f} {situ:>15.3f}")
 

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Compiling takes longer than a tiny network saves, in workers too; its own tests allow it.
+os.environ.setdefault("HISTODIFF_OPENVINO", "0")
+
 # No deadline: a slow machine is no wrong answer.
 settings.register_profile(
     "napari-histodiff",

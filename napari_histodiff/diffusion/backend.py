@@ -22,6 +22,7 @@ from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.core.stain_bank import choose_stain
 from napari_histodiff.devices import DType
+from napari_histodiff.diffusion.compiled import compiled_network
 from napari_histodiff.diffusion.conditioning import (
     Conditions,
     RequestConditions,
@@ -76,7 +77,7 @@ class DiffusionBackend:
             tissue_names=model.tissue_names,
             window=pipeline.layout.size,
             multiple_of=pipeline.layout.multiple_of,
-            device=f"{device} ({dtype})",
+            device=f"{device} ({dtype}{', OpenVINO' if pipeline.compiled else ''})",
             seconds_per_window=self._measure(),
             licence=model.licence,
             solver_order=solver_of(pipeline.scheduler).order,
@@ -91,7 +92,7 @@ class DiffusionBackend:
     def load(
         cls, model: Path | str | None = None, device: str = "auto", dtype: DType = "auto"
     ) -> DiffusionBackend:
-        """Load a model folder, the bundled one by default.
+        """Load a model folder, the bundled one by default; compiled where that pays.
 
         Raises
         ------
@@ -99,7 +100,9 @@ class DiffusionBackend:
             See `loading.load_pipeline`.
         """
         folder = bundled_model_path() if model is None else Path(model)
-        return cls(load_pipeline(folder, device, dtype), check_folder(folder))
+        pipeline = load_pipeline(folder, device, dtype)
+        pipeline.compiled = compiled_network(pipeline.network, pipeline.layout)
+        return cls(pipeline, check_folder(folder))
 
     @property
     def info(self) -> BackendInfo:
@@ -284,7 +287,7 @@ class DiffusionBackend:
         blank = EditRequest(kind=EditKind.GENERATE, region=Region(0, 0, 0, side, side))
         conditions = reduce(Conditions.cat, [conditions_from_request(blank)] * count)
         denoise = GuidedDenoiser(
-            self._pipeline.network,
+            self._pipeline.evaluator,
             self._pipeline.caption_encoder,
             conditions.to(self._pipeline.device, torch.float32),
             guidance_scale=1.0,

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from napari_histodiff.diffusion.caption_encoder import CaptionEncoder
 from napari_histodiff.diffusion.conditioning import CHANNELS, Conditions
-from napari_histodiff.diffusion.network import HistoUNet
 
 __all__ = ["MOST_JUMP_GUIDANCE", "GuidedDenoiser"]
 
@@ -26,8 +25,10 @@ class GuidedDenoiser:
 
     Parameters
     ----------
-    network, caption_encoder
-        Components of the pipeline, on one device.
+    network : HistoUNet or CompiledNetwork
+        What evaluates windows.
+    caption_encoder : CaptionEncoder
+        On the device of the network.
     conditions : Conditions
         b windows, on the device of the network.
     guidance_scale : float
@@ -40,7 +41,7 @@ class GuidedDenoiser:
 
     def __init__(
         self,
-        network: HistoUNet,
+        network: nn.Module,
         caption_encoder: CaptionEncoder,
         conditions: Conditions,
         guidance_scale: float,

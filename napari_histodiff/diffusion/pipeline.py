@@ -26,6 +26,7 @@ from napari_histodiff.diffusion.canvas import (
     run_phase,
 )
 from napari_histodiff.diffusion.caption_encoder import CaptionEncoder
+from napari_histodiff.diffusion.compiled import CompiledNetwork
 from napari_histodiff.diffusion.conditioning import (
     CHANNELS,
     Conditions,
@@ -82,6 +83,12 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         self.register_to_config(window=window, ramp=ramp, phases=phases)
         solver_of(scheduler)  # refuse an unknown one here, not at the first drawing
         self.layout = WindowLayout(window, ramp, phases, network.multiple_of)
+        self.compiled: CompiledNetwork | None = None
+
+    @property
+    def evaluator(self) -> HistoUNet | CompiledNetwork:
+        """What evaluates windows: the compiled network where there is one."""
+        return self.network if self.compiled is None else self.compiled
 
     def evaluations(
         self,
@@ -312,7 +319,7 @@ class _WindowSolver:
             known = conditions.spatial[:, CHANNELS["known"]]
             return lambda z, t: known  # nothing to draw
         return GuidedDenoiser(
-            self.pipeline.network,
+            self.pipeline.evaluator,
             self.pipeline.caption_encoder,
             conditions,
             self.guidance_scale,

@@ -80,6 +80,12 @@ class WindowLayout:
         return self.stride // 2 * ((phases - 1 - phase) % 2)
 
     @property
+    def usual_sides(self) -> frozenset[int]:
+        """Sides of the windows of tiles, and of frames of whole tiles that begin at a tile."""
+        half = self.ramp // 2
+        return frozenset({self.stride // 2 + half, self.stride, self.stride + half, self.size})
+
+    @property
     def margin(self) -> int:
         """Pixels around a tile that its windows reach on the endless plane."""
         tile = Region(0, 0, 0, self.stride, self.stride)

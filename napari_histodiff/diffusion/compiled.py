@@ -1,0 +1,166 @@
+"""The network compiled by OpenVINO, for processors that compute in float32."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from napari_histodiff.diffusion.conditioning import SPATIAL_CHANNELS, STAIN_FEATURES
+from napari_histodiff.diffusion.network import HistoUNet
+from napari_histodiff.diffusion.windows import WindowLayout
+
+__all__ = ["OPENVINO_VARIABLE", "CompiledNetwork", "compiled_network"]
+
+#: Set to 0 to draw without OpenVINO where it is installed.
+OPENVINO_VARIABLE: Final = "HISTODIFF_OPENVINO"
+
+#: Shapes that are kept compiled: a frame of 1,024 px has 7, and each takes about 60 MB.
+_SHAPES: Final = 8
+
+_TELEMETRY: Final = "openvino_telemetry"
+
+
+def compiled_network(network: HistoUNet, layout: WindowLayout) -> CompiledNetwork | None:
+    """Compile a network, or return None where that cannot be or does not pay.
+
+    It pays for float32 on a processor: bfloat16 is faster where the processor has it. Without
+    OpenVINO, or when it fails on this machine, drawings are made without it.
+    """
+    weight = network.stem.weight
+    wanted = weight.device.type == "cpu" and weight.dtype == torch.float32
+    if not wanted or os.environ.get(OPENVINO_VARIABLE) == "0":
+        return None
+    try:
+        compiled = CompiledNetwork(network, layout)
+        compiled.prepare(layout.size, layout.size)
+    except (ImportError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError):
+        return None
+    return compiled
+
+
+class CompiledNetwork(nn.Module):
+    """Evaluates windows by OpenVINO, one after the other.
+
+    Every shape is compiled by itself, which takes as long as one or two evaluations. So only the
+    shapes that come again are: those of tiles and of frames of whole tiles. The network itself
+    evaluates the others, such as the border of a frame at an odd place. What evaluates a window is
+    decided by its shape alone, and so are its bits.
+
+    Parameters
+    ----------
+    network : HistoUNet
+        On the processor, float32.
+    layout : WindowLayout
+        Windows it will see.
+
+    Raises
+    ------
+    ImportError
+        Without OpenVINO.
+    """
+
+    def __init__(self, network: HistoUNet, layout: WindowLayout) -> None:
+        super().__init__()
+        self._network = network
+        self._sides = layout.usual_sides
+        with _private():
+            import openvino
+
+            self._core: Any = openvino.Core()
+            self._model = _converted(openvino, network)
+        self._threads = torch.get_num_threads()
+        self._ready: OrderedDict[tuple[int, int], Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def forward(
+        self,
+        sample: Tensor,
+        t: Tensor,
+        spatial: Tensor,
+        embedding: Tensor,
+        mpp: Tensor,
+        stain: Tensor,
+        jump_guidance: Tensor | None = None,
+    ) -> Tensor:
+        """Return the estimate of the clean image; see `HistoUNet.forward`."""
+        if jump_guidance is None:
+            jump_guidance = torch.zeros_like(t)
+        given = (sample, t, spatial, embedding, mpp, stain, jump_guidance)
+        height, width = sample.shape[-2:]
+        if height not in self._sides or width not in self._sides:
+            return self._network(*given)
+        with self._lock:
+            request = self.prepare(height, width)
+            rows = [_infer(request, [x[i : i + 1] for x in given]) for i in range(len(sample))]
+        return torch.cat(rows)
+
+    def prepare(self, height: int, width: int) -> Any:
+        """Return what evaluates windows of a shape, compiled when it is asked for first."""
+        if (height, width) not in self._ready:
+            model = self._model.clone()
+            shapes = [list(x.shape) for x in _example(self._network, height, width)]
+            model.reshape(dict(zip(range(len(shapes)), shapes, strict=True)))
+            settings = {
+                "INFERENCE_PRECISION_HINT": "f32",
+                "INFERENCE_NUM_THREADS": self._threads,
+                "NUM_STREAMS": 1,
+                "ENABLE_CPU_PINNING": False,  # other programs use these cores too
+            }
+            compiled = self._core.compile_model(model, "CPU", settings)
+            self._ready[height, width] = compiled.create_infer_request()
+            if len(self._ready) > _SHAPES:
+                self._ready.popitem(last=False)
+        self._ready.move_to_end((height, width))
+        return self._ready[height, width]
+
+
+def _infer(request: Any, inputs: Sequence[Tensor]) -> Tensor:
+    arrays = [np.ascontiguousarray(x.float().numpy()) for x in inputs]
+    # The array of the result is written to again at the next call.
+    return torch.from_numpy(request.infer(arrays, share_inputs=True)[0].copy())
+
+
+def _converted(openvino: Any, network: HistoUNet) -> Any:
+    side = network.multiple_of
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # of tracing
+        return openvino.convert_model(network, example_input=_example(network, side, 2 * side))
+
+
+def _example(network: HistoUNet, height: int, width: int) -> tuple[Tensor, ...]:
+    """Inputs of one window, in the order of `HistoUNet.forward`."""
+    return (
+        torch.zeros(1, 3, height, width),
+        torch.ones(1),
+        torch.zeros(1, SPATIAL_CHANNELS, height, width),
+        torch.zeros(1, network.config.embedding_dim),
+        torch.ones(1),
+        torch.zeros(1, STAIN_FEATURES + 1),
+        torch.ones(1),
+    )
+
+
+@contextmanager
+def _private() -> Iterator[None]:
+    """Keep OpenVINO from telling its makers that it was imported and what it converts.
+
+    It does without the package that tells where that cannot be imported.
+    """
+    if _TELEMETRY in sys.modules:
+        yield
+        return
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[_TELEMETRY]

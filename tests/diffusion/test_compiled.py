@@ -1,0 +1,130 @@
+"""Compiled by OpenVINO, or not: equal to rounding, and a machine without it draws all the same."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from napari_histodiff.core.errors import Cancelled
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.diffusion.backend import DiffusionBackend
+from napari_histodiff.diffusion.compiled import (
+    OPENVINO_VARIABLE,
+    CompiledNetwork,
+    compiled_network,
+)
+from napari_histodiff.diffusion.conditioning import SPATIAL_CHANNELS, STAIN_FEATURES
+from tests.diffusion.tiny import TILE, WINDOW, tiny_info, tiny_pipeline
+
+REQUEST = EditRequest(kind=EditKind.GENERATE, region=Region(0, 0, 0, TILE, TILE), steps=2)
+
+
+@pytest.fixture(autouse=True)
+def allowed(monkeypatch) -> None:
+    monkeypatch.delenv(OPENVINO_VARIABLE, raising=False)
+
+
+@pytest.fixture(scope="module")
+def compiled() -> CompiledNetwork:
+    pytest.importorskip("openvino")
+    pipeline = tiny_pipeline()
+    return CompiledNetwork(pipeline.network, pipeline.layout)
+
+
+def inputs(rows: int, height: int, width: int) -> tuple[Tensor, ...]:
+    generator = torch.Generator().manual_seed(1)
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator)
+
+    spatial = noise(rows, SPATIAL_CHANNELS, height + 7, width + 5)[..., 7:, 5:]  # a view
+    stain = noise(rows, STAIN_FEATURES + 1)
+    t, mpp = torch.rand(rows, generator=generator), torch.full((rows,), 0.5)
+    return noise(rows, 3, height, width), t, spatial, noise(rows, 16), mpp, stain, torch.ones(rows)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("shape", [(1, WINDOW, WINDOW), (3, TILE, WINDOW), (1, 112, WINDOW)])
+def test_it_says_what_the_network_says(compiled, shape) -> None:
+    given = inputs(*shape)
+    expected = compiled._network(*given)
+    assert expected.abs().max() > 0.1
+    torch.testing.assert_close(compiled(*given), expected, atol=1e-4, rtol=0)
+
+
+@torch.inference_mode()
+def test_the_result_of_one_call_outlives_the_next(compiled) -> None:
+    given = inputs(1, WINDOW, WINDOW)
+    first = compiled(*given)
+    before = first.clone()
+    compiled(-given[0], *given[1:])
+    assert torch.equal(first, before)
+    assert torch.equal(compiled(*given), before)
+
+
+def test_a_backend_says_that_it_is_compiled_draws_the_same_and_stops_between_steps(
+    compiled,
+) -> None:
+    pipeline = tiny_pipeline()
+    eager = DiffusionBackend(pipeline, tiny_info())
+    expected = eager.render([REQUEST])[0].astype(int)
+    pipeline.compiled = compiled
+    backend = DiffusionBackend(pipeline, tiny_info())
+    assert (eager.info.device, backend.info.device) == ("cpu (float32)", "cpu (float32, OpenVINO)")
+    assert np.abs(backend.render([REQUEST])[0] - expected).max() <= 1
+    seen: list[int] = []
+
+    def stop(step) -> None:
+        seen.append(step.done)
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        backend.render([REQUEST], on_step=stop)
+    assert seen == [1]
+
+
+def test_a_loaded_model_is_compiled(model_folder, monkeypatch) -> None:
+    pytest.importorskip("openvino")
+
+    def device() -> str:
+        return DiffusionBackend.load(model_folder, "cpu", "float32").info.device
+
+    assert device() == "cpu (float32, OpenVINO)"
+    monkeypatch.setenv(OPENVINO_VARIABLE, "0")
+    assert device() == "cpu (float32)"
+
+
+def missing(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+
+
+def failing(monkeypatch) -> None:
+    openvino = pytest.importorskip("openvino")
+
+    def fail(*_, **__) -> None:
+        raise RuntimeError("no such operation")
+
+    monkeypatch.setattr(openvino, "convert_model", fail)
+
+
+@pytest.mark.parametrize("spoil", [missing, failing])
+def test_without_a_working_openvino_the_network_draws(
+    monkeypatch, spoil: Callable[..., None]
+) -> None:
+    spoil(monkeypatch)
+    pipeline = tiny_pipeline()
+    assert compiled_network(pipeline.network, pipeline.layout) is None
+    assert pipeline.evaluator is pipeline.network
+    assert DiffusionBackend(pipeline, tiny_info()).info.device == "cpu (float32)"
+
+
+def test_bfloat16_is_left_to_torch() -> None:
+    pipeline = tiny_pipeline()
+    network = pipeline.network.to(torch.bfloat16)
+    assert compiled_network(network, pipeline.layout) is None
