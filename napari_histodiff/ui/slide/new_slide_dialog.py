@@ -206,7 +206,7 @@ class NewSlideDialog(QDialog):
         beside.addStretch(1)
         columns = QHBoxLayout()
         columns.setSpacing(16)
-        columns.addWidget(self._makenew_slide_form())
+        columns.addWidget(self._make_form())
         columns.addLayout(beside)
         self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.make = self._buttons.addButton("Make slide", QDialogButtonBox.ButtonRole.AcceptRole)
