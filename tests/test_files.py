@@ -39,7 +39,6 @@ REASONS = {
     "segmenter.propose": "a program of its own, which the window starts",
     "layout.slide": "the public class of the package",
     "ui.generation.request": "what decides the pixels, between panel and engine",
-    "segmenter.propose": "run as a program of its own",
     "ui.plugin": "what napari.yaml names",
     "ui.proposals.box": "one section of the dock",
     "ui.preload": "what is done before it is needed, and only that",
