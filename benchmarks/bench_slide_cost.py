@@ -169,7 +169,8 @@ def _multidiffusion(bench: Bench, phases: Sequence[Phase]) -> None:
     """Average half-overlapping windows at every step."""
     size, pipeline = bench.size, bench.pipeline
     blank = EditRequest(kind=EditKind.GENERATE, region=Region(0, 0, 0, size, size))
-    conditions = conditions_from_request(blank).to(pipeline.device, torch.float32)
+    classes = pipeline.network.tissue_classes
+    conditions = conditions_from_request(blank, classes).to(pipeline.device, torch.float32)
     way = sampling_of(pipeline.network, pipeline.scheduler, bench.steps)
     field: Readable = Noise(0, 0, pipeline.device)
     pairs = pairwise(way.times(bench.steps, 1.0))

@@ -20,7 +20,12 @@ from typing import Any, Final
 import torch
 
 from benchmarks.networks.learning import Learner, budget, learn_together
-from benchmarks.networks.measuring import HeldOutLoss, held_out_of, window_milliseconds
+from benchmarks.networks.measuring import (
+    TISSUE_CLASSES,
+    HeldOutLoss,
+    held_out_of,
+    window_milliseconds,
+)
 from benchmarks.networks.runs import Run, print_table
 from benchmarks.networks.variants import VARIANTS, build
 from napari_histodiff.datasets.packing import load_pack
@@ -61,7 +66,8 @@ def main() -> None:
 
 def _train(options: Any, runs: dict[str, Run], loss: HeldOutLoss, show: Any) -> None:
     config = budget(options.crops, options.seed)
-    maker = BatchMaker(CropSampler(load_pack(options.train), config.seed), config.drop, config.seed)
+    sampler = CropSampler(load_pack(options.train), config.seed)
+    maker = BatchMaker(sampler, config.drop, config.seed, TISSUE_CLASSES)
     learners = {name: Learner(run.start(), config) for name, run in runs.items()}
 
     def checkpoint(crops: int) -> None:

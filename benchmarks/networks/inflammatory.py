@@ -22,7 +22,14 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.networks.learning import Learner, budget, learn_together
-from benchmarks.networks.measuring import FIDELITY, HeldOut, HeldOutLoss, difference, held_out_of
+from benchmarks.networks.measuring import (
+    FIDELITY,
+    TISSUE_CLASSES,
+    HeldOut,
+    HeldOutLoss,
+    difference,
+    held_out_of,
+)
 from benchmarks.networks.runs import Run, print_table
 from napari_histodiff.core.maps import CLASS_NAMES, instance_edges
 from napari_histodiff.datasets.packing import LAYERS, Pack, class_counts, load_pack
@@ -77,6 +84,7 @@ def _train(options: Any, runs: dict[str, Run], loss: HeldOutLoss, show: Any) -> 
             labelled_sampler(load_pack(options.train), policy, config.seed),
             config.drop,
             config.seed,
+            TISSUE_CLASSES,
         )
         for policy in POLICIES
     }

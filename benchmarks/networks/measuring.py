@@ -18,12 +18,12 @@ from diffusers import FlowMatchHeunDiscreteScheduler
 from numpy.typing import NDArray
 from torch import nn
 
-from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
+from napari_histodiff.core.maps import CLASS_NAMES, SKETCH_NAMES
 from napari_histodiff.datasets.packing import Pack, load_pack
 from napari_histodiff.devices import resolve_device, resolve_dtype
 from napari_histodiff.diffusion.backend import DiffusionBackend
 from napari_histodiff.diffusion.caption_encoder import CaptionEncoder
-from napari_histodiff.diffusion.conditioning import SPATIAL_CHANNELS, STAIN_FEATURES
+from napari_histodiff.diffusion.conditioning import STAIN_FEATURES, spatial_channels
 from napari_histodiff.diffusion.flow import add_noise, flow_loss
 from napari_histodiff.diffusion.model_folder import ModelInfo
 from napari_histodiff.diffusion.network import HistoUNet
@@ -44,6 +44,7 @@ from napari_histodiff.segmenter.model import Judge
 
 __all__ = [
     "FIDELITY",
+    "TISSUE_CLASSES",
     "HeldOut",
     "HeldOutLoss",
     "choice_pack",
@@ -54,6 +55,9 @@ __all__ = [
     "ratio",
     "window_milliseconds",
 ]
+
+#: Tissue classes that the networks compared are told: those of the bundled model of then.
+TISSUE_CLASSES: Final = 4
 
 #: Figures of fidelity that are reported, drawn over real.
 FIDELITY: Final = ("Dice", "PQ", *(f"F1 {name}" for name in CLASS_NAMES))
@@ -84,7 +88,7 @@ class HeldOutLoss:
 
     def __init__(self, packed: Pack) -> None:
         sampler = CropSampler(choice_pack(packed), seed=0, scales={1: 1.0})
-        maker = BatchMaker(sampler, _SHOWN, seed=0)
+        maker = BatchMaker(sampler, _SHOWN, 0, TISSUE_CLASSES)
         self._batches = [maker.make(_LOSS_SIZE, 1) for _ in range(_CROPS)]
 
     @torch.no_grad()
@@ -167,7 +171,7 @@ def drawn_panel(generator: Generator, held_out: HeldOut, name: str, folder: Path
         licence="none",
         mpp=(0.25, 2.0),
         class_counts=dict.fromkeys(CLASS_NAMES, 1),
-        tissue_names=TISSUE_NAMES,
+        tissue_names=SKETCH_NAMES,
         revision=name,
     )
     drawer = TileDrawer(DiffusionBackend(pipeline, model), folder, held_out.options)
@@ -217,7 +221,7 @@ def window_milliseconds(networks: Mapping[str, HistoUNet], rounds: int = 12) -> 
     call: tuple[Any, ...] = (
         torch.randn(1, 3, _WINDOW, _WINDOW),
         torch.tensor([0.5]),
-        torch.zeros(1, SPATIAL_CHANNELS, _WINDOW, _WINDOW),
+        torch.zeros(1, spatial_channels(TISSUE_CLASSES), _WINDOW, _WINDOW),
         torch.zeros(1, width, dtype=dtype),
         torch.tensor([0.5]),
         torch.zeros(1, STAIN_FEATURES + 1),

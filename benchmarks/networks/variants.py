@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.networks.blocks import NeighbourBlock, PaintedBlock, PatchHead, PatchStem, rms
-from napari_histodiff.diffusion.conditioning import CHANNELS, SPATIAL_CHANNELS
+from napari_histodiff.diffusion.conditioning import CHANNELS, spatial_channels
 from napari_histodiff.diffusion.flow import preconditioning
 from napari_histodiff.diffusion.network import HistoUNet
 
@@ -26,7 +26,7 @@ class PatchUNet(HistoUNet):
         counts = {"encoder_blocks": (1,) * len(widths), "decoder_blocks": (2, 1, 1)} | settings
         super().__init__(widths=widths, **counts)
         self.multiple_of *= 2
-        self.stem = PatchStem(3 + SPATIAL_CHANNELS, widths[0])
+        self.stem = PatchStem(3 + spatial_channels(self.tissue_classes), widths[0])
         self.head = PatchHead(widths[0])
 
 

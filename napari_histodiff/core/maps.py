@@ -18,6 +18,7 @@ __all__ = [
     "FEW_NUCLEI",
     "MAX_INSTANCE",
     "N_CLASSES",
+    "SKETCH_NAMES",
     "TISSUE_NAMES",
     "as_class_map",
     "as_edit_mask",
@@ -48,8 +49,25 @@ N_CLASSES: Final = len(CLASS_NAMES)
 #: A class of fewer training nuclei than this may not be recognisable in what a model draws.
 FEW_NUCLEI: Final = 500
 
-#: Tissue schema of the bundled model; the id is the position.
-TISSUE_NAMES: Final = ("unspecified", "gland", "stroma", "lumen", "glass")
+#: Tissue schema; the id is the position. A model knows all of these or the first few, see its
+#: `tissue_names`; ids never change, so that maps, slides and weights stay valid.
+TISSUE_NAMES: Final = (
+    "unspecified",
+    "gland",
+    "stroma",
+    "lumen",
+    "glass",
+    "muscle",
+    "fat",
+    "blood",
+    "mucus",
+    "lymphoid",
+    "necrosis",
+    "vessel",
+)
+
+#: The part of the schema that slides are laid out in, and sketched with.
+SKETCH_NAMES: Final = TISSUE_NAMES[:5]
 
 _LABEL_BASE: Final = N_CLASSES + 1
 

@@ -28,6 +28,10 @@ Split = Literal["train", "test"]
 _INFLAMMATORY: Final = 2  # CoNSeP's own id: a lymphocyte, plasma cell, neutrophil or eosinophil
 _OTHER: Final = 1  # CoNSeP's own id: none of its other six classes
 _BRIGHT: Final = 215  # mean of RGB above which a wide patch is lumen or glass
+_MACROPHAGE: Final = 9  # MoNuSAC's, none of our classes
+#: What is held out of the sets that `splits.json` does not name, by case and by patient.
+_ATLAS_TEST: Final = ("acute-appendicitis", "giardia", "tubularadenoma-flat")
+_MONUSAC_TEST: Final = ("TCGA-DW-7838", "TCGA-73-4662", "TCGA-A2-A0ES")
 # Not stated by its authors. Nuclei measure 7.5 px across, those of Lizard at 0.5 um/px 12 px.
 _CAMELYON_MPP: Final = 0.8
 _COARSEST_MPP: Final = 6.0
@@ -41,6 +45,7 @@ class PackItem:
     `nuclei`, of a tile: how many nuclei of unknown class and of each class it is the first tile to
     show; None when the image was not cut. `unknown_is_inflammatory`: a nucleus of unknown class is
     a lymphocyte, plasma cell, neutrophil or eosinophil, unless its id is in `other_nuclei`.
+    `soft`: a network set the nuclei, nobody has looked at them.
     """
 
     name: str
@@ -55,6 +60,7 @@ class PackItem:
     nuclei: tuple[int, ...] | None = None
     unknown_is_inflammatory: bool = False
     other_nuclei: tuple[int, ...] = ()
+    soft: bool = False
 
     def tile(self, name: str, nuclei: tuple[int, ...]) -> PackItem:
         """Return the item of a tile cut from this image."""
@@ -80,14 +86,17 @@ class Sample:
 def read_all(data: Path, split: Split, *, fine: bool = False) -> Iterator[Sample]:
     """Yield every image of `split` as `splits.json` names them.
 
-    Sets that `splits.json` leaves out have no nuclei labels; all their images belong to "train".
-    With `fine`, only the images that were scanned at 40x, at that scale.
+    Of the sets that it leaves out, the atlas is split by case and MoNuSAC by patient; all images of
+    the others belong to "train". With `fine`, only images that were scanned at 40x, at that scale.
     """
     splits = json.loads((data / "splits.json").read_text())
     for source, read in (_FINE_READERS if fine else _READERS).items():
         for name in splits.get(source, {}).get(split, ()):
             if not (fine and _is_20x(source, name)):
                 yield read(data / source, name)
+    for source, read_part in _SPLIT_HERE.items():
+        if source not in splits:
+            yield from read_part(data / source, split, fine=fine)
     if split == "train" and not fine:
         for source, read_set in _UNLISTED.items():
             if source not in splits:
@@ -191,6 +200,43 @@ def _slide(folder: Path) -> Iterator[Sample]:
         yield _bare(folder, path, 0.499, "skin")
 
 
+def _atlas(folder: Path, split: Split, *, fine: bool = False) -> Iterator[Sample]:
+    """Fields of whole slides at four scales, without labels; each scale is a source of its own."""
+    index = folder / "index.csv"
+    rows = csv.DictReader(index.read_text().splitlines()) if index.is_file() else ()
+    for row in rows:
+        path, case = folder / row["file"], row["case"]
+        scale = path.parent.name
+        wanted = ("fine",) if fine else ("half", "wide1", "wide2")
+        if scale not in wanted or (case in _ATLAS_TEST) != (split == "test") or not path.is_file():
+            continue
+        organ = parse_caption(_ATLAS_ORGANS.get(case, "")).caption.organ
+        sample = _bare(folder, path, float(row["mpp_estimate"]), organ)
+        source = "atlas" if scale in ("half", "fine") else f"atlas_{scale}"
+        item = replace(sample.item, name=f"{scale}_{path.stem}", source=source, slide=case)
+        yield replace(sample, item=item)
+
+
+def _monusac(folder: Path, split: Split, *, fine: bool = False) -> Iterator[Sample]:
+    index = folder / "index.csv"
+    rows = csv.DictReader(index.read_text().splitlines()) if index.is_file() else ()
+    mpp, halve = _scale(fine)
+    for row in rows:
+        if (row["patient"] in _MONUSAC_TEST) != (split == "test"):
+            continue
+        classes = _mask(folder / "type" / f"{row['name']}.png")
+        sample = _sample(
+            folder,
+            row["name"],
+            mpp=mpp,
+            organ=None,
+            classes=np.where(classes == _MACROPHAGE, 0, classes),
+            instances=_mask(folder / "inst" / f"{row['name']}.png"),
+            halve=halve,
+        )
+        yield replace(sample, item=replace(sample.item, slide=row["patient"]))
+
+
 def _bare(folder: Path, path: Path, mpp: float, organ: str | None, caption: str = "") -> Sample:
     """An image without labels, at its own scale."""
     with Image.open(path) as image:
@@ -215,6 +261,33 @@ _FINE_READERS: Final[dict[str, Callable[[Path, str], Sample]]] = {
     "tcga_lgg36": partial(_brain, fine=True),
     "miccai2015_seg": partial(_brain, fine=True),
     "tcga_sbu_unannotated": partial(_unannotated, fine=True),
+}
+_SPLIT_HERE: Final[dict[str, Callable[..., Iterator[Sample]]]] = {
+    "atlas": _atlas,
+    "monusac": _monusac,
+}
+#: Organs of the cases whose pages say so.
+_ATLAS_ORGANS: Final = {
+    "crohn-colonoscopic-biopsy": "colon",
+    "duodenum-tubular-adenoma": "duodenum",
+    "enterobius-vermicularis": "colon",
+    "fistula": "colon",
+    "hamartomatouspolyp": "colon",
+    "helicobacterpylori": "stomach",
+    "hyperplasticpolyp": "colon",
+    "melanosiscoli": "colon",
+    "metaplasia": "stomach",
+    "mucinous-adenocarcinoma-colon": "colon",
+    "acute-appendicitis": "colon",
+    "tubularadenoma-flat": "colon",
+    "signet-ring-cell-carcinoma": "stomach",
+    "insidious-lymph-node-metastasis": "lymph node",
+    "breast-lobular-carcinoma": "breast",
+    "kidneyoncocytoma": "kidney",
+    "liver-hemangioma": "liver",
+    "anthracosis": "lung",
+    "keloid-scar": "skin",
+    "pilocytic-astrocytoma": "brain",
 }
 _UNLISTED: Final[dict[str, Callable[[Path], Iterator[Sample]]]] = {
     "camelyon_tiles": _camelyon,

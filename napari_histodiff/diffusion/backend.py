@@ -168,7 +168,7 @@ class DiffusionBackend:
 
     def _render(self, request: EditRequest, on_step: OnStep | None) -> NDArray[np.uint8]:
         request = self._resolved(request)
-        conditions = RequestConditions(request)
+        conditions = RequestConditions(request, self._pipeline.network.tissue_classes)
         while True:
             try:
                 return self._draw(request, conditions, on_step)
@@ -285,7 +285,8 @@ class DiffusionBackend:
         """Seconds of one evaluation of a micro-batch of full windows, after a warm-up."""
         side, count = self._pipeline.layout.size, self._micro_batch
         blank = EditRequest(kind=EditKind.GENERATE, region=Region(0, 0, 0, side, side))
-        conditions = reduce(Conditions.cat, [conditions_from_request(blank)] * count)
+        one = conditions_from_request(blank, self._pipeline.network.tissue_classes)
+        conditions = reduce(Conditions.cat, [one] * count)
         denoise = GuidedDenoiser(
             self._pipeline.evaluator,
             self._pipeline.caption_encoder,

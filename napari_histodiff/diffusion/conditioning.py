@@ -13,12 +13,11 @@ from torch import Tensor
 from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.digest import digest_of
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.maps import N_CLASSES, TISSUE_NAMES, nuclei_mask, nuclei_union
+from napari_histodiff.core.maps import N_CLASSES, nuclei_mask, nuclei_union
 from napari_histodiff.core.requests import STAIN_NUMBERS, EditRequest
 
 __all__ = [
     "CHANNELS",
-    "SPATIAL_CHANNELS",
     "STAIN_FEATURES",
     "ConditionSource",
     "Conditions",
@@ -26,14 +25,15 @@ __all__ = [
     "RequestConditions",
     "conditions_from_request",
     "from_pixels",
+    "spatial_channels",
     "stack_spatial",
     "stain_condition",
+    "tissue_channels",
     "to_pixels",
 ]
 
-_N_TISSUE: Final = len(TISSUE_NAMES) - 1  # id 0, "unspecified", is all channels zero
-
-#: Where each condition lies among the spatial channels.
+#: Where each condition lies among the spatial channels. Tissue comes last, one channel for each
+#: class the network knows; "unspecified" is all of them zero.
 CHANNELS: Final[dict[str, slice]] = {
     "known": slice(0, 3),
     "known_mask": slice(3, 4),
@@ -42,9 +42,8 @@ CHANNELS: Final[dict[str, slice]] = {
     "nuclei": slice(8, 8 + N_CLASSES + 1),
     "union": slice(15, 16),
     "has_nuclei": slice(16, 17),
-    "tissue": slice(17, 17 + _N_TISSUE),
+    "tissue": slice(17, None),
 }
-SPATIAL_CHANNELS: Final = CHANNELS["tissue"].stop
 
 #: Numbers a stain is described by; see `stain.stain_vector`.
 STAIN_FEATURES: Final = STAIN_NUMBERS
@@ -62,7 +61,7 @@ class Conditions:
 
     Attributes
     ----------
-    spatial : (b, SPATIAL_CHANNELS, h, w) float
+    spatial : (b, spatial_channels(tissue_classes), h, w) float
         Channels as in `CHANNELS`: known RGB x known mask and coarse RGB in [-1, 1], the rest 0/1.
     slots : (b, n_slots) int64
         Caption slots, 0 = unspecified.
@@ -113,6 +112,18 @@ class Conditions:
         )
 
 
+def spatial_channels(tissue_classes: int) -> int:
+    """Return the number of spatial channels of a network that knows so many tissue classes."""
+    start: int = CHANNELS["tissue"].start
+    return start + tissue_classes
+
+
+def tissue_channels(tissue_map: Tensor, tissue_classes: int) -> Tensor:
+    """Return (b, tissue_classes, h, w) bool of (b, h, w) ids; other ids are unspecified."""
+    ids = torch.arange(1, tissue_classes + 1, dtype=torch.uint8, device=tissue_map.device)
+    return tissue_map[:, None] == ids.view(1, -1, 1, 1)
+
+
 def from_pixels(image: NDArray[np.uint8]) -> Tensor:
     """(..., h, w, 3) uint8 to (..., 3, h, w) float32 in [-1, 1]."""
     tensor = torch.from_numpy(np.array(image, np.float32)).movedim(-1, -3)
@@ -127,6 +138,7 @@ def to_pixels(x: Tensor) -> NDArray[np.uint8]:
 
 def stack_spatial(
     shape: tuple[int, int],
+    tissue_classes: int,
     *,
     nuclei: NDArray[np.uint8] | None = None,
     union: NDArray[np.bool_] | None = None,
@@ -135,16 +147,16 @@ def stack_spatial(
     known_mask: NDArray[np.bool_] | None = None,
     coarse: NDArray[np.uint8] | None = None,
 ) -> Tensor:
-    """Return (1, SPATIAL_CHANNELS, h, w) float32; what is None is marked absent."""
+    """Return the spatial channels, b = 1, float32; what is None is marked absent."""
     # NumPy's zeros: the system hands out channels that nothing is written to when they are read.
-    out = torch.from_numpy(np.zeros((1, SPATIAL_CHANNELS, *shape), np.float32))
+    out = torch.from_numpy(np.zeros((1, spatial_channels(tissue_classes), *shape), np.float32))
     if nuclei is not None and union is not None:
         out[0, CHANNELS["nuclei"]] = torch.from_numpy(nuclei)
         out[0, CHANNELS["union"]] = torch.from_numpy(union)
         out[0, CHANNELS["has_nuclei"]] = 1
     if tissue_map is not None:
-        ids = np.arange(1, _N_TISSUE + 1, dtype=np.uint8)[:, None, None]
-        out[0, CHANNELS["tissue"]] = torch.from_numpy(tissue_map == ids)
+        painted = torch.from_numpy(np.array(tissue_map, copy=True))[None]
+        out[:, CHANNELS["tissue"]] = tissue_channels(painted, tissue_classes)
     if known is not None and known_mask is not None:
         mask = torch.from_numpy(known_mask.astype(np.float32))
         out[0, CHANNELS["known"]] = from_pixels(known) * mask
@@ -178,9 +190,9 @@ def stain_condition(vectors: Tensor | None) -> Tensor:
     return torch.cat([standard, torch.ones(len(standard), 1)], 1)
 
 
-def conditions_from_request(request: EditRequest) -> Conditions:
+def conditions_from_request(request: EditRequest, tissue_classes: int) -> Conditions:
     """Return the conditions of a request, b = 1, float32 on the CPU, at the frame's shape."""
-    return RequestConditions(request).at(request.region)
+    return RequestConditions(request, tissue_classes).at(request.region)
 
 
 class ConditionSource(Protocol):
@@ -197,10 +209,17 @@ class RequestConditions:
     """The conditions of any part of a request's region, made from its maps when they are asked for.
 
     They depend on what the maps hold in that part alone, not on the region around it.
+
+    Parameters
+    ----------
+    request : EditRequest
+    tissue_classes : int
+        Those the network knows.
     """
 
-    def __init__(self, request: EditRequest) -> None:
+    def __init__(self, request: EditRequest, tissue_classes: int) -> None:
         self._request = request
+        self._tissue_classes = tissue_classes
         self._slots = parse_caption(request.caption).caption.to_slots()
 
     @property
@@ -212,7 +231,7 @@ class RequestConditions:
         """Return the conditions of a part of the region, b = 1, float32 on the CPU."""
         stain = self._request.stain
         return Conditions(
-            stack_spatial(region.shape, **self._maps(region)),
+            stack_spatial(region.shape, self._tissue_classes, **self._maps(region)),
             torch.tensor([self._slots]),
             torch.tensor([self._request.mpp]),
             stain_condition(None if stain is None else torch.tensor([stain])),

@@ -28,6 +28,7 @@ _CLASSES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("diffusers", "FlowMatchEulerDiscreteScheduler"),
     ),
 }
+_TISSUE_CLASSES: Final = 4  # of models that do not say
 
 
 def bundled_model_path() -> Path:
@@ -84,16 +85,25 @@ def check_folder(folder: Path) -> ModelInfo:
             "`histodiff train`, or reinstall the package for the bundled model"
         )
     _check_classes(read_model_json(folder / "model_index.json"))
+    told: object = _TISSUE_CLASSES
     for name in (*WEIGHTS, "scheduler"):
         config = "scheduler_config.json" if name == "scheduler" else "config.json"
         settings = read_model_json(folder / name / config)
         if name == "caption_encoder":
             _check_schema(settings.get("caption_schema"))
+        if name == "network":
+            told = settings.get("tissue_classes", told)
     for weights in WEIGHTS.values():
         check_safetensors(folder / weights)
     description = folder / "model_info.json"
     _check_schema(read_model_json(description).get("caption_schema"))
-    return read_description(ModelInfo, description, [folder / name for name in WEIGHTS.values()])
+    info = read_description(ModelInfo, description, [folder / name for name in WEIGHTS.values()])
+    if not isinstance(told, int) or len(info.tissue_names) - 1 > told:
+        raise ModelInvalid(
+            f"expected at most {told} tissue names besides 0, as many as the network of {folder} "
+            f"knows, got {', '.join(info.tissue_names[1:])}; copy or download the model again"
+        )
+    return info
 
 
 def _check_classes(index: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from napari_histodiff.diffusion.conditioning import SPATIAL_CHANNELS, STAIN_FEATURES
+from napari_histodiff.diffusion.conditioning import STAIN_FEATURES, spatial_channels
 from napari_histodiff.diffusion.flow import preconditioning
 
 __all__ = ["HistoUNet"]
@@ -37,6 +37,9 @@ class HistoUNet(ModelMixin, ConfigMixin):
     polish : int
         Channels of the last layers at full resolution; 0 = none. Patches of 2x2 leave a floor of
         grain in the finest detail, above what scans have.
+    tissue_classes : int
+        Classes of the tissue schema it is told. Models of before version 5 know four and do not
+        say so.
     """
 
     @register_to_config
@@ -49,15 +52,17 @@ class HistoUNet(ModelMixin, ConfigMixin):
         dropout: float = 0.0,
         jumps: bool = False,
         polish: int = 0,
+        tissue_classes: int = 4,
     ) -> None:
         super().__init__()
         d = embedding_dim
         self.multiple_of = 2 ** len(widths)
         self.jumps = jumps
+        self.tissue_classes = tissue_classes
         self.modulation = nn.Sequential(nn.Linear(3 * FOURIER, d), nn.SiLU(), nn.Linear(d, d))
         self.stain = nn.Sequential(nn.Linear(STAIN_FEATURES + 1, d), nn.SiLU(), nn.Linear(d, d))
         self.jump = nn.Parameter(torch.zeros(d))
-        self.stem = nn.Conv2d(4 * (3 + SPATIAL_CHANNELS), widths[0], 1)
+        self.stem = nn.Conv2d(4 * (3 + spatial_channels(tissue_classes)), widths[0], 1)
         self.encoder = nn.ModuleList()
         self.down = nn.ModuleList()
         self.decoder = nn.ModuleList()
@@ -94,7 +99,7 @@ class HistoUNet(ModelMixin, ConfigMixin):
             Noisy image; h and w are multiples of `multiple_of`.
         t : (b,)
             Noise level, 0 clean .. 1 noise.
-        spatial : (b, SPATIAL_CHANNELS, h, w)
+        spatial : (b, spatial_channels(tissue_classes), h, w)
             See `conditioning.Conditions`.
         embedding : (b, embedding_dim)
             Caption embedding.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.colours import SKETCH_HEX, rgb_of
 from napari_histodiff.core.errors import InvalidMap
-from napari_histodiff.core.maps import TISSUE_NAMES, as_tissue_map
+from napari_histodiff.core.maps import SKETCH_NAMES, as_tissue_map
 from napari_histodiff.datasets.pictures import Picture, read_picture
 from napari_histodiff.layout.sketch import Sketch
 
@@ -64,7 +64,7 @@ def _classes(picture: Picture) -> NDArray[np.uint8]:
         try:
             return _by_colour(shown, path)
         except InvalidMap:
-            if picture.stored.ndim == 2 and picture.stored.max(initial=0) < len(TISSUE_NAMES):
+            if picture.stored.ndim == 2 and picture.stored.max(initial=0) < len(SKETCH_NAMES):
                 return picture.stored.astype(np.uint8)
             raise
     if shown.ndim == 3 and shown.shape[2] == 2:
@@ -77,7 +77,7 @@ def _classes(picture: Picture) -> NDArray[np.uint8]:
 
 def _by_id(ids: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
     try:
-        return as_tissue_map(ids, len(TISSUE_NAMES))
+        return as_tissue_map(ids, len(SKETCH_NAMES))
     except InvalidMap as error:
         raise InvalidMap(f"{error}; in {path}: {_legend()}") from error
 
@@ -108,7 +108,7 @@ def _packed(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
 def _legend() -> str:
     return ", ".join(
         f"{number} or {colour} for {name}"
-        for number, (colour, name) in enumerate(zip(SKETCH_HEX, TISSUE_NAMES, strict=True))
+        for number, (colour, name) in enumerate(zip(SKETCH_HEX, SKETCH_NAMES, strict=True))
     )
 
 

@@ -122,7 +122,7 @@ def test_a_map_of_another_size_is_refused(name: str) -> None:
     [
         ({"class_map": np.full((4, 6), 7)}, InvalidMap),
         ({"class_map": np.full((4, 6), np.nan)}, InvalidMap),
-        ({"tissue_map": np.full((4, 6), 5)}, InvalidMap),
+        ({"tissue_map": np.full((4, 6), 12)}, InvalidMap),
         ({"instance_map": np.full((4, 6), -1)}, InvalidMap),
         ({"edit_mask": np.full((4, 6), 0.5)}, InvalidMap),
         ({"image": IMAGE.astype(np.uint16) * 256}, InvalidImage),

@@ -9,11 +9,12 @@ from torch import Tensor
 from napari_histodiff.core.captions import SLOT_SIZES
 from napari_histodiff.diffusion.conditioning import (
     CHANNELS,
-    SPATIAL_CHANNELS,
     Conditions,
+    spatial_channels,
     stain_condition,
 )
 from napari_histodiff.diffusion.guidance import MOST_JUMP_GUIDANCE, GuidedDenoiser
+from tests.diffusion.tiny import TISSUE_CLASSES
 
 Z = torch.zeros(2, 3, 4, 4)
 
@@ -32,7 +33,7 @@ class Recorder:
 
 
 def conditions() -> Conditions:
-    spatial = torch.zeros(2, SPATIAL_CHANNELS, 4, 4)
+    spatial = torch.zeros(2, spatial_channels(TISSUE_CLASSES), 4, 4)
     spatial[:, CHANNELS["nuclei"]] = 1
     slots = torch.zeros(2, len(SLOT_SIZES), dtype=torch.int64)
     return Conditions(spatial, slots, torch.ones(2), stain_condition(None).repeat(2, 1))

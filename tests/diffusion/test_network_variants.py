@@ -15,7 +15,7 @@ from benchmarks.networks.variants import DESCRIPTIONS, VARIANTS, PaintedUNet, bu
 from napari_histodiff.datasets.packing import Pack
 from napari_histodiff.datasets.sources import PackItem
 from napari_histodiff.diffusion.caption_encoder import CaptionEncoder
-from napari_histodiff.diffusion.conditioning import CHANNELS, SPATIAL_CHANNELS, STAIN_FEATURES
+from napari_histodiff.diffusion.conditioning import CHANNELS, STAIN_FEATURES, spatial_channels
 from napari_histodiff.diffusion.network import HistoUNet
 from napari_histodiff.diffusion.training.batches import BatchMaker
 from napari_histodiff.diffusion.training.config import Stage
@@ -91,7 +91,7 @@ def test_inflammatory_nuclei_are_labelled_and_the_crops_stay(policy: Policy) -> 
 
 def test_learners_side_by_side_see_the_same_crops_and_noise() -> None:
     config = budget(48, 0, stages=(Stage(16, 4, 1.0),), precision="float32")
-    maker = BatchMaker(CropSampler(_pack(), 0), config.drop, 0)
+    maker = BatchMaker(CropSampler(_pack(), 0), config.drop, 0, 4)
     learners = {name: Learner(_tiny(seed), config) for name, seed in (("a", 0), ("b", 0), ("c", 1))}
     seen: list[int] = []
     learn_together(
@@ -133,7 +133,7 @@ def _inputs(height: int, width: int) -> dict[str, torch.Tensor]:
     return {
         "sample": torch.randn(2, 3, height, width),
         "t": torch.tensor([0.3, 1.0]),
-        "spatial": torch.rand(2, SPATIAL_CHANNELS, height, width),
+        "spatial": torch.rand(2, spatial_channels(4), height, width),
         "embedding": torch.randn(2, 256),
         "mpp": torch.tensor([0.5, 1.0]),
         "stain": torch.randn(2, STAIN_FEATURES + 1),

@@ -23,7 +23,7 @@ from napari_histodiff.diffusion.conditioning import (
 )
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
 from tests.contracts import edit_request
-from tests.diffusion.tiny import tiny_pipeline
+from tests.diffusion.tiny import TISSUE_CLASSES, tiny_pipeline
 
 FRAME = Region(0, -37, 21, 150, 197)
 
@@ -35,7 +35,8 @@ def pipeline() -> HistoDiffusionPipeline:
 
 def conditions(frame: Region = FRAME, **changes: Any) -> Conditions:
     classes = np.random.default_rng(0).integers(0, 7, frame.shape)
-    return conditions_from_request(edit_request(size=frame.shape, class_map=classes, **changes))
+    request = edit_request(size=frame.shape, class_map=classes, **changes)
+    return conditions_from_request(request, TISSUE_CLASSES)
 
 
 def draw(pipeline: HistoDiffusionPipeline, given: Conditions, **settings: Any) -> Tensor:
@@ -87,13 +88,16 @@ def test_a_target_is_drawn_from_a_stack_of_conditions_as_from_a_request(pipeline
     classes = np.random.default_rng(0).integers(0, 7, region.shape)
     request = replace(edit_request(size=region.shape, class_map=classes), region=region)
     settings = {"region": region, "target": target}
-    fields = (conditions_from_request(request), RequestConditions(request))
-    whole, lazy = (draw(pipeline, given, **settings) for given in fields)
+    fields = (
+        make(request, TISSUE_CLASSES) for make in (conditions_from_request, RequestConditions)
+    )
+    stack, given = fields
+    whole, lazy = (draw(pipeline, conditions, **settings) for conditions in (stack, given))
     assert whole.shape == (1, 3, *target.shape)
     torch.testing.assert_close(whole, lazy, atol=0.1, rtol=0)  # edges at window borders differ
     image = torch.zeros(3, *region.shape)
     with pytest.raises(InvalidRequest, match="no target at strength"):
-        draw(pipeline, fields[0], image=image, strength=0.5, **settings)
+        draw(pipeline, stack, image=image, strength=0.5, **settings)
 
 
 def test_known_pixels_are_kept_and_windows_see_them(pipeline) -> None:

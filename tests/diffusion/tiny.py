@@ -22,6 +22,7 @@ torch.set_num_threads(1)
 #: Windows of 96 px at a stride of 64 px.
 WINDOW = 96
 TILE = 64
+TISSUE_CLASSES = len(TISSUE_NAMES) - 1
 
 INFO: dict[str, Any] = {
     "name": "tiny",
@@ -38,7 +39,7 @@ def tiny_pipeline(scheduler: Any = None) -> HistoDiffusionPipeline:
     """Random weights, the same at every call."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = HistoUNet(widths=(8, 8, 8, 8), embedding_dim=16)
+        network = HistoUNet(widths=(8, 8, 8, 8), embedding_dim=16, tissue_classes=TISSUE_CLASSES)
         encoder = CaptionEncoder(dim=16)
         for weights in network.parameters():
             torch.nn.init.normal_(weights, std=0.15)
@@ -56,8 +57,8 @@ def tiny_info(**changes: Any) -> ModelInfo:
     return ModelInfo(**known | {"mpp": tuple(known["mpp"])})
 
 
-def save_tiny(pipeline: HistoDiffusionPipeline, folder: Path) -> Path:
-    """Write a complete model folder."""
+def save_tiny(pipeline: HistoDiffusionPipeline, folder: Path, **changes: Any) -> Path:
+    """Write a complete model folder, its description with `changes`."""
     pipeline.save_pretrained(folder)
-    (folder / "model_info.json").write_text(json.dumps(INFO))
+    (folder / "model_info.json").write_text(json.dumps(INFO | changes))
     return folder

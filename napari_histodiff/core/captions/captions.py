@@ -50,6 +50,7 @@ __all__ = [
 ]
 
 _TISSUE_SHARE: Final = 0.01
+_WORD_OF: Final = {"muscle": "smooth muscle"}
 
 
 def caption_from_maps(
@@ -60,7 +61,7 @@ def caption_from_maps(
     """Return the caption that painted maps of shape (h, w) would be described by.
 
     The level of a class comes from its share of the classified nuclear pixels. When all nuclei are
-    of unknown class, the levels stay unspecified. A tissue of the bundled schema is named when it
+    of unknown class, the levels stay unspecified. A tissue that has a word is named when it
     covers at least 1 % of the frame. Organ and stain look are never guessed.
 
     Raises
@@ -89,4 +90,5 @@ def _tissue_words(tissue_map: ArrayLike | None, shape: tuple[int, ...]) -> tuple
     counts = np.bincount(tissue.ravel(), minlength=len(TISSUE_NAMES)).tolist()
     wanted = max(1.0, _TISSUE_SHARE * tissue.size)
     seen = (name for name, count in zip(TISSUE_NAMES, counts, strict=True) if count >= wanted)
-    return tuple(name for name in seen if name in TISSUE_WORDS)
+    words = (_WORD_OF.get(name, name) for name in seen)
+    return tuple(word for word in words if word in TISSUE_WORDS)

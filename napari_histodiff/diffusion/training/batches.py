@@ -14,10 +14,11 @@ from napari_histodiff.core.maps import N_CLASSES
 from napari_histodiff.datasets.packing import LAYERS
 from napari_histodiff.diffusion.conditioning import (
     CHANNELS,
-    SPATIAL_CHANNELS,
     STAIN_FEATURES,
     Conditions,
+    spatial_channels,
     stain_condition,
+    tissue_channels,
 )
 from napari_histodiff.diffusion.stain import jitter_stain, stain_slots
 from napari_histodiff.diffusion.training.config import Drop
@@ -28,6 +29,7 @@ __all__ = ["Batch", "BatchMaker"]
 _STAIN_SLOT = 1
 _JITTERED = 0.7
 _BLURRED = 0.3
+_GRAIN, _PATCHES = 0.3, 0.4  # most noise of the coarse image, where white to black is 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,10 +42,20 @@ class Batch:
 
 
 class BatchMaker:
-    """Makes batches on the CPU in float32; the same seed makes the same batches."""
+    """Makes batches on the CPU in float32; the same seed makes the same batches.
 
-    def __init__(self, sampler: Sampler, drop: Drop, seed: int) -> None:
+    Parameters
+    ----------
+    sampler : Sampler
+    drop : Drop
+    seed : int
+    tissue_classes : int
+        Those the network knows.
+    """
+
+    def __init__(self, sampler: Sampler, drop: Drop, seed: int, tissue_classes: int) -> None:
         self._sampler = sampler
+        self._tissue_classes = tissue_classes
         self._drop = drop
         self._rng = np.random.default_rng(seed)
         self._generator = torch.Generator().manual_seed(seed)
@@ -55,7 +67,7 @@ class BatchMaker:
         layers = torch.from_numpy(np.stack([c.layers for c in crops])).movedim(-1, 1)
         images = pixels.float() / 127.5 - 1
         images, factors = jitter_stain(images, self._generator, share=_JITTERED)
-        spatial = torch.zeros(count, SPATIAL_CHANNELS, size, size)
+        spatial = torch.zeros(count, spatial_channels(self._tissue_classes), size, size)
         self._put_nuclei(spatial, layers, crops)
         self._put_tissue(spatial, layers)
         self._put_coarse(spatial, images)
@@ -79,28 +91,42 @@ class BatchMaker:
         edges = layers[:, LAYERS.index("edges")][:, None]
         union = layers[:, LAYERS.index("union")][:, None]
         has = torch.tensor([c.has_nuclei for c in crops]).view(-1, 1, 1, 1)
-        shown = (has & ~self._coin(len(crops), self._drop.nuclei)).float()
+        soft = torch.tensor([c.soft for c in crops]).view(-1, 1, 1, 1)
+        hidden = self._coin(len(crops), self._drop.nuclei)
+        hidden |= soft & self._coin(len(crops), self._drop.soft)
+        shown = (has & ~hidden).float()
         spatial[:, CHANNELS["nuclei"]] = torch.cat([one_hot.float(), edges.float()], 1) * shown
         spatial[:, CHANNELS["union"]] = union.float() * shown
         spatial[:, CHANNELS["has_nuclei"]] = shown
 
     def _put_tissue(self, spatial: Tensor, layers: Tensor) -> None:
-        channels = CHANNELS["tissue"]
-        ids = torch.arange(1, channels.stop - channels.start + 1).view(1, -1, 1, 1)
         shown = ~self._coin(len(layers), self._drop.tissue)
-        spatial[:, channels] = ((layers[:, LAYERS.index("tissue")][:, None] == ids) & shown).float()
+        tissue = tissue_channels(layers[:, LAYERS.index("tissue")], self._tissue_classes)
+        spatial[:, CHANNELS["tissue"]] = (tissue & shown).float()
 
     def _put_coarse(self, spatial: Tensor, images: Tensor) -> None:
-        """The parent level upsampled, blurred and noisy at random (Ho et al., arXiv 2106.15282)."""
+        """The parent level upsampled, blurred and noisy at random (Ho et al., arXiv 2106.15282).
+
+        Patches of wrong colour stand for what a drawn parent got wrong: detail is to mend it.
+        """
         shown = (~self._coin(len(images), self._drop.coarse)).float()
         parent = F.avg_pool2d(images, 2)
         blurred = F.interpolate(F.avg_pool2d(parent, 2), scale_factor=2, mode="bilinear")
         parent = torch.where(self._coin(len(images), _BLURRED), blurred, parent)
-        amount = torch.rand(len(images), 1, 1, 1, generator=self._generator) * 0.1
-        parent = parent + amount * torch.randn(parent.shape, generator=self._generator)
+        parent = parent + self._noise(parent, 1) * _GRAIN + self._noise(parent, 4) * _PATCHES
         coarse = F.interpolate(parent, scale_factor=2, mode="bilinear")
         spatial[:, CHANNELS["coarse"]] = coarse.clamp(-1, 1) * shown
         spatial[:, CHANNELS["has_coarse"]] = shown
+
+    def _noise(self, images: Tensor, size: int) -> Tensor:
+        """Noise in patches of `size` px, of an amount of 0 to 1 by image, mostly small."""
+        count, channels, height, width = images.shape
+        amount = torch.rand(count, 1, 1, 1, generator=self._generator).square()
+        shape = (count, channels, -(-height // size), -(-width // size))
+        noise = torch.randn(shape, generator=self._generator)
+        if size > 1:
+            noise = F.interpolate(noise, size=(height, width), mode="bilinear")
+        return amount * noise
 
     def _put_known(self, spatial: Tensor, images: Tensor) -> Tensor:
         size, share = images.shape[-1], 1 - self._drop.known

@@ -141,9 +141,9 @@ def save_pipeline(
         scheduler=FlowMatchHeunDiscreteScheduler(shift=_SHIFT),
     )
     # Where nuclei were painted; tissue without labels teaches no painting at its scale.
-    annotated = [item.mpp for item in packed.items if item.has_nuclei]
+    annotated = [item.mpp for item in packed.items if item.has_nuclei and not item.soft]
     scales = annotated or [item.mpp for item in packed.items]
-    finer = [item.mpp for item in fine.items if item.has_nuclei] if fine else []
+    finer = [item.mpp for item in fine.items if item.has_nuclei and not item.soft] if fine else []
     stains = collect_stains(packed) + (collect_stains(fine, (1,)) if fine else [])
     info = {
         "name": name,
@@ -151,7 +151,7 @@ def save_pipeline(
         "licence": WEIGHTS_LICENCE,
         "mpp": [min(scales + finer), COARSEST_CROP * max(scales)],
         "class_counts": class_counts(packed),
-        "tissue_names": list(TISSUE_NAMES),
+        "tissue_names": list(TISSUE_NAMES[: generator.network.tissue_classes + 1]),
         "caption_schema": CAPTION_SCHEMA,
         "stains": write_stains(stains),
     }

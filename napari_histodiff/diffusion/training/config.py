@@ -26,7 +26,10 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Probability that a condition is hidden, so that one network serves every mode."""
+    """Probability that a condition is hidden, so that one network serves every mode.
+
+    `soft`: of nuclei that a network set, beside `nuclei`.
+    """
 
     prompt: float = 0.12
     nuclei: float = 0.05
@@ -36,6 +39,7 @@ class Drop:
     known: float = 0.55
     coarse: float = 0.75
     stain: float = 0.3
+    soft: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,9 @@ class TrainingConfig:
         Upper limit of wall time; the learning rate is at its end by whichever comes first.
     stages : tuple of Stage
         Crop sizes, small to large.
+    scales : dict of str to float
+        Share of the draws at each reduction of the images ("1", "2" ...); by default those of
+        `crops.SCALES`.
     precision : {"auto", "bfloat16", "float32"}
     tensorboard : bool
         Write scalars for TensorBoard as well; needs the `tensorboard` extra.
@@ -79,6 +86,7 @@ class TrainingConfig:
     samples: int = 300_000
     hours: float = 24.0
     stages: tuple[Stage, ...] = (Stage(64, 32, 0.1), Stage(96, 16, 0.5), Stage(128, 16, 1.0))
+    scales: dict[str, float] = field(default_factory=dict)
     drop: Drop = field(default_factory=Drop)
     network: dict[str, Any] = field(default_factory=dict)
     learning_rate: float = 6e-4
@@ -98,6 +106,13 @@ class TrainingConfig:
             raise TrainingError(
                 f"expected precision auto, bfloat16 or float32, got {self.precision!r}; "
                 "choose one of these"
+            )
+        if not all(
+            scale.isdecimal() and int(scale) and share > 0 for scale, share in self.scales.items()
+        ):
+            raise TrainingError(
+                f'expected scales like {{"1": 0.6, "2": 0.4}}, got {self.scales}; name whole '
+                "numbers and shares above 0"
             )
         if self.samples < 1 or self.hours <= 0 or not self.stages:
             raise TrainingError(

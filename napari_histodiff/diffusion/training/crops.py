@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 from napari_histodiff.core.box_mean import block_means
 from napari_histodiff.core.captions import Caption, caption_from_maps, parse_caption
 from napari_histodiff.core.errors import TrainingError
-from napari_histodiff.core.maps import instance_edges
+from napari_histodiff.core.maps import TISSUE_NAMES, instance_edges
 from napari_histodiff.core.stain_bank import StainEntry
 from napari_histodiff.datasets.crop_windows import (
     Window,
@@ -39,18 +39,22 @@ __all__ = [
     "random_known_mask",
 ]
 
-#: Share of the draws each source gets; brain and unannotated sets share a tenth.
+#: Weight of each source in the draws.
 MIX: Final[dict[str, float]] = {
     "lizard": 0.45,
     "consep": 0.25,
     "monuseg": 0.17,
+    "monusac": 0.02,
     "tcga_lgg36": 0.04,
     "miccai2015_seg": 0.02,
-    "glas": 0.04,
+    "glas": 0.05,
     "tcga_sbu_unannotated": 0.02,
     "camelyon_tiles": 0.02,
     "wsi": 0.01,
-    "overview": 0.03,
+    "overview": 0.02,
+    "atlas": 0.12,
+    "atlas_wide1": 0.14,
+    "atlas_wide2": 0.08,
 }
 
 #: Largest reduction a crop is drawn at, and so how much coarser than the data the model knows.
@@ -66,6 +70,7 @@ FINE: Final = 0.14
 COARSEST_MPP: Final = 6.0
 
 _CLASS, _VALID = LAYERS.index("class"), LAYERS.index("valid")
+_GLASS: Final = TISSUE_NAMES.index("glass")
 _RARE: Final = (1, 5, 4)  # neutrophil, eosinophil, plasma
 _LEAST_VALID: Final = 0.9
 _DRAWS: Final = 200  # tries to find a valid area
@@ -77,7 +82,8 @@ _STAIN_ROWS: Final = 2  # every second row is enough
 class Crop:
     """One square crop: `pixels` (s, s, 3) uint8, `layers` (s, s, 5) uint8 as `packing.LAYERS`.
 
-    `stain` is that of its wider surroundings, None where they hold too little tissue.
+    `stain` is that of its wider surroundings, None where they hold too little tissue. `soft`: a
+    network set the nuclei.
     """
 
     pixels: NDArray[np.uint8]
@@ -86,6 +92,7 @@ class Crop:
     caption: Caption
     has_nuclei: bool
     stain: tuple[float, ...] | None
+    soft: bool = False
 
 
 class Sampler(Protocol):
@@ -143,7 +150,11 @@ class CropSampler:
         self._sides = np.array([min(pixels.shape[:2]) for pixels in packed.pixels])
         self._mpps = np.array([item.mpp for item in packed.items])
         self._odds_of: dict[tuple[int, int], NDArray[np.float64]] = {}
-        maps = [layers[..., _CLASS] for layers in packed.layers]
+        unsure = np.zeros((1, 1), np.uint8)  # soft classes are too uncertain to seek
+        maps = [
+            unsure if item.soft else layers[..., _CLASS]
+            for item, layers in zip(packed.items, packed.layers, strict=True)
+        ]
         self._places = [p for rare in _RARE if len(p := class_places(maps, rare))]
         self._base = [_base_caption(item.organ, item.caption) for item in packed.items]
 
@@ -157,13 +168,15 @@ class CropSampler:
             pixels = _box_down(pixels, scale)
             layers = self._reduced(i, window, scale)
         turns, flip = int(self._rng.integers(4)), bool(self._rng.integers(2))
+        glass = bool((layers[..., LAYERS.index("tissue")] == _GLASS).all())
         return Crop(
             orient(pixels, turns, flip),
             orient(layers, turns, flip),
             item.mpp * scale,
             self._caption(i, layers),
-            item.has_nuclei,
+            item.has_nuclei or glass,  # for certain: there are none
             self._stain(i, window, scale),
+            item.soft and not glass,
         )
 
     def _reduced(self, i: int, window: Window, scale: int) -> NDArray[np.uint8]:
@@ -242,7 +255,7 @@ def collect_stains(packed: Pack, scales: Iterable[int] = SCALES) -> list[StainEn
     """Return the stain of every annotated image at every scale it is drawn at."""
     entries = []
     for i, item in enumerate(packed.items):
-        if not item.has_nuclei:
+        if not item.has_nuclei or item.soft:
             continue
         organ = _base_caption(item.organ, item.caption).organ
         for scale in scales:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from napari_histodiff.core.errors import TrainingError, make_folder
+from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.datasets.folders import pack_folder
 from napari_histodiff.datasets.packing import load_pack
 from napari_histodiff.devices import resolve_device
@@ -81,6 +82,7 @@ def fine_tune(
         init_from=init_from,
         hours=hours,
         samples=samples,
+        network={"tissue_classes": len(TISSUE_NAMES) - 1},
         stages=(Stage(_crop_size(packed.train), _BATCH, 1.0),),
         learning_rate=_RATE,
         warmup=50,

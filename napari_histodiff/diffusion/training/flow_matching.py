@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_histodiff.core.errors import TrainingError
+from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.datasets.packing import load_pack
 from napari_histodiff.devices import resolve_device
 from napari_histodiff.diffusion.caption_encoder import CaptionEncoder
@@ -61,7 +63,8 @@ def train(config: TrainingConfig, *, resume: bool = False) -> Path:
 def initial_generator(config: TrainingConfig) -> Generator:
     """Return random weights, or those of `config.init_from`, float32 on the processor."""
     if config.init_from is None:
-        return Generator(HistoUNet(**config.network), CaptionEncoder())
+        settings = {"tissue_classes": len(TISSUE_NAMES) - 1} | config.network
+        return Generator(HistoUNet(**settings), CaptionEncoder())
     folder = bundled_model_path() if config.init_from == "bundled" else Path(config.init_from)
     pipeline = load_pipeline(folder, "cpu", "float32")
     # Trained by flow alone the jumps would go stale; `distillation.distil` teaches them again.
@@ -76,8 +79,12 @@ def _changed(network: HistoUNet, settings: dict[str, Any]) -> HistoUNet:
     if not settings:
         return network
     changed = HistoUNet(**{**network.config, **settings})
+    state = network.state_dict()
+    more = changed.tissue_classes - network.tissue_classes
+    if more > 0:  # they come last among the channels, and say nothing until they are learnt
+        state["stem.weight"] = F.pad(state["stem.weight"], (0, 0, 0, 0, 0, 4 * more))
     try:
-        unknown = changed.load_state_dict(network.state_dict(), strict=False).unexpected_keys
+        unknown = changed.load_state_dict(state, strict=False).unexpected_keys
     except RuntimeError as error:  # other shapes
         unknown = [str(error)]
     if unknown:
@@ -96,7 +103,8 @@ class _FlowTask:
         self._validation = None
         if run.config.validation is not None:
             size = run.config.stages[-1].size
-            self._validation = Validation(Path(run.config.validation), size)
+            classes = run.generator.network.tissue_classes
+            self._validation = Validation(Path(run.config.validation), size, classes)
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         run, images = self._run, batch.images

@@ -28,7 +28,7 @@ from napari_histodiff.diffusion.training.checkpoints import (
     save_pipeline,
 )
 from napari_histodiff.diffusion.training.config import Drop, Progress, Stage, TrainingConfig
-from napari_histodiff.diffusion.training.crops import CropSampler, MixedSampler, Sampler
+from napari_histodiff.diffusion.training.crops import SCALES, CropSampler, MixedSampler, Sampler
 from napari_histodiff.diffusion.training.report import TrainingReport
 from napari_histodiff.optimization import AveragedWeights, optimizer_step
 
@@ -119,11 +119,13 @@ class TrainingLoop:
         are cleared. A KeyboardInterrupt goes through after a checkpoint is written.
         """
         seed = self.config.seed + self.progress.steps
-        maker = BatchMaker(self._sampler(seed), self.config.drop, seed)
+        classes = self.generator.network.tissue_classes
+        maker = BatchMaker(self._sampler(seed), self.config.drop, seed, classes)
         report = TrainingReport(
             self.output,
             self.packed,
             size=self.config.stages[-1].size,
+            tissue_classes=classes,
             tensorboard=self.config.tensorboard,
         )
         try:
@@ -151,7 +153,8 @@ class TrainingLoop:
         )
 
     def _sampler(self, seed: int) -> Sampler:
-        usual = CropSampler(self.packed, seed)
+        scales = {int(scale): share for scale, share in self.config.scales.items()} or SCALES
+        usual = CropSampler(self.packed, seed, scales=scales)
         if self._fine is None:
             return usual
         return MixedSampler(usual, CropSampler(self._fine, seed, scales={1: 1.0}), seed)
@@ -223,6 +226,8 @@ class Validation:
         Packed file of images that are not trained on.
     size : int
         Pixels a side of the crops.
+    tissue_classes : int
+        Those the network knows.
 
     Raises
     ------
@@ -230,8 +235,9 @@ class Validation:
         When the file cannot be used.
     """
 
-    def __init__(self, packed: Path, size: int) -> None:
-        maker = BatchMaker(CropSampler(load_pack(packed), seed=0, scales={1: 1.0}), _SHOWN, seed=0)
+    def __init__(self, packed: Path, size: int, tissue_classes: int) -> None:
+        sampler = CropSampler(load_pack(packed), seed=0, scales={1: 1.0})
+        maker = BatchMaker(sampler, _SHOWN, 0, tissue_classes)
         self._batches = [maker.make(size, _BATCH) for _ in range(_BATCHES)]
 
     @torch.no_grad()

@@ -42,13 +42,15 @@ class TrainingReport:
     was measured.
     """
 
-    def __init__(self, folder: Path, packed: Pack, *, size: int, tensorboard: bool) -> None:
+    def __init__(
+        self, folder: Path, packed: Pack, *, size: int, tissue_classes: int, tensorboard: bool
+    ) -> None:
         self._folder = folder
         self._recent: deque[float] = deque(maxlen=100)
         self._rows: list[tuple[int, float | str, float | str, int | str, float | str]] = []
         self._flushed = time.monotonic()
         sampler = CropSampler(packed, seed=1, scales={1: 1.0})
-        self._batch = BatchMaker(sampler, _SHOWN, seed=1).make(size, 8)
+        self._batch = BatchMaker(sampler, _SHOWN, 1, tissue_classes).make(size, 8)
         self._samples = 0
         self._board: Any = None
         if tensorboard:

@@ -9,7 +9,7 @@ from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QButtonGroup, QWidget
 
 from napari_histodiff.core.colours import SKETCH_HEX
-from napari_histodiff.core.maps import TISSUE_NAMES
+from napari_histodiff.core.maps import SKETCH_NAMES
 from napari_histodiff.ui.bindings import command_button
 from napari_histodiff.ui.widgets.forms import button, row
 from napari_histodiff.ui.widgets.style import APPLY
@@ -31,7 +31,7 @@ class TissueRow(QWidget):
         super().__init__()
         self.group = QButtonGroup(self)
         made = []
-        for number, name in enumerate(TISSUE_NAMES[1:], 1):
+        for number, name in enumerate(SKETCH_NAMES[1:], 1):
             tissue = button(name.capitalize(), f"Paint {name}", checkable=True, share=False)
             tissue.setIcon(_swatch(SKETCH_HEX[number]))
             tissue.setIconSize(QSize(_SWATCH, _SWATCH))

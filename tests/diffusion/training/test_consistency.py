@@ -13,8 +13,8 @@ from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.datasets.packing import class_counts, load_pack, pack
 from napari_histodiff.diffusion.conditioning import (
     CHANNELS,
-    SPATIAL_CHANNELS,
     Conditions,
+    spatial_channels,
     stain_condition,
 )
 from napari_histodiff.diffusion.guidance import MOST_JUMP_GUIDANCE
@@ -39,12 +39,12 @@ from napari_histodiff.diffusion.training.consistency import (
 from napari_histodiff.diffusion.training.flow_matching import initial_generator
 from napari_histodiff.diffusion.training.generator import Generator
 from tests.data_folder import write_data_folder
-from tests.diffusion.tiny import save_tiny, tiny_pipeline
+from tests.diffusion.tiny import TISSUE_CLASSES, save_tiny, tiny_pipeline
 
 
 def batch_of(count: int, size: int = 32) -> Batch:
     conditions = Conditions(
-        torch.zeros(count, SPATIAL_CHANNELS, size, size),
+        torch.zeros(count, spatial_channels(TISSUE_CLASSES), size, size),
         torch.zeros(count, len(SLOT_SIZES), dtype=torch.int64),
         torch.full((count,), 0.5),
         stain_condition(None).repeat(count, 1),
@@ -232,7 +232,7 @@ def test_a_network_grows_new_parts_that_change_nothing_yet(packed: Path, tmp_pat
     given = (
         torch.randn(2, 3, 32, 32),
         torch.full((2,), 0.4),
-        torch.rand(2, SPATIAL_CHANNELS, 32, 32),
+        torch.rand(2, spatial_channels(TISSUE_CLASSES), 32, 32),
         torch.rand(2, 16),
         torch.full((2,), 0.5),
         stain_condition(None).repeat(2, 1),

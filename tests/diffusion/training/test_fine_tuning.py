@@ -19,7 +19,7 @@ from napari_histodiff.diffusion.training.fine_tuning import fine_tune
 from napari_histodiff.diffusion.training.flow_matching import initial_generator, train
 from napari_histodiff.diffusion.training.loop import Validation
 from tests.data_folder import write_data_folder
-from tests.diffusion.tiny import save_tiny, tiny_pipeline
+from tests.diffusion.tiny import TISSUE_CLASSES, save_tiny, tiny_pipeline
 
 
 @pytest.fixture
@@ -86,11 +86,11 @@ def config(tmp_path: Path, start: Path, **more) -> TrainingConfig:
 def test_the_validation_loss_is_the_same_every_time(start: Path, tmp_path: Path) -> None:
     settings = config(tmp_path, start)
     generator = initial_generator(settings)
-    validation = Validation(Path(settings.data), 32)
+    validation = Validation(Path(settings.data), 32, TISSUE_CLASSES)
     loss = validation.loss(generator)
     torch.manual_seed(5)
     assert validation.loss(generator) == loss
-    assert Validation(Path(settings.data), 32).loss(generator) == loss
+    assert Validation(Path(settings.data), 32, TISSUE_CLASSES).loss(generator) == loss
 
 
 def test_worse_weights_do_not_replace_the_best(start: Path, tmp_path: Path, monkeypatch) -> None:

@@ -19,6 +19,7 @@ from napari_histodiff.diffusion.training.config import Drop, Stage, TrainingConf
 from napari_histodiff.diffusion.training.crops import CropSampler
 from napari_histodiff.diffusion.training.flow_matching import silent_parameters, train
 from tests.data_folder import write_data_folder
+from tests.diffusion.tiny import TISSUE_CLASSES
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
         samples=16,
         stages=(Stage(32, 4, 0.5), Stage(64, 4, 1.0)),
         network=network,
+        scales={"1": 0.7, "2": 0.3},
         compile=False,
         precision="float32",
     )
@@ -162,6 +164,7 @@ def test_settings_survive_a_file(config: TrainingConfig, tmp_path: Path) -> None
     loaded = TrainingConfig.load(tmp_path / "config.json")
     assert loaded.stages == config.stages
     assert loaded.drop == config.drop
+    assert loaded.scales == config.scales
 
 
 def test_parameters_that_get_no_gradient_are_named() -> None:
@@ -180,18 +183,44 @@ def test_the_loss_is_the_squared_velocity_error_of_valid_pixels() -> None:
 
 def test_a_hidden_prompt_hides_nuclei_tissue_and_caption(config: TrainingConfig) -> None:
     sampler = CropSampler(load_pack(Path(config.data)), seed=0)
-    hidden = BatchMaker(sampler, replace(Drop(), prompt=1.0), seed=0).make(32, 8).conditions
+    hidden = (
+        BatchMaker(sampler, replace(Drop(), prompt=1.0), 0, TISSUE_CLASSES).make(32, 8).conditions
+    )
     assert not hidden.slots.any()
     for name in ("nuclei", "union", "has_nuclei", "tissue"):
         assert not hidden.spatial[:, CHANNELS[name]].any()
-    shown = BatchMaker(sampler, Drop(prompt=0, nuclei=0, slot=0), seed=0).make(32, 8).conditions
+    shown = (
+        BatchMaker(sampler, Drop(prompt=0, nuclei=0, slot=0), 0, TISSUE_CLASSES)
+        .make(32, 8)
+        .conditions
+    )
     assert shown.spatial[:, CHANNELS["nuclei"]].any()
     assert shown.slots.any()
 
 
+def test_soft_nuclei_are_hidden_more_often(config: TrainingConfig) -> None:
+    packed = load_pack(Path(config.data))
+    soft = replace(packed, items=[replace(item, soft=True) for item in packed.items])
+    drop = Drop(prompt=0, nuclei=0, soft=1.0)
+    shown, hidden = (
+        BatchMaker(CropSampler(p, seed=0, rare=0), drop, 0, TISSUE_CLASSES).make(32, 8)
+        for p in (packed, soft)
+    )
+    assert shown.conditions.spatial[:, CHANNELS["has_nuclei"]].any()
+    assert not hidden.conditions.spatial[:, CHANNELS["has_nuclei"]].any()
+
+
+def test_the_coarse_image_has_errors_that_detail_is_to_mend(config: TrainingConfig) -> None:
+    sampler = CropSampler(load_pack(Path(config.data)), seed=0)
+    batch = BatchMaker(sampler, Drop(prompt=0, coarse=0), 0, TISSUE_CLASSES).make(32, 8)
+    coarse = batch.conditions.spatial[:, CHANNELS["coarse"]]
+    means = torch.nn.functional.avg_pool2d(coarse - batch.images, 8)
+    assert 0.02 < float(means.std()) < 0.3
+
+
 def test_known_pixels_are_the_image_where_known_and_weigh_less(config: TrainingConfig) -> None:
     sampler = CropSampler(load_pack(Path(config.data)), seed=0)
-    batch = BatchMaker(sampler, Drop(prompt=0, known=0.0), seed=0).make(32, 8)
+    batch = BatchMaker(sampler, Drop(prompt=0, known=0.0), 0, TISSUE_CLASSES).make(32, 8)
     mask = batch.conditions.spatial[:, CHANNELS["known_mask"]]
     assert mask.any(dim=(1, 2, 3)).all()
     assert torch.equal(batch.conditions.spatial[:, CHANNELS["known"]], batch.images * mask)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from napari_histodiff.core.captions import SLOT_SIZES
-from napari_histodiff.diffusion.conditioning import SPATIAL_CHANNELS, Conditions, stain_condition
+from napari_histodiff.diffusion.conditioning import Conditions, spatial_channels, stain_condition
 from napari_histodiff.diffusion.training.generator import Generator
 from napari_histodiff.diffusion.training.losses import (
     FeatureExtractor,
@@ -14,7 +14,7 @@ from napari_histodiff.diffusion.training.losses import (
     Whitening,
     energy_score,
 )
-from tests.diffusion.tiny import tiny_pipeline
+from tests.diffusion.tiny import TISSUE_CLASSES, tiny_pipeline
 
 
 def euclidean(a: Tensor, b: Tensor) -> Tensor:
@@ -23,7 +23,7 @@ def euclidean(a: Tensor, b: Tensor) -> Tensor:
 
 def conditions(count: int, size: int = 32) -> Conditions:
     return Conditions(
-        torch.rand(count, SPATIAL_CHANNELS, size, size),
+        torch.rand(count, spatial_channels(TISSUE_CLASSES), size, size),
         torch.ones(count, len(SLOT_SIZES), dtype=torch.int64),
         torch.full((count,), 0.5),
         stain_condition(None).repeat(count, 1),
