@@ -6,6 +6,7 @@ import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,18 @@ _INTERRUPTED = 130
 @click.argument("output", type=_NEW_FILE)
 @click.option("--split", type=click.Choice(["train", "test"]), default="train")
 @click.option("--fine", is_flag=True, help="Only what was scanned at 40x, at that scale.")
-def pack(data: Path, output: Path, split: Any, fine: bool) -> None:
+@click.option("--label", is_flag=True, help="Label tissue by rule, and nuclei where nobody did.")
+def pack(data: Path, output: Path, split: Any, fine: bool, label: bool) -> None:
     """Collect the images of the data folder DATA into the training file OUTPUT."""
     from napari_histodiff.datasets.packing import pack as pack_data
 
-    click.echo(pack_data(data, output, split=split, fine=fine))
+    change = None
+    if label:
+        from napari_histodiff.datasets.tissue_labels import label_sample
+        from napari_histodiff.segmenter.model import Judge
+
+        change = partial(label_sample, segment=Judge.load().segment)
+    click.echo(pack_data(data, output, split=split, fine=fine, change=change))
 
 
 @click.command(epilog="Fine-tune: histodiff train --from bundled --data FOLDER -o OUTPUT")
@@ -110,6 +118,7 @@ def train_judge(data: Path, output: Path, **settings: Any) -> None:
 @click.option(
     "--stain", type=click.Choice(["reference", "sampled"]), default="reference", show_default=True
 )
+@click.option("--tissue", type=click.Choice(["none", "given"]), default="none", show_default=True)
 @click.option("--frames", default=2, show_default=True, help="Large frames to look for seams.")
 @click.option("--inception", type=_FILE, help="Weights of the FID Inception network.")
 def evaluate(

@@ -28,6 +28,7 @@ from napari_histodiff.datasets.lizard import lizard_entries
 from napari_histodiff.datasets.packing import PackWriter, held_out_slides
 from napari_histodiff.datasets.plain import plain_entries
 from napari_histodiff.datasets.sources import Sample
+from napari_histodiff.datasets.tissue_labels import label_sample
 
 __all__ = [
     "FORMATS",
@@ -194,7 +195,8 @@ def pack_folder(
     """Write the images of `folder` into `output` and `NAME-validation.npz` beside it.
 
     All images of a slide (see `splitting.slide_of`, and the column slide of `captions.csv`) go
-    into the same file; the same folder is always split in the same way.
+    into the same file; the same folder is always split in the same way. Images without a tissue map
+    get one by rule, see `tissue_labels`.
 
     Parameters
     ----------
@@ -226,7 +228,7 @@ def pack_folder(
         for entry in tqdm(opened.entries, desc="packing", unit="image", disable=None):
             writer = test if entry.slide in held_out else train
             for sample in opened.samples(entry):
-                writer.add(sample)
+                writer.add(sample if sample.item.has_tissue else label_sample(sample))
     if not held_out:
         _remove(aside)
     return PackedFolder(output, aside if held_out else None, opened.report)

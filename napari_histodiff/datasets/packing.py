@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -55,10 +55,18 @@ class Pack:
     instances: list[NDArray[np.uint16]]
 
 
-def pack(data: Path, output: Path, *, split: Split = "train", fine: bool = False) -> Path:
+def pack(
+    data: Path,
+    output: Path,
+    *,
+    split: Split = "train",
+    fine: bool = False,
+    change: Callable[[Sample], Sample] | None = None,
+) -> Path:
     """Write every image of `split` under `data` into `output` and return it.
 
-    With `fine`, those that were scanned at 40x, at about 0.25 um/px.
+    With `fine`, those that were scanned at 40x, at about 0.25 um/px. `change`, such as
+    `tissue_labels.label_sample`, makes of each image with its maps what is written.
 
     Raises
     ------
@@ -73,7 +81,7 @@ def pack(data: Path, output: Path, *, split: Split = "train", fine: bool = False
         )
     with PackWriter(output) as writer:
         for sample in tqdm(read_all(data, split, fine=fine), desc=f"packing {split}", unit="image"):
-            writer.add(sample)
+            writer.add(sample if change is None else change(sample))
     if not writer.items:
         raise TrainingError(
             f"expected images of the {split} split under {data}, got none; "

@@ -302,8 +302,8 @@ def test_training_and_packing_are_handed_on(run, tmp_path, monkeypatch) -> None:
     assert run("pack", tmp_path, "out.npz", "--split", "test").exit_code == 0
     assert run("pack", tmp_path, "out.npz", "--fine").exit_code == 0
     assert calls == [
-        ((tmp_path, Path("out.npz")), {"split": "test", "fine": False}),
-        ((tmp_path, Path("out.npz")), {"split": "train", "fine": True}),
+        ((tmp_path, Path("out.npz")), {"split": "test", "fine": False, "change": None}),
+        ((tmp_path, Path("out.npz")), {"split": "train", "fine": True, "change": None}),
     ]
 
     def diverged(config: object, *, resume: bool) -> None:

@@ -10,9 +10,11 @@ import pytest
 from skimage.io import imread, imsave
 
 from napari_histodiff.core.errors import TrainingError
+from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.datasets.packing import LAYERS, Pack, class_counts, load_pack, pack
 from napari_histodiff.datasets.sources import read_all
-from napari_histodiff.diffusion.training.crops import CropSampler, MixedSampler
+from napari_histodiff.datasets.tissue_labels import label_sample
+from napari_histodiff.diffusion.training.crops import CropSampler, MixedSampler, collect_stains
 from tests.data_folder import write_data_folder
 
 
@@ -142,6 +144,69 @@ def test_sets_outside_the_splits_are_trained_on_without_labels(tmp_path: Path) -
     assert {item.organ for item in loose} == {"lymph node"}
     assert not any(item.has_nuclei or item.has_classes for item in loose)
     assert list(read_all(tmp_path, "test")) == []
+
+
+def test_the_atlas_is_split_by_case_and_its_scales_are_sources(tmp_path: Path) -> None:
+    (tmp_path / "splits.json").write_text(json.dumps({}))
+    rows = ["file,case,slide,mpp_estimate,size"]
+    for case in ("metaplasia", "giardia"):
+        for scale, mpp in (("fine", 0.25), ("half", 0.5), ("wide1", 1.0), ("overview", 16.0)):
+            path = tmp_path / "atlas" / scale / f"{case}_HE.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            imsave(path, np.full((32, 32, 3), 180, np.uint8), check_contrast=False)
+            rows.append(f"{scale}/{path.name},{case},HE,{mpp},32")
+    (tmp_path / "atlas" / "index.csv").write_text("\n".join(rows))
+    train = [sample.item for sample in read_all(tmp_path, "train")]
+    assert [(item.source, item.mpp) for item in train] == [("atlas", 0.5), ("atlas_wide1", 1.0)]
+    assert {(item.slide, item.organ) for item in train} == {("metaplasia", "stomach")}
+    assert {sample.item.slide for sample in read_all(tmp_path, "test")} == {"giardia"}
+    assert [sample.item.mpp for sample in read_all(tmp_path, "train", fine=True)] == [0.25]
+
+
+def test_monusac_is_split_by_patient_and_macrophages_are_of_no_class(tmp_path: Path) -> None:
+    (tmp_path / "splits.json").write_text(json.dumps({}))
+    folder = tmp_path / "monusac"
+    for part in ("images", "inst", "type"):
+        (folder / part).mkdir(parents=True)
+    for name in ("TCGA-2Z-A9JG_1", "TCGA-DW-7838_1"):
+        pixels = np.full((32, 32, 3), 180, np.uint8)
+        labels = np.zeros((32, 32), np.uint8)
+        labels[:8], labels[16:24] = 1, 9
+        imsave(folder / "images" / f"{name}.jpg", pixels, check_contrast=False)
+        for part in ("inst", "type"):
+            imsave(folder / part / f"{name}.png", labels, check_contrast=False)
+    rows = ["name,patient", "TCGA-2Z-A9JG_1,TCGA-2Z-A9JG", "TCGA-DW-7838_1,TCGA-DW-7838"]
+    (folder / "index.csv").write_text("\n".join(rows))
+    (train,), (test,) = (list(read_all(tmp_path, split)) for split in ("train", "test"))
+    assert (train.item.slide, test.item.slide) == ("TCGA-2Z-A9JG", "TCGA-DW-7838")
+    assert train.item.has_classes
+    assert set(np.unique(train.classes)) == {0, 1}
+    assert set(np.unique(train.instances)) == {0, 1, 9}
+
+
+def test_what_is_packed_can_be_changed(data: Path, tmp_path: Path) -> None:
+    whole = load_pack(pack(data, tmp_path / "labelled.npz", change=label_sample))
+    assert all(item.has_tissue for item in whole.items)
+    assert all(layers[..., LAYERS.index("tissue")].any() for layers in whole.layers)
+
+
+def test_soft_nuclei_count_for_nothing_but_painting(packed: Pack) -> None:
+    items = [replace(item, soft=item.source != "consep") for item in packed.items]
+    soft = replace(packed, items=items)
+    assert {entry.organ for entry in collect_stains(soft)} == {"colon"}
+    crops = [CropSampler(soft, seed=0, rare=1.0).draw(64) for _ in range(4)]
+    assert not any(crop.soft for crop in crops)
+
+
+def test_a_crop_of_glass_has_no_nuclei_for_certain(packed: Pack) -> None:
+    glass = TISSUE_NAMES.index("glass")
+    layers = [np.zeros_like(planes) for planes in packed.layers]
+    for planes in layers:
+        planes[..., LAYERS.index("tissue")], planes[..., LAYERS.index("valid")] = glass, 1
+    items = [replace(item, has_nuclei=False, soft=True) for item in packed.items]
+    crop = CropSampler(replace(packed, items=items, layers=layers), seed=0).draw(64)
+    assert crop.has_nuclei
+    assert not crop.soft
 
 
 def test_files_of_earlier_versions_load(data: Path, packed: Pack, tmp_path: Path) -> None:
