@@ -48,7 +48,10 @@ class TileDrawer:
     def tiles(
         self, tiles: Sequence[Tile], guidance: float | None = None, steps: int | None = None
     ) -> list[NDArray[np.uint8]]:
-        """Draw every tile from its own nuclei, caption and stain; tile i takes seed + i."""
+        """Draw every tile from its own nuclei, caption, stain and, when asked for, tissue.
+
+        Tile i takes seed + i.
+        """
         guidance = self._options.guidance if guidance is None else guidance
         steps = self._options.default_steps if steps is None else steps
         bar = tqdm(tiles, f"guidance {guidance:g}, {steps} steps", unit="tile", disable=None)
@@ -76,6 +79,7 @@ class TileDrawer:
             "guidance_scale": self._options.guidance,
             "steps": self._options.default_steps,
             "caption": tile.caption,
+            "tissue_map": tile.tissue_map if self._options.tissue == "given" else None,
         }
         request = EditRequest(
             kind=kind,

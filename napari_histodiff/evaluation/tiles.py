@@ -45,6 +45,8 @@ class Tile:
         Organ, stain look and class levels, all measured on the tile itself.
     has_classes : bool
         Whether the set names classes; class 0 inside a nucleus means unknown either way.
+    tissue_map : (s, s) uint8, optional
+        Where the packed file says what lies between the nuclei.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Tile:
     mpp: float
     caption: str
     has_classes: bool
+    tissue_map: NDArray[np.uint8] | None = None
 
     @property
     def nuclei(self) -> int:
@@ -101,7 +104,7 @@ def areas_of(packed: Pack, part: Part) -> list[Area]:
     """Return the images (or halves of them) that belong to `part`, of sources with nuclei."""
     by_source: dict[str, list[int]] = {}
     for i, item in enumerate(packed.items):
-        if item.has_nuclei:
+        if item.has_nuclei and not item.soft:
             by_source.setdefault(item.source, []).append(i)
     areas = [area for items in by_source.values() for area in _split(packed, items)]
     return [area for area in areas if part in (area.part, "all")]
@@ -111,7 +114,8 @@ def tile_at(packed: Pack, i: int, rows: slice, columns: slice) -> Tile:
     """Return a rectangle of image `i` of a pack with its maps and caption."""
     item, place = packed.items[i], (rows, columns)
     image = packed.pixels[i][place]
-    classes = packed.layers[i][place][..., LAYERS.index("class")]
+    layers = packed.layers[i][place]
+    classes = layers[..., LAYERS.index("class")]
     instances = packed.instances[i][place].astype(np.int32)
     levels: tuple[int | None, ...] = (None,) * len(CLASS_NAMES)
     if item.has_classes:
@@ -125,6 +129,7 @@ def tile_at(packed: Pack, i: int, rows: slice, columns: slice) -> Tile:
         mpp=item.mpp,
         caption=Caption(organ=item.organ, stain=stain_look(image), levels=levels).to_text(),
         has_classes=item.has_classes,
+        tissue_map=layers[..., LAYERS.index("tissue")] if item.has_tissue else None,
     )
 
 

@@ -149,6 +149,15 @@ def test_tiles_are_drawn_in_their_own_stain_unless_it_is_sampled(
     assert [r.stain for r in backend.requests] == [stain_vector(tiles[0].image), None]
 
 
+def test_tissue_is_given_when_asked_for_and_packed(data: Path, tmp_path: Path) -> None:
+    tile = study_tiles(load_pack(data), TINY.tiles, TINY.size, TINY.part)[0]
+    tile = replace(tile, tissue_map=np.ones_like(tile.class_map))
+    backend = Grey()
+    for tissue in ("none", "given"):
+        TileDrawer(backend, tmp_path / tissue, replace(TINY, tissue=tissue)).generate(tile)
+    assert [request.tissue_map is None for request in backend.requests] == [True, False]
+
+
 def test_without_large_frames_seams_are_not_measured(tmp_path: Path) -> None:
     section = seam_section(TileDrawer(Grey(), tmp_path, TINY), [], TINY)
     verdicts = {check.name: check.verdict for check in checks([section], TINY)}
