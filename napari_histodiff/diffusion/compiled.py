@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from napari_histodiff.diffusion.conditioning import SPATIAL_CHANNELS, STAIN_FEATURES
+from napari_histodiff.diffusion.conditioning import STAIN_FEATURES, spatial_channels
 from napari_histodiff.diffusion.network import HistoUNet
 from napari_histodiff.diffusion.windows import WindowLayout
 
@@ -142,7 +142,7 @@ def _example(network: HistoUNet, height: int, width: int) -> tuple[Tensor, ...]:
     return (
         torch.zeros(1, 3, height, width),
         torch.ones(1),
-        torch.zeros(1, SPATIAL_CHANNELS, height, width),
+        torch.zeros(1, spatial_channels(network.tissue_classes), height, width),
         torch.zeros(1, network.config.embedding_dim),
         torch.ones(1),
         torch.zeros(1, STAIN_FEATURES + 1),

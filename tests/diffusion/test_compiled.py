@@ -19,7 +19,7 @@ from napari_histodiff.diffusion.compiled import (
     CompiledNetwork,
     compiled_network,
 )
-from napari_histodiff.diffusion.conditioning import SPATIAL_CHANNELS, STAIN_FEATURES
+from napari_histodiff.diffusion.conditioning import STAIN_FEATURES, spatial_channels
 from tests.diffusion.tiny import TILE, WINDOW, tiny_info, tiny_pipeline
 
 REQUEST = EditRequest(kind=EditKind.GENERATE, region=Region(0, 0, 0, TILE, TILE), steps=2)
@@ -37,13 +37,16 @@ def compiled() -> CompiledNetwork:
     return CompiledNetwork(pipeline.network, pipeline.layout)
 
 
+CHANNEL_COUNT = spatial_channels(tiny_pipeline().network.tissue_classes)
+
+
 def inputs(rows: int, height: int, width: int) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(1)
 
     def noise(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator)
 
-    spatial = noise(rows, SPATIAL_CHANNELS, height + 7, width + 5)[..., 7:, 5:]  # a view
+    spatial = noise(rows, CHANNEL_COUNT, height + 7, width + 5)[..., 7:, 5:]  # a view
     stain = noise(rows, STAIN_FEATURES + 1)
     t, mpp = torch.rand(rows, generator=generator), torch.full((rows,), 0.5)
     return noise(rows, 3, height, width), t, spatial, noise(rows, 16), mpp, stain, torch.ones(rows)
