@@ -25,7 +25,7 @@ SHORT = 60
 #: Why a short file with one importer stands alone.
 REASONS = {
     "__main__": "`python -m napari_histodiff`",
-    "core.captions.captions": "the public names of the package, beside parser and report",
+    "core.captions.captions": "captions of maps, beside the parser of text",
     "datasets.conic": "one format",
     "datasets.lizard": "one format",
     "datasets.plain": "one format",

@@ -1,8 +1,15 @@
-"""Captions of a closed vocabulary: words, parser, report of how it was read, slots of the model."""
+"""The closed caption language: a caption is a fixed row of slots, never free text for the model.
+
+Slots: organ, stain look, one level per nucleus class (none, low, medium, high), tissue words. Text
+is parsed into slots with a report of what became of each word; painted maps are described in slots.
+"""
 
 from __future__ import annotations
 
-from napari_histodiff.core.captions.captions import (
+from napari_histodiff.core.captions.captions import caption_from_maps
+from napari_histodiff.core.captions.parser import parse_caption
+from napari_histodiff.core.captions.report import ParsedCaption, ParseReport
+from napari_histodiff.core.captions.slots import (
     CAPTION_SCHEMA,
     CLASS_NOUNS,
     LEVELS,
@@ -11,11 +18,7 @@ from napari_histodiff.core.captions.captions import (
     STAINS,
     TISSUE_WORDS,
     Caption,
-    ParsedCaption,
-    ParseReport,
-    caption_from_maps,
     level_of_share,
-    parse_caption,
 )
 
 __all__ = [

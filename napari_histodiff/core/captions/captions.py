@@ -1,8 +1,4 @@
-"""The closed caption language: a caption is a fixed row of slots, never free text for the model.
-
-Slots: organ, stain look, one level per nucleus class (none, low, medium, high), tissue words. Text
-is parsed into slots with a report of what became of each word; painted maps are described in slots.
-"""
+"""Painted maps described as a caption."""
 
 from __future__ import annotations
 
@@ -11,15 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from napari_histodiff.core.captions.parser import parse_caption
-from napari_histodiff.core.captions.report import ParsedCaption, ParseReport
 from napari_histodiff.core.captions.slots import (
-    CAPTION_SCHEMA,
-    CLASS_NOUNS,
-    LEVELS,
-    ORGANS,
-    SLOT_SIZES,
-    STAINS,
     TISSUE_WORDS,
     Caption,
     level_of_share,
@@ -33,21 +21,7 @@ from napari_histodiff.core.maps import (
     nuclei_union,
 )
 
-__all__ = [
-    "CAPTION_SCHEMA",
-    "CLASS_NOUNS",
-    "LEVELS",
-    "ORGANS",
-    "SLOT_SIZES",
-    "STAINS",
-    "TISSUE_WORDS",
-    "Caption",
-    "ParseReport",
-    "ParsedCaption",
-    "caption_from_maps",
-    "level_of_share",
-    "parse_caption",
-]
+__all__ = ["caption_from_maps"]
 
 _TISSUE_SHARE: Final = 0.01
 _WORD_OF: Final = {"muscle": "smooth muscle"}
