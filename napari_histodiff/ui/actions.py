@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QApplication, QDialog, QFileDialog, QWidget
 
 from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.ui.forms import import_form, new_canvas_form
+from napari_histodiff.ui.forms import class_meant, import_form, new_canvas_form
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.engines import default_engine
 from napari_histodiff.ui.generation.history import HistoryEntry
@@ -22,7 +22,8 @@ from napari_histodiff.ui.slide.questions import ask_overwrite
 from napari_histodiff.ui.training.dock import open_training
 from napari_histodiff.ui.viewport import camera_of, to_data
 from napari_histodiff.ui.widgets.dialogs import FormDialog, ask_keep
-from napari_histodiff.ui.workspace.import_labels import resampled
+from napari_histodiff.ui.workspace.import_labels import look_like_numbers_of_nuclei, resampled
+from napari_histodiff.ui.workspace.pending import PendingStep
 from napari_histodiff.ui.workspace.targets import open_target
 from napari_histodiff.ui.workspace.workspace import Workspace
 
@@ -75,9 +76,10 @@ class StudioActions:
         self._controller.generate()
 
     def cancel(self) -> None:
-        """Stop whatever runs: the edit and the judge."""
+        """Stop whatever runs: the edit, the judge and the import of labels."""
         self._controller.cancel()
         self._proposer.cancel()
+        self._workspace.cancel_import()
 
     def accept_proposal(self) -> None:
         """Paint the proposed nuclei in view, as outlines that leave the tissue to compare with.
@@ -238,7 +240,12 @@ class StudioActions:
             FormDialog(self._parent, "Import labels", form, note).exec()
             == QDialog.DialogCode.Accepted
         ):
-            self._attempt(form)
+            layer, meant = form["layer"].value, class_meant(form["nuclei_are"].value)
+            self._attempt(
+                lambda: self._workspace.import_labels(layer, meant).then(
+                    lambda step: self._imported(step, layer, meant)
+                )
+            )
 
     def clear_painting(self) -> None:
         """Remove the nuclei and the edit mask."""
@@ -265,6 +272,23 @@ class StudioActions:
             self.copy(entries[0].as_python())
         else:
             show_warning("There is nothing to copy yet; generate something first.")
+
+    def _imported(self, step: PendingStep, layer: Labels, meant: int | None) -> None:
+        if step.error is not None:
+            show_warning(str(step.error))
+            return
+        if step.region is None:
+            show_info("The import of labels was cancelled; the paint is as it was.")
+            return
+        workspace = self._workspace
+        self.select_tool(workspace.paint.tool)  # back from that layer to the paint
+        counts = workspace.document.nuclei.counts()
+        if meant is None and look_like_numbers_of_nuclei(layer, counts):
+            show_warning(
+                f"The numbers of '{layer.name}' were taken as classes, but look as if each nucleus "
+                "had its own. If so, take the import back (Ctrl+Z), import again and choose what "
+                "all nuclei are."
+            )
 
     def _paint_layers(self) -> list[Labels]:
         return [layer for layer in self._workspace.own_layers if isinstance(layer, Labels)]

@@ -103,6 +103,7 @@ class StudioDock(QWidget):
         self._timer.timeout.connect(self.controller.pump)
         self._timer.timeout.connect(self.proposer.pump)
         self._timer.timeout.connect(self.slide.pump)
+        self._timer.timeout.connect(self.workspace.deliver)
         self._timer.start()
         # Not methods of this widget: they must outlive it. The slide needs the engine to the end.
         self.destroyed.connect(self.slide.close)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OF_EACH_PIXEL",
+    "class_meant",
     "import_form",
     "import_labels",
     "new_canvas",
@@ -106,6 +107,8 @@ def new_canvas_form(viewer: Any, multiple: int) -> FunctionGui[None]:
 def import_labels(viewer: Any, layer: Any, nuclei_are: str = "epithelial") -> None:
     """Take a Labels layer as nuclei; what lies outside the frame is left out.
 
+    A lazy layer is read before this returns; the dialog of the dock reads it in a thread.
+
     Parameters
     ----------
     viewer : napari Viewer
@@ -119,18 +122,31 @@ def import_labels(viewer: Any, layer: Any, nuclei_are: str = "epithelial") -> No
     ------
     InvalidRequest
         When `nuclei_are` is neither, nothing is worked on, or the layer lies elsewhere.
+    InvalidMap
+        When the layer holds no such labels, or cannot be read.
     """
-    class_of = None
+    class_of = class_meant(nuclei_are)
+    dock = studio(viewer)
+    dock.workspace.document.import_labels(layer, class_of)
+    dock.actions.select_tool(dock.workspace.paint.tool)  # back from that layer to the paint
+
+
+def class_meant(nuclei_are: str) -> int | None:
+    """Return the class of all nuclei, 1-6; None where the numbers are classes.
+
+    Raises
+    ------
+    InvalidRequest
+        When it is neither a class nor "of each pixel".
+    """
     if nuclei_are in CLASS_NAMES:
-        class_of = CLASS_NAMES.index(nuclei_are) + 1
-    elif nuclei_are != OF_EACH_PIXEL:
+        return CLASS_NAMES.index(nuclei_are) + 1
+    if nuclei_are != OF_EACH_PIXEL:
         raise InvalidRequest(
             f"expected a class of {', '.join(CLASS_NAMES)}, or {OF_EACH_PIXEL!r}, got "
             f"{nuclei_are!r}; use one"
         )
-    dock = studio(viewer)
-    dock.workspace.document.import_labels(layer, class_of)
-    dock.actions.select_tool(dock.workspace.paint.tool)  # back from that layer to the paint
+    return None
 
 
 def import_form(viewer: Any, layers: Sequence[Any]) -> FunctionGui[None]:

@@ -221,23 +221,6 @@ def test_new_canvas_asks_for_size_and_background(
     assert (dock.workspace.document.snapshot().image == GLASS_COLOUR).all()
 
 
-def test_import_asks_what_the_labels_are(dock: StudioDock, monkeypatch: pytest.MonkeyPatch) -> None:
-    dock.workspace.new_canvas(128, 128)
-    labels = np.zeros((128, 128), np.int32)
-    labels[10:20, 10:20], labels[40:50, 60:70] = 9, 31
-    own = dock.viewer.add_labels(labels, scale=(0.5, 0.5), units=("um", "um"))
-
-    def accept(dialog: dialogs.FormDialog) -> int:
-        assert dialog.form["layer"].value is own
-        dialog.form["nuclei_are"].value = "plasma"
-        return QDialog.DialogCode.Accepted
-
-    monkeypatch.setattr(dialogs.FormDialog, "exec", accept)
-    dock.actions.ask_import()
-    assert dock.workspace.document.nuclei.counts()["plasma"] == 2
-    assert dock.viewer.layers.selection.active.name == "Nuclei"
-
-
 def test_another_image_takes_the_layers_of_the_first_away(dock: StudioDock) -> None:
     pixels = np.full((200, 200, 3), 200, np.uint8)
     for name in ("first", "second"):

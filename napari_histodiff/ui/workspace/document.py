@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -21,7 +21,11 @@ from napari_histodiff.core.maps import (
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.ui.workspace.brushes import Brushes
 from napari_histodiff.ui.workspace.frame import FrameLayer, fit_frame, level_in_view, seen_at
-from napari_histodiff.ui.workspace.import_labels import labels_under, nuclei_from_labels
+from napari_histodiff.ui.workspace.import_labels import (
+    LabelsUnder,
+    labels_under,
+    nuclei_from_labels,
+)
 from napari_histodiff.ui.workspace.journal import SparsePlane
 from napari_histodiff.ui.workspace.paint_layers import (
     EditMaskLayer,
@@ -420,12 +424,32 @@ class Document:
         Raises
         ------
         InvalidMap
-            When ids or classes are out of range, or the layer is turned against the image.
+            When ids or classes are out of range, the layer is turned against the image, or it
+            cannot be read.
         """
-        ids = labels_under(labels_layer, self.target.layer, self.region)
-        labels = nuclei_from_labels(ids, class_of, self.nuclei.next_instance)
+        self.put_labels(self.labels_of(self.under(labels_layer), class_of)())
+
+    def under(self, labels_layer: Labels) -> LabelsUnder:
+        """Find the pixels of a 2-D Labels layer under the frame; reads none.
+
+        Raises
+        ------
+        InvalidMap
+            When the layer is turned against the image.
+        """
+        return labels_under(labels_layer, self.target.layer, self.region)
+
+    def labels_of(
+        self, under: LabelsUnder, class_of: Mapping[int, int] | int | None
+    ) -> Callable[[], NDArray[np.int32]]:
+        """Return what reads the labels to import; it may be called in any thread."""
+        first = self.nuclei.next_instance
+        return lambda: nuclei_from_labels(under.read(), class_of, first)
+
+    def put_labels(self, labels: NDArray[np.int32]) -> None:
+        """Replace the nuclei in the frame by labels that were read; one undo step."""
         self.nuclei.raise_instance(labels)
-        set_labels(self.nuclei.layer, labels)
+        set_labels(self.nuclei.layer, self.framed("imported labels", labels))
 
     def framed(self, what: str, array: NDArray[Any]) -> NDArray[Any]:
         """Return a map when it has the frame's shape.

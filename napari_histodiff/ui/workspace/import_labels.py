@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -20,15 +21,65 @@ from napari_histodiff.ui.workspace.transforms import place_on
 if TYPE_CHECKING:
     from napari.layers import Labels, Layer
 
-__all__ = ["labels_under", "nuclei_from_labels", "resampled"]
+__all__ = [
+    "LabelsUnder",
+    "labels_under",
+    "look_like_numbers_of_nuclei",
+    "nuclei_from_labels",
+    "resampled",
+]
+
+#: Most rows and columns of a layer that are looked at to tell what its numbers mean.
+_LOOK: Final = 2048
 
 
-def labels_under(source: Labels, target: Layer, region: Region) -> NDArray[np.int64]:
-    """Return a Labels layer resampled (nearest) on a region of the target, (h, w) int64.
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelsUnder:
+    """Where the numbers of a Labels layer are for each pixel of a region; not read yet.
+
+    Attributes
+    ----------
+    name : str
+        Of the layer.
+    data : array
+        Its finest level, (height, width), of whatever array type the layer has.
+    rows, cols : (h,), (w,) int
+        Row and column of it for those of the region; some may lie outside.
+    """
+
+    name: str
+    data: Any
+    rows: NDArray[np.int_]
+    cols: NDArray[np.int_]
+
+    @property
+    def is_lazy(self) -> bool:
+        """Whether reading may take its time: the numbers are not in memory."""
+        return not _in_memory(self.data)
+
+    def read(self) -> NDArray[np.int64]:
+        """Return the numbers, (h, w) int64; in any thread.
+
+        Only the part under the region is read; 0 where the layer ends.
+
+        Raises
+        ------
+        InvalidMap
+            When the array cannot be read.
+        """
+        try:
+            return _sample(self.data, self.rows, self.cols)
+        except Exception as error:
+            raise InvalidMap(
+                f"expected labels that can be read, got {type(error).__name__} ({error}) from "
+                f"'{self.name}'; check the file that it comes from"
+            ) from error
+
+
+def labels_under(source: Labels, target: Layer, region: Region) -> LabelsUnder:
+    """Find the pixels of a Labels layer under a region of the target (nearest); reads none.
 
     The region may be of any level of the target.
-
-    Only the part under the region is read; 0 where the layer ends.
 
     Raises
     ------
@@ -60,7 +111,9 @@ def labels_under(source: Labels, target: Layer, region: Region) -> NDArray[np.in
         )
     rows = origin[0] + (down - origin)[0] * np.arange(region.height)
     cols = origin[1] + (right - origin)[1] * np.arange(region.width)
-    return _sample(data, np.floor(rows + 0.5).astype(int), np.floor(cols + 0.5).astype(int))
+    return LabelsUnder(
+        source.name, data, *(np.floor(places + 0.5).astype(int) for places in (rows, cols))
+    )
 
 
 def nuclei_from_labels(
@@ -92,6 +145,11 @@ def nuclei_from_labels(
         classes = np.array([class_of.get(int(i), 0) if i else 0 for i in present], np.int64)
     else:
         classes = present.copy() if class_of is None else np.where(present > 0, class_of, 0)
+    if class_of is None and classes.size and classes.max() > N_CLASSES:
+        raise InvalidMap(
+            f"expected classes 1-{N_CLASSES} ({', '.join(CLASS_NAMES)}), got numbers up to "
+            f"{classes.max()}, as if each nucleus had its own; say which class all of them are"
+        )
     if classes.size and (classes.min() < 0 or classes.max() > N_CLASSES):
         wrong = classes.max() if classes.max() > N_CLASSES else classes.min()
         raise InvalidMap(
@@ -103,6 +161,33 @@ def nuclei_from_labels(
     class_map = classes[np.searchsorted(present, ids)] if present.size else ids
     labels = (N_CLASSES + 1) * (instances + (first_instance - 1)) + class_map
     return np.where(ids > 0, labels, 0).astype(np.int32)
+
+
+def look_like_numbers_of_nuclei(source: Labels, counts: Mapping[str, int]) -> bool:
+    """Tell whether what was imported as classes rather numbers the nuclei.
+
+    It does when several classes were found and each once, or when the layer has larger numbers
+    elsewhere; of a layer that is not in memory nothing more is read.
+
+    Parameters
+    ----------
+    source : Labels
+        The layer.
+    counts : mapping of str to int
+        Nuclei of each class that were made of it.
+    """
+    found = [count for count in counts.values() if count]
+    if len(found) > 1 and max(found) == 1:
+        return True
+    data = source.data[0] if source.multiscale else source.data
+    if not found or not _in_memory(data):
+        return False
+    rows, cols = (max(1, side // _LOOK) for side in data.shape)
+    return int(data[::rows, ::cols].max()) > N_CLASSES
+
+
+def _in_memory(data: Any) -> bool:
+    return isinstance(data, np.ndarray) and not isinstance(data, np.memmap)
 
 
 def _sample(data: Any, rows: NDArray[np.int_], cols: NDArray[np.int_]) -> NDArray[np.int64]:

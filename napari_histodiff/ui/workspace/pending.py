@@ -9,14 +9,17 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Final
+from threading import Thread
+from typing import Any, Final, TypeVar
 
 from psygnal import Signal
 
-from napari_histodiff.core.errors import HistodiffError, StorageError
+from napari_histodiff.core.errors import HistodiffError, InvalidRequest, StorageError
 from napari_histodiff.core.geometry import Region
 
-__all__ = ["PendingOperations", "PendingStep", "StepWorker"]
+__all__ = ["PendingOperations", "PendingStep", "StepReader", "StepWorker"]
+
+T = TypeVar("T")
 
 
 class PendingStep:
@@ -147,7 +150,7 @@ class StepWorker:
             elif isinstance(error, _LeftUndone):
                 step.end()
             else:
-                step.end(error=_told(error))
+                step.end(error=_told(error, "change the slide"))
 
     def finish(self, seconds: float) -> bool:
         """Wait until all is done, at most so long, and tell it; return whether it is."""
@@ -173,8 +176,65 @@ class StepWorker:
             step.end(error=StorageError(_ABANDONED))
 
 
+class StepReader:
+    """Reads one thing at a time in a thread of its own, which nobody has to wait for.
+
+    All of it is called on the viewer's thread, and `deliver` puts there what was read.
+    """
+
+    def __init__(self) -> None:
+        self._step: PendingStep | None = None
+        self._read: Future[Any] = Future()
+        self._put: Callable[[Any], Region | None] = lambda _: None
+
+    def begin(self, read: Callable[[], T], put: Callable[[T], Region | None]) -> PendingStep:
+        """Have something read in a thread; what it returns is put where it belongs here.
+
+        Raises
+        ------
+        InvalidRequest
+            When something is being read.
+        """
+        if self._step is not None:
+            raise InvalidRequest(
+                "expected nothing else to be read, got a reading on its way; wait until it is "
+                "over, or cancel it"
+            )
+        future: Future[T] = Future()
+        self._step, self._read, self._put = PendingStep(), future, put
+        # No executor: the end of the process would wait for what is read from a dead share.
+        Thread(target=_fulfil, args=(future, read), name="histodiff-reading", daemon=True).start()
+        return self._step
+
+    def deliver(self) -> None:
+        """End the step when all was read; call it on a timer."""
+        step = self._step
+        if step is None or not self._read.done():
+            return
+        self._step = None
+        try:
+            region = self._put(self._read.result())
+        except Exception as error:  # noqa: BLE001 - or the step would never end
+            step.end(error=_told(error, "read that"))
+        else:
+            step.end(region)
+
+    def cancel(self, error: Exception | None = None) -> None:
+        """End the step, with an error when there is one to tell; what is read is dropped."""
+        step, self._step = self._step, None
+        if step is not None:
+            step.end(error=error)
+
+
 class _LeftUndone(Exception):
     """The step before failed."""
+
+
+def _fulfil(future: Future[T], read: Callable[[], T]) -> None:
+    try:
+        future.set_result(read())
+    except BaseException as error:  # noqa: BLE001 - told to whoever delivers
+        future.set_exception(error)
 
 
 def _do(work: Work, before: Future[Region | None] | None) -> Region | None:
@@ -183,14 +243,14 @@ def _do(work: Work, before: Future[Region | None] | None) -> Region | None:
     return work()
 
 
-def _told(error: BaseException) -> Exception:
+def _told(error: BaseException, what: str) -> Exception:
     """Return an error whose message the user can be shown."""
     if isinstance(error, HistodiffError):
         return error
-    log.error("the slide could not be changed", exc_info=error)
+    log.error("could not %s", what, exc_info=error)
     unforeseen = StorageError(
-        f"expected to change the slide, got {type(error).__name__}: {error}; it is as it was, so "
-        "try again, and read the log when that does not help"
+        f"expected to {what}, got {type(error).__name__}: {error}; nothing was changed, so try "
+        "again, and read the log when that does not help"
     )
     unforeseen.__cause__ = error
     return unforeseen

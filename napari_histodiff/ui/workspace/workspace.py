@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_histodiff.core.colours import GLASS_COLOUR
@@ -14,7 +16,7 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.ui.workspace.document import TOOLS, Document, check_tool, take_tool
 from napari_histodiff.ui.workspace.frame import first_frame
 from napari_histodiff.ui.workspace.paint_layers import PaintSettings
-from napari_histodiff.ui.workspace.pending import PendingOperations
+from napari_histodiff.ui.workspace.pending import PendingOperations, PendingStep, StepReader
 from napari_histodiff.ui.workspace.targets import (
     CanvasTarget,
     PatchTarget,
@@ -24,7 +26,7 @@ from napari_histodiff.ui.workspace.targets import (
 )
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Layer
+    from napari.layers import Image, Labels, Layer
 
 __all__ = ["TOOLS", "Workspace"]
 
@@ -61,6 +63,9 @@ class Workspace:
         self._rng = np.random.default_rng(seed)
         self._documents: list[Document] = []
         self._document: Document | None = None
+        self._reader = StepReader()
+        self.frame_changed.connect(self._leave_import)
+        self.target_changed.connect(self._leave_import)
         viewer.layers.events.removed.connect(self._on_removed)
 
     @property
@@ -168,7 +173,53 @@ class Workspace:
         take_tool(name, document, self._viewer)
         self.tool_changed.emit(name)
 
+    def import_labels(
+        self, labels_layer: Labels, class_of: Mapping[int, int] | int | None
+    ) -> PendingStep:
+        """Take a Labels layer as nuclei like `Document.import_labels`, but wait for no lazy one.
+
+        That is read in a thread, and put into the frame by `deliver`. The step ends with an error
+        when the frame or the image becomes another one meanwhile.
+
+        Raises
+        ------
+        InvalidMap
+            When the layer is turned against the image, or one in memory holds no such labels.
+        InvalidRequest
+            When there is no image to work on, or a layer is still being read.
+        """
+        document = self.document
+        under = document.under(labels_layer)
+        read = document.labels_of(under, class_of)
+        if not under.is_lazy:
+            document.put_labels(read())
+            return PendingStep.carried_out(document.region)
+        step = self._reader.begin(read, self._put_labels)
+        self.doing.follow("Reading the labels…", step)
+        return step
+
+    def cancel_import(self) -> None:
+        """Leave the labels that are being read; nothing when none are."""
+        self._reader.cancel()
+
+    def deliver(self) -> None:
+        """Put labels that were read into the frame; call it on a timer."""
+        self._reader.deliver()
+
     # ---------------------------------------------------------------- plumbing
+    def _put_labels(self, labels: NDArray[np.int32]) -> Region:
+        document = self.document
+        document.put_labels(labels)
+        return document.region
+
+    def _leave_import(self, *_: object) -> None:
+        self._reader.cancel(
+            InvalidRequest(
+                "expected frame and image to stay while labels are read, got other ones; nothing "
+                "was imported, import the labels again"
+            )
+        )
+
     def _new_document(self, target: Target) -> Document:
         region = first_frame(self._viewer, target)
         return Document(self._viewer, target, region, self._snap, self.paint, self._rng, self.doing)

@@ -7,7 +7,12 @@ import pytest
 
 from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.ui.workspace.pending import PendingOperations, PendingStep, StepWorker
+from napari_histodiff.ui.workspace.pending import (
+    PendingOperations,
+    PendingStep,
+    StepReader,
+    StepWorker,
+)
 
 HERE = Region(0, 1, 2, 3, 4)
 
@@ -147,3 +152,53 @@ def test_a_step_that_takes_too_long_goes_on_and_says_so():
     gate.set()
     assert closed.wait(60)
     assert order == ["step", "last"]
+
+
+def read_all(reader, step):
+    end = time.monotonic() + 60
+    while not step.is_over:
+        assert time.monotonic() < end, "waited in vain"
+        reader.deliver()
+        time.sleep(0.002)
+
+
+def test_what_was_read_in_a_thread_is_put_in_this_one():
+    reader, threads, put = StepReader(), [], []
+
+    def read():
+        threads.append(threading.current_thread())
+        return 7
+
+    def take(number):
+        threads.append(threading.current_thread())
+        put.append(number)
+        return HERE
+
+    step = reader.begin(read, take)
+    with pytest.raises(InvalidRequest, match="cancel"):
+        reader.begin(read, take)
+    read_all(reader, step)
+    assert (put, step.region) == ([7], HERE)
+    assert threads[0] is not threads[1] is threading.current_thread()
+    assert threads[0].daemon  # the end of the process waits for no dead share
+
+
+def test_a_cancelled_reading_is_dropped_and_the_next_begins_at_once():
+    reader, put, go = StepReader(), [], threading.Event()
+    step = reader.begin(lambda: go.wait(60), put.append)
+    reader.cancel(error := InvalidRequest("expected"))
+    assert step.error is error
+    read_all(reader, reader.begin(lambda: 2, put.append))
+    go.set()
+    reader.deliver()
+    reader.cancel()
+    assert put == [2]
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+def test_a_reading_that_fails_unforeseen_is_over_and_says_so(is_read):
+    reader = StepReader()
+    step = reader.begin(lambda: 0 if is_read else 1 // 0, lambda number: 1 // number)
+    read_all(reader, step)
+    assert "ZeroDivisionError" in str(step.error)
+    assert "read the log" in str(step.error)

@@ -1,0 +1,96 @@
+"""Import from the dock: what is asked, what is said, and a window that lives meanwhile."""
+
+from __future__ import annotations
+
+import threading
+
+import dask.array as da
+import numpy as np
+import pytest
+from qtpy.QtWidgets import QDialog
+
+from napari_histodiff.ui.dock import StudioDock
+from napari_histodiff.ui.forms import OF_EACH_PIXEL
+from napari_histodiff.ui.widgets import dialogs
+from tests.ui.conftest import OpenDock, WaitFor
+from tests.ui.doubles import RecordingEngine
+
+
+@pytest.fixture
+def dock(open_dock: OpenDock) -> StudioDock:
+    return open_dock(RecordingEngine())
+
+
+def test_import_asks_what_the_labels_are(dock: StudioDock, monkeypatch: pytest.MonkeyPatch) -> None:
+    dock.workspace.new_canvas(128, 128)
+    labels = np.zeros((128, 128), np.int32)
+    labels[10:20, 10:20], labels[40:50, 60:70] = 9, 31
+    own = dock.viewer.add_labels(labels, scale=(0.5, 0.5), units=("um", "um"))
+
+    def accept(dialog: dialogs.FormDialog) -> int:
+        assert dialog.form["layer"].value is own
+        dialog.form["nuclei_are"].value = "plasma"
+        return QDialog.DialogCode.Accepted
+
+    monkeypatch.setattr(dialogs.FormDialog, "exec", accept)
+    dock.actions.ask_import()
+    assert dock.workspace.document.nuclei.counts()["plasma"] == 2
+    assert dock.viewer.layers.selection.active.name == "Nuclei"
+
+
+@pytest.mark.parametrize("fate", ["read", "failed", "cancelled"])
+def test_the_window_lives_while_labels_are_read(
+    dock: StudioDock, wait_for: WaitFor, monkeypatch: pytest.MonkeyPatch, fate: str
+) -> None:
+    said: list[str] = []
+    for name in ("show_warning", "show_info"):
+        monkeypatch.setattr(f"napari_histodiff.ui.actions.{name}", said.append)
+    monkeypatch.setattr(dialogs.FormDialog, "exec", lambda _: QDialog.DialogCode.Accepted)
+    go, asked = threading.Event(), threading.Event()
+
+    def chunk(block_info: dict | None = None) -> np.ndarray:
+        if asked.is_set():
+            assert go.wait(60)
+            if fate == "failed":
+                raise OSError("the share is gone")
+        return np.kron([[0, 1], [2, 0]], np.ones((64, 64), np.int32))
+
+    lazy = da.map_blocks(chunk, chunks=((128,), (128,)), dtype=np.int32, meta=np.zeros((0, 0)))
+    dock.workspace.new_canvas(128, 128)
+    dock.viewer.add_labels(lazy, scale=(0.5, 0.5), units=("um", "um"), visible=False)
+    asked.set()
+    dock.actions.ask_import()
+    assert dock.run.note.text() == "Reading the labels…"
+    assert not dock.run.main.isEnabled()
+    if fate == "cancelled":
+        dock.actions.cancel()
+    go.set()
+    wait_for(lambda: not dock.workspace.doing.text)
+    nuclei = dock.workspace.document.nuclei
+    assert bool(nuclei.counts()["epithelial"]) is (fate == "read")
+    active = dock.viewer.layers.selection.active
+    assert (active is nuclei.layer) is (fate == "read")
+    words = {"read": [], "failed": ["the share is gone"], "cancelled": ["was cancelled"]}[fate]
+    assert len(said) == len(words)
+    assert all(word in message for word, message in zip(words, said, strict=True))
+
+
+def test_numbers_of_nuclei_imported_as_classes_are_warned_of(
+    dock: StudioDock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("napari_histodiff.ui.actions.show_warning", said.append)
+    dock.workspace.new_canvas(128, 128)
+    ids = np.kron([[0, 1], [2, 0]], np.ones((64, 64), np.int32))
+    dock.viewer.add_labels(ids, name="cells", scale=(0.5, 0.5), units=("um", "um"))
+
+    def accept(dialog: dialogs.FormDialog) -> int:
+        dialog.form["nuclei_are"].value = OF_EACH_PIXEL
+        return QDialog.DialogCode.Accepted
+
+    monkeypatch.setattr(dialogs.FormDialog, "exec", accept)
+    dock.actions.ask_import()
+    (warning,) = said
+    assert "'cells'" in warning
+    assert "each nucleus had its own" in warning
+    assert sum(dock.workspace.document.nuclei.counts().values()) == 2
