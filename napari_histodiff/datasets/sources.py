@@ -62,6 +62,11 @@ class PackItem:
     other_nuclei: tuple[int, ...] = ()
     soft: bool = False
 
+    @property
+    def annotated(self) -> bool:
+        """Whether people outlined its nuclei: only such are counted, learnt from and judged by."""
+        return self.has_nuclei and not self.soft
+
     def tile(self, name: str, nuclei: tuple[int, ...]) -> PackItem:
         """Return the item of a tile cut from this image."""
         return replace(self, name=name, nuclei=nuclei)

@@ -174,7 +174,7 @@ def measure_judge(
         When the folder cannot be written; told before anything is measured.
     """
     packed = load_pack(data)
-    wanted = [i for i, item in enumerate(packed.items) if item.has_nuclei]
+    wanted = [i for i, item in enumerate(packed.items) if item.annotated]
     if not wanted:
         raise TrainingError(
             f"expected images with annotated nuclei in {data}, got none; pack other data"

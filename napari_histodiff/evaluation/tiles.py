@@ -104,7 +104,7 @@ def areas_of(packed: Pack, part: Part) -> list[Area]:
     """Return the images (or halves of them) that belong to `part`, of sources with nuclei."""
     by_source: dict[str, list[int]] = {}
     for i, item in enumerate(packed.items):
-        if item.has_nuclei and not item.soft:
+        if item.annotated:
             by_source.setdefault(item.source, []).append(i)
     areas = [area for items in by_source.values() for area in _split(packed, items)]
     return [area for area in areas if part in (area.part, "all")]

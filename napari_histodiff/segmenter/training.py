@@ -196,7 +196,7 @@ def _targets(
     for i, item in enumerate(packed.items):
         if f"{item.source}/{item.name}" in names:
             check.append(make_target(packed, i))
-        elif item.has_nuclei:
+        elif item.annotated:
             learn.append(i)
     kept = Pack(
         [packed.items[i] for i in learn],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,12 @@ def test_some_of_each_set_is_held_out_whatever_else_is_packed() -> None:
     assert not held_out(lizard[:3])
     with pytest.raises(TrainingError, match="images with nuclei"):
         held_out(blank)
+
+
+def test_nuclei_that_a_network_set_are_not_learnt_from() -> None:
+    soft = [replace(item(str(i)), soft=True) for i in range(4)]
+    with pytest.raises(TrainingError, match="annotated"):
+        held_out(soft)
 
 
 def test_crops_have_one_size_and_follow_the_seed() -> None:

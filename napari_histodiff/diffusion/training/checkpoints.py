@@ -141,9 +141,9 @@ def save_pipeline(
         scheduler=FlowMatchHeunDiscreteScheduler(shift=_SHIFT),
     )
     # Where nuclei were painted; tissue without labels teaches no painting at its scale.
-    annotated = [item.mpp for item in packed.items if item.has_nuclei and not item.soft]
+    annotated = [item.mpp for item in packed.items if item.annotated]
     scales = annotated or [item.mpp for item in packed.items]
-    finer = [item.mpp for item in fine.items if item.has_nuclei and not item.soft] if fine else []
+    finer = [item.mpp for item in fine.items if item.annotated] if fine else []
     stains = collect_stains(packed) + (collect_stains(fine, (1,)) if fine else [])
     info = {
         "name": name,

@@ -255,7 +255,7 @@ def collect_stains(packed: Pack, scales: Iterable[int] = SCALES) -> list[StainEn
     """Return the stain of every annotated image at every scale it is drawn at."""
     entries = []
     for i, item in enumerate(packed.items):
-        if not item.has_nuclei or item.soft:
+        if not item.annotated:
             continue
         organ = _base_caption(item.organ, item.caption).organ
         for scale in scales:
