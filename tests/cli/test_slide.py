@@ -194,7 +194,7 @@ def test_bad_input_is_one_line(run, slide, tmp_path) -> None:
         ("new", "b.ome.zarr", "--size", 200_000): "256<=x<=131072",
         ("new", "b.ome.zarr", "--size", 512, "--guidance", 0.5): "1.0<=x<=10.0",
         ("new", "b.ome.zarr", "--size", 512, "--mpp", 5): "um per pixel",
-        ("new", "b.ome.zarr", "--size", 512, "--sketch", "text.png"): "expected a picture",
+        ("new", "b.ome.zarr", "--size", 512, "--sketch", "text.png"): "expected an image",
         ("new", "b.ome.zarr", "--size", 512, "--sketch", "none.png"): "does not exist",
         ("new", slide, "--size", 512): "exists",
         ("info", "nowhere.ome.zarr"): "no zarr.json",
