@@ -7,6 +7,7 @@ import io
 import tokenize
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -55,11 +56,18 @@ NO_CODE = {
 }
 
 
+@cache
+def tree_of(file: Path) -> ast.Module:
+    """A file as Python reads it."""
+    return ast.parse(file.read_text("utf-8"))
+
+
+@cache
 def code_lines(file: Path) -> int:
     """Lines of a file that are neither blank, comment, docstring nor import."""
     text = file.read_text("utf-8")
     free: set[int] = set()
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(tree_of(file)):
         docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         if docstring or isinstance(node, ast.Import | ast.ImportFrom):
             free.update(range(node.lineno, (node.end_lineno or 0) + 1))
@@ -81,7 +89,7 @@ def modules() -> dict[str, Path]:
 
 def imports_of(file: Path, known: set[str]) -> Iterator[str]:
     """Modules of ours that a file imports anywhere, for type checkers only or not."""
-    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+    for node in ast.walk(tree_of(file)):
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 name = f"{node.module}.{alias.name}"
