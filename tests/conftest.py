@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Some test modules import torch before the package, which would set this.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # Compiling takes longer than a tiny network saves, in workers too; its own tests allow it.
 os.environ.setdefault("HISTODIFF_OPENVINO", "0")
 
