@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
 from types import NoneType, UnionType
@@ -34,11 +34,13 @@ def read_json_object(path: Path) -> dict[str, Any]:
     return data
 
 
-def from_json(cls: type[T], data: Any, *, strict: bool = False) -> T:
+def from_json(
+    cls: type[T], data: Any, *, strict: bool = False, optional: Collection[str] | None = None
+) -> T:
     """Rebuild a dataclass from what `json.loads` returns.
 
     Lists become tuples, and objects the dataclasses, that type hints ask for; whole numbers pass
-    for real ones. Fields that lack take their defaults.
+    for real ones. Fields that may lack take their defaults.
 
     Parameters
     ----------
@@ -48,6 +50,9 @@ def from_json(cls: type[T], data: Any, *, strict: bool = False) -> T:
         Of field names and values.
     strict : bool
         Whether names that are no fields are refused; otherwise they are passed over.
+    optional : collection of str, optional
+        Fields that may lack, where that is not every one with a default: a default is for new
+        objects, and what was made before was not made with it.
 
     Raises
     ------
@@ -61,14 +66,20 @@ def from_json(cls: type[T], data: Any, *, strict: bool = False) -> T:
     unknown = sorted(set(data) - set(known))
     if strict and unknown:
         raise ValueError(f"unknown {', '.join(unknown)} beside {', '.join(sorted(known))}")
-    for name, field in known.items():
-        if name not in data and field.default is MISSING and field.default_factory is MISSING:
+    if optional is None:
+        optional = {name for name, field in known.items() if _has_default(field)}
+    for name in known:
+        if name not in data and name not in optional:
             raise ValueError(f"one without {name}")
     hints = get_type_hints(cls)
     values = {
         name: _convert(hints[name], data[name], name, strict) for name in known if name in data
     }
     return cls(**values)
+
+
+def _has_default(field: Field[Any]) -> bool:
+    return field.default is not MISSING or field.default_factory is not MISSING
 
 
 def fields_from_json(cls: type, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from napari_histodiff.core.backend import BackendInfo
@@ -247,17 +247,13 @@ class SlideRecipe:
             When it lacks something or has a number out of range.
         """
         try:
-            # Defaults are for new slides: one that lacks a number was not drawn with the default.
             # Slides that were made before levels could be added do not say how many were.
-            lacking = {field.name for field in fields(cls)} - {"refined"} - set(data)
-            if lacking:
-                raise ValueError(f"one without {', '.join(sorted(lacking))}")
-            recipe = from_json(cls, data)
+            recipe = from_json(cls, data, optional={"refined"})
             if any(len(stain) != STAIN_NUMBERS for stain in recipe.stains):
                 raise ValueError(f"stains of other than {STAIN_NUMBERS} numbers")
         except InvalidRequest:
             raise
-        except (TypeError, ValueError) as error:
+        except ValueError as error:
             raise InvalidRequest(
                 f"expected a complete recipe, got {error}; the slide is damaged or of a newer "
                 "version"

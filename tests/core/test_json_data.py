@@ -86,3 +86,9 @@ def test_a_file_that_holds_no_object(tmp_path: Path, text: str, words: str) -> N
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(ValueError, match=words):
         read_json_object(tmp_path / "a.json")
+
+
+def test_a_default_is_not_taken_where_only_some_fields_may_lack() -> None:
+    assert from_json(Part, {"size": 2}, optional={"share"}) == Part(2)
+    with pytest.raises(ValueError, match="one without share"):
+        from_json(Part, {"size": 2}, optional=())

@@ -142,7 +142,7 @@ class PreviewLayer:
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self._layer: Any = None
-        self._shown = False
+        #: Where something is shown; empty while nothing is.
         self._place: tuple[object, ...] = ()
 
     @property
@@ -153,7 +153,7 @@ class PreviewLayer:
     @property
     def shown(self) -> bool:
         """Whether something is shown, even if the user has it out of sight for a look below."""
-        return self._shown and self.layer is not None
+        return bool(self._place) and self.layer is not None
 
     def show(self, target: Any, region: Region, image: NDArray[np.uint8]) -> None:
         """Put `image`, (h, w, 3) uint8, over `region`, of any level, of the `target` layer."""
@@ -169,17 +169,17 @@ class PreviewLayer:
             self._add(image, where)
         else:
             self._move(layer, image, where)
-        self._shown, self._place = True, place
+        self._place = place
 
     def hide(self) -> None:
         """Show nothing any more."""
-        self._shown = False
+        self._place = ()
         if self.layer is not None:
             self.layer.visible = False
 
     def remove(self) -> None:
         """Take the layer out of the viewer, with the image it lay over."""
-        layer, self._layer, self._shown = self.layer, None, False
+        layer, self._layer, self._place = self.layer, None, ()
         if layer is not None:
             selected = set(self._viewer.layers.selection) - {layer}
             self._viewer.layers.remove(layer)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -155,13 +155,7 @@ class MemoryJournal:
         InvalidRequest
             When the pixels it was made on were exchanged for others.
         """
-        if not self._done:
-            return PendingStep.carried_out(None)
-        self._check(self._done[-1])
-        change = self._done.pop()
-        self._target.write_raw(change.region, change.before)
-        self._undone.append(change)
-        return PendingStep.carried_out(change.region)
+        return self._travel(self._done, self._undone, lambda change: change.before)
 
     def redo(self) -> PendingStep:
         """Repeat the write taken back last; a step without a region when there is none.
@@ -171,12 +165,20 @@ class MemoryJournal:
         InvalidRequest
             When the pixels it was made on were exchanged for others.
         """
-        if not self._undone:
+        return self._travel(self._undone, self._done, lambda change: change.after)
+
+    def _travel(
+        self,
+        start: deque[_Change],
+        end: deque[_Change],
+        pixels_of: Callable[[_Change], NDArray[np.uint8]],
+    ) -> PendingStep:
+        if not start:
             return PendingStep.carried_out(None)
-        self._check(self._undone[-1])
-        change = self._undone.pop()
-        self._target.write_raw(change.region, change.after)
-        self._done.append(change)
+        self._check(start[-1])
+        change = start.pop()
+        self._target.write_raw(change.region, pixels_of(change))
+        end.append(change)
         return PendingStep.carried_out(change.region)
 
     def _check(self, change: _Change) -> None:
