@@ -23,8 +23,9 @@ MAX_SIDE: Final = 131_072
 TILE: Final = 256
 
 #: Guidance of a slide where none is asked for. Each level inherits the contrast of the one above:
-#: what is lost where a nucleus is four pixels wide is lost at every magnification.
-SLIDE_GUIDANCE: Final = 3.0
+#: what is lost where a nucleus is four pixels wide is lost at every magnification, and more than
+#: this is harsh.
+SLIDE_GUIDANCE: Final = 2.0
 
 # How far a pixel size may be from what a model was trained on and still be taken for it.
 _ROUNDING: Final = 0.001

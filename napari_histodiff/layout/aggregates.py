@@ -1,4 +1,4 @@
-"""Lymphoid aggregates: blobs on a wide jittered lattice."""
+"""What gathers in places: lymphoid aggregates, and large and small glands of a tumour."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.layout.fields import Pixels, key_of, uniforms
+from napari_histodiff.layout.fields import Pixels, ValueNoise, key_of, uniforms
 
-__all__ = ["Aggregates"]
+__all__ = ["Aggregates", "TumourGrowth"]
 
 _FEW: Final = 6  # sites are looked at one by one
 _BLOCK: Final = 4  # sites on a side that are remembered together
 _KEPT: Final = 1024
+
+_GROWTH: Final = (2100.0, 900.0, 380.0)  # um, lengths of the waves of a tumour's growth
+_APART: Final = 0.12  # of the field that tells large from small glands: what lies between
+_CROWDED: Final = 0.72  # share of a tumour's places that hold a gland, in the mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,3 +146,34 @@ def _inside(dy: Any, dx: Any, tall: Any, wide: Any) -> NDArray[np.float32]:
     v, u = dy.astype(np.float32) / tall, dx.astype(np.float32) / wide
     inside: NDArray[np.float32] = np.clip((1 - (v * v + u * u)) * np.float32(2.5), 0, 1)
     return inside
+
+
+class TumourGrowth:
+    """How large the glands of a tumour are, and how crowded, as a function of the place.
+
+    Parameters
+    ----------
+    seed : int
+    mpp : float
+        Micrometres per pixel of level 0, which places are given in.
+    """
+
+    def __init__(self, seed: int, mpp: float) -> None:
+        cells = tuple(max(2, round(length / mpp)) for length in _GROWTH)
+        self._sizes = ValueNoise(seed, 28, cells, (0.7, 0.5, 0.3))
+        self._crowding = ValueNoise(seed, 29, cells, (0.3, 0.25, 0.25))
+
+    def share(self, y: NDArray[Any], x: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the share of places that hold a gland, float32; the others are its stroma."""
+        share = np.clip(np.float32(_CROWDED) + self._crowding.at(y, x), 0.2, np.float32(0.97))
+        return np.asarray(share, np.float32)
+
+    def large(self, y: NDArray[Any], x: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return where glands are large, bool; `small` is nowhere near."""
+        large: NDArray[np.bool_] = self._sizes.at(y, x) > 0
+        return large
+
+    def small(self, y: NDArray[Any], x: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return where glands are small, bool."""
+        small: NDArray[np.bool_] = self._sizes.at(y, x) < -_APART
+        return small

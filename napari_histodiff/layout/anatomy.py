@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.maps import TISSUE_NAMES
-from napari_histodiff.layout.aggregates import Aggregates
-from napari_histodiff.layout.fields import Pixels, ValueNoise, key_of, uniform
+from napari_histodiff.layout.aggregates import Aggregates, TumourGrowth
+from napari_histodiff.layout.fields import Pixels, ValueNoise, key_of, threshold, uniform
+from napari_histodiff.layout.lining import GlandEpithelium
 from napari_histodiff.layout.mucosa import Mucosa
 from napari_histodiff.layout.outline import TissueOutline
 from napari_histodiff.layout.plan import SlidePlan
@@ -66,13 +66,15 @@ class Anatomy:
     ) -> None:
         self.seed, self.plan, self.mpp, self.sketch = seed, plan, mpp, sketch
         self.sketched = None if sketch is None else SketchedGlands(sketch, mpp)
-        self.outline = TissueOutline(seed, mpp, home)
+        sections = plan.wall is not None and plan.wall.ends
+        self.outline = TissueOutline(seed, mpp, home, sections)
         span = float(np.clip(0.22 * min(home) * mpp, 700, 2600)) / mpp
         cells = tuple(max(2, round(span / part)) for part in (1, 2.1, 4.6, 9.7))
         self.zones = ValueNoise(seed, 3, cells, (1.0, 0.5, 0.3, 0.2))
         self.fatness = ValueNoise(seed, 4, cells, (1.0, 0.5, 0.25, 0.2))
         self.gland_above = threshold(self.zones, plan.glands)
         self.fat_above = threshold(self.fatness, plan.fat)
+        self.epithelium = GlandEpithelium(seed, plan, mpp)
         self.glands = StarLattice(
             seed,
             10,
@@ -83,9 +85,15 @@ class Anatomy:
             plan.roughness,
             self._gland,
         )
-        self.ducts = StarLattice(
-            seed, 15, round(420 / mpp), 60 / mpp, (0.08, 0.27), 2.2, 0.25, self._duct
+        gap, radii, stretch, rough, accept = (
+            (14, (0.3, 0.75), 3.0, 0.45, self._large)
+            if plan.tumour
+            else (60, (0.08, 0.27), 2.2, 0.25, self._duct)
         )
+        self.ducts = StarLattice(
+            seed, 15, round(420 / mpp), gap / mpp, radii, stretch, rough, accept
+        )
+        self.growth = TumourGrowth(seed, mpp)
         self.bubbles = StarLattice(
             seed, 11, round(plan.bubble / mpp), 4.5 / mpp, (0.6, 0.95), 1.15, 0.05, self._bubble
         )
@@ -168,12 +176,14 @@ class Anatomy:
         deepest = 0.0 if self.mucosa is None else self.mucosa.deepest
         if pixels.step <= self.wall.node:
             patch = self.wall.over(pixels.box)
-            if patch.depth.min() > deepest:
+            if deepest < patch.depth.min() and patch.depth.max() < self.wall.whole_until:
                 return
             depth, place, fade = patch.on(pixels)
         else:
             depth, place, fade = self.wall.on(pixels)
         inside &= depth > 0
+        if depth.max() > self.wall.whole_until:
+            inside &= depth < self.wall.end(pixels)
         if self.mucosa is None:
             return
         here = inside & (depth < deepest)
@@ -190,29 +200,6 @@ class Anatomy:
                 depth[some], place[some], fade[first : first + _POINTS]
             )
             flat[some] = np.where(lumen, LUMEN, np.where(basal > 0, GLAND, flat[some]))
-
-    def lumen(self, glands: LatticePoints) -> NDArray[np.float32]:
-        """Return the radius of each gland's lumen, (n, ANGLES) float32; 0 without one."""
-        vary = uniform(key_of(self.seed, 23), glands.rows, glands.cols)
-        thickness = np.float32(self.plan.thickness / self.mpp) * (np.float32(0.8) + vary * 0.5)
-        inner = _smoothed(inset(glands.outer, thickness[:, None]))
-        # Not into the epithelium where smoothing rounded off a dent.
-        inner = np.minimum(inner, inset(glands.outer, thickness[:, None] * np.float32(0.6)))
-        solid = self.nest(glands) | (inner.max(axis=1, initial=0) < 5 / self.mpp)
-        inner[solid] = 0
-        return np.maximum(inner, 0)
-
-    def nest(self, glands: LatticePoints) -> NDArray[np.bool_]:
-        """Return which glands are solid nests, (n,) bool."""
-        chance = uniform(key_of(self.seed, 20), glands.rows, glands.cols)
-        nest: NDArray[np.bool_] = chance < self.plan.nests
-        return nest
-
-    def layers(self, glands: LatticePoints) -> NDArray[np.int64]:
-        """Return how many rows of nuclei each gland has, (n,) int64."""
-        chance = uniform(key_of(self.seed, 22), glands.rows, glands.cols)
-        rows = (np.float32(self.plan.layers) + chance).astype(np.int64)
-        return np.where(self.nest(glands), 16, rows)
 
     def place(self, depth: NDArray[np.float32], fade: NDArray[np.float32]) -> NDArray[np.int64]:
         """Return the row of `densities` for depths below the surface of the wall, int64."""
@@ -232,13 +219,13 @@ class Anatomy:
     def _paint_glands(self, out: NDArray[np.uint8], pixels: Pixels, glands: LatticePoints) -> None:
         n = len(glands)
         ring = glands.outer, np.full(n, GLAND, np.uint8)
-        lumen = self.lumen(glands), np.full(n, LUMEN, np.uint8)
+        lumen = self.epithelium.lumen(glands), np.full(n, LUMEN, np.uint8)
         if self.plan.pierced <= 0:
             paint(out, pixels, glands, [ring, lumen])
             return
         core = np.maximum(inset(glands.outer, np.float32(_RIM / self.mpp)), 0)
         chance = uniform(key_of(self.seed, 26), glands.rows, glands.cols)
-        core[~self.nest(glands) | (chance >= self.plan.pierced)] = 0
+        core[~self.epithelium.nest(glands) | (chance >= self.plan.pierced)] = 0
         paint(out, pixels, glands, [ring, lumen, (core, np.full(n, _CORE, np.uint8))])
         pierced = out == _CORE
         if pierced.any():
@@ -276,7 +263,10 @@ class Anatomy:
         return self.gland_above if gives else float("inf")
 
     def _gland(self, rows: Any, cols: Any, y: Any, x: Any) -> NDArray[np.bool_]:
-        there: NDArray[np.bool_] = uniform(key_of(self.seed, 21), rows, cols) < 0.93
+        share = self.growth.share(y, x) if self.plan.tumour else np.float32(0.93)
+        there: NDArray[np.bool_] = uniform(key_of(self.seed, 21), rows, cols) < share
+        if self.plan.tumour:
+            there &= self.growth.small(y, x)
         if self.wall is not None:
             there &= self._held(self.wall, y, x)
         elif self.plan.lobules > 0:
@@ -304,7 +294,7 @@ class Anatomy:
         if self.plan.tumour:
             return gone & (depth > 0)
         layer = wall.layer(depth)
-        held = np.array([part.glands for part in wall.plan.layers])[layer]
+        held = wall.holds("glands", depth)
         own = np.float32(0.5 * self.glands.pitch)
         ends = np.append(wall.edges[1:], np.float32(np.inf))
         surface = np.float32(0 if self.mucosa is None else self.mucosa.surface)
@@ -316,23 +306,43 @@ class Anatomy:
         dense: NDArray[np.bool_] = self.zones.at(y, x) > self.gland_above
         return dense
 
+    def _large(self, rows: Any, cols: Any, y: Any, x: Any) -> NDArray[np.bool_]:
+        # Large glands of a tumour, where all that is around belongs to them.
+        chance = uniform(key_of(self.seed, 25), rows, cols)
+        there: NDArray[np.bool_] = chance < self.growth.share(y, x)
+        at, py, px = self._around(there, y, x, 0.6)
+        free = self.growth.large(py, px).all(axis=0)
+        held = self._dense(y, x) if self.wall is None else self._held(self.wall, y, x)
+        free &= held[at]
+        if self.wall is None:
+            free &= self.fatness.at(py, px).max(axis=0) < self.fat_above
+        free &= self.aggregates.at(py, px).max(axis=0) < 0.2
+        there[at] &= free
+        return there
+
     def _duct(self, rows: Any, cols: Any, y: Any, x: Any) -> NDArray[np.bool_]:
         there: NDArray[np.bool_] = uniform(key_of(self.seed, 25), rows, cols) < self.plan.ducts
-        at = np.nonzero(there)
-        far = np.rint(0.45 * self.ducts.pitch * DIRECTIONS[:, ::8]).astype(np.int64)
-        py, px = y[at] + far[0][:, None], x[at] + far[1][:, None]
+        at, py, px = self._around(there, y, x, 0.45)
         free = (self.lobules.at(py, px) == 0).all(axis=0)
         free &= (self.fatness.at(py, px) < self.fat_above).all(axis=0)
-        if self.sketch is not None:
-            free &= (self.sketch.at(py, px) == 0).all(axis=0)
-        there[at] = free
+        there[at] &= free
         return there
+
+    def _around(
+        self, there: NDArray[np.bool_], y: Any, x: Any, share: float
+    ) -> tuple[tuple[NDArray[Any], ...], NDArray[Any], NDArray[Any]]:
+        # Which cells remain where nothing was sketched, and points around their middles.
+        far = np.rint(share * self.ducts.pitch * DIRECTIONS[:, ::8]).astype(np.int64)
+        at = np.nonzero(there)
+        py, px = y[at] + far[0][:, None], x[at] + far[1][:, None]
+        if self.sketch is not None:
+            there[at] = (self.sketch.at(py, px) == 0).all(axis=0)
+        return at, py, px
 
     def _bubble(self, rows: Any, cols: Any, y: Any, x: Any) -> NDArray[np.bool_]:
         if self.wall is not None:
             depth, _, fade = _known(self.wall, y, x)
-            fat = np.array([layer.fat for layer in self.wall.plan.layers])
-            fatty = fat[self.wall.layer(depth)]
+            fatty = self.wall.holds("fat", depth)
             if self.plan.tumour:
                 fatty &= fade > 0.9
             if not fatty.any():
@@ -348,14 +358,12 @@ class Anatomy:
         there: NDArray[np.bool_] = uniform(key_of(self.seed, 24), rows, cols) < self.plan.vessels
         if self.wall is not None:
             depth, _, fade = _known(self.wall, y, x)
-            vessels = np.array([layer.vessels for layer in self.wall.plan.layers])
-            fat = np.array([layer.fat for layer in self.wall.plan.layers])
-            layer = self.wall.layer(depth)
-            there &= vessels[layer] & (depth > 80 / self.mpp)
+            there &= self.wall.holds("vessels", depth) & (depth > 80 / self.mpp)
             if self.plan.tumour:
                 there &= fade > 0.9
             if there.any():
-                there &= ~fat[layer] | (self.fatness.at(y, x) < self.fat_above - 0.25)
+                fat = self.wall.holds("fat", depth)
+                there &= ~fat | (self.fatness.at(y, x) < self.fat_above - 0.25)
                 there &= self.aggregates.at(y, x) == 0
         else:
             there &= self.zones.at(y, x) < self.gland_above - 0.12
@@ -365,9 +373,7 @@ class Anatomy:
     def _aggregate(self, y: NDArray[Any], x: NDArray[Any]) -> NDArray[np.bool_]:
         assert self.wall is not None
         depth, _, _ = self.wall.direct(y, x)
-        held = np.array([layer.aggregates for layer in self.wall.plan.layers])
-        there: NDArray[np.bool_] = held[self.wall.layer(depth)]
-        return there
+        return self.wall.holds("aggregates", depth)
 
 
 def _known(
@@ -376,18 +382,3 @@ def _known(
     # Depth, place and fade at the middles of a lattice's cells.
     box = int(y.min()), int(y.max()), int(x.min()), int(x.max())
     return wall.over(box).at(y, x)
-
-
-def _smoothed(radii: NDArray[np.float32]) -> NDArray[np.float32]:
-    # Over directions, so that the lumen has no kinks.
-    for step in (1, 2, 3):
-        sides = np.roll(radii, step, axis=1) + np.roll(radii, -step, axis=1)
-        radii = (radii + radii + sides) * np.float32(0.25)
-    return radii
-
-
-def threshold(field: ValueNoise, share: float) -> float:
-    """Return the value above which a field lies in a share of the plane."""
-    if share <= 0:
-        return float("inf")
-    return field.sigma * NormalDist().inv_cdf(1 - min(share, 0.999))

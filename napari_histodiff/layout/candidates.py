@@ -111,8 +111,8 @@ class NucleusProposals:
     def _rings(
         self, box: tuple[int, int, int, int], glands: LatticePoints, tissue: _Lookup
     ) -> Candidates:
-        lumen = self.anatomy.lumen(glands)
-        layers = self.anatomy.layers(glands)
+        lumen = self.anatomy.epithelium.lumen(glands)
+        layers = self.anatomy.epithelium.layers(glands)
         parts = [self._row(glands, lumen, 0)]
         for row in range(1, int(layers.max(initial=1))):
             more = np.flatnonzero(layers > row)
@@ -147,7 +147,7 @@ class NucleusProposals:
         fits = (own > lumen[gland, at] + np.float32(4 * um)) & (own > 3 * um)
         word = bits(key_of(self._seed, 31, row), rows * 1024 + slot, cols)
         sway = ((word >> np.uint64(8)) % np.uint64(3)).astype(np.int64) - 1
-        nest = self.anatomy.nest(glands)[gland]
+        nest = self.anatomy.epithelium.nest(glands)[gland]
         sway = np.where(nest, sway * 4, sway)
         turn = (turn_of(tx, -ty) + sway) % TURNS
         found = Candidates(

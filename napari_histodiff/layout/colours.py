@@ -26,12 +26,13 @@ _STREAKS: Final = {0: 0.13, 1: 0.13, 2: 0.11, 3: 0.045}
 
 _WHITE: Final = np.array(GLASS_COLOUR, np.float32)
 # Optical density of a component: mean of the stain and so many of its spreads, per channel.
-_STROMA: Final = np.array([-0.62, -0.42, -0.5], np.float32)
-_CYTOPLASM: Final = np.array([-0.2, -0.1, -0.15], np.float32)
+_STROMA: Final = np.array([-0.44, -0.34, -0.35], np.float32)
+_CYTOPLASM: Final = np.array([0.14, 0.12, 0.03], np.float32)
 _NUCLEUS: Final = np.array([1.9, 1.35, 1.6], np.float32)
 _STEPS: Final = 512  # entries of the table of exp(-density) per unit of density
 _TRANSMITTED: Final = 255 * np.exp(-np.arange(4 * _STEPS) / _STEPS).astype(np.float32)
 _NUCLEUS_AREA: Final = 19.0  # um^2, over all classes of stroma
+_CROWDED: Final = 0.6  # share of a tumour's places that hold a gland
 _GLAND_NUCLEI: Final = 0.27  # share of a gland's epithelium that is nuclei
 
 
@@ -174,9 +175,11 @@ class Colours:
         middle = Pixels(pixels.y + half, pixels.x + half, pixels.step, *pixels.shape)
         depth, _, fade = wall.on(middle)
         tissue = share_down(inside) * _reached(depth, pixels.step)
+        if (end := wall.end(middle)) is not None:
+            tissue *= _reached(end - depth, pixels.step)
         deepest = 0.0 if anatomy.mucosa is None else anatomy.mucosa.deepest
         lined = tissue * (1 - _reached(depth - np.float32(deepest), pixels.step))
-        fat = np.array([layer.fat for layer in wall.plan.layers])[wall.layer(depth)]
+        fat = wall.holds("fat", depth)
         fat &= anatomy.fatness.on(middle) > anatomy.fat_above
         fatty = np.where(fat, tissue - lined, np.float32(0))
         grown = np.zeros_like(tissue)
@@ -221,8 +224,11 @@ def _area_shares(lattice: StarLattice, anatomy: Anatomy) -> tuple[float, float]:
     stars = lattice.filled().within(pixels.box)
     out = np.zeros(pixels.shape, np.uint8)
     ones = np.ones(len(stars), np.uint8)
-    paint(out, pixels, stars, [(stars.outer, ones), (anatomy.lumen(stars), 2 * ones)])
+    paint(out, pixels, stars, [(stars.outer, ones), (anatomy.epithelium.lumen(stars), 2 * ones)])
     ring, between = float((out == 1).mean()), float((out == 0).mean())
+    if lattice is anatomy.glands and anatomy.plan.tumour:
+        # Not every place of a tumour holds a gland.
+        ring, between = ring * _CROWDED, 1 - (1 - between) * _CROWDED
     return ring, between
 
 

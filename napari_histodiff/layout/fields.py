@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
@@ -21,7 +22,17 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import Region
 
-__all__ = ["VALUE_SIGMA", "Pixels", "ValueNoise", "bits", "key_of", "uniform", "uniforms", "whole"]
+__all__ = [
+    "VALUE_SIGMA",
+    "Pixels",
+    "ValueNoise",
+    "bits",
+    "key_of",
+    "threshold",
+    "uniform",
+    "uniforms",
+    "whole",
+]
 
 #: Standard deviation of one octave of value noise in [-1, 1].
 VALUE_SIGMA = 0.43
@@ -176,6 +187,13 @@ class ValueNoise:
         amplitude = np.float32(2 * self.amplitudes[octave])
         values = uniform(key_of(self.seed, self.channel, octave), rows, cols)
         return (values - np.float32(0.5)) * amplitude
+
+
+def threshold(field: ValueNoise, share: float) -> float:
+    """Return the value above which a field lies in a share of the plane."""
+    if share <= 0:
+        return float("inf")
+    return field.sigma * NormalDist().inv_cdf(1 - min(share, 0.999))
 
 
 def whole(at: NDArray[Any]) -> NDArray[np.int64]:

@@ -71,6 +71,11 @@ class WallPlan:
     ridge: float = 0.0
     gap: float = 130.0
 
+    @property
+    def ends(self) -> bool:
+        """Whether there is an outside, from which a piece is cut out together with some fat."""
+        return self.layers[-1].fat
+
     def thicker(self, index: int, factor: float) -> WallPlan:
         """Return the wall with one layer thicker or thinner."""
         layers = list(self.layers)

@@ -1,4 +1,4 @@
-"""Nuclei of the epithelium of a wall: rows along its border to the stroma."""
+"""Epithelium: how thick it is and how many rows it has in glands, and the rows of a wall's."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.layout.fields import bits, key_of
+from napari_histodiff.layout.fields import bits, key_of, uniform
 from napari_histodiff.layout.mucosa import Mucosa
+from napari_histodiff.layout.plan import SlidePlan
+from napari_histodiff.layout.star_lattice import LatticePoints, inset, smoothed
 from napari_histodiff.layout.wall import WallPatch
 
-__all__ = ["BASE", "REACH", "ROW", "SPACING", "Rows", "rows_of"]
+__all__ = ["BASE", "REACH", "ROW", "SPACING", "GlandEpithelium", "Rows", "rows_of"]
 
 SPACING: Final = 5.8  # um between neighbours of a row of epithelial nuclei
 BASE: Final = 6.0  # um from the border of a gland to the middle of its first row
@@ -21,6 +23,46 @@ REACH: Final = 40.0  # um; no nucleus lies farther from a point it is nearest to
 _SWAY: Final = 2.6  # um that nuclei stand more or less deep in their row
 _TOP: Final = 24.0  # um of the height that the first row and what is above the last one take
 _PLACES: Final = 2**20  # along a crypt
+
+
+@dataclass(frozen=True, slots=True)
+class GlandEpithelium:
+    """What the glands of a lattice consist of; lengths in pixels of level 0.
+
+    Parameters
+    ----------
+    seed : int
+    plan : SlidePlan
+    mpp : float
+        Micrometres per pixel of level 0.
+    """
+
+    seed: int
+    plan: SlidePlan
+    mpp: float
+
+    def lumen(self, glands: LatticePoints) -> NDArray[np.float32]:
+        """Return the radius of each gland's lumen, (n, ANGLES) float32; 0 without one."""
+        vary = uniform(key_of(self.seed, 23), glands.rows, glands.cols)
+        thickness = np.float32(self.plan.thickness / self.mpp) * (np.float32(0.8) + vary * 0.5)
+        inner = smoothed(inset(glands.outer, thickness[:, None]))
+        # Not into the epithelium where smoothing rounded off a dent.
+        inner = np.minimum(inner, inset(glands.outer, thickness[:, None] * np.float32(0.6)))
+        solid = self.nest(glands) | (inner.max(axis=1, initial=0) < 5 / self.mpp)
+        inner[solid] = 0
+        return np.maximum(inner, 0)
+
+    def nest(self, glands: LatticePoints) -> NDArray[np.bool_]:
+        """Return which glands are solid nests, (n,) bool."""
+        chance = uniform(key_of(self.seed, 20), glands.rows, glands.cols)
+        nest: NDArray[np.bool_] = chance < self.plan.nests
+        return nest
+
+    def layers(self, glands: LatticePoints) -> NDArray[np.int64]:
+        """Return how many rows of nuclei each gland has, (n,) int64."""
+        chance = uniform(key_of(self.seed, 22), glands.rows, glands.cols)
+        rows = (np.float32(self.plan.layers) + chance).astype(np.int64)
+        return np.where(self.nest(glands), 16, rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,11 +37,14 @@ class TissueOutline:
     home : tuple of int
         Height and width of the part of the plane from (0, 0) that one set of pieces is fitted to;
         with a side below `SMALL`, the plane is tissue with a few tears instead.
+    sections : bool
+        Whether walls bound the pieces across the longer side, and only their ends are cut here.
     """
 
     seed: int
     mpp: float
     home: tuple[int, int]
+    sections: bool = False
     _waves: ValueNoise = field(init=False)
     _filled: float = field(init=False)
 
@@ -133,7 +136,7 @@ class TissueOutline:
         key = key_of(self.seed, 2)
         cell = np.array([row])
         chance = [float(uniform(key, cell, np.array([col * 16 + i]))[0]) for i in range(16)]
-        count = 1 + (chance[0] > 0.5) + (chance[0] > 0.85)
+        count = 1 if self.sections else 1 + (chance[0] > 0.5) + (chance[0] > 0.85)
         height, width = self.home
         wide = width >= height
         value = np.full(np.broadcast_shapes(y.shape, x.shape), -np.inf, np.float32)
@@ -145,6 +148,8 @@ class TissueOutline:
             cx = share[1] * (place[1] + 0.06 * (b - 0.5))
             ry, rx = share[0] * (0.34 + 0.12 * c), share[1] * (0.34 + 0.12 * d)
             v, u = (y - np.float32(cy)) / np.float32(ry), (x - np.float32(cx)) / np.float32(rx)
+            if self.sections:
+                v, u = (v * np.float32(0), u) if wide else (v, u * np.float32(0))
             # Between an ellipse and a rectangle, as a block is cut.
             inside = np.sqrt(np.sqrt(v * v * v * v + u * u * u * u + v * v * u * u))
             value = np.maximum(value, (1 - inside) * np.float32(min(ry, rx)))

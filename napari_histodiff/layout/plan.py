@@ -220,11 +220,11 @@ def _grown(plan: SlidePlan) -> SlidePlan:
         nests=max(plan.nests, 0.3),
         layers=plan.layers + 1,
         gap=6.0,
-        radii=(0.42, 0.85),
+        radii=(0.3, 0.85),
         stretch=3.2,
         roughness=0.34,
         lobules=0.0,
-        ducts=0.0,
+        ducts=1.0,
         pierced=0.7,
         tumour=True,
     )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.layout.fields import Pixels, key_of, uniforms, whole
 
-__all__ = ["ANGLES", "DIRECTIONS", "LatticePoints", "StarLattice", "inset", "paint"]
+__all__ = ["ANGLES", "DIRECTIONS", "LatticePoints", "StarLattice", "inset", "paint", "smoothed"]
 
 #: Directions a radius is known in.
 ANGLES: Final = 64
@@ -211,6 +211,14 @@ def inset(
     slope = (np.roll(radii, -1, 1) - np.roll(radii, 1, 1)) / (_SPREAD * radii)
     moved: NDArray[np.float32] = radii - depth * np.sqrt(1 + np.minimum(slope * slope, 3))
     return moved
+
+
+def smoothed(radii: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return outlines smoothed over directions, (n, ANGLES) float32, so that they have no kinks."""
+    for step in (1, 2, 3):
+        sides = np.roll(radii, step, axis=1) + np.roll(radii, -step, axis=1)
+        radii = (radii + radii + sides) * np.float32(0.25)
+    return radii
 
 
 def _everywhere(

@@ -1,8 +1,9 @@
 """The wall of a hollow organ: how deep below its surface a place lies, and where along it.
 
 Walls lie side by side over the plane, two and two with their surfaces facing each other across a
-gap, bent and rippled by noise. Their coordinates are known at nodes of a coarse lattice and linear
-between them, so that they cost little at any pixel.
+gap, bent and rippled by noise. On a large slide each is a section of its own, which ends somewhere
+in the fat and has glass on both sides. Their coordinates are known at nodes of a coarse lattice and
+linear between them, so that they cost little at any pixel.
 
 The direction of the stroma's fibres, and the streaks they make.
 """
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.layout.fields import Pixels, ValueNoise, key_of, uniform, whole
 from napari_histodiff.layout.layers import WallPlan
+from napari_histodiff.layout.outline import SMALL
 
 __all__ = ["CRYPTS", "Fibres", "Wall", "WallPatch"]
 
@@ -32,6 +34,13 @@ _FACING: Final = 0.1  # of the side of a new slide, from its border to the first
 _LEAST_GAP: Final = 0.3
 _ROOMY: Final = 3000.0  # um; the gap is narrower in smaller slides
 _BEND: Final = 0.1
+_SECTION: Final = 7000.0  # um, about what a section of a large slide takes
+_SECTIONS: Final = 6
+_SPAN: Final = 0.82  # of the side of a new slide, from the first surface on
+_BETWEEN: Final = 0.17, 0.05  # of what a section takes: glass above its surface, and behind it
+_WHOLE: Final = 0.9  # of a wall has to find a place, or there is one section less
+_ENDS: Final = ((5200.0, 0.34), (1700.0, 0.24), (520.0, 0.12), (160.0, 0.05), (50.0, 0.02))
+_TILT: Final = 0.24
 _GOLDEN: Final = 0.6180339887
 _MARGIN: Final = 34  # nodes around what is asked for
 _CHUNK: Final = 40_000  # nodes evaluated at once; more leave the processor's cache
@@ -75,6 +84,10 @@ class Wall:
         self.edges = (np.cumsum([0.0, *(la.thickness for la in plan.layers)])[:-1] * um).astype(
             np.float32
         )
+        self._held = {
+            what: np.array([getattr(layer, what) for layer in plan.layers])
+            for what in ("fat", "vessels", "glands", "aggregates")
+        }
         self._length = self.pitch * CRYPTS
         # Folds of a mucosa lie closer in small slides, which are to show tissue.
         close = 0.4 if plan.crypt > 0 else 1.0
@@ -95,17 +108,52 @@ class Wall:
         self._far = max(1, round(60 * um))
         thickness = sum(layer.thickness for layer in plan.layers) * um
         chance = uniform(key_of(seed, 75), np.arange(2), np.zeros(2, np.int64))
-        # A large slide shows a few walls, not dozens.
-        fat = float(np.clip(0.06 * min(home) - 0.3 * thickness, 0, 0.4 * thickness))
-        self._period = 2 * (thickness + fat * (0.7 + 0.6 * float(chance[0])) + self._gap)
         self._wide = home[1] >= home[0]
         across, along = home if self._wide else home[::-1]
-        tilt = 0.24 * (float(chance[1]) - 0.5)
+        #: Whether walls are sections with glass around them.
+        self.sections = plan.ends and min(home) >= SMALL
+        self._end: tuple[float, float] | None = None
+        self._count, self._across = 0, across
+        if self.sections:
+            self._apart(across, thickness, um)
+        else:
+            # A large slide shows a few walls, not dozens.
+            fat = float(np.clip(0.06 * min(home) - 0.3 * thickness, 0, 0.4 * thickness))
+            self._period = 2 * (thickness + fat * (0.7 + 0.6 * float(chance[0])) + self._gap)
+        self._ends = _field(seed, 79, tuple((length, high / um) for length, high in _ENDS), um)
+        tilt = (_TILT / 3 if self.sections else _TILT) * (float(chance[1]) - 0.5)
         self._cosine, self._sine = (1 - tilt * tilt) ** 0.5, tilt
         first = np.array([[round(_FACING * across)]]), np.array([[along // 2]])
         y, x = first if self._wide else first[::-1]
         at = self._axes(y, x)[0] + self._warp.at(y, x)
         self._first = float(at[0, 0]) - self._gap * (1 + float(self._open.at(y, x)[0, 0]))
+
+    def _apart(self, across: int, thickness: float, um: float) -> None:
+        # Sections beside each other that fill the slide.
+        count = min(_SECTIONS, max(1, round(_SPAN * across / (_SECTION * um))))
+        above, behind = _BETWEEN
+        while True:
+            each = _SPAN * across / (count - above)
+            most = each * (1 - above - behind)
+            if count == 1 or most >= _WHOLE * thickness:
+                break
+            count -= 1
+        self._gap, self._period = above * each, 2 * each
+        self._count, self._across = count, across
+        self._end = min(0.5 * most, float(self.edges[-1])), most
+
+    def end(self, pixels: Pixels) -> NDArray[np.float32] | None:
+        """Return the depth at which a wall ends on a lattice, (h, w) float32; None: nowhere."""
+        if self._end is None:
+            return None
+        least, most = (np.float32(end) for end in self._end)
+        share = np.clip(np.float32(0.5) + self._ends.on(pixels), 0, 1)
+        return least + (most - least) * share
+
+    @property
+    def whole_until(self) -> float:
+        """No wall ends less deep, in pixels of level 0."""
+        return float("inf") if self._end is None else self._end[0]
 
     def over(self, box: tuple[int, int, int, int]) -> WallPatch:
         """Return what is known of a box of level 0."""
@@ -141,6 +189,11 @@ class Wall:
             layer += depth >= edge
         return layer
 
+    def holds(self, what: str, depth: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return where layers have a property of `Layer` that is true or false, bool."""
+        held: NDArray[np.bool_] = self._held[what][self.layer(depth)]
+        return held
+
     def _on(self, pixels: Pixels) -> Coordinates:
         rows = max(1, _CHUNK // max(1, pixels.width))
         if pixels.height <= rows:
@@ -166,6 +219,27 @@ class Wall:
             across * self._sine + along * self._cosine,
         )
 
+    def _sides(self, way: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        # Number of a wall, whether it is seen from behind, and the way from the middle of the gap.
+        count, period = self._count, self._period
+        if count == 0:
+            number = np.floor(way / period)
+            way = way - number * period
+            beyond = way > period / 2
+            return 2 * number + beyond, beyond, np.where(beyond, period - way, way)
+        # All of a slide's sections, and some glass, then the same seen in a mirror; without a jump,
+        # because coordinates are linear between nodes.
+        glass = _FACING * self._across
+        side = 0.5 * period * count + 2 * glass
+        lot = np.floor((way + glass) / side)
+        way = way + glass - lot * side
+        way = np.where(lot % 2 == 0, way, side - way) - glass
+        pair = np.clip(np.floor(way / period), 0, (count - 1) // 2)
+        way = way - pair * period
+        beyond = (way > period / 2) & (2 * pair + 1 < count)
+        number = count * lot + 2 * pair + beyond
+        return number, beyond ^ (lot % 2 != 0), np.where(beyond, period - way, way)
+
     def _coordinates(
         self,
         y: NDArray[Any],
@@ -177,16 +251,13 @@ class Wall:
         dy, dx = (0, far) if self._wide else (far, 0)
         steep = (value(self._bent, dy, dx) - value(self._bent, -dy, -dx)) * np.float32(0.5 / far)
         way = across - self._first + value(self._warp, 0, 0) + value(self._ripple, 0, 0)
-        number = np.floor(way / self._period)
-        way = way - number * self._period
-        beyond = way > self._period / 2
-        way = np.where(beyond, self._period - way, way)
+        number, beyond, way = self._sides(way)
         gap = self._gap * np.maximum(1 + value(self._open, 0, 0), np.float32(_LEAST_GAP))
         deep = (way - gap) / (1 + value(self._thick, 0, 0))
         # Back along the normal to the point of the surface that a place lies below.
         foot = np.where(beyond, -steep, steep) * np.clip(deep, 0, 2 * self.edges[1:2].max())
         place = along - foot + value(self._spacing, 0, 0)
-        place = place + (2 * number + beyond) * (_GOLDEN * self._length)
+        place = place + number * (_GOLDEN * self._length)
         place = place - np.floor(place / self._length) * self._length
         fade = np.ones(deep.shape, np.float32)
         if np.isfinite(self._above):

@@ -244,3 +244,40 @@ def test_layers_show_from_afar(level: int) -> None:
     shown = (image < 225) & (depth > 60)
     loose, dense = (image[shown & (layer == n)].mean() for n in (2, 3))
     assert loose > dense + 8
+
+
+def _column(one: Wall, home: int) -> tuple[np.ndarray, np.ndarray]:
+    pixels = Pixels(-home, home // 2, 16, 3 * home // 16, 1)
+    depth, _, _ = one.on(pixels)
+    end = one.end(pixels)
+    assert end is not None
+    return depth[:, 0], end[:, 0]
+
+
+@pytest.mark.parametrize(("home", "sections"), [(8192, 1), (16_384, 1), (32_768, 2), (65_536, 4)])
+def test_a_large_slide_holds_whole_sections_with_glass_around_them(
+    home: int, sections: int
+) -> None:
+    one = wall(home=home)
+    depth, end = _column(one, home)
+    rows = np.arange(-home, 2 * home, 16)
+    here = (rows >= 0) & (rows < home)
+    # Each has its surface on one side only, and glass on both.
+    assert np.count_nonzero(np.diff((depth > 0).astype(int)[here])) == sections
+    assert 0.25 < ((depth > 0) & (depth < end))[here].mean() < 0.85
+    assert not ((depth > 0) & (depth < end))[here][[0, -1]].any()
+
+
+def test_coordinates_of_sections_have_no_jump() -> None:
+    # They are linear between nodes: a jump would draw every layer of a wall in between.
+    for home in (8192, 32_768, 65_536):
+        depth, _ = _column(wall(home=home), home)
+        assert np.abs(np.diff(depth)).max() < 16 * 4
+
+
+def test_glands_of_a_tumour_are_of_many_sizes() -> None:
+    one = anatomy("colon, tumour", home=32_768)
+    outer = one.glands_within((2000, 30_000, 2000, 30_000)).outer.max(axis=1)
+    low, middle, high = np.percentile(outer, (10, 50, 98))
+    assert high > 3 * middle
+    assert middle > 1.4 * low
