@@ -16,6 +16,7 @@ __all__ = [
     "ModelInvalid",
     "ModelNotFound",
     "OutOfMemory",
+    "ScanInvalid",
     "StorageError",
     "TrainingError",
     "WorkerDied",
@@ -37,6 +38,10 @@ class InvalidImage(InvalidRequest):
 
 class InvalidMap(InvalidRequest):
     """A class, instance, tissue map or edit mask with wrong shape, dtype or ids."""
+
+
+class ScanInvalid(HistodiffError, ValueError):
+    """A file that is no slide of bright-field colours, or not one this package reads."""
 
 
 class ModelNotFound(HistodiffError, FileNotFoundError):

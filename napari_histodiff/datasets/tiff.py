@@ -14,7 +14,7 @@ from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage, xml2dict
 
 from napari_histodiff.core.errors import InvalidImage
 
-__all__ = ["plausible", "read_tiff", "same_scale"]
+__all__ = ["COARSEST_STATED", "COARSEST_TAGGED", "plausible", "read_tiff", "same_scale"]
 
 _LOSSLESS: Final = frozenset(
     {
@@ -56,8 +56,11 @@ _UNITS: Final = {
 }
 _RESOLUTION_UNITS: Final = {2: 25_400.0, 3: 1e4, 4: 1e3, 5: 1.0}
 
-_FINEST, _COARSEST = 0.05, 8.0  # um/px of microscopes; a printer's 300 dpi are 85
-_COARSEST_STATED: Final = 64.0  # where the file says that a microscope's length is meant
+_FINEST: Final = 0.05
+#: Longest pixel in um that a tag of dots per inch may state: a printer's 300 dpi are 85.
+COARSEST_TAGGED: Final = 8.0
+#: The same where the file says that the length of a microscope is meant.
+COARSEST_STATED: Final = 64.0
 
 _LUMA: Final = (0.299, 0.587, 0.114)
 _FULL_RANGE: Final = (0.0, 255.0, 128.0, 255.0, 128.0, 255.0)
@@ -69,7 +72,7 @@ def same_scale(a: float, b: float) -> bool:
     return abs(a - b) <= 0.02 * max(a, b)
 
 
-def plausible(x: float, y: float, coarsest: float = _COARSEST) -> float | None:
+def plausible(x: float, y: float, coarsest: float = COARSEST_TAGGED) -> float | None:
     """Return the length of a pixel in um where both axes agree and a microscope can have it."""
     return y if _FINEST <= y <= coarsest and same_scale(x, y) else None
 
@@ -180,7 +183,7 @@ def _scale(tif: TiffFile, page: TiffPage) -> float | None:
         return found
     if tif.is_svs:
         stated = float(_described(page).get("MPP", 0.0))
-        return plausible(stated, stated, _COARSEST_STATED)
+        return plausible(stated, stated, COARSEST_STATED)
     try:
         per_unit = [_ratio(page.tags[name].value) for name in ("XResolution", "YResolution")]
         if min(per_unit) <= 0:
@@ -190,13 +193,13 @@ def _scale(tif: TiffFile, page: TiffPage) -> float | None:
     unit = str((tif.imagej_metadata or {}).get("unit", "")).lower()
     if unit in _UNITS:
         x, y = (_UNITS[unit] / count for count in per_unit)
-        return plausible(x, y, _COARSEST_STATED)
+        return plausible(x, y, COARSEST_STATED)
     length = _RESOLUTION_UNITS.get(int(_tag(page, "ResolutionUnit", 2)))
     if length is None:
         return None
     ours = "napari-histodiff" in str(_tag(page, "Software", ""))
     x, y = (length / count for count in per_unit)
-    return plausible(x, y, _COARSEST_STATED if ours else _COARSEST)
+    return plausible(x, y, COARSEST_STATED if ours else COARSEST_TAGGED)
 
 
 def _ome_scale(xml: str) -> float | None:
@@ -210,7 +213,7 @@ def _ome_scale(xml: str) -> float | None:
         )
     except Exception:  # noqa: BLE001  whatever a foreign program wrote: no scale is stated
         return None
-    return plausible(x, y, _COARSEST_STATED)
+    return plausible(x, y, COARSEST_STATED)
 
 
 def _described(page: TiffPage) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Scanned slides, read and never written: SVS, NDPI, MRXS, DICOM, TIFF, OME-Zarr, pictures."""

@@ -1,0 +1,264 @@
+"""Reads SVS, NDPI, MRXS, SCN, BIF, DICOM and pyramidal TIFF with OpenSlide."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from zict import LRU
+
+from napari_histodiff.core.errors import ScanInvalid
+from napari_histodiff.slide.scans.pixel_size import COARSEST_STATED, COARSEST_TAGGED, believed
+from napari_histodiff.slide.scans.source import DecodingError, Header
+
+__all__ = ["OpenSlideSource", "openslide_library"]
+
+#: A level that OpenSlide can only place between pixels is read in blocks of this side, so that
+#: every rectangle shows the same pixels.
+_BLOCK: Final = 512
+_KEPT: Final = 64  # blocks in memory, 48 MiB
+_HEAD: Final = 2**16  # bytes of a DICOM file that hold the name of its series
+
+_FORMATS: Final = {
+    "aperio": "aperio svs",
+    "hamamatsu": "hamamatsu ndpi",
+    "mirax": "mirax mrxs",
+    "leica": "leica scn",
+    "ventana": "ventana bif",
+    "generic-tiff": "pyramidal tiff",
+}
+
+
+def openslide_library() -> Any:
+    """Return the module `openslide`.
+
+    Raises
+    ------
+    ScanInvalid
+        When it is not installed.
+    """
+    try:
+        import openslide
+    except (ImportError, OSError) as error:
+        raise ScanInvalid(
+            f"expected OpenSlide, which reads slides of scanners, got '{error}'; install it: "
+            'pip install "napari-histodiff[openslide]"'
+        ) from error
+    return openslide
+
+
+class OpenSlideSource:
+    """A file that OpenSlide reads; see `ScanSource`.
+
+    An error ends an OpenSlide handle, so the file is opened anew for what is read next.
+
+    Parameters
+    ----------
+    path : path
+        The file; of DICOM any instance of the slide.
+
+    Raises
+    ------
+    ScanInvalid
+        When it is no slide, or OpenSlide is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._library = openslide_library()
+        self._path = path
+        self._lock = threading.Lock()
+        self._closed = False
+        self._blocks: LRU[tuple[int, int, int], NDArray[np.uint8]] = LRU(_KEPT, {})
+        self._handle = self._open()
+        properties = self._handle.properties
+        self._origin = tuple(_whole(properties, f"openslide.bounds-{axis}", 0) for axis in "yx")
+        self._background = _colour(properties.get("openslide.background-color", "FFFFFF"))
+        self._downsamples = tuple(map(float, self._handle.level_downsamples))
+        self.shapes = self._shapes(properties)
+        self.header = self._header(properties)
+
+    def read(self, index: int, y: int, x: int, height: int, width: int) -> NDArray[np.uint8]:
+        """Return a rectangle inside a level; what is transparent shows the background.
+
+        Raises
+        ------
+        DecodingError
+            When some of it cannot be decoded.
+        """
+        if self._is_exact(index):
+            return self._decode(index, y, x, height, width)
+        pixels = np.empty((height, width, 3), np.uint8)
+        rows, cols = self.shapes[index]
+        for top in range(y // _BLOCK * _BLOCK, y + height, _BLOCK):
+            for left in range(x // _BLOCK * _BLOCK, x + width, _BLOCK):
+                block = self._block(
+                    index, top, left, min(_BLOCK, rows - top), min(_BLOCK, cols - left)
+                )
+                first, last = max(y, top), min(y + height, top + _BLOCK)
+                start, end = max(x, left), min(x + width, left + _BLOCK)
+                pixels[first - y : last - y, start - x : end - x] = block[
+                    first - top : last - top, start - left : end - left
+                ]
+        return pixels
+
+    def associated(self, name: str) -> NDArray[np.uint8]:
+        """Return one of the other pictures.
+
+        Raises
+        ------
+        DecodingError
+            When it cannot be decoded.
+        """
+        try:
+            picture = self._handle.associated_images[name]
+        except (self._library.OpenSlideError, KeyError) as error:
+            raise DecodingError(str(error)) from error
+        return _flatten(np.asarray(picture), self._background)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._closed = True
+            self._handle.close()
+            self._blocks.clear()
+
+    def _open(self) -> Any:
+        try:
+            return self._library.OpenSlide(self._path)
+        except self._library.OpenSlideUnsupportedFormatError as error:
+            raise ScanInvalid(
+                f"expected a slide that OpenSlide reads, got {self._path}, which it does not know; "
+                "export it as SVS, OME-TIFF or OME-Zarr from the program that made it"
+            ) from error
+        except (self._library.OpenSlideError, OSError) as error:
+            raise ScanInvalid(
+                f"expected a whole slide in {self._path}, got '{error}'; copy the file again, with "
+                "all files that belong to it"
+            ) from error
+
+    def _is_exact(self, index: int) -> bool:
+        """Whether OpenSlide places each pixel of a level on a pixel."""
+        downsample = self._downsamples[index]
+        return downsample.is_integer() and not any(n % downsample for n in self._origin)
+
+    def _block(self, index: int, y: int, x: int, height: int, width: int) -> NDArray[np.uint8]:
+        key = index, y, x
+        block = self._blocks.get(key)
+        if block is None:
+            block = self._blocks[key] = self._decode(index, y, x, height, width)
+        return block
+
+    def _decode(self, index: int, y: int, x: int, height: int, width: int) -> NDArray[np.uint8]:
+        downsample = self._downsamples[index]
+        place = round(self._origin[1] + x * downsample), round(self._origin[0] + y * downsample)
+        handle = self._handle
+        try:
+            picture = handle.read_region(place, index, (width, height))
+        except (self._library.OpenSlideError, ValueError) as first:
+            picture = self._again(handle, first, place, index, (width, height))
+        return _flatten(np.asarray(picture), self._background)
+
+    def _again(self, failed: Any, first: Exception, *region: Any) -> Any:
+        """Read with a fresh handle, since another thread's error ends a handle too."""
+        with self._lock:
+            if self._closed:
+                raise DecodingError("the scan was closed") from first
+            try:
+                fresh = self._open()
+            except ScanInvalid as error:
+                raise DecodingError(str(error)) from error
+            try:
+                picture = fresh.read_region(*region)
+            except self._library.OpenSlideError as error:
+                fresh.close()
+                if self._handle is failed:
+                    self._handle = self._open()
+                raise DecodingError(str(error)) from error
+            self._handle = fresh
+            return picture
+
+    def _shapes(self, properties: Mapping[str, str]) -> tuple[tuple[int, int], ...]:
+        whole = [(height, width) for width, height in self._handle.level_dimensions]
+        if "openslide.bounds-height" not in properties:
+            return tuple(whole)
+        height, width = (
+            _whole(properties, f"openslide.bounds-{side}", of)
+            for side, of in zip(("height", "width"), whole[0], strict=True)
+        )
+        return tuple(
+            (max(1, int(height / down)), max(1, int(width / down))) for down in self._downsamples
+        )
+
+    def _header(self, properties: Mapping[str, str]) -> Header:
+        vendor = properties.get("openslide.vendor", "")
+        coarsest = COARSEST_TAGGED if vendor == "generic-tiff" else COARSEST_STATED
+        stated = tuple(_number(properties, f"openslide.mpp-{axis}") for axis in "yx")
+        mpp, notes = believed(stated, coarsest)
+        return Header(
+            format=_FORMATS.get(vendor, vendor),
+            reader="openslide",
+            mpp=mpp,
+            magnification=_number(properties, "openslide.objective-power") or None,
+            files=_files(self._path, vendor, properties),
+            associated=tuple(sorted(self._handle.associated_images)),
+            has_icc="openslide.icc-size" in properties,
+            notes=notes,
+        )
+
+
+def _flatten(rgba: NDArray[np.uint8], background: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Return RGB on a background."""
+    alpha = rgba[..., 3]
+    pixels = np.ascontiguousarray(rgba[..., :3])
+    if alpha.size and alpha.min() < 255:
+        share = alpha[..., None].astype(np.uint16)
+        under = np.asarray(background, np.uint16)
+        mixed = (pixels * share + under * (255 - share) + 127) // 255
+        return mixed.astype(np.uint8)
+    return pixels
+
+
+def _files(path: Path, vendor: str, properties: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return all files of a slide."""
+    if vendor == "mirax":
+        folder = path.with_suffix("")
+        return (path, *sorted(file for file in folder.iterdir() if file.is_file()))
+    if vendor == "dicom":
+        series = properties.get("dicom.SeriesInstanceUID", "").encode()
+        return tuple(
+            file
+            for file in sorted(path.parent.iterdir())
+            if file.is_file() and (file == path or (series and series in _head(file)))
+        )
+    return (path,)
+
+
+def _head(file: Path) -> bytes:
+    with file.open("rb") as data:
+        return data.read(_HEAD)
+
+
+def _whole(properties: Mapping[str, str], name: str, default: int) -> int:
+    try:
+        return int(properties[name])
+    except (KeyError, ValueError):
+        return default
+
+
+def _number(properties: Mapping[str, str], name: str) -> float:
+    try:
+        return float(properties[name].replace(",", "."))
+    except (KeyError, ValueError):
+        return 0.0
+
+
+def _colour(text: str) -> tuple[int, int, int]:
+    try:
+        red, green, blue = bytes.fromhex(text)
+    except ValueError:
+        return 255, 255, 255
+    return red, green, blue
