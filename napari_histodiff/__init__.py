@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from napari_histodiff.core.geometry import Region
     from napari_histodiff.core.requests import EditKind, EditRequest
     from napari_histodiff.datasets.pictures import read_picture
+    from napari_histodiff.slide.opened import open_slide
 
 __all__ = [
     "BusyThreads",
@@ -36,6 +37,7 @@ __all__ = [
     "UnseenClass",
     "__version__",
     "load_model",
+    "open_slide",
     "read_picture",
 ]
 
@@ -52,6 +54,7 @@ _MODULES = {
     "UnknownCaptionWords": "api",
     "UnseenClass": "api",
     "load_model": "api",
+    "open_slide": "slide.opened",
     "read_picture": "datasets.pictures",
 }
 

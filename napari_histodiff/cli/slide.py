@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from napari_histodiff.core.geometry import Region
     from napari_histodiff.rendering import RenderProgress
+    from napari_histodiff.slide.opened import OpenedSlide
     from napari_histodiff.slide.store import SlideStore
 
 __all__ = ["slide"]
@@ -91,9 +92,16 @@ def new(
 
 
 @slide.command()
-@_SLIDE
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
 def info(path: Path) -> None:
-    """Say what a slide is and how much of it is drawn."""
+    """Say what a slide is and how much of it is drawn; of a scan, what its header says."""
+    from napari_histodiff.slide.opened import open_slide
+    from napari_histodiff.slide.scans.opening import is_slide_folder, is_synthetic
+
+    if not is_synthetic(path) and (path.is_file() or is_slide_folder(path)):
+        with open_slide(path) as scan:
+            click.echo("\n".join(_facts(scan)))
+        return
     with _open(path) as store:
         recipe = store.recipe
         click.echo(_size(store))
@@ -229,6 +237,22 @@ def evict(path: Path, max_size: str) -> None:
     with SlideStore.open(path, read_only=False) as store:
         freed = store.evict(limit)
         click.echo(f"{_bytes(freed)} freed, {_bytes(store.nbytes)} left")
+
+
+def _facts(scan: OpenedSlide) -> Iterator[str]:
+    """Yield what the header of a scan says, by the line."""
+    spec, facts = scan.spec, scan.facts
+    assert facts is not None
+    yield f"{spec.width} x {spec.height} px, {facts.format}, read by {facts.reader}"
+    objective = f", {facts.magnification:g}x" if facts.magnification else ""
+    known = "um per pixel not known" if scan.mpp is None else f"{scan.mpp:.4g} um per pixel"
+    yield f"{known}{objective}"
+    sizes = ", ".join(f"{width} x {height}" for height, width in facts.levels)
+    yield f"levels in the file: {sizes}; shown: {spec.levels}"
+    yield f"{_bytes(facts.nbytes)} on disk{', with a colour profile' if facts.has_icc else ''}"
+    if facts.associated:
+        yield f"other pictures, not shown: {', '.join(facts.associated)}"
+    yield from (f"note: {note}" for note in facts.notes)
 
 
 def _open(path: Path) -> SlideStore:

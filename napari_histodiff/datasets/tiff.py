@@ -14,7 +14,16 @@ from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage, xml2dict
 
 from napari_histodiff.core.errors import InvalidImage
 
-__all__ = ["COARSEST_STATED", "COARSEST_TAGGED", "plausible", "read_tiff", "same_scale"]
+__all__ = [
+    "COARSEST_STATED",
+    "COARSEST_TAGGED",
+    "plausible",
+    "read_tiff",
+    "same_scale",
+    "stated_scale",
+    "to_rgb",
+    "upright",
+]
 
 _LOSSLESS: Final = frozenset(
     {
@@ -100,12 +109,19 @@ def read_tiff(
         orientation = int(_tag(page, "Orientation", 1))
         lossy = "" if page.compression in _LOSSLESS else _name(page.compression)
         white_is_zero = page.photometric == PHOTOMETRIC.MINISWHITE
-        shown = _shown(array, page, path)
-    stored = np.ascontiguousarray(_upright(array, orientation))
-    return np.ascontiguousarray(_upright(shown, orientation)), stored, scale, lossy, white_is_zero
+        shown = to_rgb(array, page, path)
+    stored = np.ascontiguousarray(upright(array, orientation))
+    return np.ascontiguousarray(upright(shown, orientation)), stored, scale, lossy, white_is_zero
 
 
-def _shown(array: NDArray[Any], page: TiffPage, path: Path) -> NDArray[Any]:
+def to_rgb(array: NDArray[Any], page: TiffPage, path: Path) -> NDArray[Any]:
+    """Return what the numbers of a page, or of a part of it, show: RGB, with alpha, or gray.
+
+    Raises
+    ------
+    InvalidImage
+        When there is not one way to.
+    """
     kind = page.photometric
     if kind == PHOTOMETRIC.PALETTE and page.colormap is not None:
         colours = np.asarray(page.colormap)
@@ -166,7 +182,7 @@ def _other_colours(path: Path, got: str) -> InvalidImage:
     return InvalidImage(f"expected RGB, YCbCr, CIELab or gray in {path}, got {got}; save it as RGB")
 
 
-def _upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
+def upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
     """Turn and mirror as tag 274 says: 3 by half a turn, 6 and 8 by a quarter ..."""
     if orientation not in range(2, 9) or array.ndim not in (2, 3):
         return array
@@ -179,11 +195,34 @@ def _upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 def _scale(tif: TiffFile, page: TiffPage) -> float | None:
     """Micrometres per pixel, by the surest statement of the file."""
-    if tif.is_ome and tif.ome_metadata and (found := _ome_scale(tif.ome_metadata)):
-        return found
+    found = stated_scale(tif, page)
+    return None if found is None else plausible(*found)
+
+
+def stated_scale(
+    tif: TiffFile, page: TiffPage, image: int = 0
+) -> tuple[float, float, float] | None:
+    """Return the micrometres per pixel along x and y by the surest statement of the file.
+
+    Parameters
+    ----------
+    tif : TiffFile
+        Open.
+    page : TiffPage
+        Its page at full resolution.
+    image : int
+        Which image of OME-XML it is.
+
+    Returns
+    -------
+    (x, y, coarsest) or None
+        As stated, believable or not, and the longest to believe: see `plausible`.
+    """
+    if tif.is_ome and tif.ome_metadata and (found := _ome_scale(tif.ome_metadata, image)):
+        return *found, COARSEST_STATED
     if tif.is_svs:
         stated = float(_described(page).get("MPP", 0.0))
-        return plausible(stated, stated, COARSEST_STATED)
+        return (stated, stated, COARSEST_STATED) if stated else None
     try:
         per_unit = [_ratio(page.tags[name].value) for name in ("XResolution", "YResolution")]
         if min(per_unit) <= 0:
@@ -193,19 +232,19 @@ def _scale(tif: TiffFile, page: TiffPage) -> float | None:
     unit = str((tif.imagej_metadata or {}).get("unit", "")).lower()
     if unit in _UNITS:
         x, y = (_UNITS[unit] / count for count in per_unit)
-        return plausible(x, y, COARSEST_STATED)
+        return x, y, COARSEST_STATED
     length = _RESOLUTION_UNITS.get(int(_tag(page, "ResolutionUnit", 2)))
     if length is None:
         return None
     ours = "napari-histodiff" in str(_tag(page, "Software", ""))
     x, y = (length / count for count in per_unit)
-    return plausible(x, y, COARSEST_STATED if ours else COARSEST_TAGGED)
+    return x, y, COARSEST_STATED if ours else COARSEST_TAGGED
 
 
-def _ome_scale(xml: str) -> float | None:
+def _ome_scale(xml: str, image: int) -> tuple[float, float] | None:
     try:
         images = xml2dict(xml)["OME"]["Image"]
-        pixels = (images[0] if isinstance(images, list) else images)["Pixels"]
+        pixels = (images[image] if isinstance(images, list) else images)["Pixels"]
         x, y = (
             float(pixels[f"PhysicalSize{axis}"])
             * _UNITS[str(pixels.get(f"PhysicalSize{axis}Unit", "um")).lower()]
@@ -213,7 +252,7 @@ def _ome_scale(xml: str) -> float | None:
         )
     except Exception:  # noqa: BLE001  whatever a foreign program wrote: no scale is stated
         return None
-    return plausible(x, y, COARSEST_STATED)
+    return (x, y) if plausible(x, y, COARSEST_STATED) else None
 
 
 def _described(page: TiffPage) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +20,7 @@ from napari_histodiff.slide.reader import SlideReader
 if TYPE_CHECKING:
     import dask.array as da
 
-__all__ = ["MOST_PIXELS", "LazyLevel", "pyramid"]
+__all__ = ["MOST_PIXELS", "LazyLevel", "LevelArray", "pyramid"]
 
 #: The largest rectangle that is read at once: 192 MiB.
 MOST_PIXELS: Final = 2**26
@@ -28,40 +29,42 @@ MOST_PIXELS: Final = 2**26
 _Span = tuple[int, int, int | slice]
 
 
-class LazyLevel:
-    """One level of a slide as an array of (h, w, 3) uint8; napari takes it as a layer's level.
+class LevelArray(ABC):
+    """One level of a pyramid as an array of (h, w, 3) uint8; napari takes it as a layer's level.
 
-    Reading asks the slide and nothing else, so it starts no model. It stays the same part of the
-    slide when finer levels are added. The coarsest level can be had as a whole by `numpy.asarray`:
-    always the same array, which follows the slide, because napari reads that level once and keeps
-    it.
+    The coarsest level can be had as a whole by `numpy.asarray`: always the same array, because
+    napari reads that level once and keeps it.
 
     Parameters
     ----------
-    reader : SlideReader
-        The slide.
-    level : int
-        Which level.
-
-    Raises
-    ------
-    InvalidRequest
-        When the slide has no such level.
+    shape : (height, width)
+        Of the level.
+    is_last : bool
+        Whether it is the coarsest one.
     """
 
-    def __init__(self, reader: SlideReader, level: int) -> None:
-        self._reader = reader
-        self._number = level - reader.recipe.refined
-        self._shape = reader.spec.bounds(level).shape
-        self._is_last = level == reader.spec.levels - 1
+    def __init__(self, shape: tuple[int, int], is_last: bool) -> None:
+        self._shape = shape
+        self._is_last = is_last
         self._whole: NDArray[np.uint8] | None = None
-        self._changes = 0
-        self._lock = threading.Lock()  # what was read first must not be written last
 
     @property
+    @abstractmethod
     def level(self) -> int:
-        """Which level it is; a finer one may have been added since this one was made."""
-        return self._number + self._reader.recipe.refined
+        """Which level it is."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What tells this level from others, in this and every other program."""
+
+    @abstractmethod
+    def _read(self, region: Region) -> NDArray[np.uint8]:
+        """Return the pixels of a rectangle of the level, at most `MOST_PIXELS`."""
+
+    @abstractmethod
+    def _load(self) -> NDArray[np.uint8]:
+        """Return all pixels of the coarsest level, an array to keep."""
 
     @property
     def dtype(self) -> np.dtype[np.uint8]:
@@ -101,9 +104,6 @@ class LazyLevel:
     def __len__(self) -> int:
         return self._shape[0]
 
-    def __repr__(self) -> str:
-        return f"<LazyLevel {self.level} of {self._reader.path}: {self.shape} uint8>"
-
     def __getitem__(self, key: Any) -> NDArray[np.uint8]:
         """Return a part of the level, uint8.
 
@@ -126,10 +126,8 @@ class LazyLevel:
                 f"expected a rectangle of at most {MOST_PIXELS} pixels of level {self.level}, got "
                 f"{region.height} x {region.width}; take a smaller one, a coarser level, or to_dask"
             )
-        if region.is_empty:
-            pixels = np.empty((*region.shape, 3), np.uint8)
-        else:
-            pixels = self._reader.read(region)
+        empty = np.empty((*region.shape, 3), np.uint8)
+        pixels = empty if region.is_empty else self._read(region)
         first, count, taken = colours
         return pixels[..., first : first + count][rows[2], cols[2], taken]
 
@@ -147,7 +145,7 @@ class LazyLevel:
                 f"{self._shape[1]} pixels; index it, for example level[:1024, :1024], or use "
                 "to_dask"
             )
-        whole = self._follow() if self._whole is None else self._whole
+        whole = self._load() if self._whole is None else self._whole
         if copy:
             return np.array(whole, dtype=dtype)
         return whole if dtype is None else whole.astype(dtype, copy=False)
@@ -155,13 +153,11 @@ class LazyLevel:
     def to_dask(self) -> da.Array:
         """Return the level as a dask array of 256-pixel chunks; the same slide, the same names."""
         import dask.array as da
-        from dask.base import tokenize
 
-        token = tokenize(str(self._reader.path), self._reader.recipe.to_dict(), self.level)
         array: da.Array = da.from_array(
             self,
             chunks=self.chunks,
-            name=f"slide-{token}",
+            name=self.name,
             fancy=False,
             meta=np.empty((0, 0, 0), np.uint8),
         )
@@ -180,7 +176,53 @@ class LazyLevel:
     def _bounds(self) -> Region:
         return Region(self.level, 0, 0, *self._shape)
 
-    def _follow(self) -> NDArray[np.uint8]:
+
+class LazyLevel(LevelArray):
+    """One level of a slide as an array.
+
+    Reading asks the slide and nothing else, so it starts no model. It stays the same part of the
+    slide when finer levels are added. The whole of the coarsest level follows the slide.
+
+    Parameters
+    ----------
+    reader : SlideReader
+        The slide.
+    level : int
+        Which level.
+
+    Raises
+    ------
+    InvalidRequest
+        When the slide has no such level.
+    """
+
+    def __init__(self, reader: SlideReader, level: int) -> None:
+        super().__init__(reader.spec.bounds(level).shape, level == reader.spec.levels - 1)
+        self._reader = reader
+        self._number = level - reader.recipe.refined
+        self._changes = 0
+        self._lock = threading.Lock()  # what was read first must not be written last
+
+    @property
+    def level(self) -> int:
+        """Which level it is; a finer one may have been added since this one was made."""
+        return self._number + self._reader.recipe.refined
+
+    @property
+    def name(self) -> str:
+        """What tells this level from others: the slide's place, its recipe and the level."""
+        from dask.base import tokenize
+
+        token = tokenize(str(self._reader.path), self._reader.recipe.to_dict(), self.level)
+        return f"slide-{token}"
+
+    def __repr__(self) -> str:
+        return f"<LazyLevel {self.level} of {self._reader.path}: {self.shape} uint8>"
+
+    def _read(self, region: Region) -> NDArray[np.uint8]:
+        return self._reader.read(region)
+
+    def _load(self) -> NDArray[np.uint8]:
         """Read the whole level, and go on writing into it what changes in the slide."""
         unsubscribe = self._reader.subscribe(_follower(weakref.ref(self)))
         weakref.finalize(self, unsubscribe).atexit = False

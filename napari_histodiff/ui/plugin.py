@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 from napari import current_viewer
 from napari.viewer import Viewer  # noqa: TC002 - napari reads the annotation to inject it
 
 from napari_histodiff.ui.commands import command, studio
+from napari_histodiff.ui.slide.scans.view import scan_reader
 
-__all__ = ["get_reader", "is_slide"]
+__all__ = ["get_reader"]
 
 #: What a reader returns when it adds no layers itself.
 _NO_LAYERS: Final[list[tuple[None]]] = [(None,)]
 
 
-def is_slide(path: str | Path) -> bool:
-    """Return whether a folder is a slide of this package, of whatever version."""
-    return (Path(path) / "histodiff" / "zarr.json").is_file()
-
-
 def get_reader(path: str | list[str]) -> Callable[[str], list[Any]] | None:
-    """Return what opens `path`; None when it is no slide, or there is no window to show it in."""
-    if isinstance(path, list) or not is_slide(path) or current_viewer() is None:
+    """Return what opens a slide or a scan: in the dock, or as a layer where there is no window.
+
+    None for several files, and for a slide of this package without a window.
+    """
+    if isinstance(path, list):
         return None
-    return _open_in_dock
+    if current_viewer() is not None:
+        return _open_in_dock
+    return scan_reader(path)
 
 
 def _open_in_dock(path: str) -> list[Any]:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from zict import LRU
 
 from napari_histodiff.core.errors import ScanInvalid
+from napari_histodiff.slide.scans.brightfield import WHITE, flatten
 from napari_histodiff.slide.scans.pixel_size import COARSEST_STATED, COARSEST_TAGGED, believed
 from napari_histodiff.slide.scans.source import DecodingError, Header
 
-__all__ = ["OpenSlideSource", "openslide_library"]
+__all__ = ["OpenSlideSource", "vendor_of"]
 
 #: A level that OpenSlide can only place between pixels is read in blocks of this side, so that
 #: every rectangle shows the same pixels.
@@ -33,7 +34,7 @@ _FORMATS: Final = {
 }
 
 
-def openslide_library() -> Any:
+def _openslide() -> Any:
     """Return the module `openslide`.
 
     Raises
@@ -49,6 +50,15 @@ def openslide_library() -> Any:
             'pip install "napari-histodiff[openslide]"'
         ) from error
     return openslide
+
+
+def vendor_of(path: Path) -> str:
+    """Return by which scanner a file is, as OpenSlide names it; empty when none is known."""
+    try:
+        library = _openslide()
+    except ScanInvalid:
+        return ""
+    return library.OpenSlide.detect_format(path) or ""
 
 
 class OpenSlideSource:
@@ -68,12 +78,11 @@ class OpenSlideSource:
     """
 
     def __init__(self, path: Path) -> None:
-        self._library = openslide_library()
+        self._library = _openslide()
         self._path = path
         self._lock = threading.Lock()
-        self._closed = False
         self._blocks: LRU[tuple[int, int, int], NDArray[np.uint8]] = LRU(_KEPT, {})
-        self._handle = self._open()
+        self._handle: Any = self._open()  # OpenSlide closes what nobody refers to any more
         properties = self._handle.properties
         self._origin = tuple(_whole(properties, f"openslide.bounds-{axis}", 0) for axis in "yx")
         self._background = _colour(properties.get("openslide.background-color", "FFFFFF"))
@@ -117,13 +126,12 @@ class OpenSlideSource:
             picture = self._handle.associated_images[name]
         except (self._library.OpenSlideError, KeyError) as error:
             raise DecodingError(str(error)) from error
-        return _flatten(np.asarray(picture), self._background)
+        return flatten(np.asarray(picture), self._background)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file; it is closed when nobody reads any more."""
         with self._lock:
-            self._closed = True
-            self._handle.close()
+            self._handle = None
             self._blocks.clear()
 
     def _open(self) -> Any:
@@ -156,30 +164,27 @@ class OpenSlideSource:
         downsample = self._downsamples[index]
         place = round(self._origin[1] + x * downsample), round(self._origin[0] + y * downsample)
         handle = self._handle
+        if handle is None:
+            raise DecodingError("the scan was closed")
         try:
             picture = handle.read_region(place, index, (width, height))
         except (self._library.OpenSlideError, ValueError) as first:
             picture = self._again(handle, first, place, index, (width, height))
-        return _flatten(np.asarray(picture), self._background)
+        return flatten(np.asarray(picture), self._background)
 
     def _again(self, failed: Any, first: Exception, *region: Any) -> Any:
         """Read with a fresh handle, since another thread's error ends a handle too."""
         with self._lock:
-            if self._closed:
+            if self._handle is None:
                 raise DecodingError("the scan was closed") from first
             try:
                 fresh = self._open()
-            except ScanInvalid as error:
-                raise DecodingError(str(error)) from error
-            try:
-                picture = fresh.read_region(*region)
-            except self._library.OpenSlideError as error:
-                fresh.close()
                 if self._handle is failed:
-                    self._handle = self._open()
+                    self._handle = fresh
+                    fresh = self._open()
+                return fresh.read_region(*region)
+            except (ScanInvalid, self._library.OpenSlideError) as error:
                 raise DecodingError(str(error)) from error
-            self._handle = fresh
-            return picture
 
     def _shapes(self, properties: Mapping[str, str]) -> tuple[tuple[int, int], ...]:
         whole = [(height, width) for width, height in self._handle.level_dimensions]
@@ -208,18 +213,6 @@ class OpenSlideSource:
             has_icc="openslide.icc-size" in properties,
             notes=notes,
         )
-
-
-def _flatten(rgba: NDArray[np.uint8], background: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """Return RGB on a background."""
-    alpha = rgba[..., 3]
-    pixels = np.ascontiguousarray(rgba[..., :3])
-    if alpha.size and alpha.min() < 255:
-        share = alpha[..., None].astype(np.uint16)
-        under = np.asarray(background, np.uint16)
-        mixed = (pixels * share + under * (255 - share) + 127) // 255
-        return mixed.astype(np.uint8)
-    return pixels
 
 
 def _files(path: Path, vendor: str, properties: Mapping[str, str]) -> tuple[Path, ...]:
@@ -260,5 +253,5 @@ def _colour(text: str) -> tuple[int, int, int]:
     try:
         red, green, blue = bytes.fromhex(text)
     except ValueError:
-        return 255, 255, 255
+        return WHITE
     return red, green, blue

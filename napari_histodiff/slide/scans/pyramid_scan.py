@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import time
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -12,17 +14,18 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.box_mean import box_down
 from napari_histodiff.core.errors import InvalidRequest
-from napari_histodiff.core.geometry import PyramidSpec, Region
+from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
 from napari_histodiff.slide.scans.scan import ScanError, ScanFacts, ScanIdentity
 from napari_histodiff.slide.scans.source import DecodingError, ScanSource
 
-__all__ = ["TILE", "PyramidScan"]
+__all__ = ["TILE", "PyramidScan", "level_of"]
 
 #: Side of a tile.
 TILE: Final = 256
 
 _COARSEST: Final = 512  # longest side of the last level, which napari keeps in memory
 _STRIP: Final = 2**24  # most pixels of a finer level that are averaged at once
+_PATIENCE: Final = 30.0  # seconds until a tile that could not be decoded is tried again
 _BLOCKS, _BLOCK, _END = 32, 4096, 65536  # of the bytes that tell a file from others
 
 
@@ -46,6 +49,7 @@ class PyramidScan:
         self._path = path
         self._source = source
         self._natives = _natives(shapes)
+        self._damaged: dict[TileAddress, tuple[ScanError, float]] = {}
         length = mpp or header.mpp
         height, width = shapes[0]
         levels = 1
@@ -156,40 +160,72 @@ class PyramidScan:
         return box_down(self._read(finer.intersect(self._spec.bounds(finer.level))))
 
     def _native(self, region: Region) -> NDArray[np.uint8]:
-        """Return a region of a level that lies in the file; its edge may be a pixel short."""
+        """Return a region of a level that lies in the file; damage is told by the tile."""
+        tiles = list(self._spec.tiles(region))
+        self._raise_known(tiles)
+        try:
+            return self._decoded(region)
+        except DecodingError as error:
+            if len(tiles) == 1:
+                raise self._damage(tiles[0], error) from error
+        pixels = np.empty((*region.shape, 3), np.uint8)
+        for tile in tiles:
+            whole = self._spec.region(tile)
+            part = whole.intersect(region)
+            pixels[part.relative_to(region).slices] = self._native(whole)[
+                part.relative_to(whole).slices
+            ]
+        return pixels
+
+    def _decoded(self, region: Region) -> NDArray[np.uint8]:
+        """Return a region as the source has it; the edge of a level may be a pixel short."""
         index = self._natives[region.level]
         height, width = self._source.shapes[index]
         y, x = min(region.y, height - 1), min(region.x, width - 1)
         bottom, right = min(region.bottom, height), min(region.right, width)
-        try:
-            pixels = self._source.read(index, y, x, max(1, bottom - y), max(1, right - x))
-        except DecodingError as error:
-            raise self._damage(region, error) from error
+        pixels = self._source.read(index, y, x, max(1, bottom - y), max(1, right - x))
         short = [(0, region.height - pixels.shape[0]), (0, region.width - pixels.shape[1])]
         if any(after for _, after in short):
             pixels = np.pad(pixels, [*short, (0, 0)], mode="edge")
         return pixels
 
-    def _damage(self, region: Region, error: DecodingError) -> ScanError:
-        return ScanError(
-            f"expected pixels of {self._path} at y={region.y}, x={region.x}, "
-            f"{region.height} x {region.width}, level {region.level}, got '{error}'; copy the file "
-            "again, or work on another part of the slide",
+    def _raise_known(self, tiles: list[TileAddress]) -> None:
+        """Raise for a tile that could not be decoded a moment ago: trying again can take long."""
+        if self._damaged:
+            for tile in tiles:
+                error, until = self._damaged.get(tile, (None, 0.0))
+                if error is not None and time.monotonic() < until:
+                    raise ScanError(str(error), error.region)
+
+    def _damage(self, tile: TileAddress, error: DecodingError) -> ScanError:
+        region = self._spec.region(tile)
+        found = ScanError(
+            f"expected pixels of {self._path} at y={region.y}, x={region.x}, {region.height} x "
+            f"{region.width}, level {region.level}, got '{error}'; copy the file again, or work on "
+            "another part of the slide",
             region,
         )
+        self._damaged[tile] = found, time.monotonic() + _PATIENCE
+        return found
 
 
-def _natives(shapes: tuple[tuple[int, int], ...]) -> dict[int, int]:
-    """Which levels of the pyramid lie in the file: those that are smaller by a power of two.
+def level_of(whole: tuple[int, int], shape: tuple[int, int]) -> int | None:
+    """Return which level of a pyramid whose level 0 is `whole` has a shape; None for none.
 
     Files round sizes up or down, so a side may differ by a pixel.
     """
-    height, width = shapes[0]
+    smaller = max(whole) / max(*shape, 1)
+    level = max(0, round(math.log2(smaller)))
+    full = (-(-side // (1 << level)) for side in whole)
+    return level if all(abs(a - b) <= 1 for a, b in zip(full, shape, strict=True)) else None
+
+
+def _natives(shapes: tuple[tuple[int, int], ...]) -> dict[int, int]:
+    """Which levels of the pyramid lie in the file, and where."""
     found: dict[int, int] = {}
-    for index, (h, w) in enumerate(shapes):
-        level = max(0, round(float(np.log2(max(height, width) / max(h, w, 1)))))
-        full = -(-height // (1 << level)), -(-width // (1 << level))
-        if abs(full[0] - h) <= 1 and abs(full[1] - w) <= 1:
+    for index, shape in enumerate(shapes):
+        level = level_of(shapes[0], shape)
+        if level is not None:
             found.setdefault(level, index)
     return found
 

@@ -1,4 +1,4 @@
-"""Everything the dock needs for synthetic slides: making, opening, showing and closing one."""
+"""Everything the dock needs for slides: making, opening, showing and closing one."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from qtpy.QtWidgets import QApplication, QDialog, QWidget
 from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.engine import Engine
 from napari_histodiff.core.errors import HistodiffError, InvalidRequest, make_folder
+from napari_histodiff.slide.scans.opening import is_synthetic, open_scan
+from napari_histodiff.slide.scans.pyramid_scan import PyramidScan
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.slide.new_slide import NewSlide
 from napari_histodiff.ui.slide.new_slide_dialog import NewSlideDialog
-from napari_histodiff.ui.slide.questions import ask_draw_all, ask_redraw, ask_space
+from napari_histodiff.ui.slide.questions import ask_draw_all, ask_pixel_size, ask_redraw, ask_space
 from napari_histodiff.ui.slide.recent import RecentMenu, SlidePlaces, ask_slide
+from napari_histodiff.ui.slide.scans.view import PixelSizes, ScanView
 from napari_histodiff.ui.slide.session import SlideSession
 from napari_histodiff.ui.slide.sketch_box import SketchHand
 from napari_histodiff.ui.slide.slide_box import SlideBox
@@ -59,6 +62,8 @@ class SlidePart:
         What dialogs stand on.
     places : SlidePlaces, optional
         Another place to remember where slides are.
+    sizes : PixelSizes, optional
+        Another place to remember how long the pixels of scans are.
     open_session : callable, optional
         Another way to open a store than `SlideSession`.
     """
@@ -71,11 +76,13 @@ class SlidePart:
         parent: QWidget,
         *,
         places: SlidePlaces | None = None,
+        sizes: PixelSizes | None = None,
         open_session: OpenSession = SlideSession,
     ) -> None:
         self.box = SlideBox()
         self.places = places or SlidePlaces()
         self.session: SlideSession | None = None
+        self._sizes = sizes or PixelSizes()
         self._viewer = viewer
         self._workspace = workspace
         self._controller = controller
@@ -110,7 +117,7 @@ class SlidePart:
         self._open(lambda: _created(new))
 
     def open_slide(self, path: str | Path | None = None) -> None:
-        """Open the slide in a folder; without one, ask which.
+        """Open a slide of this package, or a scan; without a path, ask which.
 
         A slide that is open already, or that is damaged, busy or of a newer version, is told.
         """
@@ -120,7 +127,10 @@ class SlidePart:
         if self.session is not None and _same(Path(self.session.store.path), chosen):
             show_info(f"{chosen.name} is open already.")
             return
-        self._open(lambda: _opened(chosen))
+        if is_synthetic(chosen):
+            self._open(lambda: _opened(chosen))
+        else:
+            self._show_scan(chosen)
 
     def close_slide(self) -> None:
         """Close the slide and take its layers away; what was drawn stays on the disk."""
@@ -257,6 +267,35 @@ class SlidePart:
         except HistodiffError as error:
             show_warning(str(error))
 
+    def _show_scan(self, path: Path) -> None:
+        try:
+            with _waiting():
+                scan = self._measured(open_scan(path))
+                view = ScanView(self._viewer, scan)
+        except HistodiffError as error:
+            show_warning(str(error))
+            return
+        view.noticed.connect(show_warning, thread="main")
+        self._viewer.reset_view()
+        self._workspace.use_layer(view.layer)
+        self.places.add(path)
+        if scan.facts.mpp is not None:
+            show_scale_bar(self._viewer)
+
+    def _measured(self, scan: PyramidScan) -> PyramidScan:
+        """Return a scan with the length of its pixels, as its file, memory or the user has it."""
+        if scan.facts.mpp is not None:
+            return scan
+        mpp = self._sizes.of(scan.identity())
+        if mpp is None:
+            with _pointing():
+                mpp = ask_pixel_size(self._parent, scan.path.name, scan.facts.magnification)
+            if mpp is None:
+                return scan
+            self._sizes.remember(scan.identity(), mpp)
+        scan.close()
+        return open_scan(scan.path, mpp=mpp)
+
     def _refine(self, session: SlideSession) -> None:
         info = self._controller.status.info
         refusal = finer_refusal(session.store, info)
@@ -353,6 +392,16 @@ def show_scale_bar(viewer: Any) -> None:
 @contextmanager
 def _waiting() -> Iterator[None]:
     QApplication.setOverrideCursor(Qt.CursorShape.WaitCursor)
+    try:
+        yield
+    finally:
+        QApplication.restoreOverrideCursor()
+
+
+@contextmanager
+def _pointing() -> Iterator[None]:
+    """Show the usual cursor while something is asked."""
+    QApplication.setOverrideCursor(Qt.CursorShape.ArrowCursor)
     try:
         yield
     finally:

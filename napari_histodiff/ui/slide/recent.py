@@ -7,16 +7,23 @@ from pathlib import Path
 from typing import Final
 
 import platformdirs
-from qtpy.QtWidgets import QFileDialog, QMenu, QWidget
+from qtpy.QtWidgets import QDialog, QFileDialog, QMenu, QWidget
 
+from napari_histodiff.slide.scans.opening import is_slide_folder
 from napari_histodiff.ui.config_file import config_file, read_config, write_config
 
-__all__ = ["SUFFIX", "RecentMenu", "SlidePlaces", "ask_slide"]
+__all__ = ["SUFFIX", "RecentMenu", "SlideDialog", "SlidePlaces", "ask_slide"]
 
 #: How the folder of a slide ends.
 SUFFIX: Final = ".ome.zarr"
 
 _MOST: Final = 12
+
+_FILTERS: Final = (
+    "Slides (*.svs *.ndpi *.mrxs *.scn *.bif *.svslide *.vms *.dcm *.tif *.tiff *.btf *.qptiff "
+    "*.zarr *.zip *.png *.jpg *.jpeg)",
+    "All files (*)",
+)
 
 
 class SlidePlaces:
@@ -45,7 +52,7 @@ class SlidePlaces:
         if not isinstance(kept, list):
             return []
         listed = (Path(item) for item in kept if isinstance(item, str))
-        return [path for path in listed if path.is_dir()]
+        return [path for path in listed if path.exists()]
 
     def add(self, slide: Path) -> None:
         """Remember a slide as the newest."""
@@ -71,13 +78,41 @@ class SlidePlaces:
         write_config(self._path, {**self._read(), **values})
 
 
+class SlideDialog(QFileDialog):
+    """Chooses a slide, be it a file or a folder.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        What it stands on.
+    folder : Path
+        Where to begin.
+    """
+
+    def __init__(self, parent: QWidget | None, folder: Path) -> None:
+        super().__init__(parent, "Open slide", str(folder), ";;".join(_FILTERS))
+        self.setOption(QFileDialog.Option.DontUseNativeDialog)  # which takes files or folders only
+        self.setFileMode(QFileDialog.FileMode.ExistingFile)
+
+    def accept(self) -> None:
+        """Take a folder that is a slide; of others show what is in them."""
+        chosen = [Path(name) for name in self.selectedFiles()]
+        if len(chosen) == 1 and chosen[0].is_dir() and is_slide_folder(chosen[0]):
+            self.done(QDialog.DialogCode.Accepted)
+        else:
+            super().accept()
+
+
 def ask_slide(parent: QWidget | None, places: SlidePlaces) -> Path | None:
-    """Let the user choose the folder of a slide; None when nothing was chosen."""
+    """Let the user choose a slide or a scan; None when nothing was chosen."""
     latest = next(iter(places.recent()), places.folder / "slide")
-    chosen = QFileDialog.getExistingDirectory(
-        parent, f"Folder of a slide (it ends in {SUFFIX})", str(latest.parent)
-    )
-    return Path(chosen) if chosen else None
+    dialog = SlideDialog(parent, latest.parent)
+    try:
+        if dialog.exec() != QDialog.DialogCode.Accepted:
+            return None
+        return Path(dialog.selectedFiles()[0])
+    finally:
+        dialog.deleteLater()
 
 
 class RecentMenu(QMenu):

@@ -3,15 +3,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from qtpy.QtWidgets import QDialog, QFileDialog
+from qtpy.QtWidgets import QDialog
 
 from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.slide.scans.opening import is_synthetic
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.dock import StudioDock
 from napari_histodiff.ui.forms import new_slide
 from napari_histodiff.ui.generation.states import EngineStatus
-from napari_histodiff.ui.plugin import get_reader, is_slide
+from napari_histodiff.ui.plugin import get_reader
+from napari_histodiff.ui.slide import part
 from napari_histodiff.ui.slide.new_slide_dialog import NewSlideDialog
 from napari_histodiff.ui.slide.recent import SUFFIX
 from napari_histodiff.ui.slide.session import SlideSession
@@ -98,8 +100,8 @@ def test_a_script_makes_a_slide(
 def test_open_asks_for_the_folder(
     dock: StudioDock, slide_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = iter(["", str(slide_path)])
-    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: next(answers))
+    answers = iter([None, slide_path])
+    monkeypatch.setattr(part, "ask_slide", lambda *_: next(answers))
     press(dock, "open_slide")
     assert dock.slide.session is None
     press(dock, "open_slide")
@@ -128,10 +130,9 @@ def test_keys_reach_the_slide(
 def test_a_dropped_slide_opens_in_the_dock(
     dock: StudioDock, slide_path: Path, tmp_path: Path
 ) -> None:
-    assert is_slide(slide_path)
+    assert is_synthetic(slide_path)
     read = get_reader(str(slide_path))
     assert read is not None
     assert read(str(slide_path)) == [(None,)]
     assert dock.slide.session.store.path == slide_path
     assert get_reader([str(slide_path)]) is None
-    assert get_reader(str(tmp_path)) is None

@@ -1,0 +1,121 @@
+"""A slide opened to be read by a script, be it a scan or one of this package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.geometry import PyramidSpec, Region
+from napari_histodiff.slide.lazy_levels import LazyLevel, LevelArray
+from napari_histodiff.slide.scans.opening import is_synthetic, open_scan
+from napari_histodiff.slide.scans.pyramid_scan import PyramidScan
+from napari_histodiff.slide.scans.scan_levels import ScanLevel
+from napari_histodiff.slide.store import SlideStore
+
+if TYPE_CHECKING:
+    import dask.array as da
+
+    from napari_histodiff.slide.scans.scan import ScanFacts
+
+__all__ = ["OpenedSlide", "open_slide"]
+
+
+class OpenedSlide:
+    """A slide that can be read anywhere and is never written; use it in a `with`.
+
+    Parameters
+    ----------
+    slide : SlideStore or PyramidScan
+        Closed with it.
+    """
+
+    def __init__(self, slide: SlideStore | PyramidScan) -> None:
+        self._slide = slide
+
+    @property
+    def path(self) -> Path:
+        """The file, or the folder."""
+        return self._slide.path
+
+    @property
+    def spec(self) -> PyramidSpec:
+        """The slide as a pyramid: level 0 is the finest, each level half of the one below."""
+        return self._slide.spec
+
+    @property
+    def mpp(self) -> float | None:
+        """Micrometres per pixel of level 0; None for a scan whose file does not say."""
+        if self.facts is not None and self.facts.mpp is None:
+            return None
+        return self.spec.mpp
+
+    @property
+    def facts(self) -> ScanFacts | None:
+        """What the header of a scan says; None for a slide of this package."""
+        return self._slide.facts if isinstance(self._slide, PyramidScan) else None
+
+    def read(self, region: Region) -> NDArray[np.uint8]:
+        """Return the pixels of a region of any place and level, (h, w, 3) uint8.
+
+        Raises
+        ------
+        ScanError
+            When a part of a scan cannot be decoded.
+        InvalidRequest
+            When the slide has no such level.
+        """
+        return self._slide.read(region)
+
+    def to_dask(self, level: int = 0) -> da.Array:
+        """Return a level as a dask array, (h, w, 3) uint8 in chunks of 256 pixels."""
+        array: LevelArray
+        if isinstance(self._slide, PyramidScan):
+            array = ScanLevel(self._slide, level)
+        else:
+            array = LazyLevel(self._slide, level)
+        return array.to_dask()
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._slide.close()
+
+    def __repr__(self) -> str:
+        return repr(self._slide)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_slide(path: str | Path, *, mpp: float | tuple[float, float] | None = None) -> OpenedSlide:
+    """Open a slide for reading: a scan, or one of this package.
+
+    Parameters
+    ----------
+    path : path
+        SVS, NDPI, MRXS, SCN, BIF, DICOM, TIFF, OME-TIFF, OME-Zarr, PNG, JPEG, or the folder of a
+        slide that this package made.
+    mpp : float or (y, x), optional
+        Micrometres per pixel of level 0 of a scan whose file does not say them, or wrong ones.
+
+    Raises
+    ------
+    ScanInvalid
+        When it cannot be read as a slide of bright-field colours.
+    InvalidRequest
+        When `mpp` is no length of a pixel, or is given for a slide of this package, which knows.
+    """
+    if not is_synthetic(path):
+        return OpenedSlide(open_scan(path, mpp=mpp))
+    if mpp is not None:
+        raise InvalidRequest(
+            f"expected no mpp for {path}, a slide of this package, which knows its own, got {mpp}; "
+            "leave it out"
+        )
+    return OpenedSlide(SlideStore.open(Path(path), read_only=True))

@@ -1,0 +1,1 @@
+"""Scanned slides in the Studio: shown, measured, edited."""
