@@ -37,6 +37,7 @@ REASONS = {
     "engine.queue": "pure, without threads",
     "evaluation.memory": "one question of the study",
     "evaluation.metrics.borders": "one metric",
+    "slide.overlays.state": "what the edits of a scan lie on",
     "segmenter.propose": "a program of its own, which the window starts",
     "layout.slide": "the public class of the package",
     "slide.scans.picture_reader": "one format",

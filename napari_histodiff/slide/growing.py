@@ -20,11 +20,11 @@ from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.slide.editing.pyramid import rebuild_far
 from napari_histodiff.slide.editing.undo import UndoSteps, stale_state
-from napari_histodiff.slide.state import SlideState
+from napari_histodiff.slide.state import SlideState, StoreState
 from napari_histodiff.slide.storage.chunks import PLANES, level_folder
 from napari_histodiff.slide.storage.dependencies import Dependents, PlaneFrame, of_border
 from napari_histodiff.slide.storage.ledger import Ledger
-from napari_histodiff.slide.storage.ome import metadata_files, read_recipe
+from napari_histodiff.slide.storage.ome import metadata_files
 from napari_histodiff.slide.storage.tile_table import (
     COLUMNS,
     IS_AVERAGED,
@@ -249,7 +249,7 @@ def _average_all(slide: SlideState) -> None:
 _ATTEMPTS: Final = 3
 
 
-def follow(slide: SlideState, undo_steps: UndoSteps) -> list[Region]:
+def follow(slide: StoreState, undo_steps: UndoSteps) -> list[Region]:
     """Read what the writer did since; return where pixels may have changed.
 
     Nothing is read while the slide grows or is refined: it is looked at again later.
@@ -276,6 +276,6 @@ def follow(slide: SlideState, undo_steps: UndoSteps) -> list[Region]:
     return seen
 
 
-def _is_settled(slide: SlideState) -> bool:
+def _is_settled(slide: StoreState) -> bool:
     """Return whether what was read was of one slide: it still is that of the recipe known here."""
-    return not is_growing(slide.path) and read_recipe(slide.path) == slide.recipe
+    return not is_growing(slide.path) and slide.read_recipe() == slide.recipe

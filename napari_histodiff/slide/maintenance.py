@@ -14,7 +14,7 @@ from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import TileAddress
 from napari_histodiff.core.recipe import TILE
 from napari_histodiff.slide.editing.pyramid import average_tile, rebuild_far
-from napari_histodiff.slide.state import SlideState
+from napari_histodiff.slide.state import SlideState, StoreState
 from napari_histodiff.slide.storage.change import Change
 from napari_histodiff.slide.storage.chunks import EDITED_HERE, DamagedChunk, checksum_of, decode
 from napari_histodiff.slide.storage.tile_table import (
@@ -83,7 +83,7 @@ class VerifyReport:
         return "\n".join(lines)
 
 
-def verify(slide: SlideState) -> VerifyReport:
+def verify(slide: StoreState) -> VerifyReport:
     """Read every tile that a slide knows of; see `SlideStore.verify`."""
     states = slide.table.states[: slide.recipe.coarsest + 1]
     counts = {
@@ -100,7 +100,8 @@ def verify(slide: SlideState) -> VerifyReport:
     bad = {*damaged, *missing}
     compared, unequal = 0, []
     for tile in _stored(slide):
-        if tile.level == 0 or tile in bad:
+        # Edited pixels of a scan are means of what shows below, not of what is stored there.
+        if tile.level == 0 or tile in bad or slide.untouched == TileState.SOURCE:
             continue
         difference = _difference(slide, tile, bad)
         compared += difference is not None
@@ -109,17 +110,17 @@ def verify(slide: SlideState) -> VerifyReport:
     return VerifyReport(counts, tuple(damaged), tuple(missing), tuple(unequal), compared)
 
 
-def _stored(slide: SlideState) -> Iterator[TileAddress]:
+def _stored(slide: StoreState) -> Iterator[TileAddress]:
     for level in range(slide.spec.levels):
         yield from slide.table.addresses(level, slide.table.checks[level] != 0)
 
 
-def _planes(slide: SlideState, tile: TileAddress) -> list[str]:
+def _planes(slide: StoreState, tile: TileAddress) -> list[str]:
     info = slide.info(tile)
     return ["image", *(plane for plane in PLANE_FLAGS if info.has(plane))]
 
 
-def _condition(slide: SlideState, plane: str, tile: TileAddress) -> str:
+def _condition(slide: StoreState, plane: str, tile: TileAddress) -> str:
     data = slide.chunk_reader.raw(slide.chunk_reader.key(plane, tile))
     if data is None:
         return "missing"
@@ -130,12 +131,12 @@ def _condition(slide: SlideState, plane: str, tile: TileAddress) -> str:
     return "whole"
 
 
-def _tolerance(slide: SlideState, tile: TileAddress) -> int:
+def _tolerance(slide: StoreState, tile: TileAddress) -> int:
     # Levels that are never drawn are exact means.
     return _TOLERANCE if tile.level <= slide.recipe.coarsest else 0
 
 
-def _difference(slide: SlideState, tile: TileAddress, bad: set[TileAddress]) -> int | None:
+def _difference(slide: StoreState, tile: TileAddress, bad: set[TileAddress]) -> int | None:
     """Return how far a tile is from the means of what is below; None when nothing comparable is."""
     image = slide.chunk_reader.load("image", tile, slide.info(tile).check)
     if image is None or (tile.level <= slide.recipe.coarsest and not _settled(slide, tile)):
@@ -157,7 +158,7 @@ def _difference(slide: SlideState, tile: TileAddress, bad: set[TileAddress]) -> 
     return largest
 
 
-def _weighed(slide: SlideState, child: TileAddress, apart: NDArray[np.int16]) -> NDArray[np.int16]:
+def _weighed(slide: StoreState, child: TileAddress, apart: NDArray[np.int16]) -> NDArray[np.int16]:
     """Return the differences where the level above really follows from this tile."""
     coarsest = slide.recipe.coarsest
     if child.level < coarsest:
@@ -172,20 +173,20 @@ def _weighed(slide: SlideState, child: TileAddress, apart: NDArray[np.int16]) ->
     return there
 
 
-def _comparable(slide: SlideState, tile: TileAddress) -> bool:
+def _comparable(slide: StoreState, tile: TileAddress) -> bool:
     if tile.level > slide.recipe.coarsest:
         return slide.info(tile).check != 0
     return _settled(slide, tile)
 
 
-def _settled(slide: SlideState, tile: TileAddress) -> bool:
+def _settled(slide: StoreState, tile: TileAddress) -> bool:
     return slide.info(tile).state in SETTLED
 
 
 _LOG = logging.getLogger(__name__)
 
 
-def repair(slide: SlideState, plane: str, tile: TileAddress) -> None:
+def repair(slide: StoreState, plane: str, tile: TileAddress) -> None:
     """Restore a chunk from a kept edit, or change what is known of its tile so that it is redone.
 
     Does nothing when the chunk is whole after all. A slide open for reading only changes what it
@@ -215,7 +216,7 @@ def repair(slide: SlideState, plane: str, tile: TileAddress) -> None:
     else:
         change.put_chunk(plane, tile, None)
         state = slide.info(tile).state
-        again = plane == "base" and state != TileState.EMPTY
+        again = plane == "base" and state not in (TileState.EMPTY, TileState.SOURCE)
         change.settle(tile, TileState.STALE if again else state)
     _LOG.warning("%s of %s in %s was damaged; it is made again", plane, tile, slide.path)
     if slide.writable:
@@ -224,7 +225,7 @@ def repair(slide: SlideState, plane: str, tile: TileAddress) -> None:
         slide.table.apply(change.entries())
 
 
-def _whole(slide: SlideState, plane: str, tile: TileAddress) -> bool:
+def _whole(slide: StoreState, plane: str, tile: TileAddress) -> bool:
     data = slide.chunk_reader.raw(slide.chunk_reader.key(plane, tile))
     if data is None:
         is_far = tile.level > slide.recipe.coarsest
@@ -236,7 +237,7 @@ def _whole(slide: SlideState, plane: str, tile: TileAddress) -> bool:
     return True
 
 
-def _from_edits(slide: SlideState, plane: str, tile: TileAddress) -> bytes | None:
+def _from_edits(slide: StoreState, plane: str, tile: TileAddress) -> bytes | None:
     """Return the chunk as the last edit that changed it left it."""
     edits = slide.ledger.edits
     kept = [(number, 1) for number in reversed(edits.done)]
@@ -255,7 +256,7 @@ def _from_edits(slide: SlideState, plane: str, tile: TileAddress) -> bytes | Non
     return None
 
 
-def _redo_far(slide: SlideState, change: Change, tile: TileAddress) -> None:
+def _redo_far(slide: StoreState, change: Change, tile: TileAddress) -> None:
     """Average a tile of the levels that are never drawn once more."""
     coarsest = slide.recipe.coarsest
     steps = tile.level - coarsest
@@ -269,18 +270,18 @@ def _redo_far(slide: SlideState, change: Change, tile: TileAddress) -> None:
     rebuild_far(change, slide.table.addresses(coarsest, there))
 
 
-def _give_up(slide: SlideState, change: Change, tile: TileAddress) -> None:
+def _give_up(slide: StoreState, change: Change, tile: TileAddress) -> None:
     info = slide.info(tile)
     edits = change.get("edits", tile)
     own = edits is not None and bool((edits & EDITED_HERE).any())
-    if own or info.state in (TileState.EDITED, TileState.SOURCE):
+    if own or info.state == TileState.EDITED:
         raise StorageError(
             f"expected whole pixels of {tile}, which holds edits, in {slide.path}, got a damaged "
             "file; restore it from a backup, or draw the place again with an edit"
         )
     for plane in ("image", "base", "edits"):
         change.put_chunk(plane, tile, None)
-    change.settle(tile, TileState.EMPTY)
+    change.settle(tile, slide.untouched)
     average_tile(change, slide.tile_reader, tile)
 
 

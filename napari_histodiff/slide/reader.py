@@ -1,23 +1,23 @@
-"""What can be asked of a slide without changing it: the protocol, and an open slide on disk."""
+"""What can be asked of a slide without changing it: the protocols, and an open store on disk."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
 from napari_histodiff.core.listeners import Listeners
-from napari_histodiff.core.recipe import SlideRecipe
-from napari_histodiff.layout.sketch import Sketch
+from napari_histodiff.core.recipe import TILE
+from napari_histodiff.slide.base import StoreRecipe
 from napari_histodiff.slide.maintenance import VerifyReport, verify
-from napari_histodiff.slide.state import SlideState
+from napari_histodiff.slide.state import StoreState
 from napari_histodiff.slide.storage.tile_table import HAS_EDITS, summary
 
-__all__ = ["OpenSlide", "SlideReader", "TileStates"]
+__all__ = ["OpenStore", "SlideReader", "TileStates"]
 
 
 @runtime_checkable
@@ -25,8 +25,8 @@ class TileStates(Protocol):
     """What is known of a slide's tiles; all of it may be called from any thread."""
 
     @property
-    def recipe(self) -> SlideRecipe:
-        """What the slide is a function of."""
+    def recipe(self) -> StoreRecipe:
+        """What is known of the slide."""
 
     @property
     def spec(self) -> PyramidSpec:
@@ -75,19 +75,21 @@ class SlideReader(TileStates, Protocol):
         """
 
 
-class OpenSlide:
-    """An open slide; a `SlideReader`.
+class OpenStore:
+    """An open store of a slide's tiles, whatever it lies on; a `SlideReader`.
 
     Regions are in ARRAY coordinates: (0, 0) is the slide's first pixel. Reading never draws. All of
     it may be called from any thread.
 
     Parameters
     ----------
-    slide : SlideState
+    slide : StoreState
         What it is made of.
     """
 
-    def __init__(self, slide: SlideState) -> None:
+    _slide: StoreState
+
+    def __init__(self, slide: StoreState) -> None:
         self._slide = slide
         self._lock = slide.lock
         self._listeners: Listeners[Region] = Listeners()
@@ -98,19 +100,9 @@ class OpenSlide:
         return self._slide.path
 
     @property
-    def recipe(self) -> SlideRecipe:
-        """What the slide is a function of."""
+    def recipe(self) -> StoreRecipe:
+        """What is known of the slide."""
         return self._slide.recipe
-
-    @property
-    def sketch(self) -> Sketch | None:
-        """Where which tissue is, as far as the user said."""
-        return self._slide.sketch
-
-    @property
-    def layout(self) -> Any:
-        """What `layout` made of recipe and sketch; its regions are in PLANE coordinates."""
-        return self._slide.layout
 
     @property
     def spec(self) -> PyramidSpec:
@@ -141,7 +133,8 @@ class OpenSlide:
         """Return what shows in a region; draws nothing.
 
         These are the stored pixels; where there are none, the nearest coarser ones enlarged; where
-        there are none of those and outside the slide, the layout's colours.
+        there are none of those and outside the slide, what the store lies on: the colours of a
+        layout. Of a scan these are its own pixels, with edits over them.
 
         Parameters
         ----------
@@ -158,28 +151,6 @@ class OpenSlide:
             When a tile the user edited is damaged and can not be restored.
         """
         return self._slide.tile_reader.read(region)
-
-    def base(self, region: Region) -> NDArray[np.uint8]:
-        """Return the pixels that finer levels are drawn from.
-
-        As `read`, but without what edits of finer levels averaged into it, so that drawn tiles do
-        not depend on the order of edits and visits.
-
-        Parameters
-        ----------
-        region : Region
-            Any place of a level that the model draws, ARRAY coordinates.
-
-        Returns
-        -------
-        (h, w, 3) uint8
-
-        Raises
-        ------
-        StorageError
-            When a tile of the slide in it is not drawn, or is stale.
-        """
-        return self._slide.tile_reader.base(region)
 
     def state(self, level: int) -> NDArray[np.uint8]:
         """Return a copy of the `TileState` of each tile of a level, (rows, cols) uint8.
@@ -229,13 +200,20 @@ class OpenSlide:
 
         An edit of `region` replaces them.
         """
+        found = []
         with self._lock:
-            return [
-                tile
-                for level in range(min(region.level, self.recipe.coarsest + 1))
-                for tile in self.spec.tiles(self.spec.at_level(region, level))
-                if self._slide.info(tile).flags & HAS_EDITS
-            ]
+            for level in range(min(region.level, self.recipe.coarsest + 1)):
+                place = (
+                    self.spec.at_level(region, level).snap(TILE).intersect(self.spec.bounds(level))
+                )
+                rows = slice(place.y // TILE, -(-place.bottom // TILE))
+                cols = slice(place.x // TILE, -(-place.right // TILE))
+                flags = self._slide.table.flags[level][rows, cols]
+                found += [
+                    TileAddress(level, rows.start + int(row), cols.start + int(col))
+                    for row, col in np.argwhere(flags & HAS_EDITS != 0)
+                ]
+        return found
 
     def verify(self) -> VerifyReport:
         """Read every stored tile and compare each with the level below; changes nothing."""

@@ -1,4 +1,4 @@
-"""The state of an open slide, shared by what reads, draws, edits and checks it; new, and locked."""
+"""The state of an open store, shared by what reads, draws, edits and checks it; new, and locked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import io
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,23 +19,40 @@ from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
 from napari_histodiff.core.recipe import SlideRecipe
 from napari_histodiff.layout.sketch import Sketch
+from napari_histodiff.slide.base import Base, Layout, LayoutBase, StoreRecipe
 from napari_histodiff.slide.storage.change import Change
 from napari_histodiff.slide.storage.chunks import ChunkReader
 from napari_histodiff.slide.storage.dependencies import PlaneFrame
 from napari_histodiff.slide.storage.edit_files import EditFiles
 from napari_histodiff.slide.storage.ledger import CommittedEdits, Ledger
 from napari_histodiff.slide.storage.ome import metadata_files, read_recipe
-from napari_histodiff.slide.storage.tile_table import IS_AVERAGED, TileInfo, TileTable, tiles_of
+from napari_histodiff.slide.storage.tile_table import (
+    IS_AVERAGED,
+    TileInfo,
+    TileState,
+    TileTable,
+    tiles_of,
+)
 from napari_histodiff.slide.storage.transactions import Transaction, storage_error, write_file
-from napari_histodiff.slide.tile_reader import Layout, TileReader
+from napari_histodiff.slide.tile_reader import TileReader
 
-__all__ = ["SKETCH_FILE", "LayoutFactory", "SlideState", "lock_for", "make_slide", "pack_sketch"]
+__all__ = [
+    "SKETCH_FILE",
+    "LayoutFactory",
+    "Repair",
+    "SlideState",
+    "StoreState",
+    "lock_for",
+    "make_slide",
+    "make_store",
+    "pack_sketch",
+]
 
 #: Makes the layout of a slide.
 LayoutFactory = Callable[[SlideRecipe, Sketch | None], Any]
 
 #: Restores a damaged chunk of a slide, or gives it up: `maintenance.repair`.
-Repair = Callable[["SlideState", str, TileAddress], None]
+Repair = Callable[["StoreState", str, TileAddress], None]
 
 #: Where the sketch lies, relative to the slide.
 SKETCH_FILE: Final = "histodiff/sketch.npz"
@@ -45,17 +63,15 @@ _SCRATCH: Final = "histodiff/scratch"
 _MANY: Final = 64
 
 
-class SlideState:
-    """What an open slide is made of.
+class StoreState(ABC):
+    """What an open store of tiles is made of, whatever it lies on.
 
     Parameters
     ----------
     path : Path
-        The slide's folder.
-    recipe : SlideRecipe
-        What it is a function of.
-    make_layout : callable
-        Makes its layout.
+        The store's folder.
+    recipe : StoreRecipe
+        What it keeps tiles of.
     cache_bytes : int
         Limit of decoded tiles kept in memory.
     repair : callable
@@ -66,14 +82,19 @@ class SlideState:
     Raises
     ------
     StorageError
-        When the slide is damaged.
+        When the store is damaged.
     """
+
+    recipe: StoreRecipe
+    base: Base
+
+    #: The state of a tile that nothing is stored of.
+    untouched = TileState.EMPTY
 
     def __init__(
         self,
         path: Path,
-        recipe: SlideRecipe,
-        make_layout: LayoutFactory,
+        recipe: StoreRecipe,
         cache_bytes: int,
         repair: Repair,
         *,
@@ -85,8 +106,35 @@ class SlideState:
         self.lock = threading.RLock()
         self.chunk_reader = ChunkReader(path, cache_bytes, recipe.refined)
         self.edit_files = EditFiles(path / "histodiff" / "edits-done")
-        self._make_layout = make_layout
         self.open_ledger(recipe)
+
+    @abstractmethod
+    def make_base(self) -> Base:
+        """Make what the store lies on, for its recipe and its files as they are now."""
+
+    @abstractmethod
+    def read_recipe(self) -> StoreRecipe:
+        """Read the recipe as it is on disk now.
+
+        Raises
+        ------
+        StorageError
+            When it is damaged or gone.
+        """
+
+    def base_files(self) -> bytes | None:
+        """Return the file that the base depends on besides the recipe, None where there is none."""
+        return None
+
+    @abstractmethod
+    def check_base(self) -> None:
+        """Check that what the store lies on is there, before anything is written.
+
+        Raises
+        ------
+        StorageError
+            When it is not.
+        """
 
     @property
     def spec(self) -> PyramidSpec:
@@ -104,7 +152,7 @@ class SlideState:
         """What is known of every tile."""
         return self.ledger.table
 
-    def open_ledger(self, recipe: SlideRecipe) -> None:
+    def open_ledger(self, recipe: StoreRecipe) -> None:
         """Read what is known of every tile, and make what depends on the recipe.
 
         Raises
@@ -116,15 +164,12 @@ class SlideState:
         self.chunk_reader.refined = recipe.refined
         self.set_recipe(recipe)
 
-    def set_recipe(self, recipe: SlideRecipe) -> None:
-        """Read the sketch and make everything that depends on it and the recipe."""
+    def set_recipe(self, recipe: StoreRecipe) -> None:
+        """Make everything that depends on the recipe and on `base_files`."""
         self.recipe = recipe
-        packed = self.chunk_reader.raw(SKETCH_FILE)
-        self.sketch: Sketch | None = _unpack_sketch(self.path, packed, recipe.refined)
-        self.layout = self._make_layout(recipe, self.sketch)
-        layout: Layout = self.layout
+        self.base = self.make_base()
         self.tile_reader = TileReader(
-            recipe, layout, self.chunk_reader, self.info, self._averaged, self.repair
+            recipe, self.base, self.chunk_reader, self.info, self._averaged, self.repair
         )
 
     def refresh(self) -> list[Region]:
@@ -133,16 +178,16 @@ class SlideState:
         Raises
         ------
         StorageError
-            When the slide can not be read any more.
+            When the store can not be read any more.
         """
-        recipe = read_recipe(self.path)
+        recipe = self.read_recipe()
         if recipe != self.recipe:
             self.open_ledger(recipe)
             return [self.spec.bounds(0)]
-        sketch = self.chunk_reader.raw(SKETCH_FILE)
+        before = self.base_files()
         self.chunk_reader.overlay({})
         entries = self.ledger.refresh()
-        if self.chunk_reader.raw(SKETCH_FILE) != sketch:
+        if self.base_files() != before:
             self.set_recipe(recipe)
         if entries is None or len(entries) > _MANY:
             return [self.spec.bounds(0)]
@@ -153,11 +198,6 @@ class SlideState:
         self.writable = False
         self.ledger.close()
         self.chunk_reader.forget()
-
-    def layout_with(self, sketch: Sketch | None) -> Layout:
-        """Return the layout that the slide would have with another sketch."""
-        layout: Layout = self._make_layout(self.recipe, sketch)
-        return layout
 
     def info(self, tile: TileAddress) -> TileInfo:
         """Return what is known of a tile."""
@@ -201,6 +241,70 @@ class SlideState:
         return averaged
 
 
+class SlideState(StoreState):
+    """What an open synthetic slide is made of.
+
+    Parameters
+    ----------
+    path : Path
+        The slide's folder.
+    recipe : SlideRecipe
+        What it is a function of.
+    make_layout : callable
+        Makes its layout.
+    cache_bytes : int
+        Limit of decoded tiles kept in memory.
+    repair : callable
+        Restores a damaged chunk or gives it up.
+    writable : bool
+        Whether this is the one writer.
+
+    Raises
+    ------
+    StorageError
+        When the slide is damaged.
+    """
+
+    recipe: SlideRecipe
+
+    def __init__(
+        self,
+        path: Path,
+        recipe: SlideRecipe,
+        make_layout: LayoutFactory,
+        cache_bytes: int,
+        repair: Repair,
+        *,
+        writable: bool,
+    ) -> None:
+        self._make_layout = make_layout
+        super().__init__(path, recipe, cache_bytes, repair, writable=writable)
+
+    def make_base(self) -> LayoutBase:
+        """Read the sketch and lay the slide out."""
+        self.sketch: Sketch | None = _unpack_sketch(
+            self.path, self.base_files(), self.recipe.refined
+        )
+        self.layout = self._make_layout(self.recipe, self.sketch)
+        return LayoutBase(self.layout, self.recipe.origin)
+
+    def read_recipe(self) -> SlideRecipe:
+        """Read the recipe as it is on disk now."""
+        return read_recipe(self.path)
+
+    def base_files(self) -> bytes | None:
+        """Return the packed sketch."""
+        return self.chunk_reader.raw(SKETCH_FILE)
+
+    def check_base(self) -> None:
+        """Do nothing: a layout is always there."""
+
+    def layout_with(self, sketch: Sketch | None) -> Layout:
+        """Return the layout that the slide would have with another sketch."""
+        layout: Layout = self._make_layout(self.recipe, sketch)
+        return layout
+
+
 def pack_sketch(sketch: Sketch | None, refined: int) -> bytes | None:
     """Return the file of a sketch; its lengths are in pixels of a slide refined so often."""
     if sketch is None:
@@ -241,18 +345,39 @@ def make_slide(path: Path, recipe: SlideRecipe, sketch: Sketch | None) -> None:
     StorageError
         When there is something at `path`, or it can not be written.
     """
+    files = dict(metadata_files(path.name.removesuffix(".ome.zarr"), recipe))
+    packed = pack_sketch(sketch, recipe.refined)
+    if packed is not None:
+        files[SKETCH_FILE] = packed
+    make_store(path, files, TileTable(recipe.spec))
+
+
+def make_store(path: Path, files: Mapping[str, bytes], table: TileTable) -> None:
+    """Make a store without tiles, all of it or nothing.
+
+    Parameters
+    ----------
+    path : Path
+        The new folder.
+    files : mapping
+        Contents by path relative to it.
+    table : TileTable
+        What is known of its tiles.
+
+    Raises
+    ------
+    StorageError
+        When there is something at `path`, or it can not be written.
+    """
     if path.exists():
         raise StorageError(
             f"expected a new folder, got {path}, which exists; choose another name, or open it"
         )
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        for name, data in metadata_files(path.name.removesuffix(".ome.zarr"), recipe):
+        for name, data in files.items():
             write_file(scratch / name, data)
-        packed = pack_sketch(sketch, recipe.refined)
-        if packed is not None:
-            write_file(scratch / SKETCH_FILE, packed)
-        Ledger.start(scratch / "histodiff", TileTable(recipe.spec), CommittedEdits())
+        Ledger.start(scratch / "histodiff", table, CommittedEdits())
         os.rename(scratch, path)
     except StorageError:
         raise

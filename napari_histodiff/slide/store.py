@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,35 +12,29 @@ from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.recipe import SlideRecipe
-from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.layout import SlideLayout
 from napari_histodiff.layout.sketch import Sketch
-from napari_histodiff.slide.editing.edits import edit_of_request, edit_of_sketch
+from napari_histodiff.slide.edit_store import EditStore
+from napari_histodiff.slide.editing.edits import edit_of_sketch
 from napari_histodiff.slide.editing.pyramid import average_up, check_tile, draw, rebuild_far
-from napari_histodiff.slide.editing.undo import MAX_UNDO_BYTES, UndoSteps
+from napari_histodiff.slide.editing.undo import MAX_UNDO_BYTES
 from napari_histodiff.slide.growing import (
     check_sides,
     finish_growing,
-    follow,
     grow,
     is_growing,
     refine,
 )
 from napari_histodiff.slide.maintenance import evict, repair
-from napari_histodiff.slide.reader import OpenSlide
 from napari_histodiff.slide.state import LayoutFactory, SlideState, lock_for, make_slide
 from napari_histodiff.slide.storage.chunks import CACHE_BYTES
-from napari_histodiff.slide.storage.dependencies import Revisions
 from napari_histodiff.slide.storage.ome import read_recipe
 from napari_histodiff.slide.storage.tile_table import TileState
-
-if TYPE_CHECKING:
-    from filelock import FileLock
 
 __all__ = ["SlideStore"]
 
 
-class SlideStore(OpenSlide):
+class SlideStore(EditStore):
     """A slide in a folder `NAME.ome.zarr` (OME-Zarr 0.5); made by `create` or `open`.
 
     Parameters
@@ -55,19 +47,22 @@ class SlideStore(OpenSlide):
         Limit of the edits kept on disk.
     """
 
-    def __init__(
-        self,
-        slide: SlideState,
-        lock: FileLock | None,
-        max_undo_bytes: int,
-    ) -> None:
-        super().__init__(slide)
-        self._file_lock = lock
-        self._revisions = Revisions()
-        self._undo_steps = UndoSteps(slide, max_undo_bytes, self._revisions.stale)
-        self._undo_steps.resume()
-        if lock is not None:
-            self._undo_steps.tidy()
+    _slide: SlideState
+
+    @property
+    def recipe(self) -> SlideRecipe:
+        """What the slide is a function of."""
+        return self._slide.recipe
+
+    @property
+    def sketch(self) -> Sketch | None:
+        """Where which tissue is, as far as the user said."""
+        return self._slide.sketch
+
+    @property
+    def layout(self) -> Any:
+        """What `layout` made of recipe and sketch; its regions are in PLANE coordinates."""
+        return self._slide.layout
 
     @classmethod
     def create(
@@ -156,10 +151,27 @@ class SlideStore(OpenSlide):
                 lock.release()
             raise
 
-    @property
-    def revision(self) -> int:
-        """A number that grows with every edit; see `put_generated`."""
-        return self._revisions.now
+    def base(self, region: Region) -> NDArray[np.uint8]:
+        """Return the pixels that finer levels are drawn from.
+
+        As `read`, but without what edits of finer levels averaged into it, so that drawn tiles do
+        not depend on the order of edits and visits.
+
+        Parameters
+        ----------
+        region : Region
+            Any place of a level that the model draws, ARRAY coordinates.
+
+        Returns
+        -------
+        (h, w, 3) uint8
+
+        Raises
+        ------
+        StorageError
+            When a tile of the slide in it is not drawn, or is stale.
+        """
+        return self._slide.tile_reader.base(region)
 
     def put_generated(
         self,
@@ -208,74 +220,6 @@ class SlideStore(OpenSlide):
             self._slide.save(change)
         self._listeners.emit(self.spec.region(tile))
         return True
-
-    def write(
-        self,
-        request: EditRequest,
-        pixels: NDArray[np.uint8],
-        mask: NDArray[np.bool_] | None = None,
-    ) -> Region:
-        """Put an edit into the slide: all of it or nothing, also when the process is killed.
-
-        The tiles it touches become EDITED (STALE where they were not drawn yet and it leaves pixels
-        open: the rest is drawn later and the edit stays). Coarser levels take the 2x2 means of what
-        changed; finer tiles drawn from it become STALE. The nuclei of the request are stored where
-        it changed pixels; none where it says nothing of nuclei.
-
-        Parameters
-        ----------
-        request : EditRequest
-            What was drawn, its region in ARRAY coordinates; kept as provenance.
-        pixels : (h, w, 3) uint8
-            Of `request.drawn`; what lies beyond the slide is dropped.
-        mask : (h, w) bool, optional
-            Where they replace what was there; without it the request's edit mask, else everywhere.
-
-        Returns
-        -------
-        Region
-            Where pixels changed.
-
-        Raises
-        ------
-        InvalidRequest
-            When shapes do not fit, nothing of the slide changes, or the level is never drawn.
-        StorageError
-            When it can not be written; the slide is as it was.
-        """
-        with self._writing():
-            edit = edit_of_request(self._slide, request, pixels, mask)
-            self._undo_steps.do(edit)
-        self._listeners.emit(edit.region)
-        return edit.region
-
-    def undo(self) -> Region | None:
-        """Take the last edit back; return where pixels changed, None when there was none.
-
-        Raises
-        ------
-        StorageError
-            When nothing can be written, or the edit's file is damaged; the slide is as it was.
-        """
-        with self._writing():
-            region = self._undo_steps.undo()
-        if region is not None:
-            self._listeners.emit(region)
-        return region
-
-    def redo(self) -> Region | None:
-        """Do the edit that was taken back last again; return where, None when there was none.
-
-        Raises
-        ------
-        StorageError
-            As `undo`.
-        """
-        with self._writing():
-            region = self._undo_steps.redo()
-        if region is not None:
-            self._listeners.emit(region)
-        return region
 
     def set_sketch(self, sketch: Sketch | None) -> list[Region]:
         """Say anew where which tissue is; an edit like others, which `undo` takes back.
@@ -361,43 +305,3 @@ class SlideStore(OpenSlide):
             refine(self._slide, self.recipe.finer(info))
             self._revisions.all_stale()
         self._listeners.emit(self.spec.bounds(0))
-
-    def refresh(self) -> None:
-        """See what the writer has done since, when open for reading only.
-
-        Raises
-        ------
-        StorageError
-            When the slide can not be read any more.
-        """
-        if not self.read_only:
-            return
-        with self._lock:
-            regions = follow(self._slide, self._undo_steps)
-        for region in regions:
-            self._listeners.emit(region)
-
-    def close(self) -> None:
-        """Let go of the slide; repeated calls do nothing."""
-        with self._lock:
-            self._slide.close()
-            if self._file_lock is not None:
-                self._file_lock.release()
-                self._file_lock = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        with self._lock:
-            if self.read_only:
-                raise StorageError(
-                    f"expected a slide open for writing, got {self.path} open for reading only; "
-                    "close it where it is being written, then open it again"
-                )
-            self._undo_steps.resume()
-            yield

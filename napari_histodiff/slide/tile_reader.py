@@ -1,10 +1,10 @@
-"""Putting a region together: stored pixels, else coarser ones, else the layout's colours."""
+"""Putting a region together: stored pixels, else coarser ones, else what the store lies on."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,27 +12,20 @@ from numpy.typing import NDArray
 from napari_histodiff.core.box_mean import repeat_up
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
-from napari_histodiff.core.recipe import TILE, SlideRecipe
-from napari_histodiff.slide.storage.chunks import EDITED_HERE, ChunkReader, DamagedChunk
+from napari_histodiff.core.recipe import TILE
+from napari_histodiff.slide.base import Base, StoreRecipe
+from napari_histodiff.slide.storage.chunks import EDITED_HERE, PLANES, ChunkReader, DamagedChunk
 from napari_histodiff.slide.storage.dependencies import outside
 from napari_histodiff.slide.storage.tile_table import HAS_BASE, SETTLED, TileInfo, TileState
 
-__all__ = ["Layout", "TileReader", "full_tile"]
-
-
-class Layout(Protocol):
-    """What the store asks of `layout.SlideLayout`; regions are on the endless plane."""
-
-    @property
-    def sketch_reach(self) -> int:
-        """How many pixels of level 0 beyond a changed sketch pixel the layout may change."""
-
-    def colours(self, region: Region) -> NDArray[np.uint8]:
-        """Return the picture shown where nothing is drawn, (h, w, 3) uint8."""
+__all__ = ["TileReader", "full_tile"]
 
 
 #: Answers what is known of a tile.
 Lookup = Callable[[TileAddress], TileInfo]
+
+#: Answers the plane of a tile, None where nothing is stored.
+Stored = Callable[[str, TileAddress], NDArray[Any] | None]
 
 #: Called with the plane and place of a chunk that is damaged or missing.
 Repair = Callable[[str, TileAddress], None]
@@ -48,7 +41,7 @@ class TileReader:
 
     Parameters
     ----------
-    recipe, layout, chunk_reader
+    recipe, base, chunk_reader
         The slide.
     lookup : callable
         What is known of a tile.
@@ -60,8 +53,8 @@ class TileReader:
 
     def __init__(
         self,
-        recipe: SlideRecipe,
-        layout: Layout,
+        recipe: StoreRecipe,
+        base: Base,
         chunk_reader: ChunkReader,
         lookup: Lookup,
         averaged: Callable[[], NDArray[np.bool_]],
@@ -69,7 +62,7 @@ class TileReader:
     ) -> None:
         self._recipe = recipe
         self._spec = recipe.spec
-        self._layout = layout
+        self._base = base
         self._chunk_reader = chunk_reader
         self._lookup = lookup
         self._averaged = averaged
@@ -89,9 +82,13 @@ class TileReader:
 
     def labels(self, region: Region) -> NDArray[np.int32]:
         """Return the stored nuclei of a region, (h, w) int32; see `SlideStore.labels`."""
-        result = np.zeros(region.shape, np.int32)
+        return self.numbers("labels", region)
+
+    def numbers(self, plane: str, region: Region) -> NDArray[Any]:
+        """Return a stored plane of numbers of a region, (h, w); 0 where nothing is stored."""
+        result = np.zeros(region.shape, PLANES[plane].dtype)
         for tile in self._spec.tiles(region):
-            stored = self._stored("labels", tile)
+            stored = self._stored(plane, tile)
             if stored is None:
                 continue
             piece = self._spec.region(tile).intersect(region)
@@ -110,11 +107,6 @@ class TileReader:
                 )
         return result
 
-    def colours(self, region: Region) -> NDArray[np.uint8]:
-        """Return the layout's colours of a region of the slide."""
-        y, x = self._recipe.origin
-        return self._layout.colours(region.translate(y >> region.level, x >> region.level))
-
     def part(self, tile: TileAddress, region: Region) -> NDArray[np.uint8]:
         """Return what shows in a region that lies within one tile."""
         if tile.level > self._recipe.coarsest:
@@ -122,16 +114,46 @@ class TileReader:
         inside = _inside(tile, region)
         image = self._stored("image", tile)
         # Looked up after that: a tile that is damaged is given up on the way.
-        if image is not None and self._lookup(tile).state != TileState.EMPTY:
+        if image is not None and self.counts_whole(self._lookup(tile).state):
             return image[inside]
-        below = self.coarser(tile, region)
-        edits = self._stored("edits", tile)
+        edits = None if image is None else self._stored("edits", tile)
         if image is None or edits is None:
-            return below
-        return np.where(edits[inside][..., None] != 0, image[inside], below)
+            return self.coarser(tile, region)
+        edited = edits[inside] != 0
+        if edited.all():
+            return image[inside]
+        return np.where(edited[..., None], image[inside], self.coarser(tile, region))
 
-    def coarser(self, tile: TileAddress, region: Region) -> NDArray[np.uint8]:
-        """Return what shows in a region within one tile when that has no pixels of its own."""
+    @property
+    def shows_edits_only(self) -> bool:
+        """Whether no stored pixels show but those of edits, because a scan has all others."""
+        return self._base.has_pixels
+
+    def counts_whole(self, state: TileState) -> bool:
+        """Return whether all of a tile's stored pixels show, not only those of edits."""
+        return state != TileState.EMPTY and not self._base.has_pixels
+
+    def coarser(
+        self,
+        tile: TileAddress,
+        region: Region,
+        lookup: Lookup | None = None,
+        chunks: Stored | None = None,
+    ) -> NDArray[np.uint8]:
+        """Return what shows in a region within one tile when that has no pixels of its own.
+
+        Parameters
+        ----------
+        tile : TileAddress
+            Which.
+        region : Region
+            Within it.
+        lookup, chunks : callable, optional
+            What is known and stored of the tiles over it, where that is about to change; only
+            pixels of a scan are under such edits.
+        """
+        if self._base.has_pixels:
+            return self._under_edits(tile, region, lookup or self._lookup, chunks or self._stored)
         for level in range(tile.level + 1, self._recipe.coarsest + 1):
             steps = level - tile.level
             parent = TileAddress(level, tile.row >> steps, tile.col >> steps)
@@ -151,13 +173,38 @@ class TileReader:
         parent = TileAddress(above.level, tile.row >> steps + 1, tile.col >> steps + 1)
         return _enlarged(self._far_part(parent, above), above, region)
 
+    def _under_edits(
+        self, tile: TileAddress, region: Region, lookup: Lookup, stored: Stored
+    ) -> NDArray[np.uint8]:
+        """Return the pixels of a scan with edits of coarser levels enlarged, the finest on top."""
+        pixels = self._tile_colours(tile, region)
+        free = np.ones(region.shape, np.bool_)
+        for level in range(tile.level + 1, self._recipe.coarsest + 1):
+            steps = level - tile.level
+            parent = TileAddress(level, tile.row >> steps, tile.col >> steps)
+            info = lookup(parent)
+            if not info.has("edits"):
+                continue
+            edits = stored("edits", parent)
+            image = stored("base" if info.flags & HAS_BASE else "image", parent)
+            if edits is None or image is None:
+                continue
+            above = self._spec.at_level(region, level)
+            inside = _inside(parent, above)
+            edited = _enlarged(edits[inside] & EDITED_HERE != 0, above, region) & free
+            if edited.any():
+                enlarged = _enlarged(image[inside], above, region)
+                pixels = np.where(edited[..., None], enlarged, pixels)
+                free &= ~edited
+        return pixels
+
     def _put_together(
         self, region: Region, part: Callable[[TileAddress, Region], NDArray[np.uint8]]
     ) -> NDArray[np.uint8]:
         bounds = self._spec.bounds(region.level)
         result = np.empty((*region.shape, 3), np.uint8)
         for strip in outside(region, bounds):
-            result[strip.relative_to(region).slices] = self.colours(strip)
+            result[strip.relative_to(region).slices] = self._base.colours(strip)
         for tile in self._spec.tiles(region):
             piece = self._spec.region(tile).intersect(region)
             result[piece.relative_to(region).slices] = part(tile, piece)
@@ -208,11 +255,11 @@ class TileReader:
         return np.where(drawn[..., None], pixels, self._tile_colours(tile, region))
 
     def _tile_colours(self, tile: TileAddress, region: Region) -> NDArray[np.uint8]:
-        """Return the layout's colours of a region within one tile, which are kept."""
+        """Return what the base shows of a region within one tile, which is kept."""
         key = (self, tile)
         found = self._chunk_reader.cache.get(key)
         if found is None:
-            found = self.colours(full_tile(tile))
+            found = self._base.colours(full_tile(tile))
             self._chunk_reader.cache[key] = found
         pixels: NDArray[np.uint8] = found[_inside(tile, region)]
         return pixels
@@ -229,7 +276,7 @@ def _inside(tile: TileAddress, region: Region) -> tuple[slice, slice]:
     return region.relative_to(full_tile(tile)).slices
 
 
-def _enlarged(pixels: NDArray[np.uint8], above: Region, region: Region) -> NDArray[np.uint8]:
+def _enlarged(pixels: NDArray[Any], above: Region, region: Region) -> NDArray[Any]:
     """Return the pixels of a finer region out of those of a coarser one around it."""
     steps = above.level - region.level
     y, x = region.y - (above.y << steps), region.x - (above.x << steps)

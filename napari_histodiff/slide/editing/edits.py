@@ -21,13 +21,18 @@ from napari_histodiff.core.recipe import TILE
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.editing.pyramid import shown
-from napari_histodiff.slide.editing.undo import dependent_lines
-from napari_histodiff.slide.state import SKETCH_FILE, SlideState, pack_sketch
+from napari_histodiff.slide.editing.undo import dependent_lines, dependents_under
+from napari_histodiff.slide.state import SKETCH_FILE, SlideState, StoreState, pack_sketch
 from napari_histodiff.slide.storage.change import Change
 from napari_histodiff.slide.storage.chunks import EDITED_FINER, EDITED_HERE
-from napari_histodiff.slide.storage.dependencies import below, of_layout
+from napari_histodiff.slide.storage.dependencies import of_layout
 from napari_histodiff.slide.storage.edit_files import Edit, Swap
-from napari_histodiff.slide.storage.tile_table import HAS_EDITS, SETTLED, TileState
+from napari_histodiff.slide.storage.tile_table import (
+    HAS_EDITS,
+    SETTLED,
+    UNTOUCHED,
+    TileState,
+)
 from napari_histodiff.slide.tile_reader import TileReader, full_tile
 
 __all__ = [
@@ -42,7 +47,7 @@ __all__ = [
 
 
 def edit_of_request(
-    slide: SlideState,
+    slide: StoreState,
     request: EditRequest,
     pixels: NDArray[np.uint8],
     mask: NDArray[np.bool_] | None,
@@ -69,7 +74,10 @@ def edit_of_request(
             "paint a mask within the slide"
         )
     change = slide.change()
-    edit_tiles(change, slide.tile_reader, patches)
+    if slide.base.has_pixels:
+        edit_scan_tiles(change, slide.tile_reader, patches)
+    else:
+        edit_tiles(change, slide.tile_reader, patches)
     boxes = mask_boxes(patches)
     where = boxes[0]
     for box in boxes[1:]:
@@ -85,7 +93,7 @@ def edit_of_request(
         others={},
         before={tile: slide.info(tile) for tile in tiles},
         after=tiles,
-        dependents=dependent_lines(slide, below(slide.recipe, boxes)),
+        dependents=dependent_lines(slide, dependents_under(slide, boxes)),
         request=request.to_dict(),
     )
 
@@ -113,13 +121,13 @@ def edit_of_sketch(slide: SlideState, sketch: Sketch | None) -> Edit:
     )
 
 
-def _swaps(slide: SlideState, change: Change) -> dict[tuple[str, TileAddress], Swap]:
+def _swaps(slide: StoreState, change: Change) -> dict[tuple[str, TileAddress], Swap]:
     return {
         (plane, tile): (_known(slide, plane, tile), data) for plane, tile, data in change.chunks()
     }
 
 
-def _known(slide: SlideState, plane: str, tile: TileAddress) -> bytes | None:
+def _known(slide: StoreState, plane: str, tile: TileAddress) -> bytes | None:
     """Return a chunk that the table knows of; what a crash left behind counts as nothing."""
     info = slide.info(tile)
     known = info.check if plane == "image" else info.has(plane)
@@ -231,11 +239,37 @@ def edit_tiles(change: Change, reader: TileReader, patches: dict[TileAddress, Pa
     """
     for tile, patch in patches.items():
         _put_own(change, reader, tile, patch)
+        _put_labels(change, tile, patch.mask, patch.labels)
     finer = patches
     for _ in range(next(iter(patches)).level):
         finer = _refined(change.spec, finer)
         for tile, patch in finer.items():
-            _give_way(change, tile, patch)
+            _put_labels(change, tile, patch.mask, patch.labels)
+            _give_way(change, tile, patch.mask)
+
+
+def edit_scan_tiles(change: Change, reader: TileReader, patches: dict[TileAddress, Patch]) -> None:
+    """Work out the tiles that an edit of a scan changes at its own level and at finer ones.
+
+    As `edit_tiles`, but nuclei are kept as they were painted and not with the edit, and no finer
+    tile is drawn anew: there the new pixels show enlarged.
+
+    Parameters
+    ----------
+    change, reader, patches
+        As `edit_tiles` has them.
+    """
+    for tile, patch in patches.items():
+        _put_own(change, reader, tile, patch)
+        for level in range(tile.level):
+            steps = tile.level - level
+            side = max(1, TILE >> steps)
+            for finer in change.under(tile, level, HAS_EDITS):
+                y, x = ((place * TILE >> steps) % TILE for place in (finer.row, finer.col))
+                mask = repeat_up(patch.mask[y : y + side, x : x + side], TILE // side)
+                if not (_edits(change, finer)[~mask] & EDITED_HERE).any():
+                    change.mark(finer, TileState.SOURCE)
+                _give_way(change, finer, mask)
 
 
 def _put_own(change: Change, reader: TileReader, tile: TileAddress, patch: Patch) -> None:
@@ -250,7 +284,6 @@ def _put_own(change: Change, reader: TileReader, tile: TileAddress, patch: Patch
         keeps_base = bool((edits & EDITED_FINER).any())
         change.put("base", tile, np.where(mask, patch.pixels, base) if keeps_base else None)
     change.put("edits", tile, edits)
-    _put_labels(change, tile, patch.mask, patch.labels)
     height, width = change.shape(tile)
     whole = bool((edits[:height, :width] & EDITED_HERE).all())
     # The rest of a tile that was not drawn yet is still to come.
@@ -258,20 +291,19 @@ def _put_own(change: Change, reader: TileReader, tile: TileAddress, patch: Patch
     change.settle(tile, TileState.EDITED if edited else TileState.STALE)
 
 
-def _give_way(change: Change, tile: TileAddress, patch: Patch) -> None:
-    """Let go of the earlier edits under a coarser one; put its labels."""
+def _give_way(change: Change, tile: TileAddress, mask: NDArray[np.bool_]) -> None:
+    """Let go of the earlier edits of a tile under a coarser one."""
     info = change.info(tile)
-    _put_labels(change, tile, patch.mask, patch.labels)
     state = info.state
     if info.flags & HAS_EDITS:
-        edits = np.where(patch.mask, np.uint8(0), _edits(change, tile))
+        edits = np.where(mask, np.uint8(0), _edits(change, tile))
         # Kept with the edit even where they stay: what is drawn later replaces them.
         change.touch("image", tile)
         change.touch("base", tile)
         change.put("edits", tile, edits if edits.any() else None)
         if not (edits & EDITED_FINER).any():
             change.put("base", tile, None)
-        if state == TileState.EMPTY and not edits.any():
+        if state in UNTOUCHED and not edits.any():
             change.put("image", tile, None)
     change.settle(tile, state)
 

@@ -13,7 +13,7 @@ from napari_histodiff.core.geometry import PyramidSpec, TileAddress
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.slide.storage.change import Change
 from napari_histodiff.slide.storage.chunks import EDITED_FINER, EDITED_HERE, FILL, full
-from napari_histodiff.slide.storage.tile_table import HAS_EDITS, TileState
+from napari_histodiff.slide.storage.tile_table import HAS_EDITS, UNTOUCHED, TileState
 from napari_histodiff.slide.tile_reader import TileReader
 
 __all__ = [
@@ -69,14 +69,14 @@ def average_tile(change: Change, reader: TileReader, tile: TileAddress) -> bool:
         Whether it changed.
     """
     edits = change.get("edits", tile)
-    averaged, means = _means(change, tile)
+    averaged, means = _means(change, reader, tile)
     was_averaged = edits is not None and bool((edits & EDITED_FINER).any())
     if not averaged.any() and not was_averaged:
         return False
     own = np.zeros((TILE, TILE), np.uint8) if edits is None else edits & np.uint8(EDITED_HERE)
     state = change.info(tile).state
     base = change.get("base", tile)
-    if base is None and (state != TileState.EMPTY or own.any()):
+    if base is None and (state not in UNTOUCHED or own.any()):
         base = change.get("image", tile)
     if averaged.any():
         under = shown(change, reader, tile) if base is None else base
@@ -94,17 +94,19 @@ def average_tile(change: Change, reader: TileReader, tile: TileAddress) -> bool:
 def shown(change: Change, reader: TileReader, tile: TileAddress) -> NDArray[np.uint8]:
     """Return a full tile as it shows, with what `change` holds of it."""
     image = change.get("image", tile)
-    if image is not None and change.info(tile).state != TileState.EMPTY:
+    if image is not None and reader.counts_whole(change.info(tile).state):
         return image
     region = change.spec.region(tile)
-    coarser = full(reader.coarser(tile, region), region.shape)
+    coarser = full(reader.coarser(tile, region, change.info, change.get), region.shape)
     edits = change.get("edits", tile)
     if image is None or edits is None:
         return coarser
-    return np.where((edits != 0)[..., None], image, coarser)
+    return full(np.where((edits != 0)[..., None], image, coarser), region.shape)
 
 
-def _means(change: Change, tile: TileAddress) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
+def _means(
+    change: Change, reader: TileReader, tile: TileAddress
+) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
     """Return where the tiles below hold edits, and the 2x2 means of those that do."""
     averaged = np.zeros((TILE, TILE), np.bool_)
     means = np.zeros((TILE, TILE, 3), np.uint8)
@@ -113,6 +115,8 @@ def _means(change: Change, tile: TileAddress) -> tuple[NDArray[np.bool_], NDArra
         edits, image = change.get("edits", child), change.get("image", child)
         if edits is None or image is None:
             continue
+        if reader.shows_edits_only:
+            image = shown(change, reader, child)
         y, x = child.row % 2 * half, child.col % 2 * half
         averaged[y : y + half, x : x + half] = any_down(edits != 0)
         means[y : y + half, x : x + half] = box_down(image)

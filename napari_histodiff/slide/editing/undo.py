@@ -8,7 +8,7 @@ What is left, moving the files into place, goes on when the slide is opened if i
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.slide.editing.pyramid import average_up, rebuild_far
-from napari_histodiff.slide.state import SlideState
+from napari_histodiff.slide.state import StoreState
 from napari_histodiff.slide.storage.change import Change
 from napari_histodiff.slide.storage.chunks import EDITED_HERE
 from napari_histodiff.slide.storage.dependencies import Dependents, below, of_border, of_layout
@@ -32,17 +32,25 @@ __all__ = [
     "UndoSteps",
     "dependent_lines",
     "dependents_of",
+    "dependents_under",
     "plan_step",
     "stale_state",
 ]
 
 
-def dependents_of(slide: SlideState, edit: Edit) -> Dependents:
+def dependents_of(slide: StoreState, edit: Edit) -> Dependents:
     """Return the tiles that depend on what an edit changed."""
-    return (of_layout if edit.layout else below)(slide.recipe, edit.boxes)
+    if edit.layout:
+        return of_layout(slide.recipe, edit.boxes)
+    return dependents_under(slide, edit.boxes)
 
 
-def dependent_lines(slide: SlideState, dependents: Dependents) -> dict[TileAddress, TileInfo]:
+def dependents_under(slide: StoreState, boxes: Iterable[Region]) -> Dependents:
+    """Return the tiles finer than changed pixels that are drawn from them; a scan has none."""
+    return {} if slide.base.has_pixels else below(slide.recipe, boxes)
+
+
+def dependent_lines(slide: StoreState, dependents: Dependents) -> dict[TileAddress, TileInfo]:
     """Return what is known of the drawn tiles among these."""
     return {
         tile: slide.info(tile)
@@ -51,7 +59,7 @@ def dependent_lines(slide: SlideState, dependents: Dependents) -> dict[TileAddre
     }
 
 
-def plan_step(slide: SlideState, edit: Edit, direction: int) -> Change:
+def plan_step(slide: StoreState, edit: Edit, direction: int) -> Change:
     """Work out what doing, undoing or redoing an edit changes; the same whenever it is asked again.
 
     Tiles that depend on it become stale. Undoing gives them their earlier state back where they
@@ -59,7 +67,7 @@ def plan_step(slide: SlideState, edit: Edit, direction: int) -> Change:
 
     Parameters
     ----------
-    slide : SlideState
+    slide : StoreState
         The slide; not changed.
     edit : Edit
         What was changed, in the slide's present coordinates.
@@ -96,7 +104,7 @@ def plan_step(slide: SlideState, edit: Edit, direction: int) -> Change:
     return change
 
 
-def _dropped(slide: SlideState, grid: NDArray[np.bool_]) -> Iterator[TileAddress]:
+def _dropped(slide: StoreState, grid: NDArray[np.bool_]) -> Iterator[TileAddress]:
     """Yield the tiles that were dropped to save space, and of which only the means are left."""
     coarsest = slide.recipe.coarsest
     averaged = slide.table.flags[coarsest] & IS_AVERAGED != 0
@@ -104,7 +112,7 @@ def _dropped(slide: SlideState, grid: NDArray[np.bool_]) -> Iterator[TileAddress
     yield from slide.table.addresses(coarsest, grid & empty & averaged)
 
 
-def _make_border_stale(slide: SlideState, change: Change, edit: Edit) -> None:
+def _make_border_stale(slide: StoreState, change: Change, edit: Edit) -> None:
     """Do not take tiles for whole that the slide's border cut when the edit was made."""
     border = of_border(slide.recipe, edit.frame)
     for tile in change.lines():
@@ -112,7 +120,7 @@ def _make_border_stale(slide: SlideState, change: Change, edit: Edit) -> None:
             _make_stale(change, tile)
 
 
-def _mark(slide: SlideState, change: Change, tile: TileAddress, earlier: TileInfo | None) -> None:
+def _mark(slide: StoreState, change: Change, tile: TileAddress, earlier: TileInfo | None) -> None:
     if (
         earlier is not None
         and slide.chunk_reader.check(slide.chunk_reader.key("image", tile)) == earlier.check
@@ -159,7 +167,7 @@ class UndoSteps:
 
     Parameters
     ----------
-    slide : SlideState
+    slide : StoreState
         The slide.
     max_undo_bytes : int
         How much of the history to keep.
@@ -168,7 +176,7 @@ class UndoSteps:
     """
 
     def __init__(
-        self, slide: SlideState, max_undo_bytes: int, on_stale: Callable[[Dependents], None]
+        self, slide: StoreState, max_undo_bytes: int, on_stale: Callable[[Dependents], None]
     ) -> None:
         self._slide = slide
         self._max_undo_bytes = max_undo_bytes

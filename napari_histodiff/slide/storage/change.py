@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import PyramidSpec, TileAddress
@@ -69,6 +70,18 @@ class Change:
     def info(self, tile: TileAddress) -> TileInfo:
         """Return what will be known of a tile."""
         return self._lines.get(tile) or self._table[tile]
+
+    def under(self, tile: TileAddress, level: int, flag: int) -> Iterator[TileAddress]:
+        """Yield the tiles of a finer level at the place of one that have a flag in the table."""
+        steps = tile.level - level
+        flags = self._table.flags[level]
+        block = np.zeros(flags.shape, np.bool_)
+        part = (
+            slice(tile.row << steps, (tile.row + 1) << steps),
+            slice(tile.col << steps, (tile.col + 1) << steps),
+        )
+        block[part] = flags[part] & flag != 0
+        yield from self._table.addresses(level, block)
 
     def get(self, plane: str, tile: TileAddress) -> NDArray[Any] | None:
         """Return a full tile as it will be, not writable; None where nothing will be stored.

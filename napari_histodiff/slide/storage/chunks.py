@@ -85,12 +85,14 @@ class Plane:
 
 #: "image": what shows. "base": what was drawn at the level itself, where finer edits show over it.
 #: "edits": which pixels the user changed (1 = at this level, 2 = at a finer one). "labels": nuclei.
+#: "tissue": tissue classes, painted on scans; those of a synthetic slide follow from its layout.
 PLANES: Final[Mapping[str, Plane]] = MappingProxyType(
     {
         "image": Plane("", "uint8", FILL, rgb=True),
         "base": Plane("histodiff/base", "uint8", FILL, rgb=True),
         "edits": Plane("histodiff/edits", "uint8", 0, rgb=False),
         "labels": Plane("labels/nuclei", "int32", 0, rgb=False),
+        "tissue": Plane("labels/tissue", "uint8", 0, rgb=False),
     }
 )
 

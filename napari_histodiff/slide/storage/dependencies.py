@@ -15,7 +15,8 @@ from scipy import ndimage
 
 from napari_histodiff.core.box_mean import repeat_up
 from napari_histodiff.core.geometry import Region, TileAddress
-from napari_histodiff.core.recipe import TILE, SlideRecipe
+from napari_histodiff.core.recipe import TILE
+from napari_histodiff.slide.base import StoreRecipe
 
 __all__ = ["Dependents", "PlaneFrame", "Revisions", "below", "of_border", "of_layout", "outside"]
 
@@ -41,7 +42,7 @@ class PlaneFrame(NamedTuple):
 Dependents = dict[int, NDArray[np.bool_]]
 
 
-def below(recipe: SlideRecipe, boxes: Iterable[Region]) -> Dependents:
+def below(recipe: StoreRecipe, boxes: Iterable[Region]) -> Dependents:
     """Return the tiles finer than changed pixels that were drawn from them, or will be.
 
     A tile reads the pixels one level up within the recipe's margin around it, so they reach farther
@@ -49,7 +50,7 @@ def below(recipe: SlideRecipe, boxes: Iterable[Region]) -> Dependents:
 
     Parameters
     ----------
-    recipe : SlideRecipe
+    recipe : StoreRecipe
         Tells the margin.
     boxes : iterable of Region
         What changed, all of one level, ARRAY coordinates.
@@ -67,12 +68,12 @@ def below(recipe: SlideRecipe, boxes: Iterable[Region]) -> Dependents:
     return dependents
 
 
-def of_layout(recipe: SlideRecipe, boxes: Iterable[Region]) -> Dependents:
+def of_layout(recipe: StoreRecipe, boxes: Iterable[Region]) -> Dependents:
     """Return the tiles that depend on what the layout says within boxes.
 
     Parameters
     ----------
-    recipe : SlideRecipe
+    recipe : StoreRecipe
         Tells margin and levels.
     boxes : iterable of Region
         Where the layout changed, level 0, ARRAY coordinates.
@@ -87,12 +88,12 @@ def of_layout(recipe: SlideRecipe, boxes: Iterable[Region]) -> Dependents:
     return dependents
 
 
-def of_border(recipe: SlideRecipe, before: PlaneFrame) -> Dependents:
+def of_border(recipe: StoreRecipe, before: PlaneFrame) -> Dependents:
     """Return the tiles of a grown slide that its earlier borders cut, or that read beyond them.
 
     Parameters
     ----------
-    recipe : SlideRecipe
+    recipe : StoreRecipe
         Of the grown slide.
     before : PlaneFrame
         Where it lay on the plane.
@@ -131,7 +132,7 @@ def outside(region: Region, bounds: Region) -> Iterator[Region]:
 
 
 def _touching(
-    recipe: SlideRecipe, level: int, boxes: Iterable[Region], margin: int | None = None
+    recipe: StoreRecipe, level: int, boxes: Iterable[Region], margin: int | None = None
 ) -> NDArray[np.bool_]:
     """Return the tiles whose surroundings share a pixel with a box."""
     # One pixel more: a tile reads whole pixels of the level above.
@@ -146,7 +147,7 @@ def _touching(
     return grid
 
 
-def _children(recipe: SlideRecipe, parents: NDArray[np.bool_], level: int) -> NDArray[np.bool_]:
+def _children(recipe: StoreRecipe, parents: NDArray[np.bool_], level: int) -> NDArray[np.bool_]:
     """Return the tiles of a level whose surroundings meet one of the marked tiles above."""
     rows, cols = _shape(recipe, level)
     reach = -(-(recipe.margin + 1) // TILE)
@@ -156,7 +157,7 @@ def _children(recipe: SlideRecipe, parents: NDArray[np.bool_], level: int) -> ND
     return grid
 
 
-def _shape(recipe: SlideRecipe, level: int) -> tuple[int, int]:
+def _shape(recipe: StoreRecipe, level: int) -> tuple[int, int]:
     bounds = recipe.spec.bounds(level)
     return -(-bounds.height // TILE), -(-bounds.width // TILE)
 

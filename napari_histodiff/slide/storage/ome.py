@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,14 +11,16 @@ from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.geometry import PyramidSpec
 from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.core.recipe import SlideRecipe
-from napari_histodiff.slide.storage.chunks import PLANES, level_folder, metadata
+from napari_histodiff.slide.base import StoreRecipe
+from napari_histodiff.slide.storage.chunks import PLANES, Plane, level_folder, metadata
 
-__all__ = ["STORE_VERSION", "metadata_files", "read_recipe"]
+__all__ = ["STORE_VERSION", "metadata_files", "read_mark", "read_recipe", "store_files"]
 
 #: Version of this layout of files; a higher one is refused. The second one knows levels that were
-#: added below the first ones; a slide without any is still of version 1, so that older programs
-#: open it.
-STORE_VERSION: Final = 2
+#: added below the first ones, the third one edits of scans; a store that has neither is still of
+#: version 1, so that older programs open it.
+STORE_VERSION: Final = 3
+_REFINED_VERSION: Final = 2
 
 _OME_VERSION: Final = "0.5"
 
@@ -33,8 +35,37 @@ def metadata_files(name: str, recipe: SlideRecipe) -> Iterator[tuple[str, bytes]
     recipe : SlideRecipe
         What the slide is; kept in the attributes under "histodiff".
     """
+    mark = {
+        "version": _REFINED_VERSION if recipe.refined else 1,
+        "synthetic": True,
+        "made_by": "napari-histodiff",
+        "recipe": recipe.to_dict(),
+    }
+    yield from store_files(name, recipe, mark, {"nuclei": CLASS_NAMES})
+
+
+def store_files(
+    name: str,
+    recipe: StoreRecipe,
+    mark: Mapping[str, Any],
+    labels: Mapping[str, Sequence[str]],
+) -> Iterator[tuple[str, bytes]]:
+    """Yield every zarr.json of a store as (path relative to it, contents); the top one last.
+
+    Parameters
+    ----------
+    name : str
+        Shown by other programs.
+    recipe : StoreRecipe
+        Tells its levels.
+    mark : mapping
+        Kept in the attributes under "histodiff".
+    labels : mapping
+        Its label images: names of the values from 1 on, by the image's name.
+    """
     spec = recipe.spec
-    for plane in PLANES:
+    planes = [plane for plane, kind in PLANES.items() if _label_of(kind) in {None, *labels}]
+    for plane in planes:
         top = recipe.coarsest + 1 if plane in ("base", "edits") else spec.levels
         for level in range(top):
             path = level_folder(plane, level, recipe.refined)
@@ -42,28 +73,51 @@ def metadata_files(name: str, recipe: SlideRecipe) -> Iterator[tuple[str, bytes]
     yield "histodiff/base/zarr.json", _group({})
     yield "histodiff/edits/zarr.json", _group({})
     yield "histodiff/zarr.json", _group({})
-    yield "labels/zarr.json", _group({"ome": {"version": _OME_VERSION, "labels": ["nuclei"]}})
-    yield "labels/nuclei/zarr.json", _group({"ome": _labels(recipe)})
-    mark = {
-        "version": STORE_VERSION if recipe.refined else 1,
-        "synthetic": True,
-        "made_by": "napari-histodiff",
-        "recipe": recipe.to_dict(),
-    }
-    yield "zarr.json", _group({"ome": _image(name, recipe), "histodiff": mark})
+    yield "labels/zarr.json", _group({"ome": {"version": _OME_VERSION, "labels": list(labels)}})
+    for label, names in labels.items():
+        yield f"labels/{label}/zarr.json", _group({"ome": _labels(recipe, label, names)})
+    yield "zarr.json", _group({"ome": _image(name, recipe), "histodiff": dict(mark)})
+
+
+def _label_of(plane: Plane) -> str | None:
+    """Return the name of the label image that a plane is."""
+    return plane.folder.removeprefix("labels/") if plane.folder.startswith("labels/") else None
 
 
 def read_recipe(path: Path) -> SlideRecipe:
-    """Return the recipe of a slide.
+    """Return the recipe of a synthetic slide.
 
     Raises
     ------
     StorageError
         When the folder is not a slide of this package, is damaged, or of a newer version.
     """
+    mark = read_mark(path)
+    if "scan" in mark:
+        raise StorageError(
+            f"expected a synthetic slide, got {path}, which holds edits of a scanned slide; "
+            "open the scanned slide, and its edits come with it"
+        )
+    try:
+        return SlideRecipe.from_dict(mark.get("recipe"))
+    except InvalidRequest as error:
+        raise StorageError(
+            f"expected the recipe of a slide in {path / 'zarr.json'}, got a damaged one ({error}); "
+            "restore this file from a backup"
+        ) from error
+
+
+def read_mark(path: Path) -> dict[str, Any]:
+    """Return what a store says of itself, of either kind.
+
+    Raises
+    ------
+    StorageError
+        When the folder is no store of this package, is damaged, or of a newer version.
+    """
     try:
         attributes = json.loads((path / "zarr.json").read_bytes())["attributes"]
-        mark = attributes["histodiff"]
+        mark: dict[str, Any] = dict(attributes["histodiff"])
         version = int(mark["version"])
     except FileNotFoundError:
         raise StorageError(
@@ -84,16 +138,10 @@ def read_recipe(path: Path) -> SlideRecipe:
             f"expected a slide of version {STORE_VERSION} or older, got version {version}; "
             "update napari-histodiff to open it"
         )
-    try:
-        return SlideRecipe.from_dict(mark.get("recipe"))
-    except InvalidRequest as error:
-        raise StorageError(
-            f"expected the recipe of a slide in {path / 'zarr.json'}, got a damaged one ({error}); "
-            "restore this file from a backup"
-        ) from error
+    return mark
 
 
-def _image(name: str, recipe: SlideRecipe) -> dict[str, Any]:
+def _image(name: str, recipe: StoreRecipe) -> dict[str, Any]:
     window = {"min": 0, "max": 255, "start": 0, "end": 255}
     colours = {"Red": "FF0000", "Green": "00FF00", "Blue": "0000FF"}
     channels = [
@@ -107,22 +155,21 @@ def _image(name: str, recipe: SlideRecipe) -> dict[str, Any]:
     }
 
 
-def _labels(recipe: SlideRecipe) -> dict[str, Any]:
-    # A label is 7 * instance + class: colours per label would be endless, so only say how.
+def _labels(recipe: StoreRecipe, label: str, names: Sequence[str]) -> dict[str, Any]:
+    # A nucleus is 7 * instance + class: colours per label would be endless, so only say how.
     return {
         "version": _OME_VERSION,
-        "multiscales": [_multiscale("nuclei", recipe, channels=False)],
+        "multiscales": [_multiscale(label, recipe, channels=False)],
         "image-label": {
             "source": {"image": "../../"},
             "properties": [
-                {"label-value": value, "class": name}
-                for value, name in enumerate(CLASS_NAMES, start=1)
+                {"label-value": value, "class": name} for value, name in enumerate(names, start=1)
             ],
         },
     }
 
 
-def _multiscale(name: str, recipe: SlideRecipe, *, channels: bool) -> dict[str, Any]:
+def _multiscale(name: str, recipe: StoreRecipe, *, channels: bool) -> dict[str, Any]:
     spec = recipe.spec
     axes: list[dict[str, str]] = [{"name": "c", "type": "channel"}] if channels else []
     axes += [{"name": axis, "type": "space", "unit": "micrometer"} for axis in ("y", "x")]

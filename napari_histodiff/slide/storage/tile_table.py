@@ -20,9 +20,11 @@ __all__ = [
     "HAS_BASE",
     "HAS_EDITS",
     "HAS_LABELS",
+    "HAS_TISSUE",
     "IS_AVERAGED",
     "PLANE_FLAGS",
     "SETTLED",
+    "UNTOUCHED",
     "TileInfo",
     "TileState",
     "TileTable",
@@ -48,6 +50,9 @@ class TileState(IntEnum):
     #: pixels that the user changed.
     STALE = 4
 
+
+#: States of tiles of which only edits show; elsewhere what the store lies on does.
+UNTOUCHED: Final = (TileState.EMPTY, TileState.SOURCE)
 
 #: States whose pixels finer levels may be drawn from.
 SETTLED: Final = (TileState.SOURCE, TileState.GENERATED, TileState.EDITED)
@@ -85,10 +90,11 @@ HAS_BASE: Final = 1
 HAS_EDITS: Final = 2
 HAS_LABELS: Final = 4
 IS_AVERAGED: Final = 8
+HAS_TISSUE: Final = 16
 
 #: The flag of each plane.
 PLANE_FLAGS: Final[Mapping[str, int]] = MappingProxyType(
-    {"base": HAS_BASE, "edits": HAS_EDITS, "labels": HAS_LABELS}
+    {"base": HAS_BASE, "edits": HAS_EDITS, "labels": HAS_LABELS, "tissue": HAS_TISSUE}
 )
 
 #: One tile's line in the journal.
@@ -155,6 +161,14 @@ class TileTable:
         for name, dtype in COLUMNS:
             levels = range(self.spec.levels)
             setattr(self, name, [np.zeros(self.shape(level), dtype) for level in levels])
+
+    @classmethod
+    def untouched(cls, spec: PyramidSpec, state: TileState) -> TileTable:
+        """Return a table of tiles that are all in one state, with nothing stored."""
+        table = cls(spec)
+        for states in table.states:
+            states[:] = state
+        return table
 
     def shape(self, level: int) -> tuple[int, int]:
         """Return the rows and columns of tiles of a level."""

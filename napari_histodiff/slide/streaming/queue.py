@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.engine import Job
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
 from napari_histodiff.core.recipe import TILE, SlideRecipe
+from napari_histodiff.slide.base import StoreRecipe
 from napari_histodiff.slide.reader import TileStates
 from napari_histodiff.slide.streaming.planning import (
     AT_REST,
@@ -67,7 +68,7 @@ class StateSnapshot:
         self._states: dict[int, NDArray[np.uint8]] = {}
         self._missing: dict[int, NDArray[np.bool_]] = {}
         self._lacking: dict[tuple[Region, int], list[TileAddress]] = {}
-        self.recipe: SlideRecipe = slide.recipe
+        self.recipe: StoreRecipe = slide.recipe
         self.spec: PyramidSpec = slide.spec
 
     def state(self, level: int) -> NDArray[np.uint8]:

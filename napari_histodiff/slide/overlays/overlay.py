@@ -1,0 +1,207 @@
+"""The edits of a scanned slide on disk: edited tiles, paint and journal, laid over the scan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.errors import InvalidMap, StorageError
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.slide.edit_store import EditStore
+from napari_histodiff.slide.editing.undo import MAX_UNDO_BYTES
+from napari_histodiff.slide.maintenance import repair
+from napari_histodiff.slide.overlays.recipe import (
+    SUFFIX,
+    ScanRecipe,
+    overlay_files,
+    read_scan_recipe,
+)
+from napari_histodiff.slide.overlays.state import OverlayState
+from napari_histodiff.slide.scans.scan import Scan
+from napari_histodiff.slide.state import lock_for, make_store
+from napari_histodiff.slide.storage.change import Change
+from napari_histodiff.slide.storage.chunks import CACHE_BYTES
+from napari_histodiff.slide.storage.tile_table import TileState, TileTable
+from napari_histodiff.slide.storage.transactions import write_file
+from napari_histodiff.slide.tile_reader import full_tile
+
+__all__ = ["ScanOverlay"]
+
+
+class ScanOverlay(EditStore):
+    """A scan with edits that last, in a folder `NAME.histodiff.ome.zarr`; see `places`.
+
+    Reading shows the scan with the edits over it, at every level; the scan is never written to. A
+    pixel of a coarser level shows the mean of the four below where one of them was edited, and the
+    scan's own otherwise. An edit made at a coarser level shows enlarged at finer ones until they
+    are edited there. Edits go by the same journal as those of a synthetic slide: all of one or
+    nothing, also when the process is killed, and undo works after a restart.
+
+    Opened without its scan, it shows the tiles that were edited, at this level or a finer one, with
+    the coarser ones enlarged around them, and can only be looked at.
+    """
+
+    _slide: OverlayState
+
+    @classmethod
+    def create(cls, path: Path | str, scan: Scan, *, cache_bytes: int = CACHE_BYTES) -> Self:
+        """Make a folder for the edits of a scan, all of it or nothing, and open it for writing.
+
+        Parameters
+        ----------
+        path : Path
+            The new folder; `NAME.histodiff.ome.zarr` by convention.
+        scan : Scan
+            Stays open, and the caller's, as long as this is.
+        cache_bytes : int
+            Limit of decoded tiles kept in memory.
+
+        Raises
+        ------
+        StorageError
+            When there is something at `path`, or it can not be written.
+        """
+        path = Path(path)
+        recipe = ScanRecipe.of(scan)
+        files = dict(overlay_files(path.name.removesuffix(SUFFIX), recipe))
+        make_store(path, files, TileTable.untouched(recipe.spec, TileState.SOURCE))
+        return cls.open(path, scan, read_only=False, cache_bytes=cache_bytes)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str,
+        scan: Scan | None = None,
+        *,
+        read_only: bool | None = None,
+        cache_bytes: int = CACHE_BYTES,
+        max_undo_bytes: int = MAX_UNDO_BYTES,
+    ) -> Self:
+        """Open the edits of a scan.
+
+        Parameters
+        ----------
+        path : Path
+            Their folder.
+        scan : Scan, optional
+            The scan, wherever it lies now and whatever it is called; it stays the caller's. Without
+            it the edits can only be looked at, tile by tile; see `missing`.
+        read_only : bool, optional
+            As `SlideStore.open` has it.
+        cache_bytes : int
+            Limit of decoded tiles kept in memory.
+        max_undo_bytes : int
+            Limit of the edits kept on disk for undoing them; the oldest are dropped.
+
+        Raises
+        ------
+        StorageError
+            When the folder holds no edits of a scan, or those of another one, is damaged, of a
+            newer version, or is open for writing elsewhere and `read_only` is False.
+        """
+        path = Path(path)
+        recipe = read_scan_recipe(path)
+        if scan is not None:
+            recipe = recipe.follow(scan)
+        elif read_only is False:
+            raise StorageError(_needs(recipe))
+        lock = None if scan is None else lock_for(path, read_only)
+        try:
+            if lock is not None:
+                _bring_up_to_date(path, recipe)
+            state = OverlayState(path, recipe, scan, cache_bytes, repair, writable=lock is not None)
+            return cls(state, lock, max_undo_bytes)
+        except BaseException:
+            if lock is not None:
+                lock.release()
+            raise
+
+    @property
+    def recipe(self) -> ScanRecipe:
+        """What is known of the scan."""
+        return self._slide.recipe
+
+    @property
+    def scan(self) -> Scan | None:
+        """The scan, None when it is not at hand."""
+        return self._slide.scan
+
+    @property
+    def missing(self) -> str:
+        """What is needed to see all of it, for a person; empty when the scan is at hand."""
+        return "" if self.scan is not None else _needs(self.recipe)
+
+    def tissue(self, region: Region) -> NDArray[np.uint8]:
+        """Return the painted tissue of a region of any place and level, (h, w) uint8."""
+        return self._slide.tile_reader.numbers("tissue", region).astype(np.uint8, copy=False)
+
+    def paint(
+        self,
+        region: Region,
+        nuclei: NDArray[np.int32] | None = None,
+        tissue: NDArray[np.uint8] | None = None,
+    ) -> None:
+        """Keep what was painted in a region; it replaces what was kept there.
+
+        Paint is no edit: no pixel changes, and `undo` leaves it. A crash leaves the earlier paint
+        of a tile or the new one.
+
+        Parameters
+        ----------
+        region : Region
+            Any place of a level; what lies beyond the scan is dropped.
+        nuclei : (h, w) int32, optional
+            As `labels` returns them: 7 * instance + class.
+        tissue : (h, w) uint8, optional
+            Tissue classes, see `core.maps`.
+
+        Raises
+        ------
+        InvalidMap
+            When a map has another shape than the region.
+        StorageError
+            When it can not be written; what was kept stays.
+        """
+        planes = {"labels": nuclei, "tissue": tissue}
+        maps = {plane: painted for plane, painted in planes.items() if painted is not None}
+        for painted in maps.values():
+            if painted.shape != region.shape:
+                raise InvalidMap(
+                    f"expected paint of shape {region.shape} as the region, got {painted.shape}; "
+                    "crop it to the region"
+                )
+        with self._writing():
+            change = self._slide.change()
+            for plane, painted in maps.items():
+                _put_paint(change, plane, region, painted)
+            if change.lines():
+                self._slide.save(change)
+
+
+def _put_paint(change: Change, plane: str, region: Region, painted: NDArray[Any]) -> None:
+    for tile in change.spec.tiles(region):
+        piece = change.spec.region(tile).intersect(region)
+        inside = piece.relative_to(full_tile(tile)).slices
+        kept = change.get(plane, tile)
+        fresh = np.zeros(full_tile(tile).shape, painted.dtype) if kept is None else kept.copy()
+        fresh[inside] = painted[piece.relative_to(region).slices]
+        if kept is None or not np.array_equal(fresh, kept):
+            change.put(plane, tile, fresh if fresh.any() else None)
+            change.settle(tile, change.info(tile).state)
+
+
+def _bring_up_to_date(path: Path, recipe: ScanRecipe) -> None:
+    """Write anew what the scan is called and how large its pixels are, where that changed."""
+    if read_scan_recipe(path) != recipe:
+        for name, data in overlay_files(path.name.removesuffix(SUFFIX), recipe):
+            write_file(path / name, data)
+
+
+def _needs(recipe: ScanRecipe) -> str:
+    return (
+        f"expected the scan that these edits were made on, {recipe.describe()}, got the edits "
+        "alone; open that scan and choose these edits for it, or look at the edited places only"
+    )
