@@ -13,6 +13,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.cli.export import export
 from napari_histodiff.cli.slide import slide
 from napari_histodiff.cli.training import COMMANDS
 from napari_histodiff.core.errors import HistodiffError, InvalidMap, make_folder
@@ -142,7 +143,7 @@ def demo(output: Path | None) -> None:
     run_demo(output)
 
 
-for _command in (*COMMANDS, slide):
+for _command in (*COMMANDS, slide, export):
     main.add_command(_command)
 
 

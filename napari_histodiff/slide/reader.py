@@ -215,6 +215,25 @@ class OpenStore:
                 ]
         return found
 
+    def requests(self) -> list[dict[str, Any]]:
+        """Return the descriptions of the edits that stand, oldest first.
+
+        Each is `EditRequest.to_dict`, its places in ARRAY coordinates of the slide as it is now.
+        Changes of the sketch have none; edits too old to be undone keep none.
+
+        Raises
+        ------
+        StorageError
+            When the file of an edit is damaged.
+        """
+        found = []
+        with self._lock:
+            for number in self._slide.ledger.edits.done:  # one at a time: they hold many tiles
+                edit = self._slide.edit_files.get(number).moved_to(self._slide.frame)
+                if edit.request is not None:
+                    found.append(edit.request)
+        return found
+
     def verify(self) -> VerifyReport:
         """Read every stored tile and compare each with the level below; changes nothing."""
         with self._lock:
