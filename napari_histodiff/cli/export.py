@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["export"]
 
-_FORMATS: Final = ("ome-tiff", "tiff", "geojson")
+_FORMATS: Final = ("ome-tiff", "tiff", "ome-zarr", "ome-zarr-0.4", "geojson")
 
 _INTERRUPTED: Final = 130
 
@@ -81,6 +81,11 @@ def _write(
         counts = export_geojson(source, out, **chosen, **common)
         told = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
         return [told or "no objects", str(out)]
+    if kind.startswith("ome-zarr"):
+        from napari_histodiff.slide.exporting.ome_zarr import ZarrVersion, export_ome_zarr
+
+        version: ZarrVersion = "0.4" if kind == "ome-zarr-0.4" else "0.5"
+        return [str(one) for one in export_ome_zarr(source, out, version=version, **common)]
     chosen = {name: settings[name] for name in ("compression", "quality")}
     tiff: TiffKind = "ome" if kind == "ome-tiff" else "pyramid"
     return [str(one) for one in export_tiff(source, out, kind=tiff, **chosen, **common)]

@@ -18,7 +18,15 @@ from napari_histodiff.slide.exporting.features import feature, write_features
 from napari_histodiff.slide.exporting.provenance import Provenance
 from napari_histodiff.slide.exporting.source import ExportSource
 
-__all__ = ["SIDECAR", "Outlines", "beside", "sidecar_paths", "stem_of", "synthetic_outlines"]
+__all__ = [
+    "SIDECAR",
+    "SYNTHETIC_STYLE",
+    "Outlines",
+    "beside",
+    "sidecar_paths",
+    "stem_of",
+    "synthetic_outlines",
+]
 
 #: Ends of the names of what lies beside an image.
 SIDECAR: Final = ".histodiff.json"
@@ -29,7 +37,8 @@ _SUFFIXES: Final = (".ome.tiff", ".ome.tif", ".ome.zarr", ".geojson.gz")
 # Outlines are traced in blocks of so many pixels a side.
 _BLOCK: Final = 4096
 
-_STYLE: Final = ("Synthetic", (255, 0, 255))
+#: Name and colour of synthetic pixels.
+SYNTHETIC_STYLE: Final = ("Synthetic", (255, 0, 255))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,4 +119,4 @@ def beside(parts: list[Path], path: Path, outlines: Outlines, **more: Any) -> No
         with write_features(parts[1], packed=False, mark=mark) as file:
             for polygon in outlines.polygons:
                 key = f"synthetic {polygon[0].tolist()}"
-                file.add(feature([polygon], "annotation", _STYLE, key, isLocked=True))
+                file.add(feature([polygon], "annotation", SYNTHETIC_STYLE, key, isLocked=True))
