@@ -91,6 +91,13 @@ def ome_tiff_jpeg(side: int, folder: Path) -> None:
     export_tiff(source(side), folder / "a.ome.tif", compression="jpeg")
 
 
+def ome_zarr(side: int, folder: Path) -> None:
+    """OME-Zarr 0.4 with every label image."""
+    from napari_histodiff.slide.exporting.ome_zarr import export_ome_zarr
+
+    export_ome_zarr(source(side), folder / "a.ome.zarr", version="0.4")
+
+
 def geojson(side: int, folder: Path) -> None:
     """Nuclei and tissue as GeoJSON."""
     from napari_histodiff.slide.exporting.nuclei import export_geojson
@@ -98,7 +105,12 @@ def geojson(side: int, folder: Path) -> None:
     print(export_geojson(source(side), folder / "a.geojson.gz", tissue=True), file=sys.stderr)
 
 
-EXPORTS = {"ome-tiff": ome_tiff, "ome-tiff-jpeg": ome_tiff_jpeg, "geojson": geojson}
+EXPORTS = {
+    "ome-tiff": ome_tiff,
+    "ome-tiff-jpeg": ome_tiff_jpeg,
+    "ome-zarr": ome_zarr,
+    "geojson": geojson,
+}
 
 
 def measure(what: str, side: int, folder: Path) -> dict[str, float]:
