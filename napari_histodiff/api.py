@@ -24,6 +24,7 @@ from napari_histodiff.core.maps import (
 )
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, EditKind, EditRequest
 from napari_histodiff.core.threads import busy_waiting
+from napari_histodiff.layout.completion import Completion, complete_paint, completed
 
 if TYPE_CHECKING:
     from napari_histodiff.core.backend import Backend, BackendInfo, OnStep
@@ -125,6 +126,7 @@ class Model:
         origin: tuple[int, int] = (0, 0),
         shape: tuple[int, int] | None = None,
         stain_from: ArrayLike | None = None,
+        suggest: bool = True,
     ) -> EditRequest:
         """Return the request `__call__` would draw; parameters are the same."""
         if (image is None) != (edit_mask is None):
@@ -165,7 +167,54 @@ class Model:
             **maps,  # type: ignore[arg-type]
         )
         self._warn(request)
-        return request
+        return completed(request, self.info.tissue_names) if suggest else request
+
+    def suggest(
+        self,
+        class_map: ArrayLike | None = None,
+        instance_map: ArrayLike | None = None,
+        tissue_map: ArrayLike | None = None,
+        caption: str | None = None,
+        *,
+        seed: int = 0,
+        mpp: float = 0.5,
+        origin: tuple[int, int] = (0, 0),
+        shape: tuple[int, int] | None = None,
+    ) -> Completion:
+        """Return whole maps that hold what is painted: what `__call__` would draw.
+
+        Tissue is suggested where nuclei are painted, nuclei where tissue is, and both from the
+        caption where nothing is; each seed suggests another structure. Parameters are those of
+        `__call__`.
+        """
+        return complete_paint(
+            class_map,
+            instance_map,
+            tissue_map,
+            shape=None if shape is None else _pair("shape", shape),
+            caption=caption or "",
+            mpp=mpp,
+            seed=seed,
+            origin=_pair("origin", origin),
+            tissue_names=self.info.tissue_names,
+        )
+
+    def suggest_tissue(
+        self,
+        class_map: ArrayLike | None = None,
+        instance_map: ArrayLike | None = None,
+        caption: str | None = None,
+        seed: int = 0,
+        *,
+        tissue_map: ArrayLike | None = None,
+        mpp: float = 0.5,
+    ) -> NDArray[np.uint8]:
+        """Return a tissue map that fits painted nuclei, (h, w) uint8 of `info.tissue_names`.
+
+        Parameters are those of `__call__`; tissue that is already painted stays.
+        """
+        found = self.suggest(class_map, instance_map, tissue_map, caption, seed=seed, mpp=mpp)
+        return found.tissue_map
 
     def draw(self, request: EditRequest, *, on_step: OnStep | None = None) -> NDArray[np.uint8]:
         """Draw a request, (variants, h, w, 3) uint8."""
@@ -193,6 +242,7 @@ class Model:
         origin: tuple[int, int] = (0, 0),
         shape: tuple[int, int] | None = None,
         stain_from: ArrayLike | None = None,
+        suggest: bool = True,
         on_step: OnStep | None = None,
     ) -> NDArray[np.uint8]:
         """Draw tissue of any height and width.
@@ -200,7 +250,7 @@ class Model:
         Parameters
         ----------
         class_map : (h, w) whole numbers 0-6, optional
-            Lizard class of each nucleus pixel, 0 = none; without it the model chooses the nuclei.
+            Lizard class of each nucleus pixel, 0 = none.
         instance_map : (h, w) whole numbers, optional
             Nucleus ids, 0 = background; separates nuclei that touch.
         tissue_map : (h, w) whole numbers, optional
@@ -230,6 +280,9 @@ class Model:
         stain_from : (h, w, 3) RGB, optional
             Image whose stain is matched; without it that of the known pixels, else of a training
             slide that the caption and the seed choose.
+        suggest : bool
+            Whether what is not painted is suggested first, see `suggest`; else the model draws
+            what lies between nuclei, and where nothing is painted all, from noise alone.
         on_step : callable, optional
             Called after every network evaluation.
 
@@ -260,6 +313,7 @@ class Model:
             origin=origin,
             shape=shape,
             stain_from=stain_from,
+            suggest=suggest,
         )
         images = self.draw(request, on_step=on_step)
         return images if variants > 1 else images[0]

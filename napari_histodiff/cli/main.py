@@ -14,16 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.cli.export import export
+from napari_histodiff.cli.pictures import nuclei_of, scale_of
 from napari_histodiff.cli.slide import slide
+from napari_histodiff.cli.suggest import suggest
 from napari_histodiff.cli.training import COMMANDS
-from napari_histodiff.core.errors import HistodiffError, InvalidMap, make_folder
+from napari_histodiff.core.errors import HistodiffError, make_folder
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS
 
 if TYPE_CHECKING:
     from napari_histodiff.api import Model
     from napari_histodiff.core.backend import Step
     from napari_histodiff.core.requests import EditRequest
-    from napari_histodiff.datasets.pictures import Picture
 
 __all__ = ["main"]
 
@@ -35,9 +36,6 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 #: The options that name pictures; the first that states its scale decides where --mpp does not.
 _PICTURES = ("image", "classes", "instances", "labels", "tissue", "edit_mask", "stain_from")
-
-#: Micrometres per pixel where neither the user nor a file says.
-_MPP = 0.5
 
 
 class _Refusal(click.ClickException):
@@ -85,6 +83,12 @@ _DRAW_OPTIONS = (
     click.option("--seed", default=0, show_default=True),
     click.option("--variants", default=1, show_default=True, help="Independent draws."),
     click.option("--mpp", type=float, help="Micrometres per pixel; else of the files, else 0.5."),
+    click.option(
+        "--suggest/--no-suggest",
+        default=True,
+        show_default=True,
+        help="Suggest tissue and nuclei where none are given.",
+    ),
     click.option("--stain-from", type=_FILE, help="Image whose stain is matched."),
     click.option("-o", "--output", type=_FOLDER, default=Path("histodiff-output"), help="Folder."),
     *_MODEL_OPTIONS,
@@ -144,6 +148,7 @@ def demo(output: Path | None) -> None:
 
 
 for _command in (*COMMANDS, slide, export):
+for _command in (*COMMANDS, slide, suggest):
     main.add_command(_command)
 
 
@@ -154,12 +159,12 @@ def _draw(settings: dict[str, Any], **more: Any) -> None:
     given = {name: settings.get(name) for name in _PICTURES}
     pictures = {name: read_picture(path) for name, path in given.items() if path is not None}
     reference = pictures.pop("stain_from", None)
-    class_map, instance_map = _nuclei(pictures)
+    class_map, instance_map = nuclei_of(pictures)
     tissue = pictures.get("tissue")
     if "image" in pictures:
         more["image"] = pictures["image"].rgb()
         more["edit_mask"] = pictures["edit_mask"].edit_mask()
-    mpp = _scale(settings["mpp"], pictures)
+    mpp = scale_of(settings["mpp"], pictures)
     model = load_model(settings["model"], settings["device"])
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
@@ -173,6 +178,7 @@ def _draw(settings: dict[str, Any], **more: Any) -> None:
             seed=settings["seed"],
             variants=settings["variants"],
             mpp=mpp,
+            suggest=settings["suggest"],
             stain_from=None if reference is None else reference.rgb(),
             **more,
         )
@@ -211,47 +217,3 @@ def _save(
         save_edit(folder, stem, image, request, info=model.info, png=True)
         written.append(folder / f"{stem}.png")
     return written
-
-
-def _nuclei(pictures: dict[str, Picture]) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
-    from napari_histodiff.core.maps import N_CLASSES, decode_labels, plain_ids
-
-    if "labels" not in pictures:
-        classes, instances = (pictures.get(name) for name in ("classes", "instances"))
-        return (
-            None if classes is None else classes.ids(),
-            None if instances is None else instances.ids(),
-        )
-    if "classes" in pictures or "instances" in pictures:
-        raise click.UsageError("give --labels, or --classes and --instances, not both")
-    picture = pictures["labels"]
-    labels = picture.ids()
-    instance_map, class_map = picture.checked(decode_labels, labels)
-    if plain_ids(labels):
-        raise InvalidMap(
-            f"expected labels of 7 * instance + class, got what looks like plain nucleus ids in "
-            f"{picture.path}; give the file as --instances, and classes, if known, as --classes"
-        )
-    if labels.any() and labels.max() <= N_CLASSES:
-        click.echo(
-            f"Warning: labels 1-{labels.max()} of {picture.path} are read as classes without "
-            "instances; if they number nuclei, give the file as --instances",
-            err=True,
-        )
-    return class_map, instance_map
-
-
-def _scale(told: float | None, pictures: dict[str, Picture]) -> float:
-    """Micrometres per pixel: what was told, else what the first file states, else 0.5."""
-    from napari_histodiff.datasets.pictures import same_scale
-
-    stated = [(p.path, p.mpp) for p in pictures.values() if p.mpp is not None]
-    mpp = told if told is not None else stated[0][1] if stated else _MPP
-    for path, other in stated:
-        if not same_scale(mpp, other):
-            click.echo(
-                f"Warning: {path} states {other:.4g} um per pixel; {mpp:.4g} is taken"
-                + (" as told" if told is not None else f" from {stated[0][0]}"),
-                err=True,
-            )
-    return mpp

@@ -118,7 +118,9 @@ def train_judge(data: Path, output: Path, **settings: Any) -> None:
 @click.option(
     "--stain", type=click.Choice(["reference", "sampled"]), default="reference", show_default=True
 )
-@click.option("--tissue", type=click.Choice(["none", "given"]), default="none", show_default=True)
+@click.option(
+    "--tissue", type=click.Choice(["none", "given", "suggested"]), default="none", show_default=True
+)
 @click.option("--frames", default=2, show_default=True, help="Large frames to look for seams.")
 @click.option("--inception", type=_FILE, help="Weights of the FID Inception network.")
 def evaluate(

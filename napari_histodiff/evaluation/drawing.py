@@ -19,6 +19,7 @@ from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.diffusion.stain import stain_vector
 from napari_histodiff.evaluation.options import StudyOptions
 from napari_histodiff.evaluation.tiles import Tile
+from napari_histodiff.layout.completion import complete_paint
 
 __all__ = ["TileDrawer"]
 
@@ -79,7 +80,7 @@ class TileDrawer:
             "guidance_scale": self._options.guidance,
             "steps": self._options.default_steps,
             "caption": tile.caption,
-            "tissue_map": tile.tissue_map if self._options.tissue == "given" else None,
+            "tissue_map": self._tissue(tile, offset),
         }
         request = EditRequest(
             kind=kind,
@@ -96,6 +97,18 @@ class TileDrawer:
             image = self.backend.render([request])[0][0]
             _write(path, image)
         return image
+
+    def _tissue(self, tile: Tile, offset: int) -> NDArray[np.uint8] | None:
+        if self._options.tissue == "suggested":
+            return complete_paint(
+                tile.class_map,
+                tile.instance_map,
+                caption=tile.caption,
+                mpp=tile.mpp,
+                seed=(self._options.seed + offset) % 2**31,
+                tissue_names=self.info.tissue_names,
+            ).tissue_map
+        return tile.tissue_map if self._options.tissue == "given" else None
 
 
 def _fingerprint(info: BackendInfo, request: EditRequest) -> str:

@@ -39,8 +39,9 @@ class StudyOptions:
         Large frames drawn to look for seams, and their side in pixels; 0 frames leaves them out.
     stain : "reference" or "sampled"
         Give the model the measured stain of each tile, or let it sample one.
-    tissue : "none" or "given"
-        Whether the model is told the tissue map of each tile; the packed file has to hold them.
+    tissue : "none", "given" or "suggested"
+        Whether the model is told the tissue map of each tile, which the packed file has to hold
+        then, or one that was suggested for its nuclei.
     inception_weights : Path, optional
         Weights of the FID Inception network; without them those figures are left out.
     draws : int
@@ -65,7 +66,7 @@ class StudyOptions:
     frames: int = 2
     frame_size: int = 768
     stain: Literal["reference", "sampled"] = "reference"
-    tissue: Literal["none", "given"] = "none"
+    tissue: Literal["none", "given", "suggested"] = "none"
     inception_weights: Path | None = None
     draws: int = 200
     seed: int = 0
@@ -86,7 +87,7 @@ class StudyOptions:
             )
         self._check_word("part", ("all", "final", "choice"))
         self._check_word("stain", ("reference", "sampled"))
-        self._check_word("tissue", ("none", "given"))
+        self._check_word("tissue", ("none", "given", "suggested"))
         self._check_settings()
 
     def _check_word(self, name: str, words: tuple[str, ...]) -> None:

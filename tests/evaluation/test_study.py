@@ -153,9 +153,11 @@ def test_tissue_is_given_when_asked_for_and_packed(data: Path, tmp_path: Path) -
     tile = study_tiles(load_pack(data), TINY.tiles, TINY.size, TINY.part)[0]
     tile = replace(tile, tissue_map=np.ones_like(tile.class_map))
     backend = Grey()
-    for tissue in ("none", "given"):
+    for tissue in ("none", "given", "suggested"):
         TileDrawer(backend, tmp_path / tissue, replace(TINY, tissue=tissue)).generate(tile)
-    assert [request.tissue_map is None for request in backend.requests] == [True, False]
+    assert [request.tissue_map is None for request in backend.requests] == [True, False, False]
+    assert (backend.requests[2].tissue_map > 0).all()
+    np.testing.assert_array_equal(backend.requests[2].class_map, tile.class_map)
 
 
 def test_without_large_frames_seams_are_not_measured(tmp_path: Path) -> None:

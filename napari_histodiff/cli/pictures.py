@@ -1,0 +1,63 @@
+"""Pictures given on the command line: which are nuclei, and how large their pixels are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from numpy.typing import NDArray
+
+from napari_histodiff.core.errors import InvalidMap
+
+if TYPE_CHECKING:
+    from napari_histodiff.datasets.pictures import Picture
+
+__all__ = ["nuclei_of", "scale_of"]
+
+#: Micrometres per pixel where neither the user nor a file says.
+_MPP: Final = 0.5
+
+
+def nuclei_of(pictures: dict[str, Picture]) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+    """Return class map and instance map of what was given as classes, instances or labels."""
+    from napari_histodiff.core.maps import N_CLASSES, decode_labels, plain_ids
+
+    if "labels" not in pictures:
+        classes, instances = (pictures.get(name) for name in ("classes", "instances"))
+        return (
+            None if classes is None else classes.ids(),
+            None if instances is None else instances.ids(),
+        )
+    if "classes" in pictures or "instances" in pictures:
+        raise click.UsageError("give --labels, or --classes and --instances, not both")
+    picture = pictures["labels"]
+    labels = picture.ids()
+    instance_map, class_map = picture.checked(decode_labels, labels)
+    if plain_ids(labels):
+        raise InvalidMap(
+            f"expected labels of 7 * instance + class, got what looks like plain nucleus ids in "
+            f"{picture.path}; give the file as --instances, and classes, if known, as --classes"
+        )
+    if labels.any() and labels.max() <= N_CLASSES:
+        click.echo(
+            f"Warning: labels 1-{labels.max()} of {picture.path} are read as classes without "
+            "instances; if they number nuclei, give the file as --instances",
+            err=True,
+        )
+    return class_map, instance_map
+
+
+def scale_of(told: float | None, pictures: dict[str, Picture]) -> float:
+    """Return micrometres per pixel: what was told, else what the first file states, else 0.5."""
+    from napari_histodiff.datasets.pictures import same_scale
+
+    stated = [(p.path, p.mpp) for p in pictures.values() if p.mpp is not None]
+    mpp = told if told is not None else stated[0][1] if stated else _MPP
+    for path, other in stated:
+        if not same_scale(mpp, other):
+            click.echo(
+                f"Warning: {path} states {other:.4g} um per pixel; {mpp:.4g} is taken"
+                + (" as told" if told is not None else f" from {stated[0][0]}"),
+                err=True,
+            )
+    return mpp

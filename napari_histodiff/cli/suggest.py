@@ -1,0 +1,91 @@
+"""`histodiff suggest`: whole maps from what is painted, to be looked at and edited."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.cli.pictures import nuclei_of, scale_of
+from napari_histodiff.core.errors import make_folder
+from napari_histodiff.core.maps import TISSUE_NAMES
+
+__all__ = ["suggest"]
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("classes", type=_FILE, required=False)
+@click.option("--instances", type=_FILE, help="Instance map, nucleus ids.")
+@click.option("--labels", type=_FILE, help="Both in one: label = 7 * instance + class.")
+@click.option("--tissue", type=_FILE, help="Tissue that is painted already; it stays.")
+@click.option("--caption", default="", help='For example "colon, high lymphocytes, gland".')
+@click.option("--seed", default=0, show_default=True)
+@click.option("--variants", default=1, show_default=True, help="Seeds from the first one on.")
+@click.option("--mpp", type=float, help="Micrometres per pixel; else of the files, else 0.5.")
+@click.option("--size", type=(int, int), help="Height and width, when no map is given.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("histodiff-output"),
+    help="Folder.",
+)
+def suggest(
+    classes: Path | None,
+    instances: Path | None,
+    labels: Path | None,
+    tissue: Path | None,
+    caption: str,
+    seed: int,
+    variants: int,
+    mpp: float | None,
+    size: tuple[int, int] | None,
+    output: Path,
+) -> None:
+    """Suggest tissue for the nuclei of CLASSES, nuclei for tissue, or both from a caption.
+
+    Writes a class map, an instance map and a tissue map per seed, which `histodiff generate` draws.
+    """
+    from skimage.io import imsave
+    from tifffile import imwrite
+
+    from napari_histodiff.datasets.pictures import read_picture
+    from napari_histodiff.layout.completion import complete_paint
+
+    given = {"classes": classes, "instances": instances, "labels": labels, "tissue": tissue}
+    pictures = {name: read_picture(path) for name, path in given.items() if path is not None}
+    class_map, instance_map = nuclei_of(pictures)
+    painted = pictures.get("tissue")
+    scale = scale_of(mpp, pictures)
+    make_folder(output)
+    for number in range(seed, seed + variants):
+        found = complete_paint(
+            class_map,
+            instance_map,
+            None if painted is None else painted.ids(),
+            shape=size,
+            caption=caption,
+            mpp=scale,
+            seed=number,
+        )
+        stem = output / f"suggested-{number:03d}"
+        maps = (found.class_map, found.tissue_map)
+        for name, array in zip(("classes", "tissue"), maps, strict=True):
+            imsave(stem.with_name(f"{stem.name}_{name}.png"), array, check_contrast=False)
+        imwrite(stem.with_name(f"{stem.name}_instances.tif"), found.instance_map)
+        shares = ", ".join(
+            f"{name} {share:.0%}"
+            for name, share in zip(TISSUE_NAMES, _shares(found.tissue_map), strict=True)
+            if share >= 0.005
+        )
+        what = " and ".join(found.suggested) or "nothing"
+        click.echo(f"{stem}_*: {what} suggested; {shares}")
+
+
+def _shares(tissue: NDArray[np.uint8]) -> list[float]:
+    counts = np.bincount(tissue.ravel(), minlength=len(TISSUE_NAMES))
+    return [float(count) / tissue.size for count in counts]

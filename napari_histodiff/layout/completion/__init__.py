@@ -1,0 +1,8 @@
+"""What is not painted, suggested: tissue that fits nuclei, nuclei that fit tissue, both by plan."""
+
+from __future__ import annotations
+
+from napari_histodiff.layout.completion.complete import Completion, complete_paint
+from napari_histodiff.layout.completion.request import completed
+
+__all__ = ["Completion", "complete_paint", "completed"]

@@ -1,0 +1,176 @@
+"""What is not painted is suggested, by seed; what is painted stays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from napari_histodiff.core.errors import InvalidMap, InvalidRequest
+from napari_histodiff.core.maps import SKETCH_NAMES, TISSUE_NAMES
+from napari_histodiff.layout.completion import complete_paint
+
+GLAND, STROMA, LUMEN, GLASS = 1, 2, 3, 4
+EPITHELIAL, CONNECTIVE = 2, 6
+CAPTION = "colon, gland"
+
+
+def disc(side: int, radius: float) -> np.ndarray:
+    y, x = np.mgrid[:side, :side] - side / 2
+    return np.hypot(y, x) < radius
+
+
+def ring(side: int = 192, radius: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    """Epithelial nuclei around a gland."""
+    classes = np.zeros((side, side), np.uint8)
+    instances = np.zeros((side, side), np.int32)
+    for number, angle in enumerate(np.arange(0, 2 * np.pi, 13 / radius), start=1):
+        y, x = (round(side / 2 + radius * f(angle)) for f in (np.sin, np.cos))
+        classes[y - 4 : y + 5, x - 4 : x + 5] = EPITHELIAL
+        instances[y - 4 : y + 5, x - 4 : x + 5] = number
+    return classes, instances
+
+
+@settings(deadline=None, max_examples=12)
+@given(
+    st.integers(0, 2**31 - 1),
+    st.sampled_from([0.25, 0.5, 1.0, 2.3]),
+    st.tuples(st.integers(-900, 900), st.integers(-900, 900)),
+    st.tuples(st.integers(1, 70), st.integers(1, 70)),
+)
+def test_what_is_painted_stays(seed, mpp, origin, shape) -> None:
+    rng = np.random.default_rng(seed)
+    classes = (rng.integers(0, 7, shape) * (rng.random(shape) < 0.1)).astype(np.uint8)
+    instances = (rng.integers(0, 9, shape) * (classes > 0)).astype(np.int32)
+    tissue = (rng.integers(0, len(TISSUE_NAMES), shape) * (rng.random(shape) < 0.2)).astype(
+        np.uint8
+    )
+    where = rng.random(shape) < 0.7
+    found = complete_paint(
+        classes, instances, tissue, seed=seed, mpp=mpp, origin=origin, where=where
+    )
+    painted = (classes > 0) | (instances > 0)
+    np.testing.assert_array_equal(found.class_map[painted], classes[painted])
+    np.testing.assert_array_equal(found.instance_map[painted], instances[painted])
+    np.testing.assert_array_equal(found.tissue_map[tissue > 0], tissue[tissue > 0])
+    assert not found.tissue_suggested[(tissue > 0) | ~where].any()
+    assert not found.nuclei_suggested[painted | ~where].any()
+    assert (found.tissue_map[where] > 0).all()
+
+
+def test_a_seed_suggests_the_same_and_another_one_something_else() -> None:
+    classes, instances = ring()
+    first, again, other = (
+        complete_paint(classes, instances, caption=CAPTION, seed=seed) for seed in (3, 3, 4)
+    )
+    np.testing.assert_array_equal(first.tissue_map, again.tissue_map)
+    np.testing.assert_array_equal(first.instance_map, again.instance_map)
+    assert (first.tissue_map != other.tissue_map).mean() > 0.02
+    assert first.suggested
+
+
+def test_epithelial_nuclei_stand_in_glands() -> None:
+    classes, instances = ring()
+    for seed in range(3):
+        tissue = complete_paint(classes, instances, caption=CAPTION, seed=seed).tissue_map
+        under = np.bincount(tissue[classes > 0], minlength=len(TISSUE_NAMES)) / (classes > 0).sum()
+        assert under[[LUMEN, GLASS]].sum() == 0
+        assert under[GLAND] > 0.7
+
+
+def test_nuclei_that_fill_a_frame_are_all_there_are() -> None:
+    classes, instances = ring()
+    found = complete_paint(classes, instances, caption=CAPTION)
+    assert found.suggested == ("tissue",)
+    np.testing.assert_array_equal(found.class_map, classes)
+
+
+def test_beside_few_nuclei_others_are_suggested() -> None:
+    classes, instances = (np.pad(a, ((0, 500), (0, 500))) for a in ring())
+    found = complete_paint(classes, instances, caption=CAPTION)
+    assert found.suggested == ("tissue", "nuclei")
+    far = np.s_[350:, 350:]
+    assert (found.class_map[far] > 0).mean() > 0.03
+    new, old = (
+        np.unique(a[a > 0]) for a in (found.instance_map * found.nuclei_suggested, instances)
+    )
+    assert not np.intersect1d(new, old).size
+
+
+def test_nuclei_are_placed_by_tissue() -> None:
+    tissue = np.full((400, 400), STROMA, np.uint8)
+    tissue[disc(400, 120)], tissue[disc(400, 60)] = GLAND, LUMEN
+    tissue[:60] = GLASS
+    found = complete_paint(None, None, tissue, caption="colon")
+    np.testing.assert_array_equal(found.tissue_map, tissue)
+    assert found.suggested == ("nuclei",)
+    counts = {name: np.bincount(found.class_map[tissue == name], minlength=7) for name in range(5)}
+    assert counts[GLAND][EPITHELIAL] > 0.9 * counts[GLAND][1:].sum() > 0
+    assert counts[STROMA][CONNECTIVE] > 0
+    assert counts[STROMA][EPITHELIAL] < 0.05 * counts[GLAND][EPITHELIAL]
+    assert counts[GLASS][1:].sum() + counts[LUMEN][1:].sum() < 0.02 * counts[GLAND][1:].sum()
+    # A row along the outer border, none in it.
+    depth = ndimage.distance_transform_edt(np.isin(tissue, [GLAND, LUMEN])) * 0.5
+    row = (found.class_map[(depth > 4) & (depth < 9)] == EPITHELIAL).mean()
+    border = (found.class_map[(depth > 0) & (depth < 2)] == EPITHELIAL).mean()
+    assert row > 0.4
+    assert border < 0.25 * row
+
+
+def test_a_painted_gland_ends_where_it_was_painted() -> None:
+    tissue = np.where(disc(320, 70), GLAND, 0).astype(np.uint8)
+    beside = disc(320, 84) & ~disc(320, 74)
+    for seed in range(3):
+        found = complete_paint(None, None, tissue, caption="colon", seed=seed)
+        assert (found.tissue_map[beside] == GLAND).mean() < 0.2
+
+
+def test_nothing_painted_is_laid_out_from_the_caption() -> None:
+    def shares(caption: str) -> np.ndarray:
+        found = [complete_paint(shape=(400, 400), caption=caption, seed=s) for s in range(3)]
+        assert all(len(np.unique(f.instance_map)) > 40 for f in found)
+        return np.mean([[(f.tissue_map == i).mean() for i in range(5)] for f in found], axis=0)
+
+    assert shares("colon, gland, high epithelial cells")[GLAND] > 0.2
+    assert shares("brain")[GLAND] == 0
+
+
+def test_neighbours_that_are_laid_out_fit_together() -> None:
+    whole = complete_paint(shape=(128, 256), caption=CAPTION, seed=5, origin=(-64, 10))
+    right = complete_paint(shape=(128, 128), caption=CAPTION, seed=5, origin=(-64, 138))
+    np.testing.assert_array_equal(whole.tissue_map[:, 128:], right.tissue_map)
+    np.testing.assert_array_equal(whole.instance_map[:, 128:], right.instance_map)
+
+
+def test_a_model_of_fewer_tissues_is_told_what_it_knows() -> None:
+    tissue = np.zeros((96, 96), np.uint8)
+    tissue[:30, :30] = TISSUE_NAMES.index("muscle")
+    every = complete_paint(None, None, tissue, seed=1).tissue_map
+    few = complete_paint(None, None, tissue, seed=1, tissue_names=SKETCH_NAMES).tissue_map
+    assert (few[tissue == 0] < len(SKETCH_NAMES)).all()
+    np.testing.assert_array_equal(few[:30, :30], tissue[:30, :30])
+    shared = (every < len(SKETCH_NAMES)) & (tissue == 0)
+    np.testing.assert_array_equal(few[shared], every[shared])
+
+
+def test_a_frame_beyond_what_was_learnt_stays_as_it_is() -> None:
+    classes = np.ones((40, 40), np.uint8)
+    found = complete_paint(classes, mpp=64.0)
+    assert found.suggested == ()
+    assert not found.tissue_map.any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({}, InvalidRequest, "a map or a shape"),
+        ({"class_map": np.ones((4, 4), int), "shape": (5, 5)}, InvalidMap, "one shape"),
+        ({"tissue_map": np.full((4, 4), 99)}, InvalidMap, "tissue map"),
+        ({"shape": (4, 4), "where": np.ones((3, 3), bool)}, InvalidMap, "mask of shape"),
+    ],
+)
+def test_bad_input_is_refused(arguments, error, words) -> None:
+    with pytest.raises(error, match=words):
+        complete_paint(**arguments)

@@ -1,0 +1,63 @@
+"""Requests are completed before they are drawn."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.layout.completion import completed
+
+FRAME = Region(0, 64, 128, 96, 96)
+IMAGE = np.full((96, 96, 3), 200, np.uint8)
+
+
+def request(kind: EditKind = EditKind.GENERATE, **more: Any) -> EditRequest:
+    return EditRequest(kind=kind, region=FRAME, caption="colon, gland", seed=3, **more)
+
+
+def half() -> np.ndarray:
+    mask = np.zeros((96, 96), bool)
+    mask[:, 48:] = True
+    return mask
+
+
+def test_an_empty_frame_gets_tissue_and_nuclei_and_redraws_the_same() -> None:
+    found = completed(request())
+    assert found.tissue_map.all()
+    assert found.class_map.any()
+    again = EditRequest.from_dict(json.loads(json.dumps(found.to_dict())))
+    np.testing.assert_array_equal(again.tissue_map, found.tissue_map)
+    assert completed(again).class_map is not None
+    np.testing.assert_array_equal(completed(again).tissue_map, found.tissue_map)
+
+
+def test_an_inpainted_place_without_paint_is_left_to_its_surroundings() -> None:
+    plain = request(EditKind.INPAINT, image=IMAGE, edit_mask=half())
+    assert completed(plain) is plain
+
+
+def test_only_the_new_part_of_an_outpainted_frame_is_suggested() -> None:
+    found = completed(request(EditKind.OUTPAINT, image=IMAGE, edit_mask=half()))
+    assert found.tissue_map[half()].all()
+    assert not found.tissue_map[~half()].any()
+    assert not found.class_map[~half()].any()
+
+
+def test_painted_nuclei_keep_their_maps_where_they_are_whole() -> None:
+    classes = np.zeros((96, 96), np.uint8)
+    classes[::12, ::12] = 2
+    found = completed(request(class_map=classes))
+    assert found.instance_map is None
+    np.testing.assert_array_equal(found.class_map, classes)
+    assert found.tissue_map.all()
+
+
+def test_what_is_drawn_from_coarser_pixels_or_on_a_slide_has_its_maps() -> None:
+    zoom = request(EditKind.ZOOM, coarse=IMAGE)
+    tile = request(target=Region(0, 80, 144, 32, 32))
+    assert completed(zoom) is zoom
+    assert completed(tile) is tile
