@@ -147,8 +147,7 @@ def demo(output: Path | None) -> None:
     run_demo(output)
 
 
-for _command in (*COMMANDS, slide, export):
-for _command in (*COMMANDS, slide, suggest):
+for _command in (*COMMANDS, slide, suggest, export):
     main.add_command(_command)
 
 

@@ -1,6 +1,6 @@
 """The tissue network: what lies in each cell of a map that is partly known, in plain numpy.
 
-A small U-Net over cells of 4 um, 0.8 million numbers, trained by `tools/train_tissue_network.py`.
+A small U-Net over cells of 4 um, 0.8 million numbers, trained by `tools/tissue_sampler.py`.
 It runs beside a window without torch: a convolution is nine matrix products over shifted views.
 """
 

@@ -27,11 +27,13 @@ from napari_histodiff.slide.streaming.planning import block_tiles
 
 __all__ = [
     "Painted",
+    "SlideMaps",
     "block_labels",
     "block_request",
     "glass_labels",
     "glass_pixels",
     "keeps_labels",
+    "maps_at",
     "painted_above",
     "put_block",
     "to_plane",
@@ -83,14 +85,7 @@ def block_request(store: SlideStore, block: Region) -> EditRequest | None:
     if glass.all():
         return None
     coarse = _coarse(store, region)
-    classes, instances = layout.nuclei(plane)
-    tissue = layout.tissue(plane)
-    if painted is not None:
-        own_instances, own_classes = decode_labels(painted.labels)
-        classes = np.where(painted.mask, own_classes, classes)
-        instances = np.where(painted.mask, own_instances, instances)
-        # Somebody painted there: it is glass no longer.
-        tissue = np.where(painted.mask & (tissue == _GLASS), np.uint8(0), tissue)
+    classes, instances, tissue = _maps(layout, plane, painted)
     known = None
     if glass.any():
         known = _glass(region) if coarse is None else coarse
@@ -111,6 +106,35 @@ def block_request(store: SlideStore, block: Region) -> EditRequest | None:
         mpp=recipe.mpp * (1 << block.level),
         stain=recipe.stains[block.level],
     )
+
+
+def maps_at(store: SlideStore, region: Region) -> SlideMaps:
+    """Return what lies at a place, edits included; what a model is told that draws it anew.
+
+    Parameters
+    ----------
+    store : SlideStore
+        The slide.
+    region : Region
+        Any place of a level that the model draws, ARRAY coordinates.
+    """
+    painted = painted_above(store, region)
+    own = store.edited(region)
+    if own.any():
+        painted = _over(painted, own, np.where(own, store.labels(region), 0))
+    return _maps(store.layout, to_plane(store.recipe, region), painted)
+
+
+def _maps(layout: Any, plane: Region, painted: Painted | None) -> SlideMaps:
+    classes, instances = layout.nuclei(plane)
+    tissue = layout.tissue(plane)
+    if painted is not None:
+        own_instances, own_classes = decode_labels(painted.labels)
+        classes = np.where(painted.mask, own_classes, classes)
+        instances = np.where(painted.mask, own_instances, instances)
+        # Somebody painted there: it is glass no longer.
+        tissue = np.where(painted.mask & (tissue == _GLASS), np.uint8(0), tissue)
+    return SlideMaps(classes, instances, tissue)
 
 
 def glass_pixels(store: SlideStore, block: Region) -> NDArray[np.uint8]:
@@ -259,6 +283,14 @@ def _coarse(store: SlideStore, region: Region) -> NDArray[np.uint8] | None:
     pixels = repeat_up(store.base(above), 2)
     y, x = region.y - 2 * above.y, region.x - 2 * above.x
     return pixels[y : y + region.height, x : x + region.width]
+
+
+class SlideMaps(NamedTuple):
+    """Nuclei and tissue of a place of a slide, each (h, w)."""
+
+    class_map: NDArray[np.uint8]
+    instance_map: NDArray[np.int32]
+    tissue_map: NDArray[np.uint8]
 
 
 class Painted(NamedTuple):

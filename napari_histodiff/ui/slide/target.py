@@ -15,7 +15,7 @@ from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.planning import needs
-from napari_histodiff.slide.streaming.tile_requests import to_plane
+from napari_histodiff.slide.streaming.tile_requests import maps_at
 from napari_histodiff.ui.workspace.journal import EditJournal
 from napari_histodiff.ui.workspace.pending import PendingStep, StepWorker
 from napari_histodiff.ui.workspace.targets import Target
@@ -115,17 +115,22 @@ class SlideTarget(Target):
     def with_slide_conditions(self, request: EditRequest) -> EditRequest:
         """Return a request that draws tissue of this slide.
 
-        It gets the stain of its level, the slide's layout, and its caption unless one was given. A
-        frame that is drawn anew keeps a thin ring of what is there, except at the slide's border,
-        so that no edge shows around it.
+        It gets the stain of its level, the slide's tissue where none is painted, its nuclei unless
+        some are, and its caption unless one was given. A frame that is drawn anew keeps a thin ring
+        of what is there, except at the slide's border, so that no edge shows around it.
         """
         recipe, region = self._store.recipe, request.region
         changes: dict[str, Any] = {
             "stain": request.stain or recipe.stains[region.level],
             "caption": request.caption or recipe.caption,
         }
-        if request.tissue_map is None:
-            changes["tissue_map"] = self._store.layout.tissue(to_plane(recipe, region))
+        own = maps_at(self._store, region)
+        tissue = request.tissue_map
+        changes["tissue_map"] = (
+            own.tissue_map if tissue is None else np.where(tissue > 0, tissue, own.tissue_map)
+        )
+        if request.class_map is None and request.instance_map is None:
+            changes |= {"class_map": own.class_map, "instance_map": own.instance_map}
         if request.kind is EditKind.GENERATE:
             changes |= {
                 "kind": EditKind.INPAINT,

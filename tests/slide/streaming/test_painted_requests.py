@@ -21,6 +21,7 @@ from napari_histodiff.slide.streaming.tile_requests import (
     block_labels,
     block_request,
     glass_pixels,
+    maps_at,
     painted_above,
     twice,
 )
@@ -85,6 +86,23 @@ def test_twice_the_scale_keeps_what_is_inside_and_rounds_corners(labels: np.ndar
     assert not plain[changed].any()
     np.testing.assert_array_equal(twice(labels[::-1]), fine[::-1])
     np.testing.assert_array_equal(twice(labels.T), fine.T)
+
+
+def test_an_edit_of_a_place_is_told_what_was_painted_there_before(slide: SlideStore) -> None:
+    around = PLACE.pad(20)
+    before = maps_at(slide, around)
+    np.testing.assert_array_equal(before.class_map, slide.layout.nuclei(around)[0])
+    np.testing.assert_array_equal(before.tissue_map, slide.layout.tissue(around))
+    paint(slide, PLACE)
+    now = maps_at(slide, around)
+    inside = PLACE.relative_to(around).slices
+    expected = np.zeros(PLACE.shape, np.uint8)
+    expected[10:-10, 10:-10] = 3
+    np.testing.assert_array_equal(now.class_map[inside], expected)
+    outside = np.ones(around.shape, bool)
+    outside[inside] = False
+    for new, old in zip(now, before, strict=True):
+        np.testing.assert_array_equal(new[outside], old[outside])
 
 
 STEPS = [(-1, 0), (1, 0), (0, -1), (0, 1)]

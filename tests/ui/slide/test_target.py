@@ -150,6 +150,9 @@ def test_a_frame_drawn_anew_keeps_a_ring_and_the_slides_stain(stage, workspace, 
     assert request.strength == 1
     assert request.stain == stage.store.recipe.stains[0]
     np.testing.assert_array_equal(request.tissue_map, stage.store.layout.tissue(FRAME))
+    classes, instances = stage.store.layout.nuclei(FRAME)
+    np.testing.assert_array_equal(request.class_map, classes)
+    np.testing.assert_array_equal(request.instance_map, instances)
     controller.staged.apply()
     stage.settle(workspace)
     changed = (stage.store.read(FRAME) != before).any(axis=2)
@@ -164,6 +167,23 @@ def test_no_ring_where_the_slide_ends(stage, workspace):
     dressed = stage.session.target.with_slide_conditions(request)
     rows, cols = np.nonzero(dressed.edit_mask)
     assert (rows.min(), rows.max(), cols.min(), cols.max()) == (16, 63, 0, 111)
+
+
+def test_painted_nuclei_and_tissue_go_before_the_slides():
+    stage = Stage(MemoryStore(), RecordingEngine())
+    classes = np.zeros(FRAME.shape, np.uint8)
+    classes[5:9, 5:9] = 3
+    request = EditRequest(
+        kind=EditKind.GENERATE, region=FRAME, mpp=0.25, class_map=classes, tissue_map=classes
+    )
+    dressed = stage.session.target.with_slide_conditions(request)
+    np.testing.assert_array_equal(dressed.class_map, classes)
+    assert (dressed.tissue_map[5:9, 5:9] == 3).all()
+    elsewhere = classes == 0
+    np.testing.assert_array_equal(
+        dressed.tissue_map[elsewhere], stage.store.layout.tissue(FRAME)[elsewhere]
+    )
+    stage.session.close()
 
 
 def test_a_caption_of_ones_own_goes_before_the_slides():
