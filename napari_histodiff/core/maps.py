@@ -6,6 +6,7 @@ A *class map* says what is where (Lizard ids), an *instance map* which nucleus a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -27,6 +28,7 @@ __all__ = [
     "as_tissue_map",
     "decode_labels",
     "encode_labels",
+    "in_schema",
     "instance_edges",
     "label_of",
     "mixed_instances",
@@ -109,6 +111,33 @@ def as_tissue_map(a: ArrayLike, n_classes: int) -> NDArray[np.uint8]:
     """
     advice = "map its ids to the tissue schema of the model"
     return _ids(a, "a tissue map", n_classes - 1, advice).astype(np.uint8, copy=False)
+
+
+def in_schema(
+    tissue_map: ArrayLike, names: Sequence[str], known: Sequence[str] = TISSUE_NAMES
+) -> NDArray[np.uint8]:
+    """Return a tissue map in another schema, (h, w) uint8: ids are matched by their names.
+
+    What `names` lacks becomes 0, unspecified.
+
+    Parameters
+    ----------
+    tissue_map : (h, w) whole numbers
+        Ids of `known`.
+    names : sequence of str
+        The schema wanted, such as a model's; the id is the position.
+    known : sequence of str
+        The schema given.
+
+    Raises
+    ------
+    InvalidMap
+        When it is no tissue map of `known`.
+    """
+    found = [names.index(name) if name in names else 0 for name in known]
+    table = np.array(found, np.uint8)
+    result: NDArray[np.uint8] = table[as_tissue_map(tissue_map, len(known))]
+    return result
 
 
 def as_edit_mask(a: ArrayLike) -> NDArray[np.bool_]:

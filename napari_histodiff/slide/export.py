@@ -36,8 +36,9 @@ def save_edit(
     """Write an edit as files that open anywhere, all of them or none.
 
     `{stem}.tif` holds the image with its pixel size, `{stem}_classes.png` the class map,
-    `{stem}_instances.tif` the instance map, `{stem}_edit_mask.png` the edit mask (maps only where
-    the request has them), `{stem}.json` the request, the model and the mark that it is synthetic.
+    `{stem}_instances.tif` the instance map, `{stem}_tissue.png` the tissue map,
+    `{stem}_edit_mask.png` the edit mask (maps only where the request has them), `{stem}.json` the
+    request, the model with the names of the tissue ids, and the mark that it is synthetic.
 
     Parameters
     ----------
@@ -116,6 +117,8 @@ def _writers(
         writers[f"{stem}_classes.png"] = partial(_png, request.class_map)
     if request.instance_map is not None:
         writers[f"{stem}_instances.tif"] = partial(_tiff, request.instance_map, mpp=request.mpp)
+    if request.tissue_map is not None:
+        writers[f"{stem}_tissue.png"] = partial(_png, request.tissue_map)
     if request.edit_mask is not None:
         writers[f"{stem}_edit_mask.png"] = partial(_png, request.edit_mask.astype(np.uint8) * 255)
     writers[f"{stem}.json"] = partial(_json, _provenance(request, info))
@@ -125,7 +128,12 @@ def _writers(
 def _provenance(request: EditRequest, info: BackendInfo | None) -> dict[str, Any]:
     model = None
     if info is not None:
-        model = {"name": info.name, "revision": info.revision, "licence": info.licence}
+        model = {
+            "name": info.name,
+            "revision": info.revision,
+            "licence": info.licence,
+            "tissue_names": list(info.tissue_names),
+        }
     return {"synthetic": True, "made_by": "napari-histodiff", "model": model} | request.to_dict()
 
 

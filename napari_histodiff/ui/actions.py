@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,12 @@ from qtpy.QtWidgets import QApplication, QDialog, QFileDialog, QWidget
 
 from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.ui.forms import class_meant, import_form, new_canvas_form
+from napari_histodiff.ui.forms import (
+    class_meant,
+    import_form,
+    import_tissue_form,
+    new_canvas_form,
+)
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.engines import default_engine
 from napari_histodiff.ui.generation.history import HistoryEntry
@@ -217,7 +222,19 @@ class StudioActions:
 
     def select_class(self, class_id: int) -> None:
         """Paint nuclei of a class."""
-        self._attempt(lambda: self._workspace.document.nuclei.select_class(class_id))
+        self._attempt(lambda: self._workspace.select_class(class_id))
+
+    def select_tissue(self, tissue_id: int) -> None:
+        """Paint a tissue."""
+        self._attempt(lambda: self._workspace.select_tissue(tissue_id))
+
+    def select_palette(self, name: str) -> None:
+        """Paint "nuclei" or "tissue"."""
+        self._attempt(lambda: self._workspace.select_palette(name))
+
+    def set_brush(self, width: float) -> None:
+        """Give the brush in hand a width in um."""
+        self._attempt(lambda: self._workspace.set_brush(width))
 
     def select_tool(self, name: str) -> None:
         """Take a tool in hand."""
@@ -246,6 +263,29 @@ class StudioActions:
                     lambda step: self._imported(step, layer, meant)
                 )
             )
+
+    def ask_import_tissue(self) -> None:
+        """Ask which Labels layer or file becomes tissue."""
+        own = self._workspace.own_layers
+        layers = [x for x in self._viewer.layers if isinstance(x, Labels) and x not in own]
+        form = import_tissue_form(self._viewer, layers)
+        note = "What lies outside the frame is left out; tissue painted in it is replaced."
+        dialog = FormDialog(self._parent, "Import tissue", form, note)
+        if dialog.exec() == QDialog.DialogCode.Accepted:
+            self._attempt(form)
+
+    def tissue_imported(
+        self, error: Exception | None, left_out: Mapping[str, int] | None = None
+    ) -> None:
+        """Show the tissue that was imported, and say what was left out or went wrong."""
+        if error is not None:
+            show_warning(str(error))
+            return
+        self.select_palette("tissue")
+        self.select_tool(self._workspace.paint.tool)  # back from that layer to the paint
+        if left_out:
+            reasons = ", ".join(f"{why}: {count}" for why, count in left_out.items())
+            show_warning(f"Left out of the tissue: {reasons}.")
 
     def clear_painting(self) -> None:
         """Remove the nuclei and the edit mask."""

@@ -6,7 +6,7 @@ our layers, and inside the dock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import product
 from typing import Any, Final
@@ -15,7 +15,8 @@ from qtpy.QtCore import QObject, Qt
 from qtpy.QtGui import QAction, QKeySequence, QShortcut
 from qtpy.QtWidgets import QAbstractButton, QToolButton, QWidget
 
-from napari_histodiff.ui.commands import COMMANDS, Command, Studio, command, run
+from napari_histodiff.ui.command import Command, Studio, studio
+from napari_histodiff.ui.commands import COMMANDS, command, run
 from napari_histodiff.ui.widgets.forms import button
 
 __all__ = ["bind_buttons", "bind_dock", "bind_keymap", "command_button", "set_command"]
@@ -58,9 +59,12 @@ def _run_of(item: QObject, dock: Studio, *_: object) -> None:
 # ------------------------------------------------------------------------ keys
 def bind_keymap(providers: Iterable[Any], viewer: Any) -> None:
     """Bind all keys on viewers or layers; a layer's own keys win over napari's for its kind."""
-    for provider, made in product(providers, COMMANDS):
+    by_key: dict[str, list[Command]] = {}
+    for made in COMMANDS:
         if made.key:
-            provider.bind_key(made.key, _bound(made, viewer), overwrite=True)
+            by_key.setdefault(made.key, []).append(made)
+    for provider, (key, commands) in product(providers, by_key.items()):
+        provider.bind_key(key, _bound(commands, viewer), overwrite=True)
 
 
 def bind_dock(dock: Any) -> None:
@@ -73,10 +77,16 @@ def bind_dock(dock: Any) -> None:
             shortcut.activated.connect(partial(run, made.id, dock))
 
 
-def _bound(made: Command, viewer: Any) -> Callable[[Any], None]:
-    def call(_: Any) -> None:
-        made(viewer)
+def _bound(commands: Sequence[Command], viewer: Any) -> Callable[[Any], None]:
+    """Return what runs the command that the key has with the palette in hand, if it has one."""
 
-    call.__name__ = made.id
-    call.__doc__ = f"{made.title}."
+    def call(_: Any) -> None:
+        dock = studio(viewer)
+        for made in commands:
+            if made.palette in ("", dock.workspace.paint.palette):
+                made.act(dock)
+                return
+
+    call.__name__ = commands[0].id
+    call.__doc__ = f"{'; '.join(made.title for made in commands)}."
     return call

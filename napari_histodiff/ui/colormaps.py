@@ -1,4 +1,4 @@
-"""Colours, names and keys of the nucleus classes.
+"""Colours, names and keys of the nucleus classes and of tissue.
 
 Nuclei labels are 7 * instance + class. napari shows label L in colour (L - 1) mod n + 1 of a cyclic
 colormap of n colours and background 0 (0.7.1 to 0.9.2). With n a multiple of 7 a label's colour
@@ -14,24 +14,26 @@ import numpy as np
 from napari.utils.colormaps import CyclicLabelColormap
 from numpy.typing import NDArray
 
-from napari_histodiff.core.colours import CLASS_HEX, UNKNOWN_HEX, rgb_of
-from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES
+from napari_histodiff.core.colours import CLASS_HEX, TISSUE_HEX, UNKNOWN_HEX, rgb_of
+from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES, TISSUE_NAMES
 
 __all__ = [
     "CLASS_COLOURS",
     "EDIT_MASK_COLOUR",
     "FRAME_COLOUR",
     "PALETTE",
+    "TISSUE_PALETTE",
     "UNKNOWN",
-    "NucleusClass",
+    "PaintClass",
     "edit_mask_colormap",
     "nuclei_colormap",
+    "tissue_colormap",
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class NucleusClass:
-    """One class as the user meets it: id, name, "#rrggbb" colour and key (empty = no key)."""
+class PaintClass:
+    """A nucleus class or tissue as the user meets it: id, name, "#rrggbb" and key (or "")."""
 
     id: int
     name: str
@@ -41,15 +43,23 @@ class NucleusClass:
 
 #: Classes 1-6 in order.
 PALETTE: Final = tuple(
-    NucleusClass(i, name, colour, str(i))
+    PaintClass(i, name, colour, str(i))
     for i, (name, colour) in enumerate(zip(CLASS_NAMES, CLASS_HEX, strict=True), 1)
+)
+
+#: Tissue 1-11 in order; a digit has room for ten.
+TISSUE_PALETTE: Final = tuple(
+    PaintClass(i, name, colour, key)
+    for i, (name, colour, key) in enumerate(
+        zip(TISSUE_NAMES[1:], TISSUE_HEX[1:], "1234567890Q", strict=True), 1
+    )
 )
 
 #: RGB (0-255) of classes 1-6 in order.
 CLASS_COLOURS: Final = tuple(rgb_of(entry.colour) for entry in PALETTE)
 
 #: Nuclei whose class nobody told: labels 7 * instance.
-UNKNOWN: Final = NucleusClass(0, "unknown", UNKNOWN_HEX, "")
+UNKNOWN: Final = PaintClass(0, "unknown", UNKNOWN_HEX, "")
 
 EDIT_MASK_COLOUR: Final = "#7cff3a"
 FRAME_COLOUR: Final = "#2f6bff"
@@ -75,6 +85,12 @@ def edit_mask_colormap() -> CyclicLabelColormap:
     A direct colormap would say the same, and compile for a second when the first slide opens.
     """
     return CyclicLabelColormap(colors=np.array([np.zeros(4), _rgba(EDIT_MASK_COLOUR, 1.0)]))
+
+
+def tissue_colormap() -> CyclicLabelColormap:
+    """Return the colormap of a layer of tissue ids: 0 transparent, 1-11 as in the palette."""
+    colours = [_rgba(entry.colour, 1.0) for entry in TISSUE_PALETTE]
+    return CyclicLabelColormap(colors=np.array([np.zeros(4), *colours]), background_value=0)
 
 
 def _rgba(colour: str, shade: float) -> NDArray[np.float64]:

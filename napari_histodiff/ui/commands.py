@@ -2,99 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Final
 
-from napari_histodiff.core.maps import CLASS_NAMES
-from napari_histodiff.ui.text import PLUGIN, WIDGET
+from napari_histodiff.ui.command import Command, Studio
+from napari_histodiff.ui.paint_commands import PAINT_COMMANDS
+from napari_histodiff.ui.slide_commands import SLIDE_COMMANDS
 
-__all__ = ["COMMANDS", "TOOLS", "Command", "Studio", "command", "run", "studio"]
-
-
-@runtime_checkable
-class Studio(Protocol):
-    """What a command acts on: the parts of the dock."""
-
-    actions: Any
-    controller: Any
-    proposer: Any
-    slide: Any
-    workspace: Any
-
-
-def studio(viewer: Any) -> Studio:
-    """Return the viewer's dock; opens it when it is not there."""
-    for widget in viewer.window.dock_widgets.values():
-        if isinstance(widget, Studio):
-            return widget
-    dock = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)[1]
-    assert isinstance(dock, Studio)
-    return dock
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """An action of the dock.
-
-    Attributes
-    ----------
-    id : str
-        Without the plugin's name; also the object name of its button.
-    title : str
-        What the command palette calls it.
-    act : callable
-        Runs it on a dock.
-    key : str
-        In napari's spelling, empty when it has none.
-    tip : str
-        What its button says of it; the title where that says enough.
-    """
-
-    id: str
-    title: str
-    act: Callable[[Studio], object]
-    key: str = ""
-    tip: str = ""
-
-    def __call__(self, viewer: Any) -> None:
-        """Run on the viewer's dock, opening it when needed."""
-        self.act(studio(viewer))
-
-    @property
-    def key_text(self) -> str:
-        """The key as people read it: "Ctrl+Enter"."""
-        return self.key.replace("Control", "Ctrl").replace("-", "+")
-
-    @property
-    def tooltip(self) -> str:
-        """What a button says of it, with the key."""
-        said = self.tip or self.title
-        return f"{said} ({self.key_text})" if self.key else said
-
-
-#: Name of a tool of the workspace, key, what it does.
-TOOLS: Final = (
-    ("brush", "P", "Paint nuclei freely; each stroke is one nucleus"),
-    ("polygon", "G", "Outline one nucleus; Enter or double-click closes it"),
-    ("stamp", "S", "Click places one nucleus of natural size and shape"),
-    ("scatter", "D", "Drag fills an area with nuclei at the density below"),
-    ("erase", "E", "Erase nuclei, or the edit mask when that is selected"),
-    ("fill", "F", "Give a whole nucleus another class"),
-    ("edit mask", "K", "Paint where pixels may change, for inpainting"),
-    ("frame", "R", "Move and resize the frame with the mouse"),
-    ("pan", "Z", "Move the view; hold Space for the same with any tool"),
-)
-
-
-def _tool(name: str, dock: Studio) -> None:
-    dock.actions.select_tool(name)
-
-
-def _nucleus_class(class_id: int, dock: Studio) -> None:
-    dock.actions.select_class(class_id)
-
+__all__ = ["COMMANDS", "command", "run"]
 
 _EDITS: Final = (
     Command("generate", "Generate the frame", lambda d: d.actions.generate(), "Control-Enter"),
@@ -167,26 +81,6 @@ _EDITS: Final = (
         "Put the frame in the middle of the view, as fine as that shows",
     ),
     Command(
-        "import_labels",
-        "Import labels",
-        lambda d: d.actions.ask_import(),
-        "Shift-M",
-        "Take a Labels layer as nuclei",
-    ),
-    Command(
-        "outlines",
-        "Paint as outlines",
-        lambda d: d.actions.toggle_outlines(),
-        "Shift-O",
-        "Paint as outlines or filled",
-    ),
-    Command(
-        "fill_area",
-        "Fill the area with nuclei",
-        lambda d: d.actions.fill_area(),
-        tip="Scatter over the edit mask; without one, the frame",
-    ),
-    Command(
         "propose_nuclei",
         "Propose nuclei",
         lambda d: d.proposer.propose(),
@@ -207,13 +101,6 @@ _EDITS: Final = (
         lambda d: d.proposer.discard(),
         "Shift-W",
         "Drop the proposal and its rings",
-    ),
-    Command(
-        "clear_painting",
-        "Clear painting",
-        lambda d: d.actions.clear_painting(),
-        "Shift-X",
-        "Remove the paint in the frame",
     ),
     Command(
         "caption_from_paint",
@@ -240,110 +127,7 @@ _EDITS: Final = (
     Command("train", "Train a model on your own slides", lambda d: d.actions.open_training()),
 )
 
-_SLIDES: Final = (
-    Command(
-        "new_slide",
-        "New slide",
-        lambda d: d.slide.new_slide(),
-        "Shift-G",
-        "Make a slide of any size, drawn where you look",
-    ),
-    Command(
-        "open_slide",
-        "Open slide",
-        lambda d: d.slide.open_slide(),
-        "Shift-L",
-        "Open a slide that was made before",
-    ),
-    Command(
-        "slide_pause",
-        "Pause or resume drawing",
-        lambda d: d.slide.toggle_pause(),
-        "Shift-H",
-        "Hold the drawing of tiles, or go on with it",
-    ),
-    Command(
-        "slide_view",
-        "Draw all in view",
-        lambda d: d.slide.draw_view(),
-        "Shift-K",
-        "Draw all that is in view, down to the finest level",
-    ),
-    Command(
-        "slide_frame",
-        "Draw all in the frame",
-        lambda d: d.slide.draw_frame(),
-        "Shift-J",
-        "Draw all in the frame, down to the finest level",
-    ),
-    Command(
-        "slide_coverage",
-        "Show or hide coverage on the map",
-        lambda d: d.slide.toggle_coverage(),
-        "Shift-U",
-        "Show on the map what is drawn (green), edited (blue) and out of date (amber)",
-    ),
-    Command(
-        "slide_all",
-        "Draw the whole slide",
-        lambda d: d.slide.draw_all(),
-        tip="Draw every tile of the slide; says first what it takes",
-    ),
-    Command(
-        "slide_stop",
-        "Stop drawing the slide",
-        lambda d: d.slide.stop_drawing(),
-        tip="Forget what waits; what is drawn stays",
-    ),
-    Command("slide_retry", "Draw the failed places again", lambda d: d.slide.retry()),
-    Command(
-        "slide_why", "Say why drawing failed", lambda d: d.slide.tell_why(), tip="What went wrong"
-    ),
-    Command("slide_finer", "Zoom in further", lambda d: d.slide.refine(), tip="Add a finer level"),
-    Command(
-        "slide_space",
-        "Free disk space of the slide",
-        lambda d: d.slide.free_space(),
-        tip="Drop tiles that can be drawn again",
-    ),
-    Command(
-        "slide_close",
-        "Close the slide",
-        lambda d: d.slide.close_slide(),
-        tip="Close the slide; everything drawn stays on the disk",
-    ),
-    Command(
-        "sketch_edit",
-        "Edit the sketch of the slide",
-        lambda d: d.slide.edit_sketch(),
-        tip="Paint glands, stroma, lumens and glass over the whole slide",
-    ),
-    Command(
-        "sketch_apply",
-        "Apply the sketch",
-        lambda d: d.slide.apply_sketch(),
-        tip="Lay the slide out after what is painted",
-    ),
-    Command(
-        "sketch_cancel",
-        "Cancel the sketch",
-        lambda d: d.slide.cancel_sketch(),
-        tip="Take the sketch away and leave the slide as it is",
-    ),
-)
-
-COMMANDS: Final[tuple[Command, ...]] = (
-    *_EDITS,
-    *_SLIDES,
-    *(
-        Command(f"class_{i}", f"Paint {name} nuclei", partial(_nucleus_class, i), str(i))
-        for i, name in enumerate(CLASS_NAMES, start=1)
-    ),
-    *(
-        Command(f"tool_{name.replace(' ', '_')}", f"Tool: {name}", partial(_tool, name), key, tip)
-        for name, key, tip in TOOLS
-    ),
-)
+COMMANDS: Final[tuple[Command, ...]] = (*_EDITS, *SLIDE_COMMANDS, *PAINT_COMMANDS)
 
 _BY_ID: Final = {made.id: made for made in COMMANDS}
 

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 from napari_histodiff.core.engine import Engine
 from napari_histodiff.ui.actions import StudioActions
 from napari_histodiff.ui.bindings import bind_dock, bind_keymap
-from napari_histodiff.ui.colormaps import PALETTE
+from napari_histodiff.ui.colormaps import PALETTE, TISSUE_PALETTE
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.engines import default_engine
 from napari_histodiff.ui.generation.plan import FramePlan
@@ -137,7 +137,7 @@ class StudioDock(QWidget):
     def _make_sections(self) -> None:
         self.status = StatusLine()
         self.canvas = CanvasBox()
-        self.palette_box = PaletteBox(PALETTE)
+        self.palette_box = PaletteBox(PALETTE, TISSUE_PALETTE)
         self.tools = ToolsBox(self.workspace.paint.density)
         self.proposal = ProposalBox()
         self.caption = CaptionBox()
@@ -185,7 +185,8 @@ class StudioDock(QWidget):
         c.staging_changed.connect(self.run.set_staging)
         c.history_changed.connect(lambda: self.history.set_entries(c.history.entries))
         c.settings_changed.connect(self._show_settings)
-        c.counts_changed.connect(self.palette_box.set_counts)
+        c.counts_changed.connect(self.palette_box.nuclei.set_counts)
+        c.tissue_changed.connect(self.palette_box.tissue.set_shares)
         c.noticed.connect(show_notice)
 
     def _connect_proposer(self) -> None:
@@ -201,13 +202,17 @@ class StudioDock(QWidget):
         w.doing.changed.connect(self.run.set_doing)
         w.doing.changed.connect(self._show_undo)
         w.tool_changed.connect(self.tools.select)
-        w.class_changed.connect(self.palette_box.select)
+        w.brush_changed.connect(self.tools.brush.set_value)
+        w.palette_changed.connect(self.palette_box.show_palette)
+        w.class_changed.connect(self.palette_box.nuclei.select)
+        w.tissue_changed.connect(self.palette_box.tissue.select)
 
     def _connect_sections(self) -> None:
         c, w, a = self.controller, self.workspace, self.actions
         self.canvas.set_recent(self.slide.recent)
         self.canvas.size_changed.connect(a.resize_frame)
         self.canvas.level_chosen.connect(a.set_level)
+        self.tools.brush_changed.connect(a.set_brush)
         self.tools.density_changed.connect(lambda value: setattr(w.paint, "density", value))
         self.caption.changed.connect(lambda text: c.set(caption=text))
         self.settings.changed.connect(lambda change: c.set(**change))
@@ -221,8 +226,14 @@ class StudioDock(QWidget):
         self._show_settings(self.controller.settings)
         self._show_target()
         self._show_plan(self.controller.plan)
-        self.palette_box.select(self.workspace.paint.class_id)
-        self.tools.select(self.workspace.paint.tool)
+        self._show_hand()
+
+    def _show_hand(self) -> None:
+        paint = self.workspace.paint
+        self.palette_box.show_palette(paint.palette)
+        self.palette_box.nuclei.select(paint.class_id)
+        self.palette_box.tissue.select(paint.tissue_id)
+        self.tools.select(paint.tool)
 
     def _show_theme(self, *_: object) -> None:
         self.setStyleSheet(dock_style(self.viewer.theme))
@@ -258,8 +269,7 @@ class StudioDock(QWidget):
             target.name, shape[0], shape[1], image.mpp, knows_mpp=image.knows_mpp
         )
         self.canvas.set_levels(image.mpps)
-        self.palette_box.select(self.workspace.paint.class_id)
-        self.tools.select(self.workspace.paint.tool)
+        self._show_hand()
         self._show_frame()
         self._show_undo()
 

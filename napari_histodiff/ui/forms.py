@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from magicgui import magicgui
@@ -16,7 +17,7 @@ from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.core.requests import LIMITS
-from napari_histodiff.ui.commands import studio
+from napari_histodiff.ui.command import studio
 from napari_histodiff.ui.slide.new_slide import new_slide
 from napari_histodiff.ui.training.dock import train
 from napari_histodiff.ui.widgets.dialogs import ColourEdit
@@ -30,6 +31,8 @@ __all__ = [
     "class_meant",
     "import_form",
     "import_labels",
+    "import_tissue",
+    "import_tissue_form",
     "new_canvas",
     "new_canvas_form",
     "new_slide",
@@ -129,6 +132,65 @@ def import_labels(viewer: Any, layer: Any, nuclei_are: str = "epithelial") -> No
     dock = studio(viewer)
     dock.workspace.document.import_labels(layer, class_of)
     dock.actions.select_tool(dock.workspace.paint.tool)  # back from that layer to the paint
+
+
+def import_tissue(viewer: Any, layer: Any = None, file: Path | None = None) -> None:
+    """Take tissue from a Labels layer or a file; what lies outside the frame is left out.
+
+    Parameters
+    ----------
+    viewer : napari Viewer
+        Whose dock takes it; it replaces the tissue painted in the frame.
+    layer : napari Labels, optional
+        Its numbers are ids of `core.maps.TISSUE_NAMES`.
+    file : Path, optional
+        In place of a layer: a PNG of ids or of the palette's colours, as large as the frame or the
+        image; or annotated regions in GeoJSON, such as QuPath exports.
+
+    Raises
+    ------
+    InvalidRequest
+        When neither is given, or nothing is worked on.
+    InvalidImage, InvalidMap
+        When there is no such tissue in it.
+    """
+    dock = studio(viewer)
+    if layer is not None:
+        step = dock.workspace.import_tissue_labels(layer)
+        step.then(lambda done: dock.actions.tissue_imported(done.error))
+    elif file is not None and file != Path():
+        left_out = dock.workspace.import_tissue_file(file)
+        dock.actions.tissue_imported(None, left_out)
+    else:
+        raise InvalidRequest("expected a layer or a file of tissue, got neither; choose one")
+
+
+def import_tissue_form(viewer: Any, layers: Sequence[Any]) -> FunctionGui[None]:
+    """Return the form of `import_tissue` for some layers; a file is proposed."""
+    form = magicgui(
+        import_tissue,
+        call_button=False,
+        viewer={"bind": viewer},
+        layer={
+            "choices": [("a file", None), *((layer.name, layer) for layer in layers)],
+            "label": "from",
+            "tooltip": "A Labels layer of tissue numbers, or the file below",
+            "nullable": True,
+        },
+        file={
+            "widget_type": "FileEdit",
+            "filter": "Tissue (*.png *.tif *.tiff *.npy *.geojson *.json *.gz)",
+            "tooltip": "A PNG of ids or colours, or regions of QuPath (GeoJSON)",
+            "nullable": True,
+        },
+    )
+    _finish(form)
+    form["layer"].changed.connect(lambda layer: _enable(form["file"], layer is None))
+    return form
+
+
+def _enable(field: Any, possible: bool) -> None:
+    field.enabled = possible
 
 
 def class_meant(nuclei_are: str) -> int | None:

@@ -8,7 +8,8 @@ from typing import Any, Final
 from napari import current_viewer
 from napari.viewer import Viewer  # noqa: TC002 - napari reads the annotation to inject it
 
-from napari_histodiff.ui.commands import command, studio
+from napari_histodiff.ui.command import studio
+from napari_histodiff.ui.commands import command
 from napari_histodiff.ui.slide.scans.view import scan_reader
 
 __all__ = ["get_reader"]

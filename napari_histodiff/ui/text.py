@@ -42,8 +42,9 @@ def bytes_text(count: float) -> str:
 
 
 def count_text(count: int, noun: str) -> str:
-    """Return a count with its noun: "1 tile", "12,345 tiles"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    """Return a count with its noun: "1 tile", "12,345 tiles", "2 nuclei"."""
+    several = noun.removesuffix("us") + "i" if noun.endswith("us") else noun + "s"
+    return f"{count:,} {noun if count == 1 else several}"
 
 
 def short_count(count: float) -> str:

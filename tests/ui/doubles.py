@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 from napari.components import ViewerModel
@@ -21,6 +22,7 @@ from napari_histodiff.ui.generation.settings import SeedMode, SettingsStore
 from napari_histodiff.ui.generation.states import Notice
 from napari_histodiff.ui.workspace.pending import PendingOperations, PendingStep
 from napari_histodiff.ui.workspace.snapshot import FrameSnapshot, FrameSummary
+from napari_histodiff.ui.workspace.tissue_layer import shares_of
 from tests.fakes import FAKE_INFO
 
 
@@ -36,7 +38,10 @@ class Frame:
     edit_mask: np.ndarray = field(default_factory=lambda: np.zeros((48, 64), bool))
     class_map: np.ndarray = field(default_factory=lambda: np.zeros((48, 64), np.uint8))
     instance_map: np.ndarray = field(default_factory=lambda: np.zeros((48, 64), np.int32))
+    tissue_map: np.ndarray = field(default_factory=lambda: np.zeros((48, 64), np.uint8))
     uses_paint = FrameSnapshot.uses_paint
+    uses_tissue = FrameSnapshot.uses_tissue
+    _counts = FrameSnapshot._counts
 
 
 class RecordingDocument:
@@ -71,11 +76,16 @@ class RecordingDocument:
             frame.uses_paint,
             self.counts(),
             self.problem,
+            shares_of(frame.tissue_map),
         )
 
     def maps(self) -> tuple[np.ndarray, np.ndarray]:
         classes = self.frame.class_map
         return classes, label(classes, background=0, connectivity=2).astype(np.int32)
+
+    @property
+    def tissue(self) -> SimpleNamespace:
+        return SimpleNamespace(tissue=self.frame.tissue_map)
 
     def counts(self) -> dict[str, int]:
         return {"plasma": int(self.frame.class_map.any())}

@@ -13,7 +13,8 @@ from qtpy.QtWidgets import QAbstractButton
 
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.ui.actions import StudioActions
-from napari_histodiff.ui.commands import COMMANDS, Command, studio
+from napari_histodiff.ui.command import Command, studio
+from napari_histodiff.ui.commands import COMMANDS
 from napari_histodiff.ui.dock import StudioDock
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.staged import StagedVariants
@@ -60,7 +61,13 @@ def test_the_manifest_stands_at_the_top_as_well() -> None:
 
 
 def test_keys_are_unique_and_documented() -> None:
-    keys = [command.key for command in COMMANDS if command.key]
+    palettes = {"": ("nuclei", "tissue")}
+    keys = [
+        (command.key, palette)
+        for command in COMMANDS
+        for palette in palettes.get(command.palette, (command.palette,))
+        if command.key
+    ]
     assert len(set(keys)) == len(keys)
     documented = re.findall(
         r"^\| (.+?) \| (.+?) \|$", (ROOT / "docs" / "keyboard.md").read_text(), re.MULTILINE
@@ -112,7 +119,7 @@ def test_a_command_finds_the_open_dock(dock: StudioDock) -> None:
     assert studio(dock.viewer) is dock
 
 
-@pytest.mark.parametrize("layer", ["Nuclei", "Edit mask", "Frame", "Canvas"])
+@pytest.mark.parametrize("layer", ["Nuclei", "Tissue", "Edit mask", "Frame", "Canvas"])
 def test_keys_work_whatever_layer_is_selected(
     dock: StudioDock, engine: RecordingEngine, layer: str
 ) -> None:

@@ -155,21 +155,21 @@ def test_palette_marks_what_the_model_hardly_knows(
 ) -> None:
     engine.ready()
     _tell(dock, engine)
-    seen = dock.palette_box.seen
+    seen = dock.palette_box.nuclei.seen
     assert "never seen" in seen["neutrophil"].toolTip()
     assert "Only 10 training nuclei: may not be recognisable" in seen["epithelial"].toolTip()
     counts = {"plasma": FEW_NUCLEI - 1, "connective": FEW_NUCLEI, "lymphocyte": 12_431}
     dock.palette_box.set_info(replace(FAKE_INFO, class_counts=counts))
     assert "⚠ 499" in seen["plasma"].text()
-    assert "Only 499 training nuclei" in dock.palette_box.buttons["plasma"].toolTip()
+    assert "Only 499 training nuclei" in dock.palette_box.nuclei.buttons["plasma"].toolTip()
     assert seen["connective"].text() == "500"
     assert seen["lymphocyte"].text() == "12.4k"
-    assert "12,431 training nuclei" in dock.palette_box.buttons["lymphocyte"].toolTip()
+    assert "12,431 training nuclei" in dock.palette_box.nuclei.buttons["lymphocyte"].toolTip()
     dock.workspace.new_canvas(128, 128)
     classes, instances = paint_demo(128, 128)
     dock.workspace.document.set_painting(classes, instances, np.zeros(classes.shape, bool))
     dock.controller.refresh_plan()
-    painted = {name: dock.palette_box.painted[name].text() for name in CLASS_NAMES}
+    painted = {name: dock.palette_box.nuclei.painted[name].text() for name in CLASS_NAMES}
     assert painted["neutrophil"] == "–"
     assert int(painted["epithelial"]) > 3
 
@@ -228,7 +228,7 @@ def test_another_image_takes_the_layers_of_the_first_away(dock: StudioDock) -> N
         dock.actions.use_selected()
         dock.controller.refresh_plan()
     names = [layer.name for layer in dock.viewer.layers]
-    assert names == ["first", "second", "Edit mask", "Nuclei", "Frame"]
+    assert names == ["first", "second", "Tissue", "Edit mask", "Nuclei", "Frame"]
 
 
 def test_use_image_with_the_preview_selected_says_what_to_select(

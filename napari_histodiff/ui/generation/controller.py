@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from psygnal import Signal
 
-from napari_histodiff.core.captions import caption_from_maps
+from napari_histodiff.core.captions import Caption, caption_from_maps
 from napari_histodiff.core.engine import (
     Engine,
     EngineEvent,
@@ -29,6 +29,7 @@ from napari_histodiff.core.engine import (
     JobProgress,
 )
 from napari_histodiff.core.errors import HistodiffError, InvalidRequest
+from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.slide.export import save_edit
 from napari_histodiff.ui.generation.engines import Mailbox
 from napari_histodiff.ui.generation.history import History, HistoryEntry
@@ -52,6 +53,8 @@ from napari_histodiff.ui.generation.states import (
 from napari_histodiff.ui.workspace.frame import at_its_level
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_histodiff.ui.workspace.snapshot import FrameSummary
     from napari_histodiff.ui.workspace.workspace import Workspace
 
@@ -87,6 +90,8 @@ class Controller:
     history_changed = Signal()
     settings_changed = Signal(Settings)
     counts_changed = Signal(dict)
+    #: Which share of the frame each painted tissue covers, by name.
+    tissue_changed = Signal(dict)
     noticed = Signal(Notice)
 
     def __init__(
@@ -112,9 +117,11 @@ class Controller:
         self._estimate: Estimate | None = None
         self._job: Job | None = None
         self._image: Hashable = None
+        self._tissue: NDArray[np.uint8] | None = None
         self._left: Job | None = None
         self._plan_due: float | None = 0.0
         self._counts: Mapping[str, int] = {}
+        self._shares: Mapping[str, float] = {}
         for signal in (workspace.frame_changed, workspace.target_changed, workspace.pixels_changed):
             signal.connect(self._touch)
         workspace.target_changed.connect(self._leave)
@@ -164,6 +171,11 @@ class Controller:
 
     # ---------------------------------------------------------------- settings
     @property
+    def tissue_names(self) -> tuple[str, ...]:
+        """The tissue schema of the model; the whole one until it is loaded."""
+        return TISSUE_NAMES if self.status.info is None else self.status.info.tissue_names
+
+    @property
     def settings_here(self) -> Settings:
         """The settings that count on the image worked on: a slide has its own guidance."""
         return self.settings.at(self.workspace.guidance)
@@ -183,14 +195,21 @@ class Controller:
     def caption_from_paint(self) -> None:
         """Write the caption from what is painted in the frame."""
         try:
-            class_map, instance_map = self.workspace.document.nuclei.maps()
+            document = self.workspace.document
+            class_map, instance_map = document.nuclei.maps()
+            caption = caption_from_maps(class_map, instance_map, document.tissue.tissue)
         except HistodiffError as error:
             self._notice(Level.WARNING, str(error))
             return
-        if instance_map.any():
-            self.set(caption=caption_from_maps(class_map, instance_map).to_text())
+        if not instance_map.any():
+            caption = Caption(tissue=caption.tissue)  # which nuclei there are is left open
+        if text := caption.to_text():
+            self.set(caption=text)
         else:
-            self._notice(Level.WARNING, "No nuclei are painted in the frame; paint some first.")
+            self._notice(
+                Level.WARNING,
+                "Nothing that has a word is painted in the frame; paint nuclei or tissue first.",
+            )
 
     # --------------------------------------------------------------------- run
     def refresh_plan(self) -> None:
@@ -201,6 +220,9 @@ class Controller:
         if summary is not None and summary.counts != self._counts:
             self._counts = summary.counts
             self.counts_changed.emit(summary.counts)
+        if summary is not None and summary.tissue != self._shares:
+            self._shares = summary.tissue
+            self.tissue_changed.emit(summary.tissue)
 
     def generate(self) -> None:
         """Start the edit that the plan names; what is staged is discarded."""
@@ -223,9 +245,10 @@ class Controller:
         self.staged.discard()
         self.set(seed=seed_of_run(self.settings))
         try:
-            request = request_of(snapshot, self.settings_here)
+            request = request_of(snapshot, self.settings_here, self.tissue_names)
             self._job = self.engine.submit(document.target.with_slide_conditions(request))
             self._image = document.target.key
+            self._tissue = snapshot.tissue_map if snapshot.tissue_map.any() else None
         except HistodiffError as error:
             self._complain(error)
             return
@@ -259,6 +282,7 @@ class Controller:
                 empty if request.class_map is None else request.class_map,
                 empty.astype(np.int32) if request.instance_map is None else request.instance_map,
                 empty.astype(bool) if request.edit_mask is None else request.edit_mask,
+                entry.tissue,
             )
         except HistodiffError as error:
             self._complain(error)
@@ -317,7 +341,9 @@ class Controller:
         if isinstance(event, JobFinished):
             if self._estimate is not None:
                 self._estimator.learn(self._estimate, event.seconds)
-            entry = self.history.add(job.request, event.images, event.seconds, self._image)
+            entry = self.history.add(
+                job.request, event.images, event.seconds, self._image, self._tissue
+            )
             self.history_changed.emit()
             if job is not self._left:
                 self.staged.put(Staging(entry))

@@ -22,7 +22,8 @@ THUMBNAIL: Final = 60
 class HistoryEntry:
     """One finished edit: its request, (variants, h, w, 3) uint8 images and wall seconds.
 
-    `image` is the key of the image it was made on, None when any will do.
+    `image` is the key of the image it was made on, None when any will do; `tissue` what was painted
+    of it, (h, w) uint8 ids of `core.maps.TISSUE_NAMES`, whatever the model made of that.
     """
 
     number: int
@@ -30,12 +31,20 @@ class HistoryEntry:
     images: NDArray[np.uint8]
     seconds: float
     image: Hashable = None
+    tissue: NDArray[np.uint8] | None = None
 
     @property
     def nbytes(self) -> int:
         """Bytes the entry holds, the request's maps included."""
         request = self.request
-        arrays = (request.image, request.class_map, request.instance_map, request.edit_mask)
+        arrays = (
+            request.image,
+            request.class_map,
+            request.instance_map,
+            request.tissue_map,
+            request.edit_mask,
+            self.tissue,
+        )
         return self.images.nbytes + sum(a.nbytes for a in arrays if a is not None)
 
     def summary(self) -> str:
@@ -73,6 +82,8 @@ class HistoryEntry:
             f"    seed={r.seed},",
             f"    variants={r.variants},",
         ]
+        if r.tissue_map is not None:
+            lines.append("    tissue_map=request.tissue_map,")
         if r.image is not None and r.edit_mask is not None:
             lines += ["    image=request.image,", "    edit_mask=request.edit_mask,"]
         return "\n".join([*lines, ")", ""])
@@ -98,10 +109,11 @@ class History:
         images: NDArray[np.uint8],
         seconds: float,
         image: Hashable = None,
+        tissue: NDArray[np.uint8] | None = None,
     ) -> HistoryEntry:
         """Put a finished edit in front; the newest always stays."""
         self._count += 1
-        entry = HistoryEntry(self._count, request, images, seconds, image)
+        entry = HistoryEntry(self._count, request, images, seconds, image, tissue)
         self._entries.insert(0, entry)
         while len(self._entries) > 1 and (
             len(self._entries) > self._max_entries

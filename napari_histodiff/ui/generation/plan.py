@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -12,12 +13,12 @@ from napari_histodiff.core.maps import CLASS_NAMES, FEW_NUCLEI
 from napari_histodiff.core.requests import EditKind
 from napari_histodiff.ui.generation.settings import Settings
 from napari_histodiff.ui.generation.states import EngineStatus
-from napari_histodiff.ui.text import duration_text
+from napari_histodiff.ui.text import count_text, duration_text
 
 if TYPE_CHECKING:
     from napari_histodiff.ui.workspace.snapshot import FrameSummary
 
-__all__ = ["Estimate", "Estimator", "FramePlan", "class_remark", "make_plan"]
+__all__ = ["Estimate", "Estimator", "FramePlan", "class_remark", "make_plan", "tissue_remark"]
 
 #: A model that cannot jump draws washed-out tissue in fewer.
 _LEAST_FLOW_STEPS: Final = 5
@@ -112,7 +113,29 @@ def _plan_of(
     if not summary.uses_paint:
         where = " where pixels change" if repaints or summary.kind is EditKind.OUTPAINT else ""
         note += f". No nuclei painted{where}: the model places them"
+    note += _tissue_remark(summary, status.info)
     return FramePlan(title, True, note, estimate, repaints)
+
+
+def _tissue_remark(summary: FrameSummary, info: BackendInfo) -> str:
+    """Return what is to be said of the painted tissue, to follow other sentences."""
+    remark = ""
+    if lacking := [name for name in summary.tissue if tissue_remark(name, info)]:
+        remark += f". The model does not know {_listed(lacking)}, and is not told of it"
+    if astray := [f"{count_text(n, 'nucleus')} in {name}" for name, n in summary.astray.items()]:
+        remark += f". Painted where none are expected, and drawn: {_listed(astray)}"
+    return remark
+
+
+def tissue_remark(name: str, info: BackendInfo | None) -> str:
+    """Return what happens to a painted tissue the model does not know; empty when it knows it."""
+    if info is None or name in info.tissue_names:
+        return ""
+    return f"This model does not know {name}: what you paint of it is unspecified to it."
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
 
 
 def class_remark(name: str, info: BackendInfo | None) -> str:

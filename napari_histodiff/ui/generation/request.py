@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from napari_histodiff.core.maps import TISSUE_NAMES, in_schema
 from napari_histodiff.core.requests import LIMITS, EditKind, EditRequest
 from napari_histodiff.ui.generation.settings import SeedMode, Settings
 
@@ -30,8 +32,12 @@ def seed_of_run(settings: Settings) -> int:
     return settings.seed
 
 
-def request_of(snapshot: FrameSnapshot, settings: Settings) -> EditRequest:
+def request_of(
+    snapshot: FrameSnapshot, settings: Settings, tissue_names: Sequence[str] = TISSUE_NAMES
+) -> EditRequest:
     """Resolve a frame and the settings that count there into the request that decides the pixels.
+
+    Tissue is told in the schema of the model, `tissue_names`; what that lacks is unspecified.
 
     Raises
     ------
@@ -40,11 +46,15 @@ def request_of(snapshot: FrameSnapshot, settings: Settings) -> EditRequest:
     """
     painted = snapshot.uses_paint
     changes_pixels = snapshot.kind in (EditKind.INPAINT, EditKind.OUTPAINT)
+    tissue = in_schema(snapshot.tissue_map, tissue_names) if snapshot.uses_tissue else None
+    if tissue is not None and not tissue.any():
+        tissue = None
     return EditRequest(
         kind=snapshot.kind,
         region=snapshot.region,
         class_map=snapshot.class_map if painted else None,
         instance_map=snapshot.instance_map if painted else None,
+        tissue_map=tissue,
         image=snapshot.image if changes_pixels else None,
         edit_mask=snapshot.edit_mask if changes_pixels else None,
         caption=settings.caption.strip(),

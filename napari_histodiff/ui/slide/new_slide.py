@@ -14,7 +14,7 @@ from napari_histodiff.core.recipe import MAX_SIDE, MIN_SIDE, SLIDE_GUIDANCE, TIL
 from napari_histodiff.core.requests import DEFAULT_STEPS, LIMITS
 from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.sketch_files import read_sketch
-from napari_histodiff.ui.commands import studio
+from napari_histodiff.ui.command import studio
 
 if TYPE_CHECKING:
     import pathlib  # magicgui looks names of modules up, not ours

@@ -7,15 +7,14 @@ from typing import Any, Final
 
 import numpy as np
 from napari.layers import Image, Labels
-from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
-from napari_histodiff.core.colours import SKETCH_HEX
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.maps import SKETCH_NAMES
 from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.store import SlideStore
+from napari_histodiff.ui.colormaps import tissue_colormap
 from napari_histodiff.ui.workspace.transforms import place_on
 
 __all__ = ["SKETCH_NAME", "SketchEditor"]
@@ -61,7 +60,7 @@ class SketchEditor:
             layer = self._layer = Labels(
                 self._present(pixel),
                 name=SKETCH_NAME,
-                colormap=_colormap(),
+                colormap=tissue_colormap(),
                 opacity=0.45,
                 **placing | {"scale": np.asarray(self._slide.scale) * pixel},
             )
@@ -144,11 +143,6 @@ def _pixel_of(store: SlideStore) -> int:
     refined = store.recipe.refined
     longest = max(store.spec.height, store.spec.width) >> refined
     return max(_PIXEL, -(-longest // _MOST)) << refined
-
-
-def _colormap() -> DirectLabelColormap:
-    colours: dict[int | None, Any] = dict(enumerate(SKETCH_HEX))
-    return DirectLabelColormap(color_dict=colours | {None: "transparent", 0: "transparent"})
 
 
 def _boxes(differs: NDArray[np.bool_], pixel: int) -> Iterator[Region]:

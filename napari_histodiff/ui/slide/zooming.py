@@ -65,7 +65,7 @@ class KeptView:
     frame : Region or None
         Where the frame is on the slide.
     paint : tuple of arrays or None
-        Nuclei, as labels, and edit mask in that frame; None when nothing is painted.
+        Tissue, edit mask and nuclei, as labels, in that frame; None when nothing is painted.
     """
 
     mpp: float
@@ -76,7 +76,7 @@ class KeptView:
     paused: bool
     target: Image | None
     frame: Region | None
-    paint: tuple[NDArray[np.int32], NDArray[np.bool_]] | None
+    paint: tuple[NDArray[Any], ...] | None
 
     @classmethod
     def of(cls, session: SlideSession, viewer: Any, workspace: Workspace) -> KeptView:
@@ -119,18 +119,16 @@ class KeptView:
             workspace.document.set_frame(frame)
             place = session.store.spec.at_level(frame, 0)
         if self.paint is not None:
-            labels, mask = self.paint
+            tissue, mask, labels = self.paint
             instances, classes = decode_labels(labels)
-            workspace.document.set_painting(classes, instances, mask)
+            workspace.document.set_painting(classes, instances, mask, tissue)
         if self.target is not None:
             workspace.use_layer(self.target)
         session.render_frame(place)
 
 
-def _paint_of(workspace: Workspace) -> tuple[NDArray[np.int32], NDArray[np.bool_]] | None:
-    """Return nuclei and edit mask in the frame, None when neither is painted."""
-    mask, nuclei = (layer for layer in workspace.own_layers if isinstance(layer, Labels))
-    labels, edit_mask = np.asarray(nuclei.data, np.int32), np.asarray(mask.data) != 0
-    if not (labels.any() or edit_mask.any()):
-        return None
-    return labels.copy(), edit_mask
+def _paint_of(workspace: Workspace) -> tuple[NDArray[Any], ...] | None:
+    """Return tissue, edit mask and nuclei in the frame, None when none of them is painted."""
+    layers = (layer for layer in workspace.own_layers if isinstance(layer, Labels))
+    paint = tuple(np.array(layer.data) for layer in layers)
+    return paint if any(array.any() for array in paint) else None

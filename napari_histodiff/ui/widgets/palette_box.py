@@ -1,4 +1,4 @@
-"""The six nucleus classes with their counts, and the tools that paint them."""
+"""What is painted, nuclei or tissue, class by class, and the tools that paint it."""
 
 from __future__ import annotations
 
@@ -19,53 +19,93 @@ from qtpy.QtWidgets import (
 
 from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.ui.bindings import command_button
-from napari_histodiff.ui.colormaps import NucleusClass
-from napari_histodiff.ui.commands import TOOLS, command
-from napari_histodiff.ui.generation.plan import class_remark
+from napari_histodiff.ui.colormaps import PaintClass
+from napari_histodiff.ui.commands import command
+from napari_histodiff.ui.generation.plan import class_remark, tissue_remark
+from napari_histodiff.ui.paint_commands import TOOLS
 from napari_histodiff.ui.text import short_count
 from napari_histodiff.ui.widgets.forms import NumberRow, Section, row
 from napari_histodiff.ui.widgets.style import IGNORED, SUBTLE
 
-__all__ = ["PaletteBox", "ToolsBox"]
+__all__ = ["NucleiPalette", "PaletteBox", "TissuePalette", "ToolsBox", "share_text"]
 
 _SWATCH: Final = 14
 
+#: What stands for nothing painted.
+_NONE: Final = "–"
+
 
 class PaletteBox(Section):
-    """One row per class.
+    """A switch between nuclei and tissue, and the palette of what is chosen.
 
     Parameters
     ----------
-    palette : sequence of NucleusClass
+    nuclei, tissue : sequence of PaintClass
         Ids, names, colours and keys, as on the canvas.
     """
 
-    def __init__(self, palette: Sequence[NucleusClass]) -> None:
-        super().__init__("Nuclei")
+    def __init__(self, nuclei: Sequence[PaintClass], tissue: Sequence[PaintClass]) -> None:
+        super().__init__("Paint")
+        self._group = QButtonGroup(self)
+        self._switches: dict[str, QToolButton] = {}
+        for place, name in enumerate(("nuclei", "tissue"), 1):
+            made = command_button(f"palette_{name}", name.capitalize(), checkable=True, share=False)
+            self._group.addButton(made)
+            self._switches[name] = made
+            self.heading.insertWidget(place, made)
+        self.nuclei = NucleiPalette(nuclei)
+        self.tissue = TissuePalette(tissue)
+        self._corners = {
+            "nuclei": ("painted   trained on", "Nuclei in the frame, and in the model's training"),
+            "tissue": ("of the frame", "Share of the frame that each tissue is painted on"),
+        }
+        self.body.addWidget(self.nuclei)
+        self.body.addWidget(self.tissue)
+        self.show_palette("nuclei")
+
+    def show_palette(self, name: str) -> None:
+        """Show "nuclei" or "tissue", without telling anyone."""
+        self._switches[name].setChecked(True)
+        self.nuclei.setVisible(name == "nuclei")
+        self.tissue.setVisible(name == "tissue")
+        text, tip = self._corners[name]
+        self.corner.setText(text)
+        self.corner.setToolTip(tip)
+
+    def set_info(self, info: BackendInfo | None) -> None:
+        """Show what the model was trained on, and mark what it hardly knows."""
+        self.nuclei.set_info(info)
+        self.tissue.set_info(info)
+
+
+class NucleiPalette(QWidget):
+    """One row per class of nuclei."""
+
+    def __init__(self, palette: Sequence[PaintClass]) -> None:
+        super().__init__()
         self._group = QButtonGroup(self)
         self.buttons: dict[str, QToolButton] = {}
         self.painted: dict[str, QLabel] = {}
         self.seen: dict[str, QLabel] = {}
-        grid = QGridLayout()
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(8)
-        grid.setVerticalSpacing(2)
+        grid = _grid(self)
         grid.setColumnStretch(0, 1)
         grid.setColumnMinimumWidth(1, 44)
         grid.setColumnMinimumWidth(2, 52)
-        self.corner.setText("painted   trained on")
-        self.corner.setToolTip("Nuclei in the frame, and nuclei the model learned from")
         for entry in palette:
-            self._add_row(grid, entry)
-        self.body.addLayout(grid)
+            made = self.buttons[entry.name] = _class_button(f"class_{entry.id}", entry)
+            self._group.addButton(made, entry.id)
+            self.painted[entry.name] = _right("–")
+            self.seen[entry.name] = _right("…")
+            self.seen[entry.name].setProperty("role", SUBTLE)
+            grid.addWidget(made, entry.id, 0)
+            grid.addWidget(self.painted[entry.name], entry.id, 1)
+            grid.addWidget(self.seen[entry.name], entry.id, 2)
         self.set_info(None)
         self.set_counts({})
 
     def select(self, class_id: int) -> None:
         """Mark a class as the one being painted, without telling anyone."""
-        made = self._group.button(class_id)
-        if made is not None:
-            made.setChecked(True)
+        _check(self._group, class_id)
 
     def set_counts(self, counts: Mapping[str, int]) -> None:
         """Show how many nuclei of each class are painted in the frame."""
@@ -82,26 +122,108 @@ class PaletteBox(Section):
             label.setText(mark)
             told = "The model is loading" if seen is None else f"{seen:,} training nuclei"
             label.setToolTip(remark or told)
-            tip = command(self.buttons[name].objectName()).tooltip
-            self.buttons[name].setToolTip(f"{tip}\n{remark or told}")
+            _say(self.buttons[name], remark or told)
 
-    def _add_row(self, grid: QGridLayout, entry: NucleusClass) -> None:
-        name = entry.name
-        text = f"{entry.key}  {name.capitalize()}"
-        made = command_button(f"class_{entry.id}", text, checkable=True)
-        made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        made.setIcon(_swatch(entry.colour))
-        made.setIconSize(QSize(_SWATCH, _SWATCH))
-        made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        made.setMinimumHeight(22)
-        self._group.addButton(made, entry.id)
-        self.buttons[name] = made
-        self.painted[name] = _right("–")
-        self.seen[name] = _right("…")
-        self.seen[name].setProperty("role", SUBTLE)
-        grid.addWidget(made, entry.id, 0)
-        grid.addWidget(self.painted[name], entry.id, 1)
-        grid.addWidget(self.seen[name], entry.id, 2)
+
+class TissuePalette(QWidget):
+    """The classes of tissue in two columns; below them, in `offers`, what else fills the layer."""
+
+    def __init__(self, palette: Sequence[PaintClass]) -> None:
+        super().__init__()
+        self._group = QButtonGroup(self)
+        self.buttons: dict[str, QToolButton] = {}
+        self.shares: dict[str, QLabel] = {}
+        self._info: BackendInfo | None = None
+        self._painted: Mapping[str, float] = {}
+        grid = QGridLayout()
+        _tight(grid)
+        rows = -(-len(palette) // 2)
+        for place, entry in enumerate(palette):
+            made = self.buttons[entry.name] = _class_button(
+                f"tissue_{entry.id}", entry, square=True
+            )
+            self._group.addButton(made, entry.id)
+            self.shares[entry.name] = _right("–")
+            column, line = divmod(place, rows)
+            grid.addWidget(made, line, 2 * column)
+            grid.addWidget(self.shares[entry.name], line, 2 * column + 1)
+        for column in (0, 2):
+            grid.setColumnStretch(column, 1)
+            grid.setColumnMinimumWidth(column + 1, 46)
+        grid.setHorizontalSpacing(5)
+        self.offers = row(
+            command_button("import_tissue", "Import tissue…", share=False), stretch=()
+        )
+        self.offers.addStretch(1)
+        column_of_both = QVBoxLayout(self)
+        column_of_both.setContentsMargins(0, 0, 0, 0)
+        column_of_both.setSpacing(3)
+        column_of_both.addLayout(grid)
+        column_of_both.addLayout(self.offers)
+        self._refresh()
+
+    def select(self, tissue_id: int) -> None:
+        """Mark a tissue as the one being painted, without telling anyone."""
+        _check(self._group, tissue_id)
+
+    def set_shares(self, shares: Mapping[str, float]) -> None:
+        """Show which share of the frame, 0-1, each tissue is painted on."""
+        self._painted = shares
+        self._refresh()
+
+    def set_info(self, info: BackendInfo | None) -> None:
+        """Mark the tissues that the model does not know."""
+        self._info = info
+        self._refresh()
+
+    def _refresh(self) -> None:
+        for name, label in self.shares.items():
+            remark = tissue_remark(name, self._info)
+            text = share_text(self._painted.get(name, 0.0))
+            label.setText(f"⚠ {text}" if remark and text != _NONE else text)
+            label.setStyleSheet(f"color: {IGNORED}" if remark else "")
+            label.setToolTip(remark or "Share of the frame")
+            _say(self.buttons[name], remark)
+
+
+def share_text(share: float) -> str:
+    """Return a share of 0-1 in percent, as short as it can be: "–", "<1 %", "37 %"."""
+    if not share:
+        return _NONE
+    return "<1 %" if share < 0.01 else f"{100 * share:.0f} %"
+
+
+def _grid(parent: QWidget) -> QGridLayout:
+    grid = QGridLayout(parent)
+    _tight(grid)
+    return grid
+
+
+def _tight(grid: QGridLayout) -> None:
+    grid.setContentsMargins(0, 0, 0, 0)
+    grid.setHorizontalSpacing(8)
+    grid.setVerticalSpacing(2)
+
+
+def _class_button(command_id: str, entry: PaintClass, *, square: bool = False) -> QToolButton:
+    text = f"{entry.key}  {entry.name.capitalize()}"
+    made = command_button(command_id, text, checkable=True)
+    made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+    made.setIcon(_swatch(entry.colour, square=square))
+    made.setIconSize(QSize(_SWATCH, _SWATCH))
+    made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    made.setMinimumHeight(22)
+    return made
+
+
+def _say(made: QToolButton, remark: str) -> None:
+    made.setToolTip("\n".join(filter(None, (command(made.objectName()).tooltip, remark))))
+
+
+def _check(group: QButtonGroup, number: int) -> None:
+    made = group.button(number)
+    if made is not None:
+        made.setChecked(True)
 
 
 def _right(text: str) -> QLabel:
@@ -110,14 +232,15 @@ def _right(text: str) -> QLabel:
     return label
 
 
-def _swatch(colour: str) -> QIcon:
+def _swatch(colour: str, *, square: bool) -> QIcon:
     pixmap = QPixmap(_SWATCH * 2, _SWATCH * 2)
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(QColor(colour))
-    painter.drawEllipse(1, 1, _SWATCH * 2 - 2, _SWATCH * 2 - 2)
+    draw = painter.drawRect if square else painter.drawEllipse
+    draw(1, 1, _SWATCH * 2 - 2, _SWATCH * 2 - 2)
     painter.end()
     return QIcon(pixmap)
 
@@ -126,8 +249,12 @@ _FIRST_ROW: Final = 6
 
 
 class ToolsBox(QWidget):
-    """Exclusive buttons, and how dense the scatter is, which `density_changed` carries."""
+    """Exclusive buttons, how wide the brush is and how dense the scatter.
 
+    The signals carry what the user chose: um, and the factor on the density of real tissue.
+    """
+
+    brush_changed = Signal(float)
     density_changed = Signal(float)
 
     def __init__(self, density: float) -> None:
@@ -141,6 +268,9 @@ class ToolsBox(QWidget):
             self._group.addButton(made)
         outlines = command_button("outlines", "Outlines", share=False)
         clear = command_button("clear_painting", "Clear", share=False)
+        self.brush = NumberRow(
+            "Brush", (1.0, 400.0), 1.0, "Width in µm of what brush and eraser paint"
+        )
         self.density = NumberRow(
             "Density", (0.1, 4.0), 0.1, "Of scatter: 1 = as dense as in real tissue of the class"
         )
@@ -151,7 +281,9 @@ class ToolsBox(QWidget):
         column.setSpacing(3)
         column.addLayout(row(*tools[:_FIRST_ROW], stretch=()))
         column.addLayout(row(*tools[_FIRST_ROW:], outlines, clear, stretch=()))
+        column.addWidget(self.brush)
         column.addLayout(row(self.density, fill_area, stretch=0))
+        self.brush.changed.connect(self.brush_changed)
         self.density.changed.connect(self.density_changed)
 
     def select(self, tool: str) -> None:

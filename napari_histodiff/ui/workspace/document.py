@@ -1,4 +1,4 @@
-"""One image with the frame on it, the paint of all its places, and the tool in hand."""
+"""One image with the frame on it, and the paint of all its places."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from psygnal import Signal
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import (
+    TISSUE_NAMES,
     as_class_map,
     as_edit_mask,
     as_instance_map,
     as_rgb,
+    as_tissue_map,
     encode_labels,
 )
 from napari_histodiff.core.requests import EditKind, EditRequest
@@ -37,12 +39,13 @@ from napari_histodiff.ui.workspace.paint_layers import (
 from napari_histodiff.ui.workspace.pending import PendingOperations, PendingStep
 from napari_histodiff.ui.workspace.snapshot import FrameSnapshot, FrameSummary, kind_of_edit
 from napari_histodiff.ui.workspace.targets import Target
+from napari_histodiff.ui.workspace.tissue_layer import TissueLayer, nuclei_without_tissue, shares_of
 from napari_histodiff.ui.workspace.transforms import insert_above, place_on, place_region, put_on
 
 if TYPE_CHECKING:
     from napari.layers import Labels, Layer
 
-__all__ = ["TOOLS", "Document", "check_tool", "take_tool"]
+__all__ = ["Document"]
 
 #: Rows of the frame looked at together, for the first painted pixel.
 _STRIP: Final = 128
@@ -79,10 +82,12 @@ class Document:
     frame_changed = Signal(Region)
     painting_changed = Signal()
     class_changed = Signal(int)
+    tissue_changed = Signal(int)
     #: Pixels changed: a write was carried out, or a slide was drawn in the frame.
     pixels_changed = Signal(Region)
 
     nuclei: NucleiLayer
+    tissue: TissueLayer
     edit_mask: EditMaskLayer
     frame: FrameLayer
     brushes: Brushes
@@ -101,12 +106,13 @@ class Document:
         self.snap = snap
         self.journal = target.new_journal()
         self.region = self._fitted(region)
+        self.settings = settings
         self._viewer = viewer
-        self._settings = settings
         self._rng = rng
         self._doing = doing
         self._next_instance = 1
         self._resting_nuclei: SparsePlane[np.int32] = SparsePlane(np.int32)
+        self._resting_tissue: SparsePlane[np.uint8] = SparsePlane(np.uint8)
         self._resting_mask: SparsePlane[np.uint8] = SparsePlane(np.uint8)
         self._is_open = False
         self._was_moved = False
@@ -122,10 +128,13 @@ class Document:
 
     @property
     def layers(self) -> list[Layer]:
-        """Edit mask, nuclei and frame, from the bottom up; none while closed."""
-        if not self._is_open:
-            return []
-        return [self.edit_mask.layer, self.nuclei.layer, self.frame.layer]
+        """Tissue, edit mask, nuclei and frame, from the bottom up; none while closed."""
+        return [*self.paint_layers, self.frame.layer] if self._is_open else []
+
+    @property
+    def paint_layers(self) -> list[Labels]:
+        """Tissue, edit mask and nuclei, while open."""
+        return [self.tissue.layer, self.edit_mask.layer, self.nuclei.layer]
 
     @property
     def is_whole(self) -> bool:
@@ -136,16 +145,19 @@ class Document:
         """Make the layers, with the paint that rests at the frame's place."""
         image, region = self.target.layer, self.region
         resting = self._at_rest(region)
+        self.tissue = TissueLayer(image, region, self._resting_tissue.read(resting), self.settings)
         self.edit_mask = EditMaskLayer(image, region, self._resting_mask.read(resting))
         self.nuclei = NucleiLayer(
             image,
             region,
             self._resting_nuclei.read(resting),
-            self._settings,
+            self.settings,
             self._next_instance,
         )
         self.frame = FrameLayer(image, region, self.move)
-        self.brushes = Brushes(self.nuclei, self._settings, self.mpp, self._rng, self._viewer)
+        self.brushes = Brushes(self.nuclei, self.settings, self.mpp, self._rng, self._viewer)
+        self.tissue.changed.connect(self.painting_changed.emit)
+        self.tissue.tissue_changed.connect(self.tissue_changed.emit)
         self.edit_mask.changed.connect(self.painting_changed.emit)
         self.nuclei.changed.connect(self.painting_changed.emit)
         self.nuclei.class_changed.connect(self.class_changed.emit)
@@ -212,13 +224,15 @@ class Document:
         self.region = region
         self._was_moved = True
         image = self.target.layer
-        for layer, plane in (
-            (self.nuclei.layer, self._resting_nuclei),
-            (self.edit_mask.layer, self._resting_mask),
+        resting = self._at_rest(region)
+        for layer, painted in (
+            (self.tissue.layer, self._resting_tissue.read(resting)),
+            (self.edit_mask.layer, self._resting_mask.read(resting)),
+            (self.nuclei.layer, self._resting_nuclei.read(resting)),
         ):
-            show_region(layer, image, region, plane.read(self._at_rest(region)))
+            show_region(layer, image, region, painted)
         self.brushes.use_mpp(self.mpp)
-        if self._settings.tool in ("stamp", "scatter"):
+        if self.settings.tool in ("stamp", "scatter"):
             self.brushes.take_over()
         self.frame_changed.emit(region)
         self.painting_changed.emit()
@@ -236,11 +250,11 @@ class Document:
         if not self._is_open:
             return
         image, place = self.target.layer, place_region(self.target.layer, self.region)
-        for layer in (self.nuclei.layer, self.edit_mask.layer):
+        for layer in self.paint_layers:
             put_on(layer, place)
         put_on(self.frame.layer, place_on(image, 0, 0))
         self.brushes.use_mpp(self.mpp)
-        if self._settings.tool in ("stamp", "scatter"):
+        if self.settings.tool in ("stamp", "scatter"):
             self.brushes.take_over()
 
     def follow(self, dy: int, dx: int) -> None:
@@ -268,10 +282,12 @@ class Document:
         Raises
         ------
         InvalidMap
-            When a paint layer has another shape than the frame, or labels that are no nuclei.
+            When a paint layer has another shape than the frame, or labels that are no nuclei, or
+            no tissue.
         """
         problem = self.unready()
         labels = self.framed("nuclei", self.nuclei.labels)
+        tissue = self.framed("tissue", self.tissue.tissue)
         mask = self.framed("edit mask", self.edit_mask.mask)
         any_pixels, all_pixels = self.target.covered(self.region)
         kind = kind_of_edit(
@@ -284,7 +300,11 @@ class Document:
                 mask |= ~self.target.coverage(self.region)
             strips = (slice(y, y + _STRIP) for y in range(0, self.region.height, _STRIP))
             uses_paint = any(labels[strip][mask[strip]].any() for strip in strips)
-        return FrameSummary(kind, self.region, self.mpp, any_pixels, uses_paint, counts, problem)
+        shares = shares_of(tissue)
+        astray = nuclei_without_tissue(labels, tissue, shares)
+        return FrameSummary(
+            kind, self.region, self.mpp, any_pixels, uses_paint, counts, problem, shares, astray
+        )
 
     def snapshot(self) -> FrameSnapshot:
         """Copy what lies in the frame; reads no pixel outside it.
@@ -299,6 +319,7 @@ class Document:
         if problem := self.unready():
             raise InvalidRequest(problem)
         self.framed("nuclei", self.nuclei.labels)
+        tissue = self.framed("tissue", self.tissue.tissue).copy()
         image, coverage = self.target.read(self.region), self.target.coverage(self.region)
         mask = self.framed("edit mask", self.edit_mask.mask)
         kind = kind_of_edit(
@@ -309,7 +330,9 @@ class Document:
         if kind is EditKind.OUTPAINT:
             mask |= ~coverage
         classes, instances = self.nuclei.maps()
-        return FrameSnapshot(kind, self.region, self.mpp, image, mask, classes, instances, coverage)
+        return FrameSnapshot(
+            kind, self.region, self.mpp, image, mask, classes, instances, coverage, tissue
+        )
 
     def write(
         self,
@@ -369,14 +392,18 @@ class Document:
         return self.nuclei.put(instances, classes, keep=keep)
 
     def clear(self) -> None:
-        """Remove nuclei and edit mask from the frame; each layer can undo it."""
-        for layer in (self.nuclei.layer, self.edit_mask.layer):
+        """Remove nuclei, tissue and edit mask from the frame; each layer can undo it."""
+        for layer in self.paint_layers:
             set_labels(layer, np.zeros_like(layer.data))
 
     def set_painting(
-        self, class_map: ArrayLike, instance_map: ArrayLike, edit_mask: ArrayLike
+        self,
+        class_map: ArrayLike,
+        instance_map: ArrayLike,
+        edit_mask: ArrayLike,
+        tissue_map: ArrayLike | None = None,
     ) -> None:
-        """Replace the paint in the frame; each layer can undo it.
+        """Replace the paint in the frame; each layer can undo it. None = no tissue is painted.
 
         Raises
         ------
@@ -386,9 +413,27 @@ class Document:
         labels = encode_labels(as_instance_map(instance_map), as_class_map(class_map))
         self.framed("class and instance maps", labels)
         mask = self.framed("edit mask", as_edit_mask(edit_mask))
+        tissue = np.zeros(mask.shape, np.uint8) if tissue_map is None else tissue_map
+        tissue = self._framed_tissue(tissue)
         self.nuclei.raise_instance(labels)
         set_labels(self.nuclei.layer, labels)
         set_labels(self.edit_mask.layer, mask.astype(np.uint8))
+        self.tissue.put(tissue)
+
+    def paint_tissue(self, tissue_map: ArrayLike) -> None:
+        """Paint tissue in the frame, in place of what is painted, as one undo step.
+
+        Parameters
+        ----------
+        tissue_map : (h, w) whole numbers
+            Ids of `core.maps.TISSUE_NAMES`, 0 = unspecified.
+
+        Raises
+        ------
+        InvalidMap
+            When an id is none of these, or the map has another shape than the frame.
+        """
+        self.tissue.put(self._framed_tissue(tissue_map))
 
     def scatter(self, area: ArrayLike | None = None) -> int:
         """Fill an area with nuclei of the selected class at `density`, as one undo step.
@@ -482,7 +527,10 @@ class Document:
 
     @property
     def _is_painted(self) -> bool:
-        return bool(self.nuclei.labels.any() or self.edit_mask.mask.any())
+        return any(np.any(layer.data) for layer in self.paint_layers)
+
+    def _framed_tissue(self, tissue_map: ArrayLike) -> NDArray[np.uint8]:
+        return self.framed("a tissue map", as_tissue_map(tissue_map, len(TISSUE_NAMES)))
 
     def _at_rest(self, region: Region) -> Region:
         y, x = self._first
@@ -502,47 +550,6 @@ class Document:
     def _rest(self) -> None:
         resting = self._at_rest(self.region)
         self._resting_nuclei.write(resting, self.framed("nuclei", self.nuclei.labels))
+        self._resting_tissue.write(resting, self.framed("tissue", self.tissue.layer.data))
         self._resting_mask.write(resting, self.edit_mask.mask.astype(np.uint8))
         self._next_instance = self.nuclei.next_instance
-
-
-#: Tools by name, with napari's mode of the layer they work on.
-TOOLS: Final = {
-    "brush": "paint",
-    "polygon": "polygon",
-    "fill": "fill",
-    "erase": "erase",
-    "stamp": "pan_zoom",
-    "scatter": "pan_zoom",
-    "edit mask": "paint",
-    "frame": "select",
-    "pan": "pan_zoom",
-}
-
-
-def check_tool(name: str) -> None:
-    """Refuse a name that is no tool.
-
-    Raises
-    ------
-    InvalidRequest
-        When there is no such tool.
-    """
-    if name not in TOOLS:
-        raise InvalidRequest(f"expected a tool of {', '.join(TOOLS)}, got {name!r}; use one")
-
-
-def take_tool(name: str, document: Document, viewer: Any) -> None:
-    """Select the layer a tool works on and put it into the tool's mode."""
-    mask = document.edit_mask.layer
-    on_mask = name == "edit mask" or (name == "erase" and viewer.layers.selection.active is mask)
-    layer = document.frame.layer if name == "frame" else mask if on_mask else document.nuclei.layer
-    viewer.layers.selection.active = layer
-    layer.visible = True
-    layer.mode = TOOLS[name]
-    if name in ("stamp", "scatter"):
-        document.brushes.take_over()
-    elif layer is document.nuclei.layer:
-        document.brushes.let_go()
-    if name == "frame":
-        layer.selected_data = {0}

@@ -50,6 +50,10 @@ class PaintSettings:
         Of scatter's brush, in um.
     overwrite : bool
         Whether a stamp may cover other nuclei.
+    palette : str
+        What brush, polygon, fill and erase paint: "nuclei" or "tissue".
+    tissue_id : int
+        Tissue that is painted, an id of `core.maps.TISSUE_NAMES`.
     """
 
     class_id: int = 2
@@ -57,6 +61,8 @@ class PaintSettings:
     density: float = 1.0
     radius_um: float = 25.0
     overwrite: bool = False
+    palette: str = "nuclei"
+    tissue_id: int = 1
 
 
 class NucleiLayer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,10 @@ class FrameSummary:
         How many nuclei of each class, and "unknown", are painted.
     problem : str
         Why the pixels below cannot be worked on yet; empty when they can.
+    tissue : mapping of str to float
+        Which share of the frame, 0-1, each painted tissue covers.
+    astray : mapping of str to int
+        How many nuclei are painted where none are expected: in lumen, in glass.
     """
 
     kind: EditKind
@@ -43,6 +47,8 @@ class FrameSummary:
     uses_paint: bool
     counts: Mapping[str, int]
     problem: str = ""
+    tissue: Mapping[str, float] = field(default_factory=dict)
+    astray: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +72,8 @@ class FrameSnapshot:
         The painted nuclei, one id per connected blob.
     coverage : (h, w) bool
         Where pixels exist.
+    tissue_map : (h, w) uint8
+        The painted tissue, ids of `core.maps.TISSUE_NAMES`, 0 = unspecified.
     """
 
     kind: EditKind
@@ -76,13 +84,21 @@ class FrameSnapshot:
     class_map: NDArray[np.uint8]
     instance_map: NDArray[np.int32]
     coverage: NDArray[np.bool_]
+    tissue_map: NDArray[np.uint8]
 
     @property
     def uses_paint(self) -> bool:
         """Whether a nucleus is painted where pixels may change; else the model places them."""
-        painted = (self.class_map > 0) | (self.instance_map > 0)
+        return self._counts((self.class_map > 0) | (self.instance_map > 0))
+
+    @property
+    def uses_tissue(self) -> bool:
+        """Whether tissue is painted where pixels may change."""
+        return self._counts(self.tissue_map > 0)
+
+    def _counts(self, painted: NDArray[np.bool_]) -> bool:
         if self.kind in (EditKind.INPAINT, EditKind.OUTPAINT):
-            painted &= self.edit_mask
+            painted = painted & self.edit_mask
         return bool(painted.any())
 
 

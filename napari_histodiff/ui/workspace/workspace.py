@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from psygnal import Signal
 from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.ui.workspace.document import TOOLS, Document, check_tool, take_tool
+from napari_histodiff.ui.workspace.document import Document
 from napari_histodiff.ui.workspace.frame import first_frame
+from napari_histodiff.ui.workspace.import_labels import LabelsUnder
+from napari_histodiff.ui.workspace.import_tissue import tissue_from_file, tissue_from_labels
 from napari_histodiff.ui.workspace.paint_layers import PaintSettings
 from napari_histodiff.ui.workspace.pending import PendingOperations, PendingStep, StepReader
 from napari_histodiff.ui.workspace.targets import (
@@ -24,11 +27,19 @@ from napari_histodiff.ui.workspace.targets import (
     Target,
     open_target,
 )
+from napari_histodiff.ui.workspace.tools import (
+    brush_layer,
+    check_palette,
+    check_tool,
+    take_tool,
+)
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from napari.layers import Image, Labels, Layer
 
-__all__ = ["TOOLS", "Workspace"]
+__all__ = ["Workspace"]
 
 
 class Workspace:
@@ -52,6 +63,10 @@ class Workspace:
     pixels_changed = Signal(Region)
     tool_changed = Signal(str)
     class_changed = Signal(int)
+    tissue_changed = Signal(int)
+    palette_changed = Signal(str)
+    #: The brush in hand, or its width in um, is another one.
+    brush_changed = Signal(float)
 
     def __init__(self, viewer: Any, *, snap: int = 16, seed: int | None = None) -> None:
         #: What is being done to the images, while it takes its time.
@@ -170,8 +185,59 @@ class Workspace:
         check_tool(name)
         document = self.document
         self.paint.tool = name
+        if name in ("stamp", "scatter"):
+            self._show_palette("nuclei")
         take_tool(name, document, self._viewer)
         self.tool_changed.emit(name)
+        self._tell_brush()
+
+    def select_palette(self, name: str) -> None:
+        """Paint "nuclei" or "tissue" from now on, with the tool in hand where it can.
+
+        Raises
+        ------
+        InvalidRequest
+            When there is no such palette, or no image to work on.
+        """
+        check_palette(name)
+        changed = name != self.paint.palette
+        self._show_palette(name)
+        can = self.paint.tool in ("brush", "polygon", "fill", "erase")
+        if changed:
+            self.select_tool(self.paint.tool if can else "brush")
+
+    def select_class(self, class_id: int) -> None:
+        """Paint nuclei of class 1-6 from now on.
+
+        Raises
+        ------
+        InvalidRequest
+            When the id is not 1-6, or there is no image to work on.
+        """
+        self.document.nuclei.select_class(class_id)
+        self.select_palette("nuclei")
+
+    def select_tissue(self, tissue_id: int) -> None:
+        """Paint a tissue from now on, an id of `core.maps.TISSUE_NAMES`.
+
+        Raises
+        ------
+        InvalidRequest
+            When the id is none of these, or there is no image to work on.
+        """
+        self.document.tissue.select(tissue_id)
+        self.select_palette("tissue")
+
+    def set_brush(self, width: float) -> None:
+        """Give the brush in hand a width in um, of one pixel at least.
+
+        Raises
+        ------
+        InvalidRequest
+            When there is no image to work on.
+        """
+        layer = brush_layer(self.document, self._viewer)
+        layer.brush_size = max(1, round(width / self.document.mpp))
 
     def import_labels(
         self, labels_layer: Labels, class_of: Mapping[int, int] | int | None
@@ -191,12 +257,40 @@ class Workspace:
         document = self.document
         under = document.under(labels_layer)
         read = document.labels_of(under, class_of)
-        if not under.is_lazy:
-            document.put_labels(read())
-            return PendingStep.carried_out(document.region)
-        step = self._reader.begin(read, self._put_labels)
-        self.doing.follow("Reading the labels…", step)
-        return step
+        return self._import(under, read, lambda labels: document.put_labels(labels))
+
+    def import_tissue_labels(self, labels_layer: Labels) -> PendingStep:
+        """Take what a Labels layer has under the frame as tissue, as `import_labels` does nuclei.
+
+        Raises
+        ------
+        InvalidMap
+            When the layer is turned against the image, or one in memory holds no tissue ids.
+        InvalidRequest
+            As `import_labels`.
+        """
+        document = self.document
+        under = document.under(labels_layer)
+        return self._import(
+            under,
+            lambda: tissue_from_labels(under.read(), under.name),
+            lambda tissue: document.paint_tissue(tissue),
+        )
+
+    def import_tissue_file(self, path: Path) -> Counter[str]:
+        """Take the tissue of a file into the frame; returns what was left out of it, by why.
+
+        Raises
+        ------
+        InvalidImage, InvalidMap
+            As `import_tissue.tissue_from_file`.
+        InvalidRequest
+            When there is no image to work on.
+        """
+        document = self.document
+        found = tissue_from_file(path, document.target.spec, document.region)
+        document.paint_tissue(found.tissue)
+        return found.left_out
 
     def cancel_import(self) -> None:
         """Leave the labels that are being read; nothing when none are."""
@@ -207,10 +301,33 @@ class Workspace:
         self._reader.deliver()
 
     # ---------------------------------------------------------------- plumbing
-    def _put_labels(self, labels: NDArray[np.int32]) -> Region:
-        document = self.document
-        document.put_labels(labels)
-        return document.region
+    def _show_palette(self, name: str) -> None:
+        if name != self.paint.palette:
+            self.paint.palette = name
+            self.palette_changed.emit(name)
+
+    def _tell_brush(self, *_: object) -> None:
+        if self._document is not None:
+            size = brush_layer(self._document, self._viewer).brush_size
+            self.brush_changed.emit(float(size) * self._document.mpp)
+
+    def _import(
+        self,
+        under: LabelsUnder,
+        read: Callable[[], NDArray[Any]],
+        put: Callable[[NDArray[Any]], None],
+    ) -> PendingStep:
+        region = self.document.region
+
+        def take(labels: NDArray[Any]) -> Region:
+            put(labels)
+            return region
+
+        if not under.is_lazy:
+            return PendingStep.carried_out(take(read()))
+        step = self._reader.begin(read, take)
+        self.doing.follow("Reading the labels…", step)
+        return step
 
     def _leave_import(self, *_: object) -> None:
         self._reader.cancel(
@@ -231,7 +348,13 @@ class Workspace:
             old.close()
         if document not in self._documents:
             self._documents.append(document)
-            for name in ("frame_changed", "painting_changed", "class_changed", "pixels_changed"):
+            for name in (
+                "frame_changed",
+                "painting_changed",
+                "class_changed",
+                "tissue_changed",
+                "pixels_changed",
+            ):
                 getattr(document, name).connect(getattr(self, name).emit)
             document.target.moved.connect(partial(self._follow, document))
             if isinstance(document.target, RawTarget):  # a slide's layer is moved by its session
@@ -240,6 +363,8 @@ class Workspace:
                     event.connect(partial(self._place_anew, document))
         self._document = document
         document.open()
+        for layer in document.paint_layers:
+            layer.events.brush_size.connect(self._tell_brush)
         self.select_tool(self.paint.tool)
         self.target_changed.emit()
         self.frame_changed.emit(document.region)

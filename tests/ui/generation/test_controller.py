@@ -265,7 +265,7 @@ def test_an_edit_of_another_image_is_refused(desk: Desk) -> None:
 
 def test_caption_from_paint(desk: Desk) -> None:
     desk.controller.caption_from_paint()
-    assert "paint some first" in desk.notices[-1].message
+    assert "paint nuclei or tissue first" in desk.notices[-1].message
     _paint(desk)
     desk.controller.caption_from_paint()
     assert "plasma" in desk.controller.settings.caption

@@ -114,7 +114,7 @@ def test_levels_are_those_the_model_draws(workspace):
 
 def test_another_level_keeps_the_place_and_the_brush(stage, workspace):
     workspace.document.set_frame(Region(0, 512, 640, 256, 384))
-    mask, nuclei, frame = workspace.own_layers
+    _, mask, nuclei, frame = workspace.own_layers
     nuclei.brush_size = 20
     corners = frame.data[0].copy()
     for level in (2, 1, 0, 1):
@@ -126,7 +126,12 @@ def test_another_level_keeps_the_place_and_the_brush(stage, workspace):
             assert layer.data.shape == region.shape
             np.testing.assert_allclose(layer.scale, 0.25 * 2**level)
         assert nuclei.brush_size == 20 >> level
-    assert [layer.name for layer in workspace.own_layers] == ["Edit mask", "Nuclei", "Frame"]
+    assert [layer.name for layer in workspace.own_layers] == [
+        "Tissue",
+        "Edit mask",
+        "Nuclei",
+        "Frame",
+    ]
 
 
 def test_a_large_frame_is_cut_around_its_middle_at_a_finer_level(stage, workspace):
@@ -302,11 +307,11 @@ def test_a_coarse_frame_and_its_paint_move_with_a_growing_slide(stage, workspace
     classes = np.zeros(FRAME.shape, np.uint8)
     classes[20:40, 30:60] = 5
     workspace.document.set_painting(classes, classes.astype(np.int32), classes > 0)
-    placed = workspace.own_layers[1].data_to_world((0, 0))
+    placed = workspace.document.nuclei.layer.data_to_world((0, 0))
     stage.session.grow(1024, 2048, 0, 0)
     assert workspace.document.region == FRAME.translate(512, 1024)
     np.testing.assert_array_equal(workspace.document.nuclei.maps()[0], classes)
-    np.testing.assert_allclose(workspace.own_layers[1].data_to_world((0, 0)), placed)
+    np.testing.assert_allclose(workspace.document.nuclei.layer.data_to_world((0, 0)), placed)
 
 
 def test_drawing_under_a_coarse_frame_wakes_the_plan(tmp_path):

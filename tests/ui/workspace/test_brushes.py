@@ -17,7 +17,7 @@ def workspace():
 
 
 def nuclei(workspace):
-    return workspace.own_layers[1]
+    return workspace.document.nuclei.layer
 
 
 def total(workspace):

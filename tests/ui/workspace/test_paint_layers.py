@@ -21,7 +21,7 @@ def workspace():
 
 
 def layer(workspace):
-    return workspace.own_layers[1]
+    return workspace.document.nuclei.layer
 
 
 def painted(workspace):

@@ -9,7 +9,8 @@ from napari.layers import Labels
 from napari_histodiff.core.errors import InvalidImage, InvalidMap, InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind
-from napari_histodiff.ui.workspace.workspace import TOOLS, Workspace
+from napari_histodiff.ui.workspace.tools import TOOLS
+from napari_histodiff.ui.workspace.workspace import Workspace
 from tests.ui.mouse import click
 
 
@@ -52,7 +53,13 @@ def test_nothing_is_added_before_it_is_asked_for(viewer, workspace):
 
 
 def test_layers_lie_in_order_and_the_brush_is_in_hand(viewer, canvas):
-    assert [layer.name for layer in viewer.layers] == ["Canvas", "Edit mask", "Nuclei", "Frame"]
+    assert [layer.name for layer in viewer.layers] == [
+        "Canvas",
+        "Tissue",
+        "Edit mask",
+        "Nuclei",
+        "Frame",
+    ]
     assert viewer.layers.selection.active.name == "Nuclei"
     assert viewer.layers.selection.active.mode == "paint"
     assert canvas.document.mpp == 0.5
@@ -120,7 +127,7 @@ def test_paint_stays_at_its_place_when_the_frame_moves(canvas):
 
 def test_new_nuclei_after_a_move_never_join_resting_ones(canvas):
     canvas.select_tool("brush")
-    nuclei = canvas.own_layers[1]
+    nuclei = canvas.document.nuclei.layer
     click(nuclei, (50, 50))
     canvas.document.set_frame(Region(0, 0, 192, 64, 64))
     click(nuclei, (20, 20))
@@ -224,7 +231,13 @@ def test_removing_our_layers_by_accident_loses_no_paint(viewer, canvas):
     viewer.layers.remove("Nuclei")
     viewer.layers.remove("Frame")
     assert canvas.document.nuclei.counts() == counts
-    assert [layer.name for layer in viewer.layers] == ["Canvas", "Edit mask", "Nuclei", "Frame"]
+    assert [layer.name for layer in viewer.layers] == [
+        "Canvas",
+        "Tissue",
+        "Edit mask",
+        "Nuclei",
+        "Frame",
+    ]
 
 
 def test_painting_is_restored_as_it_was(canvas):
@@ -254,7 +267,7 @@ def test_import_of_instances_with_classes(viewer, canvas):
     snapshot = canvas.document.snapshot()
     assert (snapshot.class_map[6:16, 6:26] == 3).all()
     assert snapshot.instance_map.max() == 3
-    canvas.own_layers[1].undo()
+    canvas.document.nuclei.layer.undo()
     assert not any(canvas.document.nuclei.counts().values())
 
 

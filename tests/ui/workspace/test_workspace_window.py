@@ -47,14 +47,14 @@ def test_a_click_stamps_in_the_middle_and_the_view_stays(viewer, workspace, qtbo
     QTest.mouseMove(widget, middle)
     QTest.mouseClick(widget, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, middle)
     assert workspace.document.nuclei.counts()["epithelial"] == 1
-    rows, cols = np.nonzero(workspace.own_layers[1].data)
+    rows, cols = np.nonzero(workspace.document.nuclei.layer.data)
     assert abs(rows.mean() - 63.5) < 4
     assert abs(cols.mean() - 63.5) < 4
     assert view_centre(viewer) == centre
 
 
 def test_each_class_shows_in_its_colour(viewer, workspace):
-    labels = workspace.own_layers[1]
+    labels = workspace.document.nuclei.layer
     labels.opacity = 1
     for class_id in range(1, 7):
         # Instances 3, 6, ...: the plain shade.

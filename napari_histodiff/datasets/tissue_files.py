@@ -1,0 +1,213 @@
+"""Reads tissue maps from files: pictures of ids or colours, and annotated regions in GeoJSON."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.colours import TISSUE_HEX, rgb_of
+from napari_histodiff.core.errors import InvalidMap, TrainingError
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.maps import TISSUE_NAMES, as_tissue_map
+from napari_histodiff.datasets.geojson_objects import read_objects
+from napari_histodiff.datasets.outlines import Outline, rasterise
+from napari_histodiff.datasets.pictures import Picture
+
+__all__ = ["TissueRegions", "read_regions", "tissue_of", "tissue_of_picture"]
+
+#: What ids 1-4 were painted in up to version 0.1; still read, and no colour means two tissues.
+_EARLIER_HEX: Final = ("#000000", "#8e44ad", "#f4a6c0", "#5dade2", "#ffffff")
+
+_OPAQUE: Final = 128
+
+# Red, green and blue as one number.
+_PLACES: Final = np.array([1 << 16, 1 << 8, 1], np.uint32)
+
+#: What people and data sets call the tissues, besides their names; singular and in small letters.
+_SYNONYMS: Final[Mapping[str, str]] = {
+    "gland": "epithelium, epithelial, crypt, tumor, tumour, cancer, carcinoma, adenocarcinoma, "
+    "adenoma, normal mucosa, normal epithelium, normal colon mucosa, benign, malignant, duct, "
+    "acinus, tubule, norm, tum, tumor epithelium, tumour epithelium, colorectal adenocarcinoma "
+    "epithelium, malignant epithelium",
+    "stroma": "stromal, connective, connective tissue, fibrous, fibrous tissue, fibrosis, lamina "
+    "propria, submucosa, desmoplasia, tumor stroma, tumour stroma, cancer associated stroma, str",
+    "lumen": "luminal, lumina, gland lumen",
+    "glass": "background, back, empty, white, whitespace, white space, slide",
+    "muscle": "smooth muscle, muscularis, muscularis propria, muscularis mucosae, muscular, mus",
+    "fat": "adipose, adipose tissue, adipocyte, fatty tissue, adi",
+    "blood": "red blood cell, erythrocyte, rbc, haemorrhage, hemorrhage",
+    "mucus": "mucin, mucous, extracellular mucin, muc",
+    "lymphoid": "lymphocyte, lymphoid tissue, lymphoid aggregate, lymphoid follicle, follicle, "
+    "lymph follicle, immune cell, tls, tertiary lymphoid structure, lym",
+    "necrosis": "necrotic, debris, necrotic debris, necrotic tissue, deb",
+    "vessel": "blood vessel, vascular, artery, arteriole, vein, venule, capillary",
+}
+
+_ID_OF: Final = {
+    word.strip(): TISSUE_NAMES.index(name)
+    for name, words in _SYNONYMS.items()
+    for word in (name, *words.split(","))
+}
+
+
+def tissue_of(name: str) -> int | None:
+    """Return the tissue that a class name of another program means; None when it means none.
+
+    Case, plural and punctuation do not count. Of a derived class of QuPath ("Tumor: Positive") the
+    first part counts when the whole means nothing.
+    """
+    for said in (name, name.split(":")[0]):
+        words = " ".join(re.findall(r"[a-z]+", said.lower()))
+        for word in (words, words.removesuffix("s"), words.removesuffix("es")):
+            if word in _ID_OF:
+                return _ID_OF[word]
+    return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TissueRegions:
+    """Outlined regions of an image.
+
+    Attributes
+    ----------
+    outlines : tuple of Outline
+        In pixels of level 0, from the corner of the first one.
+    tissue : tuple of int
+        What each of them is, ids of `core.maps.TISSUE_NAMES`.
+    left_out : Counter of str
+        Objects that are no tissue, by why not.
+    """
+
+    outlines: tuple[Outline, ...]
+    tissue: tuple[int, ...]
+    left_out: Counter[str]
+
+    def within(self, region: Region) -> NDArray[np.uint8]:
+        """Return the tissue map of a region of any level, (h, w) uint8; 0 outside all outlines.
+
+        Where regions overlap the smaller shows, so that a lumen lies on its gland.
+        """
+        moved = [_seen_from(outline, region) for outline in self.outlines]
+        numbers, _ = rasterise(moved, region.shape)
+        table = np.array([0, *self.tissue], np.uint8)
+        result: NDArray[np.uint8] = table[numbers]
+        return result
+
+
+def read_regions(path: Path) -> TissueRegions:
+    """Read the annotated regions of a GeoJSON file, such as QuPath exports.
+
+    Raises
+    ------
+    InvalidMap
+        When it is no GeoJSON, or no region's class is a tissue.
+    """
+    try:
+        objects, notes = read_objects(path)
+    except TrainingError as error:
+        raise InvalidMap(str(error)) from error
+    left_out, outlines, tissue = Counter(notes), [], []
+    for found in objects:
+        number = None if found.name.endswith("*") else tissue_of(found.name)
+        if found.kind in {"detection", "cell", "tile", "tmacore", "root"}:
+            left_out[f"{found.kind}s"] += 1
+        elif number is None:
+            left_out[f"class {found.name}"] += 1
+        elif found.polygons:
+            outlines.append(Outline(found.polygons))
+            tissue.append(number)
+    if not outlines:
+        reasons = ", ".join(f"{why}: {n}" for why, n in left_out.items()) or "no objects"
+        raise InvalidMap(
+            f"expected regions of {', '.join(TISSUE_NAMES[1:])} in {path}, got none ({reasons}); "
+            "give the annotations such a class and export them again"
+        )
+    return TissueRegions(tuple(outlines), tuple(tissue), left_out)
+
+
+def _seen_from(outline: Outline, region: Region) -> Outline:
+    corner = np.array([region.x, region.y])
+    side = 1 << region.level
+    return Outline([[ring / side - corner for ring in rings] for rings in outline.parts])
+
+
+def tissue_of_picture(picture: Picture, names: Sequence[str] = TISSUE_NAMES) -> NDArray[np.uint8]:
+    """Return the tissue map that a picture shows, (h, w) uint8, ids of `names`.
+
+    A gray picture holds ids; of a black and white one black is 0 and white is glass. In a colour
+    picture each tissue has its colour of `TISSUE_HEX`, and transparent pixels are 0; one with a
+    palette is read by its colours, or by its indices when the colours are others.
+
+    Parameters
+    ----------
+    picture : Picture
+        A lossless one.
+    names : sequence of str
+        `TISSUE_NAMES` or its first few, which it may hold.
+
+    Raises
+    ------
+    InvalidMap
+        When it holds other ids or colours.
+    """
+    shown = picture.shown
+    if picture.lossy:
+        picture.ids()  # says why not
+    if shown.ndim == 3 and shown.shape[2] in {3, 4} and shown.dtype == np.uint8:
+        try:
+            return _by_colour(shown, picture.path, names)
+        except InvalidMap:
+            if picture.stored.ndim == 2 and picture.stored.max(initial=0) < len(names):
+                return picture.stored.astype(np.uint8)
+            raise
+    if shown.ndim == 3 and shown.shape[2] == 2:
+        gray, alpha = np.moveaxis(shown, -1, 0)
+        return _by_id(np.where(alpha < _OPAQUE, 0, gray), picture.path, names)
+    if shown.dtype == np.uint8 and shown.ndim == 2 and np.isin(shown, (0, 255)).all():
+        return _by_colour(np.dstack([shown] * 3), picture.path, names)
+    return _by_id(picture.ids(), picture.path, names)
+
+
+def _by_id(ids: NDArray[np.generic], path: Path, names: Sequence[str]) -> NDArray[np.uint8]:
+    try:
+        return as_tissue_map(ids, len(names))
+    except InvalidMap as error:
+        raise InvalidMap(f"{error}; in {path}: {_legend(names)}") from error
+
+
+def _by_colour(pixels: NDArray[np.uint8], path: Path, names: Sequence[str]) -> NDArray[np.uint8]:
+    packed = _packed(pixels)
+    unknown = len(TISSUE_HEX)
+    classes = np.full(packed.shape, unknown, np.uint8)
+    for palette in (_EARLIER_HEX, TISSUE_HEX[: len(names)]):
+        for number, colour in enumerate(palette):
+            classes[packed == _packed(np.array(rgb_of(colour), np.uint8))] = number
+    if pixels.shape[2] == 4:
+        classes[pixels[..., 3] < _OPAQUE] = 0
+    other = packed[classes == unknown]
+    if other.size:
+        found = ", ".join(f"#{colour:06x}" for colour in np.unique(other)[:3])
+        raise InvalidMap(
+            f"expected the colours of tissue in {path}, got {found} on {other.size} pixels; use "
+            f"{_legend(names)}, without smooth edges"
+        )
+    return classes
+
+
+def _packed(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    packed: NDArray[np.uint32] = pixels[..., :3].astype(np.uint32) @ _PLACES
+    return packed
+
+
+def _legend(names: Sequence[str]) -> str:
+    return ", ".join(
+        f"{number} or {colour} for {name}"
+        for number, (colour, name) in enumerate(zip(TISSUE_HEX, names, strict=False))
+    )

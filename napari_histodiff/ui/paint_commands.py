@@ -1,0 +1,111 @@
+"""The commands that paint: palettes, classes, tissue and tools."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from napari_histodiff.ui.colormaps import PALETTE, TISSUE_PALETTE
+from napari_histodiff.ui.command import Command, Studio
+
+__all__ = ["PAINT_COMMANDS", "TOOLS"]
+
+#: Name of a tool of the workspace, key, what it does.
+TOOLS: Final = (
+    ("brush", "P", "Paint freely; each stroke over nuclei is one nucleus"),
+    ("polygon", "G", "Outline one nucleus or area; Enter or double-click closes it"),
+    ("stamp", "S", "Click places one nucleus of natural size and shape"),
+    ("scatter", "D", "Drag fills an area with nuclei at the density below"),
+    ("erase", "E", "Erase nuclei or tissue, or the edit mask when that is selected"),
+    ("fill", "F", "Give a whole nucleus another class, or fill an area with tissue"),
+    ("edit mask", "K", "Paint where pixels may change, for inpainting"),
+    ("frame", "R", "Move and resize the frame with the mouse"),
+    ("pan", "Z", "Move the view; hold Space for the same with any tool"),
+)
+
+
+def _tool(name: str, dock: Studio) -> None:
+    dock.actions.select_tool(name)
+
+
+def _nucleus_class(class_id: int, dock: Studio) -> None:
+    dock.actions.select_class(class_id)
+
+
+def _tissue(tissue_id: int, dock: Studio) -> None:
+    dock.actions.select_tissue(tissue_id)
+
+
+PAINT_COMMANDS: Final = (
+    Command(
+        "import_labels",
+        "Import labels",
+        lambda d: d.actions.ask_import(),
+        "Shift-M",
+        "Take a Labels layer as nuclei",
+    ),
+    Command(
+        "outlines",
+        "Paint as outlines",
+        lambda d: d.actions.toggle_outlines(),
+        "Shift-O",
+        "Paint as outlines or filled",
+    ),
+    Command(
+        "fill_area",
+        "Fill the area with nuclei",
+        lambda d: d.actions.fill_area(),
+        tip="Fill the edit mask, or the frame, with nuclei; tissue painted there says which",
+    ),
+    Command(
+        "clear_painting",
+        "Clear painting",
+        lambda d: d.actions.clear_painting(),
+        "Shift-X",
+        "Remove all paint in the frame: nuclei, tissue and edit mask",
+    ),
+    Command(
+        "import_tissue",
+        "Import tissue",
+        lambda d: d.actions.ask_import_tissue(),
+        tip="Take a Labels layer, a PNG or annotations of QuPath (GeoJSON) as tissue",
+    ),
+    Command(
+        "palette_nuclei",
+        "Paint nuclei",
+        lambda d: d.actions.select_palette("nuclei"),
+        "N",
+        "Paint nuclei: brush, polygon, fill and erase work on the layer Nuclei",
+    ),
+    Command(
+        "palette_tissue",
+        "Paint tissue",
+        lambda d: d.actions.select_palette("tissue"),
+        "T",
+        "Paint what lies between nuclei: the tools work on the layer Tissue",
+    ),
+    *(
+        Command(
+            f"class_{entry.id}",
+            f"Paint {entry.name} nuclei",
+            partial(_nucleus_class, entry.id),
+            entry.key,
+            palette="nuclei",
+        )
+        for entry in PALETTE
+    ),
+    *(
+        Command(
+            f"tissue_{entry.id}",
+            f"Paint {entry.name}",
+            partial(_tissue, entry.id),
+            entry.key,
+            palette="tissue",
+        )
+        for entry in TISSUE_PALETTE
+    ),
+    *(
+        Command(f"tool_{name.replace(' ', '_')}", f"Tool: {name}", partial(_tool, name), key, tip)
+        for name, key, tip in TOOLS
+    ),
+)

@@ -1,0 +1,129 @@
+"""Brings tissue of a file or of another Labels layer into the frame."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.errors import InvalidMap
+from napari_histodiff.core.geometry import PyramidSpec, Region
+from napari_histodiff.core.maps import TISSUE_NAMES, as_tissue_map, in_schema
+from napari_histodiff.datasets.pictures import read_picture
+from napari_histodiff.datasets.tissue_files import read_regions, tissue_of_picture
+
+__all__ = ["ImportedTissue", "tissue_from_file", "tissue_from_labels"]
+
+_GEOJSON: Final = (".geojson", ".json", ".geojson.gz", ".json.gz")
+
+#: How `Save` names the tissue map, beside the request and the model's names of the ids.
+_SAVED: Final = "_tissue.png"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImportedTissue:
+    """A tissue map of the frame, and what of its source is no tissue, by why not."""
+
+    tissue: NDArray[np.uint8]
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def tissue_from_labels(ids: NDArray[np.int64], name: str) -> NDArray[np.uint8]:
+    """Return the numbers of a Labels layer, (h, w), as tissue.
+
+    Raises
+    ------
+    InvalidMap
+        When they are no ids of `core.maps.TISSUE_NAMES`.
+    """
+    top = len(TISSUE_NAMES) - 1
+    if ids.size and not 0 <= ids.min() <= ids.max() <= top:
+        wrong = ids.max() if ids.max() > top else ids.min()
+        raise InvalidMap(
+            f"expected tissue 1-{top} ({', '.join(TISSUE_NAMES[1:])}) or 0 for none in '{name}', "
+            f"got {wrong}; if each nucleus has its number there, import it as nuclei"
+        )
+    return ids.astype(np.uint8)
+
+
+def tissue_from_file(path: Path, spec: PyramidSpec, region: Region) -> ImportedTissue:
+    """Read the tissue of a region of an image from a file.
+
+    Parameters
+    ----------
+    path : Path
+        Annotated regions in GeoJSON, in pixels of the image; or a picture of ids or colours, as
+        large as the region or as the image.
+    spec : PyramidSpec
+        The image.
+    region : Region
+        The frame.
+
+    Raises
+    ------
+    InvalidImage
+        When it is no picture.
+    InvalidMap
+        When it holds no tissue, or is of another size.
+    """
+    if path.name.lower().endswith(_GEOJSON):
+        regions = read_regions(path)
+        tissue, left_out = regions.within(region), regions.left_out
+        if not tissue.any():
+            raise InvalidMap(
+                f"expected regions of {path.name} in the frame, got none there; move the frame "
+                "onto them, or export them from this image"
+            )
+        return ImportedTissue(tissue, left_out)
+    painted, left_out = _ids_of(path)
+    return ImportedTissue(_placed(painted, path, spec, region), left_out)
+
+
+def _ids_of(path: Path) -> tuple[NDArray[np.uint8], Counter[str]]:
+    """Return the ids of a picture; those of a saved edit by the names its model gave them."""
+    names = _names_beside(path)
+    if names is None:
+        return tissue_of_picture(read_picture(path)), Counter()
+    ids = as_tissue_map(read_picture(path).ids(), len(names))
+    lost = (name for i, name in enumerate(names) if i and name not in TISSUE_NAMES)
+    present = {names[i] for i in np.unique(ids).tolist()}
+    left_out = Counter(f"class {name}" for name in lost if name in present)
+    return in_schema(ids, TISSUE_NAMES, names), left_out
+
+
+def _names_beside(path: Path) -> list[str] | None:
+    if not path.name.endswith(_SAVED):
+        return None
+    beside = path.with_name(path.name.removesuffix(_SAVED) + ".json")
+    try:
+        told: Any = json.loads(beside.read_text("utf-8"))["model"]["tissue_names"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return told if isinstance(told, list) and all(isinstance(n, str) for n in told) else None
+
+
+def _placed(
+    tissue: NDArray[np.uint8], path: Path, spec: PyramidSpec, region: Region
+) -> NDArray[np.uint8]:
+    if tissue.shape == region.shape:
+        return tissue
+    bounds = spec.bounds(region.level)
+    if tissue.shape == bounds.shape:
+        return tissue[region.relative_to(bounds).slices].copy()
+    whole = spec.bounds(0)
+    if tissue.shape == whole.shape:
+        side = 1 << region.level  # the pixel in the middle of those that make one of the level
+        rows = np.minimum(np.arange(region.y, region.bottom) * side + side // 2, whole.height - 1)
+        cols = np.minimum(np.arange(region.x, region.right) * side + side // 2, whole.width - 1)
+        seen: NDArray[np.uint8] = tissue[np.ix_(rows, cols)]
+        return seen
+    raise InvalidMap(
+        f"expected a tissue map of {region.height} x {region.width} px like the frame, or of "
+        f"{whole.height} x {whole.width} like the image, got {tissue.shape[0]} x "
+        f"{tissue.shape[1]} in {path}; resize the frame, or export the map again"
+    )
