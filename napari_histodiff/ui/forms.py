@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
+import pathlib  # magicgui looks names of modules up, not ours
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from magicgui import magicgui
@@ -134,7 +134,7 @@ def import_labels(viewer: Any, layer: Any, nuclei_are: str = "epithelial") -> No
     dock.actions.select_tool(dock.workspace.paint.tool)  # back from that layer to the paint
 
 
-def import_tissue(viewer: Any, layer: Any = None, file: Path | None = None) -> None:
+def import_tissue(viewer: Any, layer: Any = None, file: str | pathlib.Path = "") -> None:
     """Take tissue from a Labels layer or a file; what lies outside the frame is left out.
 
     Parameters
@@ -143,7 +143,7 @@ def import_tissue(viewer: Any, layer: Any = None, file: Path | None = None) -> N
         Whose dock takes it; it replaces the tissue painted in the frame.
     layer : napari Labels, optional
         Its numbers are ids of `core.maps.TISSUE_NAMES`.
-    file : Path, optional
+    file : path, optional
         In place of a layer: a PNG of ids or of the palette's colours, as large as the frame or the
         image; or annotated regions in GeoJSON, such as QuPath exports.
 
@@ -158,8 +158,8 @@ def import_tissue(viewer: Any, layer: Any = None, file: Path | None = None) -> N
     if layer is not None:
         step = dock.workspace.import_tissue_labels(layer)
         step.then(lambda done: dock.actions.tissue_imported(done.error))
-    elif file is not None and file != Path():
-        left_out = dock.workspace.import_tissue_file(file)
+    elif file and pathlib.Path(file) != pathlib.Path():
+        left_out = dock.workspace.import_tissue_file(pathlib.Path(file))
         dock.actions.tissue_imported(None, left_out)
     else:
         raise InvalidRequest("expected a layer or a file of tissue, got neither; choose one")
@@ -181,7 +181,6 @@ def import_tissue_form(viewer: Any, layers: Sequence[Any]) -> FunctionGui[None]:
             "widget_type": "FileEdit",
             "filter": "Tissue (*.png *.tif *.tiff *.npy *.geojson *.json *.gz)",
             "tooltip": "A PNG of ids or colours, or regions of QuPath (GeoJSON)",
-            "nullable": True,
         },
     )
     _finish(form)

@@ -260,3 +260,16 @@ class Broken:
 def test_a_lazy_array_that_cannot_be_computed_is_refused(read: Any, error: Any) -> None:
     with refused(error, "that can be read", "OSError (the disk was taken out)"):
         read(Broken())
+
+
+def test_tissue_is_told_in_another_schema_by_name() -> None:
+    ids = np.arange(len(maps.TISSUE_NAMES)).reshape(3, 4)
+    assert maps.in_schema(ids, maps.TISSUE_NAMES).tolist() == ids.tolist()
+    names = ("unspecified", "muscle", "gland")
+    told = maps.in_schema(ids, names)
+    assert told.dtype == np.uint8
+    assert told.ravel().tolist() == [0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]
+    back = maps.in_schema(told, maps.TISSUE_NAMES, names)
+    assert set(back.ravel().tolist()) == {0, 1, maps.TISSUE_NAMES.index("muscle")}
+    with refused(InvalidMap, "ids 0-2"):
+        maps.in_schema(ids, maps.TISSUE_NAMES, names)

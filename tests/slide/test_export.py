@@ -33,6 +33,7 @@ def request_(image: np.ndarray) -> EditRequest:
         class_map=classes,
         instance_map=classes.astype(np.int32) * 70000,
         image=image,
+        tissue_map=np.where(mask, 3, 1),
         edit_mask=mask,
         caption="colon",
         mpp=0.25,
@@ -48,6 +49,7 @@ def test_what_was_saved_comes_back(
         "edit.tif",
         "edit_classes.png",
         "edit_instances.tif",
+        "edit_tissue.png",
         "edit_edit_mask.png",
         "edit.json",
     ]
@@ -57,10 +59,12 @@ def test_what_was_saved_comes_back(
     np.testing.assert_array_equal(
         tifffile.imread(folder / "edit_instances.tif"), request_.instance_map
     )
+    np.testing.assert_array_equal(imread(folder / "edit_tissue.png"), request_.tissue_map)
     np.testing.assert_array_equal(imread(folder / "edit_edit_mask.png") > 0, request_.edit_mask)
     data = json.loads((folder / "edit.json").read_text())
     assert data["synthetic"] is True
     assert data["model"]["name"] == FAKE_INFO.name
+    assert data["model"]["tissue_names"] == list(FAKE_INFO.tissue_names)
     again = EditRequest.from_dict(data)
     assert again.caption == "colon"
     np.testing.assert_array_equal(again.class_map, request_.class_map)

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from napari_histodiff.core.maps import CLASS_NAMES, label_of
+from napari_histodiff.core.colours import SKETCH_HEX, TISSUE_HEX, rgb_of
+from napari_histodiff.core.maps import CLASS_NAMES, SKETCH_NAMES, TISSUE_NAMES, label_of
 from napari_histodiff.ui.colormaps import (
     CLASS_COLOURS,
     PALETTE,
+    TISSUE_PALETTE,
     UNKNOWN,
     edit_mask_colormap,
     nuclei_colormap,
+    tissue_colormap,
 )
 
 # Machado, Oliveira & Fernandes 2009, severity 1, on linear RGB.
@@ -79,6 +82,28 @@ def test_classes_stay_apart_with_every_colour_vision(vision):
     labs = [rgb2lab(seen(shades(class_id), VISION[vision])) for class_id in range(7)]
     for one, other in itertools.combinations(labs, 2):
         assert deltaE_ciede2000(one[:, None], other[None]).min() > 11
+
+
+def test_tissue_has_a_colour_and_a_key_each():
+    assert tuple(entry.name for entry in TISSUE_PALETTE) == TISSUE_NAMES[1:]
+    assert len({entry.key for entry in TISSUE_PALETTE}) == len(TISSUE_PALETTE)
+    colours = tissue_colormap().map(np.arange(len(TISSUE_NAMES), dtype=np.uint8))
+    assert colours[0, 3] == 0
+    for entry, colour in zip(TISSUE_PALETTE, colours[1:], strict=True):
+        np.testing.assert_allclose(colour[:3] * 255, rgb_of(entry.colour), atol=0.01)
+        assert colour[3] == 1
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_tissues_stay_apart_with_every_colour_vision(vision):
+    colours = tissue_colormap().map(np.arange(1, len(TISSUE_NAMES), dtype=np.uint8))[:, :3]
+    lab = rgb2lab(seen(colours, VISION[vision]))
+    for one, other in itertools.combinations(lab, 2):
+        assert deltaE_ciede2000(one, other) > 13
+
+
+def test_the_sketch_of_a_slide_has_the_colours_of_tissue():
+    assert TISSUE_HEX[: len(SKETCH_NAMES)] == SKETCH_HEX
 
 
 def test_edit_mask_shows_where_it_is_set():

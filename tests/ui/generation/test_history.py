@@ -45,6 +45,19 @@ def test_python_of_an_entry_is_python() -> None:
     assert "'an \"odd\" one'" in code
 
 
+def test_python_of_an_entry_tells_the_tissue() -> None:
+    tissue = np.ones((16, 16), np.uint8)
+    code = History().add(_request(tissue_map=tissue), _images(), 1.0).as_python()
+    assert "tissue_map=request.tissue_map" in code
+    assert "tissue_map" not in History().add(_request(), _images(), 1.0).as_python()
+
+
+def test_the_tissue_of_an_entry_counts_as_memory() -> None:
+    tissue = np.ones((16, 16), np.uint8)
+    entry = History().add(_request(tissue_map=tissue), _images(), 1.0, None, tissue)
+    assert entry.nbytes == _images().nbytes + 2 * tissue.nbytes
+
+
 @pytest.mark.parametrize("shape", [(512, 512), (100, 300), (16, 16), (7, 2000), (73, 71)])
 def test_thumbnails_fit_and_keep_the_mean_colour(shape: tuple[int, int]) -> None:
     image = np.zeros((*shape, 3), np.uint8)
