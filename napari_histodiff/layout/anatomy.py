@@ -182,8 +182,8 @@ class Anatomy:
         else:
             depth, place, fade = self.wall.on(pixels)
         inside &= depth > 0
-        if depth.max() > self.wall.whole_until:
-            inside &= depth < self.wall.end(pixels)
+        if depth.max() > self.wall.whole_until and (end := self.wall.end(pixels)) is not None:
+            inside &= depth < end
         if self.mucosa is None:
             return
         here = inside & (depth < deepest)

@@ -148,7 +148,7 @@ class Wall:
             return None
         least, most = (np.float32(end) for end in self._end)
         share = np.clip(np.float32(0.5) + self._ends.on(pixels), 0, 1)
-        return least + (most - least) * share
+        return np.asarray(least + (most - least) * share, np.float32)
 
     @property
     def whole_until(self) -> float:

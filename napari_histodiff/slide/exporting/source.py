@@ -13,8 +13,8 @@ from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.slide.exporting.provenance import EditMark, Provenance
-from napari_histodiff.slide.reader import OpenSlide
 from napari_histodiff.slide.storage.tile_table import is_drawn
+from napari_histodiff.slide.store import SlideStore
 
 __all__ = ["ExportSource"]
 
@@ -67,7 +67,7 @@ class ExportSource:
     paths: tuple[Path, ...] = ()
 
     @classmethod
-    def of_slide(cls, slide: OpenSlide) -> ExportSource:
+    def of_slide(cls, slide: SlideStore) -> ExportSource:
         """Return a synthetic slide as it shows now."""
         recipe, spec = slide.recipe, slide.spec
         marks = [
@@ -159,7 +159,7 @@ class ExportSource:
                 )
 
 
-def _tissue_of(slide: OpenSlide) -> Callable[[Region], NDArray[np.uint8]] | None:
+def _tissue_of(slide: SlideStore) -> Callable[[Region], NDArray[np.uint8]] | None:
     layout = slide.layout
     if not hasattr(layout, "tissue"):
         return None
