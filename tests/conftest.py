@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Compiling takes longer than a tiny network saves, in workers too; its own tests allow it.
 os.environ.setdefault("HISTODIFF_OPENVINO", "0")
+
+# Levels made of scans are kept, but not among the user's.
+if "HISTODIFF_CACHE" not in os.environ:
+    os.environ["HISTODIFF_CACHE"] = tempfile.mkdtemp(prefix="histodiff-tests-")
+    atexit.register(shutil.rmtree, os.environ["HISTODIFF_CACHE"], ignore_errors=True)
 
 # No deadline: a slow machine is no wrong answer.
 settings.register_profile(

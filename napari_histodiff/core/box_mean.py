@@ -72,8 +72,8 @@ def repeat_up(pixels: NDArray[Any], scale: int) -> NDArray[Any]:
 
 
 def _sum(pixels: NDArray[Any], dtype: type[np.unsignedinteger[Any]]) -> NDArray[Any]:
-    even = _even(pixels).astype(dtype)
-    rows = even[::2] + even[1::2]
+    even = _even(pixels)
+    rows = np.add(even[::2], even[1::2], dtype=dtype)
     total: NDArray[Any] = rows[:, ::2] + rows[:, 1::2]
     return total
 

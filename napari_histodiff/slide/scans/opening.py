@@ -77,7 +77,7 @@ def open_scan(
     if not path.exists():
         raise ScanInvalid(f"expected a slide in {path}, got nothing there; check the path")
     source = _in_folder(path, window) if path.is_dir() else _in_file(path, window)
-    return PyramidScan(path, source, mpp=lengths)
+    return PyramidScan(path, source, mpp=lengths, variant=repr(window))
 
 
 def _in_folder(path: Path, window: Window | None) -> ScanSource:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -13,20 +14,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.box_mean import box_down
+from napari_histodiff.core.digest import digest_of
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
+from napari_histodiff.slide.scans.level_cache import LevelCache
 from napari_histodiff.slide.scans.scan import ScanError, ScanFacts, ScanIdentity
 from napari_histodiff.slide.scans.source import DecodingError, ScanSource
 
-__all__ = ["TILE", "PyramidScan", "level_of"]
+__all__ = ["TILE", "OnDamage", "PyramidScan", "level_of"]
 
 #: Side of a tile.
 TILE: Final = 256
 
+_CACHE_FORMAT: Final = 1  # another one where levels are made in another way
 _COARSEST: Final = 512  # longest side of the last level, which napari keeps in memory
-_STRIP: Final = 2**24  # most pixels of a finer level that are averaged at once
+_KEPT_FROM: Final = 2  # levels above one in the file: nearer ones are made again as fast as read
 _PATIENCE: Final = 30.0  # seconds until a tile that could not be decoded is tried again
+_STRIPES: Final = np.array([(255, 0, 255), (40, 40, 40)], np.uint8)
+_STRIPE: Final = 32  # pixels
 _BLOCKS, _BLOCK, _END = 32, 4096, 65536  # of the bytes that tell a file from others
+
+
+OnDamage = Callable[[ScanError], object]
 
 
 class PyramidScan:
@@ -40,14 +49,22 @@ class PyramidScan:
         Decodes it; closed by `close`.
     mpp : (y, x), optional
         Micrometres per pixel that a person gave; they go before those of the header.
+    variant : str
+        What else than the file decides the pixels.
     """
 
     def __init__(
-        self, path: Path, source: ScanSource, *, mpp: tuple[float, float] | None = None
+        self,
+        path: Path,
+        source: ScanSource,
+        *,
+        mpp: tuple[float, float] | None = None,
+        variant: str = "",
     ) -> None:
         header, shapes = source.header, source.shapes
         self._path = path
         self._source = source
+        self._variant = variant
         self._natives = _natives(shapes)
         self._damaged: dict[TileAddress, tuple[ScanError, float]] = {}
         length = mpp or header.mpp
@@ -98,13 +115,19 @@ class PyramidScan:
         InvalidRequest
             When the scan has no such level.
         """
-        inside = region.intersect(self._spec.bounds(region.level))
-        if inside == region and not region.is_empty:
-            return self._read(region)
-        pixels = np.full((*region.shape, 3), 255, np.uint8)
-        if not inside.is_empty:
-            pixels[inside.relative_to(region).slices] = self._read(inside)
-        return pixels
+        return self._anywhere(region, None)
+
+    def show(self, region: Region, on_damage: OnDamage) -> NDArray[np.uint8]:
+        """Return what `read` does, but stripes where it would raise.
+
+        Parameters
+        ----------
+        region : Region
+            Of any place and level.
+        on_damage : callable
+            Called with the `ScanError` of each tile that is striped, from this thread.
+        """
+        return self._anywhere(region, on_damage)
 
     def associated(self, name: str) -> NDArray[np.uint8]:
         """Return another picture of the file, (h, w, 3) uint8; a label may name a patient.
@@ -138,6 +161,13 @@ class PyramidScan:
         self._source.close()
 
     @cached_property
+    def _cache(self) -> LevelCache:
+        files = self._source.header.files
+        newest = max((file.stat().st_mtime_ns for file in files), default=0)
+        name = digest_of(self._identity.sha256, newest, self._variant, _CACHE_FORMAT)
+        return LevelCache(name.hex())
+
+    @cached_property
     def _identity(self) -> ScanIdentity:
         samples = (hashlib.sha256(_sample(file)).digest() for file in self._source.header.files)
         digest = hashlib.sha256(b"".join(sorted(samples)))  # whatever the files are called
@@ -145,37 +175,94 @@ class PyramidScan:
             self._spec.height, self._spec.width, self._facts.nbytes, digest.hexdigest()
         )
 
-    def _read(self, region: Region) -> NDArray[np.uint8]:
+    def cost(self, region: Region) -> int:
+        """Return about how many tiles of the file have to be decoded to read a region.
+
+        Of levels that the file lacks, those tiles count that nobody made before.
+        """
+        inside = region.intersect(self._spec.bounds(region.level))
+        if region.level in self._natives:
+            return sum(1 for _ in self._spec.tiles(inside))
+        under = 1 << 2 * (region.level - self._native_below(region.level))
+        return sum(under for tile in self._spec.tiles(inside) if tile not in self._cache)
+
+    def is_in_file(self, level: int) -> bool:
+        """Return whether a level lies in the file; the others are made."""
+        return level in self._natives
+
+    def _native_below(self, level: int) -> int:
+        return max(native for native in self._natives if native <= level)
+
+    def _anywhere(self, region: Region, on_damage: OnDamage | None) -> NDArray[np.uint8]:
+        inside = region.intersect(self._spec.bounds(region.level))
+        if inside == region and not region.is_empty:
+            return self._read(region, on_damage)
+        pixels = np.full((*region.shape, 3), 255, np.uint8)
+        if not inside.is_empty:
+            pixels[inside.relative_to(region).slices] = self._read(inside, on_damage)
+        return pixels
+
+    def _read(self, region: Region, on_damage: OnDamage | None) -> NDArray[np.uint8]:
         """Return a region inside the scan."""
         if region.level in self._natives:
-            return self._native(region)
-        if region.area * 4 > _STRIP and region.height > 1:
-            half = region.height // 2
-            upper = Region(region.level, region.y, region.x, half, region.width)
-            lower = Region(
-                region.level, region.y + half, region.x, region.height - half, region.width
-            )
-            return np.concatenate([self._read(upper), self._read(lower)])
-        finer = self._spec.at_level(region, region.level - 1)
-        return box_down(self._read(finer.intersect(self._spec.bounds(finer.level))))
-
-    def _native(self, region: Region) -> NDArray[np.uint8]:
-        """Return a region of a level that lies in the file; damage is told by the tile."""
-        tiles = list(self._spec.tiles(region))
-        self._raise_known(tiles)
-        try:
-            return self._decoded(region)
-        except DecodingError as error:
-            if len(tiles) == 1:
-                raise self._damage(tiles[0], error) from error
+            return self._native(region, on_damage)
         pixels = np.empty((*region.shape, 3), np.uint8)
-        for tile in tiles:
+        for tile in self._spec.tiles(region):
             whole = self._spec.region(tile)
             part = whole.intersect(region)
-            pixels[part.relative_to(region).slices] = self._native(whole)[
+            pixels[part.relative_to(region).slices] = self._made(tile, whole, on_damage)[
                 part.relative_to(whole).slices
             ]
         return pixels
+
+    def _made(
+        self, tile: TileAddress, region: Region, on_damage: OnDamage | None
+    ) -> NDArray[np.uint8]:
+        """Return a tile of a level that the file lacks, made of the level below."""
+        found = self._cache.get(tile, region.shape)
+        if found is not None:
+            return found
+        damage: list[ScanError] = []
+        finer = self._spec.at_level(region, tile.level - 1)
+        finer = finer.intersect(self._spec.bounds(finer.level))
+        found = box_down(self._read(finer, None if on_damage is None else damage.append))
+        if not damage:
+            steps = tile.level - self._native_below(tile.level)
+            self._cache.put(tile, found, on_disk=steps >= _KEPT_FROM)
+        if on_damage is not None:
+            for error in damage:
+                on_damage(error)
+        return found
+
+    def _native(self, region: Region, on_damage: OnDamage | None) -> NDArray[np.uint8]:
+        """Return a region of a level that lies in the file; damage is told by the tile."""
+        tiles = list(self._spec.tiles(region))
+        if not any(self._known_damage(tile) for tile in tiles):
+            try:
+                return self._decoded(region)
+            except DecodingError as error:
+                if len(tiles) == 1:
+                    self._remember(tiles[0], error)
+        pixels = np.empty((*region.shape, 3), np.uint8)
+        for tile in tiles:
+            part = self._spec.region(tile).intersect(region)
+            pixels[part.relative_to(region).slices] = self._tile(tile, part, on_damage)
+        return pixels
+
+    def _tile(
+        self, tile: TileAddress, part: Region, on_damage: OnDamage | None
+    ) -> NDArray[np.uint8]:
+        """Return a part of one tile; stripes where it is damaged and that can be told."""
+        damage = self._known_damage(tile)
+        if damage is None:
+            try:
+                return self._decoded(part)
+            except DecodingError as error:
+                damage = self._remember(tile, error)
+        if on_damage is None:
+            raise ScanError(str(damage), damage.region)
+        on_damage(damage)
+        return _stripes(part)
 
     def _decoded(self, region: Region) -> NDArray[np.uint8]:
         """Return a region as the source has it; the edge of a level may be a pixel short."""
@@ -189,15 +276,12 @@ class PyramidScan:
             pixels = np.pad(pixels, [*short, (0, 0)], mode="edge")
         return pixels
 
-    def _raise_known(self, tiles: list[TileAddress]) -> None:
-        """Raise for a tile that could not be decoded a moment ago: trying again can take long."""
-        if self._damaged:
-            for tile in tiles:
-                error, until = self._damaged.get(tile, (None, 0.0))
-                if error is not None and time.monotonic() < until:
-                    raise ScanError(str(error), error.region)
+    def _known_damage(self, tile: TileAddress) -> ScanError | None:
+        """Return why a tile could not be decoded a moment ago: trying again can take long."""
+        error, until = self._damaged.get(tile, (None, 0.0))
+        return error if time.monotonic() < until else None
 
-    def _damage(self, tile: TileAddress, error: DecodingError) -> ScanError:
+    def _remember(self, tile: TileAddress, error: DecodingError) -> ScanError:
         region = self._spec.region(tile)
         found = ScanError(
             f"expected pixels of {self._path} at y={region.y}, x={region.x}, {region.height} x "
@@ -207,6 +291,13 @@ class PyramidScan:
         )
         self._damaged[tile] = found, time.monotonic() + _PATIENCE
         return found
+
+
+def _stripes(region: Region) -> NDArray[np.uint8]:
+    """Return what is shown where pixels cannot be had, (h, w, 3) uint8: no tissue looks so."""
+    rows, cols = np.ogrid[region.y : region.bottom, region.x : region.right]
+    striped: NDArray[np.uint8] = _STRIPES[(rows + cols) // _STRIPE % 2]
+    return striped
 
 
 def level_of(whole: tuple[int, int], shape: tuple[int, int]) -> int | None:

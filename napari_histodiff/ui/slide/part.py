@@ -82,6 +82,7 @@ class SlidePart:
         self.box = SlideBox()
         self.places = places or SlidePlaces()
         self.session: SlideSession | None = None
+        self._scans: list[ScanView] = []
         self._sizes = sizes or PixelSizes()
         self._viewer = viewer
         self._workspace = workspace
@@ -139,6 +140,8 @@ class SlidePart:
 
     def close(self) -> None:
         """Close the slide when the dock is gone, its widgets perhaps with it; idempotent."""
+        for scan in tuple(self._scans):
+            scan.close()
         session, self.session = self.session, None
         if session is not None:
             session.closed.disconnect(self._closed)
@@ -146,6 +149,8 @@ class SlidePart:
 
     def pump(self) -> None:
         """Let the session work, and show what it says four times a second; call it on a timer."""
+        for scan in self._scans:
+            scan.pump()
         session = self.session
         if session is None:
             return
@@ -275,7 +280,9 @@ class SlidePart:
         except HistodiffError as error:
             show_warning(str(error))
             return
+        self._scans.append(view)
         view.noticed.connect(show_warning, thread="main")
+        view.closed.connect(lambda: self._scans.remove(view))
         self._viewer.reset_view()
         self._workspace.use_layer(view.layer)
         self.places.add(path)

@@ -262,11 +262,15 @@ class PatchTarget(RawTarget):
 
     def read(self, region: Region) -> NDArray[np.uint8]:
         """Return the source's pixels with the edits on top."""
-        pixels = super().read(region)
+        pixels = self.read_source(region)
         edits = self._edits.read(region)
         edited = edits[..., 3] > 0
         pixels[edited] = edits[edited, :3]
         return pixels
+
+    def read_source(self, region: Region) -> NDArray[np.uint8]:
+        """Return a copy of the pixels without the edits."""
+        return super().read(region)
 
     @property
     def source(self) -> object:

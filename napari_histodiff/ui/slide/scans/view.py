@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from napari.layers import Image
+from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.slide.scans.level_builder import LevelBuilder
 from napari_histodiff.slide.scans.opening import is_synthetic, open_scan
-from napari_histodiff.slide.scans.scan import Scan, ScanError, ScanIdentity
-from napari_histodiff.slide.scans.scan_levels import scan_levels
+from napari_histodiff.slide.scans.pyramid_scan import PyramidScan
+from napari_histodiff.slide.scans.scan import ScanError, ScanIdentity
+from napari_histodiff.slide.scans.scan_levels import ScanLevel, scan_levels
 from napari_histodiff.ui.config_file import config_file, read_config, write_config
+from napari_histodiff.ui.workspace.targets import PatchTarget, register_target
 
-__all__ = ["PixelSizes", "ScanView", "scan_layer", "scan_reader"]
+__all__ = ["PixelSizes", "ScanTarget", "ScanView", "scan_reader"]
+
+#: Seconds between two redraws while levels are made.
+_REDRAW: Final = 1.0
 
 #: Endings that are no part of a slide's name.
 _ENDINGS: Final = (".ome.zarr", ".ome.tiff", ".ome.tif", ".zarr.zip", ".zarr")
@@ -50,23 +59,46 @@ class ScanView:
     ----------
     viewer : napari ViewerModel
         Where the layer is added.
-    scan : Scan
+    scan : PyramidScan
         Belongs to the view from now on.
+    clock : callable
+        Seconds, never running backwards.
     """
 
-    #: A message for the user.
+    #: A message for the user; from any thread.
     noticed = Signal(str)
     #: The layer is gone and the scan closed.
     closed = Signal()
 
-    def __init__(self, viewer: Any, scan: Scan) -> None:
+    def __init__(
+        self, viewer: Any, scan: PyramidScan, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.scan = scan
         self._viewer = viewer
+        self._clock = clock
         self._damaged: set[Region] = set()
         self._is_open = True
-        self.layer = scan_layer(scan, self._on_damage)
+        self._unshown = False
+        self._due = float("-inf")
+        self._builder = LevelBuilder(scan, self._on_made, self._on_damage)
+        levels, self._overview = scan_levels(scan, self._on_damage, self._builder)
+        self.layer = Image(levels, **_layer_arguments(scan))
+        register_target(ScanTarget(self.layer, viewer, scan))
         viewer.add_layer(self.layer)
         viewer.layers.events.removed.connect(self._on_removed)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all that was looked at is shown as it is."""
+        return self._builder.is_idle and not self._unshown
+
+    def pump(self) -> None:
+        """Show what was made meanwhile; call it on a timer."""
+        now = self._clock()
+        if self._is_open and self._unshown and now >= self._due:
+            self._unshown = False
+            self._due = now + _REDRAW
+            self.layer.refresh(extent=False, highlight=False)
 
     def close(self) -> None:
         """Take the layer away and close the scan; idempotent."""
@@ -76,8 +108,13 @@ class ScanView:
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         if self.layer in self._viewer.layers:
             self._viewer.layers.remove(self.layer)
+        self._builder.close()
         self.scan.close()
         self.closed.emit()
+
+    def _on_made(self, region: Region, pixels: NDArray[np.uint8]) -> None:
+        self._overview.fill(region, pixels)
+        self._unshown = True
 
     def _on_damage(self, error: ScanError) -> None:
         if error.region not in self._damaged:
@@ -89,9 +126,39 @@ class ScanView:
             self.close()
 
 
-def scan_layer(scan: Scan, on_damage: Callable[[ScanError], object] | None = None) -> Image:
+class ScanTarget(PatchTarget):
+    """A scan as something edits are made on; damage is told, never edited.
+
+    Parameters
+    ----------
+    layer : napari Image
+        Shows the scan.
+    viewer : napari ViewerModel
+        Where layers with edits are added.
+    scan : PyramidScan
+        The scan.
+    """
+
+    def __init__(self, layer: Image, viewer: Any, scan: PyramidScan) -> None:
+        super().__init__(layer, viewer)
+        self.key = scan.identity()
+        self._scan = scan
+
+    def read_source(self, region: Region) -> NDArray[np.uint8]:
+        """Return the pixels of the scan.
+
+        Raises
+        ------
+        ScanError
+            When a part of them cannot be decoded.
+        """
+        return self._scan.read(region)
+
+
+def scan_layer(scan: PyramidScan) -> Image:
     """Return a layer that shows a scan, in um where the length of its pixels is known."""
-    return Image(scan_levels(scan, on_damage), **_layer_arguments(scan))
+    levels = [ScanLevel(scan, level) for level in range(scan.spec.levels)]
+    return Image(levels, **_layer_arguments(scan))
 
 
 def scan_reader(path: str) -> Callable[[str], list[Any]] | None:
@@ -101,7 +168,7 @@ def scan_reader(path: str) -> Callable[[str], list[Any]] | None:
     return lambda path: [scan_layer(open_scan(path)).as_layer_data_tuple()]
 
 
-def _layer_arguments(scan: Scan) -> dict[str, Any]:
+def _layer_arguments(scan: PyramidScan) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "multiscale": True,
         "rgb": True,
