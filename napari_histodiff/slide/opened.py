@@ -70,6 +70,21 @@ class OpenedSlide:
         """
         return self._slide.read(region)
 
+    def associated(self, name: str) -> NDArray[np.uint8]:
+        """Return another picture of a scan's file, as "macro"; a label may name a patient.
+
+        Raises
+        ------
+        InvalidRequest
+            When there is none of that name; `facts.associated` lists them.
+        """
+        if not isinstance(self._slide, PyramidScan):
+            raise InvalidRequest(
+                f"expected a scan, got {self.path}, a slide of this package, which has no other "
+                "picture; read the slide itself"
+            )
+        return self._slide.associated(name)
+
     def to_dask(self, level: int = 0) -> da.Array:
         """Return a level as a dask array, (h, w, 3) uint8 in chunks of 256 pixels."""
         array: LevelArray
@@ -93,7 +108,13 @@ class OpenedSlide:
         self.close()
 
 
-def open_slide(path: str | Path, *, mpp: float | tuple[float, float] | None = None) -> OpenedSlide:
+def open_slide(
+    path: str | Path,
+    *,
+    mpp: float | tuple[float, float] | None = None,
+    window: tuple[float, float] | None = None,
+    icc: bool = False,
+) -> OpenedSlide:
     """Open a slide for reading: a scan, or one of this package.
 
     Parameters
@@ -103,19 +124,24 @@ def open_slide(path: str | Path, *, mpp: float | tuple[float, float] | None = No
         slide that this package made.
     mpp : float or (y, x), optional
         Micrometres per pixel of level 0 of a scan whose file does not say them, or wrong ones.
+    window : (low, high), optional
+        Which values become black and white, of a scan with 16 bits a colour.
+    icc : bool
+        Whether colours are brought to sRGB as the scan's colour profile says.
 
     Raises
     ------
     ScanInvalid
         When it cannot be read as a slide of bright-field colours.
     InvalidRequest
-        When `mpp` is no length of a pixel, or is given for a slide of this package, which knows.
+        When `mpp` is no length of a pixel, or one of these is given for a slide of this package,
+        which knows them.
     """
     if not is_synthetic(path):
-        return OpenedSlide(open_scan(path, mpp=mpp))
-    if mpp is not None:
+        return OpenedSlide(open_scan(path, mpp=mpp, window=window, icc=icc))
+    if mpp is not None or window is not None or icc:
         raise InvalidRequest(
-            f"expected no mpp for {path}, a slide of this package, which knows its own, got {mpp}; "
-            "leave it out"
+            f"expected no mpp, window or icc for {path}, a slide of this package, which knows its "
+            "own; leave them out"
         )
     return OpenedSlide(SlideStore.open(Path(path), read_only=True))

@@ -266,7 +266,12 @@ class StudioDock(QWidget):
         shape = (target.data[0] if target.multiscale else target.data).shape
         image = self.workspace.document.target
         self.canvas.set_target(
-            target.name, shape[0], shape[1], image.mpp, knows_mpp=image.knows_mpp
+            target.name,
+            shape[0],
+            shape[1],
+            image.mpp,
+            knows_mpp=image.knows_mpp,
+            magnification=target.metadata.get("magnification"),
         )
         self.canvas.set_levels(image.mpps)
         self._show_hand()

@@ -10,13 +10,25 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import InvalidRequest, ScanInvalid
 
-__all__ = ["WHITE", "Window", "check_pixels", "check_window", "flatten", "not_brightfield"]
+__all__ = [
+    "WHITE",
+    "SixteenBits",
+    "Window",
+    "check_pixels",
+    "check_window",
+    "flatten",
+    "not_brightfield",
+]
 
 #: Which values of 16 bits become black and white.
 Window = tuple[float, float]
 
 #: Where nothing was scanned.
 WHITE: Final = (255, 255, 255)
+
+
+class SixteenBits(ScanInvalid):
+    """A slide of 16 bits a colour, which opens with a window."""
 
 
 def not_brightfield(path: Path, got: str) -> ScanInvalid:
@@ -47,6 +59,8 @@ def check_pixels(path: Path, dtype: np.dtype[Any], channels: int, window: Window
 
     Raises
     ------
+    SixteenBits
+        When only a window lacks.
     ScanInvalid
         With the way out.
     """
@@ -54,7 +68,7 @@ def check_pixels(path: Path, dtype: np.dtype[Any], channels: int, window: Window
         kind = "one channel" if channels == 1 else f"{channels} channels"
         raise not_brightfield(path, f"{kind} of {dtype}")
     if dtype == np.uint16 and window is None:
-        raise ScanInvalid(
+        raise SixteenBits(
             f"expected 8 bits a colour, got 16 in {path}; say which values are black and white, "
             "for example window=(0, 65535), or export it with 8 bits"
         )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from napari_histodiff.core.errors import InvalidRequest, ScanInvalid
+from napari_histodiff.core.errors import HistodiffError, InvalidRequest, ScanInvalid
 from napari_histodiff.datasets.tiff import COARSEST_STATED, plausible
 from napari_histodiff.slide.scans.brightfield import Window, check_window
+from napari_histodiff.slide.scans.colour_profile import ProfiledSource
 from napari_histodiff.slide.scans.openslide_reader import OpenSlideSource, vendor_of
 from napari_histodiff.slide.scans.picture_reader import PictureSource
 from napari_histodiff.slide.scans.pyramid_scan import PyramidScan
@@ -46,6 +47,7 @@ def open_scan(
     *,
     mpp: float | tuple[float, float] | None = None,
     window: Window | None = None,
+    icc: bool = False,
 ) -> PyramidScan:
     """Open a scanned slide for reading; nothing is ever written to it.
 
@@ -58,6 +60,8 @@ def open_scan(
         Micrometres per pixel of level 0, where the file does not say them or says wrong ones.
     window : (low, high), optional
         Which values become black and white, of a slide with 16 bits a colour.
+    icc : bool
+        Whether colours are brought to sRGB as the file's colour profile says.
 
     Returns
     -------
@@ -69,7 +73,7 @@ def open_scan(
     ScanInvalid
         When it cannot be read as a slide of bright-field colours; the message says the way out.
     InvalidRequest
-        When `mpp` is no length of a pixel, or `window` is empty.
+        When `mpp` is no length of a pixel, `window` is empty, or there is no colour profile.
     """
     path = Path(path).expanduser()
     lengths = _lengths(mpp)
@@ -77,7 +81,13 @@ def open_scan(
     if not path.exists():
         raise ScanInvalid(f"expected a slide in {path}, got nothing there; check the path")
     source = _in_folder(path, window) if path.is_dir() else _in_file(path, window)
-    return PyramidScan(path, source, mpp=lengths, variant=repr(window))
+    if icc:
+        try:
+            source = ProfiledSource(source, path)
+        except HistodiffError:
+            source.close()
+            raise
+    return PyramidScan(path, source, mpp=lengths, variant=repr((window, icc)))
 
 
 def _in_folder(path: Path, window: Window | None) -> ScanSource:

@@ -128,6 +128,11 @@ class OpenSlideSource:
             raise DecodingError(str(error)) from error
         return flatten(np.asarray(picture), self._background)
 
+    def profile(self) -> bytes | None:
+        """Return the ICC profile of the colours, where the file has one."""
+        found = self._handle.color_profile
+        return None if found is None else bytes(found.tobytes())
+
     def close(self) -> None:
         """Let go of the file; it is closed when nobody reads any more."""
         with self._lock:

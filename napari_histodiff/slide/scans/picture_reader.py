@@ -38,7 +38,7 @@ class PictureSource:
     """
 
     def __init__(self, path: Path, window: Window | None = None) -> None:
-        kind = _checked_format(path)
+        kind, self._profile = _checked_format(path)
         try:
             picture = read_picture(path)
         except InvalidImage as error:
@@ -53,6 +53,7 @@ class PictureSource:
             mpp=None if picture.mpp is None else (picture.mpp, picture.mpp),
             magnification=None,
             files=(path,),
+            has_icc=self._profile is not None,
             notes=() if picture.mpp else ("the file does not say how long a pixel is",),
         )
 
@@ -78,19 +79,24 @@ class PictureSource:
         """
         raise DecodingError(f"no picture {name!r}")
 
+    def profile(self) -> bytes | None:
+        """Return the ICC profile of the colours, where the file has one."""
+        return self._profile
+
     def close(self) -> None:
         """Free the memory."""
         self._pixels = None
 
 
-def _checked_format(path: Path) -> str:
-    """Return what kind of picture it is, before anything is decoded."""
+def _checked_format(path: Path) -> tuple[str, bytes | None]:
+    """Return what kind of picture it is and its profile, before anything is decoded."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 width, height = image.size
                 kind = (image.format or "picture").lower()
+                profile = image.info.get("icc_profile")
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise ScanInvalid(
             f"expected a picture that fits into memory, got a larger one in {path} ({error}); save "
@@ -106,4 +112,4 @@ def _checked_format(path: Path) -> str:
             f"expected a picture, got {size} bytes in {path} that claim to be {height} x {width} "
             "pixels; check where the file comes from, or save it again"
         )
-    return kind
+    return kind, profile

@@ -63,5 +63,8 @@ class ScanSource(Protocol):
             When it cannot be decoded.
         """
 
+    def profile(self) -> bytes | None:
+        """Return the ICC profile of the colours, where the file has one."""
+
     def close(self) -> None:
         """Let go of the file."""

@@ -35,6 +35,8 @@ _LARGEST: Final = 2**29
 #: Rows that are read at once of pixels that lie in the file as they are.
 _ROWS: Final = 128
 
+_PROFILE: Final = 34675  # the tag of an ICC profile
+
 _JPEG: Final = frozenset({COMPRESSION.JPEG, COMPRESSION.ALT_JPEG, COMPRESSION.OJPEG})
 _JPEG_END: Final = b"\xff\xd9"
 
@@ -124,6 +126,11 @@ class TiffSource:
             return as_rgb(to_rgb(array, page, self._path))
         except Exception as error:  # decoders raise whatever they like
             raise DecodingError(str(error)) from error
+
+    def profile(self) -> bytes | None:
+        """Return the ICC profile of the colours, where the file has one."""
+        found = self._layout.levels[0].page.tags.valueof(_PROFILE)
+        return bytes(found) if found else None
 
     def close(self) -> None:
         """Let go of the file."""
@@ -215,7 +222,7 @@ class TiffSource:
             magnification=None,
             files=(self._path,),
             associated=tuple(sorted(layout.others)),
-            has_icc="InterColorProfile" in page.tags,
+            has_icc=_PROFILE in page.tags,
             notes=notes,
         )
 

@@ -104,6 +104,9 @@ class ZarrSource:
         """
         raise DecodingError(f"no picture {name!r}")
 
+    def profile(self) -> None:
+        """There is none."""
+
     def close(self) -> None:
         """Let go of the files."""
         with self._lock:

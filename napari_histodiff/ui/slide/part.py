@@ -15,14 +15,14 @@ from qtpy.QtWidgets import QApplication, QDialog, QWidget
 from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.engine import Engine
 from napari_histodiff.core.errors import HistodiffError, InvalidRequest, make_folder
-from napari_histodiff.slide.scans.opening import is_synthetic, open_scan
-from napari_histodiff.slide.scans.pyramid_scan import PyramidScan
+from napari_histodiff.slide.scans.opening import is_synthetic
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.slide.new_slide import NewSlide
 from napari_histodiff.ui.slide.new_slide_dialog import NewSlideDialog
-from napari_histodiff.ui.slide.questions import ask_draw_all, ask_pixel_size, ask_redraw, ask_space
+from napari_histodiff.ui.slide.questions import ask_draw_all, ask_redraw, ask_space
 from napari_histodiff.ui.slide.recent import RecentMenu, SlidePlaces, ask_slide
-from napari_histodiff.ui.slide.scans.view import PixelSizes, ScanView
+from napari_histodiff.ui.slide.scans.asking import RememberedScans, open_asking
+from napari_histodiff.ui.slide.scans.view import ScanView
 from napari_histodiff.ui.slide.session import SlideSession
 from napari_histodiff.ui.slide.sketch_box import SketchHand
 from napari_histodiff.ui.slide.slide_box import SlideBox
@@ -62,8 +62,8 @@ class SlidePart:
         What dialogs stand on.
     places : SlidePlaces, optional
         Another place to remember where slides are.
-    sizes : PixelSizes, optional
-        Another place to remember how long the pixels of scans are.
+    remembered : RememberedScans, optional
+        Another place to remember what was asked about scans.
     open_session : callable, optional
         Another way to open a store than `SlideSession`.
     """
@@ -76,14 +76,14 @@ class SlidePart:
         parent: QWidget,
         *,
         places: SlidePlaces | None = None,
-        sizes: PixelSizes | None = None,
+        remembered: RememberedScans | None = None,
         open_session: OpenSession = SlideSession,
     ) -> None:
         self.box = SlideBox()
         self.places = places or SlidePlaces()
         self.session: SlideSession | None = None
         self._scans: list[ScanView] = []
-        self._sizes = sizes or PixelSizes()
+        self._remembered = remembered or RememberedScans()
         self._viewer = viewer
         self._workspace = workspace
         self._controller = controller
@@ -275,7 +275,9 @@ class SlidePart:
     def _show_scan(self, path: Path) -> None:
         try:
             with _waiting():
-                scan = self._measured(open_scan(path))
+                scan = open_asking(path, self._parent, self._remembered)
+                if scan is None:
+                    return
                 view = ScanView(self._viewer, scan)
         except HistodiffError as error:
             show_warning(str(error))
@@ -288,20 +290,6 @@ class SlidePart:
         self.places.add(path)
         if scan.facts.mpp is not None:
             show_scale_bar(self._viewer)
-
-    def _measured(self, scan: PyramidScan) -> PyramidScan:
-        """Return a scan with the length of its pixels, as its file, memory or the user has it."""
-        if scan.facts.mpp is not None:
-            return scan
-        mpp = self._sizes.of(scan.identity())
-        if mpp is None:
-            with _pointing():
-                mpp = ask_pixel_size(self._parent, scan.path.name, scan.facts.magnification)
-            if mpp is None:
-                return scan
-            self._sizes.remember(scan.identity(), mpp)
-        scan.close()
-        return open_scan(scan.path, mpp=mpp)
 
     def _refine(self, session: SlideSession) -> None:
         info = self._controller.status.info
@@ -399,16 +387,6 @@ def show_scale_bar(viewer: Any) -> None:
 @contextmanager
 def _waiting() -> Iterator[None]:
     QApplication.setOverrideCursor(Qt.CursorShape.WaitCursor)
-    try:
-        yield
-    finally:
-        QApplication.restoreOverrideCursor()
-
-
-@contextmanager
-def _pointing() -> Iterator[None]:
-    """Show the usual cursor while something is asked."""
-    QApplication.setOverrideCursor(Qt.CursorShape.ArrowCursor)
     try:
         yield
     finally:

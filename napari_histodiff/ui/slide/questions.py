@@ -9,12 +9,9 @@ from qtpy.QtWidgets import QInputDialog, QMessageBox, QPushButton, QWidget
 from napari_histodiff.ui.slide.status import SlideCost
 from napari_histodiff.ui.text import bytes_text, count_text, duration_text
 
-__all__ = ["ask_draw_all", "ask_overwrite", "ask_pixel_size", "ask_redraw", "ask_space"]
+__all__ = ["ask_draw_all", "ask_overwrite", "ask_redraw", "ask_space"]
 
 _MEGABYTE: Final = 1_000_000
-
-#: Micrometres per pixel of usual cameras without an objective: 10 / 20 = 0.5 um at 20x.
-_PIXEL_AT_1X: Final = 10.0
 
 
 def ask_draw_all(parent: QWidget | None, cost: SlideCost, *, drawn: int, rate: float) -> bool:
@@ -45,32 +42,6 @@ def ask_draw_all(parent: QWidget | None, cost: SlideCost, *, drawn: int, rate: f
     box.addButton(QMessageBox.StandardButton.Cancel)
     box.setDefaultButton(draw)
     return _pressed(box) is draw
-
-
-def ask_pixel_size(parent: QWidget | None, name: str, magnification: float | None) -> float | None:
-    """Ask how long a pixel of a scan is, in um; None when the user does not know.
-
-    Parameters
-    ----------
-    parent : QWidget, optional
-        What the question stands on.
-    name : str
-        Of the scan.
-    magnification : float, optional
-        Of the objective, as the file has it.
-    """
-    objective = f" Its objective was {magnification:g}×." if magnification else ""
-    mpp, accepted = QInputDialog.getDouble(
-        parent,
-        "Pixel size",
-        f"{name} does not say how long a pixel is.{objective}\n"
-        "Scanners at 40× have about 0.25 µm per pixel, at 20× about 0.5.\n\nMicrometres per pixel:",
-        min(max(_PIXEL_AT_1X / magnification, 0.05), 64) if magnification else 0.5,
-        0.05,
-        64,
-        4,
-    )
-    return float(mpp) if accepted else None
 
 
 def ask_redraw(parent: QWidget | None, edited: int) -> bool:

@@ -73,10 +73,19 @@ class CanvasBox(Section):
         self.set_region(None, 0.5)
 
     def set_target(
-        self, name: str, height: int, width: int, mpp: float, *, knows_mpp: bool = True
+        self,
+        name: str,
+        height: int,
+        width: int,
+        mpp: float,
+        *,
+        knows_mpp: bool = True,
+        magnification: float | None = None,
     ) -> None:
         """Show the image in use; an empty name means none."""
         size = f"{width} × {height} px · {mpp:.3g} µm/px{'' if knows_mpp else ' (assumed)'}"
+        if magnification:
+            size += f" · {magnification:g}×"
         self.corner.setText(size if name else "none yet")
         told = f"{name} does not tell its pixel size; set the layer's scale and units if it is not"
         self.corner.setToolTip(name if knows_mpp else f"{told} {mpp:g} µm")

@@ -16,40 +16,17 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.slide.scans.level_builder import LevelBuilder
 from napari_histodiff.slide.scans.opening import is_synthetic, open_scan
 from napari_histodiff.slide.scans.pyramid_scan import PyramidScan
-from napari_histodiff.slide.scans.scan import ScanError, ScanIdentity
+from napari_histodiff.slide.scans.scan import ScanError
 from napari_histodiff.slide.scans.scan_levels import ScanLevel, scan_levels
-from napari_histodiff.ui.config_file import config_file, read_config, write_config
 from napari_histodiff.ui.workspace.targets import PatchTarget, register_target
 
-__all__ = ["PixelSizes", "ScanTarget", "ScanView", "scan_reader"]
+__all__ = ["ScanTarget", "ScanView", "scan_reader"]
 
 #: Seconds between two redraws while levels are made.
 _REDRAW: Final = 1.0
 
 #: Endings that are no part of a slide's name.
 _ENDINGS: Final = (".ome.zarr", ".ome.tiff", ".ome.tif", ".zarr.zip", ".zarr")
-
-
-class PixelSizes:
-    """The pixel sizes of scans whose files do not tell them, remembered by what the scans are.
-
-    Parameters
-    ----------
-    path : Path, optional
-        Another file than the user's own.
-    """
-
-    def __init__(self, path: Path | None = None) -> None:
-        self._path = path or config_file("scans.json")
-
-    def of(self, scan: ScanIdentity) -> float | None:
-        """Return what a person said earlier."""
-        kept = (read_config(self._path) or {}).get(scan.sha256)
-        return float(kept) if isinstance(kept, int | float) and kept > 0 else None
-
-    def remember(self, scan: ScanIdentity, mpp: float) -> None:
-        """Keep what a person said."""
-        write_config(self._path, {**(read_config(self._path) or {}), scan.sha256: mpp})
 
 
 class ScanView:
@@ -173,7 +150,7 @@ def _layer_arguments(scan: PyramidScan) -> dict[str, Any]:
         "multiscale": True,
         "rgb": True,
         "name": _name(scan.path),
-        "metadata": {"scan": str(scan.path)},
+        "metadata": {"scan": str(scan.path), "magnification": scan.facts.magnification},
     }
     if scan.facts.mpp is not None:
         arguments |= {"scale": scan.facts.mpp, "units": ("um", "um")}
