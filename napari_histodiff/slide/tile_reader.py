@@ -153,7 +153,9 @@ class TileReader:
             pixels of a scan are under such edits.
         """
         if self._base.has_pixels:
-            return self._under_edits(tile, region, lookup or self._lookup, chunks or self._stored)
+            pixels = self._tile_colours(tile, region)
+            lookup, chunks = lookup or self._lookup, chunks or self._stored
+            return self._with_coarser_edits(tile, region, pixels, lookup, chunks)
         for level in range(tile.level + 1, self._recipe.coarsest + 1):
             steps = level - tile.level
             parent = TileAddress(level, tile.row >> steps, tile.col >> steps)
@@ -173,11 +175,30 @@ class TileReader:
         parent = TileAddress(above.level, tile.row >> steps + 1, tile.col >> steps + 1)
         return _enlarged(self._far_part(parent, above), above, region)
 
-    def _under_edits(
-        self, tile: TileAddress, region: Region, lookup: Lookup, stored: Stored
+    def lay_over(self, region: Region, pixels: NDArray[np.uint8]) -> None:
+        """Put the edits of a scan over what something else shows of a region, in place."""
+        for tile in self._spec.tiles(region):
+            piece = self._spec.region(tile).intersect(region)
+            part = pixels[piece.relative_to(region).slices]
+            part[:] = self._with_coarser_edits(tile, piece, part, self._lookup, self._stored)
+            image, edits = (
+                self._stored(plane, tile) if self._lookup(tile).has("edits") else None
+                for plane in ("image", "edits")
+            )
+            if image is not None and edits is not None:
+                inside = _inside(tile, piece)
+                edited = edits[inside] != 0
+                part[edited] = image[inside][edited]
+
+    def _with_coarser_edits(
+        self,
+        tile: TileAddress,
+        region: Region,
+        pixels: NDArray[np.uint8],
+        lookup: Lookup,
+        stored: Stored,
     ) -> NDArray[np.uint8]:
-        """Return the pixels of a scan with edits of coarser levels enlarged, the finest on top."""
-        pixels = self._tile_colours(tile, region)
+        """Return pixels of a scan with edits of coarser levels enlarged, the finest on top."""
         free = np.ones(region.shape, np.bool_)
         for level in range(tile.level + 1, self._recipe.coarsest + 1):
             steps = level - tile.level

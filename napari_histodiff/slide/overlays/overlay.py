@@ -134,6 +134,18 @@ class ScanOverlay(EditStore):
         """What is needed to see all of it, for a person; empty when the scan is at hand."""
         return "" if self.scan is not None else _needs(self.recipe)
 
+    def lay_over(self, region: Region, pixels: NDArray[np.uint8]) -> None:
+        """Put the edits over what a window shows of the scan there, in place.
+
+        Parameters
+        ----------
+        region : Region
+            Any place of a level.
+        pixels : (h, w, 3) uint8
+            What is shown of it, which need not be what the scan has: it may still be read.
+        """
+        self._slide.tile_reader.lay_over(region, pixels)
+
     def tissue(self, region: Region) -> NDArray[np.uint8]:
         """Return the painted tissue of a region of any place and level, (h, w) uint8."""
         return self._slide.tile_reader.numbers("tissue", region).astype(np.uint8, copy=False)

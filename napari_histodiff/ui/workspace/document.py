@@ -28,7 +28,6 @@ from napari_histodiff.ui.workspace.import_labels import (
     labels_under,
     nuclei_from_labels,
 )
-from napari_histodiff.ui.workspace.journal import SparsePlane
 from napari_histodiff.ui.workspace.paint_layers import (
     EditMaskLayer,
     NucleiLayer,
@@ -37,6 +36,7 @@ from napari_histodiff.ui.workspace.paint_layers import (
     show_region,
 )
 from napari_histodiff.ui.workspace.pending import PendingOperations, PendingStep
+from napari_histodiff.ui.workspace.resting_paint import RestingPaint
 from napari_histodiff.ui.workspace.snapshot import FrameSnapshot, FrameSummary, kind_of_edit
 from napari_histodiff.ui.workspace.targets import Target
 from napari_histodiff.ui.workspace.tissue_layer import TissueLayer, nuclei_without_tissue, shares_of
@@ -111,9 +111,7 @@ class Document:
         self._rng = rng
         self._doing = doing
         self._next_instance = 1
-        self._resting_nuclei: SparsePlane[np.int32] = SparsePlane(np.int32)
-        self._resting_tissue: SparsePlane[np.uint8] = SparsePlane(np.uint8)
-        self._resting_mask: SparsePlane[np.uint8] = SparsePlane(np.uint8)
+        self._resting = RestingPaint(target)
         self._is_open = False
         self._was_moved = False
         # Where the image's first pixel lay when the document was made, seen from the present one;
@@ -145,17 +143,21 @@ class Document:
         """Make the layers, with the paint that rests at the frame's place."""
         image, region = self.target.layer, self.region
         resting = self._at_rest(region)
-        self.tissue = TissueLayer(image, region, self._resting_tissue.read(resting), self.settings)
-        self.edit_mask = EditMaskLayer(image, region, self._resting_mask.read(resting))
+        self.tissue = TissueLayer(
+            image, region, self._resting.read("tissue", resting), self.settings
+        )
+        self.edit_mask = EditMaskLayer(image, region, self._resting.read("edit mask", resting))
         self.nuclei = NucleiLayer(
             image,
             region,
-            self._resting_nuclei.read(resting),
+            self._resting.read("nuclei", resting),
             self.settings,
             self._next_instance,
         )
         self.frame = FrameLayer(image, region, self.move)
         self.brushes = Brushes(self.nuclei, self.settings, self.mpp, self._rng, self._viewer)
+        self.tissue.changed.connect(self._keep_paint)
+        self.nuclei.changed.connect(self._keep_paint)
         self.tissue.changed.connect(self.painting_changed.emit)
         self.tissue.tissue_changed.connect(self.tissue_changed.emit)
         self.edit_mask.changed.connect(self.painting_changed.emit)
@@ -225,12 +227,14 @@ class Document:
         self._was_moved = True
         image = self.target.layer
         resting = self._at_rest(region)
+        nuclei = self._resting.read("nuclei", resting)
         for layer, painted in (
-            (self.tissue.layer, self._resting_tissue.read(resting)),
-            (self.edit_mask.layer, self._resting_mask.read(resting)),
-            (self.nuclei.layer, self._resting_nuclei.read(resting)),
+            (self.tissue.layer, self._resting.read("tissue", resting)),
+            (self.edit_mask.layer, self._resting.read("edit mask", resting)),
+            (self.nuclei.layer, nuclei),
         ):
             show_region(layer, image, region, painted)
+        self.nuclei.raise_instance(nuclei)
         self.brushes.use_mpp(self.mpp)
         if self.settings.tool in ("stamp", "scatter"):
             self.brushes.take_over()
@@ -532,6 +536,11 @@ class Document:
     def _framed_tissue(self, tissue_map: ArrayLike) -> NDArray[np.uint8]:
         return self.framed("a tissue map", as_tissue_map(tissue_map, len(TISSUE_NAMES)))
 
+    def _keep_paint(self) -> None:
+        for plane, painted in (("nuclei", self.nuclei.labels), ("tissue", self.tissue.layer.data)):
+            if painted.shape == self.region.shape:
+                self.target.keep_paint(plane, self.region, painted)
+
     def _at_rest(self, region: Region) -> Region:
         y, x = self._first
         return region.translate(-(y >> region.level), -(x >> region.level))
@@ -549,7 +558,7 @@ class Document:
 
     def _rest(self) -> None:
         resting = self._at_rest(self.region)
-        self._resting_nuclei.write(resting, self.framed("nuclei", self.nuclei.labels))
-        self._resting_tissue.write(resting, self.framed("tissue", self.tissue.layer.data))
-        self._resting_mask.write(resting, self.edit_mask.mask.astype(np.uint8))
+        self._resting.write("nuclei", resting, self.framed("nuclei", self.nuclei.labels))
+        self._resting.write("tissue", resting, self.framed("tissue", self.tissue.layer.data))
+        self._resting.write("edit mask", resting, self.edit_mask.mask.astype(np.uint8))
         self._next_instance = self.nuclei.next_instance

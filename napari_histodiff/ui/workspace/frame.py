@@ -189,8 +189,12 @@ def at_its_level(entry: HistoryEntry, mpps: Iterable[float]) -> HistoryEntry:
 
 
 def first_frame(viewer: Any, target: Target) -> Region:
-    """Return where the frame is at first: in the middle of the image, at the level in view."""
-    bounds = target.spec.bounds(level_in_view(viewer, target))
+    """Return where the frame is at first: in the middle of the image.
+
+    It is of the level in view, or of the finest level of a scan: a coarser edit is a blur below.
+    """
+    level = 0 if target.starts_fine else level_in_view(viewer, target)
+    bounds = target.spec.bounds(level)
     return _around_middle(bounds, _START_SIDE)
 
 

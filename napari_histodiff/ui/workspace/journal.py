@@ -243,6 +243,10 @@ class SparsePlane(Generic[Scalar]):
             touched.append(tile)
         return touched
 
+    def tiles_of(self, region: Region) -> list[Region]:
+        """Return the squares that a region lies in, stored or not."""
+        return [tile for tile, _ in self._parts(region)]
+
     def tile(self, tile: Region) -> NDArray[Scalar] | None:
         """Return the live array of a tile that `write` named, None when it was dropped."""
         return self._tiles.get(tile)

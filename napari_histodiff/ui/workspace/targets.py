@@ -49,6 +49,9 @@ class Target(ABC):
     #: The image grew: what was at (y, x) of level 0 is now so many rows and columns further.
     moved = Signal(int, int)
 
+    #: Whether one begins at the finest level, whatever level is looked at.
+    starts_fine = False
+
     def __init__(self, layer: Image) -> None:
         self.layer = layer
         #: Tells this image from others, in entries of the history.
@@ -140,6 +143,37 @@ class Target(ABC):
     def edits_under(self, request: EditRequest) -> int:
         """Return how many tiles hold finer edits that writing this one would replace."""
         return 0
+
+    def kept_paint(self, plane: str, region: Region) -> NDArray[Any] | None:
+        """Return the paint of a region that was kept when the image was worked on before.
+
+        Parameters
+        ----------
+        plane : str
+            "nuclei" or "tissue".
+        region : Region
+            Any place of a level.
+
+        Returns
+        -------
+        (h, w) or None
+            None where nothing is kept, as of any image but a scan.
+        """
+        return None
+
+    def keep_paint(self, plane: str, region: Region, painted: NDArray[Any]) -> None:
+        """Keep the paint of a region beyond this window, in a moment; of most images nothing is.
+
+        Parameters
+        ----------
+        plane : str
+            "nuclei" or "tissue".
+        region : Region
+            The frame.
+        painted : (h, w)
+            All its paint; the array may be painted on until it is kept.
+        """
+        return
 
     @abstractmethod
     def new_journal(self) -> EditJournal:

@@ -1,0 +1,323 @@
+"""Editing a scan through the frame: pixels of scan and edits, undo steps on disk, paint that lasts.
+
+The folder of the edits is made when the first one is applied, or paint is to be kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from napari_histodiff.core.errors import InvalidRequest, StorageError
+from napari_histodiff.core.geometry import PyramidSpec, Region
+from napari_histodiff.core.requests import EditRequest
+from napari_histodiff.slide.overlays.edited_scan import EditedLevel, EditedScan
+from napari_histodiff.slide.overlays.places import NeedsPlace
+from napari_histodiff.ui.workspace.journal import EditJournal
+from napari_histodiff.ui.workspace.pending import PendingStep, StepWorker
+from napari_histodiff.ui.workspace.targets import Target
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+__all__ = ["AskPlace", "EditedScanTarget", "ScanJournal"]
+
+_READ_ONLY: Final = (
+    "The edits of this slide are open in another window or program, so it can only be looked at "
+    "here; close it there and open it again to edit it."
+)
+_BUSY: Final = "An edit is being written; try again when it is, in a moment."
+
+#: The coarsest level that is edited, in um per pixel: nuclei cannot be told apart above.
+_COARSEST: Final = 4.1
+
+#: Seconds from a stroke to when it is kept, between two looks at what another program wrote, and
+#: that closing waits for what is on its way.
+_SOON: Final = 2.0
+_FOLLOW: Final = 1.0
+_PATIENCE: Final = 30.0
+
+#: Asks where edits shall lie that cannot be beside their scan; None when that is not wanted.
+AskPlace = Callable[[NeedsPlace], Path | None]
+
+
+class EditedScanTarget(Target):
+    """A scan as something edits are made on, at its levels of up to 4 um per pixel.
+
+    Parameters
+    ----------
+    layer : napari Image
+        Shows the scan with its edits.
+    edited : EditedScan
+        The scan; all regions are pixels of their level.
+    ask_place : callable
+        Asks where the edits shall lie when they cannot lie beside the scan.
+    clock : callable
+        Seconds, never running backwards.
+    """
+
+    #: Something worth knowing; from the viewer's thread.
+    told = Signal(str)
+
+    starts_fine = True
+
+    def __init__(
+        self,
+        layer: Image,
+        edited: EditedScan,
+        ask_place: AskPlace,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(layer)
+        self.key = edited.scan.identity()
+        self.worker = StepWorker()
+        self.worker.carried_out.connect(self._show_changes)  # before anyone hears of it
+        self._painter = StepWorker()
+        self._edited = edited
+        self._dirty: deque[Region] = deque()
+        self._unsubscribe = edited.subscribe(self._dirty.append)
+        self._ask_place = ask_place
+        self._clock = clock
+        self._unkept: dict[str, tuple[Region, NDArray[Any]]] = {}
+        self._keep_due = float("inf")
+        self._follow_due = float("-inf")
+
+    @property
+    def spec(self) -> PyramidSpec:
+        """The scan's pyramid."""
+        return self._edited.scan.spec
+
+    @property
+    def levels(self) -> int:
+        """How many levels are fine enough to be edited."""
+        fine = (self.mpp_at(level) <= _COARSEST for level in range(1, self.spec.levels))
+        return 1 + sum(fine) if self.knows_mpp else 1
+
+    def read(self, region: Region) -> NDArray[np.uint8]:
+        """Return the pixels of scan and edits, (h, w, 3) uint8."""
+        return self._edited.read(region)
+
+    def pending(self, region: Region) -> str:
+        """Return why a region cannot be edited now; empty when it can."""
+        if self._edited.read_only:
+            return _READ_ONLY
+        return _BUSY if self.worker.busy else super().pending(region)
+
+    def edits_under(self, request: EditRequest) -> int:
+        """Return how many tiles hold finer edits that writing this one would replace."""
+        overlay = self._edited.overlay
+        if overlay is None:
+            return 0
+        mask, region = request.edit_mask, request.region
+        changing = region if mask is None or not mask.any() else Region.of_mask(mask, region)
+        tiles = overlay.edited_under(changing)
+        finest = min((tile.level for tile in tiles), default=0)
+        return sum(tile.level == finest for tile in tiles)
+
+    def new_journal(self) -> EditJournal:
+        """Return the journal kept beside the scan."""
+        return ScanJournal(self._edited, self.worker, self.pending, self.make_place)
+
+    def make_place(self) -> None:
+        """Make a folder for the edits where there is none; asks for a place if need be.
+
+        Raises
+        ------
+        InvalidRequest
+            When it was asked for and not given.
+        StorageError
+            When it can not be made.
+        """
+        if self._edited.overlay is not None:
+            return
+        try:
+            overlay = self._edited.make()
+        except NeedsPlace as needs:
+            place = self._ask_place(needs)
+            if place is None:
+                raise InvalidRequest(
+                    f"{needs}; nothing was applied, and the variants are still there"
+                ) from needs
+            overlay = self._edited.make(place)
+        self.told.emit(f"The edits of this slide are kept in {overlay.path}")
+
+    # ------------------------------------------------------------------- paint
+    def kept_paint(self, plane: str, region: Region) -> NDArray[Any] | None:
+        """Return the paint kept of a region; None where none is kept."""
+        overlay = self._edited.overlay
+        if overlay is None or region.level >= self.spec.levels:
+            return None
+        return overlay.labels(region) if plane == "nuclei" else overlay.tissue(region)
+
+    def keep_paint(self, plane: str, region: Region, painted: NDArray[Any]) -> None:
+        """Keep the paint of a region in a moment; the array may be painted on until then."""
+        waiting = self._unkept.get(plane)
+        if waiting is not None and waiting[0] != region:
+            self.keep_now()
+        if not self._unkept:
+            self._keep_due = self._clock() + _SOON
+        self._unkept[plane] = (region, painted)
+
+    def keep_now(self) -> None:
+        """Have the paint that waits written; where there is no place for it, it goes on waiting."""
+        waiting, self._unkept = self._unkept, {}
+        self._keep_due = float("inf")
+        if not waiting or self._edited.read_only:
+            return
+        if self._edited.overlay is None:
+            if not any(painted.any() for _, painted in waiting.values()):
+                return
+            try:
+                overlay = self._edited.make()
+            except StorageError:
+                self._unkept = waiting
+                return
+            self.told.emit(f"What you paint on this slide is kept in {overlay.path}")
+        for plane, (region, painted) in waiting.items():
+            work = partial(self._write_paint, plane, region, painted.copy())
+            self._painter.submit(work).then(self._tell_error)
+
+    def pump(self) -> None:
+        """Tell what was written, and keep paint whose time has come; call it on a timer."""
+        now = self._clock()
+        if now >= self._keep_due:
+            self.keep_now()
+        if now >= self._follow_due:
+            self._follow_due = now + _FOLLOW
+            self._follow_writer()
+        self._painter.deliver()
+        self.worker.deliver()
+        self._show_changes()
+
+    def close(self) -> None:
+        """Keep what waits and let go of the edits."""
+        self.keep_now()
+        self._unsubscribe()
+        self._painter.finish(_PATIENCE)
+        self._painter.close(lambda: None)
+        self.worker.finish(_PATIENCE)
+        self.worker.close(self._edited.close)
+
+    def _write_paint(self, plane: str, region: Region, painted: NDArray[Any]) -> None:
+        overlay = self._edited.make()
+        if plane == "nuclei":
+            overlay.paint(region, nuclei=painted)
+        else:
+            overlay.paint(region, tissue=painted)
+
+    def _tell_error(self, step: PendingStep) -> None:
+        if step.error is not None:
+            self.told.emit(str(step.error))
+
+    def _follow_writer(self) -> None:
+        overlay = self._edited.overlay
+        if overlay is None or not overlay.read_only:
+            return
+        try:
+            overlay.refresh()
+        except StorageError as error:  # the folder was moved or deleted
+            self._follow_due = float("inf")
+            self.told.emit(str(error))
+
+    def _show_changes(self) -> None:
+        changed = False
+        while self._dirty:
+            region, changed = self._dirty.popleft(), True
+            coarsest = self.layer.data[-1]
+            if isinstance(coarsest, EditedLevel):
+                coarsest.update(region)
+            if self._edited.read_only:
+                self.changed.emit(self.spec.at_level(region, 0))
+        if changed:
+            self.layer.refresh(extent=False)
+
+
+class ScanJournal:
+    """The journal of a scan's edits: undo works after the scan was closed and opened again.
+
+    Parameters
+    ----------
+    edited : EditedScan
+        The scan.
+    worker : StepWorker
+        Carries out the steps.
+    pending : callable
+        Returns why a region can not be written now, or nothing.
+    make_place : callable
+        Sees to it that there is a folder for the edits.
+    """
+
+    def __init__(
+        self,
+        edited: EditedScan,
+        worker: StepWorker,
+        pending: Callable[[Region], str],
+        make_place: Callable[[], None],
+    ) -> None:
+        self._edited = edited
+        self._worker = worker
+        self._pending = pending
+        self._make_place = make_place
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether an edit can be taken back, or may be once what is on its way is done."""
+        overlay = self._edited.overlay
+        return overlay is not None and (self._worker.busy or overlay.can_undo)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether an edit taken back can be repeated, or may be once what is on its way is done."""
+        overlay = self._edited.overlay
+        return overlay is not None and (self._worker.busy or overlay.can_redo)
+
+    def write(
+        self,
+        region: Region,
+        pixels: NDArray[np.uint8],
+        mask: NDArray[np.bool_] | None = None,
+        request: EditRequest | None = None,
+    ) -> PendingStep:
+        """Write an edit; the step's region is the rectangle that changed.
+
+        When it cannot be written, the step ends with an error and everything is as it was.
+
+        Raises
+        ------
+        InvalidRequest
+            When the request of the edit is missing or of another place, or there is no place for
+            the edits.
+        """
+        if request is None or request.region != region:
+            got = "none" if request is None else f"one of {request.region}"
+            raise InvalidRequest(
+                f"expected the request that drew {region}, got {got}; with the edits of a slide "
+                "it is kept where their pixels come from, so apply a generated variant"
+            )
+        if problem := self._pending(region):
+            raise InvalidRequest(problem)
+        self._make_place()
+        overlay = self._edited.make()
+        return self._worker.submit(partial(overlay.write, request, pixels, mask))
+
+    def undo(self) -> PendingStep:
+        """Take the last edit back; a step without a region when there is none."""
+        overlay = self._edited.overlay
+        if overlay is None or not self.can_undo:
+            return PendingStep.carried_out(None)
+        return self._worker.submit(overlay.undo)
+
+    def redo(self) -> PendingStep:
+        """Repeat the edit taken back last; a step without a region when there is none."""
+        overlay = self._edited.overlay
+        if overlay is None or not self.can_redo:
+            return PendingStep.carried_out(None)
+        return self._worker.submit(overlay.redo)
