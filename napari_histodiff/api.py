@@ -15,6 +15,7 @@ from napari_histodiff.core.errors import InvalidImage, InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import (
     CLASS_NAMES,
+    TISSUE_NAMES,
     as_class_map,
     as_edit_mask,
     as_instance_map,
@@ -28,6 +29,8 @@ from napari_histodiff.layout.completion import Completion, complete_paint, compl
 
 if TYPE_CHECKING:
     from napari_histodiff.core.backend import Backend, BackendInfo, OnStep
+    from napari_histodiff.segmenter.model import Judge
+    from napari_histodiff.segmenter.tissue import TissueSegmenter
 
 __all__ = [
     "BusyThreads",
@@ -102,6 +105,7 @@ class Model:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._segmenters: tuple[Judge, TissueSegmenter] | None = None
 
     @property
     def info(self) -> BackendInfo:
@@ -317,6 +321,36 @@ class Model:
         )
         images = self.draw(request, on_step=on_step)
         return images if variants > 1 else images[0]
+
+    def propose_tissue(self, image: ArrayLike, mpp: float = 0.5) -> NDArray[np.uint8]:
+        """Return the tissue map of an image, (h, w) uint8, ids of `core.maps.TISSUE_NAMES`.
+
+        Glands are found by a network, the rest by rules and by the nuclei that the judge finds.
+        What is in doubt is 0, unspecified, and so are classes that the model does not know.
+
+        Parameters
+        ----------
+        image : (h, w, 3) uint8
+            A real image, or a drawn one.
+        mpp : float
+            Its micrometres per pixel, 0.05 to 4.
+
+        Raises
+        ------
+        InvalidImage, InvalidRequest
+            When the image or its scale is none.
+        """
+        from napari_histodiff.segmenter.model import Judge
+        from napari_histodiff.segmenter.tissue import TissueSegmenter
+
+        if self._segmenters is None:
+            device = self.info.device.split()[0]
+            self._segmenters = Judge.load(device=device), TissueSegmenter.load(device=device)
+        judge, tissue = self._segmenters
+        pixels = as_rgb(image)
+        ids = tissue.propose(pixels, mpp=mpp, nuclei=judge.segment(pixels, mpp=mpp))
+        known = np.isin(np.array(TISSUE_NAMES), self.info.tissue_names)
+        return np.where(known[ids], ids, 0).astype(np.uint8)
 
     def _warn(self, request: EditRequest) -> None:
         level = _caller_level()

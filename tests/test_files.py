@@ -26,6 +26,7 @@ SHORT = 60
 #: Why a short file with one importer stands alone.
 REASONS = {
     "__main__": "`python -m napari_histodiff`",
+    "cli.glands": "one command",
     "core.captions.captions": "captions of maps, beside the parser of text",
     "datasets.conic": "one format",
     "datasets.lizard": "one format",
@@ -36,6 +37,7 @@ REASONS = {
     "engine.inline": "one engine of two",
     "engine.queue": "pure, without threads",
     "evaluation.memory": "one question of the study",
+    "evaluation.tissue": "one question of the study",
     "evaluation.metrics.borders": "one metric",
     "slide.overlays.state": "what the edits of a scan lie on",
     "segmenter.propose": "a program of its own, which the window starts",

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.cli.export import export
+from napari_histodiff.cli.glands import train_gland
 from napari_histodiff.cli.pictures import nuclei_of, scale_of
 from napari_histodiff.cli.slide import slide
 from napari_histodiff.cli.suggest import suggest
@@ -147,7 +148,7 @@ def demo(output: Path | None) -> None:
     run_demo(output)
 
 
-for _command in (*COMMANDS, slide, suggest, export):
+for _command in (*COMMANDS, slide, train_gland, suggest, export):
     main.add_command(_command)
 
 

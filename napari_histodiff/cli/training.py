@@ -29,7 +29,7 @@ _INTERRUPTED = 130
 @click.argument("output", type=_NEW_FILE)
 @click.option("--split", type=click.Choice(["train", "test"]), default="train")
 @click.option("--fine", is_flag=True, help="Only what was scanned at 40x, at that scale.")
-@click.option("--label", is_flag=True, help="Label tissue by rule, and nuclei where nobody did.")
+@click.option("--label", is_flag=True, help="Label tissue, and nuclei where nobody did.")
 def pack(data: Path, output: Path, split: Any, fine: bool, label: bool) -> None:
     """Collect the images of the data folder DATA into the training file OUTPUT."""
     from napari_histodiff.datasets.packing import pack as pack_data
@@ -38,8 +38,10 @@ def pack(data: Path, output: Path, split: Any, fine: bool, label: bool) -> None:
     if label:
         from napari_histodiff.datasets.tissue_labels import label_sample
         from napari_histodiff.segmenter.model import Judge
+        from napari_histodiff.segmenter.tissue import TissueSegmenter
 
-        change = partial(label_sample, segment=Judge.load().segment)
+        segment, opinion = Judge.load().segment, TissueSegmenter.load().gland
+        change = partial(label_sample, segment=segment, opinion=opinion)
     click.echo(pack_data(data, output, split=split, fine=fine, change=change))
 
 
@@ -66,13 +68,18 @@ def train(config: Path | None, init_from: str | None, resume: bool, **settings: 
         _run(lambda: run_training(TrainingConfig.load(config), resume=resume), str(config))
         return
     from napari_histodiff.diffusion.training.fine_tuning import fine_tune
+    from napari_histodiff.segmenter.tissue import TissueSegmenter
 
     data, output = settings.pop("data"), settings.pop("output")
     if output is None or (data is None and not resume):
         raise click.UsageError("give CONFIG, or --from, --data and --output")
     start = init_from or "bundled"
+    # What is resumed is packed already.
+    opinion = None if resume else TissueSegmenter.load(device=settings["device"]).gland
     _run(
-        lambda: fine_tune(data or output, output, init_from=start, resume=resume, **settings),
+        lambda: fine_tune(
+            data or output, output, init_from=start, resume=resume, opinion=opinion, **settings
+        ),
         f"-o {output}",
     )
 
@@ -143,6 +150,7 @@ def evaluate(
     from napari_histodiff.diffusion.backend import DiffusionBackend
     from napari_histodiff.evaluation.study import run_study
     from napari_histodiff.segmenter.model import Judge
+    from napari_histodiff.segmenter.tissue import TissueSegmenter
 
     study = run_study(
         DiffusionBackend.load(model, device),
@@ -151,6 +159,7 @@ def evaluate(
         output,
         train=train,
         options=options,
+        tissue=TissueSegmenter.load(device=device),
     )
     click.echo(study.summary())
     click.echo(output / "report.html")

@@ -28,7 +28,7 @@ from napari_histodiff.datasets.lizard import lizard_entries
 from napari_histodiff.datasets.packing import PackWriter, held_out_slides
 from napari_histodiff.datasets.plain import plain_entries
 from napari_histodiff.datasets.sources import Sample
-from napari_histodiff.datasets.tissue_labels import label_sample
+from napari_histodiff.datasets.tissue_labels import Opinion, label_sample
 
 __all__ = [
     "FORMATS",
@@ -191,12 +191,13 @@ def pack_folder(
     organ: str | None = None,
     data_format: str = "auto",
     validation: float = 0.1,
+    opinion: Opinion | None = None,
 ) -> PackedFolder:
     """Write the images of `folder` into `output` and `NAME-validation.npz` beside it.
 
     All images of a slide (see `splitting.slide_of`, and the column slide of `captions.csv`) go
     into the same file; the same folder is always split in the same way. Images without a tissue map
-    get one by rule, see `tissue_labels`.
+    get one by rule and by `opinion`, see `tissue_labels`.
 
     Parameters
     ----------
@@ -213,6 +214,8 @@ def pack_folder(
         One of `folders.FORMATS`, or "auto".
     validation : float
         Share of the slides that are held out, 0-0.5.
+    opinion : Opinion, optional
+        A network's word on where glands are, for images without a tissue map.
 
     Raises
     ------
@@ -228,7 +231,8 @@ def pack_folder(
         for entry in tqdm(opened.entries, desc="packing", unit="image", disable=None):
             writer = test if entry.slide in held_out else train
             for sample in opened.samples(entry):
-                writer.add(sample if sample.item.has_tissue else label_sample(sample))
+                known = sample.item.has_tissue
+                writer.add(sample if known else label_sample(sample, opinion=opinion))
     if not held_out:
         _remove(aside)
     return PackedFolder(output, aside if held_out else None, opened.report)

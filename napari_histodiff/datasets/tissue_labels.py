@@ -21,7 +21,7 @@ from skimage.segmentation import watershed
 from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 from napari_histodiff.datasets.sources import Sample
 
-__all__ = ["Evidence", "label_sample", "label_tissue", "optical_density"]
+__all__ = ["Evidence", "Found", "Opinion", "label_sample", "label_tissue", "optical_density"]
 
 Mask = NDArray[np.bool_]
 Plane = NDArray[np.float32]
@@ -98,12 +98,16 @@ Opinion = Callable[[NDArray[np.uint8], float], Plane]
 
 
 def label_sample(
-    sample: Sample, *, segment: Segment | None = None, opinion: Opinion | None = None
+    sample: Sample,
+    *,
+    segment: Segment | None = None,
+    opinion: Opinion | None = None,
 ) -> Sample:
     """Return a sample with a tissue map.
 
-    Glands that people outlined stay. Without nuclei and with `segment`, it gets nuclei as well and
-    is marked as soft, where nuclei can be told at its scale.
+    Glands that people outlined stay; elsewhere a network's `opinion` on them counts. Without nuclei
+    and with `segment`, it gets nuclei as well and is marked as soft, where nuclei can be told at
+    its scale.
     """
     item, classes, instances = sample.item, sample.classes, sample.instances
     if not item.has_nuclei and segment is not None and item.mpp <= _COARSEST_NUCLEI:

@@ -33,6 +33,7 @@ from napari_histodiff.evaluation.report import Study, write_report
 from napari_histodiff.evaluation.sheets import editing_sheet, frame_sheet, rare_sheet, sweep_sheet
 from napari_histodiff.evaluation.tables import ReportSection
 from napari_histodiff.evaluation.tiles import Tile, frames_of, study_tiles
+from napari_histodiff.evaluation.tissue import TissueLike, tissue_section
 
 __all__ = ["run_study"]
 
@@ -50,6 +51,7 @@ def run_study(
     *,
     train: Path | None = None,
     options: StudyOptions | None = None,
+    tissue: TissueLike | None = None,
 ) -> Study:
     """Draw held-out tiles, measure them and write sheets and a report into `output`.
 
@@ -70,6 +72,8 @@ def run_study(
         A pack of the train split, to look for repeated training tissue.
     options : StudyOptions, optional
         Size and settings.
+    tissue : TissueLike, optional
+        A segmenter of tissue, to look whether the tiles' tissue maps are followed.
 
     Raises
     ------
@@ -91,7 +95,7 @@ def run_study(
         bank = training_crops(load_pack(train), options.size // 4, seed=options.seed)
     make_folder(output)
     drawer = TileDrawer(backend, output / _DRAWN_FOLDER, options)
-    sections = _sections(drawer, judge, tiles, packed, bank, options, output)
+    sections = _sections(drawer, judge, tissue, tiles, packed, bank, options, output)
     info = drawer.info
     study = Study(
         title=f"{info.name} ({info.revision}) on {len(tiles)} {options.part} tiles",
@@ -109,6 +113,7 @@ def run_study(
 def _sections(
     drawer: TileDrawer,
     judge: JudgeLike,
+    tissue: TissueLike | None,
     tiles: list[Tile],
     packed: Pack,
     bank: NDArray[np.uint8] | None,
@@ -128,6 +133,8 @@ def _sections(
         *_sweeps(drawer, real, drawn, options, output),
         *_consistency(drawer, real, packed, options, output),
     ]
+    if tissue is not None and any(tile.tissue_map is not None for tile in tiles):
+        sections.insert(1, tissue_section(real, drawn, tissue))
     if bank is not None:
         sections.append(memory_section(real, drawn, bank, options))
     rare = rare_sheet(real, drawn)

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from skimage.transform import resize
 
-from napari_histodiff.core.errors import InvalidImage, InvalidRequest
+from napari_histodiff.core.errors import InvalidImage
 from napari_histodiff.devices import DType, resolve_device, resolve_dtype
 from napari_histodiff.segmenter.folder import JudgeInfo, bundled_judge_path, read_judge
+from napari_histodiff.segmenter.images import described, rescaled
 from napari_histodiff.segmenter.network import JudgeFeatures, JudgeNetwork
 from napari_histodiff.segmenter.postprocess import MPP, FoundNuclei, find_nuclei, resize_nuclei
-from napari_histodiff.segmenter.prediction import VIEWS, Disagreement, predict, predict_views
+from napari_histodiff.segmenter.prediction import (
+    VIEWS,
+    Disagreement,
+    OnView,
+    predict,
+    predict_views,
+)
 
 __all__ = ["Judge", "OnView", "ProposedNuclei"]
-
-#: Called with (done, total) after each view; raise `Cancelled` to stop there.
-OnView = Callable[[int, int], None]
-
-_SMALLEST: Final = 0.05  # um/px; finer is a mistaken unit
-_COARSEST: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +89,7 @@ class Judge:
         InvalidRequest
             When `mpp` is not within 0.05 to 4.
         """
-        scaled = _scaled(image, mpp)
+        scaled = rescaled(image, mpp, MPP)
         nuclei = find_nuclei(predict(self._network, scaled))
         return resize_nuclei(nuclei, image.shape[:2])[0]
 
@@ -102,7 +100,7 @@ class Judge:
 
         Parameters and errors are those of `segment`; `on_step` is called after each view.
         """
-        scaled = _scaled(image, mpp)
+        scaled = rescaled(image, mpp, MPP)
         disagreement = Disagreement()
         for done, maps in enumerate(predict_views(self._network, scaled), start=1):
             disagreement.add(maps)
@@ -133,7 +131,7 @@ class Judge:
         stack: Any = images
         if not isinstance(stack, np.ndarray) or stack.dtype != np.uint8 or stack.shape[3:] != (3,):
             raise InvalidImage(
-                f"expected images of shape (n, h, w, 3) uint8, got {_described(images)}; "
+                f"expected images of shape (n, h, w, 3) uint8, got {described(images)}; "
                 "stack RGB images of one size"
             )
         measure = self.feature_network()
@@ -148,33 +146,3 @@ class Judge:
     def feature_network(self) -> JudgeFeatures:
         """Return what turns (n, 3, h, w) uint8 images to (n, d) features, for `torchmetrics`."""
         return JudgeFeatures(self._network).eval()
-
-
-def _scaled(image: NDArray[np.uint8], mpp: float) -> NDArray[np.uint8]:
-    _check_image(image)
-    if not (math.isfinite(mpp) and _SMALLEST <= mpp <= _COARSEST):
-        raise InvalidRequest(
-            f"expected micrometres per pixel of {_SMALLEST} to {_COARSEST}, got {mpp}; "
-            "give the scale of the image"
-        )
-    if mpp == MPP:
-        return image
-    height, width = image.shape[:2]
-    shape = (max(1, round(height * mpp / MPP)), max(1, round(width * mpp / MPP)), 3)
-    scaled = resize(image, shape, order=1, anti_aliasing=mpp < MPP, preserve_range=True)
-    return np.rint(scaled).clip(0, 255).astype(np.uint8)
-
-
-def _check_image(image: Any) -> None:
-    good = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.shape[2:] == (3,)
-    if not good or 0 in image.shape:
-        raise InvalidImage(
-            f"expected an image of shape (h, w, 3) uint8, got {_described(image)}; "
-            "convert it to 8-bit RGB"
-        )
-
-
-def _described(value: object) -> str:
-    if isinstance(value, np.ndarray):
-        return f"{value.shape} {value.dtype}"
-    return type(value).__name__

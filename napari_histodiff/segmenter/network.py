@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["CLASSES", "DISTANCE", "INTERIOR", "JudgeFeatures", "JudgeNetwork"]
+__all__ = ["CLASSES", "DISTANCE", "INTERIOR", "GlandNetwork", "JudgeFeatures", "JudgeNetwork"]
 
 #: Channels of the output of `JudgeNetwork`.
 INTERIOR: Final = 0
@@ -30,6 +30,8 @@ class JudgeNetwork(nn.Module):
     encoder_blocks, decoder_blocks : sequence of int
         Residual blocks at each of these levels.
     """
+
+    outputs = _OUTPUTS
 
     def __init__(
         self,
@@ -83,6 +85,53 @@ class JudgeNetwork(nn.Module):
             if i < len(self.down):
                 x = self.down[i](F.pixel_unshuffle(x, 2))
         return levels
+
+
+class GlandNetwork(nn.Module):
+    """U-Net on 2x2 pixel patches that sees far: how likely a place is gland or its lumen.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Channels at 1/2, 1/4, 1/8 ... of the resolution, multiples of 8.
+    """
+
+    outputs = 1
+
+    def __init__(self, widths: tuple[int, ...] = (32, 48, 80, 128, 128)) -> None:
+        super().__init__()
+        self.multiple_of = 2 ** len(widths)
+        entering = (12, *widths[:-1])
+        self.encoder = nn.ModuleList(map(_double, entering, widths))
+        pairs = zip(widths[1:], widths, strict=False)
+        self.decoder = nn.ModuleList(_double(below + width, width) for below, width in pairs)
+        self.head = nn.Conv2d(widths[0], 4, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return (b, 1, h, w) float32 logits.
+
+        Parameters
+        ----------
+        images : (b, 3, h, w)
+            RGB in [0, 1] at 1 um/px; h and w are multiples of `multiple_of`.
+        """
+        x = F.pixel_unshuffle((2 * images - 1).to(self.head.weight.dtype), 2)
+        levels: list[Tensor] = []
+        for block in self.encoder:
+            x = block(F.max_pool2d(x, 2) if levels else x)
+            levels.append(x)
+        for i in reversed(range(len(self.decoder))):
+            wide = F.interpolate(x, scale_factor=2.0)
+            x = self.decoder[i](torch.cat([wide, levels[i]], 1))
+        return F.pixel_shuffle(self.head(x), 2).float()
+
+
+def _double(entering: int, width: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for channels in (entering, width):
+        convolution = nn.Conv2d(channels, width, 3, padding=1)
+        layers += [convolution, nn.GroupNorm(8, width), nn.SiLU()]
+    return nn.Sequential(*layers)
 
 
 class JudgeFeatures(nn.Module):

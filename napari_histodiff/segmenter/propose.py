@@ -1,9 +1,10 @@
-"""Propose the nuclei of one image: a program of its own, so that a window need not load torch.
+"""Propose nuclei and tissue of one image: a program of its own, so that a window needs no torch.
 
 ``python -m napari_histodiff.segmenter.propose IN.npz OUT.npz``. IN has `image` (h, w, 3) uint8 and
 `mpp`, micrometres per pixel. OUT gets `instance_map` (h, w) int32, `class_map` (h, w) uint8, `ids`
-(n,) int32 and `uncertainty` (n,) float32 in 0-1, one per id. Each step is a line of JSON on stdout,
-``{"done": 1, "total": 8}``; a failure ends stderr with such a line, ``{"error": "expected ..."}``.
+(n,) int32, `uncertainty` (n,) float32 in 0-1, one per id, and `tissue_map` (h, w) uint8. Each step
+is a line of JSON on stdout, ``{"done": 1, "total": 8}``; a failure ends stderr with such a line,
+``{"error": "expected ..."}``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import HistodiffError, InvalidImage, StorageError
 
-__all__ = ["load_judge", "main"]
+__all__ = ["load_judge", "load_tissue", "main"]
 
 
 def load_judge(folder: Path | None, device: str) -> Any:
@@ -36,13 +37,27 @@ def load_judge(folder: Path | None, device: str) -> Any:
     return Judge.load(folder, device=device)
 
 
+def load_tissue(device: str) -> Any:
+    """Return what proposes tissue; its network comes with the package.
+
+    Raises
+    ------
+    ModelNotFound, ModelInvalid, DeviceUnavailable
+        When it cannot be loaded there.
+    """
+    from napari_histodiff.segmenter.tissue import TissueSegmenter
+
+    return TissueSegmenter.load(device=device)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit status, 0 when OUT was written."""
     options = _options(arguments)
     try:
         image, mpp = _read(options.source)
-        judge = load_judge(options.model, options.device)
-        _write(options.result, judge.propose(image, mpp=mpp, on_step=_tell))
+        judge, tissue = load_judge(options.model, options.device), load_tissue(options.device)
+        nuclei = judge.propose(image, mpp=mpp, on_step=_tell)
+        _write(options.result, nuclei, tissue.propose(image, mpp=mpp, nuclei=nuclei))
     except HistodiffError as error:
         _say(sys.stderr, {"error": str(error)})
         return 1
@@ -52,10 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m napari_histodiff.segmenter.propose",
-        description="Propose nuclei of an image.",
+        description="Propose nuclei and tissue of an image.",
     )
     parser.add_argument("source", type=Path, metavar="IN.npz", help="arrays image and mpp")
-    parser.add_argument("result", type=Path, metavar="OUT.npz", help="where nuclei are written")
+    parser.add_argument("result", type=Path, metavar="OUT.npz", help="where they are written")
     parser.add_argument("--model", type=Path, help="model folder (default: the bundled one)")
     parser.add_argument("--device", default="auto", help='"auto", "cpu" or "cuda:0"')
     return parser.parse_args(arguments)
@@ -71,7 +86,7 @@ def _read(path: Path) -> tuple[NDArray[np.uint8], float]:
         ) from error
 
 
-def _write(path: Path, proposal: Any) -> None:
+def _write(path: Path, proposal: Any, tissue_map: NDArray[np.uint8]) -> None:
     ids = np.unique(proposal.instance_map)
     ids = ids[ids > 0].astype(np.int32)
     try:
@@ -81,6 +96,7 @@ def _write(path: Path, proposal: Any) -> None:
             class_map=np.asarray(proposal.class_map, np.uint8),
             ids=ids,
             uncertainty=np.asarray(proposal.uncertainty, np.float32),
+            tissue_map=tissue_map,
         )
     except OSError as error:
         raise StorageError(

@@ -1,4 +1,4 @@
-"""The program that proposes nuclei; its judge is a stand-in that needs no weights."""
+"""The program that proposes nuclei and tissue; stand-ins need no weights."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ class StandIn:
         return Found(instances, (instances > 0) * 2, np.array([mpp, 0.9]))
 
 
+class StandInTissue:
+    def propose(self, image: np.ndarray, *, mpp: float, nuclei: Found) -> np.ndarray:
+        return np.where(nuclei.instance_map > 0, 1, round(8 * mpp)).astype(np.uint8)
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[Path, Path]:
     image = np.zeros((16, 20, 3), np.uint8)
@@ -53,15 +58,22 @@ def test_what_is_found_is_written(
         asked.append((folder, device))
         return StandIn()
 
+    def load_tissue(device: str) -> StandInTissue:
+        asked.append((None, device))
+        return StandInTissue()
+
     monkeypatch.setattr(propose, "load_judge", load)
+    monkeypatch.setattr(propose, "load_tissue", load_tissue)
     assert _run(files, "--device", "cpu") == 0
-    assert asked == [(None, "cpu")]
+    assert asked == [(None, "cpu")] * 2
     assert json.loads(capsys.readouterr().out) == {"done": 1, "total": 1}
     with np.load(files[1]) as arrays:
         assert arrays["ids"].tolist() == [3, 8]
         np.testing.assert_allclose(arrays["uncertainty"], [0.25, 0.9])
         assert set(np.unique(arrays["instance_map"])) == {0, 3, 8}
         assert arrays["class_map"].max() == 2
+        assert arrays["tissue_map"].shape == (16, 20)
+        assert set(np.unique(arrays["tissue_map"])) == {1, 2}
 
 
 def test_an_error_of_ours_is_one_line_of_json(

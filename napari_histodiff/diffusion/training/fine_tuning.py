@@ -11,6 +11,7 @@ from napari_histodiff.core.errors import TrainingError, make_folder
 from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.datasets.folders import pack_folder
 from napari_histodiff.datasets.packing import load_pack
+from napari_histodiff.datasets.tissue_labels import Opinion
 from napari_histodiff.devices import resolve_device
 from napari_histodiff.diffusion.training.checkpoints import refuse_checkpoint
 from napari_histodiff.diffusion.training.config import Stage, TrainingConfig
@@ -38,6 +39,7 @@ def fine_tune(
     samples: int = 200_000,
     device: str = "auto",
     resume: bool = False,
+    opinion: Opinion | None = None,
 ) -> Path:
     """Train a model further on annotated images and return the folder of the best weights.
 
@@ -59,6 +61,8 @@ def fine_tune(
         See `devices.resolve_device`.
     resume : bool
         Go on from the last checkpoint in `output`; the data is not read again.
+    opinion : Opinion, optional
+        A network's word on where glands are, for images without a tissue map.
 
     Raises
     ------
@@ -72,7 +76,7 @@ def fine_tune(
         return train(replace(config, hours=hours, samples=samples, device=device), resume=True)
     refuse_checkpoint(output)
     make_folder(output)
-    packed = pack_folder(data, output / _DATA, mpp=mpp, organ=organ)
+    packed = pack_folder(data, output / _DATA, mpp=mpp, organ=organ, opinion=opinion)
     _log.info("%s", packed.report)
     config = TrainingConfig(
         data=str(packed.train),

@@ -1,4 +1,4 @@
-"""The segmenter in a process of its own, and the nuclei it proposes before they are painted.
+"""The segmenter in a process of its own, and what it proposes before it is painted.
 
 The window never holds torch, and cancel is certain.
 """
@@ -18,7 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import HistodiffError, InvalidMap
-from napari_histodiff.core.maps import N_CLASSES, as_class_map, as_instance_map
+from napari_histodiff.core.maps import (
+    N_CLASSES,
+    TISSUE_NAMES,
+    as_class_map,
+    as_instance_map,
+    as_tissue_map,
+)
 from napari_histodiff.engine.process import (
     ChildProcess,
     child_command,
@@ -54,7 +60,7 @@ class JudgeStep:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JudgeDone:
-    """The nuclei that were found."""
+    """The nuclei and the tissue that were found."""
 
     proposal: Proposal
 
@@ -215,6 +221,8 @@ class Proposal:
         Mean y, x in pixels of the frame.
     diameters : (n,) float64
         Of the disc of the same area, in pixels.
+    tissue_map : (h, w) uint8
+        Ids of `core.maps.TISSUE_NAMES`; 0 where the segmenter is in doubt.
     """
 
     instance_map: NDArray[np.int32]
@@ -222,6 +230,7 @@ class Proposal:
     uncertainty: NDArray[np.float32]
     centres: NDArray[np.float64]
     diameters: NDArray[np.float64]
+    tissue_map: NDArray[np.uint8]
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -250,6 +259,8 @@ class Proposal:
         shown = self.shown(least)
         noun = "nucleus" if len(self) == 1 else "nuclei"
         line = f"{len(self)} {noun} proposed ({int(self.uncertain.sum())} uncertain)"
+        if self.tissue_map.any():
+            line += ", and tissue"
         hidden = len(self) - int(shown.sum())
         return f"{line}, {hidden} hidden" if hidden else line
 
@@ -260,7 +271,8 @@ def make_proposal(arrays: Mapping[str, Any], coverage: NDArray[np.bool_]) -> Pro
     Parameters
     ----------
     arrays : mapping
-        `instance_map`, `class_map`, `ids` and `uncertainty` as `segmenter.propose` writes them.
+        `instance_map`, `class_map`, `ids`, `uncertainty` and `tissue_map` as `segmenter.propose`
+        writes them.
     coverage : (h, w) bool
         Where the frame has pixels.
 
@@ -269,14 +281,15 @@ def make_proposal(arrays: Mapping[str, Any], coverage: NDArray[np.bool_]) -> Pro
     InvalidMap
         When an array is missing or invalid, or they do not belong together.
     """
-    wanted = ("instance_map", "class_map", "ids", "uncertainty")
+    wanted = ("instance_map", "class_map", "ids", "uncertainty", "tissue_map")
     missing = [name for name in wanted if name not in arrays]
     if missing:
         raise _unexpected(f"no {', '.join(missing)}")
     found = as_instance_map(arrays["instance_map"])
     classes = as_class_map(arrays["class_map"])
     ids, uncertainty = np.asarray(arrays["ids"]), np.asarray(arrays["uncertainty"], np.float32)
-    if not found.shape == classes.shape == coverage.shape:
+    tissue = as_tissue_map(arrays["tissue_map"], len(TISSUE_NAMES))
+    if not found.shape == classes.shape == tissue.shape == coverage.shape:
         raise _unexpected(f"maps of {found.shape} and {classes.shape} for {coverage.shape} px")
     if ids.ndim != 1 or uncertainty.shape != ids.shape or not np.isin(found[found > 0], ids).all():
         raise _unexpected(f"{len(uncertainty)} uncertainties for other nuclei")
@@ -289,11 +302,16 @@ def make_proposal(arrays: Mapping[str, Any], coverage: NDArray[np.bool_]) -> Pro
     instances = numbered.reshape(found.shape).astype(np.int32)
     order = np.argsort(ids)
     of_present = order[np.searchsorted(ids, present[1:], sorter=order)]
-    return _measured(instances, classes, uncertainty[of_present])
+    return _measured(
+        instances, classes, uncertainty[of_present], np.where(coverage, tissue, 0).astype(np.uint8)
+    )
 
 
 def _measured(
-    instances: NDArray[np.int32], classes: NDArray[np.uint8], uncertainty: NDArray[np.float32]
+    instances: NDArray[np.int32],
+    classes: NDArray[np.uint8],
+    uncertainty: NDArray[np.float32],
+    tissue_map: NDArray[np.uint8],
 ) -> Proposal:
     n = len(uncertainty) + 1
     votes = np.bincount((instances * _BASE + classes).ravel(), minlength=n * _BASE)
@@ -307,6 +325,7 @@ def _measured(
         uncertainty,
         np.stack(sums, axis=1) / areas[:, None],
         2 * np.sqrt(areas / np.pi),
+        tissue_map,
     )
 
 

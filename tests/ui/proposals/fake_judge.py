@@ -1,6 +1,7 @@
 """Proposes nuclei as `segmenter.propose` does, without a model: `fake_judge.py MODE IN OUT`.
 
-Dark blobs are nuclei of class lymphocyte; the redder a blob, the less certain.
+Dark blobs are nuclei of class lymphocyte; the redder a blob, the less certain. Stroma is the left
+half of the image where there are any.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ def main(mode: str, source: str, result: str) -> None:
     if mode == "short":
         ids, uncertainty = ids[1:], uncertainty[1:]
     classes = np.where(instances > 0, 3, 0)
-    np.savez(result, instance_map=instances, class_map=classes, ids=ids, uncertainty=uncertainty)
+    tissue = np.zeros(instances.shape, np.uint8)
+    tissue[:, : instances.shape[1] // 2] = 2 if n else 0
+    found = {"instance_map": instances, "class_map": classes, "tissue_map": tissue}
+    np.savez(result, ids=ids, uncertainty=uncertainty, **found)
 
 
 if __name__ == "__main__":

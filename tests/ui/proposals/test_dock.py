@@ -55,7 +55,7 @@ def test_a_proposal_by_its_buttons(
     dock = _open(open_dock, "work")
     dock.proposal.main.click()
     wait_for(lambda: dock.proposer.state.proposal is not None)
-    assert dock.proposal.note.text() == "3 nuclei proposed (1 uncertain)"
+    assert dock.proposal.note.text() == "3 nuclei proposed (1 uncertain), and tissue"
     assert not dock.proposal.offer.isHidden()
     dock.proposal.least.slider.setValue(0.5)
     assert dock.proposal.note.text().endswith("1 hidden")

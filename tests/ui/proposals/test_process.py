@@ -70,7 +70,7 @@ def test_steps_then_nuclei() -> None:
     done = told.next()
     assert isinstance(done, JudgeDone)
     assert done.proposal.classes.tolist() == [3, 3, 3]
-    assert done.proposal.text() == "3 nuclei proposed (1 uncertain)"
+    assert done.proposal.text() == "3 nuclei proposed (1 uncertain), and tissue"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ def _arrays(**changes: object) -> dict[str, object]:
     classes[4, 4] = 6  # the judge speaks of nuclei, not of pixels
     ids, uncertainty = np.array([7, 3]), np.array([0.1, 0.9])
     found = {"instance_map": instances, "class_map": classes}
+    found["tissue_map"] = np.zeros(instances.shape, np.uint8)
     return found | {"ids": ids, "uncertainty": uncertainty} | changes
 
 
@@ -53,6 +54,16 @@ def test_nuclei_on_no_pixels_are_left_out() -> None:
     proposal = make_proposal(_arrays(), coverage)
     assert proposal.classes.tolist() == [2]
     assert set(np.unique(proposal.instance_map)) == {0, 1}
+
+
+def test_tissue_on_no_pixels_is_left_out() -> None:
+    coverage = np.zeros((32, 48), bool)
+    coverage[:, :20] = True
+    proposal = make_proposal(_arrays(tissue_map=np.full((32, 48), 3, np.uint8)), coverage)
+    np.testing.assert_array_equal(proposal.tissue_map > 0, coverage)
+    assert proposal.text() == "1 nucleus proposed (0 uncertain), and tissue"
+    with pytest.raises(InvalidMap):
+        _proposal(tissue_map=np.full((32, 48), 12, np.uint8))
 
 
 def test_nuclei_everywhere_and_nowhere() -> None:

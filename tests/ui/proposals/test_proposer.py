@@ -84,6 +84,9 @@ class Bench:
             "class_map": np.where(instances, 3, 0),
             "ids": ids,
             "uncertainty": np.array([0.08, 0.16, 0.78])[ids - 1],
+            "tissue_map": np.where(np.arange(instances.shape[1]) < 32, 2, 0)[None].repeat(
+                len(instances), 0
+            ),
         }
         proposal = make_proposal(arrays, np.ones(instances.shape, bool))
         runs[0].tell(JudgeDone(proposal))
@@ -128,7 +131,7 @@ def test_from_pixels_to_a_proposal(open_bench: Callable[[str], Bench]) -> None:
     bench.until(lambda: bench.proposer.state.proposal is not None)
     assert next(filter(None, notes)) == "Loading the judge…"
     assert "Pass 2 of 2" in notes
-    assert notes[-1] == "3 nuclei proposed (1 uncertain)"
+    assert notes[-1] == "3 nuclei proposed (1 uncertain), and tissue"
     shown = bench.viewer.layers[PROPOSED_NAME].data
     np.testing.assert_array_equal(shown > 0, tissue()[..., 1] < 100)
 

@@ -1,0 +1,80 @@
+"""Whether the tissue segmenter finds the given tissue again, in drawn images and beside in real."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.maps import TISSUE_NAMES
+from napari_histodiff.evaluation.panels import ImageSet, NucleiLike
+from napari_histodiff.evaluation.tables import Cell, ReportSection, Table
+from napari_histodiff.evaluation.tiles import Tile
+
+__all__ = ["TissueLike", "tissue_overlap", "tissue_section"]
+
+_LEAST_SHARE: Final = 0.002  # of the labelled pixels, below which a class has no figure
+
+
+class TissueLike(Protocol):
+    """A network that names the tissue of an image; `segmenter.tissue.TissueSegmenter` is one."""
+
+    def propose(
+        self, image: NDArray[np.uint8], *, mpp: float, nuclei: NucleiLike
+    ) -> NDArray[np.uint8]:
+        """Return the tissue map, (h, w) uint8, of an (h, w, 3) uint8 image with nuclei."""
+
+
+def tissue_section(real: ImageSet, drawn: ImageSet, segmenter: TissueLike) -> ReportSection:
+    """Return how well each class is found again: intersection over union with the tiles' maps."""
+    on_drawn, on_real = (
+        tissue_overlap(
+            images.tiles,
+            [
+                segmenter.propose(image, mpp=tile.mpp, nuclei=nuclei)
+                for image, tile, nuclei in zip(
+                    images.images, images.tiles, images.nuclei, strict=True
+                )
+            ],
+        )
+        for images in (drawn, real)
+    )
+    table = Table("tissue", "Given tissue found again", ("drawn", "real tissue", "drawn / real"))
+    for name in on_real:
+        table.rows[name] = (on_drawn[name], on_real[name], _ratio(on_drawn[name], on_real[name]))
+    text = (
+        "Intersection over union of what the tissue segmenter finds with the tissue map of the "
+        "tiles, over all tiles, where the map says something; the last column is what drawn tissue "
+        "reaches of real. The segmenter works by the rules that most of these maps were set by, "
+        "with nuclei that it finds itself: figures on real tissue say how far that goes. Classes "
+        "that cover less than 0.2 % are left out."
+    )
+    return ReportSection("tissue", "Does tissue follow the tissue map?", text, [table])
+
+
+def tissue_overlap(tiles: Sequence[Tile], found: Sequence[NDArray[np.uint8]]) -> dict[str, float]:
+    """Return the intersection over union of each class that the tiles' maps hold, and their mean.
+
+    Pixels that a map leaves unspecified do not count.
+    """
+    n = len(TISSUE_NAMES)
+    pairs = np.zeros((n, n))
+    for tile, ids in zip(tiles, found, strict=True):
+        if tile.tissue_map is not None:
+            known = tile.tissue_map > 0
+            joint = tile.tissue_map[known].astype(np.int64) * n + ids[known]
+            pairs += np.bincount(joint, minlength=n * n).reshape(n, n)
+    said, got = pairs.sum(1), pairs.sum(0)
+    scores = {
+        name: float(pairs[i, i] / (said[i] + got[i] - pairs[i, i]))
+        for i, name in enumerate(TISSUE_NAMES)
+        if i and said[i] > _LEAST_SHARE * said.sum()
+    }
+    return scores | ({"mean": float(np.mean(list(scores.values())))} if scores else {})
+
+
+def _ratio(drawn: float, real: float) -> Cell:
+    return drawn / real if real > 0 else math.nan
