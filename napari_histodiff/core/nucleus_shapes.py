@@ -76,8 +76,10 @@ def nucleus_statistics(class_id: int) -> NucleusStatistics:
     return _statistics()[class_id - 1]
 
 
-def draw_nucleus(class_id: int, mpp: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Draw one nucleus of a class with random size, shape and orientation.
+def draw_nucleus(
+    class_id: int, mpp: float, rng: np.random.Generator, rotation: float | None = None
+) -> NDArray[np.bool_]:
+    """Draw one nucleus of a class with random size, shape and, unless given, orientation.
 
     Parameters
     ----------
@@ -87,6 +89,8 @@ def draw_nucleus(class_id: int, mpp: float, rng: np.random.Generator) -> NDArray
         Micrometres per pixel.
     rng : numpy.random.Generator
         Source of the draw.
+    rotation : float, optional
+        Of the long axis, in radians from the direction of x towards that of y.
 
     Returns
     -------
@@ -101,7 +105,8 @@ def draw_nucleus(class_id: int, mpp: float, rng: np.random.Generator) -> NDArray
     # An amplitude of rms a in a random phase: Rayleigh distributed with scale a / sqrt(2).
     amplitudes = rng.rayleigh(np.asarray(statistics.roughness) / math.sqrt(2))
     phases = rng.uniform(0, 2 * math.pi, len(HARMONICS))
-    rotation = rng.uniform(0, math.pi)
+    turned = rng.uniform(0, math.pi)
+    rotation = turned if rotation is None else rotation
 
     reach = math.ceil(major * (1 + amplitudes.sum()))
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1].astype(np.float64)

@@ -241,8 +241,9 @@ class StudioActions:
         self._attempt(lambda: self._workspace.select_tool(name))
 
     def fill_area(self) -> None:
-        """Scatter nuclei of the selected class over the edit mask, or the frame."""
-        self._attempt(lambda: self._workspace.document.scatter())
+        """Fill the edit mask, or the frame, with the nuclei of its tissue or the selected class."""
+        caption = self._controller.settings.caption
+        self._attempt(lambda: self._workspace.document.fill_area(caption=caption))
 
     def ask_import(self) -> None:
         """Ask which Labels layer becomes nuclei."""

@@ -1,17 +1,26 @@
-"""Stamp and scatter: the mouse places nuclei of natural size and shape on the Nuclei layer."""
+"""Stamp and scatter: the mouse places nuclei of natural size and shape on the Nuclei layer.
+
+Where tissue is painted they lie as nuclei lie in it, and a drag stays in the tissue it began in.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.nucleus_shapes import nucleus_statistics
+from napari_histodiff.layout.completion.grain import TissueGrain
+from napari_histodiff.layout.completion.placing import place_nuclei
+from napari_histodiff.layout.plan import plan_of
 from napari_histodiff.ui.viewport import to_data
 from napari_histodiff.ui.workspace.paint_layers import NucleiLayer, PaintSettings
 from napari_histodiff.ui.workspace.placement import Indices, Scatter, place_nucleus
+from napari_histodiff.ui.workspace.tissue_layer import TissueLayer
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -31,6 +40,8 @@ class Brushes:
     ----------
     nuclei : NucleiLayer
         What is painted on.
+    tissue : TissueLayer
+        What lies below.
     settings : PaintSettings
         Tool, class, density and size; read at each press.
     mpp : float
@@ -44,12 +55,14 @@ class Brushes:
     def __init__(
         self,
         nuclei: NucleiLayer,
+        tissue: TissueLayer,
         settings: PaintSettings,
         mpp: float,
         rng: np.random.Generator,
         viewer: Any,
     ) -> None:
         self._nuclei = nuclei
+        self._tissue = tissue
         self._settings = settings
         self._mpp = mpp
         self._rng = rng
@@ -83,9 +96,51 @@ class Brushes:
         layer.cursor = "standard"
         layer.mouse_pan = layer.mode == "pan_zoom"
 
-    def scatter_area(self, area: NDArray[np.bool_]) -> int:
-        """Fill an area of the frame, (h, w) bool, in one undo step; returns how many fitted."""
-        return self._write(self._new_scatter().fill(area))
+    def fill_area(self, area: NDArray[np.bool_], frame: Region, caption: str) -> int:
+        """Fill an area of the frame in one undo step; returns how many nuclei fitted.
+
+        Painted tissue gets the nuclei it has: rows of epithelium in a gland, fibroblasts along the
+        fibres of stroma, crowds of lymphocytes, none in lumen and glass. Where none is painted,
+        nuclei of the selected class are scattered.
+
+        Parameters
+        ----------
+        area : (h, w) bool
+            Pixels to fill.
+        frame : Region
+            Where the frame lies.
+        caption : str
+            Its organ and levels say how many nuclei tissue has.
+        """
+        tissue = self._tissue.tissue
+        known = area & (tissue > 0)
+        placed = 0
+        with self._nuclei.layer.block_history():
+            if known.any():
+                placed = self._place(known, tissue, frame, caption)
+            if not known[area].all():
+                placed += self._write(self._new_scatter().fill(area & ~known))
+        return placed
+
+    def _place(
+        self, where: NDArray[np.bool_], tissue: NDArray[np.uint8], frame: Region, caption: str
+    ) -> int:
+        plan, factor = plan_of(caption), self._settings.density
+        plan = replace(
+            plan,
+            densities=tuple(factor * many for many in plan.densities),
+            crowd=tuple(factor * many for many in plan.crowd),
+        )
+        classes, instances = place_nuclei(
+            tissue,
+            where,
+            self._nuclei.labels != 0,
+            plan,
+            frame=frame,
+            mpp=self._mpp,
+            seed=int(self._rng.integers(2**31)),
+        )
+        return int(self._nuclei.put(instances, classes, keep=True).sum())
 
     def _on_press(self, layer: Labels, event: Any) -> Generator[None, None, None] | None:
         if event.button != _LEFT or layer.mode != "pan_zoom" or layer.mouse_pan:
@@ -95,16 +150,20 @@ class Brushes:
         return self._scatter(layer, event) if self._settings.tool == "scatter" else None
 
     def _stamp(self, layer: Labels, event: Any) -> None:
-        nuclei = self._nuclei
+        nuclei, centre = self._nuclei, self._position(layer, event)
+        grain = self._grain()
         self._write(
             [
                 place_nucleus(
                     nuclei.labels,
-                    self._position(layer, event),
+                    centre,
                     nuclei.class_id,
                     self._mpp,
                     self._rng,
                     overwrite=self._settings.overwrite,
+                    rotation=None
+                    if grain is None
+                    else grain.rotation(nuclei.class_id, *centre, self._rng),
                 )
             ]
         )
@@ -115,10 +174,12 @@ class Brushes:
         reach = dab.shape[0] // 2
         with layer.block_history():
             last = self._position(layer, event)
+            own = self._tissue_at(last)
             while True:
                 here = self._position(layer, event)
                 for y, x in _between(last, here, max(1, reach)):
-                    self._write(scatter.fill(dab, (round(y) - reach, round(x) - reach)))
+                    corner = round(y) - reach, round(x) - reach
+                    self._write(scatter.fill(dab & self._is(own, corner, dab.shape), corner))
                 last = here
                 yield
                 if event.type != "mouse_move":
@@ -126,7 +187,36 @@ class Brushes:
 
     def _new_scatter(self) -> Scatter:
         nuclei = self._nuclei
-        return Scatter(nuclei.labels, nuclei.class_id, self.density_per_mm2, self._mpp, self._rng)
+        return Scatter(
+            nuclei.labels,
+            nuclei.class_id,
+            self.density_per_mm2,
+            self._mpp,
+            self._rng,
+            self._grain(),
+        )
+
+    def _grain(self) -> TissueGrain | None:
+        """How nuclei lie, when tissue is painted."""
+        tissue = self._tissue.tissue
+        return TissueGrain(tissue, self._mpp) if tissue.any() else None
+
+    def _tissue_at(self, point: tuple[float, float]) -> int:
+        tissue = self._tissue.tissue
+        y, x = (int(np.floor(c + 0.5)) for c in point)
+        inside = 0 <= y < tissue.shape[0] and 0 <= x < tissue.shape[1]
+        return int(tissue[y, x]) if inside else 0
+
+    def _is(self, own: int, corner: tuple[int, int], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+        """Return where a piece of the frame is of some tissue; everywhere when that is none."""
+        same = np.ones(shape, np.bool_)
+        if own == 0:
+            return same
+        tissue = self._tissue.tissue
+        rows = np.clip(np.arange(shape[0]) + corner[0], 0, tissue.shape[0] - 1)
+        cols = np.clip(np.arange(shape[1]) + corner[1], 0, tissue.shape[1] - 1)
+        same &= tissue[np.ix_(rows, cols)] == own
+        return same
 
     def _write(self, placed: list[Indices]) -> int:
         placed = [indices for indices in placed if indices[0].size]

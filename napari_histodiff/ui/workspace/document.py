@@ -155,7 +155,9 @@ class Document:
             self._next_instance,
         )
         self.frame = FrameLayer(image, region, self.move)
-        self.brushes = Brushes(self.nuclei, self.settings, self.mpp, self._rng, self._viewer)
+        self.brushes = Brushes(
+            self.nuclei, self.tissue, self.settings, self.mpp, self._rng, self._viewer
+        )
         self.tissue.changed.connect(self._keep_paint)
         self.nuclei.changed.connect(self._keep_paint)
         self.tissue.changed.connect(self.painting_changed.emit)
@@ -439,13 +441,15 @@ class Document:
         """
         self.tissue.put(self._framed_tissue(tissue_map))
 
-    def scatter(self, area: ArrayLike | None = None) -> int:
-        """Fill an area with nuclei of the selected class at `density`, as one undo step.
+    def fill_area(self, area: ArrayLike | None = None, *, caption: str = "") -> int:
+        """Fill an area with nuclei, as one undo step; see `Brushes.fill_area`.
 
         Parameters
         ----------
         area : (h, w) bool, optional
             In the frame; None = the painted edit mask, or the whole frame when none is painted.
+        caption : str
+            Its organ and levels say how many nuclei tissue has.
 
         Returns
         -------
@@ -457,7 +461,7 @@ class Document:
             mask = mask if mask.any() else ~mask
         else:
             mask = self.framed("area", as_edit_mask(area))
-        return self.brushes.scatter_area(mask)
+        return self.brushes.fill_area(mask, self.region, caption)
 
     def import_labels(self, labels_layer: Labels, class_of: Mapping[int, int] | int | None) -> None:
         """Take what a Labels layer has under the frame as nuclei; one undo step.

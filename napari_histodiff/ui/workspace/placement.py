@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_histodiff.core.nucleus_shapes import draw_nucleus
+from napari_histodiff.layout.completion.grain import TissueGrain
 
 __all__ = ["Indices", "Scatter", "place_nucleus"]
 
@@ -36,6 +37,7 @@ def place_nucleus(
     rng: np.random.Generator,
     *,
     overwrite: bool = False,
+    rotation: float | None = None,
 ) -> Indices:
     """Draw one nucleus around a point of a label map.
 
@@ -53,13 +55,15 @@ def place_nucleus(
         Source of size, shape and orientation.
     overwrite : bool
         Whether pixels of other nuclei are included.
+    rotation : float, optional
+        Of its long axis, in radians; at random when None.
 
     Returns
     -------
     Indices
         Pixels of the nucleus, in one piece; empty when nothing is free around the centre.
     """
-    nucleus = draw_nucleus(class_id, mpp, rng)
+    nucleus = draw_nucleus(class_id, mpp, rng, rotation)
     rows, cols = _inside(nucleus, _whole(centre), labels.shape)
     if overwrite or not rows.size:
         return rows, cols
@@ -106,6 +110,8 @@ class Scatter:
         Micrometres per pixel.
     rng : numpy.random.Generator
         Source of places and shapes.
+    grain : TissueGrain, optional
+        How nuclei lie; at random where it does not tell.
     """
 
     def __init__(
@@ -115,7 +121,9 @@ class Scatter:
         density: float,
         mpp: float,
         rng: np.random.Generator,
+        grain: TissueGrain | None = None,
     ) -> None:
+        self._grain = grain
         self._labels = labels
         self._class_id = class_id
         self._mpp = mpp
@@ -154,14 +162,17 @@ class Scatter:
     def _throw(
         self, rows: NDArray[np.intp], cols: NDArray[np.intp], taken: set[tuple[int, int]]
     ) -> Indices | None:
-        nucleus = draw_nucleus(self._class_id, self._mpp, self._rng)
-        # So that scattered nuclei keep a free pixel between them.
-        surroundings = ndimage.binary_dilation(np.pad(nucleus, 1))
-        shape = self._labels.shape
+        nucleus, surroundings = _apart(draw_nucleus(self._class_id, self._mpp, self._rng))
+        shape, grain = self._labels.shape, self._grain
+        word = 0 if grain is None else int(self._rng.integers(2**63))
         for dart in self._rng.integers(rows.size, size=_DARTS):
             centre = int(rows[dart]), int(cols[dart])
             if self._labels[centre] or self._centres.is_near(*centre):
                 continue
+            if grain is not None:
+                turn = grain.rotation(self._class_id, *centre, self._rng)
+                alike = np.random.default_rng(word)  # another place, but the same size and shape
+                nucleus, surroundings = _apart(draw_nucleus(self._class_id, self._mpp, alike, turn))
             around = _inside(surroundings, centre, shape)
             if self._labels[around].any() or not taken.isdisjoint(_pairs(around)):
                 continue
@@ -170,6 +181,12 @@ class Scatter:
             self._centres.add(*centre)
             return inside
         return None
+
+
+def _apart(nucleus: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return a nucleus, and it with the pixels around that scattered nuclei keep free."""
+    around: NDArray[np.bool_] = ndimage.binary_dilation(np.pad(nucleus, 1))
+    return nucleus, around
 
 
 def _pairs(indices: Indices) -> list[tuple[int, int]]:

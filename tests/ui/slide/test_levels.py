@@ -172,7 +172,7 @@ def test_scatter_draws_nuclei_of_their_size_in_um(stage, workspace):
     for level in (0, 1):
         workspace.document.set_frame(Region(level, 256 << (1 - level), 256, 256, 256))
         workspace.paint.density = 0.5
-        placed = workspace.document.scatter()
+        placed = workspace.document.fill_area()
         labels = workspace.document.nuclei.labels
         areas.append(np.count_nonzero(labels) / placed * workspace.document.mpp**2)
     assert areas[1] == pytest.approx(areas[0], rel=0.35)

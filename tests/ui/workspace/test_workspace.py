@@ -109,7 +109,7 @@ def test_kind_follows_pixels_and_paint(canvas):
 
 
 def test_paint_stays_at_its_place_when_the_frame_moves(canvas):
-    canvas.document.scatter()
+    canvas.document.fill_area()
     mask = paint_mask(canvas)
     before = canvas.document.snapshot()
     counts = canvas.document.nuclei.counts()
@@ -204,7 +204,7 @@ def test_a_pyramid_is_edited_without_touching_it(viewer, workspace):
 
 def test_each_image_keeps_its_own_paint_and_undo(viewer, canvas):
     first = canvas.target
-    canvas.document.scatter()
+    canvas.document.fill_area()
     counts = canvas.document.nuclei.counts()
     canvas.document.write(canvas.document.region, noise((128, 128)))
     canvas.use_layer(viewer.add_image(noise((256, 256))))
@@ -226,7 +226,7 @@ def test_removing_the_image_lets_go_of_it(viewer, canvas):
 
 
 def test_removing_our_layers_by_accident_loses_no_paint(viewer, canvas):
-    canvas.document.scatter()
+    canvas.document.fill_area()
     counts = canvas.document.nuclei.counts()
     viewer.layers.remove("Nuclei")
     viewer.layers.remove("Frame")
@@ -241,7 +241,7 @@ def test_removing_our_layers_by_accident_loses_no_paint(viewer, canvas):
 
 
 def test_painting_is_restored_as_it_was(canvas):
-    canvas.document.scatter()
+    canvas.document.fill_area()
     paint_mask(canvas)
     before = canvas.document.snapshot()
     canvas.document.clear()
