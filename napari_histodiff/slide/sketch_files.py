@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.maps import SKETCH_NAMES
 from napari_histodiff.datasets.pictures import read_picture
-from napari_histodiff.datasets.tissue_files import tissue_of_picture
+from napari_histodiff.datasets.tissue.maps import tissue_of_picture
 from napari_histodiff.layout.sketch import Sketch
 
 __all__ = ["MAX_SKETCH_SIDE", "read_sketch"]

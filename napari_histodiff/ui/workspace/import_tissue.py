@@ -15,7 +15,8 @@ from napari_histodiff.core.errors import InvalidMap
 from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.core.maps import TISSUE_NAMES, as_tissue_map, in_schema
 from napari_histodiff.datasets.pictures import read_picture
-from napari_histodiff.datasets.tissue_files import read_regions, tissue_of_picture
+from napari_histodiff.datasets.tissue.maps import tissue_of_picture
+from napari_histodiff.datasets.tissue.regions import read_regions
 
 __all__ = ["ImportedTissue", "tissue_from_file", "tissue_from_labels"]
 

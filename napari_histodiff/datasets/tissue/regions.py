@@ -1,10 +1,10 @@
-"""Reads tissue maps from files: pictures of ids or colours, and annotated regions in GeoJSON."""
+"""Annotated regions of an image in GeoJSON, such as QuPath exports, as tissue."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,23 +12,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.colours import TISSUE_HEX, rgb_of
 from napari_histodiff.core.errors import InvalidMap, TrainingError
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.maps import TISSUE_NAMES, as_tissue_map
+from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.datasets.geojson_objects import read_objects
 from napari_histodiff.datasets.outlines import Outline, rasterise
-from napari_histodiff.datasets.pictures import Picture
 
-__all__ = ["TissueRegions", "read_regions", "tissue_of", "tissue_of_picture"]
-
-#: What ids 1-4 were painted in up to version 0.1; still read, and no colour means two tissues.
-_EARLIER_HEX: Final = ("#000000", "#8e44ad", "#f4a6c0", "#5dade2", "#ffffff")
-
-_OPAQUE: Final = 128
-
-# Red, green and blue as one number.
-_PLACES: Final = np.array([1 << 16, 1 << 8, 1], np.uint32)
+__all__ = ["TissueRegions", "read_regions", "tissue_of"]
 
 #: What people and data sets call the tissues, besides their names; singular and in small letters.
 _SYNONYMS: Final[Mapping[str, str]] = {
@@ -136,78 +126,3 @@ def _seen_from(outline: Outline, region: Region) -> Outline:
     corner = np.array([region.x, region.y])
     side = 1 << region.level
     return Outline([[ring / side - corner for ring in rings] for rings in outline.parts])
-
-
-def tissue_of_picture(picture: Picture, names: Sequence[str] = TISSUE_NAMES) -> NDArray[np.uint8]:
-    """Return the tissue map that a picture shows, (h, w) uint8, ids of `names`.
-
-    A gray picture holds ids; of a black and white one black is 0 and white is glass. In a colour
-    picture each tissue has its colour of `TISSUE_HEX`, and transparent pixels are 0; one with a
-    palette is read by its colours, or by its indices when the colours are others.
-
-    Parameters
-    ----------
-    picture : Picture
-        A lossless one.
-    names : sequence of str
-        `TISSUE_NAMES` or its first few, which it may hold.
-
-    Raises
-    ------
-    InvalidMap
-        When it holds other ids or colours.
-    """
-    shown = picture.shown
-    if picture.lossy:
-        picture.ids()  # says why not
-    if shown.ndim == 3 and shown.shape[2] in {3, 4} and shown.dtype == np.uint8:
-        try:
-            return _by_colour(shown, picture.path, names)
-        except InvalidMap:
-            if picture.stored.ndim == 2 and picture.stored.max(initial=0) < len(names):
-                return picture.stored.astype(np.uint8)
-            raise
-    if shown.ndim == 3 and shown.shape[2] == 2:
-        gray, alpha = np.moveaxis(shown, -1, 0)
-        return _by_id(np.where(alpha < _OPAQUE, 0, gray), picture.path, names)
-    if shown.dtype == np.uint8 and shown.ndim == 2 and np.isin(shown, (0, 255)).all():
-        return _by_colour(np.dstack([shown] * 3), picture.path, names)
-    return _by_id(picture.ids(), picture.path, names)
-
-
-def _by_id(ids: NDArray[np.generic], path: Path, names: Sequence[str]) -> NDArray[np.uint8]:
-    try:
-        return as_tissue_map(ids, len(names))
-    except InvalidMap as error:
-        raise InvalidMap(f"{error}; in {path}: {_legend(names)}") from error
-
-
-def _by_colour(pixels: NDArray[np.uint8], path: Path, names: Sequence[str]) -> NDArray[np.uint8]:
-    packed = _packed(pixels)
-    unknown = len(TISSUE_HEX)
-    classes = np.full(packed.shape, unknown, np.uint8)
-    for palette in (_EARLIER_HEX, TISSUE_HEX[: len(names)]):
-        for number, colour in enumerate(palette):
-            classes[packed == _packed(np.array(rgb_of(colour), np.uint8))] = number
-    if pixels.shape[2] == 4:
-        classes[pixels[..., 3] < _OPAQUE] = 0
-    other = packed[classes == unknown]
-    if other.size:
-        found = ", ".join(f"#{colour:06x}" for colour in np.unique(other)[:3])
-        raise InvalidMap(
-            f"expected the colours of tissue in {path}, got {found} on {other.size} pixels; use "
-            f"{_legend(names)}, without smooth edges"
-        )
-    return classes
-
-
-def _packed(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    packed: NDArray[np.uint32] = pixels[..., :3].astype(np.uint32) @ _PLACES
-    return packed
-
-
-def _legend(names: Sequence[str]) -> str:
-    return ", ".join(
-        f"{number} or {colour} for {name}"
-        for number, (colour, name) in enumerate(zip(TISSUE_HEX, names, strict=False))
-    )

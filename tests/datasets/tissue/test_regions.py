@@ -11,7 +11,8 @@ from napari_histodiff.core.errors import InvalidMap
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.datasets.pictures import read_picture
-from napari_histodiff.datasets.tissue_files import read_regions, tissue_of, tissue_of_picture
+from napari_histodiff.datasets.tissue.maps import tissue_of_picture
+from napari_histodiff.datasets.tissue.regions import read_regions, tissue_of
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Tissue maps in files: pictures of ids or colours, and annotated regions."""
