@@ -49,6 +49,7 @@ REASONS = {
     "ui.proposals.box": "one section of the dock",
     "ui.preload": "what is done before it is needed, and only that",
     "ui.widgets.history_box": "one section of the dock",
+    "ui.workspace.resting_paint": "paint outside the frame, apart from the document",
     "ui.workspace.tools": "what tools are, apart from the images they work on",
 }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.listeners import Listeners
 from napari_histodiff.slide.lazy_levels import LevelArray
@@ -26,19 +27,20 @@ class EditedScan:
     scan : Scan
         Stays the caller's.
 
-    Raises
-    ------
-    StorageError
-        When there are edits of it that can not be opened, or those of another scan of its name.
     """
 
     def __init__(self, scan: Scan) -> None:
         self.scan = scan
+        #: Why the edits that are there are not shown; empty when they are, or there are none.
+        self.trouble = ""
         #: The edits; None while there are none.
         self.overlay: ScanOverlay | None = None
         self._listeners: Listeners[Region] = Listeners()
-        if find_overlay(scan) is not None:
-            self._take(open_overlay(scan))
+        try:
+            if find_overlay(scan) is not None:
+                self._take(open_overlay(scan))
+        except StorageError as error:
+            self.trouble = str(error)
 
     @property
     def read_only(self) -> bool:
@@ -97,7 +99,7 @@ class EditedLevel(LevelArray):
     Parameters
     ----------
     under : LevelArray
-        The level without edits; of the coarsest one, which is kept whole, its own array is used.
+        The level without edits.
     edits : EditedScan
         The edits.
     """
@@ -123,23 +125,22 @@ class EditedLevel(LevelArray):
         return f"<EditedLevel over {self._under!r}>"
 
     def update(self, region: Region) -> None:
-        """Lay the edits anew where they changed, or the level below them did."""
+        """Lay the edits anew where they changed, or what lies under them did."""
         if self._whole is None:
             return
-        bounds = self._bounds()
-        part = self._edits.scan.spec.at_level(region, self.level).intersect(bounds)
+        part = self._edits.scan.spec.at_level(region, self.level).intersect(self._bounds())
         if not part.is_empty:
-            self._whole[part.slices] = self._edits.read(part)
+            self._whole[part.slices] = self._over(part, np.asarray(self._under)[part.slices])
 
     def _read(self, region: Region) -> NDArray[np.uint8]:
-        rows, cols = region.slices
-        pixels = np.array(self._under[rows, cols])
+        return self._over(region, self._under[region.slices])
+
+    def _load(self) -> NDArray[np.uint8]:
+        self._whole = whole = self._over(self._bounds(), np.asarray(self._under))
+        return whole
+
+    def _over(self, region: Region, shown: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        pixels = np.array(shown)
         if self._edits.overlay is not None:
             self._edits.overlay.lay_over(region, pixels)
         return pixels
-
-    def _load(self) -> NDArray[np.uint8]:
-        self._whole = whole = np.asarray(self._under)
-        if self._edits.overlay is not None:
-            self._edits.overlay.lay_over(self._bounds(), whole)
-        return whole

@@ -19,7 +19,7 @@ from napari_histodiff.slide.scans.opening import is_synthetic
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.slide.new_slide import NewSlide
 from napari_histodiff.ui.slide.new_slide_dialog import NewSlideDialog
-from napari_histodiff.ui.slide.questions import ask_draw_all, ask_redraw, ask_space
+from napari_histodiff.ui.slide.questions import ask_draw_all, ask_place, ask_redraw, ask_space
 from napari_histodiff.ui.slide.recent import RecentMenu, SlidePlaces, ask_slide
 from napari_histodiff.ui.slide.scans.asking import RememberedScans, open_asking
 from napari_histodiff.ui.slide.scans.view import ScanView
@@ -278,12 +278,13 @@ class SlidePart:
                 scan = open_asking(path, self._parent, self._remembered)
                 if scan is None:
                     return
-                view = ScanView(self._viewer, scan)
+                view = ScanView(self._viewer, scan, lambda needs: ask_place(self._parent, needs))
         except HistodiffError as error:
             show_warning(str(error))
             return
         self._scans.append(view)
         view.noticed.connect(show_warning, thread="main")
+        view.target.told.connect(show_info)
         view.closed.connect(lambda: self._scans.remove(view))
         self._viewer.reset_view()
         self._workspace.use_layer(view.layer)

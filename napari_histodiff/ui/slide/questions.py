@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
-from qtpy.QtWidgets import QInputDialog, QMessageBox, QPushButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QInputDialog, QMessageBox, QPushButton, QWidget
 
 from napari_histodiff.ui.slide.status import SlideCost
 from napari_histodiff.ui.text import bytes_text, count_text, duration_text
 
-__all__ = ["ask_draw_all", "ask_overwrite", "ask_redraw", "ask_space"]
+__all__ = ["ask_draw_all", "ask_overwrite", "ask_place", "ask_redraw", "ask_space"]
 
 _MEGABYTE: Final = 1_000_000
 
@@ -42,6 +43,21 @@ def ask_draw_all(parent: QWidget | None, cost: SlideCost, *, drawn: int, rate: f
     box.addButton(QMessageBox.StandardButton.Cancel)
     box.setDefaultButton(draw)
     return _pressed(box) is draw
+
+
+def ask_place(parent: QWidget | None, reason: object) -> Path | None:
+    """Ask for a folder for the edits of a scan; None when they are not to be kept.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        What the question stands on.
+    reason : object
+        Its text says why they cannot lie beside the scan.
+    """
+    QMessageBox.information(parent, "Where shall the edits lie?", f"{reason}.")
+    chosen = QFileDialog.getExistingDirectory(parent, "Folder for the edits of this slide")
+    return Path(chosen) if chosen else None
 
 
 def ask_redraw(parent: QWidget | None, edited: int) -> bool:

@@ -149,6 +149,16 @@ class EditedScanTarget(Target):
             overlay = self._edited.make(place)
         self.told.emit(f"The edits of this slide are kept in {overlay.path}")
 
+    def show_again(self, region: Region) -> None:
+        """Have the overview of a region made anew: what lies under the edits changed; any thread.
+
+        Parameters
+        ----------
+        region : Region
+            Of any level.
+        """
+        self._dirty.append(region)
+
     # ------------------------------------------------------------------- paint
     def kept_paint(self, plane: str, region: Region) -> NDArray[Any] | None:
         """Return the paint kept of a region; None where none is kept."""
@@ -193,6 +203,9 @@ class EditedScanTarget(Target):
         if now >= self._follow_due:
             self._follow_due = now + _FOLLOW
             self._follow_writer()
+        if self._edited.trouble:
+            self.told.emit(self._edited.trouble)
+            self._edited.trouble = ""
         self._painter.deliver()
         self.worker.deliver()
         self._show_changes()

@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.slide.overlays.edited_scan import EditedLevel, EditedScan
 from napari_histodiff.slide.scans.level_builder import LevelBuilder
 from napari_histodiff.slide.scans.opening import is_synthetic, open_scan
 from napari_histodiff.slide.scans.pyramid_scan import PyramidScan
 from napari_histodiff.slide.scans.scan import ScanError
 from napari_histodiff.slide.scans.scan_levels import ScanLevel, scan_levels
-from napari_histodiff.ui.workspace.targets import PatchTarget, register_target
+from napari_histodiff.ui.slide.scans.target import AskPlace, EditedScanTarget
+from napari_histodiff.ui.workspace.targets import register_target
 
-__all__ = ["ScanTarget", "ScanView", "scan_reader"]
+__all__ = ["ScanView", "scan_reader"]
 
 #: Seconds between two redraws while levels are made.
 _REDRAW: Final = 1.0
@@ -38,6 +40,8 @@ class ScanView:
         Where the layer is added.
     scan : PyramidScan
         Belongs to the view from now on.
+    ask_place : callable
+        Asks where edits shall lie that cannot lie beside the scan.
     clock : callable
         Seconds, never running backwards.
     """
@@ -48,7 +52,11 @@ class ScanView:
     closed = Signal()
 
     def __init__(
-        self, viewer: Any, scan: PyramidScan, clock: Callable[[], float] = time.monotonic
+        self,
+        viewer: Any,
+        scan: PyramidScan,
+        ask_place: AskPlace = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.scan = scan
         self._viewer = viewer
@@ -59,8 +67,12 @@ class ScanView:
         self._due = float("-inf")
         self._builder = LevelBuilder(scan, self._on_made, self._on_damage)
         levels, self._overview = scan_levels(scan, self._on_damage, self._builder)
-        self.layer = Image(levels, **_layer_arguments(scan))
-        register_target(ScanTarget(self.layer, viewer, scan))
+        edited = EditedScan(scan)
+        shown = [EditedLevel(level, edited) for level in levels]
+        self.layer = Image(shown, **_layer_arguments(scan))
+        #: The scan as something edits are made on.
+        self.target = EditedScanTarget(self.layer, edited, ask_place, clock)
+        register_target(self.target)
         viewer.add_layer(self.layer)
         viewer.layers.events.removed.connect(self._on_removed)
 
@@ -72,6 +84,8 @@ class ScanView:
     def pump(self) -> None:
         """Show what was made meanwhile; call it on a timer."""
         now = self._clock()
+        if self._is_open:
+            self.target.pump()
         if self._is_open and self._unshown and now >= self._due:
             self._unshown = False
             self._due = now + _REDRAW
@@ -86,11 +100,13 @@ class ScanView:
         if self.layer in self._viewer.layers:
             self._viewer.layers.remove(self.layer)
         self._builder.close()
+        self.target.close()
         self.scan.close()
         self.closed.emit()
 
     def _on_made(self, region: Region, pixels: NDArray[np.uint8]) -> None:
         self._overview.fill(region, pixels)
+        self.target.show_again(region)
         self._unshown = True
 
     def _on_damage(self, error: ScanError) -> None:
@@ -101,35 +117,6 @@ class ScanView:
     def _on_removed(self, event: Any) -> None:
         if event.value is self.layer:
             self.close()
-
-
-class ScanTarget(PatchTarget):
-    """A scan as something edits are made on; damage is told, never edited.
-
-    Parameters
-    ----------
-    layer : napari Image
-        Shows the scan.
-    viewer : napari ViewerModel
-        Where layers with edits are added.
-    scan : PyramidScan
-        The scan.
-    """
-
-    def __init__(self, layer: Image, viewer: Any, scan: PyramidScan) -> None:
-        super().__init__(layer, viewer)
-        self.key = scan.identity()
-        self._scan = scan
-
-    def read_source(self, region: Region) -> NDArray[np.uint8]:
-        """Return the pixels of the scan.
-
-        Raises
-        ------
-        ScanError
-            When a part of them cannot be decoded.
-        """
-        return self._scan.read(region)
 
 
 def scan_layer(scan: PyramidScan) -> Image:
