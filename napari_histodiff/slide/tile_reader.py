@@ -207,13 +207,16 @@ class TileReader:
             if not info.has("edits"):
                 continue
             edits = stored("edits", parent)
-            image = stored("base" if info.flags & HAS_BASE else "image", parent)
-            if edits is None or image is None:
+            if edits is None:
                 continue
             above = self._spec.at_level(region, level)
             inside = _inside(parent, above)
             edited = _enlarged(edits[inside] & EDITED_HERE != 0, above, region) & free
-            if edited.any():
+            # Else not looked up: it is the mean of finer edits, made anew from this tile when torn.
+            if not edited.any():
+                continue
+            image = stored("base" if info.flags & HAS_BASE else "image", parent)
+            if image is not None:
                 enlarged = _enlarged(image[inside], above, region)
                 pixels = np.where(edited[..., None], enlarged, pixels)
                 free &= ~edited

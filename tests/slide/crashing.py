@@ -52,12 +52,12 @@ def step(slide: SlideStore, number: int) -> None:
 def work(path: Path, first: int) -> None:
     """Take step after step and say so after each; the body of the child process."""
     with SlideStore.open(path, read_only=False, layout=PlainLayout) as slide:
-        _say("open")
+        say("open")
         for number in range(first, first + 10_000):
             for tile in missing(slide)[:3]:
                 draw(slide, tile)
             step(slide, number)
-            _say(str(number))
+            say(str(number))
             if number % 11 == 0:
                 slide.evict(slide.nbytes * 2 // 3)
 
@@ -82,7 +82,7 @@ def kill_and_compare(folder: Path, kills: int, seed: int = 0) -> Iterator[Tally]
     tally = Tally()
     taken = 0
     for _ in range(kills):
-        acknowledged = _one_child(path, taken, moments.uniform(0.0, 0.8))
+        acknowledged = one_child(path, taken, moments.uniform(0.0, 0.8))
         start = time.perf_counter()
         slide = SlideStore.open(path, read_only=False, layout=PlainLayout)
         tally.open_seconds.append(time.perf_counter() - start)
@@ -107,7 +107,7 @@ def kill_and_compare(folder: Path, kills: int, seed: int = 0) -> Iterator[Tally]
     shutil.rmtree(folder)
 
 
-def _say(what: str) -> None:
+def say(what: str) -> None:
     sys.stdout.write(f"{what}\n")
     sys.stdout.flush()
 
@@ -125,9 +125,9 @@ def _equal(slide: SlideStore, twin: SlideStore) -> bool:
     return history and same(everything(slide), everything(twin))
 
 
-def _one_child(path: Path, first: int, seconds: float) -> int:
+def one_child(path: Path, first: int, seconds: float, module: str = "tests.slide.crashing") -> int:
     """Run a child for so long after it has opened the slide; return how many steps it reported."""
-    command = [sys.executable, "-m", "tests.slide.crashing", str(path), str(first)]
+    command = [sys.executable, "-m", module, str(path), str(first)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "open\n"

@@ -89,6 +89,12 @@ class EditedScanTarget(Target):
         self._unkept: dict[str, tuple[Region, NDArray[Any]]] = {}
         self._keep_due = float("inf")
         self._follow_due = float("-inf")
+        # Said once somebody listens.
+        self._news = edited.trouble
+        if edited.overlay is not None:
+            self._news = (
+                f"The edits of this slide are shown; they are kept in {edited.overlay.path}"
+            )
 
     @property
     def spec(self) -> PyramidSpec:
@@ -203,9 +209,9 @@ class EditedScanTarget(Target):
         if now >= self._follow_due:
             self._follow_due = now + _FOLLOW
             self._follow_writer()
-        if self._edited.trouble:
-            self.told.emit(self._edited.trouble)
-            self._edited.trouble = ""
+        if self._news:
+            self.told.emit(self._news)
+            self._news = ""
         self._painter.deliver()
         self.worker.deliver()
         self._show_changes()
