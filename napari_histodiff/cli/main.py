@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.cli.export import export
 from napari_histodiff.cli.glands import train_gland
+from napari_histodiff.cli.inpaint_slide import SLIDE_OPTIONS, inpaint_slide, is_of_slide
 from napari_histodiff.cli.pictures import nuclei_of, scale_of
 from napari_histodiff.cli.slide import slide
 from napari_histodiff.cli.suggest import suggest
@@ -114,13 +115,23 @@ def generate(size: tuple[int, int] | None, **settings: Any) -> None:
 
 
 @main.command()
-@click.argument("image", type=_FILE)
-@click.option("--edit-mask", type=_FILE, required=True, help="Not black where pixels may change.")
+@click.argument("image", type=click.Path(exists=True, path_type=Path))
+@click.option("--edit-mask", "--mask", type=_FILE, help="Not black where pixels may change.")
 @click.option("--strength", default=1.0, show_default=True, help="Below 1 keeps some structure.")
+@_options(SLIDE_OPTIONS)
 @_options(_DRAW_OPTIONS)
-def inpaint(image: Path, edit_mask: Path, strength: float, **settings: Any) -> None:
-    """Redraw IMAGE under an edit mask; every other pixel stays as it is."""
-    _draw(settings | {"image": image, "edit_mask": edit_mask}, strength=strength)
+def inpaint(image: Path, **settings: Any) -> None:
+    """Redraw IMAGE under an edit mask; every other pixel stays as it is.
+
+    With --region or --geojson, IMAGE is a slide: a scan, which is never written to. The edit is
+    kept beside it, or in the folder --out, and shows when the slide is opened.
+    """
+    if is_of_slide(settings):
+        inpaint_slide(image, settings, _run)
+    elif settings["edit_mask"] is None:
+        raise click.UsageError("give --edit-mask; of a slide, --region or --geojson")
+    else:
+        _draw(settings | {"image": image}, strength=settings["strength"])
 
 
 @main.command()

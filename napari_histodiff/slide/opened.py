@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.slide.lazy_levels import LazyLevel, LevelArray
+from napari_histodiff.slide.overlays.edited_scan import EditedLevel, EditedScan
 from napari_histodiff.slide.scans.opening import is_synthetic, open_scan
 from napari_histodiff.slide.scans.pyramid_scan import PyramidScan
 from napari_histodiff.slide.scans.scan_levels import ScanLevel
@@ -35,6 +37,11 @@ class OpenedSlide:
 
     def __init__(self, slide: SlideStore | PyramidScan) -> None:
         self._slide = slide
+        self._edited: EditedScan | None = None
+        if isinstance(slide, PyramidScan):
+            self._edited = EditedScan(slide, read_only=True)
+            if self._edited.trouble:
+                warnings.warn(self._edited.trouble, stacklevel=3)
 
     @property
     def path(self) -> Path:
@@ -59,7 +66,7 @@ class OpenedSlide:
         return self._slide.facts if isinstance(self._slide, PyramidScan) else None
 
     def read(self, region: Region) -> NDArray[np.uint8]:
-        """Return the pixels of a region of any place and level, (h, w, 3) uint8.
+        """Return the pixels of a region of any place and level, (h, w, 3) uint8, edits included.
 
         Raises
         ------
@@ -68,7 +75,7 @@ class OpenedSlide:
         InvalidRequest
             When the slide has no such level.
         """
-        return self._slide.read(region)
+        return (self._edited or self._slide).read(region)
 
     def associated(self, name: str) -> NDArray[np.uint8]:
         """Return another picture of a scan's file, as "macro"; a label may name a patient.
@@ -89,13 +96,16 @@ class OpenedSlide:
         """Return a level as a dask array, (h, w, 3) uint8 in chunks of 256 pixels."""
         array: LevelArray
         if isinstance(self._slide, PyramidScan):
-            array = ScanLevel(self._slide, level)
+            assert self._edited is not None
+            array = EditedLevel(ScanLevel(self._slide, level), self._edited)
         else:
             array = LazyLevel(self._slide, level)
         return array.to_dask()
 
     def close(self) -> None:
         """Let go of the files."""
+        if self._edited is not None:
+            self._edited.close()
         self._slide.close()
 
     def __repr__(self) -> str:
@@ -115,7 +125,7 @@ def open_slide(
     window: tuple[float, float] | None = None,
     icc: bool = False,
 ) -> OpenedSlide:
-    """Open a slide for reading: a scan, or one of this package.
+    """Open a slide for reading: a scan, with its edits laid over it, or one of this package.
 
     Parameters
     ----------

@@ -26,10 +26,11 @@ class EditedScan:
     ----------
     scan : Scan
         Stays the caller's.
-
+    read_only : bool
+        Whether edits that are there are only looked at, also where nobody else has them open.
     """
 
-    def __init__(self, scan: Scan) -> None:
+    def __init__(self, scan: Scan, *, read_only: bool = False) -> None:
         self.scan = scan
         #: Why the edits that are there are not shown; empty when they are, or there are none.
         self.trouble = ""
@@ -38,7 +39,7 @@ class EditedScan:
         self._listeners: Listeners[Region] = Listeners()
         try:
             if find_overlay(scan) is not None:
-                self._take(open_overlay(scan))
+                self._take(open_overlay(scan, read_only=read_only or None))
         except StorageError as error:
             self.trouble = str(error)
 

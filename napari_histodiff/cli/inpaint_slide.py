@@ -1,0 +1,190 @@
+"""`histodiff inpaint SLIDE --region ...`: redraw a place of a scan, kept with its edits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.cli.pictures import nuclei_of
+from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.geometry import PyramidSpec, Region
+
+if TYPE_CHECKING:
+    from napari_histodiff.api import Model
+    from napari_histodiff.core.requests import EditRequest
+    from napari_histodiff.slide.scans.scan import Scan
+
+__all__ = ["SLIDE_OPTIONS", "inpaint_slide", "is_of_slide"]
+
+#: Options of `histodiff inpaint` that make IMAGE a slide.
+SLIDE_OPTIONS: Final = (
+    click.option(
+        "--region",
+        type=(int, int, int, int),
+        metavar="Y X HEIGHT WIDTH",
+        help="Of a slide: the place, in pixels of its finest level.",
+    ),
+    click.option(
+        "--geojson",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Of a slide: outlines where pixels may change, as QuPath writes them.",
+    ),
+    click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        help="Of a slide: folder of its edits; NAME.histodiff.ome.zarr beside it by default.",
+    ),
+)
+
+#: Pixels around outlines that are given without a region, for the model to see.
+_AROUND: Final = 128
+
+#: The largest side that is drawn at once.
+_MOST: Final = 4096
+
+
+def is_of_slide(settings: dict[str, Any]) -> bool:
+    """Return whether the options of `histodiff inpaint` say that its image is a slide."""
+    return any(settings[name] is not None for name in ("region", "geojson", "out"))
+
+
+def inpaint_slide(
+    path: Path, settings: dict[str, Any], draw: Callable[[Model, EditRequest], NDArray[np.uint8]]
+) -> None:
+    """Redraw a place of a scan under a mask and keep it with the scan's edits.
+
+    Parameters
+    ----------
+    path : Path
+        The scan; never written to.
+    settings : dict
+        The options of the command.
+    draw : callable
+        Draws a request with a model.
+
+    Raises
+    ------
+    InvalidRequest
+        When no place of the scan is told, or its pixel size is not known.
+    StorageError
+        When the edits can not be written, or are those of another scan.
+    """
+    from napari_histodiff.api import load_model
+    from napari_histodiff.core.maps import encode_labels
+    from napari_histodiff.datasets.pictures import read_picture
+    from napari_histodiff.slide.overlays.places import open_overlay
+    from napari_histodiff.slide.scans.opening import open_scan
+
+    scan = open_scan(path, mpp=settings["mpp"])
+    try:
+        if scan.facts.mpp is None:
+            raise InvalidRequest(
+                f"expected the pixel size of {path}, got a file that does not tell it; give --mpp"
+            )
+        region, mask = _place(scan, settings)
+        names = ("classes", "instances", "labels", "tissue")
+        given = {name: settings.get(name) for name in names}
+        pictures = {name: read_picture(file) for name, file in given.items() if file is not None}
+        classes, instances = nuclei_of(pictures)
+        tissue = pictures["tissue"].ids() if "tissue" in pictures else None
+        model = load_model(settings["model"], settings["device"])
+        with open_overlay(scan, settings["out"], read_only=False) as overlay:
+            request = model.request(
+                classes,
+                instances,
+                tissue,
+                settings["caption"],
+                guidance_scale=settings["guidance"],
+                steps=settings["steps"],
+                strength=settings["strength"],
+                seed=settings["seed"],
+                mpp=scan.spec.mpp,
+                origin=(region.y, region.x),
+                image=overlay.read(region),
+                edit_mask=mask,
+                suggest=settings["suggest"],
+            )
+            changed = overlay.write(request, draw(model, request)[0])
+            if classes is not None and request.class_map is not None:
+                blank = np.zeros(region.shape, np.int32)
+                numbers = blank if request.instance_map is None else request.instance_map
+                overlay.paint(region, encode_labels(numbers, request.class_map))
+            if tissue is not None:
+                overlay.paint(region, tissue=request.tissue_map)
+            click.echo(
+                f"{overlay.path}: changed {changed.height} x {changed.width} pixels at "
+                f"y={changed.y}, x={changed.x}; undo it in the Studio"
+            )
+    finally:
+        scan.close()
+
+
+def _place(scan: Scan, settings: dict[str, Any]) -> tuple[Region, NDArray[np.bool_]]:
+    """Return which region is drawn and where in it pixels may change."""
+    from napari_histodiff.datasets.pictures import read_picture
+
+    told, outlines = settings["region"], settings["geojson"]
+    masked = settings["edit_mask"]
+    if masked is not None and outlines is not None:
+        raise click.UsageError("give --mask or --geojson, not both")
+    if told is None and outlines is None:
+        raise click.UsageError("give --region, or --geojson with the outlines to redraw")
+    rings = [] if outlines is None else _rings(outlines)
+    region = _around(rings, scan.spec) if told is None else Region(0, *told)
+    if not scan.spec.bounds(0).contains(region) or max(region.shape) > _MOST or region.is_empty:
+        raise InvalidRequest(
+            f"expected a region inside the slide of {scan.spec.height} x {scan.spec.width} pixels "
+            f"and at most {_MOST} a side, got y={region.y}, x={region.x}, {region.height} x "
+            f"{region.width}; choose a part of it with --region"
+        )
+    if masked is not None:
+        mask = read_picture(masked).edit_mask()
+        if mask.shape != region.shape:
+            raise InvalidRequest(
+                f"expected a mask of {region.height} x {region.width} pixels as the region, got "
+                f"{mask.shape[0]} x {mask.shape[1]} in {masked}; crop it to the region"
+            )
+    elif outlines is not None:
+        mask = _inside(rings, region)
+    else:
+        mask = np.ones(region.shape, np.bool_)
+    if not mask.any():
+        raise InvalidRequest(
+            "expected a mask or outlines with pixels in the region, got none; move the region"
+        )
+    return region, mask
+
+
+def _rings(path: Path) -> list[list[NDArray[np.float64]]]:
+    from napari_histodiff.datasets.geojson_objects import read_objects
+
+    objects, left_out = read_objects(path)
+    for reason, count in left_out.items():
+        click.echo(f"Warning: {count} left out of {path}: {reason}", err=True)
+    rings = [rings for found in objects for rings in found.polygons]
+    if not rings:
+        raise InvalidRequest(f"expected outlines in {path}, got none; draw some in QuPath")
+    return rings
+
+
+def _around(rings: list[list[NDArray[np.float64]]], spec: PyramidSpec) -> Region:
+    """Return the outlines' bounding box with something around it, within the slide."""
+    corners = np.concatenate([parts[0] for parts in rings])
+    left, top = np.floor(corners.min(axis=0)).astype(int)
+    right, bottom = np.ceil(corners.max(axis=0)).astype(int)
+    box = Region(0, int(top), int(left), int(bottom - top), int(right - left))
+    return box.pad(_AROUND).intersect(spec.bounds(0))
+
+
+def _inside(rings: list[list[NDArray[np.float64]]], region: Region) -> NDArray[np.bool_]:
+    from napari_histodiff.datasets.outlines import Outline, rasterise
+
+    offset = (region.x, region.y)
+    moved = [Outline([[ring - offset for ring in parts]]) for parts in rings]
+    inside: NDArray[np.bool_] = rasterise(moved, region.shape)[0] != 0
+    return inside

@@ -1,0 +1,108 @@
+"""`histodiff inpaint SLIDE --region`: the scan stays, the edit is kept and shows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from napari_histodiff import open_slide
+from napari_histodiff.cli.main import main
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.slide.overlays.places import open_overlay
+from napari_histodiff.slide.scans.opening import open_scan
+from tests.diffusion.tiny import save_tiny, tiny_pipeline
+
+PLACE = Region(0, 300, 200, 64, 80)
+
+
+@pytest.fixture
+def slide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(platformdirs, "user_config_path", lambda *_, **__: tmp_path / "config")
+    pixels = np.random.default_rng(0).integers(0, 256, (700, 600, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "slide.png")
+    return tmp_path / "slide.png"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., Result]:
+    model = save_tiny(tiny_pipeline(), tmp_path / "model")
+
+    def run(*arguments: object) -> Result:
+        words = [
+            "inpaint",
+            *map(str, arguments),
+            "--model",
+            str(model),
+            "--steps",
+            "1",
+            "--device",
+            "cpu",
+        ]
+        return CliRunner().invoke(main, words)
+
+    return run
+
+
+def test_a_region_of_a_scan_is_redrawn_under_a_mask(run, slide, tmp_path) -> None:
+    before = hashlib.sha256(slide.read_bytes()).digest()
+    mask = np.random.default_rng(1).random(PLACE.shape) < 0.5
+    Image.fromarray(mask.astype(np.uint8) * 255).save(tmp_path / "mask.png")
+    place = (PLACE.y, PLACE.x, PLACE.height, PLACE.width)
+    with open_slide(slide) as opened:
+        whole = opened.read(opened.spec.bounds(0))
+    result = run(slide, "--region", *place, "--mask", tmp_path / "mask.png", "--mpp", 0.5)
+    assert result.exit_code == 0, result.output
+    assert "slide.histodiff.ome.zarr" in result.output
+    assert hashlib.sha256(slide.read_bytes()).digest() == before
+    with open_slide(slide, mpp=0.5) as opened:
+        found = opened.read(opened.spec.bounds(0))
+        dask = np.asarray(opened.to_dask(0)[PLACE.slices])
+    changed = np.zeros(whole.shape[:2], np.bool_)
+    changed[PLACE.slices] = mask
+    np.testing.assert_array_equal(found[~changed], whole[~changed])
+    assert (found[changed] != whole[changed]).any()
+    np.testing.assert_array_equal(dask, found[PLACE.slices])
+    scan = open_scan(slide, mpp=0.5)
+    with open_overlay(scan) as overlay:
+        assert overlay.can_undo
+        overlay.undo()
+        np.testing.assert_array_equal(overlay.read(overlay.spec.bounds(0)), whole)
+    scan.close()
+
+
+def test_outlines_say_where_and_the_edits_lie_where_one_wants(run, slide, tmp_path) -> None:
+    ring = [[300, 200], [340, 200], [340, 250], [300, 250], [300, 200]]
+    feature = {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {"objectType": "annotation"},
+    }
+    (tmp_path / "fold.geojson").write_text(json.dumps(feature))
+    out = tmp_path / "elsewhere"
+    result = run(slide, "--geojson", tmp_path / "fold.geojson", "--out", out, "--mpp", 0.5)
+    assert result.exit_code == 0, result.output
+    assert "50 x 40 pixels at y=200, x=300" in result.output
+    assert [path.name for path in out.iterdir()] == ["slide.histodiff.ome.zarr"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--region", 300, 200, 64, 80), "give --mpp"),
+        (("--region", 690, 200, 64, 80, "--mpp", 0.5), "choose a part of it"),
+        (("--out", "x", "--mpp", 0.5), "give --region, or --geojson"),
+        ((), "give --edit-mask"),
+    ],
+)
+def test_what_lacks_is_told(run, slide, options, says) -> None:
+    result = run(slide, *options)
+    assert result.exit_code != 0
+    assert says in result.output
