@@ -1,4 +1,4 @@
-"""The layers that show proposed nuclei: their outlines, and rings around the uncertain ones."""
+"""The layers that show a proposal: tissue, outlines of nuclei, rings around the uncertain ones."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import encode_labels
-from napari_histodiff.ui.colormaps import nuclei_colormap
+from napari_histodiff.ui.colormaps import nuclei_colormap, tissue_colormap
 from napari_histodiff.ui.proposals.process import UNCERTAIN, Proposal
 from napari_histodiff.ui.workspace.transforms import insert_above, place_region
 
-__all__ = ["PROPOSED_NAME", "UNCERTAIN_NAME", "ProposalLayers"]
+__all__ = ["PROPOSED_NAME", "PROPOSED_TISSUE_NAME", "UNCERTAIN_NAME", "ProposalLayers"]
 
 PROPOSED_NAME: Final = "Proposed nuclei"
+PROPOSED_TISSUE_NAME: Final = "Proposed tissue"
 UNCERTAIN_NAME: Final = "Uncertain nuclei"
 
 #: From just uncertain to twice that; bright on stained tissue, and lighter the less certain.
@@ -26,6 +27,7 @@ _RING_COLOURS: Final = ((1.0, 0.55, 0.1, 1.0), (1.0, 0.95, 0.2, 1.0))
 _RING_WIDTH: Final = 1.5
 _RING_ROOM: Final = 8.0
 _OUTLINE: Final = 2
+_TISSUE_OPACITY: Final = 0.3
 
 
 class ProposalLayers:
@@ -39,6 +41,7 @@ class ProposalLayers:
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
+        self._tissue: Labels | None = None
         self._nuclei: Labels | None = None
         self._rings: Points | None = None
         self._uncertain: NDArray[np.intp] = np.zeros(0, np.intp)
@@ -54,6 +57,17 @@ class ProposalLayers:
         self._nuclei.contour = _OUTLINE
         self._nuclei.editable = False
         below = [target, *above]
+        if proposal.tissue_map.any():
+            self._tissue = Labels(
+                proposal.tissue_map,
+                name=PROPOSED_TISSUE_NAME,
+                colormap=tissue_colormap(),
+                opacity=_TISSUE_OPACITY,
+                **place,
+            )
+            self._tissue.editable = False
+            insert_above(self._viewer, self._tissue, below)
+            below.append(self._tissue)
         insert_above(self._viewer, self._nuclei, below)
         self._uncertain = np.nonzero(proposal.uncertain)[0]
         if self._uncertain.size:
@@ -69,17 +83,18 @@ class ProposalLayers:
 
     def accept(self, painted: NDArray[np.bool_]) -> None:
         """Leave only the rings, around the nuclei that were painted, (n,) bool."""
+        self._remove(self._tissue)
         self._remove(self._nuclei)
-        self._nuclei = None
+        self._tissue = self._nuclei = None
         self._mark(painted)
         if not painted[self._uncertain].any():
             self.hide()
 
     def hide(self) -> None:
         """Remove the layers."""
-        self._remove(self._nuclei)
-        self._remove(self._rings)
-        self._nuclei = self._rings = None
+        for layer in (self._tissue, self._nuclei, self._rings):
+            self._remove(layer)
+        self._tissue = self._nuclei = self._rings = None
 
     def _mark(self, shown: NDArray[np.bool_]) -> None:
         if self._rings is not None and self._rings in self._viewer.layers:

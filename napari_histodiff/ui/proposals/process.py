@@ -259,10 +259,9 @@ class Proposal:
         shown = self.shown(least)
         noun = "nucleus" if len(self) == 1 else "nuclei"
         line = f"{len(self)} {noun} proposed ({int(self.uncertain.sum())} uncertain)"
-        if self.tissue_map.any():
-            line += ", and tissue"
         hidden = len(self) - int(shown.sum())
-        return f"{line}, {hidden} hidden" if hidden else line
+        line += f", {hidden} hidden" if hidden else ""
+        return f"{line}, and tissue" if self.tissue_map.any() else line
 
 
 def make_proposal(arrays: Mapping[str, Any], coverage: NDArray[np.bool_]) -> Proposal:

@@ -1,4 +1,4 @@
-"""Proposing nuclei: asks the judge, shows what it found, paints what the user accepts.
+"""Proposing nuclei and tissue: asks the judge, shows what it found, paints what is accepted.
 
 No Qt here: the dock listens to the signals and calls the methods, a timer calls `pump`.
 """
@@ -159,9 +159,9 @@ class Proposer:
         return sum(document.nuclei.counts().values())
 
     def accept(self, *, keep: bool) -> None:
-        """Paint the proposed nuclei in view as one undo step.
+        """Paint the proposed nuclei in view, and tissue where none is painted: a step of each.
 
-        With `keep`, what is painted stays and nuclei that would touch it are left out.
+        With `keep`, painted nuclei stay and those that would touch them are left out.
         """
         proposal = self.state.proposal
         if proposal is None:
@@ -169,7 +169,12 @@ class Proposer:
         instances, classes = proposal.maps(self.state.least)
         try:
             self.go_back()
-            painted = self._workspace.document.paint_nuclei(classes, instances, keep=keep)
+            document = self._workspace.document
+            painted = document.paint_nuclei(classes, instances, keep=keep)
+            mine = document.tissue.tissue
+            adds_tissue = bool(proposal.tissue_map[mine == 0].any())
+            if adds_tissue:
+                document.paint_tissue(np.where(mine > 0, mine, proposal.tissue_map))
         except HistodiffError as error:
             self._notice(Level.ERROR, str(error))
             return
@@ -178,6 +183,8 @@ class Proposer:
         self.layers.accept(chosen)
         rings = int((chosen & proposal.uncertain).sum())
         note = f"{int(chosen.sum())} nuclei painted" + (f", {rings} with a ring" if rings else "")
+        if adds_tissue:
+            note += ", and tissue"
         self._show(ProposingState(note=note))
 
     def discard(self) -> None:
@@ -216,7 +223,7 @@ class Proposer:
             self._stage(event.proposal)
 
     def _stage(self, proposal: Proposal) -> None:
-        if not len(proposal):
+        if not len(proposal) and not proposal.tissue_map.any():
             self._show(ProposingState(note="No nuclei were found under the frame."))
             return
         self.layers.show(proposal, self._target, self._region, self._workspace.own_layers)

@@ -58,11 +58,11 @@ def test_a_proposal_by_its_buttons(
     assert dock.proposal.note.text() == "3 nuclei proposed (1 uncertain), and tissue"
     assert not dock.proposal.offer.isHidden()
     dock.proposal.least.slider.setValue(0.5)
-    assert dock.proposal.note.text().endswith("1 hidden")
+    assert dock.proposal.note.text().endswith("1 hidden, and tissue")
     dock.proposal.accept.click()  # nothing is painted yet: no question
     assert dock.workspace.document.nuclei.counts()["lymphocyte"] == 2
     assert dock.proposal.offer.isHidden()
-    assert dock.proposal.note.text() == "2 nuclei painted"
+    assert dock.proposal.note.text() == "2 nuclei painted, and tissue"
     assert dock.viewer.layers["Nuclei"].contour > 0  # the tissue below is there to compare
     dock.proposer.propose()
     wait_for(lambda: dock.proposer.state.proposal is not None)
@@ -96,7 +96,8 @@ def test_rings_show_and_hide(make_napari_viewer) -> None:
     instances = np.zeros((64, 64), np.int32)
     instances[10:16, 10:16], instances[40:50, 40:50] = 1, 2
     arrays = {"instance_map": instances, "class_map": instances * 0, "ids": [1, 2]}
-    proposal = make_proposal(arrays | {"uncertainty": [0.3, 0.9]}, np.ones((64, 64), bool))
+    arrays |= {"uncertainty": [0.3, 0.9], "tissue_map": instances * 0}
+    proposal = make_proposal(arrays, np.ones((64, 64), bool))
     layers = ProposalLayers(viewer)
     layers.show(proposal, image, Region(0, 0, 0, 64, 64), [])
     layers.accept(np.ones(2, bool))

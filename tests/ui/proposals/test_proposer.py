@@ -15,7 +15,7 @@ from napari.components import ViewerModel
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.ui.generation.states import Level, Notice
 from napari_histodiff.ui.proposals import proposer
-from napari_histodiff.ui.proposals.layers import PROPOSED_NAME, UNCERTAIN_NAME
+from napari_histodiff.ui.proposals.layers import PROPOSED_NAME, PROPOSED_TISSUE_NAME, UNCERTAIN_NAME
 from napari_histodiff.ui.proposals.process import JudgeDone, make_proposal
 from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.workspace.workspace import Workspace
@@ -163,7 +163,7 @@ def test_the_limit_hides_live_and_what_is_hidden_is_not_painted(bench: Bench) ->
     layers = bench.viewer.layers
     assert len(np.unique(layers[PROPOSED_NAME].data)) == 3
     assert not layers[UNCERTAIN_NAME].size.any()
-    assert bench.proposer.state.note.endswith("1 hidden")
+    assert bench.proposer.state.note.endswith("1 hidden, and tissue")
     bench.proposer.set_least(0.0)
     assert layers[UNCERTAIN_NAME].size.all()
     bench.proposer.set_least(0.5)
@@ -181,7 +181,7 @@ def test_accepting_is_one_undo_step(bench: Bench) -> None:
     assert PROPOSED_NAME not in bench.names
     assert UNCERTAIN_NAME in bench.names  # for a second look
     assert bench.proposer.state.proposal is None
-    assert bench.proposer.state.note == "3 nuclei painted, 1 with a ring"
+    assert bench.proposer.state.note == "3 nuclei painted, 1 with a ring, and tissue"
     nuclei = bench.viewer.layers["Nuclei"]
     nuclei.undo()
     assert not nuclei.data.any()
@@ -271,3 +271,19 @@ def test_one_proposal_at_a_time(open_bench: Callable[[str], Bench]) -> None:
     bench.proposer.propose()
     bench.proposer.propose()
     assert "cancel that or wait" in bench.notices[0].message
+
+
+def test_tissue_is_shown_and_painted_where_none_is(bench: Bench) -> None:
+    document = bench.workspace.document
+    assert PROPOSED_TISSUE_NAME in bench.viewer.layers
+    mine = np.zeros(document.tissue.tissue.shape, np.uint8)
+    mine[:10] = 3
+    document.paint_tissue(mine)
+    bench.proposer.accept(keep=True)
+    painted = document.tissue.tissue
+    assert (painted[:10] == 3).all()
+    assert set(np.unique(painted[10:])) == {0, 2}
+    assert PROPOSED_TISSUE_NAME not in bench.viewer.layers
+    assert bench.proposer.state.note.endswith(", and tissue")
+    document.tissue.layer.undo()
+    np.testing.assert_array_equal(document.tissue.tissue, mine)
