@@ -142,3 +142,13 @@ def test_a_class_the_model_never_saw_is_told() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         MODEL(np.full((4, 4), 2), caption="colon")
+
+
+def test_tissue_is_proposed_from_an_image(model_folder) -> None:
+    model = hd.load_model(model_folder, device="cpu")
+    image = np.full((96, 120, 3), 246, np.uint8)
+    found = model.propose_tissue(image, mpp=0.5)
+    assert found.shape == (96, 120)
+    assert (found == model.info.tissue_names.index("glass")).mean() > 0.9
+    with pytest.raises(InvalidRequest, match="micrometres per pixel"):
+        model.propose_tissue(image, mpp=50)

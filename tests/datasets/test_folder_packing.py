@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from napari_histodiff.core.errors import StorageError, TrainingError
-from napari_histodiff.core.maps import CLASS_NAMES
+from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 from napari_histodiff.datasets import annotated
 from napari_histodiff.datasets.folders import pack_folder, read_folder
 from napari_histodiff.datasets.packing import (
+    LAYERS,
     PackWriter,
     class_counts,
     held_out_slides,
@@ -190,3 +191,24 @@ def test_conic_is_not_read_before_its_turn(tmp_path: Path) -> None:
     next(samples)
     with pytest.raises(TrainingError, match="patch 2"):
         next(samples)
+
+
+def test_glands_that_a_network_sees_are_labelled(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    write_plain(folder)
+    gland = TISSUE_NAMES.index("gland")
+
+    def tissue(likely: float) -> set[int]:
+        done = pack_folder(
+            folder,
+            tmp_path / "out.npz",
+            mpp=1.0,
+            validation=0.0,
+            opinion=lambda pixels, mpp: np.full(pixels.shape[:2], likely, np.float32),
+        )
+        layers = load_pack(done.train).layers[0]
+        return set(np.unique(layers[..., LAYERS.index("tissue")]).tolist())
+
+    assert gland in tissue(1.0)
+    assert gland not in tissue(0.0)
