@@ -15,12 +15,12 @@ from napari_histodiff.core.errors import InvalidImage, InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import (
     CLASS_NAMES,
-    TISSUE_NAMES,
     as_class_map,
     as_edit_mask,
     as_instance_map,
     as_rgb,
     as_tissue_map,
+    in_schema,
     mixed_instances,
 )
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, EditKind, EditRequest
@@ -323,7 +323,7 @@ class Model:
         return images if variants > 1 else images[0]
 
     def propose_tissue(self, image: ArrayLike, mpp: float = 0.5) -> NDArray[np.uint8]:
-        """Return the tissue map of an image, (h, w) uint8, ids of `core.maps.TISSUE_NAMES`.
+        """Return the tissue map of an image, (h, w) uint8, ids of `info.tissue_names`.
 
         Glands are found by a network, the rest by rules and by the nuclei that the judge finds.
         What is in doubt is 0, unspecified, and so are classes that the model does not know.
@@ -349,8 +349,7 @@ class Model:
         judge, tissue = self._segmenters
         pixels = as_rgb(image)
         ids = tissue.propose(pixels, mpp=mpp, nuclei=judge.segment(pixels, mpp=mpp))
-        known = np.isin(np.array(TISSUE_NAMES), self.info.tissue_names)
-        return np.where(known[ids], ids, 0).astype(np.uint8)
+        return in_schema(ids, self.info.tissue_names)
 
     def _warn(self, request: EditRequest) -> None:
         level = _caller_level()

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from napari_histodiff.core.backend import Backend, BackendInfo
 from napari_histodiff.core.digest import digest_of
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.maps import in_schema
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.diffusion.stain import stain_vector
 from napari_histodiff.evaluation.options import StudyOptions
@@ -108,7 +109,9 @@ class TileDrawer:
                 seed=(self._options.seed + offset) % 2**31,
                 tissue_names=self.info.tissue_names,
             ).tissue_map
-        return tile.tissue_map if self._options.tissue == "given" else None
+        if self._options.tissue == "none" or tile.tissue_map is None:
+            return None
+        return in_schema(tile.tissue_map, self.info.tissue_names)
 
 
 def _fingerprint(info: BackendInfo, request: EditRequest) -> str:

@@ -133,7 +133,8 @@ def _sections(
         *_sweeps(drawer, real, drawn, options, output),
         *_consistency(drawer, real, packed, options, output),
     ]
-    if tissue is not None and any(tile.tissue_map is not None for tile in tiles):
+    mapped = any(tile.tissue_map is not None for tile in tiles)
+    if tissue is not None and mapped and options.tissue != "suggested":
         sections.insert(1, tissue_section(real, drawn, tissue))
     if bank is not None:
         sections.append(memory_section(real, drawn, bank, options))

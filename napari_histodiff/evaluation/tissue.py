@@ -42,7 +42,9 @@ def tissue_section(real: ImageSet, drawn: ImageSet, segmenter: TissueLike) -> Re
         )
         for images in (drawn, real)
     )
-    table = Table("tissue", "Given tissue found again", ("drawn", "real tissue", "drawn / real"))
+    table = Table(
+        "tissue", "Tissue of the maps found again", ("drawn", "real tissue", "drawn / real")
+    )
     for name in on_real:
         table.rows[name] = (on_drawn[name], on_real[name], _ratio(on_drawn[name], on_real[name]))
     text = (
@@ -50,7 +52,7 @@ def tissue_section(real: ImageSet, drawn: ImageSet, segmenter: TissueLike) -> Re
         "tiles, over all tiles, where the map says something; the last column is what drawn tissue "
         "reaches of real. The segmenter works by the rules that most of these maps were set by, "
         "with nuclei that it finds itself: figures on real tissue say how far that goes. Classes "
-        "that cover less than 0.2 % are left out."
+        "that cover less than 0.2 % are left out; the model is not told of those it does not know."
     )
     return ReportSection("tissue", "Does tissue follow the tissue map?", text, [table])
 

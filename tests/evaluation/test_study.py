@@ -160,6 +160,16 @@ def test_tissue_is_given_when_asked_for_and_packed(data: Path, tmp_path: Path) -
     np.testing.assert_array_equal(backend.requests[2].class_map, tile.class_map)
 
 
+def test_a_model_is_not_told_of_tissue_it_does_not_know(data: Path, tmp_path: Path) -> None:
+    tile = study_tiles(load_pack(data), TINY.tiles, TINY.size, TINY.part)[0]
+    tissue = np.ones_like(tile.class_map)
+    tissue[:9] = 11
+    backend = Grey()
+    drawer = TileDrawer(backend, tmp_path, replace(TINY, tissue="given"))
+    drawer.generate(replace(tile, tissue_map=tissue))
+    np.testing.assert_array_equal(backend.requests[0].tissue_map, np.where(tissue == 11, 0, tissue))
+
+
 def test_without_large_frames_seams_are_not_measured(tmp_path: Path) -> None:
     section = seam_section(TileDrawer(Grey(), tmp_path, TINY), [], TINY)
     verdicts = {check.name: check.verdict for check in checks([section], TINY)}
