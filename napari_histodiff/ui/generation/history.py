@@ -86,7 +86,8 @@ class HistoryEntry:
             lines.append("    tissue_map=request.tissue_map,")
         if r.image is not None and r.edit_mask is not None:
             lines += ["    image=request.image,", "    edit_mask=request.edit_mask,"]
-        return "\n".join([*lines, ")", ""])
+        # The request holds what was suggested.
+        return "\n".join([*lines, "    suggest=False,", ")", ""])
 
 
 class History:

@@ -82,6 +82,7 @@ class Workspace:
         self.frame_changed.connect(self._leave_import)
         self.target_changed.connect(self._leave_import)
         viewer.layers.events.removed.connect(self._on_removed)
+        viewer.layers.selection.events.active.connect(self._on_active)
 
     @property
     def document(self) -> Document:
@@ -305,6 +306,20 @@ class Workspace:
         if name != self.paint.palette:
             self.paint.palette = name
             self.palette_changed.emit(name)
+
+    def _on_active(self, event: Any) -> None:
+        """Follow a layer chosen in napari's list: what is painted there is what the dock shows."""
+        document = self._document
+        if document is None or not document.is_whole:
+            return
+        by_layer = {document.nuclei.layer: "nuclei", document.tissue.layer: "tissue"}
+        name = by_layer.get(event.value, self.paint.palette)
+        if name == self.paint.palette:
+            return
+        if self.paint.tool in ("edit mask", "frame", "pan"):
+            self._show_palette(name)
+        else:
+            self.select_palette(name)
 
     def _tell_brush(self, *_: object) -> None:
         if self._document is not None:

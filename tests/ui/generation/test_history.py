@@ -43,6 +43,7 @@ def test_python_of_an_entry_is_python() -> None:
     code = History().add(_request(caption='an "odd" one'), _images(), 1.0).as_python()
     compile(code, "history", "exec")
     assert "'an \"odd\" one'" in code
+    assert "suggest=False" in code  # the request is complete
 
 
 def test_python_of_an_entry_tells_the_tissue() -> None:

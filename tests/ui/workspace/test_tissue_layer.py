@@ -81,6 +81,22 @@ def test_choosing_a_class_or_a_tissue_takes_the_palette_and_the_layer_along(
         workspace.select_palette("fat")
 
 
+def test_a_layer_chosen_in_napari_s_list_takes_the_palette_along(
+    workspace: Workspace, viewer: ViewerModel
+) -> None:
+    viewer.layers.selection.active = layer(workspace)
+    assert (workspace.paint.palette, layer(workspace).mode) == ("tissue", "paint")
+    viewer.layers.selection.active = viewer.layers["Edit mask"]
+    assert workspace.paint.palette == "tissue"
+    viewer.layers.selection.active = viewer.layers["Nuclei"]
+    assert workspace.paint.palette == "nuclei"
+    workspace.select_tool("frame")
+    viewer.layers.selection.active = layer(workspace)
+    assert (workspace.paint.palette, workspace.paint.tool) == ("tissue", "frame")
+    workspace.new_canvas(64, 64)
+    assert workspace.paint.palette == "tissue"
+
+
 def test_napari_s_own_label_selects_the_tissue(workspace: Workspace) -> None:
     chosen: list[int] = []
     workspace.tissue_changed.connect(chosen.append)
