@@ -328,3 +328,20 @@ def test_drawing_under_a_coarse_frame_wakes_the_plan(tmp_path):
     stage.rest()
     assert seen == [FRAME]
     stage.session.close()
+
+
+def test_tissue_rests_at_its_level_of_a_slide(stage, workspace):
+    workspace.document.set_frame(Region(0, 512, 640, 256, 384))
+    tissue = np.zeros((256, 384), np.uint8)
+    tissue[20:40, 30:60] = 9
+    workspace.document.paint_tissue(tissue)
+    layer = workspace.document.tissue.layer
+    layer.brush_size = 40
+    workspace.document.set_level(1)
+    assert not workspace.document.tissue.tissue.any()
+    assert layer.brush_size == 20  # as much of the slide as before
+    workspace.document.paint_tissue(tissue[::2, ::2] // 3)
+    workspace.document.set_level(0)
+    np.testing.assert_array_equal(workspace.document.tissue.tissue, tissue)
+    workspace.document.set_level(1)
+    np.testing.assert_array_equal(workspace.document.tissue.tissue, tissue[::2, ::2] // 3)
