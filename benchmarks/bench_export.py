@@ -72,7 +72,7 @@ def source(side: int) -> ExportSource:
         provenance=Provenance(extent="part", source={}),
         labels=labels,
         tissue=tissue,
-        synthetic=synthetic,
+        edited=synthetic,
         changed=lambda: [Region(0, y - 300, x - 300, 600, 600) for y in places for x in places],
     )
 

@@ -43,7 +43,7 @@ REASONS = {
     "segmenter.propose": "a program of its own, which the window starts",
     "layout.slide": "the public class of the package",
     "slide.scans.picture_reader": "one format",
-    "slide.exporting.sidecar": "what lies beside an image, whatever its format",
+    "slide.exporting.changes": "one format",
     "ui.generation.request": "what decides the pixels, between panel and engine",
     "ui.plugin": "what napari.yaml names",
     "ui.proposals.box": "one section of the dock",

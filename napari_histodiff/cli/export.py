@@ -1,10 +1,10 @@
-"""`histodiff export`: a slide, or a part of it, in formats that other programs open."""
+"""`histodiff export` and `histodiff inspect`: slides for other programs, and what they say."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,15 +14,21 @@ if TYPE_CHECKING:
     from napari_histodiff.slide.exporting.source import ExportSource
     from napari_histodiff.slide.exporting.targets import OnProgress
 
-__all__ = ["export"]
+__all__ = ["export", "inspect"]
 
-_FORMATS: Final = ("ome-tiff", "tiff", "ome-zarr", "ome-zarr-0.4", "geojson")
+_SETS: Final = ("conic", "coco", "folder", "yolo", "stardist")
+_MASKS: Final = {"masks": "tiff", "masks-png": "png", "masks-npy": "npy"}
+_FORMATS: Final = (
+    *("ome-tiff", "tiff", "ome-zarr", "ome-zarr-0.4", "geojson", "changes"),
+    *_MASKS,
+    *_SETS,
+)
 
 _INTERRUPTED: Final = 130
 
 
 @click.command()
-@click.argument("path", metavar="SLIDE", type=click.Path(exists=True, path_type=Path))
+@click.argument("slides", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--format", "kind", type=click.Choice(_FORMATS), required=True, help="What to write.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="File or folder.")
 @click.option(
@@ -48,47 +54,102 @@ _INTERRUPTED: Final = 130
     help="What QuPath takes a nucleus for.",
 )
 @click.option("--tissue", is_flag=True, help="GeoJSON: tissue regions, too, as annotations.")
+@click.option("--side", default=256, show_default=True, help="Training sets: pixels of a tile.")
+@click.option(
+    "--validation", default=0.2, show_default=True, help="Training sets: share of the slides."
+)
+@click.option("--mpp", type=float, help="Um per pixel of a scan whose file does not say.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 def export(
-    path: Path, kind: str, out: Path, region: tuple[int, int, int, int] | None, **settings: Any
+    slides: tuple[Path, ...],
+    kind: str,
+    out: Path,
+    region: tuple[int, int, int, int] | None,
+    mpp: float | None,
+    **settings: Any,
 ) -> None:
-    """Write SLIDE for QuPath, OMERO, OpenSlide or a training script, and say what is synthetic."""
-    from napari_histodiff.core.geometry import Region
-    from napari_histodiff.slide.exporting.source import ExportSource
-    from napari_histodiff.slide.store import SlideStore
+    """Write SLIDES for QuPath, OMERO, OpenSlide or a training script, and say what is synthetic.
 
-    with SlideStore.open(path, read_only=True) as slide:
-        source = ExportSource.of_slide(slide)
-        if region is not None:
-            source = source.part(Region(0, *region))
+    A slide is one of this package, or a scan, which is written with its edits.
+    Training sets (conic, coco, folder, yolo, stardist) take several slides, everything else one.
+    """
+    from napari_histodiff.core.geometry import Region
+    from napari_histodiff.slide.exporting.source import open_source
+
+    if len(slides) > 1 and kind not in _SETS:
+        raise click.UsageError(f"give one slide for {kind}; training sets take several")
+    with ExitStack() as stack:
+        sources = []
+        for path in slides:
+            source = stack.enter_context(open_source(path, mpp=mpp))
+            sources.append(source if region is None else source.part(Region(0, *region)))
         with _progress() as on_progress:
-            written = _write(kind, source, out, settings, on_progress)
-        click.echo(source.provenance.statement)
+            written = _write(kind, sources, out, settings, on_progress)
+        for source in sources:
+            click.echo(source.provenance.statement)
     for line in written:
         click.echo(line)
 
 
+@click.command()
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+def inspect(path: Path) -> None:
+    """Say what in an exported FILE is synthetic, and whether it was changed since.
+
+    Ends with 1 when the pixels are not those that were exported.
+    """
+    from napari_histodiff.slide.exporting.inspection import inspect_file
+
+    found = inspect_file(path)
+    click.echo(found)
+    if found.unchanged is False:
+        raise click.exceptions.Exit(1)
+
+
 def _write(
-    kind: str, source: ExportSource, out: Path, settings: dict[str, Any], on_progress: OnProgress
+    kind: str,
+    sources: list[ExportSource],
+    out: Path,
+    settings: dict[str, Any],
+    on_progress: OnProgress,
 ) -> list[str]:
     """Write one format; return lines that tell of it."""
-    from napari_histodiff.slide.exporting.nuclei import export_geojson
-    from napari_histodiff.slide.exporting.tiff import TiffKind, export_tiff
-
     common = {"overwrite": settings["overwrite"], "on_progress": on_progress}
-    if kind == "geojson":
-        chosen = {name: settings[name] for name in ("level", "objects", "tissue")}
-        counts = export_geojson(source, out, **chosen, **common)
-        told = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
-        return [told or "no objects", str(out)]
-    if kind.startswith("ome-zarr"):
-        from napari_histodiff.slide.exporting.ome_zarr import ZarrVersion, export_ome_zarr
+    if kind in _SETS:
+        from napari_histodiff.slide.exporting.training_sets import export_training_set
 
-        version: ZarrVersion = "0.4" if kind == "ome-zarr-0.4" else "0.5"
-        return [str(one) for one in export_ome_zarr(source, out, version=version, **common)]
+        chosen = {name: settings[name] for name in ("side", "level", "validation")}
+        return [str(export_training_set(sources, out, kind=kind, **chosen, **common)), str(out)]
+    function, chosen = _one_slide(kind, settings)
+    found = function(sources[0], out, **chosen, **common)
+    if isinstance(found, dict):
+        told = ", ".join(f"{name} {count}" for name, count in sorted(found.items()))
+        return [told or "no objects", str(out)]
+    return [str(one) for one in found]
+
+
+def _one_slide(kind: str, settings: dict[str, Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """Return what writes a format, and its own arguments."""
+    if kind == "geojson":
+        from napari_histodiff.slide.exporting.nuclei import export_geojson
+
+        return export_geojson, {name: settings[name] for name in ("level", "objects", "tissue")}
+    if kind == "changes":
+        from napari_histodiff.slide.exporting.changes import export_changes
+
+        return export_changes, {}
+    if kind in _MASKS:
+        from napari_histodiff.slide.exporting.masks import export_masks
+
+        return export_masks, {"kind": _MASKS[kind], "level": settings["level"]}
+    if kind.startswith("ome-zarr"):
+        from napari_histodiff.slide.exporting.ome_zarr import export_ome_zarr
+
+        return export_ome_zarr, {"version": "0.4" if kind == "ome-zarr-0.4" else "0.5"}
+    from napari_histodiff.slide.exporting.tiff import export_tiff
+
     chosen = {name: settings[name] for name in ("compression", "quality")}
-    tiff: TiffKind = "ome" if kind == "ome-tiff" else "pyramid"
-    return [str(one) for one in export_tiff(source, out, kind=tiff, **chosen, **common)]
+    return export_tiff, {"kind": "ome" if kind == "ome-tiff" else "pyramid", **chosen}
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.cli.export import export
+from napari_histodiff.cli.export import export, inspect
 from napari_histodiff.cli.glands import train_gland
 from napari_histodiff.cli.inpaint_slide import SLIDE_OPTIONS, inpaint_slide, is_of_slide
 from napari_histodiff.cli.pictures import nuclei_of, scale_of
@@ -159,7 +159,7 @@ def demo(output: Path | None) -> None:
     run_demo(output)
 
 
-for _command in (*COMMANDS, slide, train_gland, suggest, export):
+for _command in (*COMMANDS, slide, train_gland, suggest, export, inspect):
     main.add_command(_command)
 
 

@@ -215,6 +215,13 @@ class OpenStore:
                 ]
         return found
 
+    def edited_tiles(self, level: int) -> list[Region]:
+        """Return the tiles of a level that hold edits made there."""
+        with self._lock:
+            table = self._slide.table
+            chosen = table.flags[level] & HAS_EDITS != 0
+            return [self.spec.region(tile) for tile in table.addresses(level, chosen)]
+
     def requests(self) -> list[dict[str, Any]]:
         """Return the descriptions of the edits that stand, oldest first.
 

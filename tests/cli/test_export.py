@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import tifffile
 from click.testing import CliRunner, Result
 
@@ -51,3 +52,54 @@ def test_what_is_there_is_kept_and_the_error_is_one_line(tmp_path: Path) -> None
     done = run("export", slide.path, "--format", "tiff", "-o", out, "--overwrite")
     assert done.exit_code == 0, done.output
     assert tifffile.imread(out).shape == (700, 600, 3)
+
+
+def test_two_slides_become_a_training_set(tmp_path: Path) -> None:
+    slides = []
+    for name in ("a", "b"):
+        slide = drawn_slide(tmp_path / name)
+        slide.close()
+        slides.append(slide.path.rename(tmp_path / f"{name}.ome.zarr"))
+    out = tmp_path / "set"
+    done = run("export", *slides, "--format", "coco", "--side", 64, "-o", out)
+    assert done.exit_code == 0, done.output
+    assert "validation: " in done.output
+    assert (out / "train" / "annotations.json").is_file()
+    refused = run("export", *slides, "--format", "tiff", "-o", tmp_path / "n.tif")
+    assert "give one slide for tiff" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "made"),
+    [
+        ("masks", "n", "n_instances.tif"),
+        ("masks-npy", "n", "n_classes.npy"),
+        ("changes", "c", "c"),
+        ("ome-zarr-0.4", "z.ome.zarr", "z.ome.zarr"),
+    ],
+)
+def test_every_format_is_written(tmp_path: Path, kind: str, name: str, made: str) -> None:
+    slide = drawn_slide(tmp_path)
+    slide.close()
+    done = run("export", slide.path, "--format", kind, "-o", tmp_path / name)
+    assert done.exit_code == 0, done.output
+    assert str(tmp_path / made) in done.output
+    assert (tmp_path / made).exists()
+
+
+def test_inspect_tells_and_ends_with_1_for_changed_pixels(tmp_path: Path) -> None:
+    slide = drawn_slide(tmp_path)
+    slide.close()
+    out = tmp_path / "out.ome.tif"
+    run("export", slide.path, "--format", "ome-tiff", "-o", out)
+    done = run("inspect", out)
+    assert done.exit_code == 0, done.output
+    assert "the digests match" in done.output
+    with tifffile.TiffFile(out) as tiff:
+        start = tiff.pages.first.dataoffsets[0] + 50
+    with out.open("rb+") as file:
+        file.seek(start)
+        file.write(b"\0\1\2\3")
+    done = run("inspect", out)
+    assert done.exit_code == 1
+    assert "CHANGED" in done.output

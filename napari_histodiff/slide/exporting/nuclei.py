@@ -54,12 +54,15 @@ class Nucleus:
         1-6, 0 = unknown.
     box : Region
         The smallest rectangle around it.
+    mask : (h, w) bool
+        Its pixels in the box.
     polygons : list of list of (n, 2)
         Corners (x, y) in pixels of its level, along the edges of pixels.
     """
 
     class_id: int
     box: Region
+    mask: NDArray[np.bool_]
     polygons: list[list[Corners]]
 
 
@@ -200,12 +203,13 @@ def _in_block(read: _Labels, block: Region, bounds: Region) -> Iterator[Nucleus]
         polygons.setdefault(number, []).append(rings)
     for number, place in enumerate(ndimage.find_objects(found), start=1):
         box = _region(place, window)
-        y, x = box.y, box.x + int((found[place][0] == number).argmax())
+        mask = found[place] == number
+        y, x = box.y, box.x + int(mask[0].argmax())
         if not (block.y <= y < block.bottom and block.x <= x < block.right):
             continue
         value = int(labels[y - window.y, x - window.x])
         if window.contains(box.pad(1).intersect(bounds)):
-            yield Nucleus(value % _BASE, box, polygons[number])
+            yield Nucleus(value % _BASE, box, mask, polygons[number])
         elif (whole := _whole(read, value, (y, x), box, bounds)) is not None:
             yield whole
 
@@ -234,7 +238,7 @@ def _whole(
     corner = np.array([box.x, box.y])
     outlines = trace(label(inside, connectivity=1).astype(np.int32))
     polygons = [[ring + corner for ring in rings] for rings in outlines]
-    return Nucleus(value % _BASE, box, polygons)
+    return Nucleus(value % _BASE, box, inside, polygons)
 
 
 def _tissue_level(source: ExportSource) -> int:

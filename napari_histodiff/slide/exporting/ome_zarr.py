@@ -121,7 +121,7 @@ def _label_images(source: ExportSource, *, maps: bool) -> Iterator[_Labels]:
     if source.provenance.extent == "part":
         name, colour = SYNTHETIC_STYLE
         words = [{"label-value": 1, "class": name}]
-        yield _Labels("synthetic", "uint8", source.synthetic, {1: colour}, words)
+        yield _Labels("synthetic", "uint8", source.edited, {1: colour}, words)
     nuclei, tissue = source.labels, source.tissue
     if not maps:
         return

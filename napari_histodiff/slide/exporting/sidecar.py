@@ -23,6 +23,7 @@ __all__ = [
     "SYNTHETIC_STYLE",
     "Outlines",
     "beside",
+    "edited_outlines",
     "sidecar_paths",
     "stem_of",
     "synthetic_outlines",
@@ -67,16 +68,21 @@ def sidecar_paths(source: ExportSource, path: Path) -> list[Path]:
 
 
 def synthetic_outlines(source: ExportSource) -> Outlines:
-    """Find the synthetic pixels of full resolution.
+    """Find the synthetic pixels of full resolution."""
+    provenance, bounds = source.provenance, source.spec.bounds(0)
+    if provenance.extent == "part":
+        return edited_outlines(source)
+    whole = [[0, 0], [bounds.width, 0], [bounds.width, bounds.height], [0, bounds.height]]
+    polygons = [[np.array(whole)]] if provenance.extent == "all" else []
+    return Outlines(polygons, replace(provenance, share=float(provenance.extent == "all")))
+
+
+def edited_outlines(source: ExportSource) -> Outlines:
+    """Find the edited pixels of full resolution.
 
     Polygons end at the borders of blocks of 4096 pixels, so that memory is bounded.
     """
-    provenance, bounds = source.provenance, source.spec.bounds(0)
-    if provenance.extent != "part":
-        whole = [[0, 0], [bounds.width, 0], [bounds.width, bounds.height], [0, bounds.height]]
-        polygons = [[np.array(whole)]] if provenance.extent == "all" else []
-        share = float(provenance.extent == "all")
-        return Outlines(polygons, replace(provenance, share=share))
+    bounds = source.spec.bounds(0)
     polygons = []
     count = 0
     for block, mask in _blocks(source, bounds):
@@ -84,7 +90,10 @@ def synthetic_outlines(source: ExportSource) -> Outlines:
         components = label(mask, connectivity=1).astype(np.int32)
         corner = np.array([block.x, block.y])
         polygons += [[ring + corner for ring in rings] for rings in trace(components)]
-    return Outlines(polygons, replace(provenance, share=count / bounds.area))
+    provenance = source.provenance
+    if provenance.extent == "part":
+        provenance = replace(provenance, share=count / bounds.area)
+    return Outlines(polygons, provenance)
 
 
 def _blocks(source: ExportSource, bounds: Region) -> Iterator[tuple[Region, NDArray[np.bool_]]]:
@@ -93,7 +102,7 @@ def _blocks(source: ExportSource, bounds: Region) -> Iterator[tuple[Region, NDAr
     wanted = {(tile.y // _BLOCK, tile.x // _BLOCK) for tile in changed if not tile.is_empty}
     for row, col in sorted(wanted):
         block = Region(0, row * _BLOCK, col * _BLOCK, _BLOCK, _BLOCK).intersect(bounds)
-        mask = source.synthetic(block)
+        mask = source.edited(block)
         if mask.any():
             yield block, mask
 

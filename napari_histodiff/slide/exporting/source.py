@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,17 +14,26 @@ from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.slide.exporting.provenance import EditMark, Provenance
-from napari_histodiff.slide.storage.tile_table import is_drawn
+from napari_histodiff.slide.overlays.overlay import ScanOverlay
+from napari_histodiff.slide.overlays.places import find_overlay
+from napari_histodiff.slide.reader import OpenStore
+from napari_histodiff.slide.scans.opening import is_synthetic, open_scan
+from napari_histodiff.slide.scans.scan import Scan
+from napari_histodiff.slide.storage.tile_table import SETTLED, is_drawn
 from napari_histodiff.slide.store import SlideStore
 
-__all__ = ["ExportSource"]
+__all__ = ["ExportSource", "open_source"]
 
 #: The coarsest level of a part fits one screen.
 _COARSEST_SIDE = 512
 
 
-def _everywhere(region: Region) -> NDArray[np.bool_]:
-    return np.ones(region.shape, np.bool_)
+def _nowhere(region: Region) -> NDArray[np.bool_]:
+    return np.zeros(region.shape, np.bool_)
+
+
+def _always(_: Region) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +56,13 @@ class ExportSource:
         Returns the nuclei of a region, (h, w) int32 of 7 * instance + class.
     tissue : callable, optional
         Returns the tissue of a region, (h, w) uint8 of `TISSUE_NAMES`.
-    synthetic : callable
-        Returns which pixels of a region of level 0 are synthetic, (h, w) bool; asked only where
-        `provenance` says that a part is.
+    edited : callable
+        Returns which pixels of a region of level 0 were edited, (h, w) bool. Of a scan these are
+        the synthetic ones.
     changed : callable
-        Returns rectangles of level 0 that hold all synthetic pixels, then.
+        Returns the tiles of level 0 that hold all edited pixels.
+    is_drawn : callable
+        Tells whether a region of level 0 shows pixels of its own, not coarser ones enlarged.
     paths : tuple of Path
         Files and folders it is read from, which no export may write to.
     """
@@ -62,8 +74,9 @@ class ExportSource:
     mpp: tuple[float, float] | None = None
     labels: Callable[[Region], NDArray[np.int32]] | None = None
     tissue: Callable[[Region], NDArray[np.uint8]] | None = None
-    synthetic: Callable[[Region], NDArray[np.bool_]] = _everywhere
+    edited: Callable[[Region], NDArray[np.bool_]] = _nowhere
     changed: Callable[[], list[Region]] = list
+    is_drawn: Callable[[Region], bool] = _always
     paths: tuple[Path, ...] = ()
 
     @classmethod
@@ -88,6 +101,9 @@ class ExportSource:
             mpp=(spec.mpp, spec.mpp),
             labels=slide.labels,
             tissue=_tissue_of(slide),
+            edited=slide.edited,
+            changed=lambda: slide.edited_tiles(0),
+            is_drawn=lambda region: _is_drawn(slide, region),
             paths=(slide.path,),
             provenance=Provenance(
                 extent="all",
@@ -98,6 +114,47 @@ class ExportSource:
                 caption=recipe.caption,
                 seed=recipe.seed,
                 notes=notes,
+            ),
+        )
+
+    @classmethod
+    def of_scan(cls, scan: Scan, overlay: ScanOverlay | None = None) -> ExportSource:
+        """Return a scan with its edits, which may be none, as it shows now.
+
+        Its label and other pictures of the file are left out: they may name a patient.
+        """
+        facts, spec = scan.facts, scan.spec
+        described = {
+            "kind": "scan",
+            "name": scan.path.name,
+            "format": facts.format,
+            "identity": scan.identity().to_dict(),
+        }
+        source = cls(
+            name=scan.path.stem,
+            spec=spec,
+            read=scan.read,
+            mpp=facts.mpp,
+            paths=(scan.path,),
+            provenance=Provenance(extent="none", source=described),
+        )
+        if overlay is None:
+            return source
+        requests = [EditRequest.from_dict(data) for data in overlay.requests()]
+        changed = edited_tiles(overlay)
+        return replace(
+            source,
+            read=overlay.read,
+            paths=(scan.path, overlay.path),
+            labels=overlay.labels,
+            tissue=overlay.tissue,
+            edited=lambda region: edited_pixels(overlay, region),
+            changed=lambda: edited_tiles(overlay),
+            provenance=Provenance(
+                extent="part" if changed else "none",
+                source=described,
+                edits=tuple(EditMark.of(one, "", "") for one in requests),
+                forgotten=0 if requests or not changed else 1,
             ),
         )
 
@@ -136,8 +193,13 @@ class ExportSource:
             read=lambda one: self.read(moved(one)),
             labels=None if labels is None else lambda one: labels(moved(one)),
             tissue=None if tissue is None else lambda one: tissue(moved(one)),
-            synthetic=lambda one: self.synthetic(moved(one)),
-            changed=lambda: [one.translate(-place.y, -place.x) for one in self.changed()],
+            edited=lambda one: self.edited(moved(one)),
+            changed=lambda: [
+                one.intersect(place).translate(-place.y, -place.x)
+                for one in self.changed()
+                if not one.intersect(place).is_empty
+            ],
+            is_drawn=lambda one: self.is_drawn(moved(one)),
             provenance=self.provenance.within(place),
         )
 
@@ -157,6 +219,67 @@ class ExportSource:
                     f"expected a target beside {own}, got {path}, which would write over what is "
                     "exported; choose another name"
                 )
+
+
+@contextmanager
+def open_source(path: Path | str, *, mpp: float | None = None) -> Iterator[ExportSource]:
+    """Open a synthetic slide, or a scan with its edits where there are some, to be exported.
+
+    Parameters
+    ----------
+    path : Path
+        The slide.
+    mpp : float, optional
+        Micrometres per pixel of a scan whose file does not say.
+
+    Raises
+    ------
+    StorageError
+        When a slide of this package cannot be opened, or a scan's edits are damaged.
+    ScanInvalid
+        When it is no slide; the message says the way out.
+    """
+    path = Path(path)
+    with ExitStack() as stack:
+        if is_synthetic(path):
+            yield ExportSource.of_slide(stack.enter_context(SlideStore.open(path, read_only=True)))
+            return
+        scan = stack.enter_context(closing(open_scan(path, mpp=mpp)))
+        place = find_overlay(scan)
+        overlay = None
+        if place is not None:
+            overlay = stack.enter_context(ScanOverlay.open(place, scan, read_only=True))
+        yield ExportSource.of_scan(scan, overlay)
+
+
+def edited_pixels(store: OpenStore, region: Region) -> NDArray[np.bool_]:
+    """Return which pixels of a region show an edit of its level or a coarser one, (h, w) bool."""
+    found = store.edited(region)
+    for level in range(region.level + 1, store.recipe.coarsest + 1):
+        above = store.spec.at_level(region, level).intersect(store.spec.bounds(level))
+        edited = store.edited(above)
+        if edited.any():
+            rows = (np.arange(region.y, region.bottom) >> (level - region.level)) - above.y
+            cols = (np.arange(region.x, region.right) >> (level - region.level)) - above.x
+            found = found | edited[np.ix_(rows, cols)]
+    return found
+
+
+def edited_tiles(store: OpenStore) -> list[Region]:
+    """Return the tiles of level 0 that show edits of any level, row by row."""
+    spec = store.spec
+    tiles = {
+        tile
+        for level in range(store.recipe.coarsest + 1)
+        for region in store.edited_tiles(level)
+        for tile in spec.tiles(spec.at_level(region, 0))
+    }
+    return [spec.region(tile) for tile in sorted(tiles)]
+
+
+def _is_drawn(slide: SlideStore, region: Region) -> bool:
+    states = slide.state(region.level)
+    return all(states[tile.row, tile.col] in SETTLED for tile in slide.spec.tiles(region))
 
 
 def _tissue_of(slide: SlideStore) -> Callable[[Region], NDArray[np.uint8]] | None:

@@ -38,7 +38,7 @@ _SIDE: Final = 512
 _NOT_IN_XML: Final = {code: " " for code in range(32) if chr(code) not in "\t\n\r"}
 
 # Where the digest of the tiles stands in a description that is written before them.
-_DIGEST_SLOT: Final = "0" * 64
+_DIGEST_SLOT: Final = "filled-in-when-all-tiles-are-written".center(64, "-")
 _QUALITY: Final = (1, 100)
 
 

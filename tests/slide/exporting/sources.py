@@ -76,7 +76,7 @@ def part_synthetic(height: int = 900, width: int = 1300) -> ExportSource:
         read=smooth,
         mpp=(0.25, 0.26),
         provenance=Provenance(extent="part", source={"kind": "scan"}, edits=(mark,)),
-        synthetic=disc,
+        edited=disc,
         changed=lambda: [Region(0, 0, 256, 256, 256), Region(0, 256, 256, 256, 256)],
     )
 

@@ -87,7 +87,7 @@ def test_attributes_and_sidecar_say_what_is_synthetic(tmp_path: Path) -> None:
     assert json.loads(sidecar.read_text())["tiles_sha256"] == said["tiles_sha256"]
     assert outlines.exists()
     mask = group["labels/synthetic/0"][:]
-    assert np.array_equal(mask > 0, source.synthetic(source.spec.bounds(0)))
+    assert np.array_equal(mask > 0, source.edited(source.spec.bounds(0)))
 
 
 def test_the_digest_changes_with_any_chunk(tmp_path: Path) -> None:

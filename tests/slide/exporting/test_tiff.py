@@ -76,7 +76,7 @@ def test_outlines_of_synthetic_pixels_lie_beside_a_scan(tmp_path: Path) -> None:
     said = json.loads(sidecar.read_text())
     assert said["extent"] == "part"
     bounds = source.spec.bounds(0)
-    share = source.synthetic(bounds).mean()
+    share = source.edited(bounds).mean()
     assert said["share"] == pytest.approx(share)
     assert f"{share:.2%} of its pixels" in said["statement"]
     (one,) = json.loads(outlines.read_text())["features"]

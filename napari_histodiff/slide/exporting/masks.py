@@ -1,0 +1,148 @@
+"""Nuclei of a slide as an instance map and a class map, of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.maps import CLASS_NAMES
+from napari_histodiff.slide.exporting.nuclei import blocks, nuclei_of
+from napari_histodiff.slide.exporting.sidecar import beside, sidecar_paths, synthetic_outlines
+from napari_histodiff.slide.exporting.source import ExportSource
+from napari_histodiff.slide.exporting.targets import OnProgress, Steps, staged
+
+__all__ = ["MaskKind", "export_masks"]
+
+#: How maps are stored; never as JPEG, which would change ids.
+MaskKind = Literal["tiff", "png", "npy"]
+
+_SUFFIX: Final[dict[MaskKind, str]] = {"tiff": ".tif", "png": ".png", "npy": ".npy"}
+_MAPS: Final = ("instances", "classes")
+_SIDE: Final = 512
+
+#: Pixels of the largest PNG, which is made in memory.
+_MOST_PNG: Final = 2**28
+
+
+def export_masks(
+    source: ExportSource,
+    path: Path | str,
+    *,
+    kind: MaskKind = "tiff",
+    level: int = 0,
+    overwrite: bool = False,
+    on_progress: OnProgress | None = None,
+) -> list[Path]:
+    """Write which nucleus each pixel belongs to, and of which class it is.
+
+    Nuclei are numbered from 1 in the order in which they are found; ids are uint16 where they fit,
+    else uint32. The maps grow on disk and not in memory, PNG excepted.
+
+    Parameters
+    ----------
+    source : ExportSource
+        The slide.
+    path : Path
+        Start of the names: `path_instances.tif` and `path_classes.tif`.
+    kind : {"tiff", "png", "npy"}
+        How they are stored.
+    level : int
+        The level whose nuclei to take.
+    overwrite, on_progress
+        As in `export_tiff`.
+
+    Returns
+    -------
+    list of Path
+        Instances, classes, and what lies beside them.
+
+    Raises
+    ------
+    InvalidRequest
+        When the slide has no nuclei, or is too large or too full for PNG.
+    StorageError
+        When a file is there, or cannot be written; nothing is left then.
+    """
+    path = Path(path)
+    bounds = source.spec.bounds(level)
+    if kind == "png" and bounds.area > _MOST_PNG:
+        raise InvalidRequest(
+            f"expected at most {_MOST_PNG} pixels in a PNG, got {bounds.height} x {bounds.width}; "
+            "choose tiff or npy, or a part"
+        )
+    maps = [path.with_name(f"{path.name}_{what}{_SUFFIX[kind]}") for what in _MAPS]
+    others = sidecar_paths(source, path.with_name(f"{path.name}_masks.tif"))
+    scratch = path.with_name(f"{path.name}_maps.scratch")
+    for one in maps:
+        source.check_target(one)
+    steps = Steps(len(blocks(bounds)), on_progress)
+    with staged(scratch, *others, *maps, overwrite=overwrite) as (raw, *parts):
+        nuclei: NDArray[np.uint32] = np.memmap(raw, np.uint32, "w+", shape=(2, *bounds.shape))
+        count = 0
+        for count, nucleus in enumerate(nuclei_of(source, level, steps), start=1):
+            place = nucleus.box.slices
+            nuclei[0][place][nucleus.mask] = count
+            nuclei[1][place][nucleus.mask] = nucleus.class_id
+        wide = np.uint16 if count <= np.iinfo(np.uint16).max else np.uint32
+        if kind == "png" and wide is np.uint32:
+            raise InvalidRequest(
+                f"expected at most 65535 nuclei in a PNG, got {count}; choose tiff or npy"
+            )
+        mpp = None if source.mpp is None else tuple(one * 2**level for one in source.mpp)
+        for plane, part, dtype in zip(nuclei, parts[len(others) :], (wide, np.uint8), strict=True):
+            _save(plane, part, np.dtype(dtype), kind, mpp)
+        more = {"nuclei": count, "classes": ["", *CLASS_NAMES], "level": level}
+        beside(parts[: len(others)], path, synthetic_outlines(source), **more)
+        del nuclei, plane
+        raw.unlink()
+    return [*maps, *others]
+
+
+def _save(
+    plane: NDArray[Any],
+    path: Path,
+    dtype: np.dtype[Any],
+    kind: MaskKind,
+    mpp: tuple[float, ...] | None,
+) -> None:
+    if kind == "png":
+        Image.fromarray(plane.astype(dtype)).save(path, format="PNG")
+    elif kind == "npy":
+        out = np.lib.format.open_memmap(path, "w+", dtype, plane.shape)
+        for start in range(0, plane.shape[0], _SIDE):
+            out[start : start + _SIDE] = plane[start : start + _SIDE]
+        out.flush()
+    else:
+        resolution: dict[str, Any] = (
+            {} if mpp is None else {"resolution": (1e4 / mpp[1], 1e4 / mpp[0])}
+        )
+        tifffile.imwrite(
+            path,
+            _tiles(plane, dtype),
+            shape=plane.shape,
+            dtype=dtype,
+            bigtiff=True,
+            tile=(_SIDE, _SIDE),
+            photometric="minisblack",
+            compression="zlib",
+            resolutionunit="CENTIMETER" if resolution else None,
+            software="napari-histodiff",
+            metadata=None,
+            **resolution,
+        )
+
+
+def _tiles(plane: NDArray[Any], dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
+    for y in range(0, plane.shape[0], _SIDE):
+        for x in range(0, plane.shape[1], _SIDE):
+            tile = np.zeros((_SIDE, _SIDE), dtype)
+            found = plane[y : y + _SIDE, x : x + _SIDE]
+            tile[: found.shape[0], : found.shape[1]] = found
+            yield tile

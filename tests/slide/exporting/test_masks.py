@@ -1,0 +1,68 @@
+"""Instance and class maps as files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage.measure import label
+
+from napari_histodiff.core.errors import Cancelled, InvalidRequest
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.datasets.pictures import read_picture
+from napari_histodiff.slide.exporting import masks
+from napari_histodiff.slide.exporting.masks import MaskKind, export_masks
+from napari_histodiff.slide.exporting.source import ExportSource
+from napari_histodiff.slide.exporting.targets import ExportProgress
+from tests.slide.exporting.sources import drawn_slide, of_labels
+
+
+@pytest.mark.parametrize("kind", ["tiff", "png", "npy"])
+def test_our_own_reader_reads_the_maps_back(tmp_path: Path, kind: MaskKind) -> None:
+    slide = drawn_slide(tmp_path)
+    source = ExportSource.of_slide(slide)
+    instances, classes, sidecar = export_masks(source, tmp_path / "nuclei", kind=kind)
+    assert instances.stem == "nuclei_instances"
+    labels = slide.labels(slide.spec.bounds(0))
+    assert np.array_equal(read_picture(classes).ids(), np.where(labels, labels % 7, 0))
+    found = read_picture(instances).ids()
+    assert found.max() == 8
+    assert np.array_equal(found > 0, labels > 0)
+    assert len(np.unique(np.stack([found, labels]).reshape(2, -1), axis=1).T) == 9
+    if kind == "tiff":
+        assert read_picture(instances).mpp == pytest.approx(0.5)
+    said = json.loads(sidecar.read_text())
+    assert said["nuclei"] == 8
+    assert said["classes"][2] == "epithelial"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [instances.name, classes.name, sidecar.name, slide.path.name]
+    )
+
+
+def test_ids_are_wide_where_there_are_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dots = np.zeros((600, 600), np.int32)
+    dots[::2, ::2] = 1
+    source = of_labels(dots.astype(np.uint8), dots)
+    instances, *_ = export_masks(source, tmp_path / "n", kind="npy")
+    found = np.load(instances)
+    assert found.dtype == np.uint32
+    assert len(np.unique(found)) == 1 + 300 * 300
+    assert np.array_equal(found > 0, label(dots) > 0)
+    with pytest.raises(InvalidRequest, match="at most 65535 nuclei in a PNG, got 90000"):
+        export_masks(source, tmp_path / "m", kind="png")
+    monkeypatch.setattr(masks, "_MOST_PNG", 1000)
+    with pytest.raises(InvalidRequest, match="choose tiff or npy, or a part"):
+        export_masks(source, tmp_path / "m", kind="png")
+
+
+def test_cancelling_leaves_nothing(tmp_path: Path) -> None:
+    def stop(_: ExportProgress) -> None:
+        raise Cancelled("enough")
+
+    slide = drawn_slide(tmp_path / "slides")
+    source = ExportSource.of_slide(slide).part(Region(0, 0, 0, 500, 500))
+    with pytest.raises(Cancelled):
+        export_masks(source, tmp_path / "n", on_progress=stop)
+    assert [path.name for path in tmp_path.iterdir()] == ["slides"]
