@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from tifffile import COMPRESSION, PHOTOMETRIC, PLANARCONFIG, TiffFile, TiffFileError, TiffPage
+from tifffile import COMPRESSION, PHOTOMETRIC, PLANARCONFIG, TiffFile, TiffPage
 from zict import LRU
 
 from napari_histodiff.core.errors import InvalidImage, ScanInvalid
@@ -280,7 +280,7 @@ class _Grid:
 def _opened(path: Path) -> TiffFile:
     try:
         return TiffFile(path)
-    except (TiffFileError, OSError, ValueError) as error:
+    except Exception as error:  # of a damaged header, also struct.error and KeyError
         raise ScanInvalid(
             f"expected a whole TIFF in {path}, got '{error}'; copy the file again, or export it "
             "anew"

@@ -97,16 +97,15 @@ def test_tifffile_reads_jpeg_2000_of_aperio_as_openslide_does(data_root: Path) -
     scan.close()
 
 
-def test_colours_are_managed_when_asked(data_root: Path) -> None:
+def test_a_profile_of_srgb_changes_nothing(data_root: Path) -> None:
     path = data_root / "wsi" / "dicom/napari-wsi_CMU-1-Small-Region"
     if not path.exists():
         pytest.skip(f"no {path}")
     plain, managed = open_scan(path), open_scan(path, icc=True)
     region = Region(0, 1000, 1000, 200, 200)
     assert plain.facts.has_icc
-    assert (plain.read(region) != managed.read(region)).any()
     difference = np.abs(plain.read(region).astype(int) - managed.read(region))
-    assert difference.mean() < 40
+    assert difference.max() <= 1
     plain.close()
     managed.close()
 
