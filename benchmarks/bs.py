@@ -1,0 +1,129 @@
+"""Opening a scan and reading its tiles, beside raw OpenSlide and raw tifffile in the same run.
+
+    python benchmarks/bench_scans.py [SLIDE ...] [--side 40000]
+
+Without slides it makes a pyramid of JPEG tiles, `--side` pixels a side, and deletes it afterwards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import openslide
+import tifffile
+
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.slide.scans.opening import open_scan
+
+TILE, TILES = 256, 400
+
+
+def made(path: Path, side: int) -> Path:
+    """Write a pyramid whose tiles are a few of noise, so that it takes seconds."""
+    rng = np.random.default_rng(0)
+    smooth = rng.integers(120, 240, (8, 8, 8, 3), dtype=np.uint8)
+    tiles = [
+        imagecodecs.jpeg8_encode(np.kron(one, np.ones((32, 32, 1), np.uint8)), level=80)
+        for one in smooth
+    ]
+    with tifffile.TiffWriter(path, bigtiff=True) as tif:
+        for level in range(7):
+            length = -(-side // 2**level)
+            count = (-(-length // TILE)) ** 2
+            tif.write(
+                (tiles[n % len(tiles)] for n in range(count)),
+                shape=(length, length, 3),
+                dtype="uint8",
+                tile=(TILE, TILE),
+                photometric="ycbcr",
+                subsampling=(2, 2),
+                compression="jpeg",
+                subfiletype=int(level > 0),
+                metadata=None,
+                resolution=(4e4 / 2**level,) * 2,
+                resolutionunit="CENTIMETER",
+            )
+    return path
+
+
+def milliseconds(read: Callable[[int, int], object], places: np.ndarray) -> np.ndarray:
+    took = []
+    for y, x in places:
+        start = time.perf_counter()
+        read(int(y), int(x))
+        took.append(1e3 * (time.perf_counter() - start))
+    return np.array(took)
+
+
+def measure(path: Path) -> None:
+    start = time.perf_counter()
+    scan = open_scan(path)
+    last = scan.spec.levels - 1
+    scan.read(scan.spec.bounds(last))
+    ours = time.perf_counter() - start
+    start = time.perf_counter()
+    slide = openslide.OpenSlide(path)
+    slide.read_region((0, 0), slide.level_count - 1, slide.level_dimensions[-1]).convert("RGB")
+    raw = time.perf_counter() - start
+    print(f"{path.name}: {scan.spec.height} x {scan.spec.width}, read by {scan.facts.reader}")
+    print(f"  open to overview: {1e3 * ours:.1f} ms, openslide {1e3 * raw:.1f} ms")
+    rng = np.random.default_rng(1)
+    rows, cols = scan.spec.height // TILE, scan.spec.width // TILE
+    numbers = rng.permutation(rows * cols)[:TILES]
+    places = np.stack([numbers // cols, numbers % cols], 1) * TILE
+    readers: dict[str, Callable[[int, int], object]] = {
+        "ours": lambda y, x: scan.read(Region(0, y, x, TILE, TILE)),
+        "openslide": lambda y, x: np.asarray(
+            slide.read_region((x, y), 0, (TILE, TILE)).convert("RGB")
+        ),
+    }
+    with tifffile.TiffFile(path) as tif:
+        page = tif.pages[0]
+        wide = -(-page.imagewidth // TILE)
+
+        def by_tifffile(y: int, x: int) -> object:
+            number = y // TILE * wide + x // TILE
+            tif.filehandle.seek(page.dataoffsets[number])
+            data = tif.filehandle.read(page.databytecounts[number])
+            return page.decode(data, number, jpegtables=page.jpegtables)[0]
+
+        if page.is_tiled and page.tilewidth == page.tilelength == TILE:
+            readers["tifffile"] = by_tifffile
+        parts = np.array_split(places, 8)
+        took: dict[str, list[np.ndarray]] = {name: [] for name in readers}
+        for part in parts:  # by turns, so that a busy machine slows all of them
+            for name, read in readers.items():
+                took[name].append(milliseconds(read, part))
+    best = min(np.median(np.concatenate(t)) for name, t in took.items() if name != "ours")
+    for name, times in took.items():
+        all_ = np.concatenate(times)
+        print(f"  tile, {name}: p50 {np.median(all_):.2f} ms, p95 {np.percentile(all_, 95):.2f} ms")
+    middle = np.median(np.concatenate(took["ours"]))
+    print(f"  ours over the faster of the others: {middle / best:.2f}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"  peak memory of the process, all readers: {peak:.0f} MB")
+    scan.close()
+    slide.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("slides", nargs="*", type=Path)
+    parser.add_argument("--side", type=int, default=40_000)
+    options = parser.parse_args()
+    for path in options.slides:
+        measure(path)
+    if not options.slides:
+        with tempfile.TemporaryDirectory() as folder:
+            measure(made(Path(folder) / "made.tif", options.side))
+
+
+if __name__ == "__main__":
+    main()
