@@ -41,6 +41,8 @@ REASONS = {
     "evaluation.metrics.borders": "one metric",
     "slide.overlays.state": "what the edits of a scan lie on",
     "segmenter.propose": "a program of its own, which the window starts",
+    "layout.completion.planned": "a frame without paint",
+    "layout.completion.request": "requests, where the others know maps",
     "layout.slide": "the public class of the package",
     "slide.scans.picture_reader": "one format",
     "slide.exporting.changes": "one format",

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from napari_histodiff.layout.completion.complete import Completion, complete_paint
+from napari_histodiff.layout.completion.complete import (
+    Completion,
+    Maps,
+    complete_paint,
+    completed_on,
+)
 from napari_histodiff.layout.completion.request import completed
 
-__all__ = ["Completion", "complete_paint", "completed"]
+__all__ = ["Completion", "Maps", "complete_paint", "completed", "completed_on"]

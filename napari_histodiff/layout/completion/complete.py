@@ -31,7 +31,10 @@ from napari_histodiff.layout.completion.planned import planned_maps
 from napari_histodiff.layout.completion.sampler import KnownCells, sample_tissue
 from napari_histodiff.layout.plan import plan_of
 
-__all__ = ["Completion", "complete_paint"]
+__all__ = ["Completion", "Maps", "complete_paint", "completed_on"]
+
+#: Class map, instance map and tissue map of one place.
+Maps = tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8]]
 
 _ID: Final = {name: number for number, name in enumerate(TISSUE_NAMES)}
 
@@ -39,7 +42,8 @@ _ID: Final = {name: number for number, name in enumerate(TISSUE_NAMES)}
 _MOST_CELLS: Final = 512
 _NEAR: Final = 60.0  # um; where most of a frame lies closer to painted nuclei, all are painted
 _WHOLE: Final = 0.5
-_BESIDE: Final = 10.0  # um around painted nuclei, and what they enclose, that else is whole
+_BESIDE: Final = 10.0  # um around painted nuclei, and what they enclose, that were looked at else
+_ROOM: Final = 24.0  # um around paint that what else lies there makes room
 _RIM: Final = 1.5  # um of cytoplasm around a nucleus
 _BARE: Final = ("lumen", "glass", "mucus", "fat")
 
@@ -127,46 +131,130 @@ def complete_paint(
     ModelNotFound, ModelInvalid
         When the weights of the sampler are missing or damaged.
     """
-    classes, instances, tissue = _maps(class_map, instance_map, tissue_map, shape)
-    frame = Region(0, *origin, *classes.shape)
-    nuclei = (classes > 0) | (instances > 0)
+    paint = _maps(class_map, instance_map, tissue_map, shape)
+    frame = Region(0, *origin, *paint[0].shape)
     free = np.ones(frame.shape, np.bool_) if where is None else _within(where, frame)
-    if not nuclei.any() and not tissue.any():
-        found = planned_maps(frame, caption, mpp, seed)
-    elif mpp > CELL or max(frame.shape) * mpp > _MOST_CELLS * CELL:
-        found = classes, instances, tissue
+    wanted = _Wanted(frame, caption, mpp, seed)
+    nuclei, tissue = (paint[0] > 0) | (paint[1] > 0), paint[2] > 0
+    if _is_whole(nuclei, tissue, free, mpp):
+        found = _filled(paint, free, free & ~_bare(nuclei, tissue), wanted)
+    elif nuclei.any() or tissue.any():
+        found = _amid(planned_maps(frame, caption, mpp, seed), paint, free, wanted)
     else:
-        surveyed = _surveyed(nuclei, tissue, free, mpp)
-        grid = CellGrid(frame, mpp)
-        known = KnownCells(
-            grid.region,
-            grid.tissue(tissue),
-            grid.nuclei(classes, nuclei),
-            grid.share(surveyed) >= 0.5,
-            context_of(parse_caption(caption).caption),
-        )
-        drawn = grid.pixels(sample_tissue(tissue_network(), known, seed), seed)
-        drawn = _around_nuclei(drawn, classes, nuclei, mpp)
-        whole = np.where(tissue > 0, tissue, drawn)
-        placed = place_nuclei(
-            whole,
-            free & ~surveyed,
-            nuclei,
-            plan_of(caption),
-            frame=frame,
-            mpp=mpp,
-            seed=seed,
-            first=int(instances.max(initial=0)) + 1,
-        )
-        found = (*placed, whole)
-    new_nuclei = free & ~nuclei & ((found[0] > 0) | (found[1] > 0))
-    suggested = np.where(free, _known_to(tissue_names, found[2]), np.uint8(0))
+        found = planned_maps(frame, caption, mpp, seed)
+    return _completion(paint, found, free, tissue_names)
+
+
+def completed_on(
+    own: Maps,
+    paint: Maps,
+    *,
+    caption: str = "",
+    mpp: float = 0.5,
+    seed: int = 0,
+    origin: tuple[int, int] = (0, 0),
+    where: ArrayLike | None = None,
+) -> Completion:
+    """Return whole maps of a place that has its own, a slide's, changed by what is painted there.
+
+    Beside what is painted, the place's own nuclei make room, and tissue is drawn that fits both.
+
+    Parameters
+    ----------
+    own, paint : tuple of three (h, w) arrays
+        Class map, instance map and tissue map of the place, and what is painted of each.
+    caption, mpp, seed, origin
+        As for `complete_paint`.
+    where : (h, w) bool, optional
+        Where something may change; the place's own maps are kept elsewhere.
+    """
+    frame = Region(0, *origin, *own[0].shape)
+    everywhere = np.ones(frame.shape, np.bool_)
+    free = everywhere if where is None else _within(where, frame)
+    if any(array.any() for array in paint):
+        own = _amid(own, paint, free, _Wanted(frame, caption, mpp, seed))
+    return _completion(paint, own, everywhere, TISSUE_NAMES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    frame: Region
+    caption: str
+    mpp: float
+    seed: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether the frame is of a size and scale that tissue is drawn at."""
+        return self.mpp <= CELL and max(self.frame.shape) * self.mpp <= _MOST_CELLS * CELL
+
+
+def _amid(own: Maps, paint: Maps, free: NDArray[np.bool_], wanted: _Wanted) -> Maps:
+    # What is painted amid what a place has of its own, which makes room around it.
+    nuclei, tissue = (paint[0] > 0) | (paint[1] > 0), paint[2] > 0
+    zone = _around(nuclei | tissue, _ROOM, wanted.mpp) & free
+    own_nuclei = (own[0] > 0) | (own[1] > 0)
+    cut = np.unique(own[1][(zone | nuclei) & own_nuclei])
+    kept = own_nuclei & ~zone & ~nuclei & ~np.isin(own[1], cut[cut > 0])
+    instances = np.where(kept & (own[1] > 0), own[1] + np.int32(paint[1].max()), paint[1])
+    merged = (
+        np.where(kept, own[0], paint[0]),
+        instances,
+        np.where(tissue | zone, paint[2], own[2]),
+    )
+    looked_at = ~zone | (_around(nuclei, _BESIDE, wanted.mpp) & ~_bare(nuclei, tissue))
+    return _filled(merged, zone, looked_at, wanted)
+
+
+def _filled(
+    maps: Maps, free: NDArray[np.bool_], looked_at: NDArray[np.bool_], wanted: _Wanted
+) -> Maps:
+    # Tissue wherever it is open, and nuclei where nobody looked at those.
+    classes, instances, tissue = maps
+    frame, mpp, seed = wanted.frame, wanted.mpp, wanted.seed
+    if not wanted.fits:
+        return maps
+    nuclei = (classes > 0) | (instances > 0)
+    grid = CellGrid(frame, mpp)
+    known = KnownCells(
+        grid.region,
+        grid.tissue(tissue),
+        grid.nuclei(classes, nuclei),
+        grid.share(looked_at) >= 0.5,
+        context_of(parse_caption(wanted.caption).caption),
+    )
+    drawn = grid.pixels(sample_tissue(tissue_network(), known, seed), seed)
+    whole = np.where(tissue > 0, tissue, _around_nuclei(drawn, classes, nuclei, mpp))
+    new_classes, new_instances = place_nuclei(
+        whole,
+        free & ~looked_at,
+        nuclei,
+        plan_of(wanted.caption),
+        frame=frame,
+        mpp=mpp,
+        seed=seed,
+        first=int(instances.max(initial=0)) + 1,
+    )
+    return (
+        np.where(nuclei, classes, new_classes),
+        np.where(nuclei, instances, new_instances),
+        whole,
+    )
+
+
+def _completion(
+    paint: Maps, found: Maps, free: NDArray[np.bool_], names: tuple[str, ...]
+) -> Completion:
+    classes, instances, tissue = paint
+    painted = (classes > 0) | (instances > 0)
+    new = free & ~painted & ((found[0] > 0) | (found[1] > 0))
+    suggested = np.where(free, _known_to(names, found[2]), np.uint8(0))
     return Completion(
-        np.where(new_nuclei, found[0], classes),
-        np.where(new_nuclei, found[1], instances),
+        np.where(new, found[0], classes),
+        np.where(new, found[1], instances),
         np.where(tissue > 0, tissue, suggested),
         (tissue == 0) & (suggested > 0),
-        new_nuclei,
+        new,
     )
 
 
@@ -207,25 +295,28 @@ def _within(where: ArrayLike, frame: Region) -> NDArray[np.bool_]:
     return free
 
 
-def _surveyed(
-    nuclei: NDArray[np.bool_],
-    tissue: NDArray[np.uint8],
-    free: NDArray[np.bool_],
-    mpp: float,
-) -> NDArray[np.bool_]:
-    # Where the painted nuclei are all there are. Nuclei may be suggested elsewhere: far from those
-    # that are painted, unless they fill most of the frame, and in painted areas that hold none.
-    # Nobody looked where nothing may change.
-    seen = nuclei & free
-    if not seen.any():
-        return np.zeros(nuclei.shape, np.bool_)
-    away = ndimage.distance_transform_edt(~seen) * mpp
-    near = ndimage.binary_fill_holes(away <= _BESIDE)
-    if (away[free] <= _NEAR).mean() >= _WHOLE:
-        near = np.ones(nuclei.shape, np.bool_)
-    areas, _ = ndimage.label(tissue > 0)
-    bare = (areas > 0) & ~np.isin(areas, np.unique(areas[nuclei]))
-    return np.asarray(near & free & ~bare, np.bool_)
+def _is_whole(
+    nuclei: NDArray[np.bool_], tissue: NDArray[np.bool_], free: NDArray[np.bool_], mpp: float
+) -> bool:
+    # Whether somebody has looked at most of a place.
+    looked_at = tissue.copy()
+    if nuclei.any():
+        looked_at |= ndimage.distance_transform_edt(~nuclei) * mpp <= _NEAR
+    return bool(looked_at[free].mean() >= _WHOLE) if free.any() else True
+
+
+def _bare(nuclei: NDArray[np.bool_], tissue: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    # Painted areas without any nucleus: some are to be placed there.
+    areas, _ = ndimage.label(tissue)
+    return np.asarray(tissue & ~np.isin(areas, np.unique(areas[nuclei])), np.bool_)
+
+
+def _around(mask: NDArray[np.bool_], reach: float, mpp: float) -> NDArray[np.bool_]:
+    # What lies within so many um, or is enclosed by that.
+    if not mask.any():
+        return mask
+    near = ndimage.distance_transform_edt(~mask) * mpp <= reach
+    return np.asarray(ndimage.binary_fill_holes(near), np.bool_)
 
 
 def _around_nuclei(

@@ -24,6 +24,7 @@ _VIEW: Final = 320.0  # um, side of the part that is looked at to choose a place
 _STEP: Final = 16.0  # um between the points that are looked at
 _PLACES: Final = 24
 _ENOUGH: Final = 0.15  # share of a tissue that is asked for
+_GLANDS: Final = 0.3  # of the liking for what is named, for glands that are not
 _ENOUGH_GLASS: Final = 0.02  # more than this is disliked
 _WORD_OF: Final = {"smooth muscle": "muscle"}
 
@@ -70,6 +71,7 @@ def _best_place(anatomy: Anatomy, caption: Caption, side: int, seed: int) -> tup
         seen = anatomy.tissue(Pixels(row, col, step, view // step, view // step))
         shares = np.bincount(seen.ravel(), minlength=len(TISSUE_NAMES)) / seen.size
         score = sum(min(float(shares[number]) / _ENOUGH, 1.0) for number in wanted)
+        score += _GLANDS * min(float(shares[GLAND]) / _ENOUGH, 1.0)
         score -= 4 * max(0.0, float(shares[GLASS]) - _ENOUGH_GLASS)
         if score > highest + 1e-9:
             best, highest = (row, col), score

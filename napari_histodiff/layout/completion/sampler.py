@@ -32,7 +32,7 @@ _ALIKE: Final = 2.0  # cells, Gaussian, over which random numbers are alike
 _CHANCE: Final = 2.0  # how much of the order in which cells are kept is chance, at first
 _TEMPERATURE: Final = 0.9
 _CLOSED: Final = (5.0, 6)  # how unlikely painted areas go on beyond their border, and cells of that
-_STROMA: Final = TISSUE_NAMES.index("stroma")  # which does go on
+_GLAND, _STROMA, _LUMEN = (TISSUE_NAMES.index(name) for name in ("gland", "stroma", "lumen"))
 _TISSUES: Final = len(TISSUE_NAMES)
 
 
@@ -90,13 +90,16 @@ def sample_tissue(
 
 def _closed(tissue: NDArray[np.uint8]) -> NDArray[np.float32]:
     # Who painted a gland painted the whole of it: how much less likely each tissue is beside what
-    # is painted of it.
+    # is painted of it. Stroma goes on, also around glands; what they enclose is lumen.
     height, reach = _CLOSED
     less = np.zeros((_TISSUES, *tissue.shape), np.float32)
     for number in np.unique(tissue[tissue > 0]).tolist():
         if number != _STROMA:
             away = ndimage.distance_transform_edt(tissue != number)
             less[number] = height * np.clip(1 - (away - 1) / reach, 0, 1)
+    enclosed = ndimage.binary_fill_holes(tissue == _GLAND)
+    less[_STROMA] -= np.where(enclosed, 0, less[_GLAND])
+    less[_LUMEN] -= np.where(enclosed & (tissue == 0), less[_GLAND], 0)
     return less
 
 

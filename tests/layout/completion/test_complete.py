@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
 from napari_histodiff.core.maps import SKETCH_NAMES, TISSUE_NAMES
-from napari_histodiff.layout.completion import complete_paint
+from napari_histodiff.layout.completion import complete_paint, completed_on
 
 GLAND, STROMA, LUMEN, GLASS = 1, 2, 3, 4
 EPITHELIAL, CONNECTIVE = 2, 6
@@ -160,6 +160,29 @@ def test_a_frame_beyond_what_was_learnt_stays_as_it_is() -> None:
     found = complete_paint(classes, mpp=64.0)
     assert found.suggested == ()
     assert not found.tissue_map.any()
+
+
+def test_a_place_keeps_its_own_maps_beside_what_is_painted() -> None:
+    side = 240
+    classes, instances = np.zeros((side, side), np.uint8), np.zeros((side, side), np.int32)
+    for number, (y, x) in enumerate(np.ndindex(8, 8), start=1):
+        place = np.s_[y * 30 + 8 : y * 30 + 18, x * 30 + 8 : x * 30 + 18]
+        classes[place], instances[place] = CONNECTIVE, number
+    own = (classes, instances, np.full((side, side), STROMA, np.uint8))
+    empty = tuple(np.zeros_like(a) for a in own)
+    same = completed_on(own, empty, where=None)
+    np.testing.assert_array_equal(same.class_map, classes)
+    np.testing.assert_array_equal(same.instance_map, instances)
+    np.testing.assert_array_equal(same.tissue_map, own[2])
+
+    gland = np.where(disc(side, 40), GLAND, 0).astype(np.uint8)
+    found = completed_on(own, (empty[0], empty[1], gland), where=None, caption="colon")
+    assert (found.tissue_map[gland > 0] == GLAND).all()
+    assert (found.class_map[disc(side, 36)] == EPITHELIAL).mean() > 0.2
+    assert not (found.class_map[disc(side, 30)] == CONNECTIVE).any()
+    far = ~disc(side, 108)
+    np.testing.assert_array_equal(found.class_map[far], classes[far])
+    assert (found.tissue_map[far] == STROMA).all()
 
 
 @pytest.mark.parametrize(
