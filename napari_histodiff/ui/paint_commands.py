@@ -71,6 +71,13 @@ PAINT_COMMANDS: Final = (
         tip="Take a Labels layer, a PNG or annotations of QuPath (GeoJSON) as tissue",
     ),
     Command(
+        "suggest",
+        "Suggest what is not painted",
+        lambda d: d.controller.suggest(),
+        "Shift-V",
+        "Put tissue that fits the nuclei into the frame, and nuclei that fit tissue; again: others",
+    ),
+    Command(
         "palette_nuclei",
         "Paint nuclei",
         lambda d: d.actions.select_palette("nuclei"),

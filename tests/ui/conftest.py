@@ -7,7 +7,7 @@ import pytest
 
 from napari_histodiff.core.engine import Engine
 from napari_histodiff.ui.dock import StudioDock
-from napari_histodiff.ui.generation.settings import SettingsStore
+from napari_histodiff.ui.generation.settings import Settings, SettingsStore
 
 WaitFor = Callable[[Callable[[], bool]], None]
 OpenDock = Callable[..., StudioDock]
@@ -33,6 +33,8 @@ def open_dock(make_napari_viewer, tmp_path: Path) -> Iterator[OpenDock]:
     ) -> StudioDock:
         viewer = make_napari_viewer(show=show)
         store = SettingsStore(tmp_path / "studio.json")
+        if not (tmp_path / "studio.json").exists():
+            store.save(Settings(suggest=False))  # tests that are about suggestions say so
         dock = StudioDock(viewer, engine=engine, store=store, judge=judge)
         viewer.window.add_dock_widget(dock, name="Histodiff Studio", area="right")
         opened.append(dock)

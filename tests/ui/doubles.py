@@ -90,6 +90,9 @@ class RecordingDocument:
     def counts(self) -> dict[str, int]:
         return {"plasma": int(self.frame.class_map.any())}
 
+    def own_maps(self, region: Region) -> None:
+        return None
+
     def with_slide_conditions(self, request: EditRequest) -> EditRequest:
         return request
 
@@ -180,7 +183,7 @@ class Desk:
         self.engine = RecordingEngine()
         self.store = SettingsStore(folder / "studio.json")
         self.controller = Controller(self.viewer, self.workspace, self.engine, store=self.store)
-        self.controller.set(seed_mode=SeedMode.FIXED, variants=2)
+        self.controller.set(seed_mode=SeedMode.FIXED, variants=2, suggest=False)
         self.notices: list[Notice] = []
         self.controller.noticed.connect(self.notices.append)
 

@@ -249,9 +249,13 @@ def _completion(
     painted = (classes > 0) | (instances > 0)
     new = free & ~painted & ((found[0] > 0) | (found[1] > 0))
     suggested = np.where(free, _known_to(names, found[2]), np.uint8(0))
+    # Ids of a layout are large.
+    numbers = instances.copy()
+    _, order = np.unique(found[1][new], return_inverse=True)
+    numbers[new] = order + int(instances.max(initial=0)) + 1
     return Completion(
         np.where(new, found[0], classes),
-        np.where(new, found[1], instances),
+        numbers,
         np.where(tissue > 0, tissue, suggested),
         (tissue == 0) & (suggested > 0),
         new,

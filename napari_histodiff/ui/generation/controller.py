@@ -50,12 +50,14 @@ from napari_histodiff.ui.generation.states import (
     RunState,
     Staging,
 )
+from napari_histodiff.ui.generation.suggestions import Suggestions
 from napari_histodiff.ui.workspace.frame import at_its_level
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_histodiff.ui.workspace.snapshot import FrameSummary
+    from napari_histodiff.ui.workspace.pending import PendingStep
+    from napari_histodiff.ui.workspace.snapshot import FrameSnapshot, FrameSummary
     from napari_histodiff.ui.workspace.workspace import Workspace
 
 __all__ = ["Controller"]
@@ -104,6 +106,7 @@ class Controller:
     ) -> None:
         self.workspace = workspace
         self.staged = StagedVariants(viewer, workspace, self._complain, self._is_still)
+        self.suggestions = Suggestions(workspace)
         self.history = History()
         self.settings = (store or SettingsStore()).load()
         self.status = EngineStatus(engine.state, engine.info)
@@ -162,6 +165,7 @@ class Controller:
 
     def pump(self) -> None:
         """Handle what the engine told since the last call; call it on the GUI thread."""
+        self.suggestions.deliver()
         for event in self._mailbox.drain():
             self._handle(event)
         due = self._plan_due is not None and time.monotonic() >= self._plan_due
@@ -236,14 +240,41 @@ class Controller:
         if not self.plan.enabled and self.status.state is not EngineState.CLOSED:
             self._notice(Level.WARNING, self.plan.note)
             return
+        self.set(seed=seed_of_run(self.settings))
         try:
-            document = self.workspace.document
-            snapshot = document.snapshot()
+            if self.settings.suggest:
+                self._suggest(asked=False).then(self._draw_suggested)
+            else:
+                self._draw(self.workspace.document.snapshot())
         except HistodiffError as error:
             self._notice(Level.WARNING, str(error))
+
+    def suggest(self) -> None:
+        """Put nuclei and tissue into the frame where none are painted, each time other ones."""
+        if not self._is_still():
             return
-        self.staged.discard()
         self.set(seed=seed_of_run(self.settings))
+        try:
+            self._suggest(asked=True).then(self._tell_suggested)
+        except HistodiffError as error:
+            self._notice(Level.WARNING, str(error))
+
+    def _suggest(self, *, asked: bool) -> PendingStep:
+        return self.suggestions.begin(self.settings_here, self.tissue_names, asked=asked)
+
+    def _tell_suggested(self, step: PendingStep) -> None:
+        if step.error is not None:
+            self._notice(Level.WARNING, str(step.error))
+
+    def _draw_suggested(self, step: PendingStep) -> None:
+        self._tell_suggested(step)
+        snapshot = self.suggestions.snapshot
+        if step.region is not None and snapshot is not None:
+            self._draw(snapshot)
+
+    def _draw(self, snapshot: FrameSnapshot) -> None:
+        document = self.workspace.document
+        self.staged.discard()
         try:
             request = request_of(snapshot, self.settings_here, self.tissue_names)
             self._job = self.engine.submit(document.target.with_slide_conditions(request))
@@ -257,7 +288,8 @@ class Controller:
         self._set_run(RunState(RunPhase.RUNNING))
 
     def cancel(self) -> None:
-        """Ask the running edit to stop."""
+        """Ask the running edit to stop, or leave what is being suggested for it."""
+        self.suggestions.cancel()
         if self._job is not None and self.run_state.phase is RunPhase.RUNNING:
             self._set_run(replace(self.run_state, phase=RunPhase.CANCELLING))
             self.engine.cancel(self._job)

@@ -112,7 +112,10 @@ def _plan_of(
         note += f". This model needs {_LEAST_FLOW_STEPS} steps or more for clear tissue"
     if not summary.uses_paint:
         where = " where pixels change" if repaints or summary.kind is EditKind.OUTPAINT else ""
-        note += f". No nuclei painted{where}: the model places them"
+        left = settings.suggest and not repaints
+        note += f". No nuclei painted{where}: " + (
+            "they are suggested" if left else "the model places them"
+        )
     note += _tissue_remark(summary, status.info)
     return FramePlan(title, True, note, estimate, repaints)
 

@@ -26,6 +26,8 @@ class SeedMode(StrEnum):
 class Settings:
     """Everything in the dock that is not paint; ranges as in `core.requests.LIMITS`.
 
+    With `suggest`, what is not painted is suggested before it is drawn.
+
     `guidance_scale` is meant for canvases and images, `slide_guidance` for slides; None, as a slide
     was drawn, so that an edit looks like what lies around it.
     """
@@ -38,6 +40,7 @@ class Settings:
     seed: int = 0
     seed_mode: SeedMode = SeedMode.RANDOM
     variants: int = 2
+    suggest: bool = True
     export_folder: str = ""
 
     def clipped(self) -> Settings:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.layout.completion import Maps
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.planning import needs
 from napari_histodiff.slide.streaming.tile_requests import maps_at
@@ -112,6 +113,10 @@ class SlideTarget(Target):
             self._draw(region)
         return self.pending(region)
 
+    def own_maps(self, region: Region) -> Maps:
+        """Return the slide's nuclei and tissue, edits included."""
+        return maps_at(self._store, region)
+
     def with_slide_conditions(self, request: EditRequest) -> EditRequest:
         """Return a request that draws tissue of this slide.
 
@@ -124,13 +129,14 @@ class SlideTarget(Target):
             "stain": request.stain or recipe.stains[region.level],
             "caption": request.caption or recipe.caption,
         }
-        own = maps_at(self._store, region)
-        tissue = request.tissue_map
-        changes["tissue_map"] = (
-            own.tissue_map if tissue is None else np.where(tissue > 0, tissue, own.tissue_map)
-        )
-        if request.class_map is None and request.instance_map is None:
-            changes |= {"class_map": own.class_map, "instance_map": own.instance_map}
+        tissue, nuclei = request.tissue_map, request.class_map
+        if tissue is None or nuclei is None or not tissue.all():
+            own_classes, own_instances, own_tissue = self.own_maps(region)
+            changes["tissue_map"] = (
+                own_tissue if tissue is None else np.where(tissue > 0, tissue, own_tissue)
+            )
+            if nuclei is None:
+                changes |= {"class_map": own_classes, "instance_map": own_instances}
         if request.kind is EditKind.GENERATE:
             changes |= {
                 "kind": EditKind.INPAINT,

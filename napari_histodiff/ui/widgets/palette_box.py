@@ -152,7 +152,9 @@ class TissuePalette(QWidget):
             grid.setColumnMinimumWidth(column + 1, 46)
         grid.setHorizontalSpacing(5)
         self.offers = row(
-            command_button("import_tissue", "Import tissue…", share=False), stretch=()
+            command_button("suggest", "Suggest", share=False),
+            command_button("import_tissue", "Import tissue…", share=False),
+            stretch=(),
         )
         self.offers.addStretch(1)
         column_of_both = QVBoxLayout(self)

@@ -1,11 +1,11 @@
-"""Guidance, steps, strength, seed and variants."""
+"""Guidance, steps, strength, seed and variants; whether what is not painted is suggested."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QLabel
+from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel
 from superqt.utils import signals_blocked
 
 from napari_histodiff.core.requests import LIMITS
@@ -60,12 +60,19 @@ class SettingsBox(Section):
             "random: a new seed for every run; next: one higher each run; fixed: the same tissue "
             "again. The seed shown is the one last used."
         )
+        self.suggest = QCheckBox("Suggest what is not painted")
+        self.suggest.setToolTip(
+            "Before drawing, put tissue that fits the painted nuclei into the frame, nuclei where "
+            "only tissue is painted, and both from the caption where nothing is. What is painted "
+            "stays. Off: the model is told of the paint alone."
+        )
         self.body.addWidget(self.guidance)
         self.body.addWidget(self.strength)
         self.body.addLayout(
             row(name_label("Steps"), self.steps, QLabel("Variants"), self.variants, stretch=(1, 3))
         )
         self.body.addLayout(row(name_label("Seed"), self.seed, self.seed_mode, stretch=1))
+        self.body.addWidget(self.suggest)
         self._connect()
 
     def set_settings(self, settings: Settings) -> None:
@@ -77,6 +84,7 @@ class SettingsBox(Section):
             self.variants.setValue(settings.variants)
             self.seed.setValue(settings.seed)
             self.seed_mode.setCurrentText(_MODES[settings.seed_mode])
+            self.suggest.setChecked(settings.suggest)
 
     def set_repaints(self, repaints: bool) -> None:
         """Tell whether pixels lie under the edit, so that strength means something."""
@@ -102,6 +110,7 @@ class SettingsBox(Section):
         self.seed.valueChanged.connect(
             lambda v: self.changed.emit({"seed": v, "seed_mode": SeedMode.FIXED})
         )
+        self.suggest.toggled.connect(lambda v: self.changed.emit({"suggest": v}))
         modes = list(_MODES)
         self.seed_mode.currentIndexChanged.connect(
             lambda i: self.changed.emit({"seed_mode": modes[i]})

@@ -17,6 +17,7 @@ from napari_histodiff.core.errors import InvalidImage, InvalidRequest
 from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.core.maps import as_rgb
 from napari_histodiff.core.requests import EditRequest
+from napari_histodiff.layout.completion import Maps
 from napari_histodiff.ui.workspace.journal import EditJournal, MemoryJournal, SparsePlane
 from napari_histodiff.ui.workspace.transforms import insert_above, pixel_size, place_on, put_on
 
@@ -135,6 +136,13 @@ class Target(ABC):
     def prepare(self, region: Region) -> str:
         """Have the pixels of a region made, if need be, and return what `pending` says then."""
         return self.pending(region)
+
+    def own_maps(self, region: Region) -> Maps | None:
+        """Return class map, instance map and tissue map of a place, where the image knows them.
+
+        None for anything but a synthetic slide; may be called in any thread.
+        """
+        return None
 
     def with_slide_conditions(self, request: EditRequest) -> EditRequest:
         """Return a request with what this image adds to it, so that the edit fits in."""

@@ -340,6 +340,7 @@ class Counted:
         self.engine = RecordingEngine()
         store = SettingsStore(folder / "studio.json")
         self.controller = Controller(viewer, self.workspace, self.engine, store=store)
+        self.controller.set(suggest=False)
         self.workspace.new_canvas(256, 256)
         region = self.workspace.document.region
         self.workspace.document.write(region, np.full((*region.shape, 3), 90, np.uint8))

@@ -51,6 +51,7 @@ def controller(stage, workspace, engine, tmp_path):
     """Of that workspace, with the test's own `engine`, ready."""
     store = SettingsStore(tmp_path / "studio.json")
     controller = Controller(stage.viewer, workspace, engine, store=store)
+    controller.set(suggest=False)
     controller.start()
     wait_until(lambda: engine.info is not None)
     yield controller

@@ -64,6 +64,7 @@ def edit(stage, workspace, engine, tmp_path):
     controller = Controller(
         stage.viewer, workspace, engine, store=SettingsStore(tmp_path / "studio.json")
     )
+    controller.set(suggest=False)
     controller.generate()
     stage.pump_until(lambda: controller.pump() or controller.staged.now is not None)
     controller.staged.apply()

@@ -61,6 +61,7 @@ def desk(engine: RecordingEngine, told: list[str], qtbot, tmp_path: Path) -> Ite
     workspace = Workspace(viewer)
     store = SettingsStore(tmp_path / "studio.json")
     controller = Controller(viewer, workspace, engine, store=store)
+    controller.set(suggest=False)
     part = SlidePart(viewer, workspace, controller, parent)
     QVBoxLayout(parent).addWidget(part.box)
     engine.ready()

@@ -67,6 +67,7 @@ class Desk:
         self.workspace.document.set_frame(FRAME)
         settings = SettingsStore(tmp_path / "studio.json")
         self.controller = Controller(self.stage.viewer, self.workspace, self.engine, store=settings)
+        self.controller.set(suggest=False)
         self.engine.state, self.engine.info = EngineState.READY, FAKE_INFO
         self.engine.ready()
         self.controller.pump()

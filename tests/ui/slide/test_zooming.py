@@ -59,6 +59,7 @@ def desk(told: list[str], qtbot, tmp_path: Path, slide_path: Path) -> Iterator[D
     workspace = Workspace(viewer)
     settings = SettingsStore(tmp_path / "studio.json")
     controller = Controller(viewer, workspace, engine, store=settings)
+    controller.set(suggest=False)
     part = SlidePart(viewer, workspace, controller, parent)
     QVBoxLayout(parent).addWidget(part.box)
     engine.ready()

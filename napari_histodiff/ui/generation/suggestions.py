@@ -1,0 +1,190 @@
+"""What is not painted in the frame, suggested in a thread and put into its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.requests import EditKind
+from napari_histodiff.layout.completion import Completion, Maps, complete_paint, completed_on
+from napari_histodiff.ui.generation.settings import Settings
+from napari_histodiff.ui.workspace.pending import PendingStep, StepReader
+
+if TYPE_CHECKING:
+    from napari_histodiff.ui.workspace.document import Document
+    from napari_histodiff.ui.workspace.snapshot import FrameSnapshot
+    from napari_histodiff.ui.workspace.targets import Target
+    from napari_histodiff.ui.workspace.workspace import Workspace
+
+__all__ = ["Suggestions"]
+
+_MOVED: Final = (
+    "expected frame, image and paint to stay while tissue is suggested, got other ones; nothing "
+    "was suggested, so try again"
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Last:
+    """What was suggested last: where, for what paint, and whether somebody asked to see it."""
+
+    region: Region
+    paint: Maps
+    found: Completion
+    asked: bool
+
+    def is_untouched(self, region: Region, paint: Maps) -> bool:
+        """Whether the frame holds what was suggested, and nothing else."""
+        found = (self.found.class_map, self.found.tissue_map)
+        return region == self.region and all(map(np.array_equal, found, (paint[0], paint[2])))
+
+    def without(self, region: Region, paint: Maps) -> Maps:
+        """Return paint without what was suggested and nobody has changed since."""
+        if region != self.region:
+            return paint
+        classes, instances, tissue = paint
+        nuclei = ((classes > 0) | (instances > 0)) & self.found.nuclei_suggested
+        nuclei &= classes == self.found.class_map
+        own = self.found.tissue_suggested & (tissue == self.found.tissue_map)
+        return (
+            np.where(nuclei, np.uint8(0), classes),
+            np.where(nuclei, np.int32(0), instances),
+            np.where(own, np.uint8(0), tissue),
+        )
+
+
+class Suggestions:
+    """One viewer's suggestions.
+
+    As long as nobody touches what was suggested for a run, the next run suggests something else;
+    what was asked for, or changed since, is drawn as it is.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The frame and its paint.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._reader = StepReader()
+        self._last: _Last | None = None
+        #: The frame after the last suggestion.
+        self.snapshot: FrameSnapshot | None = None
+        workspace.frame_changed.connect(self._leave)
+        workspace.target_changed.connect(self._leave)
+
+    def begin(self, settings: Settings, tissue_names: Sequence[str], *, asked: bool) -> PendingStep:
+        """Suggest what is open in the frame; the step has a region when `snapshot` is whole.
+
+        Parameters
+        ----------
+        settings : Settings
+            Their seed and caption.
+        tissue_names : sequence of str
+            The schema of the model.
+        asked : bool
+            Whether somebody asked to see a suggestion, rather than to draw.
+
+        Raises
+        ------
+        InvalidRequest
+            When the frame's place is not drawn yet, or a suggestion is on its way.
+        InvalidImage, InvalidMap
+            When what lies in the frame cannot be read.
+        """
+        document = self._workspace.document
+        snapshot = document.snapshot()
+        shown = (snapshot.class_map, snapshot.instance_map, snapshot.tissue_map)
+        paint: Maps = shown
+        last = self._last
+        if last is not None and asked:
+            paint = last.without(snapshot.region, shown)
+        elif last is not None and not last.asked and last.is_untouched(snapshot.region, shown):
+            paint = last.paint
+        step = self._reader.begin(
+            partial(_suggested, document.target, snapshot, paint, settings, tuple(tissue_names)),
+            partial(self._put, document, snapshot, paint, asked),
+        )
+        self._workspace.doing.follow("Suggesting what is not painted…", step)
+        return step
+
+    def deliver(self) -> None:
+        """Put into the layers what was suggested; call it on the viewer's thread, by a timer."""
+        self._reader.deliver()
+
+    def cancel(self) -> None:
+        """Leave the suggestion that is on its way; nothing when there is none."""
+        self._reader.cancel()
+
+    def _put(
+        self,
+        document: Document,
+        snapshot: FrameSnapshot,
+        paint: Maps,
+        asked: bool,
+        found: Completion | None,
+    ) -> Region:
+        classes, _ = document.nuclei.maps()
+        tissue = document.tissue.tissue
+        now = (classes, tissue)
+        if not all(map(np.array_equal, now, (snapshot.class_map, snapshot.tissue_map))):
+            raise InvalidRequest(_MOVED)
+        self.snapshot = snapshot
+        if found is None:
+            return snapshot.region
+        if not np.array_equal(found.class_map, classes):
+            document.paint_nuclei(found.class_map, found.instance_map)
+        if not np.array_equal(found.tissue_map, tissue):
+            document.paint_tissue(found.tissue_map)
+        self.snapshot = replace(
+            snapshot,
+            class_map=found.class_map,
+            instance_map=found.instance_map,
+            tissue_map=found.tissue_map,
+        )
+        self._last = _Last(snapshot.region, paint, found, asked)
+        return snapshot.region
+
+    def _leave(self, *_: object) -> None:
+        self._reader.cancel(InvalidRequest(_MOVED))
+
+
+def _suggested(
+    target: Target,
+    snapshot: FrameSnapshot,
+    paint: Maps,
+    settings: Settings,
+    tissue_names: tuple[str, ...],
+) -> Completion | None:
+    """Return whole maps, or None where what lies around the paint says enough; in any thread."""
+    region = snapshot.region
+    where = None if snapshot.kind is EditKind.GENERATE else snapshot.edit_mask
+    own = target.own_maps(region)
+    if own is not None:
+        return completed_on(
+            own,
+            paint,
+            caption=settings.caption,
+            mpp=snapshot.mpp,
+            seed=settings.seed,
+            origin=(region.y, region.x),
+            where=where,
+        )
+    if snapshot.kind is EditKind.INPAINT and not any(array.any() for array in paint):
+        return None
+    return complete_paint(
+        *paint,
+        caption=settings.caption,
+        mpp=snapshot.mpp,
+        seed=settings.seed,
+        origin=(region.y, region.x),
+        where=where,
+        tissue_names=tissue_names,
+    )
