@@ -149,7 +149,8 @@ class Suggestions:
             instance_map=found.instance_map,
             tissue_map=found.tissue_map,
         )
-        self._last = _Last(snapshot.region, paint, found, asked)
+        if found.suggested:  # else what was suggested before is what the frame still holds
+            self._last = _Last(snapshot.region, paint, found, asked)
         return snapshot.region
 
     def _leave(self, *_: object) -> None:
