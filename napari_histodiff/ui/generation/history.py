@@ -81,7 +81,6 @@ class HistoryEntry:
             f"    steps={r.steps},",
             f"    seed={r.seed},",
             f"    variants={r.variants},",
-            "    suggest=False,",
         ]
         if r.tissue_map is not None:
             lines.append("    tissue_map=request.tissue_map,")
