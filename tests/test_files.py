@@ -44,6 +44,7 @@ REASONS = {
     "layout.completion.planned": "a frame without paint",
     "layout.completion.request": "requests, where the others know maps",
     "layout.slide": "the public class of the package",
+    "slide.scans.colour_profile": "applied only when asked",
     "slide.scans.picture_reader": "one format",
     "slide.exporting.changes": "one format",
     "ui.generation.request": "what decides the pixels, between panel and engine",

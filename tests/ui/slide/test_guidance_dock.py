@@ -112,7 +112,7 @@ def test_each_slide_has_its_own_until_one_is_chosen_for_all(
 ) -> None:
     first = _slide(tmp_path / f"first{SUFFIX}")
     other = _slide(tmp_path / f"other{SUFFIX}", guidance_scale=2.75)  # finer than the box shows
-    for path, own in ((first, 3.0), (other, 2.75)):
+    for path, own in ((first, SLIDE_GUIDANCE), (other, 2.75)):
         _open(dock, path)
         assert _run(dock, engine) == own
     dock.settings.guidance.slider.setValue(5.0)
@@ -120,6 +120,6 @@ def test_each_slide_has_its_own_until_one_is_chosen_for_all(
         _open(dock, path)
         assert _shown(dock) == _run(dock, engine) == 5.0
     _open(dock, first)
-    dock.settings.guidance.slider.setValue(3.0)  # back to how this one was drawn
+    dock.settings.guidance.slider.setValue(SLIDE_GUIDANCE)  # back to how this one was drawn
     _open(dock, other)
     assert _run(dock, engine) == 2.75

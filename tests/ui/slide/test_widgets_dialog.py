@@ -67,7 +67,6 @@ def test_defaults_need_nothing_but_enter(dialog: NewSlideDialog, tmp_path: Path,
         mpp=0.5,
         seed=new.recipe.seed,
         caption="colon",
-        guidance_scale=3.0,
         steps=3,
     )
     assert new.sketch is None
