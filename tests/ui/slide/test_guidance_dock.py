@@ -10,6 +10,7 @@ import pytest
 
 from napari_histodiff.core.engine import EngineState, JobFinished
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.recipe import SLIDE_GUIDANCE
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.commands import run
