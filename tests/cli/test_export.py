@@ -24,7 +24,7 @@ def test_a_slide_becomes_an_ome_tiff_and_says_what_is_synthetic(tmp_path: Path) 
     done = run("export", slide.path, "--format", "ome-tiff", "--out", out)
     assert done.exit_code == 0, done.output
     assert done.output.startswith("All of this image is synthetic")
-    assert done.output.splitlines()[1:] == [str(out), str(tmp_path / "out.histodiff.json")]
+    assert done.output.splitlines()[1:] == [str(out), str(tmp_path / "out.ome.tif.histodiff.json")]
     with tifffile.TiffFile(out) as tiff:
         assert tiff.series[0].shape == (700, 600, 3)
 

@@ -17,7 +17,7 @@ from PIL import Image
 from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.slide.exporting.ome_zarr import chunk_digest
 from napari_histodiff.slide.exporting.provenance import sha256_of
-from napari_histodiff.slide.exporting.sidecar import SIDECAR, stem_of
+from napari_histodiff.slide.exporting.sidecar import SIDECAR
 from napari_histodiff.slide.exporting.tiff import NAMESPACE, tile_digest
 
 __all__ = ["Inspection", "inspect_file"]
@@ -102,7 +102,7 @@ def inspect_file(path: Path | str) -> Inspection:
         ) from error
     raise InvalidRequest(
         f"expected an image that napari-histodiff exported, got {path.name}, which says nothing of "
-        f"it, and no {stem_of(path)}{SIDECAR} beside it; that does not mean that it is real"
+        f"it, and no {path.name}{SIDECAR} beside it; that does not mean that it is real"
     )
 
 
@@ -185,7 +185,7 @@ def _in_geojson(path: Path) -> dict[str, Any] | None:
 
 
 def _beside(path: Path) -> dict[str, Any] | None:
-    for name in (stem_of(path) + SIDECAR, f"{path.stem}.json"):
+    for name in (path.name + SIDECAR, f"{path.stem}.json"):
         file = path.with_name(name)
         if file.is_file() and file != path:
             said = json.loads(file.read_text(encoding="utf-8"))

@@ -78,7 +78,7 @@ def export_masks(
             "choose tiff or npy, or a part"
         )
     maps = [path.with_name(f"{path.name}_{what}{_SUFFIX[kind]}") for what in _MAPS]
-    others = sidecar_paths(source, path.with_name(f"{path.name}_masks.tif"))
+    others = sidecar_paths(source, path.with_name(f"{path.name}_masks"))
     scratch = path.with_name(f"{path.name}_maps.scratch")
     for one in maps:
         source.check_target(one)

@@ -57,8 +57,8 @@ def export_ome_zarr(
 ) -> list[Path]:
     """Write a pyramid as OME-Zarr, in memory of a few chunks, all of it or nothing.
 
-    What is synthetic stands in the attributes under "histodiff", in `NAME.histodiff.json` beside it
-    and, where only parts are, in the label image "synthetic" and `NAME.synthetic.geojson`.
+    What is synthetic stands in the attributes under "histodiff", in `NAME.ome.zarr.histodiff.json`
+    and, where only parts are, in the label image "synthetic" and `NAME.ome.zarr.synthetic.geojson`.
 
     Parameters
     ----------

@@ -25,15 +25,12 @@ __all__ = [
     "beside",
     "edited_outlines",
     "sidecar_paths",
-    "stem_of",
     "synthetic_outlines",
 ]
 
 #: Ends of the names of what lies beside an image.
 SIDECAR: Final = ".histodiff.json"
 _OUTLINES: Final = ".synthetic.geojson"
-
-_SUFFIXES: Final = (".ome.tiff", ".ome.tif", ".ome.zarr", ".geojson.gz")
 
 # Outlines are traced in blocks of so many pixels a side.
 _BLOCK: Final = 4096
@@ -50,20 +47,11 @@ class Outlines:
     provenance: Provenance
 
 
-def stem_of(path: Path) -> str:
-    """Return the name of a file without its suffixes."""
-    for suffix in _SUFFIXES:
-        if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)]
-    return path.stem
-
-
 def sidecar_paths(source: ExportSource, path: Path) -> list[Path]:
     """Return what will lie beside an image: the description, and outlines where it takes any."""
-    stem = stem_of(path)
-    names = [stem + SIDECAR]
+    names = [path.name + SIDECAR]
     if source.provenance.extent == "part":
-        names.append(stem + _OUTLINES)
+        names.append(path.name + _OUTLINES)
     return [path.with_name(name) for name in names]
 
 

@@ -54,8 +54,8 @@ def export_tiff(
 ) -> list[Path]:
     """Write a pyramid as tiled BigTIFF, in memory of a few tiles, all of it or nothing.
 
-    Beside it lie `NAME.histodiff.json`, which says what is synthetic, and, where only parts are,
-    `NAME.synthetic.geojson` with their outlines.
+    Beside FILE lie `FILE.histodiff.json`, which says what is synthetic, and, where only parts are,
+    `FILE.synthetic.geojson` with their outlines.
 
     Parameters
     ----------

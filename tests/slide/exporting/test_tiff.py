@@ -22,7 +22,7 @@ from tests.slide.exporting.sources import drawn_slide, part_synthetic
 def test_every_level_has_the_pixels_of_the_slide(tmp_path: Path) -> None:
     slide = drawn_slide(tmp_path)
     path, sidecar = export_tiff(ExportSource.of_slide(slide), tmp_path / "out.ome.tif")
-    assert sidecar.name == "out.histodiff.json"
+    assert sidecar.name == "out.ome.tif.histodiff.json"
     with tifffile.TiffFile(path) as tiff:
         assert tiff.is_bigtiff
         assert tiff.is_ome
