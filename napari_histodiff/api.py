@@ -168,6 +168,8 @@ class Model:
             variants=variants,
             mpp=mpp,
             stain=None if stain_from is None else _stain_of(stain_from),
+            model_name=self.info.name,
+            model_revision=self.info.revision,
             **maps,  # type: ignore[arg-type]
         )
         self._warn(request)

@@ -116,6 +116,9 @@ class EditRequest:
         region or target they are asked with. The rest of the region only holds conditions and must
         reach `BackendInfo.margin` pixels around every tile that the target touches. For GENERATE
         and ZOOM at strength 1; without it the region is a canvas of its own and drawn whole.
+    model_name, model_revision : str
+        Name and weights of the model it is meant for, as `BackendInfo` has them; kept with what it
+        draws. They decide no pixel, and are empty where nobody said.
 
     Raises
     ------
@@ -141,6 +144,8 @@ class EditRequest:
     mpp: float = field(default=0.5)
     stain: tuple[float, ...] | None = None
     target: Region | None = None
+    model_name: str = ""
+    model_revision: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", _kind(self.kind))
@@ -188,6 +193,8 @@ class EditRequest:
             "target": None if self.target is None else _sides(self.target),
             "caption": self.caption,
             "stain": None if self.stain is None else list(self.stain),
+            "model_name": self.model_name,
+            "model_revision": self.model_revision,
             **{name: getattr(self, name) for name in LIMITS},
         }
         for name in _ARRAYS:
@@ -221,6 +228,9 @@ class EditRequest:
                 target=None if data.get("target") is None else Region(*data["target"]),
                 caption=data["caption"],
                 stain=data.get("stain"),
+                # Requests that were saved before do not say.
+                model_name=str(data.get("model_name", "")),
+                model_revision=str(data.get("model_revision", "")),
                 **numbers,
                 **arrays,
             )

@@ -73,6 +73,8 @@ def test_a_region_of_a_scan_is_redrawn_under_a_mask(run, slide, tmp_path) -> Non
     scan = open_scan(slide, mpp=0.5)
     with open_overlay(scan) as overlay:
         assert overlay.can_undo
+        (kept,) = overlay.requests()
+        assert (kept["model_name"], len(kept["model_revision"])) == ("tiny 1", 12)
         overlay.undo()
         np.testing.assert_array_equal(overlay.read(overlay.spec.bounds(0)), whole)
     scan.close()

@@ -229,3 +229,10 @@ def test_inpainting_has_no_target() -> None:
             image=np.zeros((8, 8, 3), np.uint8),
             edit_mask=np.ones((8, 8), bool),
         )
+
+
+def test_a_request_saved_before_models_were_named_is_read() -> None:
+    data = make(model_name="histodiff 5", model_revision="0123").to_dict()
+    del data["model_name"], data["model_revision"]
+    read = EditRequest.from_dict(data)
+    assert (read.model_name, read.model_revision) == ("", "")

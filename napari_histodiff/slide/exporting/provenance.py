@@ -87,8 +87,8 @@ class EditMark:
             guidance_scale=request.guidance_scale,
             steps=request.steps,
             strength=request.strength,
-            model=model,
-            revision=revision,
+            model=request.model_name or model,
+            revision=request.model_revision or revision,
             masks={name: sha256_of(array) for name, array in maps.items() if array is not None},
         )
 

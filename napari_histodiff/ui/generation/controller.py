@@ -276,7 +276,7 @@ class Controller:
         document = self.workspace.document
         self.staged.discard()
         try:
-            request = request_of(snapshot, self.settings_here, self.tissue_names)
+            request = request_of(snapshot, self.settings_here, self.status.info)
             self._job = self.engine.submit(document.target.with_slide_conditions(request))
             self._image = document.target.key
             self._tissue = snapshot.tissue_map if snapshot.tissue_map.any() else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_histodiff.core.maps import TISSUE_NAMES, in_schema
@@ -11,6 +10,7 @@ from napari_histodiff.core.requests import LIMITS, EditKind, EditRequest
 from napari_histodiff.ui.generation.settings import SeedMode, Settings
 
 if TYPE_CHECKING:
+    from napari_histodiff.core.backend import BackendInfo
     from napari_histodiff.ui.workspace.snapshot import FrameSnapshot
 
 __all__ = ["following_seed", "request_of", "seed_of_run", "settings_of"]
@@ -33,11 +33,12 @@ def seed_of_run(settings: Settings) -> int:
 
 
 def request_of(
-    snapshot: FrameSnapshot, settings: Settings, tissue_names: Sequence[str] = TISSUE_NAMES
+    snapshot: FrameSnapshot, settings: Settings, info: BackendInfo | None = None
 ) -> EditRequest:
     """Resolve a frame and the settings that count there into the request that decides the pixels.
 
-    Tissue is told in the schema of the model, `tissue_names`; what that lacks is unspecified.
+    Tissue is told in the schema of the model, what that lacks is unspecified; None before a model
+    has said what it is.
 
     Raises
     ------
@@ -46,7 +47,8 @@ def request_of(
     """
     painted = snapshot.uses_paint
     changes_pixels = snapshot.kind in (EditKind.INPAINT, EditKind.OUTPAINT)
-    tissue = in_schema(snapshot.tissue_map, tissue_names) if snapshot.uses_tissue else None
+    schema = TISSUE_NAMES if info is None else info.tissue_names
+    tissue = in_schema(snapshot.tissue_map, schema) if snapshot.uses_tissue else None
     if tissue is not None and not tissue.any():
         tissue = None
     return EditRequest(
@@ -64,6 +66,8 @@ def request_of(
         seed=settings.seed,
         variants=settings.variants,
         mpp=snapshot.mpp,
+        model_name="" if info is None else info.name,
+        model_revision="" if info is None else info.revision,
     )
 
 

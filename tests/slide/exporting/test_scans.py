@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,10 +85,13 @@ def test_the_edits_beside_a_scan_are_found_and_told(tmp_path: Path) -> None:
     scan = open_scan(path, mpp=0.5)
     region = Region(0, 40, 60, 30, 50)
     with open_overlay(scan) as overlay:
-        overlay.write(request(region), np.full((30, 50, 3), 90, np.uint8))
+        drawn = replace(request(region), model_name="histodiff 5", model_revision="0123456789ab")
+        overlay.write(drawn, np.full((30, 50, 3), 90, np.uint8))
     scan.close()
     with open_source(path, mpp=0.5) as source:
         assert [edit.region for edit in source.provenance.edits] == [region]
         (folder,) = export_changes(source, tmp_path / "changes")
     text = (folder / "README.txt").read_text()
     assert "Parts of this image are synthetic, 1.25% of its pixels" in text
+    assert "histodiff 5" in text
+    assert "0123456789ab" in text
