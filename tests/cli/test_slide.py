@@ -197,7 +197,7 @@ def test_bad_input_is_one_line(run, slide, tmp_path) -> None:
         ("new", "b.ome.zarr", "--size", 512, "--sketch", "text.png"): "expected an image",
         ("new", "b.ome.zarr", "--size", 512, "--sketch", "none.png"): "does not exist",
         ("new", slide, "--size", 512): "exists",
-        ("info", "nowhere.ome.zarr"): "no zarr.json",
+        ("info", "nowhere.ome.zarr"): "does not exist",
         ("info", "empty.ome.zarr"): "no zarr.json",
         ("info", newer): "version 99",
         ("render", "nowhere.ome.zarr"): "no zarr.json",
