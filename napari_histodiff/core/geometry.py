@@ -157,6 +157,14 @@ class Region:
         right = -(-self.right // multiple) * multiple
         return Region(self.level, y, x, bottom - y, right - x)
 
+    def blocks(self, side: int) -> list[Region]:
+        """Return the blocks it consists of, row by row; those at its end may be smaller."""
+        return [
+            Region(self.level, y, x, side, side).intersect(self)
+            for y in range(self.y, self.bottom, side)
+            for x in range(self.x, self.right, side)
+        ]
+
     def _same_level(self, other: Region) -> None:
         if self.level != other.level:
             raise InvalidRequest(

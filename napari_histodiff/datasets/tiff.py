@@ -17,6 +17,7 @@ from napari_histodiff.core.errors import InvalidImage
 __all__ = [
     "COARSEST_STATED",
     "COARSEST_TAGGED",
+    "decimal_of",
     "plausible",
     "read_tiff",
     "same_scale",
@@ -258,10 +259,11 @@ def _ome_scale(xml: str, image: int) -> tuple[float, float] | None:
 def _described(page: TiffPage) -> dict[str, Any]:
     """The numbers Aperio writes into the description: `| MPP = 0.499 |`."""
     pairs = (part.split("=", 1) for part in page.description.split("|") if "=" in part)
-    return {name.strip(): _number(value) for name, value in pairs}
+    return {name.strip(): decimal_of(value) for name, value in pairs}
 
 
-def _number(text: str) -> float:
+def decimal_of(text: str) -> float:
+    """Return a number that may have a decimal comma; 0 where there is none."""
     try:
         return float(text.strip().replace(",", "."))
     except ValueError:

@@ -18,6 +18,7 @@ from skimage.io import imsave
 from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.requests import EditRequest
+from napari_histodiff.slide.exporting.targets import place
 
 __all__ = ["save_edit"]
 
@@ -73,7 +74,7 @@ def save_edit(
         folder.mkdir(parents=True, exist_ok=True)
         for path, temporary in scratch.items():
             writers[path.name](temporary)
-        _move(scratch)
+        place(scratch)
     except OSError as error:
         raise StorageError(
             f"expected to write {stem} into {folder}, got '{error.strerror or error}'; "
@@ -84,29 +85,6 @@ def save_edit(
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
     return list(scratch)
-
-
-def _move(scratch: dict[Path, Path]) -> None:
-    """Put all files in place; when one cannot, as when it is open elsewhere, restore the others."""
-    kept: dict[Path, Path] = {}
-    placed: list[Path] = []
-    try:
-        for path, temporary in scratch.items():
-            if path.exists():
-                backup = temporary.with_name(f"{temporary.name}.old")
-                os.replace(path, backup)
-                kept[path] = backup
-            os.replace(temporary, path)
-            placed.append(path)
-    except OSError:
-        for path in placed:
-            path.unlink(missing_ok=True)
-        for path, backup in kept.items():
-            os.replace(backup, path)
-        raise
-    for backup in kept.values():
-        with suppress(OSError):
-            backup.unlink()
 
 
 def _writers(

@@ -247,3 +247,13 @@ def test_an_empty_region_needs_no_window() -> None:
 def test_a_lattice_with_gaps_is_refused(size: int, stride: int, word: str) -> None:
     with refused(InvalidRequest, word):
         WindowGrid(size, stride)
+
+
+@given(regions(), st.integers(1, 40))
+def test_blocks_cover_a_region_once_row_by_row(region: Region, side: int) -> None:
+    blocks = region.blocks(side)
+    assert sum(block.area for block in blocks) == region.area
+    assert all(region.contains(block) and not block.is_empty for block in blocks)
+    assert [(b.y, b.x) for b in blocks] == sorted({(b.y, b.x) for b in blocks})
+    assert all((b.y - region.y) % side == (b.x - region.x) % side == 0 for b in blocks)
+    assert all(max(b.shape) <= side for b in blocks)

@@ -102,11 +102,7 @@ def nuclei_of(
 
 def blocks(bounds: Region) -> list[Region]:
     """Return the blocks of a level, row by row."""
-    return [
-        Region(bounds.level, y, x, _BLOCK, _BLOCK).intersect(bounds)
-        for y in range(0, bounds.height, _BLOCK)
-        for x in range(0, bounds.width, _BLOCK)
-    ]
+    return bounds.blocks(_BLOCK)
 
 
 def export_geojson(

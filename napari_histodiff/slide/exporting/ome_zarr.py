@@ -88,7 +88,7 @@ def export_ome_zarr(
     source.check_target(path)
     images = list(_label_images(source, maps=labels))
     spec = source.spec
-    counts = [len(_places(spec.bounds(level))) for level in range(spec.levels)]
+    counts = [len(spec.bounds(level).blocks(_SIDE)) for level in range(spec.levels)]
     steps = Steps(sum(counts) * (1 + len(images)), on_progress)
     paths = sidecar_paths(source, path)
     with staged(*paths, path, overwrite=overwrite) as parts:
@@ -149,7 +149,7 @@ def _write_image(
     for level in range(spec.levels):
         bounds = spec.bounds(level)
         array = _array(group, level, (3, *bounds.shape), "uint8", version)
-        for place in _places(bounds):
+        for place in bounds.blocks(_SIDE):
             array[:, *place.slices] = np.moveaxis(source.read(place), -1, 0)
             steps.step(f"level {level}")
     window = {"min": 0, "max": 255, "start": 0, "end": 255}
@@ -170,7 +170,7 @@ def _write_labels(
     for level in range(spec.levels):
         bounds = spec.bounds(level)
         array = _array(group, level, bounds.shape, one.dtype, version)
-        for place in _places(bounds):
+        for place in bounds.blocks(_SIDE):
             if below is None:
                 values = one.read(place)
             else:  # every second pixel of the level below
@@ -205,14 +205,6 @@ def _array(
         }
     chunks = (*shape[:-2], _SIDE, _SIDE)
     return group.create_array(str(level), shape=shape, chunks=chunks, dtype=dtype, **options)
-
-
-def _places(bounds: Region) -> list[Region]:
-    return [
-        Region(bounds.level, y, x, _SIDE, _SIDE).intersect(bounds)
-        for y in range(0, bounds.height, _SIDE)
-        for x in range(0, bounds.width, _SIDE)
-    ]
 
 
 def _multiscale(

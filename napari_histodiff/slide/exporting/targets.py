@@ -15,7 +15,7 @@ import psutil
 
 from napari_histodiff.core.errors import HistodiffError, StorageError
 
-__all__ = ["ExportProgress", "OnProgress", "Steps", "staged"]
+__all__ = ["ExportProgress", "OnProgress", "Steps", "place", "staged"]
 
 _PART: Final = re.compile(r"^\.(?P<name>.+)\.(?P<pid>\d+)\.part$")
 

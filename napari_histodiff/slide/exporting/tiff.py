@@ -92,7 +92,7 @@ def export_tiff(
             "in that range, for example 90"
         )
     spec = source.spec
-    counts = [len(_places(spec.bounds(level))) for level in range(spec.levels)]
+    counts = [len(spec.bounds(level).blocks(_SIDE)) for level in range(spec.levels)]
     steps = Steps(sum(counts), on_progress)
     paths = sidecar_paths(source, path)
     with staged(*paths, path, overwrite=overwrite) as parts:
@@ -154,20 +154,12 @@ def _write(
 
 
 def _tiles(source: ExportSource, bounds: Region, steps: Steps) -> Iterator[NDArray[np.uint8]]:
-    for place in _places(bounds):
+    for place in bounds.blocks(_SIDE):
         pixels = source.read(place)
         # Repeated to a whole tile, which JPEG smears less than black.
         beyond = [(0, _SIDE - place.height), (0, _SIDE - place.width), (0, 0)]
         steps.step(f"level {bounds.level}")
         yield pixels if place.shape == (_SIDE, _SIDE) else np.pad(pixels, beyond, "edge")
-
-
-def _places(bounds: Region) -> list[Region]:
-    return [
-        Region(bounds.level, y, x, _SIDE, _SIDE).intersect(bounds)
-        for y in range(0, bounds.height, _SIDE)
-        for x in range(0, bounds.width, _SIDE)
-    ]
 
 
 def _resolution(source: ExportSource, level: int) -> dict[str, Any]:

@@ -153,7 +153,7 @@ def export_training_set(
     for source in sources:
         source.check_target(path)
     held_out = held_out_slides([source.name for source in sources], validation)
-    steps = Steps(sum(_count(source, side, level) for source in sources), on_progress)
+    steps = Steps(sum(len(_places(source, side, level)) for source in sources), on_progress)
     balance = Balance()
     with staged(path, overwrite=overwrite) as (folder,):
         folder.mkdir()
@@ -196,16 +196,9 @@ def _check(sources: Sequence[ExportSource], kind: str, side: int) -> None:
         )
 
 
-def _places(source: ExportSource, side: int, level: int) -> Iterator[Region]:
-    bounds = source.spec.bounds(level)
-    for y in range(0, bounds.height - side + 1, side):
-        for x in range(0, bounds.width - side + 1, side):
-            yield Region(level, y, x, side, side)
-
-
-def _count(source: ExportSource, side: int, level: int) -> int:
-    bounds = source.spec.bounds(level)
-    return (bounds.height // side) * (bounds.width // side)
+def _places(source: ExportSource, side: int, level: int) -> list[Region]:
+    blocks = source.spec.bounds(level).blocks(side)
+    return [block for block in blocks if block.shape == (side, side)]
 
 
 def _is_in(place: Region, region: Region, level: int) -> bool:

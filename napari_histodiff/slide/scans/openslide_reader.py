@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from zict import LRU
 
 from napari_histodiff.core.errors import ScanInvalid
+from napari_histodiff.datasets.tiff import decimal_of
 from napari_histodiff.slide.scans.brightfield import WHITE, flatten
 from napari_histodiff.slide.scans.pixel_size import COARSEST_STATED, COARSEST_TAGGED, believed
 from napari_histodiff.slide.scans.source import DecodingError, Header
@@ -206,13 +207,13 @@ class OpenSlideSource:
     def _header(self, properties: Mapping[str, str]) -> Header:
         vendor = properties.get("openslide.vendor", "")
         coarsest = COARSEST_TAGGED if vendor == "generic-tiff" else COARSEST_STATED
-        stated = tuple(_number(properties, f"openslide.mpp-{axis}") for axis in "yx")
+        stated = tuple(decimal_of(properties.get(f"openslide.mpp-{axis}", "")) for axis in "yx")
         mpp, notes = believed(stated, coarsest)
         return Header(
             format=_FORMATS.get(vendor, vendor),
             reader="openslide",
             mpp=mpp,
-            magnification=_number(properties, "openslide.objective-power") or None,
+            magnification=decimal_of(properties.get("openslide.objective-power", "")) or None,
             files=_files(self._path, vendor, properties),
             associated=tuple(sorted(self._handle.associated_images)),
             has_icc="openslide.icc-size" in properties,
@@ -245,13 +246,6 @@ def _whole(properties: Mapping[str, str], name: str, default: int) -> int:
         return int(properties[name])
     except (KeyError, ValueError):
         return default
-
-
-def _number(properties: Mapping[str, str], name: str) -> float:
-    try:
-        return float(properties[name].replace(",", "."))
-    except (KeyError, ValueError):
-        return 0.0
 
 
 def _colour(text: str) -> tuple[int, int, int]:

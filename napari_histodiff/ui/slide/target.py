@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.layout.completion import Maps
+from napari_histodiff.slide.edit_store import EditStore
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.planning import needs
 from napari_histodiff.slide.streaming.tile_requests import maps_at
@@ -24,7 +26,7 @@ from napari_histodiff.ui.workspace.targets import Target
 if TYPE_CHECKING:
     from napari.layers import Image
 
-__all__ = ["READ_ONLY", "SlideJournal", "SlideTarget"]
+__all__ = ["READ_ONLY", "SlideJournal", "SlideTarget", "StoreJournal"]
 
 READ_ONLY: Final = (
     "This slide is open in another window or program, so it can only be looked at here; "
@@ -184,37 +186,48 @@ def _changing(request: EditRequest) -> Region:
     return region if mask is None or not mask.any() else Region.of_mask(mask, region)
 
 
-class SlideJournal:
-    """A store's own journal: undo works after the slide was closed and opened again.
+class StoreJournal(ABC):
+    """A journal kept on disk: undo works after the slide was closed and opened again.
 
     A step takes the better part of a second, in a thread: it is told when the slide was changed.
 
     Parameters
     ----------
-    store : SlideStore
-        The slide.
-    prepare : callable
-        Has a region drawn; returns why it cannot be written yet, or nothing.
     worker : StepWorker
         Carries out the steps.
     """
 
-    def __init__(
-        self, store: SlideStore, prepare: Callable[[Region], str], worker: StepWorker
-    ) -> None:
-        self._store = store
-        self._prepare = prepare
+    #: Why an edit comes with its request.
+    why_request: ClassVar[str]
+
+    def __init__(self, worker: StepWorker) -> None:
         self._worker = worker
+
+    @abstractmethod
+    def store_at_hand(self) -> EditStore | None:
+        """Return the store of the edits, None while there is none."""
+
+    @abstractmethod
+    def store_to_write(self, region: Region) -> EditStore:
+        """Return the store of the edits, made where there is none.
+
+        Raises
+        ------
+        InvalidRequest
+            When the region cannot be written.
+        """
 
     @property
     def can_undo(self) -> bool:
         """Whether an edit can be taken back, or may be once what is on its way is done."""
-        return not self._store.read_only and (self._worker.busy or self._store.can_undo)
+        store = self._writable
+        return store is not None and (self._worker.busy or store.can_undo)
 
     @property
     def can_redo(self) -> bool:
         """Whether an edit taken back can be repeated, or may be once what is on its way is done."""
-        return not self._store.read_only and (self._worker.busy or self._store.can_redo)
+        store = self._writable
+        return store is not None and (self._worker.busy or store.can_redo)
 
     def write(
         self,
@@ -230,30 +243,71 @@ class SlideJournal:
         Raises
         ------
         InvalidRequest
-            When the request of the edit is missing or of another place, or the place is not drawn.
+            When the request of the edit is missing or of another place, or as `store_to_write`.
         """
         if request is None or request.region != region:
             got = "none" if request is None else f"one of {request.region}"
             raise InvalidRequest(
-                f"expected the request that drew {region}, got {got}; a slide keeps where its "
-                "pixels come from, so apply a generated variant"
+                f"expected the request that drew {region}, got {got}; {self.why_request}, so apply "
+                "a generated variant"
             )
-        if problem := self._prepare(region):
-            raise InvalidRequest(problem)
-        return self._worker.submit(partial(self._store.write, request, pixels, mask))
+        store = self.store_to_write(region)
+        return self._worker.submit(partial(store.write, request, pixels, mask))
 
     def undo(self) -> PendingStep:
         """Take the last edit back; a step without a region when there is none."""
-        return (
-            self._worker.submit(self._store.undo)
-            if self.can_undo
-            else PendingStep.carried_out(None)
-        )
+        store = self._writable
+        if store is None or not self.can_undo:
+            return PendingStep.carried_out(None)
+        return self._worker.submit(store.undo)
 
     def redo(self) -> PendingStep:
         """Repeat the edit taken back last; a step without a region when there is none."""
-        return (
-            self._worker.submit(self._store.redo)
-            if self.can_redo
-            else PendingStep.carried_out(None)
-        )
+        store = self._writable
+        if store is None or not self.can_redo:
+            return PendingStep.carried_out(None)
+        return self._worker.submit(store.redo)
+
+    @property
+    def _writable(self) -> EditStore | None:
+        store = self.store_at_hand()
+        return None if store is None or store.read_only else store
+
+
+class SlideJournal(StoreJournal):
+    """The journal of a synthetic slide.
+
+    Parameters
+    ----------
+    store : SlideStore
+        The slide.
+    prepare : callable
+        Has a region drawn; returns why it cannot be written yet, or nothing.
+    worker : StepWorker
+        Carries out the steps.
+    """
+
+    why_request = "a slide keeps where its pixels come from"
+
+    def __init__(
+        self, store: SlideStore, prepare: Callable[[Region], str], worker: StepWorker
+    ) -> None:
+        super().__init__(worker)
+        self._store = store
+        self._prepare = prepare
+
+    def store_at_hand(self) -> SlideStore:
+        """Return the slide."""
+        return self._store
+
+    def store_to_write(self, region: Region) -> SlideStore:
+        """Return the slide.
+
+        Raises
+        ------
+        InvalidRequest
+            When the place is not drawn.
+        """
+        if problem := self._prepare(region):
+            raise InvalidRequest(problem)
+        return self._store

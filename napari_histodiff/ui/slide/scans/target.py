@@ -20,7 +20,9 @@ from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.slide.overlays.edited_scan import EditedLevel, EditedScan
+from napari_histodiff.slide.overlays.overlay import ScanOverlay
 from napari_histodiff.slide.overlays.places import NeedsPlace
+from napari_histodiff.ui.slide.target import StoreJournal
 from napari_histodiff.ui.workspace.journal import EditJournal
 from napari_histodiff.ui.workspace.pending import PendingStep, StepWorker
 from napari_histodiff.ui.workspace.targets import Target
@@ -259,8 +261,8 @@ class EditedScanTarget(Target):
             self.layer.refresh(extent=False)
 
 
-class ScanJournal:
-    """The journal of a scan's edits: undo works after the scan was closed and opened again.
+class ScanJournal(StoreJournal):
+    """The journal of a scan's edits.
 
     Parameters
     ----------
@@ -274,6 +276,8 @@ class ScanJournal:
         Sees to it that there is a folder for the edits.
     """
 
+    why_request = "with the edits of a slide it is kept where their pixels come from"
+
     def __init__(
         self,
         edited: EditedScan,
@@ -281,62 +285,24 @@ class ScanJournal:
         pending: Callable[[Region], str],
         make_place: Callable[[], None],
     ) -> None:
+        super().__init__(worker)
         self._edited = edited
-        self._worker = worker
         self._pending = pending
         self._make_place = make_place
 
-    @property
-    def can_undo(self) -> bool:
-        """Whether an edit can be taken back, or may be once what is on its way is done."""
-        overlay = self._edited.overlay
-        return overlay is not None and (self._worker.busy or overlay.can_undo)
+    def store_at_hand(self) -> ScanOverlay | None:
+        """Return the edits, None while there are none."""
+        return self._edited.overlay
 
-    @property
-    def can_redo(self) -> bool:
-        """Whether an edit taken back can be repeated, or may be once what is on its way is done."""
-        overlay = self._edited.overlay
-        return overlay is not None and (self._worker.busy or overlay.can_redo)
-
-    def write(
-        self,
-        region: Region,
-        pixels: NDArray[np.uint8],
-        mask: NDArray[np.bool_] | None = None,
-        request: EditRequest | None = None,
-    ) -> PendingStep:
-        """Write an edit; the step's region is the rectangle that changed.
-
-        When it cannot be written, the step ends with an error and everything is as it was.
+    def store_to_write(self, region: Region) -> ScanOverlay:
+        """Return the edits; asks for a place where there are none and it takes one.
 
         Raises
         ------
         InvalidRequest
-            When the request of the edit is missing or of another place, or there is no place for
-            the edits.
+            When they are busy or only looked at, or there is no place for them.
         """
-        if request is None or request.region != region:
-            got = "none" if request is None else f"one of {request.region}"
-            raise InvalidRequest(
-                f"expected the request that drew {region}, got {got}; with the edits of a slide "
-                "it is kept where their pixels come from, so apply a generated variant"
-            )
         if problem := self._pending(region):
             raise InvalidRequest(problem)
         self._make_place()
-        overlay = self._edited.make()
-        return self._worker.submit(partial(overlay.write, request, pixels, mask))
-
-    def undo(self) -> PendingStep:
-        """Take the last edit back; a step without a region when there is none."""
-        overlay = self._edited.overlay
-        if overlay is None or not self.can_undo:
-            return PendingStep.carried_out(None)
-        return self._worker.submit(overlay.undo)
-
-    def redo(self) -> PendingStep:
-        """Repeat the edit taken back last; a step without a region when there is none."""
-        overlay = self._edited.overlay
-        if overlay is None or not self.can_redo:
-            return PendingStep.carried_out(None)
-        return self._worker.submit(overlay.redo)
+        return self._edited.make()
