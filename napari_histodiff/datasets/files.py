@@ -47,7 +47,7 @@ __all__ = [
 #: The table of what is said of the images.
 CAPTIONS: Final = "captions.csv"
 
-_IMAGES: Final = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".npy"})
+_IMAGES: Final = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".webp", ".npy"})
 
 _T = TypeVar("_T")
 _V = TypeVar("_V")

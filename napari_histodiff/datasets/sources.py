@@ -13,13 +13,13 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from skimage.io import imread
 from skimage.measure import label
 from skimage.morphology import remove_small_objects
 from skimage.transform import resize
 
 from napari_histodiff.core.box_mean import box_down
 from napari_histodiff.core.captions import parse_caption
+from napari_histodiff.datasets.pictures import read_picture
 
 __all__ = ["PackItem", "Sample", "Split", "read_all"]
 
@@ -315,7 +315,7 @@ def _sample(
     halve: bool = False,
     zoom: float = 1.0,
 ) -> Sample:
-    pixels = imread(next((folder / "images").glob(f"{name}.*")))[..., :3]
+    pixels = read_picture(next((folder / "images").glob(f"{name}.*"))).rgb()
     blank = np.zeros(pixels.shape[:2], np.uint8)
     maps = [
         blank if classes is None else classes.astype(np.uint8),
@@ -365,4 +365,4 @@ def _tissue(pixels: NDArray[np.uint8], gland: NDArray[np.bool_]) -> NDArray[np.u
 
 
 def _mask(path: Path) -> NDArray[Any]:
-    return np.asarray(imread(path))
+    return np.array(read_picture(path).ids())

@@ -269,12 +269,12 @@ def test_what_was_found_in_a_folder_is_printed(run, tmp_path, monkeypatch) -> No
     pixels = np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8)
     (tmp_path / "slides" / "images").mkdir(parents=True)
     (tmp_path / "slides" / "masks").mkdir()
-    for name in ("images/a.png", "images/b.bmp", "masks/a.png"):
+    for name in ("images/a.png", "images/b.gif", "masks/a.png"):
         imsave(tmp_path / "slides" / name, pixels, check_contrast=False)
     result = run("train", "--data", "slides", "-o", "run", "--device", "cpu")
     assert result.exit_code == 0, result.output
     assert "1 images (1 without labels), 1 tiles" in result.stderr
-    assert "files that nothing was read from: images/*.bmp 1, masks/*.png 1" in result.stderr
+    assert "files that nothing was read from: images/*.gif 1, masks/*.png 1" in result.stderr
 
 
 def test_a_stopped_training_says_how_to_go_on(run, monkeypatch) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 from scipy.io import savemat
 
 from napari_histodiff.core.errors import TrainingError
@@ -231,8 +232,8 @@ def test_every_file_that_is_not_read_is_counted_by_kind(tmp_path: Path) -> None:
         "masks/a.png",
         "masks/b.png",
         "labels/a.tif",
-        "images/b.bmp",
-        "images/c.webp",
+        "images/b.gif",
+        "images/c.heic",
         "images/deep/er/d.png",
         "annotations/a.xml",
         "notes.txt",
@@ -249,8 +250,8 @@ def test_every_file_that_is_not_read_is_counted_by_kind(tmp_path: Path) -> None:
     assert report.unread == {
         "masks/*.png": 2,
         "labels/*.tif": 1,
-        "images/*.bmp": 1,
-        "images/*.webp": 1,
+        "images/*.gif": 1,
+        "images/*.heic": 1,
         "images/deep/er/*.png": 1,
         "annotations/*.xml": 1,
         "*.txt": 1,
@@ -360,3 +361,15 @@ def test_forty_times_images_are_halved(tmp_path: Path) -> None:
     assert np.abs(sample.pixels - means).max() <= 0.5
     assert np.array_equal(sample.instances, instances[1::2, 1::2])
     assert np.array_equal(sample.classes, classes[1::2, 1::2])
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".webp"])
+def test_bitmaps_and_webp_are_read_like_other_pictures(tmp_path: Path, suffix: str) -> None:
+    maps = write_plain(tmp_path)
+    (tmp_path / "images" / "a.png").unlink()
+    options = {"lossless": True} if suffix == ".webp" else {}
+    Image.fromarray(maps[0]).save(tmp_path / "images" / f"a{suffix}", **options)
+    report = ReadReport()
+    (sample,) = read_folder(tmp_path, mpp=0.5, report=report)
+    assert _same(sample, maps)
+    assert not report.unread
