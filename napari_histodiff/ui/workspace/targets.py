@@ -238,6 +238,15 @@ class CanvasTarget(RawTarget):
         self._written = np.zeros((height, width), np.bool_)
         super().__init__(Image(pixels, rgb=True, name=name, scale=(mpp, mpp), units=("um", "um")))
 
+    @property
+    def bounds(self) -> Region:
+        """The canvas as it was made."""
+        return Region(0, 0, 0, *self._written.shape)
+
+    def pending(self, region: Region) -> str:
+        """Return also that the layer got pixels of another size, whose coverage nobody knows."""
+        return self._resized() or super().pending(region)
+
     def coverage(self, region: Region) -> NDArray[np.bool_]:
         """Return where pixels were written."""
         return self._written[region.slices].copy()
@@ -248,7 +257,15 @@ class CanvasTarget(RawTarget):
         return bool(written.any()), bool(written.all())
 
     def read_raw(self, region: Region) -> NDArray[np.uint8]:
-        """Return the pixels with coverage as alpha."""
+        """Return the pixels with coverage as alpha.
+
+        Raises
+        ------
+        InvalidImage
+            When the layer got pixels of another size than the canvas.
+        """
+        if problem := self._resized():
+            raise InvalidImage(problem)
         alpha = self._written[region.slices].astype(np.uint8) * 255
         return np.dstack((self.data[region.slices], alpha))
 
@@ -257,6 +274,15 @@ class CanvasTarget(RawTarget):
         self.data[region.slices] = pixels[..., :3]
         self._written[region.slices] = pixels[..., 3] > 0
         self.layer.refresh(extent=False)
+
+    def _resized(self) -> str:
+        (height, width), now = self._written.shape, self.data.shape
+        if now[:2] == (height, width):
+            return ""
+        return (
+            f"the canvas had {width} x {height} px and its layer has {now[1]} x {now[0]} now: put "
+            "the former pixels back, or open the new ones as a layer and press Use image"
+        )
 
 
 class ArrayTarget(RawTarget):

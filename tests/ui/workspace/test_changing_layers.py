@@ -50,6 +50,26 @@ def test_undo_never_writes_into_an_array_the_layer_got_later(viewer, workspace, 
     assert np.array_equal(document.target.layer.data, other)
 
 
+@pytest.mark.parametrize("side", [160, 512])
+def test_a_canvas_whose_layer_got_pixels_of_another_size_is_refused_until_they_are_back(
+    viewer, workspace, side
+):
+    workspace.new_canvas(256, 256)
+    document = workspace.document
+    document.set_frame(REGION)
+    document.write(REGION, noise(REGION.shape, 1))
+    former, other = document.target.layer.data, noise((side, side), 5)
+    document.target.layer.data = other.copy()
+    assert f"256 x 256 px and its layer has {side} x {side}" in document.summary().problem
+    with pytest.raises(InvalidRequest, match="put the former pixels back"):
+        document.write(REGION, noise(REGION.shape, 2))
+    assert np.array_equal(document.target.layer.data, other)
+    document.target.layer.data = former
+    assert document.summary().problem == ""
+    document.undo()
+    assert not document.target.coverage(REGION).any()
+
+
 def test_edits_over_a_lazy_image_are_taken_back_whatever_lies_below(viewer, workspace):
     workspace.use_layer(viewer.add_image(da.from_array(noise((256, 256))), rgb=True))
     document = workspace.document
