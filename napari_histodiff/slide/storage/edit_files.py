@@ -267,9 +267,10 @@ class EditFiles:
 
     def keep_only(self, numbers: Collection[int]) -> None:
         """Remove the files of all other edits, as far as that is possible now."""
+        names = {self._path(number).name for number in numbers}
         with suppress(OSError, StorageError):
             for path in self._folder.iterdir():
-                if path.name not in {self._path(number).name for number in numbers}:
+                if path.name not in names:
                     remove_file(path)
 
     def _path(self, number: int) -> Path:
