@@ -50,6 +50,7 @@ REASONS = {
     "ui.generation.request": "what decides the pixels, between panel and engine",
     "ui.plugin": "what napari.yaml names",
     "ui.proposals.box": "one section of the dock",
+    "ui.slide.scans.asking": "what is asked of a person",
     "ui.preload": "what is done before it is needed, and only that",
     "ui.widgets.history_box": "one section of the dock",
     "ui.workspace.resting_paint": "paint outside the frame, apart from the document",

@@ -78,9 +78,9 @@ def inpaint_slide(
     from napari_histodiff.core.maps import encode_labels
     from napari_histodiff.datasets.pictures import read_picture
     from napari_histodiff.slide.overlays.places import open_overlay
-    from napari_histodiff.slide.scans.opening import open_scan
+    from napari_histodiff.slide.scans.remembered import open_known
 
-    scan = open_scan(path, mpp=settings["mpp"])
+    scan = open_known(path, mpp=settings["mpp"])
     try:
         if scan.facts.mpp is None:
             raise InvalidRequest(

@@ -93,15 +93,18 @@ def new(
 
 @slide.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-def info(path: Path) -> None:
+@click.option("--mpp", type=float, help="Um per pixel of a scan whose file does not say.")
+def info(path: Path, mpp: float | None) -> None:
     """Say what a slide is and how much of it is drawn; of a scan, what its header says."""
     from napari_histodiff.slide.opened import open_slide
     from napari_histodiff.slide.scans.opening import is_slide_folder, is_synthetic
 
     if not is_synthetic(path) and (path.is_file() or is_slide_folder(path)):
-        with open_slide(path) as scan:
+        with open_slide(path, mpp=mpp) as scan:
             click.echo("\n".join(_facts(scan)))
         return
+    if mpp is not None:
+        raise InvalidRequest(f"expected no --mpp for {path}, which knows its own; leave it out")
     with _open(path) as store:
         recipe = store.recipe
         click.echo(_size(store))
@@ -245,8 +248,9 @@ def _facts(scan: OpenedSlide) -> Iterator[str]:
     assert facts is not None
     yield f"{spec.width} x {spec.height} px, {facts.format}, read by {facts.reader}"
     objective = f", {facts.magnification:g}x" if facts.magnification else ""
+    asked = " (as somebody said, not the file)" if facts.mpp_from == "asked" else ""
     known = "um per pixel not known" if scan.mpp is None else f"{scan.mpp:.4g} um per pixel"
-    yield f"{known}{objective}"
+    yield f"{known}{asked}{objective}"
     sizes = ", ".join(f"{width} x {height}" for height, width in facts.levels)
     yield f"levels in the file: {sizes}; shown: {spec.levels}"
     yield f"{_bytes(facts.nbytes)} on disk{', with a colour profile' if facts.has_icc else ''}"

@@ -13,8 +13,9 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.slide.lazy_levels import LazyLevel, LevelArray
 from napari_histodiff.slide.overlays.edited_scan import EditedLevel, EditedScan
-from napari_histodiff.slide.scans.opening import is_synthetic, open_scan
+from napari_histodiff.slide.scans.opening import is_synthetic
 from napari_histodiff.slide.scans.pyramid_scan import PyramidScan
+from napari_histodiff.slide.scans.remembered import open_known
 from napari_histodiff.slide.scans.scan_levels import ScanLevel
 from napari_histodiff.slide.store import SlideStore
 
@@ -134,8 +135,10 @@ def open_slide(
         slide that this package made.
     mpp : float or (y, x), optional
         Micrometres per pixel of level 0 of a scan whose file does not say them, or wrong ones.
+        Without it, what was answered in the window about a scan that does not say.
     window : (low, high), optional
-        Which values become black and white, of a scan with 16 bits a colour.
+        Which values become black and white, of a scan with 16 bits a colour; without it, what was
+        answered in the window.
     icc : bool
         Whether colours are brought to sRGB as the scan's colour profile says.
 
@@ -148,7 +151,7 @@ def open_slide(
         which knows them.
     """
     if not is_synthetic(path):
-        return OpenedSlide(open_scan(path, mpp=mpp, window=window, icc=icc))
+        return OpenedSlide(open_known(path, mpp=mpp, window=window, icc=icc))
     if mpp is not None or window is not None or icc:
         raise InvalidRequest(
             f"expected no mpp, window or icc for {path}, a slide of this package, which knows its "

@@ -17,7 +17,8 @@ from napari_histodiff.slide.exporting.provenance import EditMark, Provenance
 from napari_histodiff.slide.overlays.overlay import ScanOverlay
 from napari_histodiff.slide.overlays.places import find_overlay
 from napari_histodiff.slide.reader import OpenStore
-from napari_histodiff.slide.scans.opening import is_synthetic, open_scan
+from napari_histodiff.slide.scans.opening import is_synthetic
+from napari_histodiff.slide.scans.remembered import open_known
 from napari_histodiff.slide.scans.scan import Scan
 from napari_histodiff.slide.storage.tile_table import SETTLED, is_drawn
 from napari_histodiff.slide.store import SlideStore
@@ -244,7 +245,7 @@ def open_source(path: Path | str, *, mpp: float | None = None) -> Iterator[Expor
         if is_synthetic(path):
             yield ExportSource.of_slide(stack.enter_context(SlideStore.open(path, read_only=True)))
             return
-        scan = stack.enter_context(closing(open_scan(path, mpp=mpp)))
+        scan = stack.enter_context(closing(open_known(path, mpp=mpp)))
         place = find_overlay(scan)
         overlay = None
         if place is not None:

@@ -1,4 +1,4 @@
-"""Reads SVS, NDPI, MRXS, SCN, BIF, DICOM and pyramidal TIFF with OpenSlide."""
+"""Reads slides of scanners with OpenSlide: SVS, NDPI, DICOM, MRXS and what else it knows."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from tifffile import TiffFile
 from zict import LRU
 
 from napari_histodiff.core.errors import ScanInvalid
 from napari_histodiff.datasets.tiff import decimal_of
-from napari_histodiff.slide.scans.brightfield import WHITE, flatten
+from napari_histodiff.slide.scans.brightfield import WHITE, flatten, not_brightfield
 from napari_histodiff.slide.scans.pixel_size import COARSEST_STATED, COARSEST_TAGGED, believed
 from napari_histodiff.slide.scans.source import DecodingError, Header
 
-__all__ = ["OpenSlideSource", "vendor_of"]
+__all__ = ["OpenSlideSource", "check_light", "vendor_of"]
 
 #: A level that OpenSlide can only place between pixels is read in blocks of this side, so that
 #: every rectangle shows the same pixels.
@@ -33,6 +34,11 @@ _FORMATS: Final = {
     "ventana": "ventana bif",
     "generic-tiff": "pyramidal tiff",
 }
+
+
+#: Tags of Hamamatsu's files: which filters were in the light, and what the dye sends out, in nm.
+_FILTERS: Final = 65434
+_EMISSION: Final = 65451
 
 
 def _openslide() -> Any:
@@ -60,6 +66,26 @@ def vendor_of(path: Path) -> str:
     except ScanInvalid:
         return ""
     return library.OpenSlide.detect_format(path) or ""
+
+
+def check_light(path: Path, vendor: str) -> None:
+    """Refuse a slide that was scanned in the light of a dye, which OpenSlide shows as any other.
+
+    Raises
+    ------
+    ScanInvalid
+        When its header says so; of scanners other than Hamamatsu's no header does.
+    """
+    if vendor != "hamamatsu":
+        return
+    try:
+        with TiffFile(path) as tif:
+            tags = tif.pages.first.tags
+            emission, filters = tags.valueof(_EMISSION, 0), tags.valueof(_FILTERS, "")
+    except Exception:  # noqa: BLE001 - VMS is no TIFF, and damage is told by OpenSlide
+        return
+    if isinstance(emission, int | float) and emission > 0:
+        raise not_brightfield(path, f"fluorescence ({filters}, light of {emission:g} nm)")
 
 
 class OpenSlideSource:

@@ -16,12 +16,13 @@ from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.engine import Engine
 from napari_histodiff.core.errors import HistodiffError, InvalidRequest, make_folder
 from napari_histodiff.slide.scans.opening import is_synthetic
+from napari_histodiff.slide.scans.remembered import RememberedScans
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.slide.new_slide import NewSlide
 from napari_histodiff.ui.slide.new_slide_dialog import NewSlideDialog
 from napari_histodiff.ui.slide.questions import ask_draw_all, ask_place, ask_redraw, ask_space
 from napari_histodiff.ui.slide.recent import RecentMenu, SlidePlaces, ask_slide
-from napari_histodiff.ui.slide.scans.asking import RememberedScans, open_asking
+from napari_histodiff.ui.slide.scans.asking import open_asking
 from napari_histodiff.ui.slide.scans.view import ScanView
 from napari_histodiff.ui.slide.session import SlideSession
 from napari_histodiff.ui.slide.sketch_box import SketchHand

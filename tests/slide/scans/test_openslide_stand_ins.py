@@ -1,4 +1,7 @@
-"""What OpenSlide tells of formats of which there are no small public files: MRXS, SCN, BIF."""
+"""A handle as OpenSlide makes of MRXS, of which there is no small public file.
+
+It stands in for MRXS alone: SCN, BIF and VMS have no test at all.
+"""
 
 from __future__ import annotations
 

@@ -9,8 +9,11 @@ import openslide
 import pytest
 import tifffile
 
+from napari_histodiff.core.errors import ScanInvalid
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.slide.scans.opening import open_scan
+from napari_histodiff.slide.scans.openslide_reader import OpenSlideSource
+from napari_histodiff.slide.scans.pyramid_scan import PyramidScan
 from tests.slide.scans.scan_contract import checksum, regions
 
 pytestmark = pytest.mark.data
@@ -39,9 +42,19 @@ def path(data_root: Path, name: str) -> Path:
     return path
 
 
+def opened(path: Path) -> PyramidScan:
+    """Return a scan; of fluorescence, which is refused, as if it were not.
+
+    The one public NDPI file that is small enough is of fluorescence.
+    """
+    if path.suffix == ".ndpi":
+        return PyramidScan(path, OpenSlideSource(path))
+    return open_scan(path)
+
+
 def test_its_header_is_read(path: Path, name: str) -> None:
     height, width, mpp, magnification, kind = FILES[name]
-    scan = open_scan(path)
+    scan = opened(path)
     facts = scan.facts
     assert (scan.spec.height, scan.spec.width, facts.format) == (height, width, kind)
     assert facts.magnification == magnification
@@ -51,7 +64,7 @@ def test_its_header_is_read(path: Path, name: str) -> None:
 
 def test_its_pixels_are_those_of_openslide(path: Path) -> None:
     file = path if path.is_file() else max(path.glob("*.dcm"), key=lambda f: f.stat().st_size)
-    scan, slide = open_scan(path), openslide.OpenSlide(file)
+    scan, slide = opened(path), openslide.OpenSlide(file)
     rng = np.random.default_rng(0)
     for _ in range(12):
         y, x = (int(rng.integers(0, side - 300)) for side in (scan.spec.height, scan.spec.width))
@@ -63,7 +76,7 @@ def test_its_pixels_are_those_of_openslide(path: Path) -> None:
 
 def test_every_region_is_a_part_of_the_whole_and_the_file_stays(path: Path) -> None:
     before = checksum(path)
-    scan = open_scan(path)
+    scan = opened(path)
     whole = {n: scan.read(scan.spec.bounds(n)) for n in range(scan.spec.levels)}
     for region in regions(scan, 25):
         inside = region.intersect(scan.spec.bounds(region.level))
@@ -74,7 +87,7 @@ def test_every_region_is_a_part_of_the_whole_and_the_file_stays(path: Path) -> N
 
 
 def test_levels_of_the_file_look_like_the_level_below(path: Path) -> None:
-    scan = open_scan(path)
+    scan = opened(path)
     for level in range(1, scan.spec.levels):
         coarse = scan.read(scan.spec.bounds(level)).astype(float)
         fine = scan.read(scan.spec.bounds(level - 1)).astype(float)
@@ -82,6 +95,14 @@ def test_levels_of_the_file_look_like_the_level_below(path: Path) -> None:
         mean = (fine[::2, ::2] + fine[1::2, ::2] + fine[::2, 1::2] + fine[1::2, 1::2]) / 4
         assert np.abs(coarse - mean).mean() < 8, level
     scan.close()
+
+
+def test_fluorescence_is_refused(data_root: Path) -> None:
+    path = data_root / "wsi" / "ndpi/slideio_test3-TRITC 2 (560).ndpi"
+    if not path.exists():
+        pytest.skip(f"no {path}")
+    with pytest.raises(ScanInvalid, match=r"fluorescence \(TRITC 2 \(560\), light of 622 nm\)"):
+        open_scan(path)
 
 
 def test_tifffile_reads_jpeg_2000_of_aperio_as_openslide_does(data_root: Path) -> None:

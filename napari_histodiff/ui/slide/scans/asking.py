@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QInputDialog, QWidget
@@ -13,49 +13,12 @@ from qtpy.QtWidgets import QApplication, QInputDialog, QWidget
 from napari_histodiff.slide.scans.brightfield import SixteenBits, Window
 from napari_histodiff.slide.scans.opening import open_scan
 from napari_histodiff.slide.scans.pyramid_scan import PyramidScan
-from napari_histodiff.slide.scans.scan import ScanIdentity
-from napari_histodiff.ui.config_file import config_file, read_config, write_config
+from napari_histodiff.slide.scans.remembered import FULL_WINDOW, RememberedScans, open_known
 
-__all__ = ["RememberedScans", "open_asking"]
+__all__ = ["open_asking"]
 
 #: Micrometres per pixel of usual cameras without an objective: 10 / 20 = 0.5 um at 20x.
 _PIXEL_AT_1X: Final = 10.0
-
-_FULL: Final = (0.0, 65535.0)
-
-
-class RememberedScans:
-    """What was asked about scans, remembered by what they are and not by where they lie.
-
-    Parameters
-    ----------
-    path : Path, optional
-        Another file than the user's own.
-    """
-
-    def __init__(self, path: Path | None = None) -> None:
-        self._path = path or config_file("scans.json")
-
-    def mpp(self, scan: ScanIdentity) -> float | None:
-        """Return the micrometres per pixel that a person gave."""
-        kept = self._of(scan).get("mpp")
-        return float(kept) if isinstance(kept, int | float) and kept > 0 else None
-
-    def window(self, scan: ScanIdentity) -> Window | None:
-        """Return which values of 16 bits a person made black and white."""
-        kept = self._of(scan).get("window")
-        if isinstance(kept, list) and len(kept) == 2 and kept[0] < kept[1]:
-            return float(kept[0]), float(kept[1])
-        return None
-
-    def remember(self, scan: ScanIdentity, **values: object) -> None:
-        """Keep what a person said."""
-        kept = read_config(self._path) or {}
-        write_config(self._path, {**kept, scan.sha256: {**self._of(scan), **values}})
-
-    def _of(self, scan: ScanIdentity) -> dict[str, Any]:
-        kept = (read_config(self._path) or {}).get(scan.sha256)
-        return kept if isinstance(kept, dict) else {}
 
 
 def open_asking(
@@ -85,25 +48,23 @@ def open_asking(
     """
     window: Window | None = None
     try:
-        scan = open_scan(path)
+        scan = open_known(path, remembered=remembered)
     except SixteenBits:
-        scan = open_scan(path, window=_FULL)
-        window = remembered.window(scan.identity()) or _ask_window(parent, scan)
-        if window is None:
-            scan.close()
-            return None
-        remembered.remember(scan.identity(), window=list(window))
-    mpp = scan.facts.mpp
-    if mpp is None:
-        known = remembered.mpp(scan.identity()) or _ask_mpp(parent, scan)
-        if known is not None:
-            remembered.remember(scan.identity(), mpp=known)
-            mpp = known, known
-    if window is None and mpp == scan.facts.mpp:
+        with closing(open_scan(path, window=FULL_WINDOW)) as whole:
+            window = _ask_window(parent, whole)
+            if window is None:
+                return None
+            remembered.remember(whole.identity(), window=list(window))
+        scan = open_known(path, window=window, remembered=remembered)
+    if scan.facts.mpp is not None:
         return scan
-    asked = None if mpp == scan.facts.mpp else mpp
+    mpp = _ask_mpp(parent, scan)
+    if mpp is None:
+        return scan
+    remembered.remember(scan.identity(), mpp=mpp)
     scan.close()
-    return open_scan(path, mpp=asked, window=window)
+    window = window or remembered.window(scan.identity())
+    return open_scan(path, mpp=mpp, window=window)
 
 
 def _ask_mpp(parent: QWidget | None, scan: PyramidScan) -> float | None:

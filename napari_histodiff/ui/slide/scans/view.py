@@ -15,8 +15,9 @@ from psygnal import Signal
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.slide.overlays.edited_scan import EditedLevel, EditedScan
 from napari_histodiff.slide.scans.level_builder import LevelBuilder
-from napari_histodiff.slide.scans.opening import is_synthetic, open_scan
+from napari_histodiff.slide.scans.opening import is_synthetic
 from napari_histodiff.slide.scans.pyramid_scan import PyramidScan
+from napari_histodiff.slide.scans.remembered import open_known
 from napari_histodiff.slide.scans.scan import ScanError
 from napari_histodiff.slide.scans.scan_levels import ScanLevel, scan_levels
 from napari_histodiff.ui.slide.scans.target import AskPlace, EditedScanTarget
@@ -129,7 +130,7 @@ def scan_reader(path: str) -> Callable[[str], list[Any]] | None:
     """Return what reads a scan as a layer; None for a slide of this package."""
     if is_synthetic(path):
         return None
-    return lambda path: [scan_layer(open_scan(path)).as_layer_data_tuple()]
+    return lambda path: [scan_layer(open_known(path)).as_layer_data_tuple()]
 
 
 def _layer_arguments(scan: PyramidScan) -> dict[str, Any]:
