@@ -48,13 +48,14 @@ REASONS = {
     "slide.scans.picture_reader": "one format",
     "slide.exporting.changes": "one format",
     "ui.generation.request": "what decides the pixels, between panel and engine",
+    "ui.masks.box": "one section of the dock",
+    "ui.masks.outlines": "shapes of napari as pixels, apart from what is done with them",
     "ui.plugin": "what napari.yaml names",
     "ui.proposals.box": "one section of the dock",
     "ui.slide.scans.asking": "what is asked of a person",
     "ui.preload": "what is done before it is needed, and only that",
     "ui.widgets.history_box": "one section of the dock",
     "ui.workspace.resting_paint": "paint outside the frame, apart from the document",
-    "ui.workspace.tools": "what tools are, apart from the images they work on",
 }
 
 NO_CODE = {

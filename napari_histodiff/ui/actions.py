@@ -34,8 +34,9 @@ from napari_histodiff.ui.workspace.workspace import Workspace
 
 __all__ = ["StudioActions", "camera_of"]
 
-#: Width of outlines in pixels of the image.
+#: Width of outlines in pixels of the image: of nuclei and tissue, and of the edit mask.
 _OUTLINE: Final = 1
+_MASK_OUTLINE: Final = 3
 
 
 class StudioActions:
@@ -151,8 +152,12 @@ class StudioActions:
 
     def toggle_outlines(self) -> None:
         """Show the paint as outlines, or filled again."""
-        filled = any(layer.contour == 0 for layer in self._paint_layers())
-        self._set_contour(_OUTLINE if filled else 0)
+
+        def toggle() -> None:
+            layers = self._workspace.document.paint_layers
+            self._set_contour(_OUTLINE if any(layer.contour == 0 for layer in layers) else 0)
+
+        self._attempt(toggle)
 
     def ask_new_canvas(self) -> None:
         """Ask for a size and make an empty slide."""
@@ -331,12 +336,12 @@ class StudioActions:
                 "all nuclei are."
             )
 
-    def _paint_layers(self) -> list[Labels]:
-        return [layer for layer in self._workspace.own_layers if isinstance(layer, Labels)]
-
     def _set_contour(self, width: int) -> None:
-        for layer in self._paint_layers():
+        document = self._workspace.document
+        for layer in document.paint_layers:
             layer.contour = width
+        # Whoever works on the mask has it filled again; until then it must not be overlooked.
+        document.edit_mask.layer.contour = _MASK_OUTLINE if width else 0
 
     def _attempt(self, action: Callable[[], object]) -> None:
         try:

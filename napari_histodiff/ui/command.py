@@ -17,6 +17,7 @@ class Studio(Protocol):
 
     actions: Any
     controller: Any
+    masks: Any
     proposer: Any
     slide: Any
     workspace: Any

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from napari_histodiff.ui.command import Command, Studio
+from napari_histodiff.ui.mask_commands import MASK_COMMANDS
 from napari_histodiff.ui.paint_commands import PAINT_COMMANDS
 from napari_histodiff.ui.slide_commands import SLIDE_COMMANDS
 
@@ -127,7 +128,7 @@ _EDITS: Final = (
     Command("train", "Train a model on your own slides", lambda d: d.actions.open_training()),
 )
 
-COMMANDS: Final[tuple[Command, ...]] = (*_EDITS, *SLIDE_COMMANDS, *PAINT_COMMANDS)
+COMMANDS: Final[tuple[Command, ...]] = (*_EDITS, *SLIDE_COMMANDS, *PAINT_COMMANDS, *MASK_COMMANDS)
 
 _BY_ID: Final = {made.id: made for made in COMMANDS}
 

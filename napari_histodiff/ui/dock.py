@@ -17,6 +17,7 @@ from napari_histodiff.ui.generation.engines import default_engine
 from napari_histodiff.ui.generation.plan import FramePlan
 from napari_histodiff.ui.generation.settings import SeedMode, Settings, SettingsStore
 from napari_histodiff.ui.generation.states import EngineStatus
+from napari_histodiff.ui.masks.mask_tools import MaskTools
 from napari_histodiff.ui.preload import preload_later
 from napari_histodiff.ui.proposals.box import ProposalBox
 from napari_histodiff.ui.proposals.proposer import Proposer
@@ -57,6 +58,7 @@ class StudioDock(QWidget):
 
     workspace: Workspace
     controller: Controller
+    masks: MaskTools
     proposer: Proposer
     actions: StudioActions
     slide: SlidePart
@@ -74,6 +76,7 @@ class StudioDock(QWidget):
         self.controller = Controller(
             napari_viewer, self.workspace, engine or default_engine(), store=store
         )
+        self.masks = MaskTools(napari_viewer, self.workspace, self.controller)
         self.proposer = Proposer(napari_viewer, self.workspace, judge)
         self.viewer = napari_viewer
         self._activity = Activity(self)
@@ -216,6 +219,7 @@ class StudioDock(QWidget):
         self.tools.density_changed.connect(lambda value: setattr(w.paint, "density", value))
         self.caption.changed.connect(lambda text: c.set(caption=text))
         self.settings.changed.connect(lambda change: c.set(**change))
+        self.palette_box.mask.changed.connect(lambda change: c.set(**change))
         self.history.restore_requested.connect(c.restore)
         self.history.save_requested.connect(a.ask_save)
         self.history.copy_requested.connect(a.copy)
@@ -252,6 +256,7 @@ class StudioDock(QWidget):
 
     def _show_settings(self, settings: Settings) -> None:
         self.caption.set_caption(settings.caption)
+        self.palette_box.mask.set_settings(settings)
         self.settings.set_settings(self.controller.settings_here)
 
     def _show_target(self, *_: object) -> None:

@@ -16,9 +16,8 @@ TOOLS: Final = (
     ("polygon", "G", "Outline one nucleus or area; Enter or double-click closes it"),
     ("stamp", "S", "Click places one nucleus of natural size and shape"),
     ("scatter", "D", "Drag fills an area with nuclei at the density below"),
-    ("erase", "E", "Erase nuclei or tissue, or the edit mask when that is selected"),
-    ("fill", "F", "Give a whole nucleus another class, or fill an area with tissue"),
-    ("edit mask", "K", "Paint where pixels may change, for inpainting"),
+    ("erase", "E", "Erase nuclei, tissue or the edit mask, whichever is in hand"),
+    ("fill", "F", "Give a whole nucleus another class, or fill an area"),
     ("frame", "R", "Move and resize the frame with the mouse"),
     ("pan", "Z", "Move the view; hold Space for the same with any tool"),
 )
@@ -90,6 +89,13 @@ PAINT_COMMANDS: Final = (
         lambda d: d.actions.select_palette("tissue"),
         "T",
         "Paint what lies between nuclei: the tools work on the layer Tissue",
+    ),
+    Command(
+        "palette_edit_mask",
+        "Paint the edit mask",
+        lambda d: d.actions.select_palette("edit mask"),
+        "K",
+        "Paint where pixels may change: the tools work on the layer Edit mask",
     ),
     *(
         Command(

@@ -18,9 +18,11 @@ from napari_histodiff.ui.commands import COMMANDS
 from napari_histodiff.ui.dock import StudioDock
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.staged import StagedVariants
+from napari_histodiff.ui.masks.mask_tools import MaskTools
 from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.slide.part import SlidePart
 from napari_histodiff.ui.text import PLUGIN
+from napari_histodiff.ui.workspace.tools import PALETTES
 from tests.ui.conftest import OpenDock
 from tests.ui.doubles import RecordingEngine
 from tests.ui.find import find, press_key
@@ -61,7 +63,7 @@ def test_the_manifest_stands_at_the_top_as_well() -> None:
 
 
 def test_keys_are_unique_and_documented() -> None:
-    palettes = {"": ("nuclei", "tissue")}
+    palettes = {"": PALETTES}
     keys = [
         (command.key, palette)
         for command in COMMANDS
@@ -80,7 +82,12 @@ def test_keys_are_unique_and_documented() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.id)
 def test_a_command_calls_one_thing_that_is_there(command: Command) -> None:
-    parts = {"actions": StudioActions, "controller": Controller, "proposer": Proposer}
+    parts = {
+        "actions": StudioActions,
+        "controller": Controller,
+        "masks": MaskTools,
+        "proposer": Proposer,
+    }
     dock = SimpleNamespace(slide=create_autospec(SlidePart, instance=True))
     for name, kind in parts.items():
         setattr(dock, name, create_autospec(kind, instance=True))
@@ -145,7 +152,7 @@ def test_class_and_tool_keys_win_over_napari_s_on_our_layers(dock: StudioDock) -
     press_key(dock.viewer, "4")
     assert dock.workspace.paint.class_id == 4
     assert find(dock, "class_4", QAbstractButton).isChecked()
-    for key, tool in (("S", "stamp"), ("K", "edit mask"), ("D", "scatter"), ("P", "brush")):
+    for key, tool in (("S", "stamp"), ("E", "erase"), ("D", "scatter"), ("P", "brush")):
         press_key(dock.viewer, key)
         assert dock.workspace.paint.tool == tool
         assert find(dock, f"tool_{tool.replace(' ', '_')}", QAbstractButton).isChecked()

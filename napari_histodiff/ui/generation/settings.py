@@ -5,13 +5,19 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from napari_histodiff.core.json_data import fields_from_json
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, LIMITS
 from napari_histodiff.ui.config_file import config_file, read_config, write_config
 
-__all__ = ["SeedMode", "Settings", "SettingsStore"]
+__all__ = ["WINDOW_LIMITS", "SeedMode", "Settings", "SettingsStore"]
+
+#: Inclusive limits of the lengths that only the window knows, in um.
+WINDOW_LIMITS: Final[dict[str, tuple[float, float]]] = {
+    "mask_step": (0.5, 50.0),
+    "mask_around": (0.0, 20.0),
+}
 
 
 class SeedMode(StrEnum):
@@ -29,7 +35,8 @@ class Settings:
     With `suggest`, what is not painted is suggested before it is drawn.
 
     `guidance_scale` is meant for canvases and images, `slide_guidance` for slides; None, as a slide
-    was drawn, so that an edit looks like what lies around it.
+    was drawn, so that an edit looks like what lies around it. `mask_step` is how far the edge of an
+    edit mask is moved at once, `mask_around` how far around nuclei it reaches, in um.
     """
 
     caption: str = ""
@@ -42,11 +49,13 @@ class Settings:
     variants: int = 2
     suggest: bool = True
     export_folder: str = ""
+    mask_step: float = 2.0
+    mask_around: float = 2.0
 
     def clipped(self) -> Settings:
         """Return the same settings with every number inside its limits."""
         numbers: dict[str, Any] = {
-            name: _clip(name, getattr(self, name)) for name in LIMITS if name in _NAMES
+            name: _clip(name, getattr(self, name)) for name in _LIMITS if name in _NAMES
         }
         if self.slide_guidance is not None:
             numbers["slide_guidance"] = _clip("guidance_scale", self.slide_guidance)
@@ -91,8 +100,11 @@ class Settings:
 _NAMES = frozenset(field.name for field in fields(Settings))
 
 
+_LIMITS: Final = {**LIMITS, **WINDOW_LIMITS}
+
+
 def _clip(name: str, value: float) -> float:
-    low, high = LIMITS[name]
+    low, high = _LIMITS[name]
     return type(value)(min(max(value, low), high))
 
 

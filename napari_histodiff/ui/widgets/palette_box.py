@@ -1,4 +1,4 @@
-"""What is painted, nuclei or tissue, class by class, and the tools that paint it."""
+"""What is painted, nuclei, tissue or the edit mask, and the tools that paint it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ from napari_histodiff.ui.bindings import command_button
 from napari_histodiff.ui.colormaps import PaintClass
 from napari_histodiff.ui.commands import command
 from napari_histodiff.ui.generation.plan import class_remark, tissue_remark
+from napari_histodiff.ui.masks.box import MaskBox
 from napari_histodiff.ui.paint_commands import TOOLS
 from napari_histodiff.ui.text import short_count
 from napari_histodiff.ui.widgets.forms import NumberRow, Section, row
 from napari_histodiff.ui.widgets.style import IGNORED, SUBTLE
+from napari_histodiff.ui.workspace.tools import PALETTES
 
 __all__ = ["NucleiPalette", "PaletteBox", "TissuePalette", "ToolsBox", "share_text"]
 
@@ -36,7 +38,7 @@ _NONE: Final = "–"
 
 
 class PaletteBox(Section):
-    """A switch between nuclei and tissue, and the palette of what is chosen.
+    """A switch between nuclei, tissue and edit mask, and the palette of what is chosen.
 
     Parameters
     ----------
@@ -48,26 +50,32 @@ class PaletteBox(Section):
         super().__init__("Paint")
         self._group = QButtonGroup(self)
         self._switches: dict[str, QToolButton] = {}
-        for place, name in enumerate(("nuclei", "tissue"), 1):
-            made = command_button(f"palette_{name}", name.capitalize(), checkable=True, share=False)
+        for place, name in enumerate(PALETTES, 1):
+            made = command_button(
+                f"palette_{name.replace(' ', '_')}", name.capitalize(), checkable=True, share=False
+            )
             self._group.addButton(made)
             self._switches[name] = made
             self.heading.insertWidget(place, made)
         self.nuclei = NucleiPalette(nuclei)
         self.tissue = TissuePalette(tissue)
+        self.mask = MaskBox()
         self._corners = {
             "nuclei": ("painted   trained on", "Nuclei in the frame, and in the model's training"),
             "tissue": ("of the frame", "Share of the frame that each tissue is painted on"),
+            "edit mask": ("", "Where pixels may change; everything else stays byte for byte"),
         }
         self.body.addWidget(self.nuclei)
         self.body.addWidget(self.tissue)
+        self.body.addWidget(self.mask)
         self.show_palette("nuclei")
 
     def show_palette(self, name: str) -> None:
-        """Show "nuclei" or "tissue", without telling anyone."""
+        """Show one of `PALETTES`, without telling anyone."""
         self._switches[name].setChecked(True)
         self.nuclei.setVisible(name == "nuclei")
         self.tissue.setVisible(name == "tissue")
+        self.mask.setVisible(name == "edit mask")
         text, tip = self._corners[name]
         self.corner.setText(text)
         self.corner.setToolTip(tip)

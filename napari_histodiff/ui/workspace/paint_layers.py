@@ -51,7 +51,7 @@ class PaintSettings:
     overwrite : bool
         Whether a stamp may cover other nuclei.
     palette : str
-        What brush, polygon, fill and erase paint: "nuclei" or "tissue".
+        What brush, polygon, fill and erase paint: "nuclei", "tissue" or "edit mask".
     tissue_id : int
         Tissue that is painted, an id of `core.maps.TISSUE_NAMES`.
     """
@@ -289,6 +289,8 @@ _EDIT_BRUSH: Final = 40
 class EditMaskLayer:
     """A Labels layer of 0 and 1 over the frame, painted with napari's own tools.
 
+    An outline of it, for a look at what lies below, ends with the next stroke.
+
     Parameters
     ----------
     target : Layer
@@ -311,6 +313,7 @@ class EditMaskLayer:
         )
         self.layer.brush_size = max(1, _EDIT_BRUSH >> region.level)
         self.layer.selected_label = 1
+        self.layer.mouse_drag_callbacks.insert(0, self._begin_stroke)
         self.layer.events.paint.connect(lambda _: self.changed.emit())
         self.layer.events.set_data.connect(lambda _: self.changed.emit())
 
@@ -319,3 +322,16 @@ class EditMaskLayer:
         """A copy of the painted pixels, (h, w) bool."""
         painted: NDArray[np.bool_] = np.asarray(self.layer.data) != 0
         return painted
+
+    def put(self, mask: NDArray[np.bool_]) -> None:
+        """Replace the mask, (h, w) bool, as one undo step, and show it as an area."""
+        self.show_filled()
+        set_labels(self.layer, mask.astype(np.uint8))
+
+    def show_filled(self) -> None:
+        """Show what may change as an area: it is worked on."""
+        self.layer.contour = 0
+
+    def _begin_stroke(self, layer: Labels, _: Any) -> None:
+        if layer.mode in ("paint", "polygon", "fill", "erase"):
+            self.show_filled()

@@ -21,13 +21,12 @@ TOOLS: Final = {
     "erase": "erase",
     "stamp": "pan_zoom",
     "scatter": "pan_zoom",
-    "edit mask": "paint",
     "frame": "select",
     "pan": "pan_zoom",
 }
 
 #: What brush, polygon, fill and erase may paint.
-PALETTES: Final = ("nuclei", "tissue")
+PALETTES: Final = ("nuclei", "tissue", "edit mask")
 
 
 def check_tool(name: str) -> None:
@@ -54,22 +53,19 @@ def check_palette(name: str) -> None:
         raise InvalidRequest(f"expected a palette of {', '.join(PALETTES)}, got {name!r}; use one")
 
 
-def brush_layer(document: Document, viewer: Any) -> Labels:
-    """Return the layer whose brush is in hand: nuclei or tissue, or the edit mask."""
-    settings, mask = document.settings, document.edit_mask.layer
-    on_mask = settings.tool == "edit mask"
-    on_mask |= settings.tool == "erase" and viewer.layers.selection.active is mask
-    if on_mask:
-        return mask
-    of_tissue = settings.palette == "tissue"
-    return document.tissue.layer if of_tissue else document.nuclei.layer
+def brush_layer(document: Document) -> Labels:
+    """Return the layer of the palette in hand: nuclei, tissue or edit mask."""
+    layers = {"tissue": document.tissue.layer, "edit mask": document.edit_mask.layer}
+    return layers.get(document.settings.palette, document.nuclei.layer)
 
 
 def take_tool(name: str, document: Document, viewer: Any) -> None:
     """Select the layer a tool works on and put it into the tool's mode; it is the settings'."""
-    layer = document.frame.layer if name == "frame" else brush_layer(document, viewer)
+    layer = document.frame.layer if name == "frame" else brush_layer(document)
     viewer.layers.selection.active = layer
     layer.visible = True
+    if layer is document.edit_mask.layer and name != "pan":
+        document.edit_mask.show_filled()
     layer.mode = TOOLS[name]
     if name in ("stamp", "scatter"):
         document.brushes.take_over()

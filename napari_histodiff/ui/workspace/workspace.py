@@ -176,7 +176,7 @@ class Workspace:
         )
 
     def select_tool(self, name: str) -> None:
-        """Take a tool in hand; `TOOLS` has the names. "erase" erases on the layer in use.
+        """Take a tool in hand; `TOOLS` has the names. It works on the layer of the palette.
 
         Raises
         ------
@@ -193,7 +193,7 @@ class Workspace:
         self._tell_brush()
 
     def select_palette(self, name: str) -> None:
-        """Paint "nuclei" or "tissue" from now on, with the tool in hand where it can.
+        """Paint one of `PALETTES` from now on, with the tool in hand where it can.
 
         Raises
         ------
@@ -204,7 +204,7 @@ class Workspace:
         changed = name != self.paint.palette
         self._show_palette(name)
         can = self.paint.tool in ("brush", "polygon", "fill", "erase")
-        if changed:
+        if changed or (name == "edit mask" and not can):
             self.select_tool(self.paint.tool if can else "brush")
 
     def select_class(self, class_id: int) -> None:
@@ -237,7 +237,7 @@ class Workspace:
         InvalidRequest
             When there is no image to work on.
         """
-        layer = brush_layer(self.document, self._viewer)
+        layer = brush_layer(self.document)
         layer.brush_size = max(1, round(width / self.document.mpp))
 
     def import_labels(
@@ -312,18 +312,22 @@ class Workspace:
         document = self._document
         if document is None or not document.is_whole:
             return
-        by_layer = {document.nuclei.layer: "nuclei", document.tissue.layer: "tissue"}
+        by_layer = {
+            document.nuclei.layer: "nuclei",
+            document.tissue.layer: "tissue",
+            document.edit_mask.layer: "edit mask",
+        }
         name = by_layer.get(event.value, self.paint.palette)
         if name == self.paint.palette:
             return
-        if self.paint.tool in ("edit mask", "frame", "pan"):
+        if self.paint.tool in ("frame", "pan"):
             self._show_palette(name)
         else:
             self.select_palette(name)
 
     def _tell_brush(self, *_: object) -> None:
         if self._document is not None:
-            size = brush_layer(self._document, self._viewer).brush_size
+            size = brush_layer(self._document).brush_size
             self.brush_changed.emit(float(size) * self._document.mpp)
 
     def _import(

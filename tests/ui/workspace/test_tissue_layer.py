@@ -77,7 +77,7 @@ def test_choosing_a_class_or_a_tissue_takes_the_palette_and_the_layer_along(
     workspace.select_palette("tissue")
     assert (workspace.paint.tool, layer(workspace).mode) == ("brush", "paint")
     assert told == ["tissue", "nuclei", "tissue", "nuclei", "tissue"]
-    with pytest.raises(InvalidRequest, match="palette of nuclei, tissue, got 'fat'"):
+    with pytest.raises(InvalidRequest, match="palette of nuclei, tissue, edit mask, got 'fat'"):
         workspace.select_palette("fat")
 
 
@@ -87,7 +87,7 @@ def test_a_layer_chosen_in_napari_s_list_takes_the_palette_along(
     viewer.layers.selection.active = layer(workspace)
     assert (workspace.paint.palette, layer(workspace).mode) == ("tissue", "paint")
     viewer.layers.selection.active = viewer.layers["Edit mask"]
-    assert workspace.paint.palette == "tissue"
+    assert workspace.paint.palette == "edit mask"
     viewer.layers.selection.active = viewer.layers["Nuclei"]
     assert workspace.paint.palette == "nuclei"
     workspace.select_tool("frame")
@@ -178,7 +178,7 @@ def test_the_brush_has_a_width_in_micrometres(workspace: Workspace) -> None:
     workspace.set_brush(25.0)
     assert layer(workspace).brush_size == 50
     assert widths[-1] == 25.0
-    workspace.select_tool("edit mask")
+    workspace.select_palette("edit mask")
     workspace.set_brush(10.0)
     assert workspace.document.edit_mask.layer.brush_size == 20
     assert layer(workspace).brush_size == 50

@@ -70,7 +70,7 @@ def test_every_tool_works_on_its_layer(viewer, canvas, tool):
     seen = []
     canvas.tool_changed.connect(seen.append)
     canvas.select_tool(tool)
-    names = {"edit mask": "Edit mask", "frame": "Frame"}
+    names = {"frame": "Frame"}
     assert viewer.layers.selection.active.name == names.get(tool, "Nuclei")
     assert viewer.layers.selection.active.mode == TOOLS[tool]
     assert canvas.paint.tool == tool
@@ -78,9 +78,45 @@ def test_every_tool_works_on_its_layer(viewer, canvas, tool):
 
 
 def test_erase_erases_the_edit_mask_when_that_is_in_use(viewer, canvas):
-    canvas.select_tool("edit mask")
+    canvas.select_palette("edit mask")
     canvas.select_tool("erase")
     assert viewer.layers.selection.active.name == "Edit mask"
+
+
+@pytest.mark.parametrize("tool", ["brush", "polygon", "fill", "erase"])
+def test_the_edit_mask_is_painted_with_every_tool(viewer, canvas, tool):
+    canvas.select_palette("edit mask")
+    canvas.select_tool(tool)
+    assert viewer.layers.selection.active.name == "Edit mask"
+    assert canvas.document.edit_mask.layer.mode == TOOLS[tool]
+
+
+def test_the_key_of_the_edit_mask_brings_the_brush_back(viewer, canvas):
+    canvas.select_palette("edit mask")
+    canvas.select_tool("frame")
+    canvas.select_palette("edit mask")
+    assert canvas.paint.tool == "brush"
+
+
+def test_the_edit_mask_takes_a_brush_of_any_width(canvas):
+    canvas.select_palette("edit mask")
+    canvas.set_brush(120.0)
+    assert canvas.document.edit_mask.layer.brush_size == 240
+    click(canvas.document.edit_mask.layer, (64, 64))
+    assert canvas.document.edit_mask.mask.mean() > 0.9
+
+
+def test_an_outlined_edit_mask_is_filled_again_by_the_next_stroke(canvas):
+    mask = canvas.document.edit_mask
+    canvas.select_palette("edit mask")
+    mask.layer.contour = 3
+    click(mask.layer, (64, 64))
+    assert mask.layer.contour == 0
+    mask.layer.contour = 3
+    canvas.select_tool("pan")
+    assert mask.layer.contour == 3
+    canvas.select_tool("polygon")
+    assert mask.layer.contour == 0
 
 
 def test_no_such_tool(canvas):

@@ -1,0 +1,73 @@
+"""The edit mask in the dock: what makes it, and how far."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QMenu, QToolButton, QVBoxLayout, QWidget
+
+from napari_histodiff.ui.bindings import command_button, set_command
+from napari_histodiff.ui.colormaps import PALETTE
+from napari_histodiff.ui.generation.settings import WINDOW_LIMITS, Settings
+from napari_histodiff.ui.widgets.forms import NumberRow, button, row
+
+__all__ = ["MaskBox"]
+
+
+class MaskBox(QWidget):
+    """Buttons that change the edit mask; `changed` carries a dict of the length that was chosen."""
+
+    changed = Signal(dict)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.step = NumberRow(
+            "Step",
+            WINDOW_LIMITS["mask_step"],
+            0.5,
+            "How far Grow and Shrink move the edge of the mask, in µm",
+        )
+        self.around = NumberRow(
+            "Around",
+            WINDOW_LIMITS["mask_around"],
+            0.5,
+            "How far around nuclei pixels may change, in µm, where the mask is made from nuclei",
+        )
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(3)
+        column.addLayout(
+            row(
+                command_button("mask_grow", "Grow"),
+                command_button("mask_shrink", "Shrink"),
+                command_button("mask_invert", "Invert"),
+                command_button("mask_whole", "All"),
+                command_button("mask_clear", "None"),
+            )
+        )
+        column.addWidget(self.step)
+        column.addLayout(
+            row(
+                command_button("mask_selection", "From shapes"),
+                command_button("mask_these_nuclei", "These nuclei"),
+                self._nuclei_button(),
+            )
+        )
+        column.addWidget(self.around)
+        self.step.changed.connect(lambda value: self.changed.emit({"mask_step": value}))
+        self.around.changed.connect(lambda value: self.changed.emit({"mask_around": value}))
+
+    def set_settings(self, settings: Settings) -> None:
+        """Show the lengths, without telling anyone."""
+        self.step.set_value(settings.mask_step)
+        self.around.set_value(settings.mask_around)
+
+    def _nuclei_button(self) -> QToolButton:
+        made = button("All of class", "Add all nuclei of a class in the frame to the mask")
+        made.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(self)
+        for entry in PALETTE:
+            set_command(menu.addAction(entry.name.capitalize()), f"mask_class_{entry.id}")
+        menu.addSeparator()
+        set_command(menu.addAction("All nuclei"), "mask_all_nuclei")
+        made.setMenu(menu)
+        return made
