@@ -27,6 +27,7 @@ SHORT = 60
 REASONS = {
     "__main__": "`python -m napari_histodiff`",
     "cli.glands": "one command",
+    "cli.study": "one command",
     "core.captions.captions": "captions of maps, beside the parser of text",
     "datasets.conic": "one format",
     "datasets.lizard": "one format",
@@ -39,6 +40,7 @@ REASONS = {
     "evaluation.memory": "one question of the study",
     "evaluation.tissue": "one question of the study",
     "evaluation.metrics.borders": "one metric",
+    "studies.reading.plots": "matplotlib, apart from the figures",
     "slide.overlays.state": "what the edits of a scan lie on",
     "segmenter.propose": "a program of its own, which the window starts",
     "layout.completion.planned": "a frame without paint",

@@ -18,6 +18,7 @@ from napari_histodiff.cli.glands import train_gland
 from napari_histodiff.cli.inpaint_slide import SLIDE_OPTIONS, inpaint_slide, is_of_slide
 from napari_histodiff.cli.pictures import nuclei_of, scale_of
 from napari_histodiff.cli.slide import slide
+from napari_histodiff.cli.study import study
 from napari_histodiff.cli.suggest import suggest
 from napari_histodiff.cli.training import COMMANDS
 from napari_histodiff.core.errors import HistodiffError, make_folder
@@ -159,7 +160,7 @@ def demo(output: Path | None) -> None:
     run_demo(output)
 
 
-for _command in (*COMMANDS, slide, train_gland, suggest, export, inspect):
+for _command in (*COMMANDS, slide, study, train_gland, suggest, export, inspect):
     main.add_command(_command)
 
 

@@ -25,6 +25,7 @@ from napari_histodiff.evaluation.metrics.instances import (
     class_scores,
     panoptic_quality,
 )
+from napari_histodiff.evaluation.pages import markdown_table
 from napari_histodiff.evaluation.panels import Described, NucleiLike
 from napari_histodiff.evaluation.tables import Table
 
@@ -134,7 +135,7 @@ class JudgeQuality:
 
     def table(self) -> str:
         """Return all tables as Markdown, each under its title."""
-        return "\n\n".join(f"**{t.title}**\n\n{_markdown(t)}" for t in self.tables())
+        return "\n\n".join(f"**{t.title}**\n\n{markdown_table(t)}" for t in self.tables())
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures, JSON-ready: undefined ones become None."""
@@ -287,12 +288,6 @@ def _classes_table(source: SourceQuality) -> Table:
         figures = (ours.precision, ours.recall, ours.f1, theirs.hovernet_f1)
         table.rows[name] = (ours.support, ours.predicted, *figures)
     return table
-
-
-def _markdown(table: Table) -> str:
-    heading, *body = table.text()
-    rule = ["---", *["---:"] * (len(heading) - 1)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (heading, rule, *body))
 
 
 def _make_folder(folder: Path) -> None:

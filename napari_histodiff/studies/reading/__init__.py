@@ -1,0 +1,1 @@
+"""Reader studies: people tell drawn from real tissue, in a browser or in napari."""
