@@ -7,8 +7,9 @@ classes under the names of several versions. What cannot be an outline is counte
 from __future__ import annotations
 
 import gzip
-import json
+import io
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,9 +19,10 @@ from typing import Any, Final
 import numpy as np
 
 from napari_histodiff.core.errors import TrainingError
+from napari_histodiff.datasets.annotations.json_stream import json_values
 from napari_histodiff.datasets.outlines import Ring
 
-__all__ = ["UNNAMED", "GeoObject", "looks_like_geojson", "read_objects"]
+__all__ = ["UNNAMED", "GeoObject", "iter_objects", "looks_like_geojson", "read_objects"]
 
 #: Name of an object without a class.
 UNNAMED: Final = "(no class)"
@@ -37,6 +39,9 @@ _HEAD: Final = re.compile(
     rb'"type"\s*:\s*"(Feature|FeatureCollection|Polygon|MultiPolygon|GeometryCollection)"'
 )
 _PEEK: Final = 1 << 16
+
+#: Pixels from the corner of a slide; what lies farther is as good as infinite.
+_FARTHEST: Final = 2.0**31
 
 #: Properties that other programs name a class in.
 _CLASS_KEYS: Final = ("classification", "class", "class_name", "label", "structure")
@@ -121,37 +126,59 @@ def looks_like_geojson(path: Path) -> bool:
 def read_objects(path: Path) -> tuple[list[GeoObject], Counter[str]]:
     """Return the objects of a file, and what was left out of them with how often.
 
+    Raises
+    ------
+    TrainingError
+        As `iter_objects`.
+    """
+    notes: Counter[str] = Counter()
+    return list(iter_objects(path, notes)), notes
+
+
+def iter_objects(path: Path, notes: Counter[str]) -> Iterator[GeoObject]:
+    """Yield the objects of a file one by one, in the memory of one feature.
+
     Of a cell the polygons are those of its nucleus; an object without any polygon is counted.
+
+    Parameters
+    ----------
+    path : Path
+        GeoJSON, of a name that ends in `.gz` compressed.
+    notes : Counter
+        Takes what was left out, with how often.
 
     Raises
     ------
     TrainingError
-        When the file is not JSON, or not an object, array or geometry of GeoJSON.
+        When the file is not JSON, or not an object, array or geometry of GeoJSON; from where it is
+        none, after the objects before that.
     """
-    try:
-        with _open(path) as file:
-            content = json.loads(file.read().decode("utf-8-sig"))
-    except (OSError, EOFError, ValueError, RecursionError) as error:
-        raise TrainingError(f"expected GeoJSON in {path}, got {error}; export it again") from error
     walk = _Walk()
-    features = list(walk.features(content))
-    empty = isinstance(content, list) or (isinstance(content, dict) and "features" in content)
-    if not features and not (empty and not walk.notes):
+    count = 0
+    try:
+        with _open(path) as file, io.TextIOWrapper(file, "utf-8-sig") as text:
+            for value in json_values(text, "features"):
+                for feature in walk.features(value):
+                    count += 1
+                    yield _object(feature, walk)
+    except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
+        raise TrainingError(f"expected GeoJSON in {path}, got {error}; export it again") from error
+    notes.update(walk.notes)
+    if not count and walk.notes:
         raise TrainingError(
             f"expected features or geometries in {path}, got none; export it again as GeoJSON"
         )
-    objects = []
-    for feature in features:
-        kind = _kind(feature)
-        geometry = feature.get("geometry")
-        if kind == "cell":
-            geometry = feature.get("nucleusGeometry") or _properties(feature).get("nucleusGeometry")
-            if not geometry:
-                walk.notes["cells without a nucleus, left out"] += 1
-                objects.append(GeoObject(kind, UNNAMED, []))
-                continue
-        objects.append(GeoObject(kind, _name(feature), walk.polygons(geometry)))
-    return objects, walk.notes
+
+
+def _object(feature: dict[str, Any], walk: _Walk) -> GeoObject:
+    kind = _kind(feature)
+    geometry = feature.get("geometry")
+    if kind == "cell":
+        geometry = feature.get("nucleusGeometry") or _properties(feature).get("nucleusGeometry")
+        if not geometry:
+            walk.notes["cells without a nucleus, left out"] += 1
+            return GeoObject(kind, UNNAMED, [])
+    return GeoObject(kind, _name(feature), walk.polygons(geometry))
 
 
 def _open(path: Path) -> Any:
@@ -161,10 +188,10 @@ def _open(path: Path) -> Any:
 def _ring(coordinates: Any) -> Ring | None:
     try:
         corners = np.array([corner[:2] for corner in coordinates], float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     sound = corners.ndim == 2 and corners.shape[1] == 2 and len(corners) > 2
-    return corners if sound and np.isfinite(corners).all() else None
+    return corners if sound and (np.abs(corners) <= _FARTHEST).all() else None
 
 
 def _kind(feature: dict[str, Any]) -> str:
