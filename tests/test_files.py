@@ -56,6 +56,7 @@ REASONS = {
     "ui.proposals.box": "one section of the dock",
     "ui.slide.scans.asking": "what is asked of a person",
     "ui.preload": "what is done before it is needed, and only that",
+    "ui.saving.script": "code for elsewhere, apart from files",
     "ui.widgets.history_box": "one section of the dock",
     "ui.workspace.resting_paint": "paint outside the frame, apart from the document",
 }

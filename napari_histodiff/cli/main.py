@@ -218,14 +218,11 @@ def _save(
     folder: Path, images: NDArray[np.uint8], request: EditRequest, model: Model
 ) -> list[Path]:
     """Write `kind-001.png`, the request and the maps; numbers in use are never overwritten."""
-    from napari_histodiff.slide.export import save_edit
+    from napari_histodiff.slide.export import free_stem, save_edit
 
     written = []
-    number = 1
-    for image in images:
-        while any(folder.glob(f"{request.kind}-{number:03d}.*")):
-            number += 1
-        stem = f"{request.kind}-{number:03d}"
-        save_edit(folder, stem, image, request, info=model.info, png=True)
+    for variant, image in enumerate(images):
+        with free_stem(folder, f"{request.kind}-") as stem:
+            save_edit(folder, stem, image, request, info=model.info, png=True, variant=variant)
         written.append(folder / f"{stem}.png")
     return written

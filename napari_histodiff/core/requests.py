@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.json_data import read_json_object
 from napari_histodiff.core.maps import (
     TISSUE_NAMES,
     as_class_map,
@@ -241,6 +243,26 @@ class EditRequest:
                 f"expected a complete request, got one that lacks or garbles {error}; "
                 "save the request again"
             ) from error
+
+    @classmethod
+    def from_json(cls, path: Path | str) -> EditRequest:
+        """Read the request of an edit that was saved, `NAME.json` beside its image.
+
+        Raises
+        ------
+        InvalidRequest
+            When the file is missing, or holds no request of this release.
+        """
+        path = Path(path)
+        try:
+            data = read_json_object(path)
+        except (OSError, ValueError) as error:
+            said = error.strerror if isinstance(error, OSError) else error
+            raise InvalidRequest(
+                f"expected a saved request in {path}, got {said}; give the .json that lies beside "
+                "a saved image"
+            ) from error
+        return cls.from_dict(data)
 
     def _freeze_arrays(self) -> None:
         converters = {

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,58 @@ from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.slide.exporting.targets import place
 
-__all__ = ["save_edit"]
+__all__ = ["free_stem", "save_edit"]
 
 _Writer = Callable[[Path], None]
+
+
+@contextmanager
+def free_stem(folder: Path, prefix: str) -> Iterator[str]:
+    """Yield `prefix` with the first number that no file of a folder has; nobody else gets it.
+
+    Programs and windows may ask at the same time: while the block runs, a hidden file of this
+    name says that the number is taken.
+
+    Parameters
+    ----------
+    folder : Path
+        Made when missing.
+    prefix : str
+        Start of the names; the number follows in three digits or more.
+
+    Raises
+    ------
+    StorageError
+        When the folder cannot be written.
+    """
+    stem, claim = "", folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in count(1):
+            stem = f"{prefix}{number:03d}"
+            claim = folder / f".{stem}.claim"
+            try:
+                claim.open("x").close()
+            except FileExistsError:
+                continue
+            # Looked at after the claim: who had it before has placed all files, or none.
+            if not any(_has_stem(path.name, stem) for path in folder.iterdir()):
+                break
+            claim.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"expected to write into {folder}, got '{error.strerror or error}'; choose another "
+            "folder"
+        ) from error
+    try:
+        yield stem
+    finally:
+        with suppress(OSError):
+            claim.unlink(missing_ok=True)
+
+
+def _has_stem(name: str, stem: str) -> bool:
+    return name.startswith(stem) and not name[len(stem) : len(stem) + 1].isdigit()
 
 
 def save_edit(
@@ -33,6 +83,7 @@ def save_edit(
     *,
     info: BackendInfo | None = None,
     png: bool = False,
+    variant: int = 0,
 ) -> list[Path]:
     """Write an edit as files that open anywhere, all of them or none.
 
@@ -55,6 +106,8 @@ def save_edit(
         The model that made them.
     png : bool
         Write the image as `{stem}.png` as well.
+    variant : int
+        Which of the images that the request draws it is; the description says so.
 
     Returns
     -------
@@ -66,7 +119,7 @@ def save_edit(
     StorageError
         When the disk is full or the folder can not be written; the folder is left as it was.
     """
-    writers = _writers(stem, image, request, info)
+    writers = _writers(stem, image, request, _provenance(request, info, variant))
     if png:
         writers[f"{stem}.png"] = partial(_png, image)
     scratch = {folder / name: folder / f".{os.getpid()}.{name}" for name in writers}
@@ -88,7 +141,7 @@ def save_edit(
 
 
 def _writers(
-    stem: str, image: NDArray[np.uint8], request: EditRequest, info: BackendInfo | None
+    stem: str, image: NDArray[np.uint8], request: EditRequest, said: dict[str, Any]
 ) -> dict[str, _Writer]:
     writers: dict[str, _Writer] = {f"{stem}.tif": partial(_tiff, image, mpp=request.mpp)}
     if request.class_map is not None:
@@ -99,11 +152,11 @@ def _writers(
         writers[f"{stem}_tissue.png"] = partial(_png, request.tissue_map)
     if request.edit_mask is not None:
         writers[f"{stem}_edit_mask.png"] = partial(_png, request.edit_mask.astype(np.uint8) * 255)
-    writers[f"{stem}.json"] = partial(_json, _provenance(request, info))
+    writers[f"{stem}.json"] = partial(_json, said)
     return writers
 
 
-def _provenance(request: EditRequest, info: BackendInfo | None) -> dict[str, Any]:
+def _provenance(request: EditRequest, info: BackendInfo | None, variant: int) -> dict[str, Any]:
     model = None
     if info is not None:
         model = {
@@ -112,7 +165,8 @@ def _provenance(request: EditRequest, info: BackendInfo | None) -> dict[str, Any
             "licence": info.licence,
             "tissue_names": list(info.tissue_names),
         }
-    return {"synthetic": True, "made_by": "napari-histodiff", "model": model} | request.to_dict()
+    mark = {"synthetic": True, "made_by": "napari-histodiff", "model": model, "variant": variant}
+    return mark | request.to_dict()
 
 
 def _tiff(array: NDArray[Any], path: Path, *, mpp: float) -> None:

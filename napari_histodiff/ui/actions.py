@@ -13,16 +13,19 @@ from qtpy.QtWidgets import QApplication, QDialog, QFileDialog, QWidget
 
 from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.ui.config_file import data_folder
 from napari_histodiff.ui.forms import (
     class_meant,
     import_form,
     import_tissue_form,
     new_canvas_form,
+    save_form,
 )
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.engines import default_engine
 from napari_histodiff.ui.generation.history import HistoryEntry
 from napari_histodiff.ui.proposals.proposer import Proposer
+from napari_histodiff.ui.saving.script import python_of
 from napari_histodiff.ui.slide.questions import ask_overwrite
 from napari_histodiff.ui.training.dock import open_training
 from napari_histodiff.ui.viewport import camera_of, to_data
@@ -111,7 +114,7 @@ class StudioActions:
 
     def use_model(self, folder: Path) -> None:
         """Draw with the model of a folder."""
-        self._controller.use_engine(default_engine(folder))
+        self._controller.use_engine(default_engine(folder), folder)
         show_info(f"Drawing with the model in {folder}.")
 
     def ask_model(self) -> None:
@@ -298,26 +301,33 @@ class StudioActions:
         self._attempt(lambda: self._workspace.document.clear())
 
     def ask_save(self, entry: HistoryEntry | None = None) -> None:
-        """Ask for a folder and save there."""
-        start = self._controller.settings.export_folder or str(Path.home())
-        folder = QFileDialog.getExistingDirectory(
-            self._parent, "Save image, maps and request in", start
-        )
-        if folder:
-            self._controller.save(Path(folder), entry)
+        """Ask what to save and where; says so when there is nothing."""
+        controller = self._controller
+        choices = controller.saving.choices(controller.to_save(entry))
+        if not choices:
+            show_warning("There is nothing to save yet; generate something first.")
+            return
+        form = save_form(choices, controller.settings.export_folder)
+        note = "Nothing is overwritten: each file has the next free number."
+        if FormDialog(self._parent, "Save", form, note).exec() == QDialog.DialogCode.Accepted:
+            folder, what = form["folder"].value, form["what"].value
+            controller.save(folder, entry, what=what)
 
     def copy(self, text: str) -> None:
         """Put text on the clipboard."""
         QApplication.clipboard().setText(text)
         show_info("Copied.")
 
-    def copy_python(self) -> None:
-        """Copy the newest edit as Python code."""
-        entries = self._controller.history.entries
-        if entries:
-            self.copy(entries[0].as_python())
-        else:
+    def copy_python(self, entry: HistoryEntry | None = None) -> None:
+        """Copy an edit, the newest when None, as Python code that draws the same pixels."""
+        entry = entry or next(iter(self._controller.history.entries), None)
+        if entry is None:
             show_warning("There is nothing to copy yet; generate something first.")
+            return
+        request, model = entry.request, self._controller.model_folder
+        self._attempt(
+            lambda: self.copy(python_of(request, model=model, folder=data_folder("requests")))
+        )
 
     def _imported(self, step: PendingStep, layer: Labels, meant: int | None) -> None:
         if step.error is not None:

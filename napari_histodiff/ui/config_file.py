@@ -1,4 +1,4 @@
-"""Files of the user's configuration folder: JSON that may be missing, garbled or older."""
+"""Files in the user's own folders: settings that may lack or be older, data written whole."""
 
 from __future__ import annotations
 
@@ -12,12 +12,38 @@ import platformdirs
 
 from napari_histodiff.core.json_data import read_json_object
 
-__all__ = ["config_file", "read_config", "write_config"]
+__all__ = ["config_file", "data_folder", "read_config", "write_config", "write_whole"]
 
 
 def config_file(name: str) -> Path:
     """Return the path of a file in the user's configuration folder."""
     return Path(platformdirs.user_config_path("napari-histodiff", appauthor=False)) / name
+
+
+def data_folder(name: str) -> Path:
+    """Return a folder in the user's data folder: for what is kept, but is no setting."""
+    return Path(platformdirs.user_data_path("napari-histodiff", appauthor=False)) / name
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, also when the process is killed; makes its folder.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written; what was there stays.
+    """
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with scratch.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    finally:
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
 
 
 def read_config(path: Path) -> dict[str, Any] | None:
@@ -30,11 +56,5 @@ def read_config(path: Path) -> dict[str, Any] | None:
 
 def write_config(path: Path, values: dict[str, Any]) -> None:
     """Write values whole or not at all; a read-only home only means they are not remembered."""
-    scratch = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(json.dumps(values, indent=1), encoding="utf-8")
-        scratch.replace(path)
-    except OSError:
-        with suppress(OSError):
-            scratch.unlink(missing_ok=True)
+    with suppress(OSError):
+        write_whole(path, json.dumps(values, indent=1).encode())

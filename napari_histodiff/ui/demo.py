@@ -128,6 +128,7 @@ class _Script:
         for index, image in enumerate(entry.images):
             self._image(f"variant_{index + 1}", image)
             self._dock.controller.save(self._output, entry, index)
+            self._wait(lambda: not self._dock.workspace.doing.text)
         self._check()
 
     def _image(self, name: str, pixels: NDArray[np.uint8]) -> None:

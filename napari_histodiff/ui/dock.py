@@ -223,6 +223,7 @@ class StudioDock(QWidget):
         self.history.restore_requested.connect(c.restore)
         self.history.save_requested.connect(a.ask_save)
         self.history.copy_requested.connect(a.copy)
+        self.history.python_requested.connect(a.copy_python)
 
     # -------------------------------------------------------------------- show
     def _show_all(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from magicgui import magicgui
+from magicgui.widgets import ComboBox, Container, FileEdit, Widget
 from qtpy.QtWidgets import QLabel
 
 from napari_histodiff.core.colours import GLASS_COLOUR
@@ -26,6 +27,8 @@ from napari_histodiff.ui.workspace.targets import MAX_CANVAS
 if TYPE_CHECKING:
     from magicgui.widgets import FunctionGui
 
+    from napari_histodiff.ui.saving.saving import Saved
+
 __all__ = [
     "OF_EACH_PIXEL",
     "class_meant",
@@ -36,6 +39,7 @@ __all__ = [
     "new_canvas",
     "new_canvas_form",
     "new_slide",
+    "save_form",
     "train",
 ]
 
@@ -233,3 +237,25 @@ def _finish(form: FunctionGui[None]) -> None:
     for field in form:
         field.native.setObjectName(field.name)
         field.native.setAccessibleName(field.label)
+
+
+def save_form(choices: Sequence[Saved], folder: str) -> Container[Widget]:
+    """Return a form with the fields `what`, a `Saved`, and `folder`, a Path.
+
+    Parameters
+    ----------
+    choices : sequence of Saved
+        What can be saved; the first is chosen.
+    folder : str
+        Where was saved last; empty = the home folder.
+    """
+    what = ComboBox(
+        name="what",
+        label="save",
+        choices=[(str(choice), choice) for choice in choices],
+        tooltip="A variant is a TIFF with its maps and the request that draws it again; frame and "
+        "image are OME-TIFFs with pixel size, that say what of them is synthetic",
+    )
+    start = folder or pathlib.Path.home()
+    where = FileEdit(name="folder", label="in folder", mode="d", value=start)
+    return Container(widgets=[what, where])

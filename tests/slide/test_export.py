@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -133,3 +134,26 @@ def test_a_file_where_the_folder_should_be_is_told(
     (tmp_path / "taken").write_text("")
     with pytest.raises(StorageError, match="another folder"):
         export.save_edit(tmp_path / "taken", "edit", image, request_)
+
+
+def test_a_number_in_use_is_never_taken(tmp_path: Path) -> None:
+    for taken in ("a_001.tif", "a_002_classes.png", "a_0035.json", "b_003.tif"):
+        (tmp_path / taken).write_text("")
+    with export.free_stem(tmp_path, "a_") as first, export.free_stem(tmp_path, "a_") as second:
+        assert (first, second) == ("a_003", "a_004")
+    (tmp_path / "a_003.tif").write_text("")
+    with export.free_stem(tmp_path, "a_") as third:
+        assert third == "a_004"
+    assert not list(tmp_path.glob(".*"))
+
+
+def _claim(folder: str) -> str:
+    with export.free_stem(Path(folder), "edit_") as stem:
+        (Path(folder) / f"{stem}.tif").write_text("")
+        return stem
+
+
+def test_windows_that_save_at_once_get_numbers_of_their_own(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        stems = list(pool.map(_claim, [str(tmp_path)] * 40))
+    assert sorted(stems) == [f"edit_{number:03d}" for number in range(1, 41)]

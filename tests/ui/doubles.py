@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -196,6 +197,12 @@ class Desk:
         images = np.full((request.variants, *request.shape, 3), shade, np.uint8)
         images[1:] += 1
         self.emit(JobFinished(str(len(self.engine.submitted)), images, 1.0))
+
+    def save(self, folder: Path) -> None:
+        step = self.controller.save(folder)
+        while step is not None and not step.is_over:
+            time.sleep(0.005)
+            self.controller.pump()
 
     def ready(self) -> None:
         self.engine.ready()

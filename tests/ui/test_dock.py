@@ -22,12 +22,13 @@ from napari_histodiff.ui.commands import run
 from napari_histodiff.ui.demo import DEMO_CAPTION, paint_demo
 from napari_histodiff.ui.dock import StudioDock
 from napari_histodiff.ui.generation.settings import SeedMode
+from napari_histodiff.ui.saving.saving import Saved
 from napari_histodiff.ui.text import short_count
 from napari_histodiff.ui.widgets import dialogs
 from napari_histodiff.ui.widgets.caption_box import report_html
 from napari_histodiff.ui.widgets.style import IGNORED, WRONG, dock_style
 from tests.fakes import FAKE_INFO
-from tests.ui.conftest import OpenDock
+from tests.ui.conftest import OpenDock, WaitFor
 from tests.ui.doubles import RecordingEngine
 from tests.ui.find import find, press
 
@@ -249,16 +250,34 @@ def test_use_image_with_the_preview_selected_says_what_to_select(
     assert dock.workspace.target is None
 
 
-def test_save_asks_where_and_remembers(
-    dock: StudioDock, engine: RecordingEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_save_asks_what_and_where_and_remembers(
+    dock: StudioDock,
+    engine: RecordingEngine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wait_for: WaitFor,
 ) -> None:
+    forms = []
+
+    def accept(dialog: dialogs.FormDialog) -> QDialog.DialogCode:
+        forms.append(dialog.form)
+        dialog.form["folder"].value = tmp_path / "out"
+        return QDialog.DialogCode.Accepted
+
+    monkeypatch.setattr(dialogs.FormDialog, "exec", accept)
     _canvas(dock, engine)
+    dock.actions.ask_save()
+    assert not forms  # nothing is asked while there is nothing
     dock.run.main.click()
     _finish(dock, engine)
-    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "out"))
     dock.actions.ask_save()
-    assert any(path.suffix == ".json" for path in (tmp_path / "out").iterdir())
+    assert list(forms[0]["what"].choices) == [Saved.VARIANT]  # nothing is applied yet
+    wait_for(lambda: (tmp_path / "out").exists() and not dock.workspace.doing.text)
+    assert (tmp_path / "out" / "histodiff_generate_001.json").exists()
     assert dock.controller.settings.export_folder == str(tmp_path / "out")
+    dock.actions.apply()
+    dock.actions.ask_save()
+    assert list(forms[1]["what"].choices) == list(Saved)
 
 
 def test_frame_is_sized_and_moved_to_the_view(dock: StudioDock) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.core.box_mean import box_down
 from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.core.requests import EditRequest
@@ -159,6 +161,70 @@ class ExportSource:
             ),
         )
 
+    @classmethod
+    def of_image(
+        cls,
+        name: str,
+        shape: tuple[int, int],
+        mpp: float | None,
+        read: Callable[[Region], NDArray[np.uint8]],
+        edited: Callable[[Region], NDArray[np.bool_]] | None,
+        *,
+        source: dict[str, Any],
+        marks: Sequence[EditMark] = (),
+        forgotten: int = 0,
+    ) -> ExportSource:
+        """Return an image of one level, its coarser levels the means of 2 x 2 pixels.
+
+        Parameters
+        ----------
+        name : str
+            Of the image.
+        shape : (height, width)
+            Of its one level, in pixels.
+        mpp : float or None
+            Micrometres per pixel; None where nobody knows.
+        read : callable
+            Returns the pixels of a region of level 0, (h, w, 3) uint8.
+        edited : callable or None
+            Returns which of them are synthetic, (h, w) bool; None = all are.
+        source : dict
+            What it is, ready for JSON.
+        marks : sequence of EditMark
+            The edits it shows.
+        forgotten : int
+            How many more it shows.
+        """
+        levels = max(1, (max(shape) - 1).bit_length() - (_COARSEST_SIDE - 1).bit_length() + 1)
+        spec = PyramidSpec(*shape, 256, levels, mpp or 0.5)
+        coarser: list[NDArray[np.uint8]] = []
+
+        def read_level(region: Region) -> NDArray[np.uint8]:
+            if region.level == 0:
+                return read(region)
+            while len(coarser) < region.level:
+                coarser.append(box_down(coarser[-1]) if coarser else _halved(read, spec.bounds(0)))
+            return coarser[region.level - 1][region.slices]
+
+        every = Provenance(extent="all", source=source, edits=tuple(marks), forgotten=forgotten)
+        made = cls(
+            name=name,
+            spec=spec,
+            read=read_level,
+            mpp=None if mpp is None else (mpp, mpp),
+            provenance=every,
+        )
+        if edited is None:
+            return made
+        blocks = spec.bounds(0).blocks(_COARSEST_SIDE)
+        changed = [block for block in blocks if edited(block).any()]
+        return replace(
+            made,
+            edited=edited,
+            changed=lambda: changed,
+            provenance=replace(every, extent="part" if changed else "none"),
+        )
+
     def part(self, region: Region) -> ExportSource:
         """Return a part of the pyramid as a pyramid of its own.
 
@@ -276,6 +342,17 @@ def edited_tiles(store: OpenStore) -> list[Region]:
         for tile in spec.tiles(spec.at_level(region, 0))
     }
     return [spec.region(tile) for tile in sorted(tiles)]
+
+
+def _halved(read: Callable[[Region], NDArray[np.uint8]], bounds: Region) -> NDArray[np.uint8]:
+    """Return level 1 of an image, read in strips so that level 0 need not be in memory twice."""
+    height, width = (-(-side // 2) for side in bounds.shape)
+    result = np.empty((height, width, 3), np.uint8)
+    for strip in bounds.blocks(_COARSEST_SIDE):
+        pixels = box_down(read(strip))
+        y, x = strip.y // 2, strip.x // 2
+        result[y : y + pixels.shape[0], x : x + pixels.shape[1]] = pixels
+    return result
 
 
 def _is_drawn(slide: SlideStore, region: Region) -> bool:

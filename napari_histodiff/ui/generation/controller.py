@@ -30,7 +30,6 @@ from napari_histodiff.core.engine import (
 )
 from napari_histodiff.core.errors import HistodiffError, InvalidRequest
 from napari_histodiff.core.maps import TISSUE_NAMES
-from napari_histodiff.slide.export import save_edit
 from napari_histodiff.ui.generation.engines import Mailbox
 from napari_histodiff.ui.generation.history import History, HistoryEntry
 from napari_histodiff.ui.generation.plan import Estimate, Estimator, FramePlan, make_plan
@@ -51,6 +50,7 @@ from napari_histodiff.ui.generation.states import (
     Staging,
 )
 from napari_histodiff.ui.generation.suggestions import Suggestions
+from napari_histodiff.ui.saving.saving import Saved, Saving
 from napari_histodiff.ui.workspace.frame import at_its_level
 
 if TYPE_CHECKING:
@@ -108,11 +108,13 @@ class Controller:
         self.staged = StagedVariants(viewer, workspace, self._complain, self._is_still)
         self.suggestions = Suggestions(workspace)
         self.history = History()
+        self.saving = Saving(workspace, self._told_saved)
         self.settings = (store or SettingsStore()).load()
         self.status = EngineStatus(engine.state, engine.info)
         self.run_state = RunState()
         self.plan = FramePlan("Generate", False, _NO_IMAGE)
         self.engine = engine
+        self.model_folder: Path | None = None
         self._store = store or SettingsStore()
         self._mailbox = Mailbox()
         self._unsubscribe = engine.subscribe(self._mailbox.put)
@@ -142,8 +144,12 @@ class Controller:
         """Load the model afresh, in a new process; the running edit is cancelled."""
         self._attempt(self.engine.restart)
 
-    def use_engine(self, engine: Engine) -> None:
-        """Draw with another engine from now on; the running edit is cancelled."""
+    def use_engine(self, engine: Engine, model_folder: Path | None = None) -> None:
+        """Draw with another engine from now on; the running edit is cancelled.
+
+        `model_folder` is that of its model, for code that is copied; None = the bundled one.
+        """
+        self.model_folder = model_folder
         self.engine.close()
         self._unsubscribe()
         self.engine = engine
@@ -166,6 +172,7 @@ class Controller:
     def pump(self) -> None:
         """Handle what the engine told since the last call; call it on the GUI thread."""
         self.suggestions.deliver()
+        self.saving.deliver()
         for event in self._mailbox.drain():
             self._handle(event)
         due = self._plan_due is not None and time.monotonic() >= self._plan_due
@@ -322,24 +329,34 @@ class Controller:
         self.set(**settings_of(request))
         self.staged.put(Staging(entry))
 
-    def save(self, folder: Path, entry: HistoryEntry | None = None, index: int = 0) -> None:
-        """Save an entry (or the staged variant, or the newest entry) with its maps and request."""
+    def to_save(self, entry: HistoryEntry | None = None, index: int = 0) -> Staging | None:
+        """Return an entry's variant, else the one in view, else the newest edit; None = nothing."""
         if entry is None and self.staged.now is not None:
-            entry, index = self.staged.now.entry, self.staged.now.index
+            return self.staged.now
         entry = entry or next(iter(self.history.entries), None)
-        if entry is None:
-            self._notice(Level.WARNING, "There is nothing to save yet; generate something first.")
-            return
+        return None if entry is None else Staging(entry, index)
+
+    def save(
+        self,
+        folder: Path,
+        entry: HistoryEntry | None = None,
+        index: int = 0,
+        what: Saved = Saved.VARIANT,
+    ) -> PendingStep | None:
+        """Begin to save a variant as in `to_save`, or what shows; None when nothing can be."""
         self.set(export_folder=str(folder))
-        stem = f"histodiff_{entry.number:03d}_{entry.request.kind}_v{index + 1}"
         try:
-            paths = save_edit(
-                folder, stem, entry.images[index], entry.request, info=self.status.info
-            )
+            return self.saving.save(what, folder, self.to_save(entry, index), self.status.info)
         except HistodiffError as error:
+            self._notice(Level.WARNING, str(error))
+            return None
+
+    def _told_saved(self, paths: list[Path], error: Exception | None) -> None:
+        if error is not None:
             self._complain(error)
-            return
-        self._notice(Level.INFO, f"Saved {len(paths)} files as {paths[0].with_suffix('')}*")
+        else:
+            names = ", ".join(path.name for path in paths)
+            self._notice(Level.INFO, f"Saved in {paths[0].parent}: {names}")
 
     # ---------------------------------------------------------------- internal
     def _handle(self, event: EngineEvent) -> None:

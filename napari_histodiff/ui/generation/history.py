@@ -61,34 +61,6 @@ class HistoryEntry:
             )
         )
 
-    def as_python(self) -> str:
-        """Return Python code that repeats the edit from a saved request."""
-        r = self.request
-        lines = [
-            "import json",
-            "from pathlib import Path",
-            "",
-            "import napari_histodiff as hd",
-            "from napari_histodiff.core.requests import EditRequest",
-            "",
-            'request = EditRequest.from_dict(json.loads(Path("request.json").read_text()))',
-            "model = hd.load_model()",
-            "images = model(",
-            "    request.class_map,",
-            "    request.instance_map,",
-            f"    caption={r.caption!r},",
-            f"    guidance_scale={r.guidance_scale!r},",
-            f"    steps={r.steps},",
-            f"    seed={r.seed},",
-            f"    variants={r.variants},",
-        ]
-        if r.tissue_map is not None:
-            lines.append("    tissue_map=request.tissue_map,")
-        if r.image is not None and r.edit_mask is not None:
-            lines += ["    image=request.image,", "    edit_mask=request.edit_mask,"]
-        # The request holds what was suggested.
-        return "\n".join([*lines, "    suggest=False,", ")", ""])
-
 
 class History:
     """Entries newest first; the oldest leave when `max_entries` or `max_bytes` is passed."""

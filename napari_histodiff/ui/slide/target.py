@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -16,6 +16,8 @@ from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.layout.completion import Maps
 from napari_histodiff.slide.edit_store import EditStore
+from napari_histodiff.slide.exporting.provenance import EditMark
+from napari_histodiff.slide.exporting.source import ExportSource
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.planning import needs
 from napari_histodiff.slide.streaming.tile_requests import maps_at
@@ -147,6 +149,10 @@ class SlideTarget(Target):
                 "strength": 1.0,
             }
         return replace(request, **changes)
+
+    def export_source(self, marks: Sequence[EditMark] = ()) -> ExportSource:
+        """Return the slide, which keeps its edits itself."""
+        return ExportSource.of_slide(self._store)
 
     def new_journal(self) -> EditJournal:
         """Return the journal kept with the slide."""

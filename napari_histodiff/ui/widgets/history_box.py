@@ -21,6 +21,7 @@ class HistoryBox(Section):
     restore_requested = Signal(object)  # HistoryEntry
     save_requested = Signal(object)
     copy_requested = Signal(str)
+    python_requested = Signal(object)
 
     def __init__(self) -> None:
         super().__init__("History")
@@ -59,7 +60,7 @@ class HistoryBox(Section):
         """Return the context menu of an entry."""
         menu = QMenu(self)
         menu.addAction("Restore settings and paint", lambda: self.restore_requested.emit(entry))
-        menu.addAction("Copy as Python", lambda: self.copy_requested.emit(entry.as_python()))
+        menu.addAction("Copy as Python", lambda: self.python_requested.emit(entry))
         menu.addAction("Copy caption", lambda: self.copy_requested.emit(entry.request.caption))
         menu.addAction("Copy seed", lambda: self.copy_requested.emit(str(entry.request.seed)))
         menu.addSeparator()

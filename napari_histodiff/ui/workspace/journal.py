@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -17,6 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region, WindowGrid
 from napari_histodiff.core.requests import EditRequest
+from napari_histodiff.slide.exporting.provenance import EditMark
 from napari_histodiff.ui.workspace.pending import PendingStep
 
 __all__ = ["EditJournal", "MemoryJournal", "RawPixels", "SparsePlane"]
@@ -77,6 +78,7 @@ class _Change:
     before: NDArray[np.uint8]
     after: NDArray[np.uint8]
     source: weakref.ref[object]
+    mark: EditMark | None
 
     @property
     def nbytes(self) -> int:
@@ -101,6 +103,16 @@ class MemoryJournal:
         self._limit = limit
         self._done: deque[_Change] = deque()
         self._undone: deque[_Change] = deque()
+        self._lasting: list[EditMark] = []
+
+    @property
+    def marks(self) -> tuple[EditMark, ...]:
+        """The edits that the image shows, oldest first, also those that cannot be undone more."""
+        return (*self._lasting, *(change.mark for change in self._done if change.mark is not None))
+
+    def begin_with(self, marks: Iterable[EditMark]) -> None:
+        """Say which edits the image shows already, of an earlier window."""
+        self._lasting = list(marks)
 
     @property
     def can_undo(self) -> bool:
@@ -126,8 +138,8 @@ class MemoryJournal:
     ) -> PendingStep:
         """Store (h, w, 3) RGB as written pixels; the step's region is the rectangle that changed.
 
-        Only the pixels of `mask`, (h, w) bool, are stored; all of them when it is None. The
-        request is not kept: this journal lives as long as the window.
+        Only the pixels of `mask`, (h, w) bool, are stored; all of them when it is None. Of the
+        request a mark is kept, for exports.
         """
         target = self._target
         before = target.read_raw(region)
@@ -140,11 +152,14 @@ class MemoryJournal:
         part = changed.relative_to(region).slices
         target.write_raw(changed, after[part])
         source = weakref.ref(target.source)
-        change = _Change(changed, before[part].copy(), after[part].copy(), source)
+        mark = None if request is None else EditMark.of(request, "", "")
+        change = _Change(changed, before[part].copy(), after[part].copy(), source, mark)
         self._undone.clear()
         self._done.append(change)
         while self.nbytes > self._limit and len(self._done) > 1:
-            self._done.popleft()
+            oldest = self._done.popleft()
+            if oldest.mark is not None:
+                self._lasting.append(oldest.mark)
         return PendingStep.carried_out(changed)
 
     def undo(self) -> PendingStep:

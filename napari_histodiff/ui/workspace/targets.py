@@ -18,6 +18,8 @@ from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.core.maps import as_rgb
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.layout.completion import Maps
+from napari_histodiff.slide.exporting.provenance import EditMark
+from napari_histodiff.slide.exporting.source import ExportSource
 from napari_histodiff.ui.workspace.journal import EditJournal, MemoryJournal, SparsePlane
 from napari_histodiff.ui.workspace.transforms import insert_above, pixel_size, place_on, put_on
 
@@ -187,6 +189,18 @@ class Target(ABC):
     def new_journal(self) -> EditJournal:
         """Return what writes to this image, and takes writes back."""
 
+    @abstractmethod
+    def export_source(self, marks: Sequence[EditMark] = ()) -> ExportSource:
+        """Return the image as it shows now, with what of it is synthetic, to be written to a file.
+
+        It may be read in any thread while nothing is written to the image.
+
+        Parameters
+        ----------
+        marks : sequence of EditMark
+            The edits it shows, where the image does not keep them itself.
+        """
+
 
 class RawTarget(Target):
     """A target whose undo steps are kept in memory, as pixels."""
@@ -199,6 +213,24 @@ class RawTarget(Target):
     def source(self) -> object:
         """What holds the pixels that are written: the layer's array."""
         return self.data
+
+    def export_source(self, marks: Sequence[EditMark] = ()) -> ExportSource:
+        """Return the image with its edits; see `Target.export_source`."""
+        path = self.layer.source.path
+        described = {"kind": "image", "name": self.layer.name, "file": path and str(path)}
+        return ExportSource.of_image(
+            self.layer.name,
+            self.bounds.shape,
+            self.mpp if self.knows_mpp else None,
+            self.read,
+            self.edited,
+            source=described,
+            marks=marks,
+        )
+
+    def edited(self, region: Region) -> NDArray[np.bool_]:
+        """Return which pixels were written, (h, w) bool."""
+        return self.read_raw(region)[..., 3] > 0
 
     @abstractmethod
     def read_raw(self, region: Region) -> NDArray[np.uint8]:
@@ -247,6 +279,19 @@ class CanvasTarget(RawTarget):
         """Return also that the layer got pixels of another size, whose coverage nobody knows."""
         return self._resized() or super().pending(region)
 
+    def export_source(self, marks: Sequence[EditMark] = ()) -> ExportSource:
+        """Return the canvas, all of which is synthetic."""
+        described = {"kind": "canvas", "name": self.layer.name}
+        return ExportSource.of_image(
+            self.layer.name,
+            self.bounds.shape,
+            self.mpp,
+            self.read,
+            None,
+            source=described,
+            marks=marks,
+        )
+
     def coverage(self, region: Region) -> NDArray[np.bool_]:
         """Return where pixels were written."""
         return self._written[region.slices].copy()
@@ -294,20 +339,28 @@ class ArrayTarget(RawTarget):
     def __init__(self, layer: Image) -> None:
         super().__init__(layer)
         self._copy: NDArray[np.uint8] | None = None
+        self._edited: SparsePlane[np.uint8] = SparsePlane(np.uint8)
 
     def read_raw(self, region: Region) -> NDArray[np.uint8]:
-        """Return the pixels, all written."""
-        return np.dstack((self.data[region.slices][..., :3], np.full(region.shape, 255, np.uint8)))
+        """Return the pixels; alpha tells those that were written from those of the source."""
+        alpha = self._edited.read(region) if self._is_copied else np.zeros(region.shape, np.uint8)
+        return np.dstack((self.data[region.slices][..., :3], alpha))
 
     def write_raw(self, region: Region, pixels: NDArray[np.uint8]) -> None:
         """Store the pixels in the layer's copy."""
-        if self._copy is None or self.layer.data is not self._copy:
+        if not self._is_copied or self._copy is None:
             self._copy = np.array(self.layer.data, copy=True)
+            self._edited = SparsePlane(np.uint8)
             self.layer.data = self._copy
             if not self.layer.name.endswith(" (edited)"):
                 self.layer.name += " (edited)"
         self._copy[(*region.slices, slice(3))] = pixels[..., :3]
+        self._edited.write(region, pixels[..., 3])
         self.layer.refresh(extent=False)
+
+    @property
+    def _is_copied(self) -> bool:
+        return self._copy is not None and self.layer.data is self._copy
 
 
 class PatchTarget(RawTarget):

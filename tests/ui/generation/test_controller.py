@@ -272,18 +272,19 @@ def test_caption_from_paint(desk: Desk) -> None:
 
 
 def test_save_writes_the_variant_in_view_with_its_request(desk: Desk, tmp_path: Path) -> None:
-    desk.controller.save(tmp_path)
+    desk.save(tmp_path)
     assert "nothing to save" in desk.notices[-1].message
     _paint(desk)
     desk.ready()
     desk.controller.generate()
     desk.finish()
     desk.controller.staged.step(1)
-    desk.controller.save(tmp_path / "out")
+    desk.save(tmp_path / "out")
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names[0] == "histodiff_001_generate_v2.json"
+    assert names[0] == "histodiff_generate_001.json"
     data = json.loads((tmp_path / "out" / names[0]).read_text())
     assert data["model"]["name"] == "fake"
+    assert data["variant"] == 1
     assert desk.notices[-1].level is Level.INFO
 
 
@@ -291,7 +292,7 @@ def test_a_folder_that_cannot_be_written_is_told(desk: Desk, tmp_path: Path) -> 
     desk.controller.generate()
     desk.finish()
     (tmp_path / "file").write_text("")
-    desk.controller.save(tmp_path / "file")
+    desk.save(tmp_path / "file")
     assert desk.notices[-1].level is Level.ERROR
     assert "another folder" in desk.notices[-1].message
     assert len(desk.controller.history.entries) == 1

@@ -39,20 +39,6 @@ def test_an_entry_tells_its_settings() -> None:
         assert words in summary
 
 
-def test_python_of_an_entry_is_python() -> None:
-    code = History().add(_request(caption='an "odd" one'), _images(), 1.0).as_python()
-    compile(code, "history", "exec")
-    assert "'an \"odd\" one'" in code
-    assert "suggest=False" in code  # the request is complete
-
-
-def test_python_of_an_entry_tells_the_tissue() -> None:
-    tissue = np.ones((16, 16), np.uint8)
-    code = History().add(_request(tissue_map=tissue), _images(), 1.0).as_python()
-    assert "tissue_map=request.tissue_map" in code
-    assert "tissue_map" not in History().add(_request(), _images(), 1.0).as_python()
-
-
 def test_the_tissue_of_an_entry_counts_as_memory() -> None:
     tissue = np.ones((16, 16), np.uint8)
     entry = History().add(_request(tissue_map=tissue), _images(), 1.0, None, tissue)

@@ -102,7 +102,7 @@ def test_save_writes_the_tissue_with_its_names(desk: Desk, tmp_path: Path) -> No
     tissue_of(desk)[:9] = STROMA
     desk.controller.generate()
     desk.finish()
-    desk.controller.save(tmp_path / "out")
+    desk.save(tmp_path / "out")
     assert len(list((tmp_path / "out").glob("*_tissue.png"))) == 1
     told = json.loads(next((tmp_path / "out").glob("*.json")).read_text())
     assert told["model"]["tissue_names"] == list(FAKE_INFO.tissue_names)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +19,8 @@ from psygnal import Signal
 from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.core.requests import EditRequest
+from napari_histodiff.slide.exporting.provenance import EditMark
+from napari_histodiff.slide.exporting.source import ExportSource
 from napari_histodiff.slide.overlays.edited_scan import EditedLevel, EditedScan
 from napari_histodiff.slide.overlays.overlay import ScanOverlay
 from napari_histodiff.slide.overlays.places import NeedsPlace
@@ -129,6 +131,10 @@ class EditedScanTarget(Target):
         tiles = overlay.edited_under(changing)
         finest = min((tile.level for tile in tiles), default=0)
         return sum(tile.level == finest for tile in tiles)
+
+    def export_source(self, marks: Sequence[EditMark] = ()) -> ExportSource:
+        """Return the scan, whose overlay keeps its edits."""
+        return ExportSource.of_scan(self._edited.scan, self._edited.overlay)
 
     def new_journal(self) -> EditJournal:
         """Return the journal kept beside the scan."""

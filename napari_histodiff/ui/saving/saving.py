@@ -1,0 +1,198 @@
+"""Saving what was drawn: an edit with its request, the frame or the whole image as they show now.
+
+Names in use are never overwritten: each file has the next free number of its folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.backend import BackendInfo
+from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.slide.export import free_stem, save_edit
+from napari_histodiff.slide.exporting.masks import export_masks
+from napari_histodiff.slide.exporting.provenance import EditMark
+from napari_histodiff.slide.exporting.source import ExportSource
+from napari_histodiff.slide.exporting.tiff import export_tiff
+from napari_histodiff.ui.generation.states import Staging
+from napari_histodiff.ui.workspace.journal import MemoryJournal
+from napari_histodiff.ui.workspace.pending import PendingStep, StepReader
+from napari_histodiff.ui.workspace.targets import RawTarget
+
+if TYPE_CHECKING:
+    from napari_histodiff.ui.workspace.document import Document
+    from napari_histodiff.ui.workspace.workspace import Workspace
+
+__all__ = ["Saved", "Saving", "frame_source"]
+
+_NOTHING: Final = "There is nothing to save yet; generate something first."
+
+
+class Saved(StrEnum):
+    """What is saved."""
+
+    VARIANT = "the variant in view, with its request"
+    FRAME = "the frame as it shows, with its nuclei"
+    IMAGE = "the whole image as it shows"
+
+
+class Saving:
+    """Writes files in a thread, one thing at a time; what came of it is told.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The image and its frame.
+    tell : callable
+        Called with the files that were written, or why none were.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        tell: Callable[[list[Path], Exception | None], None],
+    ) -> None:
+        self._workspace = workspace
+        self._tell = tell
+        self._reader = StepReader()
+
+    def choices(self, staging: Staging | None) -> tuple[Saved, ...]:
+        """Return what can be saved now, what is meant most often first."""
+        can: list[Saved] = [] if staging is None else [Saved.VARIANT]
+        if self._workspace.target is not None:
+            document = self._workspace.document
+            if document.target.covered(document.region)[0]:
+                can.append(Saved.FRAME)
+            # A slide is exported in parts, by a job of its own.
+            if (
+                isinstance(document.target, RawTarget)
+                and document.target.covered(document.target.bounds)[0]
+            ):
+                can.append(Saved.IMAGE)
+        return tuple(can)
+
+    def save(
+        self, what: Saved, folder: Path, staging: Staging | None, info: BackendInfo | None
+    ) -> PendingStep:
+        """Begin to write; nothing else is done to the image meanwhile.
+
+        Parameters
+        ----------
+        what : Saved
+            What.
+        folder : Path
+            Made when missing.
+        staging : Staging or None
+            Which variant, for `Saved.VARIANT`.
+        info : BackendInfo or None
+            The model, as the description names it.
+
+        Raises
+        ------
+        InvalidRequest
+            When there is nothing of the kind, or something is being saved.
+        """
+        possible = staging is not None if what is Saved.VARIANT else what in self.choices(None)
+        if not possible:
+            raise InvalidRequest(_NOTHING)
+        write = self._writer(what, folder, staging, info)
+        written: list[Path] = []
+
+        def put(paths: list[Path]) -> None:
+            written.extend(paths)
+
+        step = self._reader.begin(write, put)
+        self._workspace.doing.follow("Saving…", step)
+        return step.then(lambda done: self._tell(written, done.error))
+
+    def deliver(self) -> None:
+        """Tell of what was written; call it on a timer."""
+        self._reader.deliver()
+
+    def _writer(
+        self, what: Saved, folder: Path, staging: Staging | None, info: BackendInfo | None
+    ) -> Callable[[], list[Path]]:
+        if what is Saved.VARIANT:
+            assert staging is not None
+            return lambda: _write_edit(folder, staging, info)
+        document = self._workspace.document
+        if what is Saved.FRAME:
+            source = frame_source(document)
+            return lambda: _write_source(folder, source, "histodiff_frame_")
+        whole = document.target.export_source(_marks(document))
+        return lambda: _write_source(folder, whole, "histodiff_image_")
+
+
+def _write_edit(folder: Path, staging: Staging, info: BackendInfo | None) -> list[Path]:
+    request = staging.entry.request
+    with free_stem(folder, f"histodiff_{request.kind}_") as stem:
+        return save_edit(folder, stem, staging.image, request, info=info, variant=staging.index)
+
+
+def _write_source(folder: Path, source: ExportSource, prefix: str) -> list[Path]:
+    with free_stem(folder, prefix) as stem:
+        written = export_tiff(source, folder / f"{stem}.ome.tif")
+        if source.labels is not None:
+            written += export_masks(source, folder / stem)
+        return written
+
+
+def _marks(document: Document) -> tuple[EditMark, ...]:
+    journal = document.journal
+    return journal.marks if isinstance(journal, MemoryJournal) else ()
+
+
+def frame_source(document: Document) -> ExportSource:
+    """Return the frame of a document as an image of its own, with the paint in it.
+
+    Pixels are copied now; where only coarser or finer edits are known, whole tiles of them count
+    as synthetic.
+
+    Raises
+    ------
+    InvalidImage, InvalidRequest
+        When the pixels cannot be read.
+    """
+    snapshot = document.snapshot()
+    region = snapshot.region
+    whole = document.target.export_source(_marks(document))
+    origin = document.target.spec.at_level(region, 0)
+    edited = _edited(whole, region)
+    labels, tissue = document.nuclei.labels.copy(), snapshot.tissue_map
+
+    provenance = whole.provenance.within(origin)
+    if provenance.extent == "part" and not edited.any():
+        provenance = replace(provenance, extent="none")
+    source = ExportSource.of_image(
+        f"{whole.name}, frame",
+        region.shape,
+        None if whole.mpp is None else snapshot.mpp,
+        lambda one: snapshot.image[one.slices],
+        None if provenance.extent == "all" else lambda one: edited[one.slices],
+        source=provenance.source,
+    )
+    return replace(
+        source,
+        labels=(lambda one: labels[one.slices]) if labels.any() else None,
+        tissue=(lambda one: tissue[one.slices]) if tissue.any() else None,
+        provenance=provenance,
+    )
+
+
+def _edited(source: ExportSource, region: Region) -> NDArray[np.bool_]:
+    if region.level == 0:
+        return source.edited(region)
+    found = np.zeros(region.shape, np.bool_)
+    for tile in source.changed():
+        part = source.spec.at_level(tile, region.level).intersect(region)
+        if not part.is_empty:
+            found[part.relative_to(region).slices] = True
+    return found
