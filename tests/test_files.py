@@ -52,6 +52,8 @@ REASONS = {
     "ui.generation.request": "what decides the pixels, between panel and engine",
     "ui.masks.box": "one section of the dock",
     "ui.masks.outlines": "shapes of napari as pixels, apart from what is done with them",
+    "ui.painting.anchors": "where layers stay, apart from what is painted on them",
+    "ui.painting.paint_tools": "what a document has in hand, each tool in a file of its own",
     "ui.plugin": "what napari.yaml names",
     "ui.proposals.box": "one section of the dock",
     "ui.slide.scans.asking": "what is asked of a person",

@@ -24,6 +24,7 @@ from napari_histodiff.ui.forms import (
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.engines import default_engine
 from napari_histodiff.ui.generation.history import HistoryEntry
+from napari_histodiff.ui.painting.selection import NucleusSelection
 from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.saving.script import python_of
 from napari_histodiff.ui.slide.questions import ask_overwrite
@@ -243,6 +244,31 @@ class StudioActions:
     def set_brush(self, width: float) -> None:
         """Give the brush in hand a width in um."""
         self._attempt(lambda: self._workspace.set_brush(width))
+
+    def step_brush(self, by: int) -> None:
+        """Make the brush in hand wider, or narrower for -1."""
+        self._attempt(lambda: self._workspace.step_brush(by))
+
+    def step_nucleus(self, by: int) -> None:
+        """Take the tool Select in hand and select the next nucleus, or the previous one for -1."""
+
+        def step() -> None:
+            self._workspace.select_tool("select")
+            self._workspace.document.tools.selection.step(by)
+
+        self._attempt(step)
+
+    def edit_nuclei(self, change: Callable[[NucleusSelection], object]) -> None:
+        """Change the nuclei that are selected; says how to select some when none are."""
+
+        def edit() -> None:
+            selection = self._workspace.document.tools.selection
+            if selection.picked:
+                change(selection)
+            else:
+                show_info("No nucleus is selected; take Select (V) and click one.")
+
+        self._attempt(edit)
 
     def select_tool(self, name: str) -> None:
         """Take a tool in hand."""

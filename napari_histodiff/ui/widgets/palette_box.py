@@ -25,7 +25,7 @@ from napari_histodiff.ui.generation.plan import class_remark, tissue_remark
 from napari_histodiff.ui.masks.box import MaskBox
 from napari_histodiff.ui.paint_commands import TOOLS
 from napari_histodiff.ui.text import short_count
-from napari_histodiff.ui.widgets.forms import NumberRow, Section, row
+from napari_histodiff.ui.widgets.forms import NumberRow, Section, name_label, row
 from napari_histodiff.ui.widgets.style import IGNORED, SUBTLE
 from napari_histodiff.ui.workspace.tools import PALETTES
 
@@ -257,9 +257,12 @@ def _swatch(colour: str, *, square: bool) -> QIcon:
 
 _FIRST_ROW: Final = 6
 
+#: Tools that have a width.
+_WITH_BRUSH: Final = ("brush", "erase", "scatter")
+
 
 class ToolsBox(QWidget):
-    """Exclusive buttons, how wide the brush is and how dense the scatter.
+    """Exclusive buttons, and what belongs to the tool in hand: its width, or what is selected.
 
     The signals carry what the user chose: um, and the factor on the density of real tissue.
     """
@@ -276,31 +279,52 @@ class ToolsBox(QWidget):
         ]
         for made in tools:
             self._group.addButton(made)
-        outlines = command_button("outlines", "Outlines", share=False)
-        clear = command_button("clear_painting", "Clear", share=False)
         self.brush = NumberRow(
-            "Brush", (1.0, 400.0), 1.0, "Width in µm of what brush and eraser paint"
+            "Width", (0.5, 400.0), 0.5, "Width in µm of brush, eraser and scatter; keys [ and ]"
+        )
+        self.selected = QWidget()
+        self.selected.setLayout(
+            row(
+                name_label("Selected"),
+                command_button("previous_nucleus", "Previous", share=False),
+                command_button("next_nucleus", "Next", share=False),
+                command_button("smaller_nuclei", "Smaller", share=False),
+                command_button("larger_nuclei", "Larger", share=False),
+                command_button("delete_nuclei", "Delete", share=False),
+                stretch=(),
+            )
         )
         self.density = NumberRow(
             "Density", (0.1, 4.0), 0.1, "Of scatter: 1 = as dense as in real tissue of the class"
         )
         self.density.set_value(density)
-        fill_area = command_button("fill_area", "Fill area", share=False)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 2, 0, 0)
         column.setSpacing(3)
         column.addLayout(row(*tools[:_FIRST_ROW], stretch=()))
-        column.addLayout(row(*tools[_FIRST_ROW:], outlines, clear, stretch=()))
+        column.addLayout(row(*tools[_FIRST_ROW:], stretch=()))
         column.addWidget(self.brush)
-        column.addLayout(row(self.density, fill_area, stretch=0))
+        column.addWidget(self.selected)
+        column.addWidget(self.density)
+        column.addLayout(
+            row(
+                command_button("fill_area", "Fill area"),
+                command_button("outlines", "Outlines"),
+                command_button("clear_painting", "Clear"),
+            )
+        )
         self.brush.changed.connect(self.brush_changed)
         self.density.changed.connect(self.density_changed)
+        self.select("brush")
 
     def select(self, tool: str) -> None:
-        """Mark a tool as chosen, without telling anyone."""
+        """Mark a tool as chosen, and show what belongs to it, without telling anyone."""
         for made in self._group.buttons():
             if made.objectName() == _command_of(tool):
                 made.setChecked(True)
+        self.brush.setVisible(tool in _WITH_BRUSH)
+        self.selected.setVisible(tool == "select")
+        self.density.setVisible(tool == "scatter")
 
 
 def _command_of(tool: str) -> str:

@@ -5,7 +5,7 @@ Where tissue is painted they lie as nuclei lie in it, and a drag stays in the ti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,8 +33,7 @@ _LEFT: Final = 1
 class Brushes:
     """Mouse callbacks for the Nuclei layer; active while the tool is "stamp" or "scatter".
 
-    They work in napari's pan mode with panning off, so napari's own tools stay untouched. A click,
-    or a whole drag, is one step of the layer's undo history.
+    A click, or a whole drag, is one step of the layer's undo history.
 
     Parameters
     ----------
@@ -68,7 +67,6 @@ class Brushes:
         self._rng = rng
         self._viewer = viewer
         nuclei.layer.mouse_drag_callbacks.append(self._on_press)
-        nuclei.layer.bind_key("Space", self._hold_to_pan, overwrite=True)
 
     def use_mpp(self, mpp: float) -> None:
         """Draw on pixels of another size from now on, in micrometres."""
@@ -78,23 +76,6 @@ class Brushes:
     def density_per_mm2(self) -> float:
         """Nuclei per mm^2 that scatter places for the selected class."""
         return self._settings.density * nucleus_statistics(self._nuclei.class_id).density
-
-    def take_over(self) -> None:
-        """Prepare the layer for the chosen tool: no panning, and a cursor that shows its reach."""
-        layer = self._nuclei.layer
-        layer.mode = "pan_zoom"
-        layer.mouse_pan = False
-        if self._settings.tool == "scatter":
-            layer.cursor_size = 2 * self._settings.radius_um / self._mpp
-            layer.cursor = "circle"
-        else:
-            layer.cursor = "cross"
-
-    def let_go(self) -> None:
-        """Give panning and the cursor back to napari."""
-        layer = self._nuclei.layer
-        layer.cursor = "standard"
-        layer.mouse_pan = layer.mode == "pan_zoom"
 
     def fill_area(self, area: NDArray[np.bool_], frame: Region, caption: str) -> int:
         """Fill an area of the frame in one undo step; returns how many nuclei fitted.
@@ -152,21 +133,17 @@ class Brushes:
     def _stamp(self, layer: Labels, event: Any) -> None:
         nuclei, centre = self._nuclei, self._position(layer, event)
         grain = self._grain()
-        self._write(
-            [
-                place_nucleus(
-                    nuclei.labels,
-                    centre,
-                    nuclei.class_id,
-                    self._mpp,
-                    self._rng,
-                    overwrite=self._settings.overwrite,
-                    rotation=None
-                    if grain is None
-                    else grain.rotation(nuclei.class_id, *centre, self._rng),
-                )
-            ]
+        placed = place_nucleus(
+            nuclei.labels,
+            centre,
+            nuclei.class_id,
+            self._mpp,
+            self._rng,
+            overwrite=self._settings.overwrite,
+            rotation=None if grain is None else grain.rotation(nuclei.class_id, *centre, self._rng),
         )
+        self._write([placed])
+        layer.refresh(extent=False)  # who listens was told before the labels were there
 
     def _scatter(self, layer: Labels, event: Any) -> Generator[None, None, None]:
         scatter = self._new_scatter()
@@ -230,16 +207,6 @@ class Brushes:
     def _position(self, layer: Labels, event: Any) -> tuple[float, float]:
         y, x = to_data(self._viewer, layer, event.position)
         return float(y), float(x)
-
-    def _hold_to_pan(self, layer: Labels) -> Generator[None, None, None]:
-        mode, panning = layer.mode, layer.mouse_pan
-        restore: Callable[[], None] = self.take_over if not panning else self.let_go
-        layer.mode = "pan_zoom"
-        layer.mouse_pan = True
-        yield
-        layer.mode = mode
-        if mode == "pan_zoom":
-            restore()
 
 
 def _disc(radius: float) -> NDArray[np.bool_]:

@@ -16,12 +16,12 @@ from napari_histodiff.core.maps import (
     as_class_map,
     as_edit_mask,
     as_instance_map,
-    as_rgb,
     as_tissue_map,
     encode_labels,
 )
 from napari_histodiff.core.requests import EditKind, EditRequest
-from napari_histodiff.ui.workspace.brushes import Brushes
+from napari_histodiff.ui.painting.anchors import Anchors
+from napari_histodiff.ui.painting.paint_tools import PaintTools
 from napari_histodiff.ui.workspace.frame import FrameLayer, fit_frame, level_in_view, seen_at
 from napari_histodiff.ui.workspace.import_labels import (
     LabelsUnder,
@@ -50,6 +50,12 @@ __all__ = ["Document"]
 #: Rows of the frame looked at together, for the first painted pixel.
 _STRIP: Final = 128
 
+#: Where the paint of each layer rests: of tissue, edit mask, nuclei.
+_PLANES: Final = ("tissue", "edit mask", "nuclei")
+
+#: Width of the brush at first, in um: tissue, edit mask, nuclei.
+_BRUSHES: Final = (40.0, 20.0, 6.0)
+
 
 class Document:
     """The layers over one image; paint outside the frame rests in sparse planes.
@@ -69,7 +75,7 @@ class Document:
     settings : PaintSettings
         Shared by all documents.
     rng : numpy.random.Generator
-        For the brushes.
+        For the tools.
     doing : PendingOperations
         Told of writes, while they take their time.
 
@@ -85,12 +91,14 @@ class Document:
     tissue_changed = Signal(int)
     #: Pixels changed: a write was carried out, or a slide was drawn in the frame.
     pixels_changed = Signal(Region)
+    #: napari took the tool out of the user's hand.
+    tool_lost = Signal()
 
     nuclei: NucleiLayer
     tissue: TissueLayer
     edit_mask: EditMaskLayer
     frame: FrameLayer
-    brushes: Brushes
+    tools: PaintTools
 
     def __init__(
         self,
@@ -112,6 +120,7 @@ class Document:
         self._doing = doing
         self._next_instance = 1
         self._resting = RestingPaint(target)
+        self.anchors = Anchors(self._place_of, self.tool_lost.emit)
         self._is_open = False
         self._was_moved = False
         # Where the image's first pixel lay when the document was made, seen from the present one;
@@ -155,9 +164,18 @@ class Document:
             self._next_instance,
         )
         self.frame = FrameLayer(image, region, self.move)
-        self.brushes = Brushes(
-            self.nuclei, self.tissue, self.settings, self.mpp, self._rng, self._viewer
+        self.tools = PaintTools(
+            self.nuclei,
+            self.tissue,
+            self.settings,
+            self.mpp,
+            self._rng,
+            self._viewer,
+            add=lambda layer: insert_above(self._viewer, layer, [self.edit_mask.layer]),
+            place=lambda: place_region(self.target.layer, self.region),
         )
+        for layer, microns in zip(self.paint_layers, _BRUSHES, strict=True):
+            layer.brush_size = max(1, round(microns / self.mpp))
         self.tissue.changed.connect(self._keep_paint)
         self.nuclei.changed.connect(self._keep_paint)
         self.tissue.changed.connect(self.painting_changed.emit)
@@ -169,12 +187,14 @@ class Document:
         below = [image, *self.target.layers]
         for layer in self.layers:
             insert_above(self._viewer, layer, below)
+            self.anchors.hold(layer)
             below.append(layer)
 
     def close(self) -> None:
         """Remove the layers and keep their paint."""
         self._rest()
         layers, self._is_open = self.layers, False
+        self.tools.highlights.close()
         for layer in layers:
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
@@ -229,17 +249,11 @@ class Document:
         self._was_moved = True
         image = self.target.layer
         resting = self._at_rest(region)
-        nuclei = self._resting.read("nuclei", resting)
-        for layer, painted in (
-            (self.tissue.layer, self._resting.read("tissue", resting)),
-            (self.edit_mask.layer, self._resting.read("edit mask", resting)),
-            (self.nuclei.layer, nuclei),
-        ):
-            show_region(layer, image, region, painted)
-        self.nuclei.raise_instance(nuclei)
-        self.brushes.use_mpp(self.mpp)
-        if self.settings.tool in ("stamp", "scatter"):
-            self.brushes.take_over()
+        with self.anchors.moving():
+            for plane, layer in zip(_PLANES, self.paint_layers, strict=True):
+                show_region(layer, image, region, self._resting.read(plane, resting))
+        self.nuclei.raise_instance(self.nuclei.labels)
+        self.tools.use_mpp(self.mpp)
         self.frame_changed.emit(region)
         self.painting_changed.emit()
         return region
@@ -255,13 +269,10 @@ class Document:
         self.target.read_place()
         if not self._is_open:
             return
-        image, place = self.target.layer, place_region(self.target.layer, self.region)
-        for layer in self.paint_layers:
-            put_on(layer, place)
-        put_on(self.frame.layer, place_on(image, 0, 0))
-        self.brushes.use_mpp(self.mpp)
-        if self.settings.tool in ("stamp", "scatter"):
-            self.brushes.take_over()
+        with self.anchors.moving():
+            for layer in self.layers:
+                put_on(layer, self._place_of(layer))
+        self.tools.use_mpp(self.mpp)
 
     def follow(self, dy: int, dx: int) -> None:
         """Close, and move frame and paint by so many pixels of level 0: the image grew."""
@@ -357,18 +368,7 @@ class Document:
         InvalidRequest
             When the region leaves the image or shapes differ.
         """
-        rgb, bounds = as_rgb(pixels), self.target.spec.bounds(region.level)
-        if not bounds.contains(region):
-            raise InvalidRequest(
-                f"expected a region inside the image of {bounds.height} x {bounds.width} px, got "
-                f"{region}; the image has changed, generate again"
-            )
-        for name, array in (("pixels", rgb), ("an edit mask", edit_mask)):
-            if array is not None and array.shape[:2] != region.shape:
-                raise InvalidRequest(
-                    f"expected {name} of {region.height} x {region.width} px, got "
-                    f"{array.shape[:2]}; give the region's shape"
-                )
+        rgb = self.target.writable(region, pixels, edit_mask)
         return self._tell("Writing the edit…", self.journal.write(region, rgb, edit_mask, request))
 
     def undo(self) -> PendingStep:
@@ -461,7 +461,7 @@ class Document:
             mask = mask if mask.any() else ~mask
         else:
             mask = self.framed("area", as_edit_mask(area))
-        return self.brushes.fill_area(mask, self.region, caption)
+        return self.tools.brushes.fill_area(mask, self.region, caption)
 
     def import_labels(self, labels_layer: Labels, class_of: Mapping[int, int] | int | None) -> None:
         """Take what a Labels layer has under the frame as nuclei; one undo step.
@@ -520,6 +520,11 @@ class Document:
         return array
 
     # ---------------------------------------------------------------- plumbing
+    def _place_of(self, layer: Layer) -> dict[str, Any]:
+        image = self.target.layer
+        is_frame = layer is self.frame.layer
+        return place_on(image, 0, 0) if is_frame else place_region(image, self.region)
+
     def _tell(self, text: str, step: PendingStep) -> PendingStep:
         self._doing.follow(text, step)
         return step.then(self._carried_out)

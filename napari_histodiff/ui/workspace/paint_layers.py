@@ -30,9 +30,6 @@ __all__ = [
 NUCLEI_NAME: Final = "Nuclei"
 _BASE: Final = N_CLASSES + 1
 
-#: Of the brush at the finest level, in pixels.
-_BRUSH: Final = 12
-
 
 @dataclass(slots=True, eq=False)
 class PaintSettings:
@@ -106,7 +103,6 @@ class NucleiLayer:
             opacity=0.65,
             **place_region(target, region),
         )
-        self.layer.brush_size = max(1, _BRUSH >> region.level)
         self.raise_instance(labels)
         # First in the list: before the callback of napari's own mode reads the selected label.
         self.layer.mouse_drag_callbacks.insert(0, self._begin_stroke)
@@ -260,6 +256,7 @@ def set_labels(layer: Labels, labels: NDArray[Any]) -> None:
     """Replace the content of a Labels layer as one step of its undo history."""
     rows, cols = np.nonzero(layer.data != labels)
     layer.data_setitem((rows, cols), labels[rows, cols])
+    layer.refresh(extent=False)  # who listens was told before the labels were there
 
 
 def show_region(layer: Labels, target: Layer, region: Region, labels: NDArray[Any]) -> None:
@@ -281,9 +278,6 @@ def show_region(layer: Labels, target: Layer, region: Region, labels: NDArray[An
 
 
 EDIT_MASK_NAME: Final = "Edit mask"
-
-#: Of the brush at the finest level, in pixels.
-_EDIT_BRUSH: Final = 40
 
 
 class EditMaskLayer:
@@ -311,7 +305,6 @@ class EditMaskLayer:
             opacity=0.35,
             **place_region(target, region),
         )
-        self.layer.brush_size = max(1, _EDIT_BRUSH >> region.level)
         self.layer.selected_label = 1
         self.layer.mouse_drag_callbacks.insert(0, self._begin_stroke)
         self.layer.events.paint.connect(lambda _: self.changed.emit())

@@ -22,9 +22,6 @@ __all__ = ["TISSUE_NAME", "TissueLayer", "nuclei_without_tissue", "shares_of"]
 
 TISSUE_NAME: Final = "Tissue"
 
-#: Of the brush at the finest level, in pixels.
-_BRUSH: Final = 80
-
 #: Opacity of areas, through which the image is seen, and of thin contours.
 _FILLED: Final = 0.4
 _CONTOUR: Final = 0.9
@@ -66,7 +63,6 @@ class TissueLayer:
             opacity=_FILLED,
             **place_region(target, region),
         )
-        self.layer.brush_size = max(1, _BRUSH >> region.level)
         self.layer.selected_label = settings.tissue_id
         self.layer.events.paint.connect(lambda _: self.changed.emit())
         self.layer.events.set_data.connect(lambda _: self.changed.emit())

@@ -17,8 +17,10 @@ __all__ = ["PALETTES", "TOOLS", "brush_layer", "check_palette", "check_tool", "t
 TOOLS: Final = {
     "brush": "paint",
     "polygon": "polygon",
+    "lasso": "pan_zoom",
     "fill": "fill",
     "erase": "erase",
+    "select": "pan_zoom",
     "stamp": "pan_zoom",
     "scatter": "pan_zoom",
     "frame": "select",
@@ -67,9 +69,7 @@ def take_tool(name: str, document: Document, viewer: Any) -> None:
     if layer is document.edit_mask.layer and name != "pan":
         document.edit_mask.show_filled()
     layer.mode = TOOLS[name]
-    if name in ("stamp", "scatter"):
-        document.brushes.take_over()
-    elif layer is document.nuclei.layer:
-        document.brushes.let_go()
+    document.tools.take_over(layer if name != "frame" else None)
     if name == "frame":
         layer.selected_data = {0}
+    document.anchors.tell(layer, name)

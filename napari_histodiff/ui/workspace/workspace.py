@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
 
 __all__ = ["Workspace"]
+
+#: How much wider a step makes the brush.
+_BRUSH_STEP: Final = 1.2
 
 
 class Workspace:
@@ -186,7 +189,7 @@ class Workspace:
         check_tool(name)
         document = self.document
         self.paint.tool = name
-        if name in ("stamp", "scatter"):
+        if name in ("stamp", "scatter", "select"):
             self._show_palette("nuclei")
         take_tool(name, document, self._viewer)
         self.tool_changed.emit(name)
@@ -203,12 +206,13 @@ class Workspace:
         check_palette(name)
         changed = name != self.paint.palette
         self._show_palette(name)
-        can = self.paint.tool in ("brush", "polygon", "fill", "erase")
+        can = self.paint.tool in ("brush", "polygon", "lasso", "fill", "erase")
+        can |= self.paint.tool == "select" and name == "nuclei"
         if changed or (name == "edit mask" and not can):
             self.select_tool(self.paint.tool if can else "brush")
 
     def select_class(self, class_id: int) -> None:
-        """Paint nuclei of class 1-6 from now on.
+        """Paint nuclei of class 1-6 from now on; selected nuclei become of that class.
 
         Raises
         ------
@@ -216,6 +220,7 @@ class Workspace:
             When the id is not 1-6, or there is no image to work on.
         """
         self.document.nuclei.select_class(class_id)
+        self.document.tools.selection.set_class(class_id)
         self.select_palette("nuclei")
 
     def select_tissue(self, tissue_id: int) -> None:
@@ -230,15 +235,35 @@ class Workspace:
         self.select_palette("tissue")
 
     def set_brush(self, width: float) -> None:
-        """Give the brush in hand a width in um, of one pixel at least.
+        """Give what is in hand, brush or eraser or scatter, a width in um; of a pixel at least.
 
         Raises
         ------
         InvalidRequest
             When there is no image to work on.
         """
-        layer = brush_layer(self.document)
-        layer.brush_size = max(1, round(width / self.document.mpp))
+        document = self.document
+        layer = brush_layer(document)
+        if self.paint.tool == "scatter":
+            self.paint.radius_um = max(width, document.mpp) / 2
+            document.tools.take_over(layer)
+            self._tell_brush()
+        else:
+            layer.brush_size = max(1, round(width / document.mpp))
+
+    def step_brush(self, by: int) -> None:
+        """Make the brush in hand a step wider, or narrower for -1: by a fifth, a pixel at least.
+
+        Raises
+        ------
+        InvalidRequest
+            When there is no image to work on.
+        """
+        document = self.document
+        pixels = self._brush_width(document) / document.mpp
+        wider = max(pixels * _BRUSH_STEP, pixels + 1)
+        narrower = min(pixels / _BRUSH_STEP, pixels - 1)
+        self.set_brush((wider if by > 0 else max(narrower, 1.0)) * document.mpp)
 
     def import_labels(
         self, labels_layer: Labels, class_of: Mapping[int, int] | int | None
@@ -327,8 +352,12 @@ class Workspace:
 
     def _tell_brush(self, *_: object) -> None:
         if self._document is not None:
-            size = brush_layer(self._document).brush_size
-            self.brush_changed.emit(float(size) * self._document.mpp)
+            self.brush_changed.emit(self._brush_width(self._document))
+
+    def _brush_width(self, document: Document) -> float:
+        if self.paint.tool == "scatter":
+            return 2 * self.paint.radius_um
+        return float(brush_layer(document).brush_size) * document.mpp
 
     def _import(
         self,
@@ -375,6 +404,7 @@ class Workspace:
                 "pixels_changed",
             ):
                 getattr(document, name).connect(getattr(self, name).emit)
+            document.tool_lost.connect(lambda: self.select_tool(self.paint.tool))
             document.target.moved.connect(partial(self._follow, document))
             if isinstance(document.target, RawTarget):  # a slide's layer is moved by its session
                 for name in ("scale", "units", "translate", "rotate", "shear", "affine"):

@@ -1,0 +1,1 @@
+"""What the hand does on the paint layers beyond napari's own tools."""
