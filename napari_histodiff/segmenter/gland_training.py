@@ -139,7 +139,7 @@ def train_gland(
     crops = GlandCrops(load_pack(pack), _SIZE, seed)
     torch.manual_seed(seed)
     network = GlandNetwork().to(place)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=_WEIGHT_DECAY)
     looks = torch.Generator().manual_seed(seed)
     dtype = resolve_dtype(place, "auto")

@@ -69,7 +69,7 @@ class Judge:
         place = resolve_device(device)
         network, info = read_judge(bundled_judge_path() if folder is None else Path(folder))
         network.to(place, resolve_dtype(place, dtype))
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
         return cls(network, info)
 
     def segment(self, image: NDArray[np.uint8], *, mpp: float = MPP) -> FoundNuclei:

@@ -92,7 +92,7 @@ def train_judge(
     names = held_out(packed.items)
     torch.manual_seed(seed)
     network = JudgeNetwork(**_CONFIG).to(place)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
     targets, checks, kept = _targets(packed, names)
     run = _TrainingRun(
         network=network,

@@ -77,7 +77,7 @@ class TrainingLoop:
         *,
         resume: bool,
     ) -> None:
-        generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
         self.config, self.packed, self.generator, self.device = config, packed, generator, device
         self.output = Path(config.output)
         self._fine = None if config.fine is None else load_pack(Path(config.fine))
