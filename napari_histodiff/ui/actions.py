@@ -24,6 +24,7 @@ from napari_histodiff.ui.forms import (
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.engines import default_engine
 from napari_histodiff.ui.generation.history import HistoryEntry
+from napari_histodiff.ui.generation.states import Staging
 from napari_histodiff.ui.painting.selection import NucleusSelection
 from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.saving.script import python_of
@@ -58,6 +59,8 @@ class StudioActions:
         Takes over what is typed but not yet confirmed.
     focus_caption : callable
         Moves the keyboard to the caption.
+    show_hand : callable
+        Shows what is in the user's hand, once more.
     """
 
     edit_caption: Callable[[], None]
@@ -71,6 +74,7 @@ class StudioActions:
         proposer: Proposer,
         commit: Callable[[], None],
         focus_caption: Callable[[], None],
+        show_hand: Callable[[], None],
     ) -> None:
         self._parent = parent
         self._viewer = viewer
@@ -79,6 +83,8 @@ class StudioActions:
         self._proposer = proposer
         self._commit = commit
         self.edit_caption = focus_caption
+        self._show_hand = show_hand
+        self._was_staged = False
 
     def generate(self) -> None:
         """Run the edit with what is in the fields, confirmed or not."""
@@ -154,6 +160,13 @@ class StudioActions:
         self._controller.staged.apply()
         self._set_contour(_OUTLINE)
 
+    def make_way(self, staging: Staging | None) -> None:
+        """Show the paint as outlines when variants begin to wait: they lie below it."""
+        is_staged = staging is not None
+        if is_staged and not self._was_staged:
+            self._set_contour(_OUTLINE)
+        self._was_staged = is_staged
+
     def toggle_outlines(self) -> None:
         """Show the paint as outlines, or filled again."""
 
@@ -219,6 +232,10 @@ class StudioActions:
     def set_level(self, level: int) -> None:
         """Edit at another level of the slide."""
         self._attempt(lambda: self._workspace.document.set_level(level))
+
+    def set_pixel_size(self, mpp: float) -> None:
+        """Say how many micrometres a pixel of the image is."""
+        self._attempt(lambda: self._workspace.set_pixel_size(mpp))
 
     def resize_frame(self, height: int, width: int) -> None:
         """Give the frame another size; its corner stays."""
@@ -292,12 +309,14 @@ class StudioActions:
             FormDialog(self._parent, "Import labels", form, note).exec()
             == QDialog.DialogCode.Accepted
         ):
-            layer, meant = form["layer"].value, class_meant(form["nuclei_are"].value)
-            self._attempt(
-                lambda: self._workspace.import_labels(layer, meant).then(
-                    lambda step: self._imported(step, layer, meant)
-                )
-            )
+            layer, nuclei_are = form["layer"].value, form["nuclei_are"].value
+
+            def take() -> None:
+                meant = class_meant(nuclei_are, layer)
+                step = self._workspace.import_labels(layer, meant)
+                step.then(lambda done: self._imported(done, layer, meant))
+
+            self._attempt(take)
 
     def ask_import_tissue(self) -> None:
         """Ask which Labels layer or file becomes tissue."""
@@ -355,7 +374,9 @@ class StudioActions:
             lambda: self.copy(python_of(request, model=model, folder=data_folder("requests")))
         )
 
-    def _imported(self, step: PendingStep, layer: Labels, meant: int | None) -> None:
+    def _imported(
+        self, step: PendingStep, layer: Labels, meant: Mapping[int, int] | int | None
+    ) -> None:
         if step.error is not None:
             show_warning(str(step.error))
             return
@@ -384,3 +405,4 @@ class StudioActions:
             action()
         except HistodiffError as error:
             show_warning(str(error))
+            self._show_hand()  # a button pressed in vain does not stay down

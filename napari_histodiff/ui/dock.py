@@ -22,10 +22,12 @@ from napari_histodiff.ui.preload import preload_later
 from napari_histodiff.ui.proposals.box import ProposalBox
 from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.slide.part import SlidePart
+from napari_histodiff.ui.viewport import show_scale_bar
 from napari_histodiff.ui.widgets.canvas_box import CanvasBox
 from napari_histodiff.ui.widgets.caption_box import CaptionBox
 from napari_histodiff.ui.widgets.history_box import HistoryBox
 from napari_histodiff.ui.widgets.palette_box import PaletteBox, ToolsBox
+from napari_histodiff.ui.widgets.readout import Readout
 from napari_histodiff.ui.widgets.run_box import RunBox
 from napari_histodiff.ui.widgets.settings_box import SettingsBox
 from napari_histodiff.ui.widgets.status import Activity, StatusLine, show_notice
@@ -33,6 +35,7 @@ from napari_histodiff.ui.widgets.style import dock_style
 from napari_histodiff.ui.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
+    from napari.layers import Image
     from napari.viewer import Viewer
 
 __all__ = ["StudioDock"]
@@ -81,6 +84,7 @@ class StudioDock(QWidget):
         self.viewer = napari_viewer
         self._activity = Activity(self)
         self._had_parent = False
+        self._measured: Image | None = None
         self._make_sections()
         self.slide = SlidePart(napari_viewer, self.workspace, self.controller, self)
         self.actions = StudioActions(
@@ -91,6 +95,7 @@ class StudioDock(QWidget):
             self.proposer,
             commit=self._commit,
             focus_caption=self.caption.edit.setFocus,
+            show_hand=self._show_hand,
         )
         self._lay_out()
         self._show_theme()
@@ -132,6 +137,7 @@ class StudioDock(QWidget):
         """Stop listening and close the engine; idempotent."""
         self._timer.stop()
         self._activity.close()
+        self.readout.close_readout()
         self.slide.close_slide()
         self.proposer.close()
         self.controller.close()
@@ -147,6 +153,7 @@ class StudioDock(QWidget):
         self.settings = SettingsBox()
         self.history = HistoryBox()
         self.run = RunBox()
+        self.readout = Readout(self.viewer, self.workspace)
 
     def _lay_out(self) -> None:
         column = QWidget()
@@ -176,6 +183,7 @@ class StudioDock(QWidget):
         outer.addWidget(self.status)
         outer.addWidget(scroll, 1)
         outer.addWidget(self.run)
+        outer.addWidget(self.readout)
         self.setMinimumWidth(340)
 
     # ------------------------------------------------------------- connections
@@ -186,6 +194,7 @@ class StudioDock(QWidget):
         c.run_changed.connect(self.run.set_run)
         c.run_changed.connect(self._activity.set_run)
         c.staging_changed.connect(self.run.set_staging)
+        c.staging_changed.connect(self.actions.make_way)
         c.history_changed.connect(lambda: self.history.set_entries(c.history.entries))
         c.settings_changed.connect(self._show_settings)
         c.counts_changed.connect(self.palette_box.nuclei.set_counts)
@@ -214,6 +223,7 @@ class StudioDock(QWidget):
         c, w, a = self.controller, self.workspace, self.actions
         self.canvas.set_recent(self.slide.recent)
         self.canvas.size_changed.connect(a.resize_frame)
+        self.canvas.pixel_size_told.connect(a.set_pixel_size)
         self.canvas.level_chosen.connect(a.set_level)
         self.tools.brush_changed.connect(a.set_brush)
         self.tools.density_changed.connect(lambda value: setattr(w.paint, "density", value))
@@ -269,6 +279,7 @@ class StudioDock(QWidget):
             self.canvas.set_region(None, 0.5)
             return
         bind_keymap(self.workspace.own_layers, self.viewer)
+        self._measure(target)
         shape = (target.data[0] if target.multiscale else target.data).shape
         image = self.workspace.document.target
         self.canvas.set_target(
@@ -277,12 +288,18 @@ class StudioDock(QWidget):
             shape[1],
             image.mpp,
             knows_mpp=image.knows_mpp,
+            is_told=image.is_told,
             magnification=target.metadata.get("magnification"),
         )
         self.canvas.set_levels(image.mpps)
         self._show_hand()
         self._show_frame()
         self._show_undo()
+
+    def _measure(self, target: Image) -> None:
+        if target is not self._measured:  # once an image: whoever hides the bar has it hidden
+            self._measured = target
+            show_scale_bar(self.viewer)
 
     def _show_frame(self, *_: object) -> None:
         if self.workspace.target is not None:

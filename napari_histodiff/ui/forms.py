@@ -22,6 +22,7 @@ from napari_histodiff.ui.command import studio
 from napari_histodiff.ui.slide.new_slide import new_slide
 from napari_histodiff.ui.training.dock import train
 from napari_histodiff.ui.widgets.dialogs import ColourEdit
+from napari_histodiff.ui.workspace.import_labels import class_column, classes_of_table
 from napari_histodiff.ui.workspace.targets import MAX_CANVAS
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from napari_histodiff.ui.saving.saving import Saved
 
 __all__ = [
+    "BY_TABLE",
     "OF_EACH_PIXEL",
     "class_meant",
     "import_form",
@@ -45,6 +47,9 @@ __all__ = [
 
 #: What stands for the class of each pixel, in place of one class for all nuclei.
 OF_EACH_PIXEL: Final = "of each pixel"
+
+#: What stands for the class that the layer's table of features has for each nucleus.
+BY_TABLE: Final = "by table"
 
 
 def new_canvas(
@@ -123,7 +128,8 @@ def import_labels(viewer: Any, layer: Any, nuclei_are: str = "epithelial") -> No
     layer : napari Labels
         One number a nucleus, or the class of each pixel.
     nuclei_are : str
-        Class of all nuclei, or "of each pixel" where the numbers are classes, 1 to 6.
+        Class of all nuclei; "of each pixel" where the numbers are classes, 1 to 6; "by table" where
+        the layer's features say the class of each nucleus.
 
     Raises
     ------
@@ -132,7 +138,7 @@ def import_labels(viewer: Any, layer: Any, nuclei_are: str = "epithelial") -> No
     InvalidMap
         When the layer holds no such labels, or cannot be read.
     """
-    class_of = class_meant(nuclei_are)
+    class_of = class_meant(nuclei_are, layer)
     dock = studio(viewer)
     dock.workspace.document.import_labels(layer, class_of)
     dock.actions.select_tool(dock.workspace.paint.tool)  # back from that layer to the paint
@@ -196,19 +202,30 @@ def _enable(field: Any, possible: bool) -> None:
     field.enabled = possible
 
 
-def class_meant(nuclei_are: str) -> int | None:
-    """Return the class of all nuclei, 1-6; None where the numbers are classes.
+def class_meant(nuclei_are: str, layer: Any = None) -> dict[int, int] | int | None:
+    """Return the class of all nuclei, 1-6, or of each; None where the numbers are classes.
+
+    Parameters
+    ----------
+    nuclei_are : str
+        A class, "of each pixel" or "by table".
+    layer : napari Labels, optional
+        Whose table is meant.
 
     Raises
     ------
     InvalidRequest
-        When it is neither a class nor "of each pixel".
+        When it is none of these.
+    InvalidMap
+        When the layer has no table that names classes.
     """
     if nuclei_are in CLASS_NAMES:
         return CLASS_NAMES.index(nuclei_are) + 1
+    if nuclei_are == BY_TABLE:
+        return classes_of_table(layer)
     if nuclei_are != OF_EACH_PIXEL:
         raise InvalidRequest(
-            f"expected a class of {', '.join(CLASS_NAMES)}, or {OF_EACH_PIXEL!r}, got "
+            f"expected a class of {', '.join(CLASS_NAMES)}, {OF_EACH_PIXEL!r} or {BY_TABLE!r}, got "
             f"{nuclei_are!r}; use one"
         )
     return None
@@ -217,6 +234,10 @@ def class_meant(nuclei_are: str) -> int | None:
 def import_form(viewer: Any, layers: Sequence[Any]) -> FunctionGui[None]:
     """Return the form of `import_labels` for some layers; the first is proposed."""
     classes = [(f"all {name}", name) for name in CLASS_NAMES]
+    proposed = "epithelial"
+    if any(class_column(layer) for layer in layers):
+        proposed = BY_TABLE
+        classes.insert(0, ("as the layer's table of features says", BY_TABLE))
     form = magicgui(
         import_labels,
         call_button=False,
@@ -224,6 +245,7 @@ def import_form(viewer: Any, layers: Sequence[Any]) -> FunctionGui[None]:
         layer={"choices": [(layer.name, layer) for layer in layers]},
         nuclei_are={
             "choices": [*classes, ("of the class of each pixel (1 to 6)", OF_EACH_PIXEL)],
+            "value": proposed,
             "tooltip": "What the numbers of the layer mean",
         },
     )

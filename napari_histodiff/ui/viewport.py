@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["camera_of", "canvas_size_of", "level_shown", "to_data", "to_world", "view_of"]
+__all__ = [
+    "camera_of",
+    "canvas_size_of",
+    "level_shown",
+    "magnification_of",
+    "show_scale_bar",
+    "to_data",
+    "to_world",
+    "view_of",
+]
+
+#: Micrometres per pixel times the objective: a 20x scan has 0.5.
+_MPP_TIMES_OBJECTIVE: Final = 10.0
 
 
 def camera_of(viewer: Any) -> Any:
@@ -20,6 +32,39 @@ def canvas_size_of(viewer: Any) -> tuple[float, float]:
     canvas = getattr(viewer, "canvas", None)
     height, width = viewer._canvas_size if canvas is None else canvas.size
     return float(height), float(width)
+
+
+def show_scale_bar(viewer: Any) -> None:
+    """Show napari's scale bar, in the unit of the layers."""
+    canvas = getattr(viewer, "canvas", None)
+    overlays = getattr(canvas, "overlays", None)
+    if overlays is None:  # before napari 0.9
+        viewer.scale_bar.visible = True
+        viewer.scale_bar.unit = "um"
+    else:
+        overlays.scale_bar.visible = True
+
+
+def magnification_of(viewer: Any, layer: Any, mpp: float) -> float | None:
+    """Return the objective that shows tissue as large as the view does: 20 where 0.5 um is a pixel.
+
+    Parameters
+    ----------
+    viewer, layer
+        The view, and the image in it.
+    mpp : float
+        Micrometres per pixel of the image's finest level.
+
+    Returns
+    -------
+    float or None
+        None while there is no canvas, or it shows three dimensions.
+    """
+    view = view_of(viewer, layer)
+    if view is None:
+        return None
+    pixels = (view[1] - view[0])[0] / canvas_size_of(viewer)[0]
+    return float(_MPP_TIMES_OBJECTIVE / (mpp * pixels))
 
 
 def to_data(viewer: Any, layer: Any, position: Any) -> NDArray[np.float64]:

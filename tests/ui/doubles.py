@@ -130,6 +130,7 @@ class RecordingWorkspace:
         self.document = RecordingDocument(self.doing)
         self.target: Image | None = Image(np.zeros((99, 99, 3), np.uint8), scale=(0.5, 0.5))
         self.can_undo = self.can_redo = False
+        self.paint_layers: list[object] = []
         self.guidance: float | None = None
 
 

@@ -7,13 +7,15 @@ import threading
 import dask.array as da
 import numpy as np
 import pytest
-from qtpy.QtWidgets import QDialog
+from qtpy.QtWidgets import QAbstractButton, QDialog
 
+from napari_histodiff.core.engine import JobFinished
 from napari_histodiff.ui.dock import StudioDock
-from napari_histodiff.ui.forms import OF_EACH_PIXEL
+from napari_histodiff.ui.forms import BY_TABLE, OF_EACH_PIXEL
 from napari_histodiff.ui.widgets import dialogs
 from tests.ui.conftest import OpenDock, WaitFor
 from tests.ui.doubles import RecordingEngine
+from tests.ui.find import find
 
 
 @pytest.fixture
@@ -94,3 +96,58 @@ def test_numbers_of_nuclei_imported_as_classes_are_warned_of(
     assert "'cells'" in warning
     assert "each nucleus had its own" in warning
     assert sum(dock.workspace.document.nuclei.counts().values()) == 2
+
+
+def test_a_tool_pressed_too_early_does_not_stay_lit(
+    dock: StudioDock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("napari_histodiff.ui.actions.show_warning", said.append)
+    find(dock, "tool_scatter", QAbstractButton).click()
+    assert len(said) == 1
+    assert find(dock, "tool_brush", QAbstractButton).isChecked()
+    find(dock, "class_5", QAbstractButton).click()
+    assert find(dock, "class_2", QAbstractButton).isChecked()
+    find(dock, "palette_tissue", QAbstractButton).click()
+    assert find(dock, "palette_nuclei", QAbstractButton).isChecked()
+
+
+def test_paint_makes_way_for_variants_and_is_seen_over_them(dock: StudioDock) -> None:
+    dock.workspace.new_canvas(128, 128)
+    nuclei = dock.workspace.document.nuclei.layer
+    engine = dock.controller.engine
+    engine.ready()
+    dock.controller.pump()
+    dock.controller.generate()
+    images = np.zeros((1, *engine.submitted[-1].shape, 3), np.uint8)
+    engine.emit(JobFinished("1", images, 1.0))
+    dock.controller.pump()
+    layers = list(dock.viewer.layers)
+    assert layers.index(dock.viewer.layers["Preview"]) < layers.index(nuclei)
+    assert nuclei.contour == 1
+    dock.actions.toggle_outlines()
+    dock.controller.staged.step(1)
+    assert nuclei.contour == 0
+
+
+def test_labels_with_a_table_bring_the_class_of_each_nucleus(
+    dock: StudioDock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dock.workspace.new_canvas(128, 128)
+    labels = np.zeros((128, 128), np.int32)
+    labels[10:20, 10:20], labels[40:50, 60:70], labels[90:99, 90:99] = 9, 31, 50
+    table = {"index": [9, 31, 50], "Class": ["plasma", 3, "something else"]}
+    dock.viewer.add_labels(labels, scale=(0.5, 0.5), units=("um", "um"), features=table)
+
+    def accept(dialog: dialogs.FormDialog) -> int:
+        assert dialog.form["nuclei_are"].value == BY_TABLE
+        return QDialog.DialogCode.Accepted
+
+    monkeypatch.setattr(dialogs.FormDialog, "exec", accept)
+    dock.actions.ask_import()
+    counts = dock.workspace.document.nuclei.counts()
+    assert {name: n for name, n in counts.items() if n} == {
+        "lymphocyte": 1,
+        "plasma": 1,
+        "unknown": 1,
+    }

@@ -6,7 +6,7 @@ time to change: the variant stays in view until it has.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -68,8 +68,9 @@ class StagedVariants:
 
     def show(self, region: Region, image: NDArray[np.uint8]) -> None:
         """Show what would be in a region, (h, w, 3) uint8, of the image worked on."""
-        if self._workspace.target is not None:
-            self.preview.show(self._workspace.target, region, image)
+        workspace = self._workspace
+        if workspace.target is not None:
+            self.preview.show(workspace.target, region, image, below=workspace.paint_layers)
 
     def step(self, by: int) -> None:
         """Bring the variant `by` further into view."""
@@ -128,7 +129,7 @@ PREVIEW_NAME: Final = "Preview"
 
 
 class PreviewLayer:
-    """Shows and hides one RGB layer over the frame.
+    """Shows and hides one RGB layer over the image and under the paint.
 
     The layer stays in the viewer while it is hidden: taking a layer out of napari holds the window
     up for longer than writing the edit does.
@@ -136,7 +137,7 @@ class PreviewLayer:
     Parameters
     ----------
     viewer : napari ViewerModel
-        Where the layer is added, above all others.
+        Where the layer is added.
     """
 
     def __init__(self, viewer: Any) -> None:
@@ -155,8 +156,13 @@ class PreviewLayer:
         """Whether something is shown, even if the user has it out of sight for a look below."""
         return bool(self._place) and self.layer is not None
 
-    def show(self, target: Any, region: Region, image: NDArray[np.uint8]) -> None:
-        """Put `image`, (h, w, 3) uint8, over `region`, of any level, of the `target` layer."""
+    def show(
+        self, target: Any, region: Region, image: NDArray[np.uint8], below: Iterable[Any] = ()
+    ) -> None:
+        """Put `image`, (h, w, 3) uint8, over `region`, of any level, of the `target` layer.
+
+        The layers `below` which it comes are the paint; without any it comes on top.
+        """
         place = (id(target), region, image.shape)
         layer = self.layer
         if self.shown and place == self._place:
@@ -168,7 +174,10 @@ class PreviewLayer:
         if layer is None:
             self._add(image, where)
         else:
-            self._move(layer, image, where)
+            layer.data = np.array(image)
+            put_on(layer, where)
+        self._bring_below(below)
+        self.layer.visible = True
         self._place = place
 
     def hide(self) -> None:
@@ -197,10 +206,10 @@ class PreviewLayer:
         # A new layer takes the selection; the user keeps painting on theirs.
         self._viewer.layers.selection = selected
 
-    def _move(self, layer: Any, image: NDArray[np.uint8], where: dict[str, Any]) -> None:
-        layer.data = np.array(image)
-        put_on(layer, where)
-        layers = self._viewer.layers
-        if layers[-1] is not layer:
-            layers.move(layers.index(layer), len(layers))
-        layer.visible = True
+    def _bring_below(self, others: Iterable[Any]) -> None:
+        layers, own = self._viewer.layers, self.layer
+        there = layers.index(own)
+        places = [layers.index(other) for other in others if other in layers]
+        to = min(places, default=len(layers))
+        if there not in (to - 1, to):
+            layers.move(there, to)

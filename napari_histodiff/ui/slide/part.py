@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from napari_histodiff.ui.generation.controller import Controller
     from napari_histodiff.ui.workspace.workspace import Workspace
 
-__all__ = ["OpenSession", "SlidePart", "show_scale_bar"]
+__all__ = ["OpenSession", "SlidePart"]
 
 #: Seconds between two looks at what the session says.
 _SHOW: Final = 0.25
@@ -290,8 +290,6 @@ class SlidePart:
         self._viewer.reset_view()
         self._workspace.use_layer(view.layer)
         self.places.add(path)
-        if scan.facts.mpp is not None:
-            show_scale_bar(self._viewer)
 
     def _refine(self, session: SlideSession) -> None:
         info = self._controller.status.info
@@ -330,7 +328,6 @@ class SlidePart:
         self.places.add(Path(store.path))
         self._show_slide()
         self.box.show()
-        show_scale_bar(self._viewer)
 
     def _closed(self) -> None:
         """The session is over, for whatever reason: its layer may have been removed."""
@@ -373,17 +370,6 @@ class SlidePart:
             action(self.session)
         except HistodiffError as error:
             show_warning(str(error))
-
-
-def show_scale_bar(viewer: Any) -> None:
-    """Show napari's scale bar, in the unit of the layers."""
-    canvas = getattr(viewer, "canvas", None)
-    overlays = getattr(canvas, "overlays", None)
-    if overlays is None:  # before napari 0.9
-        viewer.scale_bar.visible = True
-        viewer.scale_bar.unit = "um"
-    else:
-        overlays.scale_bar.visible = True
 
 
 @contextmanager

@@ -6,12 +6,29 @@ from collections.abc import Sequence
 from typing import Final
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QLabel, QMenu, QSizePolicy, QToolButton, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QLabel,
+    QMenu,
+    QSizePolicy,
+    QToolButton,
+    QWidget,
+)
 from superqt.utils import signals_blocked
 
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.requests import LIMITS
 from napari_histodiff.ui.bindings import command_button
-from napari_histodiff.ui.widgets.forms import Section, button, row, whole_number
+from napari_histodiff.ui.widgets.forms import (
+    Section,
+    button,
+    line_label,
+    named_label,
+    row,
+    whole_number,
+)
+from napari_histodiff.ui.widgets.style import SUBTLE
 from napari_histodiff.ui.workspace.frame import MAX_SIDE, MIN_SIDE
 
 __all__ = ["CanvasBox"]
@@ -26,6 +43,7 @@ class CanvasBox(Section):
     """New slide or canvas, what is already there, labels; size and place of the frame."""
 
     size_changed = Signal(int, int)  # height, width
+    pixel_size_told = Signal(float)  # um
     level_chosen = Signal(int)
 
     def __init__(self) -> None:
@@ -36,13 +54,37 @@ class CanvasBox(Section):
         self.frame_width = whole_number((MIN_SIDE, MAX_SIDE), "", step=16)
         self.frame_height = whole_number((MIN_SIDE, MAX_SIDE), "", step=16)
         self._here = command_button("frame_to_view", "To view", share=False)
+        self.extent = line_label("Size of the frame on the tissue")
+        self.extent.setProperty("role", SUBTLE)
         frame = row(
-            QLabel("Frame"),
+            named_label("Frame", self.frame_width),
             self.frame_width,
             QLabel("×"),
             self.frame_height,
+            self.extent,
             self._here,
-            stretch=(1, 3),
+            stretch=4,
+        )
+        self.pixel_size = QDoubleSpinBox()
+        self.pixel_size.setRange(*LIMITS["mpp"])
+        self.pixel_size.setDecimals(4)
+        self.pixel_size.setSingleStep(0.05)
+        self.pixel_size.setKeyboardTracking(False)
+        self.pixel_size.setToolTip(
+            "Micrometres per pixel of the image, which does not tell: 0.5 at 20×, 0.25 at 40×"
+        )
+        set_pixel_size = button("Set", "Give the image this pixel size", share=False)
+        set_pixel_size.setObjectName("set_pixel_size")
+        set_pixel_size.clicked.connect(lambda: self.pixel_size_told.emit(self.pixel_size.value()))
+        self.sizes = QWidget()
+        self.sizes.setLayout(
+            row(
+                named_label("Pixel size", self.pixel_size),
+                self.pixel_size,
+                QLabel("µm/px"),
+                set_pixel_size,
+                stretch=1,
+            )
         )
         self.body.addLayout(
             row(
@@ -62,7 +104,8 @@ class CanvasBox(Section):
         self.level.setToolTip(_LEVEL_TIP)
         self.level.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.levels = QWidget()
-        self.levels.setLayout(row(QLabel("Edit at"), self.level, stretch=1))
+        self.levels.setLayout(row(named_label("Edit at", self.level), self.level, stretch=1))
+        self.body.addWidget(self.sizes)
         self.body.addLayout(frame)
         self.body.addWidget(self.levels)
         for box in (self.frame_width, self.frame_height):
@@ -80,6 +123,7 @@ class CanvasBox(Section):
         mpp: float,
         *,
         knows_mpp: bool = True,
+        is_told: bool = False,
         magnification: float | None = None,
     ) -> None:
         """Show the image in use; an empty name means none."""
@@ -87,8 +131,11 @@ class CanvasBox(Section):
         if magnification:
             size += f" · {magnification:g}×"
         self.corner.setText(size if name else "none yet")
-        told = f"{name} does not tell its pixel size; set the layer's scale and units if it is not"
-        self.corner.setToolTip(name if knows_mpp else f"{told} {mpp:g} µm")
+        told = f"{name} does not tell its pixel size; say it below if it is not {mpp:g} µm"
+        self.corner.setToolTip(name if knows_mpp else told)
+        self.sizes.setVisible(bool(name) and (is_told or not knows_mpp))
+        with signals_blocked(self.pixel_size):
+            self.pixel_size.setValue(mpp)
 
     def set_levels(self, mpps: Sequence[float]) -> None:
         """Offer the micrometres per pixel that the image can be edited at, the finest first."""
@@ -117,6 +164,7 @@ class CanvasBox(Section):
             self.frame_width.setValue(region.width)
             self.frame_height.setValue(region.height)
         microns = f"{region.width * mpp:.0f} × {region.height * mpp:.0f} µm"
+        self.extent.setText(microns)
         for box in (self.frame_width, self.frame_height):
             box.setToolTip(f"Size of the frame: {microns}, at ({region.x}, {region.y}) px")
 

@@ -30,6 +30,7 @@ __all__ = [
     "free_bytes",
     "line_label",
     "name_label",
+    "named_label",
     "note_label",
     "row",
     "whole_number",
@@ -151,6 +152,17 @@ def name_label(text: str) -> QLabel:
     """Make the name in front of an entry, as wide as the others."""
     label = QLabel(text)
     label.setFixedWidth(_NAME_WIDTH)
+    return label
+
+
+def named_label(text: str, field: QWidget, *, width: int | None = None) -> QLabel:
+    """Make the name in front of a field, by which screen readers tell it."""
+    label = QLabel(text)
+    label.setBuddy(field)
+    if not field.accessibleName():
+        field.setAccessibleName(text)
+    if width is not None:
+        label.setFixedWidth(width)
     return label
 
 

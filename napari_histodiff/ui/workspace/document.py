@@ -266,9 +266,12 @@ class Document:
 
     def place_anew(self) -> None:
         """Bring the layers to where the image lies now, and its pixels' size; paint goes along."""
+        before = self.mpp
         self.target.read_place()
         if not self._is_open:
             return
+        for layer in self.paint_layers:  # the brush covers as much tissue as before
+            layer.brush_size = max(1, round(layer.brush_size * before / self.mpp))
         with self.anchors.moving():
             for layer in self.layers:
                 put_on(layer, self._place_of(layer))
@@ -289,7 +292,8 @@ class Document:
         They are asked for once the user moved the frame or painted in it.
         """
         problem = self.target.pending(self.region)
-        if problem and (self._was_moved or self._is_painted):
+        painted = (np.any(layer.data) for layer in self.paint_layers)
+        if problem and (self._was_moved or any(painted)):
             problem = self.target.prepare(self.region)
         return problem
 
@@ -537,10 +541,6 @@ class Document:
         part = self.target.spec.at_level(region, self.region.level).intersect(self.region)
         if not part.is_empty:
             self.pixels_changed.emit(part)
-
-    @property
-    def _is_painted(self) -> bool:
-        return any(np.any(layer.data) for layer in self.paint_layers)
 
     def _framed_tissue(self, tissue_map: ArrayLike) -> NDArray[np.uint8]:
         return self.framed("a tissue map", as_tissue_map(tissue_map, len(TISSUE_NAMES)))

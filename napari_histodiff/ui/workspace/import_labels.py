@@ -23,11 +23,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LabelsUnder",
+    "class_column",
+    "classes_of_table",
     "labels_under",
     "look_like_numbers_of_nuclei",
     "nuclei_from_labels",
     "resampled",
 ]
+
+#: What the column of a table may be called that says what each nucleus is.
+_CLASS_COLUMNS: Final = ("class", "class_id", "class_name", "classification", "type", "label_class")
 
 #: Most rows and columns of a layer that are looked at to tell what its numbers mean.
 _LOOK: Final = 2048
@@ -161,6 +166,46 @@ def nuclei_from_labels(
     class_map = classes[np.searchsorted(present, ids)] if present.size else ids
     labels = (N_CLASSES + 1) * (instances + (first_instance - 1)) + class_map
     return np.where(ids > 0, labels, 0).astype(np.int32)
+
+
+def class_column(source: Labels) -> str:
+    """Return the column of a layer's features that says what each nucleus is; empty without one."""
+    for column in source.features.columns:
+        if str(column).strip().lower() in _CLASS_COLUMNS:
+            return str(column)
+    return ""
+
+
+def classes_of_table(source: Labels) -> dict[int, int]:
+    """Return the class, 1-6, of each label that a layer's features tell it of.
+
+    The column `index` has the labels, as napari has it; without one, the rows are labels 0, 1, ...
+    Classes are numbers or names; what is neither, and a label without a row, is of unknown class.
+
+    Raises
+    ------
+    InvalidMap
+        When no column says what nuclei are.
+    """
+    column = class_column(source)
+    if not column:
+        raise InvalidMap(
+            f"expected a column 'class' in the table of features of '{source.name}', got none; "
+            "say which class all nuclei are"
+        )
+    table = source.features
+    labels = table["index"] if "index" in table.columns else range(len(table))
+    return {
+        int(label): _class_named(value) for label, value in zip(labels, table[column], strict=True)
+    }
+
+
+def _class_named(value: object) -> int:
+    word = str(value).strip().lower()
+    if word in CLASS_NAMES:
+        return CLASS_NAMES.index(word) + 1
+    number = word.removesuffix(".0")
+    return int(number) if number.isdecimal() and int(number) <= N_CLASSES else 0
 
 
 def look_like_numbers_of_nuclei(source: Labels, counts: Mapping[str, int]) -> bool:

@@ -60,6 +60,8 @@ class Target(ABC):
         #: Tells this image from others, in entries of the history.
         self.key: Hashable = object()
         self.mpp, self.knows_mpp = pixel_size(layer)
+        #: Whether the user said how large pixels are, so that it may be said again.
+        self.is_told = False
         self._misplaced = ""
 
     def read_place(self) -> None:

@@ -14,6 +14,7 @@ from psygnal import Signal
 from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.requests import LIMITS
 from napari_histodiff.ui.workspace.document import Document
 from napari_histodiff.ui.workspace.frame import first_frame
 from napari_histodiff.ui.workspace.import_labels import LabelsUnder
@@ -120,6 +121,11 @@ class Workspace:
         return [] if document is None else [*document.target.layers, *document.layers]
 
     @property
+    def paint_layers(self) -> list[Layer]:
+        """The layers over the image that are painted on, and the frame."""
+        return [] if self._document is None else self._document.layers
+
+    @property
     def can_undo(self) -> bool:
         """Whether a write to this image can be taken back."""
         return self._document is not None and self._document.journal.can_undo
@@ -204,6 +210,7 @@ class Workspace:
             When there is no such palette, or no image to work on.
         """
         check_palette(name)
+        self.document.mend()  # without an image nothing is taken in hand
         changed = name != self.paint.palette
         self._show_palette(name)
         can = self.paint.tool in ("brush", "polygon", "lasso", "fill", "erase")
@@ -264,6 +271,27 @@ class Workspace:
         wider = max(pixels * _BRUSH_STEP, pixels + 1)
         narrower = min(pixels / _BRUSH_STEP, pixels - 1)
         self.set_brush((wider if by > 0 else max(narrower, 1.0)) * document.mpp)
+
+    def set_pixel_size(self, mpp: float) -> None:
+        """Say how many micrometres a pixel of the image is that does not tell it.
+
+        The image's layer gets that scale; frame, paint and preview go along.
+
+        Raises
+        ------
+        InvalidRequest
+            When it is out of its limits, or there is no image to work on.
+        """
+        target = self.document.target
+        low, high = LIMITS["mpp"]
+        if not low <= mpp <= high:
+            raise InvalidRequest(
+                f"expected {low:g} to {high:g} micrometres per pixel, got {mpp:g}; a scan at 20x "
+                "has 0.5, one at 40x 0.25"
+            )
+        target.is_told = True
+        target.layer.scale = (mpp, mpp)
+        target.layer.units = ("um", "um")
 
     def import_labels(
         self, labels_layer: Labels, class_of: Mapping[int, int] | int | None

@@ -65,6 +65,21 @@ def test_the_preview_stays_a_layer_and_is_shown_at_the_next_place(desk: Desk) ->
     np.testing.assert_allclose(preview.translate, (24, 24))
 
 
+def test_the_preview_lies_below_the_paint(desk: Desk) -> None:
+    names = ["Tissue", "Nuclei"]
+    paint = [desk.viewer.add_labels(np.zeros((8, 8), np.uint8), name=name) for name in names]
+    desk.workspace.paint_layers = paint
+    desk.controller.generate()
+    desk.finish(shade=100)
+    assert [layer.name for layer in desk.viewer.layers] == [PREVIEW_NAME, "Tissue", "Nuclei"]
+    desk.viewer.layers.move(0, 3)
+    desk.controller.staged.step(1)
+    desk.controller.staged.discard()
+    region = desk.engine.submitted[0].region.translate(32, 16)
+    desk.controller.staged.show(region, np.full((*region.shape, 3), 7, np.uint8))
+    assert [layer.name for layer in desk.viewer.layers] == [PREVIEW_NAME, "Tissue", "Nuclei"]
+
+
 def test_discard_changes_nothing_but_the_preview(desk: Desk) -> None:
     desk.controller.generate()
     desk.finish()

@@ -62,4 +62,4 @@ def test_an_assumed_pixel_size_is_said(open_dock: OpenDock) -> None:
     dock.viewer.add_image(np.full((100, 100, 3), 200, np.uint8), rgb=True)
     dock.actions.use_selected()
     assert "assumed" in dock.canvas.corner.text()
-    assert "scale and units" in dock.canvas.corner.toolTip()
+    assert "say it below" in dock.canvas.corner.toolTip()
