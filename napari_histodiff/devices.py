@@ -8,9 +8,9 @@ import torch
 
 from napari_histodiff.core.errors import DeviceUnavailable
 
-__all__ = ["DType", "resolve_device", "resolve_dtype"]
+__all__ = ["DType", "is_out_of_memory", "resolve_device", "resolve_dtype"]
 
-DType = Literal["auto", "float32", "bfloat16"]
+DType = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 def resolve_device(name: str) -> torch.device:
@@ -43,7 +43,15 @@ def resolve_dtype(device: torch.device, dtype: DType) -> torch.dtype:
     """Return the number format of the network; "auto" is bfloat16 where it is fast."""
     if dtype == "auto":
         return torch.bfloat16 if _fast_bfloat16(device) else torch.float32
-    return torch.bfloat16 if dtype == "bfloat16" else torch.float32
+    named = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+    return named.get(dtype, torch.float32)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell whether an error of torch says that memory did not suffice."""
+    text = str(error).lower()
+    signs = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, MemoryError) or any(sign in text for sign in signs)
 
 
 def _fast_bfloat16(device: torch.device) -> bool:

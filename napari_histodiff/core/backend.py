@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.requests import EditRequest
+from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, EditRequest
 from napari_histodiff.core.stain_bank import StainEntry
 
-__all__ = ["Backend", "BackendFactory", "BackendInfo", "OnStep", "Step"]
+__all__ = ["Backend", "BackendFactory", "BackendInfo", "Captions", "OnStep", "Step"]
+
+#: What becomes of a caption, see `BackendInfo.captions`.
+Captions = Literal["vocabulary", "text", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,14 @@ class BackendInfo:
         (`EditRequest.target`).
     stains : tuple of StainEntry
         Stains of the training slides, for choosing one by caption and seed.
+    captions : str
+        What becomes of a caption: "vocabulary", it is read word by word (`core.captions`); "text",
+        it goes as it is written to a text encoder; "none", the model takes no words.
+    steps, guidance_scale : int, float
+        What it is drawn with where nothing is asked for.
+    reach : (float, float), optional
+        Micrometres per pixel at which frames are drawn, beyond `mpp` by resampling; by default no
+        others than `mpp`.
     """
 
     name: str
@@ -64,6 +75,15 @@ class BackendInfo:
     jump_steps: int = 0
     margin: int = 0
     stains: tuple[StainEntry, ...] = ()
+    captions: Captions = "vocabulary"
+    steps: int = DEFAULT_STEPS
+    guidance_scale: float = DEFAULT_GUIDANCE
+    reach: tuple[float, float] | None = None
+
+    @property
+    def frames_mpp(self) -> tuple[float, float]:
+        """Smallest and largest micrometres per pixel of a frame."""
+        return self.mpp if self.reach is None else self.reach
 
     def evaluations_per_window(self, steps: int, guidance_scale: float) -> int:
         """Return the network evaluations that one variant of one window costs."""

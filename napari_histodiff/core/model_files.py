@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 _PICKLES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _REVISION_DIGITS: Final = 12
+_PART_BYTES: Final = 2**22
 
 
 def read_model_json(path: Path) -> dict[str, Any]:
@@ -67,7 +68,9 @@ def revision_of(weights: Iterable[Path]) -> str:
     """Return the first digits of the SHA-256 of files of weights, in this order."""
     digest = hashlib.sha256()
     for path in weights:
-        digest.update(path.read_bytes())
+        with path.open("rb") as file:  # by parts: foreign models have gigabytes
+            while part := file.read(_PART_BYTES):
+                digest.update(part)
     return digest.hexdigest()[:_REVISION_DIGITS]
 
 

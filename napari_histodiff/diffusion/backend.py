@@ -21,7 +21,7 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.core.stain_bank import choose_stain
-from napari_histodiff.devices import DType
+from napari_histodiff.devices import DType, is_out_of_memory
 from napari_histodiff.diffusion.compiled import compiled_network
 from napari_histodiff.diffusion.conditioning import (
     Conditions,
@@ -30,6 +30,8 @@ from napari_histodiff.diffusion.conditioning import (
     from_pixels,
     to_pixels,
 )
+from napari_histodiff.diffusion.foreign.backend import ForeignBackend
+from napari_histodiff.diffusion.foreign.folder import is_foreign
 from napari_histodiff.diffusion.guidance import GuidedDenoiser
 from napari_histodiff.diffusion.loading import load_pipeline
 from napari_histodiff.diffusion.model_folder import ModelInfo, bundled_model_path, check_folder
@@ -173,7 +175,7 @@ class DiffusionBackend:
             try:
                 return self._draw(request, conditions, on_step)
             except (RuntimeError, MemoryError) as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 if self._halved:
                     raise self._too_large(request) from error
@@ -303,16 +305,19 @@ class DiffusionBackend:
 
 
 def default_backend(model: Path | str | None = None, device: str = "auto") -> Backend:
-    """Load a model folder; a `core.backend.BackendFactory`.
+    """Load a model folder, of this package or of diffusers; a `core.backend.BackendFactory`.
 
     Without a folder that of the environment variable HISTODIFF_MODEL, else the bundled one.
 
     Raises
     ------
     ModelNotFound, ModelInvalid, DeviceUnavailable
-        See `loading.load_pipeline`.
+        See `loading.load_pipeline` and `foreign.backend.ForeignBackend.load`.
     """
-    return DiffusionBackend.load(model or os.environ.get(MODEL_VARIABLE), device)
+    folder = model or os.environ.get(MODEL_VARIABLE)
+    if folder and is_foreign(Path(folder)):
+        return ForeignBackend.load(Path(folder), device)
+    return DiffusionBackend.load(folder, device)
 
 
 def _even_target(request: EditRequest) -> Region | None:
@@ -320,9 +325,3 @@ def _even_target(request: EditRequest) -> Region | None:
     if request.target is None or request.kind is not EditKind.ZOOM:
         return request.target
     return request.target.snap(2)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    text = str(error).lower()
-    signs = ("out of memory", "can't allocate memory", "not enough memory")
-    return isinstance(error, MemoryError) or any(sign in text for sign in signs)

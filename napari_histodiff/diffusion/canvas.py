@@ -49,10 +49,11 @@ class Noise:
     seed: int
     variant: int
     device: torch.device
+    channels: int = 3
 
     def read(self, region: Region) -> Tensor:
-        """Return (3, h, w) float32 standard normal noise of a place."""
-        noise = noise_field(self.seed, region, variant=self.variant)
+        """Return (channels, h, w) float32 standard normal noise of a place."""
+        noise = noise_field(self.seed, region, channels=self.channels, variant=self.variant)
         return torch.from_numpy(noise).to(self.device)
 
 
@@ -128,9 +129,22 @@ _BACKGROUND = 0.9
 
 
 class StepProgress:
-    """Reports `total` evaluations to `on_step`, `passes` after each denoiser call."""
+    """Reports `total` evaluations to `on_step`, `passes` after each denoiser call.
 
-    def __init__(self, on_step: OnStep | None, total: int, passes: int, region: Region) -> None:
+    Estimates are of `channels` planes in `region`, of which `show` makes the pixels of a preview.
+    """
+
+    def __init__(
+        self,
+        on_step: OnStep | None,
+        total: int,
+        passes: int,
+        region: Region,
+        channels: int = 3,
+        show: Callable[[Tensor], NDArray[np.uint8]] = to_pixels,
+    ) -> None:
+        self._channels = channels
+        self._show = show
         self._on_step = on_step
         self._total = total
         self._passes = passes
@@ -141,7 +155,7 @@ class StepProgress:
     def begin(self, device: torch.device) -> None:
         """Start the picture of the next variant."""
         if self._on_step is not None:
-            values = torch.full((3, *self._region.shape), _BACKGROUND, device=device)
+            values = torch.full((self._channels, *self._region.shape), _BACKGROUND, device=device)
             self._estimate = Field(self._region, values)
 
     def skip(self, calls: int) -> None:
@@ -162,4 +176,4 @@ class StepProgress:
 
     def _preview(self) -> NDArray[np.uint8]:
         assert self._estimate is not None
-        return to_pixels(self._estimate.values)
+        return self._show(self._estimate.values)

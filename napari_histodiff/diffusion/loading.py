@@ -15,7 +15,7 @@ from napari_histodiff.devices import DType, resolve_device, resolve_dtype
 from napari_histodiff.diffusion.model_folder import WEIGHTS, bundled_model_path, check_folder
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
 
-__all__ = ["bundled_model_path", "load_pipeline"]
+__all__ = ["bundled_model_path", "load_pipeline", "quiet"]
 
 
 def load_pipeline(
@@ -43,7 +43,7 @@ def load_pipeline(
     path = bundled_model_path() if folder is None else Path(folder)
     check_folder(path)
     try:
-        with _quiet():
+        with quiet():
             pipeline = HistoDiffusionPipeline.from_pretrained(
                 path, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False
             )
@@ -85,8 +85,8 @@ def _check_weights(path: Path, module: torch.nn.Module) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep diffusers from a progress bar for three small files and warnings we turn to errors."""
+def quiet() -> Iterator[None]:
+    """Keep diffusers from a progress bar for each file and warnings we turn to errors."""
     enabled, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
     logging.set_verbosity_error()

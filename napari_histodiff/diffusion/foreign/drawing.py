@@ -1,0 +1,425 @@
+"""Draws requests with a foreign network: staggered windows of latents, any size, any order.
+
+The windows, their lattices and the noise of a place are those of the package's own model
+(`diffusion.windows`, `core.noise`), laid on the plane of latents. Whatever a window needs (the
+control image, the latents of known pixels) is made from its own part of the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from napari_histodiff.core.backend import OnStep
+from napari_histodiff.core.digest import digest_of
+from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.diffusion.canvas import Field, Noise, StepProgress, run_phase
+from napari_histodiff.diffusion.conditioning import to_pixels
+from napari_histodiff.diffusion.foreign.codec import PixelCodec, enlarged, shrunk
+from napari_histodiff.diffusion.foreign.convention import Convention
+from napari_histodiff.diffusion.foreign.network import Inputs, Network, guided
+from napari_histodiff.diffusion.foreign.place import Place
+from napari_histodiff.diffusion.foreign.schedule import Schedule
+from napari_histodiff.diffusion.foreign.text import Prompt, prompt_of
+from napari_histodiff.diffusion.phase_cache import PhaseCache, PhaseMemory
+from napari_histodiff.diffusion.sampling import split
+from napari_histodiff.diffusion.windows import Phase, Window, WindowLayout, plan, plan_plane
+
+__all__ = ["Drawer", "DrawingSettings"]
+
+#: Share of the noise that zooming starts from: enough for new detail, too little to move a nucleus.
+_ZOOM_STRENGTH: Final = 0.5
+
+#: Latents a side of a preview: decoding more would cost as much as the step it shows.
+_PREVIEW_SIDE: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class DrawingSettings:
+    """How much a device is asked at once.
+
+    Attributes
+    ----------
+    micro_batch : int
+        Windows a call of the network. It changes the last bits of the result.
+    split_guidance : bool
+        See `network.guided`.
+    """
+
+    micro_batch: int = 1
+    split_guidance: bool = False
+
+
+class Drawer:
+    """Draws requests at the model's own micrometres per pixel.
+
+    Parameters
+    ----------
+    network : Network
+    scheduler : SchedulerMixin
+        See `schedule.deterministic`.
+    convention : Convention
+    """
+
+    def __init__(self, network: Network, scheduler: Any, convention: Convention) -> None:
+        self.network = network
+        self.scheduler = scheduler
+        self.convention = convention
+        self.layout = network.layout
+        self._factor = network.codec.factor
+        self._prompts: dict[str, Prompt] = {}
+
+    @property
+    def multiple_of(self) -> int:
+        """Pixels that frames are snapped to."""
+        return self.layout.multiple_of * self._factor
+
+    def margin(self, tile: int) -> int:
+        """Return the pixels around a tile, anywhere on the plane, that its windows reach."""
+        cells = -(-tile // self._factor) + 1
+        reach = 0
+        for start in range(self.layout.stride):
+            target = Region(0, start, start, cells, cells)
+            reads = plan_plane(target, self.layout, self.layout.phases)[0].reads
+            reach = max(reach, target.y - reads.y, reads.bottom - target.bottom)
+        return (reach + 1) * self._factor
+
+    def evaluations(self, request: EditRequest, settings: DrawingSettings) -> int:
+        """Return how many network evaluations `draw` will spend, and report, at the most."""
+        schedule = self._schedule(request)
+        stretches = _stretches(schedule, self.layout)
+        plans = self._plan(request, len(stretches), settings)
+        calls = sum(len(p.batches) * len(s) for p, s in zip(plans, stretches, strict=True))
+        return calls * self._passes(request) * request.variants
+
+    def check(self, request: EditRequest) -> None:
+        """Check that a request can be drawn.
+
+        Raises
+        ------
+        InvalidRequest
+            When there are too many steps, or a target does not have what its windows read, or one
+            step, which shows the borders of windows.
+        """
+        schedule = self._schedule(request)
+        if request.target is None:
+            return
+        if schedule.count < 2:
+            raise InvalidRequest(
+                f"expected at least 2 steps on the endless plane, got {schedule.count}; one step "
+                "shows the borders of the tiles"
+            )
+        stretches = _stretches(schedule, self.layout)
+        reads = self._plan(request, len(stretches), DrawingSettings())[0].reads
+        needed = enlarged(reads, self._factor)
+        if not request.region.contains(needed):
+            raise InvalidRequest(
+                f"expected conditions of {needed} for the windows of {request.target}, got "
+                f"{request.region}; give a region that reaches BackendInfo.margin around its tiles"
+            )
+
+    @torch.inference_mode()
+    def draw(
+        self,
+        request: EditRequest,
+        settings: DrawingSettings,
+        *,
+        on_step: OnStep | None = None,
+        cache: PhaseCache | None = None,
+    ) -> NDArray[np.float32]:
+        """Draw a request, (variants, h, w, 3) float32 in [-1, 1] of `request.drawn`.
+
+        Known pixels are not pasted back.
+
+        Parameters
+        ----------
+        request : EditRequest
+        settings : DrawingSettings
+        on_step : callable, optional
+            Called `evaluations(...)` times, fewer with a cache; may raise to stop.
+        cache : PhaseCache, optional
+            For a target: windows that other targets read too.
+        """
+        schedule = self._schedule(request)
+        stretches = _stretches(schedule, self.layout)
+        plans = self._plan(request, len(stretches), settings)
+        canvas = self._canvas(request)
+        drawn = shrunk(canvas if request.target is None else self._target(request), self._factor)
+        device = self.network.device
+        progress = StepProgress(
+            on_step,
+            self.evaluations(request, settings),
+            self._passes(request),
+            drawn,
+            self.network.codec.channels,
+            lambda latents: self._preview(latents, drawn, request.drawn),
+        )
+        solver = _WindowSolver(
+            network=self.network,
+            schedule=schedule,
+            place=Place(request, self.convention, canvas),
+            prompt=self._prompt(request),
+            settings=settings,
+            guidance_scale=request.guidance_scale,
+            starts_at=_start_of(request, schedule),
+            device=device,
+            progress=progress,
+        )
+        images = []
+        for variant in range(request.variants):
+            solver.noise = Noise(request.seed, variant, device, self.network.codec.channels)
+            progress.begin(device)
+            memory = None
+            if cache is not None and request.target is not None:
+                memory = PhaseMemory(cache, _key(request, variant, settings), solver.digest)
+            images.append(self._draw(request, solver, plans, stretches, memory))
+        return torch.stack(images).movedim(1, -1).cpu().numpy()
+
+    def _draw(
+        self,
+        request: EditRequest,
+        solver: _WindowSolver,
+        plans: Sequence[Phase],
+        stretches: Sequence[range],
+        memory: PhaseMemory | None,
+    ) -> Tensor:
+        """Draw one variant, (3, h, w) of `request.drawn`."""
+        latents: Field | _Start = _Start(solver)
+        solved: dict[Window, Tensor] = {}
+        for phase, steps in zip(plans, stretches, strict=True):
+            solver.steps = steps
+            solved = solver.recall(phase, memory)
+            try:
+                latents = run_phase(latents, phase, self.layout.ramp, solver, solved)
+            finally:  # a cancelled job leaves what it has solved
+                if memory is not None:
+                    memory.keep(solved)
+        assert isinstance(latents, Field)
+        if request.target is None:
+            pixels = self._decoded(latents)
+        else:  # each window by itself, so that a tile needs no decoded neighbours
+            phase = _enlarged(plans[-1], self._factor)
+            own = {
+                window: self.network.codec.decode(solved[small][None])[0]
+                for small, window in zip(plans[-1].windows, phase.windows, strict=True)
+            }
+            pixels = run_phase(latents, phase, self.layout.ramp * self._factor, solver, own)
+        return pixels.read(request.drawn)
+
+    def _decoded(self, latents: Field) -> Field:
+        """Return the pixels of a canvas, decoded in windows that overlap."""
+        if isinstance(self.network.codec, PixelCodec):
+            return latents
+        sides = (self.layout.size, self.layout.ramp, 1, self.layout.multiple_of)
+        layout = WindowLayout(*sides)
+        (small,) = plan(latents.region, layout, 1)
+        phase = _enlarged(small, self._factor)
+        return run_phase(
+            _Shrunk(latents, self._factor),
+            phase,
+            layout.ramp * self._factor,
+            lambda x, _: self.network.codec.decode(x),
+        )
+
+    def _schedule(self, request: EditRequest) -> Schedule:
+        strength = {EditKind.INPAINT: request.strength, EditKind.ZOOM: _ZOOM_STRENGTH}
+        share = strength.get(request.kind, 1.0)
+        return Schedule.of(self.scheduler, request.steps, share, self.network.device)
+
+    def _canvas(self, request: EditRequest) -> Region:
+        """The pixels that windows lie in: a frame snapped, or what holds a target's windows."""
+        if request.target is not None:
+            return request.region
+        return request.region.snap(self.multiple_of)
+
+    def _target(self, request: EditRequest) -> Region:
+        assert request.target is not None
+        return request.target.snap(self._factor)
+
+    def _plan(
+        self, request: EditRequest, phases: int, settings: DrawingSettings
+    ) -> tuple[Phase, ...]:
+        if request.target is not None:
+            target = shrunk(self._target(request), self._factor)
+            return plan_plane(target, self.layout, phases, micro_batch=settings.micro_batch)
+        canvas = shrunk(self._canvas(request), self._factor)
+        return plan(canvas, self.layout, phases, micro_batch=settings.micro_batch)
+
+    def _passes(self, request: EditRequest) -> int:
+        return 2 if self.network.text is not None and request.guidance_scale > 1 else 1
+
+    def _prompt(self, request: EditRequest) -> Prompt | None:
+        """The negative prompt and that of the request."""
+        if self.network.text is None:
+            return None
+        text = prompt_of(request.caption, self.convention.prompt)
+        if text not in self._prompts:
+            self._prompts = {text: self.network.text.encode([self.convention.negative, text])}
+        return self._prompts[text]
+
+    def _preview(self, latents: Tensor, drawn: Region, wanted: Region) -> NDArray[np.uint8]:
+        """The pixels of an estimate; of large latents, few of them, enlarged."""
+        sides = min(drawn.height, _PREVIEW_SIDE), min(drawn.width, _PREVIEW_SIDE)
+        small = latents[None]
+        if not isinstance(self.network.codec, PixelCodec):
+            small = F.adaptive_avg_pool2d(small, sides)
+        with torch.inference_mode():
+            pixels = self.network.codec.decode(small)
+        whole = enlarged(drawn, self._factor)
+        if pixels.shape[-2:] != whole.shape:
+            pixels = F.interpolate(pixels, size=whole.shape)
+        return to_pixels(Field(whole, pixels[0]).read(wanted))
+
+
+@dataclass(slots=True, kw_only=True)
+class _WindowSolver:
+    """Takes the steps of one phase on a batch of windows; `noise` is that of the variant."""
+
+    network: Network
+    schedule: Schedule
+    place: Place
+    prompt: Prompt | None
+    settings: DrawingSettings
+    guidance_scale: float
+    starts_at: str | None
+    device: torch.device
+    progress: StepProgress
+    noise: Noise = field(init=False)
+    steps: range = range(0)
+
+    def digest(self, region: Region) -> bytes:
+        """A digest of what decides a window, besides its noise."""
+        return self.place.digest(enlarged(region, self.network.codec.factor))
+
+    def recall(self, phase: Phase, memory: PhaseMemory | None) -> dict[Window, Tensor]:
+        """Enter a phase and return those of its windows that are kept."""
+        if memory is None:
+            return {}
+        found = memory.recall(phase, tuple(map(float, self.steps)))
+        missing = [window for window in phase.windows if window not in found]
+        unneeded = len(phase.batches) - len(phase.batches_of(missing))
+        self.progress.skip(unneeded * len(self.steps))
+        return {window: value.to(self.device) for window, value in found.items()}
+
+    def start(self, region: Region) -> Tensor:
+        """The noise a drawing starts from, or the image with its share of noise."""
+        noise = self.noise.read(region)
+        if self.starts_at is None:
+            return self.schedule.started(noise)
+        pixels = enlarged(region, self.network.codec.factor)
+        shown = self.place.coarse if self.starts_at == "coarse" else self.place.image
+        clean = self.network.codec.encode(shown(pixels)[None].to(self.device))
+        return self.schedule.noisy(clean, noise[None], 0)[0]
+
+    def __call__(self, z: Tensor, windows: Sequence[Window]) -> Tensor:
+        codec = self.network.codec
+        regions = [enlarged(window.region, codec.factor) for window in windows]
+        free = torch.stack([self.place.free(region) for region in regions]).to(self.device)
+        # A latent is free when any of its pixels is: whatever is drawn there is drawn whole.
+        free = F.max_pool2d(free, codec.factor)
+        known = noise = None
+        if self.place.has_image and not bool(free.all()):
+            images = torch.stack([self.place.image(region) for region in regions])
+            known = codec.encode(images.to(self.device))
+            noise = torch.stack([self.noise.read(window.region) for window in windows])
+        if known is not None and noise is not None and not bool(free.any()):  # nothing to draw
+            for _ in self.steps:
+                self.progress.saw(windows, known)
+            return self.schedule.noisy(known, noise, self.steps.stop)
+        inputs = self._inputs(regions, free)
+
+        def predict(z: Tensor, t: Tensor) -> Tensor:
+            return guided(
+                self.network,
+                z,
+                t,
+                inputs,
+                self.guidance_scale,
+                split=self.settings.split_guidance,
+            )
+
+        def after(z: Tensor, clean: Tensor, step: int) -> Tensor:
+            self.progress.saw(windows, clean)
+            if known is None or noise is None or self.network.inpaints:
+                return z
+            return torch.where(free > 0, z, self.schedule.noisy(known, noise, step))
+
+        return self.schedule.run(predict, z, self.steps, after)
+
+    def _inputs(self, regions: Sequence[Region], free: Tensor) -> Inputs:
+        known = None
+        if self.network.inpaints:
+            images = torch.stack([self.place.without_edit(region) for region in regions])
+            known = torch.cat([free, self.network.codec.encode(images.to(self.device))], 1)
+        controls = [self.place.control(region) for region in regions]
+        painted = [control for control in controls if control is not None]
+        count = len(regions)
+        prompt = self.prompt
+        return Inputs(
+            prompt=None if prompt is None else prompt.rows([1] * count),
+            plain=None if prompt is None or self.guidance_scale <= 1 else prompt.rows([0] * count),
+            known=known,
+            control=torch.stack(painted) if painted else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What the first phase reads."""
+
+    solver: _WindowSolver
+
+    def read(self, region: Region) -> Tensor:
+        return self.solver.start(region)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shrunk:
+    """Latents, read by the pixels they stand for."""
+
+    latents: Field
+    factor: int
+
+    def read(self, region: Region) -> Tensor:
+        return self.latents.read(shrunk(region, self.factor))
+
+
+def _stretches(schedule: Schedule, layout: WindowLayout) -> tuple[range, ...]:
+    """The steps of each phase."""
+    parts = split(range(schedule.count + 1), layout.phases)
+    return tuple(range(int(part[0]), int(part[-1])) for part in parts)
+
+
+def _start_of(request: EditRequest, schedule: Schedule) -> str | None:
+    if request.kind is EditKind.ZOOM:
+        return "coarse"
+    return "image" if request.kind is EditKind.INPAINT and schedule.first else None
+
+
+def _enlarged(phase: Phase, factor: int) -> Phase:
+    windows = tuple(
+        replace(w, region=enlarged(w.region, factor), trim=w.trim * factor) for w in phase.windows
+    )
+    sizes = {(h * factor, w * factor): 1 for h, w in phase.batch_size}
+    return Phase(enlarged(phase.region, factor), windows, sizes)
+
+
+def _key(request: EditRequest, variant: int, settings: DrawingSettings) -> bytes:
+    return digest_of(
+        request.seed,
+        variant,
+        request.kind,
+        request.steps,
+        request.guidance_scale,
+        request.caption,
+        settings,
+    )
