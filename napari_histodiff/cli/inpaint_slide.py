@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -32,7 +33,7 @@ SLIDE_OPTIONS: Final = (
     click.option(
         "--geojson",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Of a slide: outlines where pixels may change, as QuPath writes them.",
+        help="Of a slide: outlines where pixels may change, of QuPath, or XML of ImageScope, ASAP.",
     ),
     click.option(
         "--out",
@@ -134,7 +135,7 @@ def _place(scan: Scan, settings: dict[str, Any]) -> tuple[Region, NDArray[np.boo
         raise click.UsageError("give --mask or --geojson, not both")
     if told is None and outlines is None:
         raise click.UsageError("give --region, or --geojson with the outlines to redraw")
-    rings = [] if outlines is None else _rings(outlines)
+    rings = [] if outlines is None else _rings(outlines, scan.facts.mpp and scan.spec.mpp)
     region = _around(rings, scan.spec) if told is None else Region(0, *told)
     if not scan.spec.bounds(0).contains(region) or max(region.shape) > _MOST or region.is_empty:
         raise InvalidRequest(
@@ -160,15 +161,18 @@ def _place(scan: Scan, settings: dict[str, Any]) -> tuple[Region, NDArray[np.boo
     return region, mask
 
 
-def _rings(path: Path) -> list[list[NDArray[np.float64]]]:
-    from napari_histodiff.datasets.geojson_objects import read_objects
+def _rings(path: Path, mpp: float | None) -> list[list[NDArray[np.float64]]]:
+    from napari_histodiff.datasets.annotations.reading import annotations_of
 
-    objects, left_out = read_objects(path)
+    left_out: Counter[str] = Counter()
+    objects = list(annotations_of(path, left_out, mpp))
     for reason, count in left_out.items():
         click.echo(f"Warning: {count} left out of {path}: {reason}", err=True)
     rings = [rings for found in objects for rings in found.polygons]
     if not rings:
-        raise InvalidRequest(f"expected outlines in {path}, got none; draw some in QuPath")
+        raise InvalidRequest(
+            f"expected outlines in {path}, got none; draw some in QuPath, ImageScope or ASAP"
+        )
     return rings
 
 

@@ -40,7 +40,7 @@ _TERMINAL_SECONDS, _LOG_SECONDS = 0.5, 30.0
 
 @click.group()
 def slide() -> None:
-    """Gigapixel slides: new, info, render, refine, verify, evict."""
+    """Gigapixel slides: new, info, render, refine, paint, verify, evict."""
 
 
 @slide.command()
@@ -213,6 +213,32 @@ def refine(path: Path, model: Path | None) -> None:
     with SlideStore.open(path, read_only=False) as store:
         store.refine(load_model(model, "cpu").info)
         click.echo(_size(store))
+
+
+@slide.command()
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.argument("annotations", type=_FILE)
+@click.option("--mpp", type=float, help="Um per pixel of a scan whose file does not say.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the edits of the scan.")
+def paint(path: Path, annotations: Path, mpp: float | None, out: Path | None) -> None:
+    """Paint the nuclei and tissue of ANNOTATIONS on the scan PATH; its pixels stay.
+
+    GeoJSON of QuPath, or XML of ImageScope or ASAP. One step, which Undo in the Studio takes back.
+    """
+    from contextlib import closing
+
+    from tqdm import tqdm
+
+    from napari_histodiff.slide.overlays.places import open_overlay
+    from napari_histodiff.slide.scans.remembered import open_known
+
+    with (
+        closing(open_known(path, mpp=mpp)) as scan,
+        open_overlay(scan, out, read_only=False) as edits,
+        tqdm(unit="object", delay=1, leave=False) as bar,
+    ):
+        report = edits.paint_annotations(annotations, lambda count: bar.update(count - bar.n))
+        click.echo(f"{edits.path}: {report}")
 
 
 @slide.command()

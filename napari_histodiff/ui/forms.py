@@ -155,7 +155,7 @@ def import_tissue(viewer: Any, layer: Any = None, file: str | pathlib.Path = "")
         Its numbers are ids of `core.maps.TISSUE_NAMES`.
     file : path, optional
         In place of a layer: a PNG of ids or of the palette's colours, as large as the frame or the
-        image; or annotated regions in GeoJSON, such as QuPath exports.
+        image; or annotated regions, as QuPath (GeoJSON), ImageScope and ASAP (XML) export.
 
     Raises
     ------
@@ -189,8 +189,8 @@ def import_tissue_form(viewer: Any, layers: Sequence[Any]) -> FunctionGui[None]:
         },
         file={
             "widget_type": "FileEdit",
-            "filter": "Tissue (*.png *.tif *.tiff *.npy *.geojson *.json *.gz)",
-            "tooltip": "A PNG of ids or colours, or regions of QuPath (GeoJSON)",
+            "filter": "Tissue (*.png *.tif *.tiff *.npy *.geojson *.json *.gz *.xml)",
+            "tooltip": "A PNG of ids or colours, or regions of QuPath, ImageScope or ASAP",
         },
     )
     _finish(form)

@@ -1,4 +1,4 @@
-"""Annotated regions of an image in GeoJSON, such as QuPath exports, as tissue."""
+"""Annotated regions of an image as tissue: GeoJSON as of QuPath, XML of ImageScope and ASAP."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.errors import InvalidMap, TrainingError
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import TISSUE_NAMES
-from napari_histodiff.datasets.geojson_objects import read_objects
+from napari_histodiff.datasets.annotations.reading import annotations_of
 from napari_histodiff.datasets.outlines import Outline, rasterise
 
 __all__ = ["TissueRegions", "read_regions", "tissue_of"]
@@ -91,19 +91,27 @@ class TissueRegions:
         return result
 
 
-def read_regions(path: Path) -> TissueRegions:
-    """Read the annotated regions of a GeoJSON file, such as QuPath exports.
+def read_regions(path: Path, mpp: float | None = None) -> TissueRegions:
+    """Read the annotated regions of a file, such as QuPath, ImageScope and ASAP export.
+
+    Parameters
+    ----------
+    path : Path
+        GeoJSON or XML.
+    mpp : float, optional
+        Micrometres per pixel of level 0 of the image, see `annotations_of`.
 
     Raises
     ------
     InvalidMap
-        When it is no GeoJSON, or no region's class is a tissue.
+        When it is no such file, or no region's class is a tissue.
     """
+    left_out: Counter[str] = Counter()
+    outlines, tissue = [], []
     try:
-        objects, notes = read_objects(path)
+        objects = list(annotations_of(path, left_out, mpp))
     except TrainingError as error:
         raise InvalidMap(str(error)) from error
-    left_out, outlines, tissue = Counter(notes), [], []
     for found in objects:
         number = None if found.name.endswith("*") else tissue_of(found.name)
         if found.kind in {"detection", "cell", "tile", "tmacore", "root"}:

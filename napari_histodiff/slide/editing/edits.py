@@ -42,6 +42,7 @@ __all__ = [
     "edit_of_request",
     "edit_of_sketch",
     "edit_tiles",
+    "known_chunk",
     "mask_boxes",
 ]
 
@@ -123,11 +124,12 @@ def edit_of_sketch(slide: SlideState, sketch: Sketch | None) -> Edit:
 
 def _swaps(slide: StoreState, change: Change) -> dict[tuple[str, TileAddress], Swap]:
     return {
-        (plane, tile): (_known(slide, plane, tile), data) for plane, tile, data in change.chunks()
+        (plane, tile): (known_chunk(slide, plane, tile), data)
+        for plane, tile, data in change.chunks()
     }
 
 
-def _known(slide: StoreState, plane: str, tile: TileAddress) -> bytes | None:
+def known_chunk(slide: StoreState, plane: str, tile: TileAddress) -> bytes | None:
     """Return a chunk that the table knows of; what a crash left behind counts as nothing."""
     info = slide.info(tile)
     known = info.check if plane == "image" else info.has(plane)

@@ -38,6 +38,10 @@ __all__ = [
 ]
 
 
+#: Planes that no pixel follows from.
+_PAINT: Final = ("labels", "tissue")
+
+
 def dependents_of(slide: StoreState, edit: Edit) -> Dependents:
     """Return the tiles that depend on what an edit changed."""
     if edit.layout:
@@ -96,7 +100,7 @@ def plan_step(slide: StoreState, edit: Edit, direction: int) -> Change:
     if edit.frame != slide.frame:
         _make_border_stale(slide, change, edit)
     coarsest = slide.recipe.coarsest
-    touched = {tile for plane, tile in edit.chunks if plane != "labels"}
+    touched = {tile for plane, tile in edit.chunks if plane not in _PAINT}
     changed = average_up(change, slide.tile_reader, coarsest, touched)
     if edit.layout:
         changed |= set(_dropped(slide, dependents[coarsest]))

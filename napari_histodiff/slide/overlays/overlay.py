@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import InvalidMap, StorageError
-from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.geometry import Region, TileAddress
+from napari_histodiff.core.listeners import Listeners
 from napari_histodiff.slide.edit_store import EditStore
+from napari_histodiff.slide.editing.edits import known_chunk
 from napari_histodiff.slide.editing.undo import MAX_UNDO_BYTES
 from napari_histodiff.slide.maintenance import repair
+from napari_histodiff.slide.overlays.annotations import (
+    OnPainted,
+    Painting,
+    next_number,
+    paint_annotations,
+)
 from napari_histodiff.slide.overlays.recipe import (
     SUFFIX,
     ScanRecipe,
@@ -24,9 +34,13 @@ from napari_histodiff.slide.scans.scan import Scan
 from napari_histodiff.slide.state import lock_for, make_store
 from napari_histodiff.slide.storage.change import Change
 from napari_histodiff.slide.storage.chunks import CACHE_BYTES
-from napari_histodiff.slide.storage.tile_table import TileState, TileTable
+from napari_histodiff.slide.storage.edit_files import Edit
+from napari_histodiff.slide.storage.tile_table import HAS_LABELS, TileState, TileTable
 from napari_histodiff.slide.storage.transactions import write_file
 from napari_histodiff.slide.tile_reader import full_tile
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 __all__ = ["ScanOverlay"]
 
@@ -45,6 +59,10 @@ class ScanOverlay(EditStore):
     """
 
     _slide: OverlayState
+
+    def __init__(self, slide: OverlayState, lock: FileLock | None, max_undo_bytes: int) -> None:
+        super().__init__(slide, lock, max_undo_bytes)
+        self._paint_listeners: Listeners[Region] = Listeners()
 
     @classmethod
     def create(cls, path: Path | str, scan: Scan, *, cache_bytes: int = CACHE_BYTES) -> Self:
@@ -191,6 +209,97 @@ class ScanOverlay(EditStore):
                 _put_paint(change, plane, region, painted)
             if change.lines():
                 self._slide.save(change)
+
+    def paint_annotations(
+        self, path: Path | str, on_painted: OnPainted = lambda _: None
+    ) -> Painting:
+        """Paint all nuclei and regions of tissue of a file, as one step that `undo` takes back.
+
+        What is painted stays where the file has nothing. The paint is that of level 0.
+
+        Parameters
+        ----------
+        path : Path
+            GeoJSON, as of QuPath, or XML of ImageScope or ASAP, in pixels of level 0.
+        on_painted : callable
+            Told how many objects were painted so far; what it raises leaves the paint as it was.
+
+        Returns
+        -------
+        Painting
+            What was painted, and what was left out.
+
+        Raises
+        ------
+        InvalidMap
+            When the file is no such annotation, or nothing of it lies on the scan.
+        StorageError
+            When it can not be written; the paint is as it was.
+        """
+        with self._writing():
+            known = self.scan is not None and self.scan.facts.mpp is not None
+            painted = paint_annotations(
+                Path(path),
+                self.spec,
+                self.spec.mpp if known else None,
+                self._kept_paint,
+                next_number(map(self.labels, self._tiles_with(HAS_LABELS))),
+                on_painted,
+            )
+            edit = self._edit_of(painted.chunks)
+            self._undo_steps.do(edit)
+        self._paint_listeners.emit(edit.region)
+        return painted.report
+
+    def subscribe_paint(self, listener: Callable[[Region], None]) -> Callable[[], None]:
+        """Call `listener` with each region whose paint a step changed; returns what stops it.
+
+        Not told are calls of `paint`. It is called from whichever thread made the change.
+        """
+        return self._paint_listeners.add(listener)
+
+    def undo(self) -> Region | None:
+        """As `EditStore.undo`; also takes back what `paint_annotations` painted."""
+        return self._step(self._slide.ledger.edits.done, super().undo)
+
+    def redo(self) -> Region | None:
+        """As `EditStore.redo`."""
+        return self._step(self._slide.ledger.edits.undone, super().redo)
+
+    def _step(self, numbers: list[int], step: Callable[[], Region | None]) -> Region | None:
+        is_paint = bool(numbers) and not self._slide.edit_files.get(numbers[-1]).boxes
+        region = step()
+        if region is not None and is_paint:
+            self._paint_listeners.emit(region)
+        return region
+
+    def _kept_paint(self, plane: str, tile: TileAddress) -> NDArray[Any] | None:
+        return self._slide.change().get(plane, tile)
+
+    def _tiles_with(self, flag: int) -> list[Region]:
+        table = self._slide.table
+        return [self.spec.region(tile) for tile in table.addresses(0, table.flags[0] & flag != 0)]
+
+    def _edit_of(self, chunks: dict[tuple[str, TileAddress], bytes]) -> Edit:
+        """Return the step that puts paint in place; no pixel follows from it."""
+        slide = self._slide
+        known = {tile: slide.info(tile) for _, tile in chunks}
+        where = [self.spec.region(tile) for tile in known]
+        return Edit(
+            region=reduce(Region.union, where),
+            boxes=(),
+            layout=False,
+            frame=slide.frame,
+            seen_from=slide.frame,
+            chunks={
+                (plane, tile): (known_chunk(slide, plane, tile), data)
+                for (plane, tile), data in chunks.items()
+            },
+            others={},
+            before=known,
+            after=known,
+            dependents={},
+        )
 
 
 def _put_paint(change: Change, plane: str, region: Region, painted: NDArray[Any]) -> None:

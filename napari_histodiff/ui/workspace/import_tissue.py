@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from napari_histodiff.core.errors import InvalidMap
 from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.core.maps import TISSUE_NAMES, as_tissue_map, in_schema
+from napari_histodiff.datasets.annotations.reading import SUFFIXES
 from napari_histodiff.datasets.pictures import read_picture
 from napari_histodiff.datasets.tissue.maps import tissue_of_picture
 from napari_histodiff.datasets.tissue.regions import read_regions
 
 __all__ = ["ImportedTissue", "tissue_from_file", "tissue_from_labels"]
-
-_GEOJSON: Final = (".geojson", ".json", ".geojson.gz", ".json.gz")
 
 #: How `Save` names the tissue map, beside the request and the model's names of the ids.
 _SAVED: Final = "_tissue.png"
@@ -58,8 +57,8 @@ def tissue_from_file(path: Path, spec: PyramidSpec, region: Region) -> ImportedT
     Parameters
     ----------
     path : Path
-        Annotated regions in GeoJSON, in pixels of the image; or a picture of ids or colours, as
-        large as the region or as the image.
+        Annotated regions in GeoJSON or XML, in pixels of the image; or a picture of ids or colours,
+        as large as the region or as the image.
     spec : PyramidSpec
         The image.
     region : Region
@@ -72,8 +71,8 @@ def tissue_from_file(path: Path, spec: PyramidSpec, region: Region) -> ImportedT
     InvalidMap
         When it holds no tissue, or is of another size.
     """
-    if path.name.lower().endswith(_GEOJSON):
-        regions = read_regions(path)
+    if path.name.lower().endswith(SUFFIXES):
+        regions = read_regions(path, spec.mpp)
         tissue, left_out = regions.within(region), regions.left_out
         if not tissue.any():
             raise InvalidMap(
