@@ -51,7 +51,6 @@ REASONS = {
     "slide.scans.colour_profile": "applied only when asked",
     "slide.scans.picture_reader": "one format",
     "slide.exporting.changes": "one format",
-    "ui.generation.request": "what decides the pixels, between panel and engine",
     "ui.masks.box": "one section of the dock",
     "ui.masks.outlines": "shapes of napari as pixels, apart from what is done with them",
     "ui.painting.anchors": "where layers stay, apart from what is painted on them",
@@ -61,7 +60,6 @@ REASONS = {
     "ui.slide.scans.asking": "what is asked of a person",
     "ui.preload": "what is done before it is needed, and only that",
     "ui.saving.script": "code for elsewhere, apart from files",
-    "ui.widgets.history_box": "one section of the dock",
     "ui.workspace.resting_paint": "paint outside the frame, apart from the document",
 }
 

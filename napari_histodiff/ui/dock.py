@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from napari.utils.notifications import show_warning
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
@@ -17,6 +18,9 @@ from napari_histodiff.ui.generation.engines import default_engine
 from napari_histodiff.ui.generation.plan import FramePlan
 from napari_histodiff.ui.generation.settings import SeedMode, Settings, SettingsStore
 from napari_histodiff.ui.generation.states import EngineStatus
+from napari_histodiff.ui.history.archive import Archive
+from napari_histodiff.ui.history.past import Past
+from napari_histodiff.ui.history.returning import Returning
 from napari_histodiff.ui.masks.mask_tools import MaskTools
 from napari_histodiff.ui.preload import preload_later
 from napari_histodiff.ui.proposals.box import ProposalBox
@@ -80,6 +84,8 @@ class StudioDock(QWidget):
             napari_viewer, self.workspace, engine or default_engine(), store=store
         )
         self.masks = MaskTools(napari_viewer, self.workspace, self.controller)
+        folder = (store or SettingsStore()).folder("history")
+        self.past = Past(self.controller.history, Archive(folder))
         self.proposer = Proposer(napari_viewer, self.workspace, judge)
         self.viewer = napari_viewer
         self._activity = Activity(self)
@@ -87,6 +93,14 @@ class StudioDock(QWidget):
         self._measured: Image | None = None
         self._make_sections()
         self.slide = SlidePart(napari_viewer, self.workspace, self.controller, self)
+        self.returning = Returning(
+            napari_viewer,
+            self.workspace,
+            self.controller,
+            self.past,
+            self.slide.open_slide,
+            show_warning,
+        )
         self.actions = StudioActions(
             self,
             napari_viewer,
@@ -112,11 +126,13 @@ class StudioDock(QWidget):
         self._timer.timeout.connect(self.proposer.pump)
         self._timer.timeout.connect(self.slide.pump)
         self._timer.timeout.connect(self.workspace.deliver)
+        self._timer.timeout.connect(self.past.deliver)
         self._timer.start()
         # Not methods of this widget: they must outlive it. The slide needs the engine to the end.
         self.destroyed.connect(self.slide.close)
         self.destroyed.connect(self.proposer.close)
         self.destroyed.connect(self.controller.close)
+        self.destroyed.connect(self.past.close)
         self.controller.start()
         preload_later(self)
         self._show_all()
@@ -141,6 +157,7 @@ class StudioDock(QWidget):
         self.slide.close_slide()
         self.proposer.close()
         self.controller.close()
+        self.past.close()
 
     # ------------------------------------------------------------------ layout
     def _make_sections(self) -> None:
@@ -195,7 +212,9 @@ class StudioDock(QWidget):
         c.run_changed.connect(self._activity.set_run)
         c.staging_changed.connect(self.run.set_staging)
         c.staging_changed.connect(self.actions.make_way)
-        c.history_changed.connect(lambda: self.history.set_entries(c.history.entries))
+        c.drawn.connect(self.past.add)
+        self.past.changed.connect(lambda: self.history.set_entries(self.past.entries))
+        self.past.troubled.connect(show_warning)
         c.settings_changed.connect(self._show_settings)
         c.counts_changed.connect(self.palette_box.nuclei.set_counts)
         c.tissue_changed.connect(self.palette_box.tissue.set_shares)
@@ -230,10 +249,14 @@ class StudioDock(QWidget):
         self.caption.changed.connect(lambda text: c.set(caption=text))
         self.settings.changed.connect(lambda change: c.set(**change))
         self.palette_box.mask.changed.connect(lambda change: c.set(**change))
-        self.history.restore_requested.connect(c.restore)
-        self.history.save_requested.connect(a.ask_save)
-        self.history.copy_requested.connect(a.copy)
-        self.history.python_requested.connect(a.copy_python)
+        h, r = self.history, self.returning
+        h.restore_requested.connect(r.go)
+        h.repeat_requested.connect(lambda kept: r.go(kept, pin_seed=True))
+        h.save_requested.connect(lambda kept: r.read(kept, a.ask_save))
+        h.python_requested.connect(lambda kept: r.read(kept, a.copy_python))
+        h.star_requested.connect(lambda kept, on: self.past.star(kept, favourite=on))
+        h.remove_requested.connect(self.past.remove)
+        h.copy_requested.connect(a.copy)
 
     # -------------------------------------------------------------------- show
     def _show_all(self) -> None:

@@ -11,6 +11,7 @@ __all__ = [
     "camera_of",
     "canvas_size_of",
     "level_shown",
+    "look_at",
     "magnification_of",
     "show_scale_bar",
     "to_data",
@@ -112,6 +113,29 @@ def view_of(viewer: Any, layer: Any) -> NDArray[np.float64] | None:
     ]
     # napari's data coordinates count from the middle of pixel (0, 0).
     return np.array([np.min(corners, axis=0), np.max(corners, axis=0)]) + 0.5
+
+
+def look_at(viewer: Any, layer: Any, corners: NDArray[np.float64]) -> None:
+    """Bring a rectangle to the middle of the view, unless all of it is in view and not tiny.
+
+    Parameters
+    ----------
+    viewer, layer
+        The rectangle is in pixels of the layer's finest level.
+    corners : (2, 2) float
+        [[top, left], [bottom, right]].
+    """
+    view = view_of(viewer, layer)
+    if view is None:
+        return
+    seen, wanted = view[1] - view[0], corners[1] - corners[0]
+    inside = bool((corners[0] >= view[0]).all() and (corners[1] <= view[1]).all())
+    if inside and (wanted > seen / 16).any():
+        return
+    camera = camera_of(viewer)
+    camera.center = tuple(to_world(viewer, layer, corners.mean(axis=0) - 0.5))
+    # Half of the view, so that what lies around is seen.
+    camera.zoom *= float((seen / np.maximum(wanted, 1)).min()) / 2
 
 
 def level_shown(viewer: Any, layer: Any, view: NDArray[np.float64]) -> int:

@@ -50,6 +50,8 @@ class RecordingDocument:
 
     mpps = (0.5,)
     key = "the image"
+    name = "Canvas"
+    path = ""
 
     def __init__(self, doing: PendingOperations) -> None:
         self.frame = Frame()

@@ -134,10 +134,7 @@ def test_history_restores_by_a_click(dock: StudioDock, engine: RecordingEngine) 
     dock.history.list.itemClicked.emit(dock.history.list.item(0))
     assert dock.caption.edit.toPlainText() == "colon"
     np.testing.assert_array_equal(dock.workspace.document.snapshot().class_map, classes)
-    texts = [
-        action.text()
-        for action in dock.history.menu_for(dock.controller.history.entries[0]).actions()
-    ]
+    texts = [action.text() for action in dock.history.menu_for(dock.past.entries[0]).actions()]
     assert "Copy as Python" in texts
     assert "Copy seed" in texts
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -90,6 +90,8 @@ class Controller:
     run_changed = Signal(RunState)
     staging_changed = Signal(object)  # Staging | None
     history_changed = Signal()
+    #: An edit is finished, and in the history.
+    drawn = Signal(HistoryEntry)
     settings_changed = Signal(Settings)
     counts_changed = Signal(dict)
     #: Which share of the frame each painted tissue covers, by name.
@@ -121,7 +123,7 @@ class Controller:
         self._estimator = Estimator()
         self._estimate: Estimate | None = None
         self._job: Job | None = None
-        self._image: Hashable = None
+        self._made_on: dict[str, str] = {}
         self._tissue: NDArray[np.uint8] | None = None
         self._left: Job | None = None
         self._plan_due: float | None = 0.0
@@ -285,7 +287,11 @@ class Controller:
         try:
             request = request_of(snapshot, self.settings_here, self.status.info)
             self._job = self.engine.submit(document.target.with_slide_conditions(request))
-            self._image = document.target.key
+            self._made_on = {
+                "image": document.target.key,
+                "image_name": document.target.name,
+                "image_path": document.target.path,
+            }
             self._tissue = snapshot.tissue_map if snapshot.tissue_map.any() else None
         except HistodiffError as error:
             self._complain(error)
@@ -310,7 +316,7 @@ class Controller:
             document = self.workspace.document
             if entry.image not in (None, document.target.key):
                 raise InvalidRequest(
-                    f"expected an edit of the image worked on, got #{entry.number} of another one; "
+                    "expected an edit of the image worked on, got one of another image; "
                     "select that in the layer list and press Use image"
                 )
             entry = at_its_level(entry, document.target.mpps)
@@ -391,9 +397,10 @@ class Controller:
             if self._estimate is not None:
                 self._estimator.learn(self._estimate, event.seconds)
             entry = self.history.add(
-                job.request, event.images, event.seconds, self._image, self._tissue
+                job.request, event.images, event.seconds, tissue=self._tissue, **self._made_on
             )
             self.history_changed.emit()
+            self.drawn.emit(entry)
             if job is not self._left:
                 self.staged.put(Staging(entry))
         elif isinstance(event, JobFailed):

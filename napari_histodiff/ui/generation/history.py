@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Final
@@ -22,8 +24,10 @@ THUMBNAIL: Final = 60
 class HistoryEntry:
     """One finished edit: its request, (variants, h, w, 3) uint8 images and wall seconds.
 
-    `image` is the key of the image it was made on, None when any will do; `tissue` what was painted
-    of it, (h, w) uint8 ids of `core.maps.TISSUE_NAMES`, whatever the model made of that.
+    `image` is the key of the image it was made on, None when any will do, `image_name` and
+    `image_path` its name and file; `tissue` what was painted of it, (h, w) uint8 ids of
+    `core.maps.TISSUE_NAMES`, whatever the model made of that. `id` is unique and sorted by time,
+    `made` in seconds since 1970.
     """
 
     number: int
@@ -32,6 +36,10 @@ class HistoryEntry:
     seconds: float
     image: Hashable = None
     tissue: NDArray[np.uint8] | None = None
+    id: str = ""
+    made: float = 0.0
+    image_name: str = ""
+    image_path: str = ""
 
     @property
     def nbytes(self) -> int:
@@ -46,20 +54,6 @@ class HistoryEntry:
             self.tissue,
         )
         return self.images.nbytes + sum(a.nbytes for a in arrays if a is not None)
-
-    def summary(self) -> str:
-        """Return the settings as lines of text."""
-        r = self.request
-        height, width = r.shape
-        return "\n".join(
-            (
-                f"#{self.number} {r.kind}: {width} x {height} px of {r.mpp:g} µm at "
-                f"x {r.region.x * r.mpp / 1000:.2f}, y {r.region.y * r.mpp / 1000:.2f} mm",
-                f"caption: {r.caption or '(none)'}",
-                f"guidance {r.guidance_scale:g}, {r.steps} steps, strength {r.strength:g}",
-                f"seed {r.seed}, {r.variants} variants, {self.seconds:.1f} s",
-            )
-        )
 
 
 class History:
@@ -83,10 +77,25 @@ class History:
         seconds: float,
         image: Hashable = None,
         tissue: NDArray[np.uint8] | None = None,
+        *,
+        image_name: str = "",
+        image_path: str = "",
     ) -> HistoryEntry:
         """Put a finished edit in front; the newest always stays."""
         self._count += 1
-        entry = HistoryEntry(self._count, request, images, seconds, image, tissue)
+        now = time.time_ns()
+        entry = HistoryEntry(
+            self._count,
+            request,
+            images,
+            seconds,
+            image,
+            tissue,
+            id=f"{now:020d}-{os.getpid()}-{self._count}",
+            made=now / 1e9,
+            image_name=image_name,
+            image_path=image_path,
+        )
         self._entries.insert(0, entry)
         while len(self._entries) > 1 and (
             len(self._entries) > self._max_entries

@@ -72,13 +72,12 @@ def request_of(
 
 
 def settings_of(request: EditRequest) -> dict[str, Any]:
-    """Return the settings, by name, that make a request's tissue again from its paint."""
+    """Return the settings, by name, that a request was drawn with; the seed is not pinned."""
     return {
         "caption": request.caption,
         "guidance_scale": request.guidance_scale,
         "steps": request.steps,
         "strength": request.strength,
         "seed": request.seed,
-        "seed_mode": SeedMode.FIXED,
         "variants": request.variants,
     }

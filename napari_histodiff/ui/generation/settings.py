@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 from napari_histodiff.core.json_data import fields_from_json
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, LIMITS
-from napari_histodiff.ui.config_file import config_file, read_config, write_config
+from napari_histodiff.ui.config_file import config_file, data_folder, read_config, write_config
 
 __all__ = ["WINDOW_LIMITS", "SeedMode", "Settings", "SettingsStore"]
 
@@ -118,7 +118,15 @@ class SettingsStore:
     """
 
     def __init__(self, path: Path | None = None) -> None:
+        self._is_own = path is None
         self.path = path or config_file("studio.json")
+
+    def folder(self, name: str) -> Path:
+        """Return a folder for what is kept beside the settings: the user's data folder, or theirs.
+
+        Settings in another file than the user's own have such folders beside it.
+        """
+        return data_folder(name) if self._is_own else self.path.parent / name
 
     def load(self) -> Settings:
         """Return the remembered settings, or the defaults when there are none readable."""

@@ -70,12 +70,17 @@ class SlideTarget(Target):
     ) -> None:
         super().__init__(layer)
         # The same slide in another layer, when it was closed or got a finer level.
-        self.key = store.path
+        self.key = str(store.path)
         self._store = store
         self._draw = draw
         self._is_paused = is_paused
         self._worker = worker
         self._asked: Region | None = None
+
+    @property
+    def path(self) -> str:
+        """The folder of the slide."""
+        return str(self._store.path)
 
     @property
     def spec(self) -> PyramidSpec:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
+from uuid import uuid4
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -57,8 +58,9 @@ class Target(ABC):
 
     def __init__(self, layer: Image) -> None:
         self.layer = layer
-        #: Tells this image from others, in entries of the history.
-        self.key: Hashable = object()
+        #: Tells this image from others, in entries of the history; of a file also tomorrow.
+        path = layer.source.path
+        self.key = f"{path}#{layer.name}" if path else uuid4().hex
         self.mpp, self.knows_mpp = pixel_size(layer)
         #: Whether the user said how large pixels are, so that it may be said again.
         self.is_told = False
@@ -74,6 +76,16 @@ class Target(ABC):
             self._misplaced = ""
         except InvalidImage as error:
             self._misplaced = str(error)
+
+    @property
+    def name(self) -> str:
+        """The name of its layer."""
+        return str(self.layer.name)
+
+    @property
+    def path(self) -> str:
+        """The file or folder it was opened from; empty where there is none."""
+        return str(self.layer.source.path or "")
 
     @property
     def data(self) -> Any:
@@ -242,8 +254,7 @@ class RawTarget(Target):
 
     def export_source(self, marks: Sequence[EditMark] = ()) -> ExportSource:
         """Return the image with its edits; see `Target.export_source`."""
-        path = self.layer.source.path
-        described = {"kind": "image", "name": self.layer.name, "file": path and str(path)}
+        described = {"kind": "image", "name": self.layer.name, "file": self.path}
         return ExportSource.of_image(
             self.layer.name,
             self.bounds.shape,

@@ -184,6 +184,11 @@ class Workspace:
             next(known, None) or self._new_document(open_target(image_layer, self._viewer))
         )
 
+    def layer_of(self, key: object) -> Image | None:
+        """Return the image layer that a target's key names; None when it was not worked on here."""
+        targets = (document.target for document in self._documents)
+        return next((target.layer for target in targets if target.key == key), None)
+
     def select_tool(self, name: str) -> None:
         """Take a tool in hand; `TOOLS` has the names. It works on the layer of the palette.
 

@@ -237,11 +237,12 @@ def test_history_brings_back_settings_and_paint(desk: Desk) -> None:
     desk.controller.generate()
     desk.finish()
     desk.controller.staged.apply()
-    desk.controller.set(caption="", seed=1, guidance_scale=1.0)
+    desk.controller.set(caption="", seed=1, guidance_scale=1.0, seed_mode=SeedMode.RANDOM)
     (entry,) = desk.controller.history.entries
     desk.controller.restore(entry)
     settings = desk.controller.settings
     assert (settings.caption, settings.seed, settings.guidance_scale) == ("colon", 9, 3.0)
+    assert settings.seed_mode is SeedMode.RANDOM  # nothing is pinned by going back
     np.testing.assert_array_equal(
         desk.workspace.document.painted[-1][0], desk.engine.submitted[0].class_map
     )

@@ -32,13 +32,6 @@ def test_memory_is_capped_but_the_newest_stays() -> None:
     assert [entry.number for entry in history.entries] == [4]
 
 
-def test_an_entry_tells_its_settings() -> None:
-    entry = History().add(_request(caption="colon", seed=77, guidance_scale=2.5), _images(), 1.25)
-    summary = entry.summary()
-    for words in ("colon", "seed 77", "guidance 2.5", "generate"):
-        assert words in summary
-
-
 def test_the_tissue_of_an_entry_counts_as_memory() -> None:
     tissue = np.ones((16, 16), np.uint8)
     entry = History().add(_request(tissue_map=tissue), _images(), 1.0, None, tissue)

@@ -19,6 +19,7 @@ from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.tile_requests import to_plane
 from napari_histodiff.ui.generation.history import History
 from napari_histodiff.ui.generation.staged import PREVIEW_NAME
+from napari_histodiff.ui.history.archive import Facts, Kept
 from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.workspace.frame import at_its_level
 from napari_histodiff.ui.workspace.transforms import place_region
@@ -259,7 +260,10 @@ def test_history_tells_the_place_and_brings_back_the_level(stage, workspace, con
     drawn(stage, workspace)
     edited(stage, workspace, controller)
     (entry,) = controller.history.entries
-    assert "192 x 128 px of 0.5 µm at x 0.16, y 0.13 mm" in entry.summary()
+    assert (
+        "192 x 128 px of 0.5 µm at x 0.16, y 0.13 mm"
+        in Kept(Facts.of(entry), entry.images[0]).summary()
+    )
     workspace.document.set_frame(Region(0, 0, 0, 64, 64))
     controller.restore(entry)
     assert workspace.document.region == FRAME

@@ -81,7 +81,7 @@ class EditedScanTarget(Target):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(layer)
-        self.key = edited.scan.identity()
+        self.key = edited.scan.identity().sha256
         self.worker = StepWorker()
         self.worker.carried_out.connect(self._show_changes)  # before anyone hears of it
         self._painter = StepWorker()
@@ -99,6 +99,11 @@ class EditedScanTarget(Target):
             self._news = (
                 f"The edits of this slide are shown; they are kept in {edited.overlay.path}"
             )
+
+    @property
+    def path(self) -> str:
+        """The file of the scan."""
+        return str(self._edited.scan.path)
 
     @property
     def spec(self) -> PyramidSpec:
