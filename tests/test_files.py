@@ -26,6 +26,7 @@ SHORT = 60
 #: Why a short file with one importer stands alone.
 REASONS = {
     "__main__": "`python -m napari_histodiff`",
+    "cli.enrich": "one command",
     "cli.glands": "one command",
     "cli.study": "one command",
     "core.captions.captions": "captions of maps, beside the parser of text",

@@ -13,6 +13,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.cli.enrich import enrich
 from napari_histodiff.cli.export import export, inspect
 from napari_histodiff.cli.glands import train_gland
 from napari_histodiff.cli.inpaint_slide import SLIDE_OPTIONS, inpaint_slide, is_of_slide
@@ -160,7 +161,7 @@ def demo(output: Path | None) -> None:
     run_demo(output)
 
 
-for _command in (*COMMANDS, slide, study, train_gland, suggest, export, inspect):
+for _command in (*COMMANDS, slide, study, enrich, train_gland, suggest, export, inspect):
     main.add_command(_command)
 
 

@@ -27,7 +27,7 @@ from napari_histodiff.segmenter.losses import (
 )
 from napari_histodiff.segmenter.network import JudgeNetwork
 
-__all__ = ["train_judge"]
+__all__ = ["class_weights", "train_judge"]
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def train_judge(
         checks=SegmenterCrops(checks, _SIZE, seed).batch(_CHECK_BATCHES * _BATCH)
         if checks
         else None,
-        class_weights=_class_weights(targets).to(place),
+        class_weights=class_weights(targets).to(place),
         looks=torch.Generator().manual_seed(seed),
         output=output,
         info=JudgeInfo(output.name, _LICENCE, _MPP, class_counts(kept), tuple(sorted(names))),
@@ -207,7 +207,7 @@ def _targets(
     return [make_target(packed, i) for i in learn], check, kept
 
 
-def _class_weights(targets: list[TrainingTarget]) -> Tensor:
+def class_weights(targets: list[TrainingTarget]) -> Tensor:
     """Return the weight of each class code: rarer is heavier, unknown is nothing."""
     counts = np.zeros(8)
     for target in targets:

@@ -116,8 +116,11 @@ class Echo(Painter):
         return self._real[request.instance_map.tobytes()]
 
 
-def write_pack(path: Path, seed: int = 0) -> Path:
-    """Write two images each of two sources, and a mosaic with holes of a third, all 0.5 um/px."""
+def write_pack(path: Path, seed: int = 0, prefix: str = "") -> Path:
+    """Write two images each of two sources, and a mosaic with holes of a third, all 0.5 um/px.
+
+    `prefix` comes before the names of the images: other names are other patients.
+    """
     rng = np.random.default_rng(seed)
     items: list[PackItem] = []
     arrays: dict[str, NDArray[np.generic]] = {}
@@ -127,7 +130,7 @@ def write_pack(path: Path, seed: int = 0) -> Path:
         ("lizard", "mosaic"),
     ):
         i, classed = len(items), source != "monuseg"
-        items.append(PackItem(name, source, 0.5, "colon", "", True, classed, False))
+        items.append(PackItem(prefix + name, source, 0.5, "colon", "", True, classed, False))
         image, classes, instances = _tissue(rng)
         valid = np.ones(classes.shape, np.uint8)
         if source == "lizard":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Sequence
 from html import escape
 from importlib.util import find_spec
@@ -14,7 +13,7 @@ from typing import Final
 from PIL import Image
 
 from napari_histodiff.core.errors import InvalidRequest, StorageError, make_folder
-from napari_histodiff.evaluation.pages import html_page, html_table, image_uri, markdown_table
+from napari_histodiff.evaluation.pages import image_uri
 from napari_histodiff.evaluation.tables import Cell, Table
 from napari_histodiff.studies.reading.answers import RATING_WORDS, Answer
 from napari_histodiff.studies.reading.database import ReaderStudy
@@ -34,6 +33,7 @@ from napari_histodiff.studies.reading.figures import (
     weighted_error,
 )
 from napari_histodiff.studies.reading.plots import reader_plots
+from napari_histodiff.studies.report import write_study_report
 
 __all__ = ["report_tables", "write_reading_report"]
 
@@ -82,21 +82,16 @@ def write_reading_report(study: ReaderStudy, output: Path, *, draws: int = 1000)
     tables = report_tables(answers, draws=draws)
     make_folder(output)
     facts = study.facts | {f"trials, {kind}": str(n) for kind, n in study.counts().items()}
-    parts = [f"<h1>{escape(study.title)}</h1><p>{_NOTES}</p>"]
-    parts += [f'<img alt="{name}" src="{uri}">' for name, uri in reader_plots(answers).items()]
-    parts += [html_table(table) for table in tables]
-    parts += _believed_images(study, answers)
-    parts.append(_reasons(answers))
-    rows = "".join(f"<li>{escape(key)}: {escape(value)}" for key, value in sorted(facts.items()))
-    parts.append(f"<h2>How it was made</h2><ul>{rows}</ul>")
-    text = [f"# {study.title}", _NOTES]
-    for table in tables:
-        text += [f"**{table.title}**", markdown_table(table)]
-    figures = {"facts": facts, "tables": {table.key: table.to_dict() for table in tables}}
+    write_study_report(
+        output,
+        study.title,
+        _NOTES,
+        tables,
+        plots=reader_plots(answers),
+        facts=facts,
+        more=[*_believed_images(study, answers), _reasons(answers)],
+    )
     try:
-        (output / "report.html").write_text(html_page(study.title, parts), encoding="utf-8")
-        (output / "report.md").write_text("\n\n".join(text) + "\n", encoding="utf-8")
-        (output / "figures.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
         _write_answers(output / "answers.csv", answers)
     except OSError as error:
         raise StorageError(
