@@ -7,12 +7,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_histodiff.core.maps import SKETCH_NAMES, nuclei_mask, nuclei_union
+from napari_histodiff.core.maps import nuclei_mask, nuclei_union
 
 __all__ = [
     "CLASS_HEX",
     "GLASS_COLOUR",
-    "SKETCH_HEX",
     "TISSUE_HEX",
     "UNKNOWN_HEX",
     "colour_nuclei",
@@ -28,7 +27,8 @@ CLASS_HEX: Final = ("#f7e030", "#d54806", "#365bd9", "#4dbfff", "#85115d", "#027
 UNKNOWN_HEX: Final = "#9ea39f"
 
 # Found by search in the same way: any two differ by more than 13 CIEDE2000, however they are seen.
-#: "#rrggbb" of the ids of `TISSUE_NAMES`, in the window and in pictures; 0 is unspecified.
+#: "#rrggbb" of the ids of `TISSUE_NAMES`, in the window and in pictures, sketches of slides too;
+#: 0 is unspecified.
 TISSUE_HEX: Final = (
     "#000000",
     "#8e3fb0",
@@ -43,9 +43,6 @@ TISSUE_HEX: Final = (
     "#36342f",
     "#05770b",
 )
-
-#: Those of a slide's sketch, `SKETCH_NAMES`; there 0 is left to the layout.
-SKETCH_HEX: Final = TISSUE_HEX[: len(SKETCH_NAMES)]
 
 #: RGB of glass without tissue, at every level.
 GLASS_COLOUR: Final = (243, 241, 244)

@@ -17,9 +17,9 @@ from napari_histodiff.core.errors import HistodiffError, InvalidImage, InvalidMa
 __all__ = [
     "CLASS_NAMES",
     "FEW_NUCLEI",
+    "FIRST_TISSUE_NAMES",
     "MAX_INSTANCE",
     "N_CLASSES",
-    "SKETCH_NAMES",
     "TISSUE_NAMES",
     "as_class_map",
     "as_edit_mask",
@@ -68,8 +68,8 @@ TISSUE_NAMES: Final = (
     "vessel",
 )
 
-#: The part of the schema that slides are laid out in, and sketched with.
-SKETCH_NAMES: Final = TISSUE_NAMES[:5]
+#: What models before version 5 know of the schema, and slides hold that were made before.
+FIRST_TISSUE_NAMES: Final = TISSUE_NAMES[:5]
 
 _LABEL_BASE: Final = N_CLASSES + 1
 

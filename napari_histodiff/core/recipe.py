@@ -10,6 +10,7 @@ from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import PyramidSpec
 from napari_histodiff.core.json_data import from_json
+from napari_histodiff.core.maps import FIRST_TISSUE_NAMES
 from napari_histodiff.core.requests import DEFAULT_STEPS, LIMITS, STAIN_NUMBERS
 from napari_histodiff.core.stain_bank import stains_of_levels
 
@@ -68,6 +69,9 @@ class SlideRecipe:
     refined : int
         How many finer levels were added below the one that was the finest when the slide was new.
         A level keeps its tissue, its noise and its folder when finer ones are added.
+    tissue_names : tuple of str
+        Tissue schema of the model. The slide is laid out in what of it is in `TISSUE_NAMES`; slides
+        that do not say it were laid out in the first few.
 
     Raises
     ------
@@ -90,6 +94,7 @@ class SlideRecipe:
     origin: tuple[int, int] = (0, 0)
     home: tuple[int, int] = (0, 0)
     refined: int = 0
+    tissue_names: tuple[str, ...] = FIRST_TISSUE_NAMES
 
     def __post_init__(self) -> None:
         for name in ("mpp", "guidance_scale"):  # one form in JSON, whoever gave them
@@ -160,6 +165,7 @@ class SlideRecipe:
             mpp=mpp,
             model=info.name,
             revision=info.revision,
+            tissue_names=info.tissue_names,
             coarsest=coarsest,
             margin=info.margin,
             stains=stains or ((0.37, 0.75, 0.35, 0.24, 0.34, 0.16, -0.95),) * (coarsest + 1),
@@ -248,8 +254,8 @@ class SlideRecipe:
             When it lacks something or has a number out of range.
         """
         try:
-            # Slides that were made before levels could be added do not say how many were.
-            recipe = from_json(cls, data, optional={"refined"})
+            # Slides of before levels could be added, and all tissues laid out, do not say so.
+            recipe = from_json(cls, data, optional={"refined", "tissue_names"})
             if any(len(stain) != STAIN_NUMBERS for stain in recipe.stains):
                 raise ValueError(f"stains of other than {STAIN_NUMBERS} numbers")
         except InvalidRequest:

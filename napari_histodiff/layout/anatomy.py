@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.layout.aggregates import Aggregates, TumourGrowth
 from napari_histodiff.layout.fields import Pixels, ValueNoise, key_of, threshold, uniform
-from napari_histodiff.layout.lining import GlandEpithelium
+from napari_histodiff.layout.lining import THECA, GlandEpithelium
 from napari_histodiff.layout.mucosa import Mucosa
 from napari_histodiff.layout.outline import TissueOutline
 from napari_histodiff.layout.plan import SlidePlan
@@ -22,26 +21,33 @@ from napari_histodiff.layout.star_lattice import (
     inset,
     paint,
 )
+from napari_histodiff.layout.tissues.kinds import (
+    FAT,
+    GLAND,
+    GLASS,
+    LUMEN,
+    MUCUS,
+    SEPTUM,
+    STROMA,
+    scaffold,
+)
+from napari_histodiff.layout.tissues.stroma import TUMOUR_FADE, Ground, StromaTissues
 from napari_histodiff.layout.wall import Fibres, Wall
 
 if TYPE_CHECKING:
     from napari_histodiff.layout.sketch import Sketch
 
-__all__ = ["DUCTS", "GLAND", "GLASS", "LUMEN", "STROMA", "Anatomy"]
+__all__ = ["DUCTS", "Anatomy"]
 
 #: Added to the rows of ducts, so that they are told from glands.
 DUCTS: Final = 2**40
 
-GLAND, STROMA, LUMEN, GLASS = (
-    TISSUE_NAMES.index(name) for name in ("gland", "stroma", "lumen", "glass")
-)
-
 _BLOCK: Final = 32_768  # pixels of level 0 worked on at once, for the memory's sake
 _POINTS: Final = 16_384  # evaluated at once; more leave the processor's cache
 _CORE: Final = 255  # in place of a tissue, where a nest may have small lumina
+_APEX: Final = 254  # where an epithelium may have goblet cells
 _RIM: Final = 15.0  # um around such a core
 _HOLES: Final = 0.36
-_TUMOUR: Final = 0.4  # where the wall is fainter than that, it is the tumour's stroma
 _EPITHELIUM: Final = 30.0  # um, of a gland that was sketched alone
 
 
@@ -94,12 +100,6 @@ class Anatomy:
             seed, 15, round(420 / mpp), gap / mpp, radii, stretch, rough, accept
         )
         self.growth = TumourGrowth(seed, mpp)
-        self.bubbles = StarLattice(
-            seed, 11, round(plan.bubble / mpp), 4.5 / mpp, (0.6, 0.95), 1.15, 0.05, self._bubble
-        )
-        self.vessels = StarLattice(
-            seed, 12, round(300 / mpp), 60 / mpp, (0.03, 0.2), 2.6, 0.15, self._vessel
-        )
         self.wall, self.mucosa = None, None
         if plan.wall is not None:
             self.wall = Wall(seed, plan.wall, mpp, home, self.zones, self._wall_above)
@@ -114,6 +114,21 @@ class Anatomy:
             accept=self._aggregate if self.wall else None,
         )
         self.lobules = Aggregates(seed, round(950 / mpp), plan.lobules, (0.15, 0.4), 54)
+        self.stroma = StromaTissues(
+            Ground(
+                seed,
+                plan,
+                mpp,
+                self.wall,
+                self.zones,
+                self.gland_above,
+                self.fatness,
+                self.fat_above,
+                self.aggregates,
+                self.lobules,
+                sketch,
+            )
+        )
         self.fibres = Fibres(seed, mpp)
         sides = tuple(max(2, round(side / mpp)) for side in (46, 21))
         self.holes = ValueNoise(seed, 27, sides, (1.0, 0.25))
@@ -121,7 +136,11 @@ class Anatomy:
         self.densities = plan.densities_by_layer()
 
     def tissue(self, pixels: Pixels, glands: LatticePoints | None = None) -> NDArray[np.uint8]:
-        """Return the tissue at each point of a lattice, (h, w) uint8.
+        """Return gland, stroma, lumen or glass at each point of a lattice, (h, w) uint8."""
+        return scaffold(self.parts(pixels, glands))
+
+    def parts(self, pixels: Pixels, glands: LatticePoints | None = None) -> NDArray[np.uint8]:
+        """Return the tissue at each point of a lattice, (h, w) uint8, see `tissues.kinds`.
 
         `glands` may hold what `self.glands.within` found for this or a larger box.
         """
@@ -130,7 +149,7 @@ class Anatomy:
         for row in range(0, pixels.height, side):
             for col in range(0, pixels.width, side):
                 part = pixels.part(row, col, side, side)
-                out[row : row + side, col : col + side] = self._tissue(part, glands)
+                out[row : row + side, col : col + side] = self._parts(part, glands)
         return out
 
     def glands_within(self, box: tuple[int, int, int, int]) -> LatticePoints:
@@ -147,13 +166,12 @@ class Anatomy:
             ),
         )
 
-    def _tissue(self, pixels: Pixels, glands: LatticePoints | None) -> NDArray[np.uint8]:
+    def _parts(self, pixels: Pixels, glands: LatticePoints | None) -> NDArray[np.uint8]:
         out = np.full(pixels.shape, STROMA, np.uint8)
         drawn = None if self.sketch is None else self.sketch.on(pixels)
         inside = self.outline.tissue(pixels)
         if inside.any() or drawn is not None:
-            self._paint_bubbles(out, pixels, self.bubbles)
-            self._paint_bubbles(out, pixels, self.vessels)
+            self.stroma.paint(out, pixels)
             if self.wall is not None:
                 self._paint_wall(out, pixels, inside, drawn)
             found = self.glands_within(pixels.box) if glands is None else glands
@@ -199,7 +217,12 @@ class Anatomy:
             basal, lumen = self.mucosa.inside(
                 depth[some], place[some], fade[first : first + _POINTS]
             )
-            flat[some] = np.where(lumen, LUMEN, np.where(basal > 0, GLAND, flat[some]))
+            lined = np.where(basal > 0, np.uint8(GLAND), flat[some])
+            if self.plan.goblets > 0:
+                apical = np.flatnonzero((basal > np.float32(THECA / self.mpp)) & ~lumen)
+                y, x = np.divmod(some[apical], pixels.width)
+                lined[apical[self.epithelium.goblets(pixels.ys[y], pixels.xs[x])]] = MUCUS
+            flat[some] = np.where(lumen, np.uint8(LUMEN), lined)
 
     def place(self, depth: NDArray[np.float32], fade: NDArray[np.float32]) -> NDArray[np.int64]:
         """Return the row of `densities` for depths below the surface of the wall, int64."""
@@ -207,7 +230,7 @@ class Anatomy:
         layer = self.wall.layer(depth)
         if not self.plan.tumour:
             return layer
-        return np.where(fade < np.float32(_TUMOUR), len(self.wall.edges), layer)
+        return np.where(fade < np.float32(TUMOUR_FADE), len(self.wall.edges), layer)
 
     def mucosa_near(self, y: NDArray[Any], x: NDArray[Any]) -> NDArray[np.float32]:
         """Return 0 far from glands to 1 among them at points of level 0, float32."""
@@ -217,31 +240,37 @@ class Anatomy:
         return np.asarray(np.clip(near, 0, 1), np.float32)
 
     def _paint_glands(self, out: NDArray[np.uint8], pixels: Pixels, glands: LatticePoints) -> None:
-        n = len(glands)
-        ring = glands.outer, np.full(n, GLAND, np.uint8)
-        lumen = self.epithelium.lumen(glands), np.full(n, LUMEN, np.uint8)
-        if self.plan.pierced <= 0:
-            paint(out, pixels, glands, [ring, lumen])
-            return
-        core = np.maximum(inset(glands.outer, np.float32(_RIM / self.mpp)), 0)
-        chance = uniform(key_of(self.seed, 26), glands.rows, glands.cols)
-        core[~self.epithelium.nest(glands) | (chance >= self.plan.pierced)] = 0
-        paint(out, pixels, glands, [ring, lumen, (core, np.full(n, _CORE, np.uint8))])
-        pierced = out == _CORE
+        n, lumen = len(glands), self.epithelium.lumen(glands)
+        layers = [(glands.outer, np.full(n, GLAND, np.uint8))]
+        if self.plan.goblets > 0:
+            apex = np.maximum(inset(glands.outer, np.float32(THECA / self.mpp)), 0)
+            apex[self.epithelium.nest(glands)] = 0
+            layers.append((apex, np.full(n, _APEX, np.uint8)))
+        within = np.where(self.epithelium.secreting(glands), np.uint8(MUCUS), np.uint8(LUMEN))
+        layers.append((lumen, within))
+        if self.plan.pierced > 0:
+            core = np.maximum(inset(glands.outer, np.float32(_RIM / self.mpp)), 0)
+            chance = uniform(key_of(self.seed, 26), glands.rows, glands.cols)
+            core[~self.epithelium.nest(glands) | (chance >= self.plan.pierced)] = 0
+            layers.append((core, np.full(n, _CORE, np.uint8)))
+        paint(out, pixels, glands, layers)
+        apical, pierced = out == _APEX, out == _CORE
+        if apical.any():
+            y, x = np.nonzero(apical)
+            goblets = self.epithelium.goblets(pixels.ys[y], pixels.xs[x])
+            out[apical] = np.where(goblets, np.uint8(MUCUS), np.uint8(GLAND))
         if pierced.any():
             hole = self.holes.on(pixels) > np.float32(_HOLES)
             out[pierced] = np.where(hole[pierced], LUMEN, GLAND)
-
-    def _paint_bubbles(self, out: NDArray[np.uint8], pixels: Pixels, lattice: StarLattice) -> None:
-        bubbles = lattice.within(pixels.box)
-        paint(out, pixels, bubbles, [(bubbles.outer, np.full(len(bubbles), LUMEN, np.uint8))])
 
     def _overridden(
         self, out: NDArray[np.uint8], drawn: NDArray[np.uint8], pixels: Pixels
     ) -> NDArray[np.uint8]:
         assert self.sketched is not None
         other = (drawn != 0) & (drawn != GLAND)
+        fat = (drawn == FAT) & (out != FAT)
         out[other] = drawn[other]
+        out[fat] = SEPTUM
         gland = drawn == GLAND
         if not gland.any():
             return out
@@ -249,7 +278,7 @@ class Anatomy:
         y, x = pixels.ys[rows], pixels.xs[cols]
         many = self.sketched.large(y, x)
         own = out[rows, cols]
-        filled = np.where((own == GLAND) | (own == LUMEN), own, STROMA)
+        filled = np.where(np.isin(own, (GLAND, LUMEN, MUCUS)), own, STROMA)
         deep = self.sketched.depth(y, x) > np.float32(_EPITHELIUM / self.mpp)
         alone = np.where(deep, LUMEN, GLAND)
         out[rows, cols] = np.where(many, filled, alone)
@@ -289,7 +318,7 @@ class Anatomy:
 
     def _held(self, wall: Wall, y: Any, x: Any) -> NDArray[np.bool_]:
         # Which middles of glands lie in a layer that has some, whole if it is no tumour.
-        depth, _, fade = _known(wall, y, x)
+        depth, _, fade = wall.near(y, x)
         gone = fade <= 0 if np.isfinite(self._wall_above) else self._dense(y, x)
         if self.plan.tumour:
             return gone & (depth > 0)
@@ -339,46 +368,7 @@ class Anatomy:
             there[at] = (self.sketch.at(py, px) == 0).all(axis=0)
         return at, py, px
 
-    def _bubble(self, rows: Any, cols: Any, y: Any, x: Any) -> NDArray[np.bool_]:
-        if self.wall is not None:
-            depth, _, fade = _known(self.wall, y, x)
-            fatty = self.wall.holds("fat", depth)
-            if self.plan.tumour:
-                fatty &= fade > 0.9
-            if not fatty.any():
-                return fatty
-        there: NDArray[np.bool_] = self.fatness.at(y, x) > self.fat_above
-        if self.wall is not None:
-            there &= fatty
-        elif self.plan.lobules > 0:
-            there &= self.lobules.at(y, x) == 0
-        return there if self.sketch is None else there & (self.sketch.at(y, x) == 0)
-
-    def _vessel(self, rows: Any, cols: Any, y: Any, x: Any) -> NDArray[np.bool_]:
-        there: NDArray[np.bool_] = uniform(key_of(self.seed, 24), rows, cols) < self.plan.vessels
-        if self.wall is not None:
-            depth, _, fade = _known(self.wall, y, x)
-            there &= self.wall.holds("vessels", depth) & (depth > 80 / self.mpp)
-            if self.plan.tumour:
-                there &= fade > 0.9
-            if there.any():
-                fat = self.wall.holds("fat", depth)
-                there &= ~fat | (self.fatness.at(y, x) < self.fat_above - 0.25)
-                there &= self.aggregates.at(y, x) == 0
-        else:
-            there &= self.zones.at(y, x) < self.gland_above - 0.12
-            there &= self.fatness.at(y, x) < self.fat_above - 0.25
-        return there if self.sketch is None else there & (self.sketch.at(y, x) == 0)
-
     def _aggregate(self, y: NDArray[Any], x: NDArray[Any]) -> NDArray[np.bool_]:
         assert self.wall is not None
         depth, _, _ = self.wall.direct(y, x)
         return self.wall.holds("aggregates", depth)
-
-
-def _known(
-    wall: Wall, y: NDArray[Any], x: NDArray[Any]
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    # Depth, place and fade at the middles of a lattice's cells.
-    box = int(y.min()), int(y.max()), int(x.min()), int(x.max())
-    return wall.over(box).at(y, x)

@@ -8,19 +8,20 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.layout.anatomy import DUCTS, GLAND, LUMEN, STROMA, Anatomy
-from napari_histodiff.layout.fields import Pixels, ValueNoise, bits, key_of, uniforms
+from napari_histodiff.layout.anatomy import DUCTS, Anatomy
+from napari_histodiff.layout.fields import Pixels, bits, key_of, uniforms
 from napari_histodiff.layout.lining import BASE, REACH, ROW, SPACING, rows_of
 from napari_histodiff.layout.nucleus_templates import AXES, TURNS, VARIANTS, templates_of, turn_of
 from napari_histodiff.layout.plan import CONNECTIVE, EPITHELIAL
 from napari_histodiff.layout.star_lattice import ANGLES, DIRECTIONS, LatticePoints, inset
+from napari_histodiff.layout.tissues.densities import NucleusDensities
+from napari_histodiff.layout.tissues.kinds import GLAND, LUMEN, STROMA, scaffold
 from napari_histodiff.layout.wall import WallPatch
 
 __all__ = ["Candidates", "NucleusProposals"]
 
 _CELL: Final = 8.0  # um, side of the cells that hold one stroma nucleus or none
 _VESSEL_WALL: Final = 13.0  # um
-_VESSEL_NUCLEI: Final = 11_000.0  # per mm^2
 _FINE: Final = 4.5  # um, side of the cells that look for the nuclei of a wall's epithelium
 _SCATTER_IDS: Final = 2048  # rows and columns of such cells before ids repeat
 _GLAND_IDS: Final = 280
@@ -80,13 +81,11 @@ class NucleusProposals:
 
     def __init__(self, anatomy: Anatomy) -> None:
         self.anatomy = anatomy
-        self._seed, self._mpp, self._plan = anatomy.seed, anatomy.mpp, anatomy.plan
+        self._seed, self._mpp = anatomy.seed, anatomy.mpp
         self._templates = templates_of(anatomy.mpp)
         self._cell = max(2, round(_CELL / self._mpp))
         self._step = 1 << max(0, int(np.log2(2.0 / self._mpp)))
-        span = round(260 / self._mpp), round(90 / self._mpp)
-        self._thickness = ValueNoise(self._seed, 42, span, (0.35, 0.25))
-        self._many = anatomy.densities
+        self._densities = NucleusDensities(anatomy, self._cell)
         layers = () if anatomy.wall is None else anatomy.wall.plan.layers
         self._along = np.array([*(layer.along for layer in layers), False])
         self._round = np.array([*(layer.round for layer in layers), False])
@@ -182,8 +181,9 @@ class NucleusProposals:
             patch = self.anatomy.wall.over(box)
             depth, _, fade = patch.at(y, x)
             place = self.anatomy.place(depth, fade)
-        kind = self._kinds(y, x, chance, place)
-        kind = np.where(self._at_vessel(y, x, tissue), self._vessel_wall(chance), kind)
+        kind = self._densities.classes(y, x, chance, place, tissue.parts_at(y, x))
+        beside = self._densities.beside_vessels(chance)
+        kind = np.where(self._at_vessel(y, x, tissue), beside, kind)
         keep = kind >= 0
         rows, cols, y, x, kind = rows[keep], cols[keep], y[keep], x[keep], kind[keep]
         place = None if place is None else place[keep]
@@ -257,27 +257,6 @@ class NucleusProposals:
         keep = _in(box, y, x)
         return rows[keep], cols[keep], y[keep], x[keep]
 
-    def _kinds(self, y: Any, x: Any, chance: NDArray[np.float32], place: Any) -> Any:
-        # The class at each point, -1 for none.
-        crowded = self.anatomy.aggregates.at(y, x)
-        many = 1 + self._thickness.at(y, x)
-        if place is None:
-            swing = many * (np.float32(0.4) + self.anatomy.mucosa_near(y, x))
-            place = np.zeros(len(y), np.int64)
-        else:
-            swing = many
-        area = np.float32((self._cell * self._mpp / 1000) ** 2)
-        kind = np.full(len(y), -1, np.int64)
-        total = np.zeros(len(y), np.float32)
-        for index, crowd in enumerate(self._plan.crowd):
-            share = many if index == CONNECTIVE else swing
-            density = self._many[place, index] * share * (1 - crowded)
-            density += np.float32(crowd) * crowded
-            upper = np.asarray(total + density * area, np.float32)
-            kind[(chance >= total) & (chance < upper)] = index
-            total = upper
-        return kind
-
     def _at_vessel(self, y: Any, x: Any, tissue: _Lookup) -> NDArray[np.bool_]:
         # Stroma that borders a space without epithelium which is not that of a fat cell.
         anatomy = self.anatomy
@@ -289,11 +268,6 @@ class NucleusProposals:
         if len(at):
             beside[at] = anatomy.fatness.at(y[at], x[at]) < anatomy.fat_above - 0.1
         return beside
-
-    def _vessel_wall(self, chance: NDArray[np.float32]) -> NDArray[np.int64]:
-        share = np.float32(_VESSEL_NUCLEI * (self._cell * self._mpp / 1000) ** 2)
-        share *= np.float32(self._plan.densities[CONNECTIVE] > 0)
-        return np.where(chance < share, CONNECTIVE, -1)
 
     def _turns(
         self,
@@ -367,10 +341,17 @@ class _Lookup:
         self._y, self._x = box[0] // step, box[2] // step
         height, width = box[1] // step + 1 - self._y, box[3] // step + 1 - self._x
         pixels = Pixels(self._y * step, self._x * step, step, height, width)
-        self._tissue = anatomy.tissue(pixels, glands)
+        self._parts = anatomy.parts(pixels, glands)
+        self._tissue = scaffold(self._parts)
 
     def at(self, y: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.uint8]:
-        found: NDArray[np.uint8] = self._tissue[
-            y // self._step - self._y, x // self._step - self._x
-        ]
+        return self._found(self._tissue, y, x)
+
+    def parts_at(self, y: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.uint8]:
+        return self._found(self._parts, y, x)
+
+    def _found(
+        self, of: NDArray[np.uint8], y: NDArray[np.int64], x: NDArray[np.int64]
+    ) -> NDArray[np.uint8]:
+        found: NDArray[np.uint8] = of[y // self._step - self._y, x // self._step - self._x]
         return found

@@ -10,10 +10,19 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.box_mean import share_down
 from napari_histodiff.core.colours import GLASS_COLOUR
-from napari_histodiff.layout.anatomy import GLAND, GLASS, LUMEN, STROMA, Anatomy
+from napari_histodiff.layout.anatomy import Anatomy
 from napari_histodiff.layout.fields import Pixels, ValueNoise
 from napari_histodiff.layout.nuclei import LayoutNuclei
 from napari_histodiff.layout.star_lattice import StarLattice, paint
+from napari_histodiff.layout.tissues.kinds import (
+    BLOOD,
+    GLAND,
+    MUCUS,
+    MUSCLE,
+    STROMA,
+    WHITE,
+    scaffold,
+)
 
 __all__ = ["Colours"]
 
@@ -27,12 +36,16 @@ _STREAKS: Final = {0: 0.13, 1: 0.13, 2: 0.11, 3: 0.045}
 _WHITE: Final = np.array(GLASS_COLOUR, np.float32)
 # Optical density of a component: mean of the stain and so many of its spreads, per channel.
 _STROMA: Final = np.array([-0.44, -0.34, -0.35], np.float32)
+_BLOOD: Final = np.array([-1.25, 0.75, 0.95], np.float32)
+_MUCUS: Final = np.array([-0.95, -1.15, -1.1], np.float32)
+_MUSCLE: Final = 1.25  # as dark as that many times stroma
 _CYTOPLASM: Final = np.array([0.14, 0.12, 0.03], np.float32)
 _NUCLEUS: Final = np.array([1.9, 1.35, 1.6], np.float32)
 _STEPS: Final = 512  # entries of the table of exp(-density) per unit of density
 _TRANSMITTED: Final = 255 * np.exp(-np.arange(4 * _STEPS) / _STEPS).astype(np.float32)
 _NUCLEUS_AREA: Final = 19.0  # um^2, over all classes of stroma
 _CROWDED: Final = 0.6  # share of a tumour's places that hold a gland
+_SECRETING: Final = 0.37  # share of a gland that is mucus, where each place has a goblet cell
 _GLAND_NUCLEI: Final = 0.27  # share of a gland's epithelium that is nuclei
 
 
@@ -52,6 +65,11 @@ class Colours:
         mean, spread = np.array(stain[:3], np.float32), np.array(stain[3:6], np.float32)
         self._bare = [np.maximum(mean + k * spread, 0.02) for k in (_STROMA, _CYTOPLASM)]
         self._nucleus = np.maximum(mean + _NUCLEUS * spread, 0.05)
+        self._others = {
+            BLOOD: np.maximum(mean + _BLOOD * spread, 0.02),
+            MUCUS: np.maximum(mean + _MUCUS * spread, 0.02),
+            MUSCLE: self._bare[0] * np.float32(_MUSCLE),
+        }
         plan = anatomy.plan
         densities = [*anatomy.densities, np.array(plan.crowd, np.float32)]
         shares = [float(d.sum()) * _NUCLEUS_AREA * 1e-6 * 0.8 for d in densities]
@@ -72,7 +90,10 @@ class Colours:
         heights = (0.16, 0.12, 0.1, 0.09, 0.08, 0.07, 0.06)
         self._shade = ValueNoise(anatomy.seed, 60, cells, heights)
         self._hue = ValueNoise(anatomy.seed, 61, cells[:4], (0.07, 0.05, 0.04, 0.04))
-        self._means = _area_shares(anatomy.glands, anatomy), _area_shares(anatomy.bubbles, anatomy)
+        self._means = (
+            _area_shares(anatomy.glands, anatomy),
+            _area_shares(anatomy.stroma.bubbles, anatomy),
+        )
         self._lining = (0.0, 0.0) if anatomy.mucosa is None else anatomy.mucosa.shares()
 
     def on(self, pixels: Pixels) -> NDArray[np.uint8]:
@@ -80,11 +101,8 @@ class Colours:
         if 0 in pixels.shape:
             return np.zeros((*pixels.shape, 3), np.uint8)
         level = int(pixels.step).bit_length() - 1 if pixels.step >= 1 else 0
-        if level >= _MEANS:
-            stroma, gland = self._mean_shares(pixels)
-        else:
-            stroma, gland = self._drawn_shares(pixels)
-        image = self._stained(pixels, stroma, gland, level)
+        shares = self._mean_shares(pixels) if level >= _MEANS else self._drawn_shares(pixels)
+        image = self._stained(pixels, shares, level)
         if level <= _NUCLEI:
             covered = self._nuclei.coverage(pixels)[..., None]
             image += (self._light(self._nucleus) - image) * covered
@@ -93,8 +111,7 @@ class Colours:
     def _stained(
         self,
         pixels: Pixels,
-        stroma: NDArray[np.float32],
-        gland: NDArray[np.float32],
+        shares: dict[int, NDArray[np.float32]],
         level: int,
     ) -> NDArray[np.float32]:
         # White light through each component, in proportion to its share of the pixel.
@@ -118,9 +135,16 @@ class Colours:
             first = own * (tone + strands)
             if crowd is not None:
                 first += (self._crowded[channel] - own) * crowd
-            pink, purple = _transmitted(first), _transmitted(glands[channel] * tone)
-            white = _WHITE[channel]
-            image[..., channel] = white + stroma * (pink - white) + gland * (purple - white)
+            white, seen = _WHITE[channel], np.full_like(tone, _WHITE[channel])
+            for kind, share in shares.items():
+                if kind == STROMA:
+                    density = first
+                elif kind == GLAND:
+                    density = glands[channel] * tone
+                else:
+                    density = self._others[kind][channel] * tone
+                seen += share * (_transmitted(density) - white)
+            image[..., channel] = seen
         return image
 
     def _place(self, pixels: Pixels) -> tuple[NDArray[np.int64] | None, NDArray[np.float32] | None]:
@@ -131,14 +155,25 @@ class Colours:
         depth, _, fade = wall.on(pixels)
         return self._anatomy.place(depth, fade), depth
 
-    def _drawn_shares(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _drawn_shares(self, pixels: Pixels) -> dict[int, NDArray[np.float32]]:
+        # Of each tissue that stops light, by its id.
+        parts = self._anatomy.parts(pixels if pixels.step <= 1 else _finer(pixels))
+        kinds = {STROMA: scaffold(parts) == STROMA}
+        kinds |= {kind: parts == kind for kind in (GLAND, BLOOD, MUCUS)}
+        if self._anatomy.wall is None:  # whose layers have their tones
+            kinds[MUSCLE] = parts == MUSCLE
+            kinds[STROMA] &= ~kinds[MUSCLE]
+        there = {kind: where for kind, where in kinds.items() if where.any()}
         if pixels.step <= 1:
-            tissue = self._anatomy.tissue(pixels)
-            return (tissue == STROMA).astype(np.float32), (tissue == GLAND).astype(np.float32)
-        tissue = self._anatomy.tissue(_finer(pixels))
-        return share_down(tissue == STROMA), share_down(tissue == GLAND)
+            return {kind: where.astype(np.float32) for kind, where in there.items()}
+        return {kind: share_down(where) for kind, where in there.items()}
 
-    def _mean_shares(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _mean_shares(self, pixels: Pixels) -> dict[int, NDArray[np.float32]]:
+        stroma, gland = self._stroma_and_glands(pixels)
+        mucus = gland * np.float32(_SECRETING * self._anatomy.plan.goblets)
+        return {STROMA: stroma, GLAND: gland - mucus, MUCUS: mucus}
+
+    def _stroma_and_glands(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         anatomy, fine = self._anatomy, _finer(pixels)
         (gland_ring, gland_between), (_, fat_between) = self._means
         inside = anatomy.outline.tissue(fine)
@@ -154,7 +189,7 @@ class Colours:
         if drawn is not None:
             glands = np.where(drawn == 0, glands, drawn == GLAND)
             fat &= drawn == 0
-            white = (drawn == LUMEN) | (drawn == GLASS)
+            white = np.isin(drawn, WHITE)
             inside = np.where(drawn == 0, inside, ~white)
         many = share_down(glands & inside)
         fatty = share_down(fat & inside)
@@ -191,7 +226,7 @@ class Colours:
             own = drawn == 0
             lined, fatty = lined * own, fatty * own
             grown = np.where(own, grown, drawn == GLAND).astype(np.float32)
-            white = (drawn == LUMEN) | (drawn == GLASS)
+            white = np.isin(drawn, WHITE)
             tissue = np.where(own, tissue, ~white).astype(np.float32)
         free = 1 - anatomy.aggregates.on(pixels)
         glands = (lined * np.float32(ring) + grown * np.float32(gland_ring)) * free

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["TUMOUR_STROMA", "WALLS", "Layer", "WallPlan"]
+__all__ = ["MUSCLE_NUCLEI", "TUMOUR_STROMA", "WALLS", "Layer", "WallPlan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class Layer:
         Whether it holds fat, vessels, and glands besides those of the surface.
     aggregates : bool
         Whether lymphoid aggregates lie in it.
+    tissue : str
+        What it is made of, a name of `TISSUE_NAMES`.
     """
 
     thickness: float
@@ -42,6 +44,7 @@ class Layer:
     vessels: bool = False
     glands: bool = False
     aggregates: bool = False
+    tissue: str = "stroma"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,9 @@ class WallPlan:
 #: Shares of the densities, as in `Layer.many`, in the stroma between a tumour's glands.
 TUMOUR_STROMA: Final = (2.0, 0.0, 1.2, 0.8, 1.0, 1.3)
 
-_MUSCLE: Final = (0.1, 0.0, 0.05, 0.03, 0.05, 0.85)
+#: The same in muscle.
+MUSCLE_NUCLEI: Final = (0.1, 0.0, 0.05, 0.03, 0.05, 0.85)
+
 _LOOSE: Final = (0.3, 0.0, 0.28, 0.2, 0.3, 0.42)
 _FAT: Final = (0.2, 0.0, 0.12, 0.08, 0.1, 0.4)
 _PROPRIA: Final = (2.0, 0.0, 2.3, 3.0, 3.0, 0.75)
@@ -97,11 +102,11 @@ _COLON: Final = WallPlan(
     crypt=31.0,
     layers=(
         Layer(620.0, _PROPRIA, glands=True),
-        Layer(48.0, (0.1, 0.0, 0.1, 0.05, 0.1, 2.1), tone=1.25, along=True),
+        Layer(48.0, (0.1, 0.0, 0.1, 0.05, 0.1, 2.1), tone=1.25, along=True, tissue="muscle"),
         Layer(560.0, _LOOSE, tone=0.72, vessels=True, aggregates=True),
-        Layer(620.0, _MUSCLE, tone=1.3, along=True),
+        Layer(620.0, MUSCLE_NUCLEI, tone=1.3, along=True, tissue="muscle"),
         Layer(28.0, (0.3, 0.0, 0.3, 0.2, 0.2, 0.9), tone=0.75),
-        Layer(430.0, _MUSCLE, tone=1.22, round=True),
+        Layer(430.0, MUSCLE_NUCLEI, tone=1.22, round=True, tissue="muscle"),
         Layer(900.0, _FAT, tone=0.8, fat=True, vessels=True),
     ),
 )
@@ -117,7 +122,7 @@ _BLADDER: Final = WallPlan(
     ridge=26.0,
     layers=(
         Layer(420.0, (1.0, 0.0, 1.0, 0.8, 1.0, 0.8), tone=0.85, vessels=True, aggregates=True),
-        Layer(1100.0, _MUSCLE, tone=1.28, along=True),
+        Layer(1100.0, MUSCLE_NUCLEI, tone=1.28, along=True, tissue="muscle"),
         Layer(900.0, _FAT, tone=0.8, fat=True, vessels=True),
     ),
 )
@@ -140,7 +145,7 @@ _SQUAMOUS: Final = WallPlan(
     layers=(
         Layer(420.0, (1.0, 0.0, 1.3, 1.0, 0.5, 0.8), vessels=True, aggregates=True),
         Layer(700.0, _LOOSE, tone=0.85, glands=True, vessels=True, aggregates=True),
-        Layer(900.0, _MUSCLE, tone=1.28, along=True),
+        Layer(900.0, MUSCLE_NUCLEI, tone=1.28, along=True, tissue="muscle"),
         Layer(900.0, _FAT, tone=0.8, fat=True, vessels=True),
     ),
 )
@@ -152,7 +157,7 @@ _LYMPH_NODE: Final = WallPlan(
     layers=(
         Layer(45.0, (0.0, 0.0, 0.01, 0.01, 0.0, 4.2), tone=1.2, along=True),
         Layer(30.0, (0.3, 0.0, 0.12, 0.1, 0.5, 0.6), tone=0.5),
-        Layer(1100.0, (1.0, 0.0, 1.0, 0.5, 1.0, 1.0), tone=0.9, aggregates=True),
+        Layer(1100.0, (1.0, 0.0, 1.0, 0.5, 1.0, 1.0), tone=0.9, aggregates=True, tissue="lymphoid"),
         Layer(1500.0, (1.0, 0.0, 0.5, 1.6, 1.0, 1.4), tone=0.8, vessels=True),
     ),
 )

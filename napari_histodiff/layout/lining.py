@@ -8,18 +8,22 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.layout.fields import bits, key_of, uniform
+from napari_histodiff.layout.fields import bits, key_of, uniform, uniforms, whole
 from napari_histodiff.layout.mucosa import Mucosa
 from napari_histodiff.layout.plan import SlidePlan
 from napari_histodiff.layout.star_lattice import LatticePoints, inset, smoothed
 from napari_histodiff.layout.wall import WallPatch
 
-__all__ = ["BASE", "REACH", "ROW", "SPACING", "GlandEpithelium", "Rows", "rows_of"]
+__all__ = ["BASE", "REACH", "ROW", "SPACING", "THECA", "GlandEpithelium", "Rows", "rows_of"]
 
 SPACING: Final = 5.8  # um between neighbours of a row of epithelial nuclei
 BASE: Final = 6.0  # um from the border of a gland to the middle of its first row
 ROW: Final = 8.5  # um between rows
 REACH: Final = 40.0  # um; no nucleus lies farther from a point it is nearest to
+THECA: Final = 10.5  # um from the border of a gland to the mucus of its goblet cells
+_GOBLET: Final = 11.0  # um, side of the squares that hold one goblet cell or none
+_SHAKE, _SHAKEN = np.float32(0.15), np.float32(0.7)  # how far its middle lies off a corner
+_AROUND: Final = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
 _SWAY: Final = 2.6  # um that nuclei stand more or less deep in their row
 _TOP: Final = 24.0  # um of the height that the first row and what is above the last one take
 _PLACES: Final = 2**20  # along a crypt
@@ -40,6 +44,26 @@ class GlandEpithelium:
     seed: int
     plan: SlidePlan
     mpp: float
+
+    def goblets(self, y: NDArray[Any], x: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return which points of level 0 a goblet cell lies at, where epithelium has some, bool."""
+        pitch = max(2, round(_GOBLET / self.mpp))
+        row, col = whole(y) // pitch, whole(x) // pitch
+        inside = np.zeros(row.shape, np.bool_)
+        share = np.float32(max(self.plan.goblets, 1e-6))
+        for down, right in _AROUND:
+            jy, jx, chance = uniforms(key_of(self.seed, 84), row + down, col + right)
+            dy = (y - (row + down) * pitch).astype(np.float32) - pitch * (_SHAKE + _SHAKEN * jy)
+            dx = (x - (col + right) * pitch).astype(np.float32) - pitch * (_SHAKE + _SHAKEN * jx)
+            radius = pitch * (np.float32(0.54) - np.float32(0.2) * chance / share)
+            inside |= (dy * dy + dx * dx < radius * radius) & (chance < share)
+        return inside
+
+    def secreting(self, glands: LatticePoints) -> NDArray[np.bool_]:
+        """Return which glands are full of mucus, (n,) bool."""
+        chance = uniform(key_of(self.seed, 85), glands.rows, glands.cols)
+        full: NDArray[np.bool_] = chance < self.plan.mucin
+        return full
 
     def lumen(self, glands: LatticePoints) -> NDArray[np.float32]:
         """Return the radius of each gland's lumen, (n, ANGLES) float32; 0 without one."""

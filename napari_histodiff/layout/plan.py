@@ -61,6 +61,12 @@ class SlidePlan:
         Share of a wall's crypts that are there.
     pierced : float
         Share of nests with many small lumina.
+    goblets : float
+        Share of the places above an epithelium's first nuclei that hold a goblet cell's mucus.
+    mucin : float
+        Share of glands that are full of mucus.
+    muscle : float
+        Share of the tissue that is muscle, where no wall says where that lies.
     tumour : bool
         Whether glands grow through everything.
     wall : WallPlan, optional
@@ -87,6 +93,9 @@ class SlidePlan:
     ducts: float = 0.0
     crypts: float = 0.96
     pierced: float = 0.0
+    goblets: float = 0.0
+    mucin: float = 0.0
+    muscle: float = 0.0
     tumour: bool = False
     wall: WallPlan | None = None
 
@@ -114,6 +123,7 @@ _ORGANS: Final[dict[str, SlidePlan]] = {
         nests=0.02,
         radii=(0.4, 0.56),
         stretch=1.7,
+        goblets=0.75,
     ),
     "stomach": SlidePlan(
         glands=0.3,
@@ -203,6 +213,9 @@ def _with_words(plan: SlidePlan, caption: Caption) -> SlidePlan:
         # Nearer to the surface, so that a small slide shows it.
         plan = _with_wall(plan, 0, 0.6, glands=min(plan.glands, 0.25))
         plan = _with_wall(plan, 2, 0.3)
+        plan = replace(plan, muscle=max(plan.muscle, 0.4))
+    if "mucus" in words:
+        plan = replace(plan, goblets=max(plan.goblets, 0.75), mucin=0.5)
     if "inflammation" in words:
         more = (6.0, 1.0, 3.0, 3.0, 3.0, 1.0)
         densities = tuple(d * m for d, m in zip(plan.densities, more, strict=True))
@@ -226,6 +239,7 @@ def _grown(plan: SlidePlan) -> SlidePlan:
         lobules=0.0,
         ducts=1.0,
         pierced=0.7,
+        goblets=0.1 * plan.goblets,
         tumour=True,
     )
 

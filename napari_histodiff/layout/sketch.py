@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.maps import SKETCH_NAMES, as_tissue_map
+from napari_histodiff.core.maps import TISSUE_NAMES, as_tissue_map
 from napari_histodiff.layout.fields import Pixels, ValueNoise, whole
 
 __all__ = ["Sketch"]
@@ -27,7 +27,7 @@ class Sketch:
     Parameters
     ----------
     classes : (h, w) uint8
-        Ids of `SKETCH_NAMES`; 0 leaves the place to the layout, as does everything outside.
+        Ids of `TISSUE_NAMES`; 0 leaves the place to the layout, as does everything outside.
     pixel : int
         Side of a sketch pixel in pixels of level 0.
     origin : tuple of int
@@ -46,7 +46,7 @@ class Sketch:
     origin: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
-        classes = np.array(as_tissue_map(self.classes, len(SKETCH_NAMES)), copy=True)
+        classes = np.array(as_tissue_map(self.classes, len(TISSUE_NAMES)), copy=True)
         if self.pixel < 1 or classes.size == 0:
             raise InvalidRequest(
                 f"expected a sketch of at least one pixel of side 1 or more, got shape "

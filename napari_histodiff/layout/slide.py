@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,17 +10,20 @@ from scipy import ndimage
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.recipe import SlideRecipe
-from napari_histodiff.layout.anatomy import GLASS, Anatomy
+from napari_histodiff.layout.anatomy import Anatomy
 from napari_histodiff.layout.colours import Colours
 from napari_histodiff.layout.fields import Pixels
 from napari_histodiff.layout.nuclei import LayoutNuclei
 from napari_histodiff.layout.plan import plan_of
 from napari_histodiff.layout.sketched import coarser
+from napari_histodiff.layout.tissues.kinds import GLASS, known_to
 
 if TYPE_CHECKING:
     from napari_histodiff.layout.sketch import Sketch
 
 __all__ = ["SlideLayout"]
+
+_RIM: Final = 4.0  # um
 
 
 class SlideLayout:
@@ -64,8 +67,11 @@ class SlideLayout:
         return (int(reach + self._nuclei.reach) + 1) << self.recipe.refined
 
     def tissue(self, region: Region) -> NDArray[np.uint8]:
-        """Return ids of `TISSUE_NAMES`, (h, w) uint8; level k is level 0 at every 2**k-th pixel."""
-        return self._anatomy.tissue(self._points(region))
+        """Return ids of `TISSUE_NAMES`, (h, w) uint8; level k is level 0 at every 2**k-th pixel.
+
+        Those that the recipe's schema lacks are the nearest tissues that it has.
+        """
+        return known_to(self._anatomy.parts(self._points(region)), self.recipe.tissue_names)
 
     def nuclei(self, region: Region) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         """Return the class map (h, w) uint8 and the instance map (h, w) int32; see `core.maps`.
@@ -75,9 +81,12 @@ class SlideLayout:
         return self._nuclei.maps(self._points(region))
 
     def glass(self, region: Region) -> NDArray[np.bool_]:
-        """Return glass farther than about 16 um from tissue, (h, w) bool."""
-        reach = max(1, round(16 / self.recipe.mpp / 2**region.level))
-        empty = self.tissue(region.pad(reach)) == GLASS
+        """Return glass farther than about 4 um from tissue, (h, w) bool.
+
+        Nearer, the model draws the border of the tissue, and glass in the tone of its stain.
+        """
+        reach = max(1, round(_RIM / self.recipe.mpp / 2**region.level))
+        empty = self._anatomy.tissue(self._points(region.pad(reach))) == GLASS
         bare: NDArray[np.bool_] = ndimage.minimum_filter(empty, 2 * reach + 1)
         return bare[reach:-reach, reach:-reach]
 

@@ -182,6 +182,11 @@ class Wall:
         """Return the same at single points of level 0, not interpolated between nodes."""
         return self._coordinates(y, x, lambda field, dy, dx: field.at(y + dy, x + dx))
 
+    def near(self, y: NDArray[Any], x: NDArray[Any]) -> Coordinates:
+        """Return the same at points of level 0 that lie close together, as a lattice's cells do."""
+        box = int(y.min()), int(y.max()), int(x.min()), int(x.max())
+        return self.over(box).at(y, x)
+
     def layer(self, depth: NDArray[np.float32]) -> NDArray[np.int64]:
         """Return which layer each depth lies in, 0 also above the surface, int64."""
         layer = np.zeros(depth.shape, np.int64)

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.maps import SKETCH_NAMES
+from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.datasets.pictures import read_picture
 from napari_histodiff.datasets.tissue.maps import tissue_of_picture
 from napari_histodiff.layout.sketch import Sketch
@@ -24,7 +24,7 @@ def read_sketch(path: str | Path, height: int, width: int) -> Sketch:
 
     A gray picture holds ids: 0 unspecified (left to the procedure), 1 gland, 2 stroma, 3 lumen, 4
     glass; of a black and white one black is unspecified and white is glass. In a colour picture
-    each has its colour of `SKETCH_HEX`, and transparent pixels are 0; one with a palette is read by
+    each has its colour of `TISSUE_HEX`, and transparent pixels are 0; one with a palette is read by
     its colours, or by its indices when the colours are others.
 
     Parameters
@@ -42,7 +42,7 @@ def read_sketch(path: str | Path, height: int, width: int) -> Sketch:
         When it holds other ids or colours.
     """
     picture = read_picture(Path(path), max_side=MAX_SKETCH_SIDE)
-    classes = tissue_of_picture(picture, SKETCH_NAMES)
+    classes = tissue_of_picture(picture, TISSUE_NAMES)
     pixel = max(1, min(height // classes.shape[0], width // classes.shape[1]))
     return Sketch(classes=_stretched(classes, height, width, pixel), pixel=pixel, origin=(0, 0))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.core.recipe import SlideRecipe
 from napari_histodiff.layout import SlideLayout
 
@@ -21,6 +22,7 @@ def recipe(caption: str = "colon", *, side: int = 4096, seed: int = 3, **more: A
         "coarsest": 2,
         "margin": 64,
         "stains": (STAIN,) * 3,
+        "tissue_names": TISSUE_NAMES,
     }
     return SlideRecipe(caption=caption, seed=seed, **values | more)
 

@@ -6,7 +6,7 @@ import pytest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.core.nucleus_shapes import nucleus_statistics
-from napari_histodiff.layout.anatomy import GLAND, GLASS, LUMEN, STROMA
+from napari_histodiff.layout.fields import Pixels
 from napari_histodiff.layout.nucleus_templates import (
     AXES,
     REACH,
@@ -15,6 +15,7 @@ from napari_histodiff.layout.nucleus_templates import (
     templates_of,
     turn_of,
 )
+from napari_histodiff.layout.tissues.kinds import GLAND, GLASS, LUMEN, STROMA
 from tests.layout.slides import layout
 
 NEUTROPHIL, EPITHELIAL, LYMPHOCYTE, PLASMA, EOSINOPHIL, CONNECTIVE = range(1, 7)
@@ -53,7 +54,7 @@ def test_levels_of_epithelium_change_how_many_there_are() -> None:
 
 def test_classes_lie_where_they_belong() -> None:
     slide, region = layout("colon, inflammation"), Region(0, 0, 0, 2048, 2048)
-    tissue = slide.tissue(region)
+    tissue = slide._anatomy.tissue(Pixels.of(region))
     classes, _ = slide.nuclei(region)
     shares = np.zeros((7, 5))
     np.add.at(shares, (classes.ravel(), tissue.ravel()), 1)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.layout import SlideLayout
-from napari_histodiff.layout.anatomy import GLASS
 from napari_histodiff.layout.nucleus_templates import TURNS, templates_of
 from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.layout.sketched import coarser
+from napari_histodiff.layout.tissues.kinds import GLASS
 from tests.layout.slides import STAIN, recipe
 
 CAPTIONS = ("colon", "", "colon, tumour", "breast", "skin", "brain", "kidney")

@@ -99,7 +99,7 @@ def test_the_drawing_is_kept_from_changes() -> None:
 @pytest.mark.parametrize(
     ("classes", "pixel", "error"),
     [
-        (np.full((2, 2), 9), 8, InvalidMap),
+        (np.full((2, 2), 12), 8, InvalidMap),
         (np.zeros((2, 2, 2), np.uint8), 8, InvalidMap),
         (np.zeros((2, 2)), 8, InvalidMap),
         (np.zeros((2, 2), np.uint8), 0, InvalidRequest),

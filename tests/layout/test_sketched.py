@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.layout import SlideLayout
-from napari_histodiff.layout.anatomy import GLAND, GLASS, LUMEN, STROMA
 from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.layout.sketched import SketchedGlands
+from napari_histodiff.layout.tissues.kinds import GLAND, GLASS, LUMEN, STROMA
 from tests.layout.slides import recipe
 
 EPITHELIAL, CONNECTIVE = 2, 6

@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.layout.anatomy import GLAND, GLASS, LUMEN, Anatomy
+from napari_histodiff.layout.anatomy import Anatomy
 from napari_histodiff.layout.fields import Pixels, ValueNoise
 from napari_histodiff.layout.layers import WALLS
 from napari_histodiff.layout.lining import BASE, SPACING, rows_of
 from napari_histodiff.layout.mucosa import Mucosa
 from napari_histodiff.layout.nucleus_templates import AXES, VARIANTS
 from napari_histodiff.layout.plan import CONNECTIVE, plan_of
+from napari_histodiff.layout.tissues.kinds import GLAND, GLASS, LUMEN
 from napari_histodiff.layout.wall import Wall
 from tests.layout.slides import layout
 
@@ -191,7 +192,7 @@ def test_aggregates_and_fat_lie_in_their_layers() -> None:
     y, x, _, _ = one.aggregates._shapes(rows - 10, cols - 10)
     assert len(y) > 5
     assert set(one.wall.layer(one.wall.direct(y, x)[0])) == {2}
-    bubbles = one.bubbles.within((0, 8000, 0, 8000))
+    bubbles = one.stroma.bubbles.within((0, 8000, 0, 8000))
     depth, _, _ = one.wall.over((-500, 8500, -500, 8500)).at(bubbles.y, bubbles.x)
     assert len(bubbles) > 100
     assert set(one.wall.layer(depth)) == {6}

@@ -7,12 +7,12 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_histodiff.core.colours import SKETCH_HEX, rgb_of
+from napari_histodiff.core.colours import TISSUE_HEX, rgb_of
 from napari_histodiff.core.errors import InvalidImage, InvalidMap
 from napari_histodiff.slide.sketch_files import MAX_SKETCH_SIDE, read_sketch
 
 IDS = np.array([[0, 1, 2], [3, 4, 0]], np.uint8)
-COLOURS = np.array([rgb_of(colour) for colour in SKETCH_HEX], np.uint8)
+COLOURS = np.array([rgb_of(colour) for colour in TISSUE_HEX], np.uint8)
 
 
 def saved(path: Path, picture: Image.Image) -> Path:
@@ -72,7 +72,7 @@ def test_a_tiff_sketch_is_read_as_it_shows(tmp_path: Path) -> None:
 
 def test_colours_win_over_the_indices_of_a_palette(tmp_path: Path) -> None:
     path = saved(tmp_path / "s.png", with_palette(COLOURS[::-1].copy()))
-    np.testing.assert_array_equal(read_sketch(path, 2000, 3000).classes, 4 - IDS)
+    np.testing.assert_array_equal(read_sketch(path, 2000, 3000).classes, len(TISSUE_HEX) - 1 - IDS)
 
 
 @pytest.mark.parametrize(("height", "width"), [(3001, 2999), (4000, 700), (300, 9000), (256, 256)])
@@ -99,7 +99,9 @@ def test_a_sketch_finer_than_the_slide_is_reduced(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("picture", "error", "tells"),
     [
-        pytest.param(np.full((4, 4), 5, np.uint8), InvalidMap, "4 or #f2e05a for glass", id="id 5"),
+        pytest.param(
+            np.full((4, 4), 12, np.uint8), InvalidMap, "4 or #f2e05a for glass", id="id 12"
+        ),
         pytest.param(np.full((4, 4, 3), 7, np.uint8), InvalidMap, "#070707 on 16", id="a colour"),
         pytest.param(np.zeros((1, MAX_SKETCH_SIDE + 1), np.uint8), InvalidImage, "4096", id="wide"),
     ],

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from napari_histodiff.core.colours import SKETCH_HEX, TISSUE_HEX, rgb_of
-from napari_histodiff.core.maps import CLASS_NAMES, SKETCH_NAMES, TISSUE_NAMES, label_of
+from napari_histodiff.core.colours import rgb_of
+from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES, label_of
 from napari_histodiff.ui.colormaps import (
     CLASS_COLOURS,
     PALETTE,
@@ -100,10 +100,6 @@ def test_tissues_stay_apart_with_every_colour_vision(vision):
     lab = rgb2lab(seen(colours, VISION[vision]))
     for one, other in itertools.combinations(lab, 2):
         assert deltaE_ciede2000(one, other) > 13
-
-
-def test_the_sketch_of_a_slide_has_the_colours_of_tissue():
-    assert TISSUE_HEX[: len(SKETCH_NAMES)] == SKETCH_HEX
 
 
 def test_edit_mask_shows_where_it_is_set():

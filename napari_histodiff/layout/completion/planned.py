@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from napari_histodiff.core.captions import Caption, parse_caption
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import TISSUE_NAMES
-from napari_histodiff.layout.anatomy import GLAND, GLASS, Anatomy
+from napari_histodiff.layout.anatomy import Anatomy
 from napari_histodiff.layout.fields import Pixels
 from napari_histodiff.layout.nuclei import LayoutNuclei
 from napari_histodiff.layout.plan import EPITHELIAL, plan_of
+from napari_histodiff.layout.tissues.kinds import GLAND, GLASS, known_to
 
 __all__ = ["planned_maps"]
 
@@ -43,7 +44,7 @@ def planned_maps(
     step = 1 << level
     points = Pixels(frame.y * step + y, frame.x * step + x, step, *frame.shape)
     classes, instances = nuclei.maps(points)
-    return classes, instances, anatomy.tissue(points)
+    return classes, instances, known_to(anatomy.parts(points), TISSUE_NAMES)
 
 
 @lru_cache(maxsize=2)
@@ -68,7 +69,8 @@ def _best_place(anatomy: Anatomy, caption: Caption, side: int, seed: int) -> tup
     best, highest = (0, 0), -np.inf
     for y, x in places:
         row, col = y // step * step, x // step * step
-        seen = anatomy.tissue(Pixels(row, col, step, view // step, view // step))
+        points = Pixels(row, col, step, view // step, view // step)
+        seen = known_to(anatomy.parts(points), TISSUE_NAMES)
         shares = np.bincount(seen.ravel(), minlength=len(TISSUE_NAMES)) / seen.size
         score = sum(min(float(shares[number]) / _ENOUGH, 1.0) for number in wanted)
         score += _GLANDS * min(float(shares[GLAND]) / _ENOUGH, 1.0)

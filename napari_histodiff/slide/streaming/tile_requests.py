@@ -19,7 +19,7 @@ from napari_histodiff.core.box_mean import any_down, repeat_up
 from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region, TileAddress
-from napari_histodiff.core.maps import TISSUE_NAMES, decode_labels, encode_labels
+from napari_histodiff.core.maps import TISSUE_NAMES, decode_labels, encode_labels, in_schema
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.slide.store import SlideStore
@@ -95,7 +95,7 @@ def block_request(store: SlideStore, block: Region) -> EditRequest | None:
         target=_keyed(recipe, to_plane(recipe, target)),
         class_map=classes,
         instance_map=instances,
-        tissue_map=tissue,
+        tissue_map=in_schema(tissue, recipe.tissue_names),
         image=known,
         edit_mask=None if known is None else ~glass,
         coarse=coarse,

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
-from qtpy.QtWidgets import QButtonGroup, QWidget
+from qtpy.QtWidgets import QButtonGroup, QGridLayout, QToolButton, QWidget
 
-from napari_histodiff.core.colours import SKETCH_HEX
-from napari_histodiff.core.maps import SKETCH_NAMES
+from napari_histodiff.core.colours import TISSUE_HEX
+from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.ui.bindings import command_button
 from napari_histodiff.ui.widgets.forms import button, row
 from napari_histodiff.ui.widgets.style import APPLY
@@ -17,12 +17,13 @@ from napari_histodiff.ui.widgets.style import APPLY
 if TYPE_CHECKING:
     from napari.layers import Labels
 
-__all__ = ["SketchBox", "SketchHand", "TissueRow"]
+__all__ = ["SketchBox", "SketchHand", "TissueGrid"]
 
 _SWATCH: Final = 10
+_COLUMNS: Final = 4
 
 
-class TissueRow(QWidget):
+class TissueGrid(QWidget):
     """What the brush paints while the sketch is open; `selected` carries an id of the sketch."""
 
     selected = Signal(int)
@@ -30,18 +31,23 @@ class TissueRow(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.group = QButtonGroup(self)
-        made = []
-        for number, name in enumerate(SKETCH_NAMES[1:], 1):
+        places = QGridLayout(self)
+        places.setContentsMargins(0, 0, 0, 0)
+        places.setSpacing(2)
+        for number, name in enumerate(TISSUE_NAMES[1:], 1):
             tissue = button(name.capitalize(), f"Paint {name}", checkable=True, share=False)
-            tissue.setIcon(_swatch(SKETCH_HEX[number]))
+            tissue.setIcon(_swatch(TISSUE_HEX[number]))
             tissue.setIconSize(QSize(_SWATCH, _SWATCH))
             tissue.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-            self.group.addButton(tissue, number)
-            made.append(tissue)
+            self._put(places, tissue, number)
         free = button("Free", "Leave the place to seed and caption", checkable=True, share=False)
-        self.group.addButton(free, 0)
-        self.setLayout(row(*made, free, stretch=()))
+        self._put(places, free, 0)
         self.group.idClicked.connect(self.selected)
+
+    def _put(self, places: QGridLayout, made: QToolButton, number: int) -> None:
+        line, column = divmod(len(self.group.buttons()), _COLUMNS)
+        self.group.addButton(made, number)
+        places.addWidget(made, line, column)
 
     def select(self, number: int) -> None:
         """Mark a tissue as the one being painted, without telling anyone."""
@@ -59,7 +65,7 @@ class SketchBox(QWidget):
         self.apply = command_button("sketch_apply", "Apply sketch")
         self.apply.setProperty("role", APPLY)
         self.cancel = command_button("sketch_cancel", "Cancel")
-        self.tissues = TissueRow()
+        self.tissues = TissueGrid()
         self.setLayout(row(self.edit, self.cancel, self.apply))
         self.set_editing(editing=False)
 

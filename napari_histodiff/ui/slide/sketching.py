@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region, TileAddress
-from napari_histodiff.core.maps import SKETCH_NAMES
+from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.colormaps import tissue_colormap
@@ -118,8 +118,8 @@ class SketchEditor:
                 "expected an open sketch, got none; press Edit sketch and paint first"
             )
         top = int(layer.data.max(initial=0))
-        if top >= len(SKETCH_NAMES):
-            names = ", ".join(f"{n} {name}" for n, name in enumerate(SKETCH_NAMES) if n)
+        if top >= len(TISSUE_NAMES):
+            names = ", ".join(f"{n} {name}" for n, name in enumerate(TISSUE_NAMES) if n)
             raise InvalidRequest(
                 f"expected a sketch of {names} and 0 for the procedure, got label {top}; "
                 "paint over it with one of those"

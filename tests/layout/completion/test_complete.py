@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
-from napari_histodiff.core.maps import SKETCH_NAMES, TISSUE_NAMES
+from napari_histodiff.core.maps import FIRST_TISSUE_NAMES, TISSUE_NAMES
 from napari_histodiff.layout.completion import complete_paint, completed_on
 
 GLAND, STROMA, LUMEN, GLASS = 1, 2, 3, 4
@@ -150,10 +150,10 @@ def test_a_model_of_fewer_tissues_is_told_what_it_knows() -> None:
     tissue = np.zeros((96, 96), np.uint8)
     tissue[:30, :30] = TISSUE_NAMES.index("muscle")
     every = complete_paint(None, None, tissue, seed=1).tissue_map
-    few = complete_paint(None, None, tissue, seed=1, tissue_names=SKETCH_NAMES).tissue_map
-    assert (few[tissue == 0] < len(SKETCH_NAMES)).all()
+    few = complete_paint(None, None, tissue, seed=1, tissue_names=FIRST_TISSUE_NAMES).tissue_map
+    assert (few[tissue == 0] < len(FIRST_TISSUE_NAMES)).all()
     np.testing.assert_array_equal(few[:30, :30], tissue[:30, :30])
-    shared = (every < len(SKETCH_NAMES)) & (tissue == 0)
+    shared = (every < len(FIRST_TISSUE_NAMES)) & (tissue == 0)
     np.testing.assert_array_equal(few[shared], every[shared])
 
 

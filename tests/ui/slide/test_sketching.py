@@ -142,8 +142,8 @@ def test_edited_tiles_are_asked_about_first(make_stage):
 def test_a_number_that_is_no_tissue_is_refused(make_stage):
     stage = make_stage()
     layer = stage.session.edit_sketch()
-    layer.data[3, 3] = 9
-    with pytest.raises(InvalidRequest, match="label 9"):
+    layer.data[3, 3] = 12
+    with pytest.raises(InvalidRequest, match="label 12"):
         stage.session.apply_sketch()
     assert stage.store.sketch is None
 

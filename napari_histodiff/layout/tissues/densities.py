@@ -1,0 +1,89 @@
+"""How many nuclei of which class stroma and what lies in it hold, and so which one a place has."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.layout.anatomy import Anatomy
+from napari_histodiff.layout.fields import ValueNoise
+from napari_histodiff.layout.layers import MUSCLE_NUCLEI
+from napari_histodiff.layout.plan import CONNECTIVE
+from napari_histodiff.layout.tissues.kinds import LYMPHOID, MUSCLE
+
+__all__ = ["NucleusDensities"]
+
+_THICK: Final = (260.0, 90.0)  # um over which nuclei lie more or less close
+_VESSEL_NUCLEI: Final = 11_000.0  # per mm^2
+_PER_MM2: Final = 1e-6
+
+
+class NucleusDensities:
+    """Classes of nuclei by chance, in cells of a lattice that hold one or none.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+    cell : int
+        Side of a cell in pixels of level 0.
+    """
+
+    def __init__(self, anatomy: Anatomy, cell: int) -> None:
+        self._anatomy, self._plan = anatomy, anatomy.plan
+        self._area = np.float32((cell * anatomy.mpp) ** 2 * _PER_MM2)
+        span = tuple(round(length / anatomy.mpp) for length in _THICK)
+        self._thickness = ValueNoise(anatomy.seed, 42, span, (0.35, 0.25))
+        self._many = anatomy.densities
+        self._muscle = np.array(MUSCLE_NUCLEI, np.float32) * np.array(self._plan.densities)
+
+    def classes(
+        self,
+        y: NDArray[Any],
+        x: NDArray[Any],
+        chance: NDArray[np.float32],
+        place: NDArray[np.int64] | None,
+        parts: NDArray[np.uint8],
+    ) -> NDArray[np.int64]:
+        """Return the class at each point of level 0, -1 for none, (n,) int64.
+
+        Parameters
+        ----------
+        y, x : (n,)
+            Points.
+        chance : (n,) float32
+            A number from 0 to 1 of each.
+        place : (n,) int64, optional
+            See `Anatomy.place`; None without a wall.
+        parts : (n,) uint8
+            Tissue there.
+        """
+        anatomy = self._anatomy
+        crowded, muscle = anatomy.aggregates.at(y, x), np.zeros(len(y), np.bool_)
+        many = 1 + self._thickness.at(y, x)
+        if place is None:
+            swing = many * (np.float32(0.4) + anatomy.mucosa_near(y, x))
+            place, muscle = np.zeros(len(y), np.int64), parts == MUSCLE
+        else:
+            swing = many
+        if anatomy.sketch is not None:
+            drawn = anatomy.sketch.at(y, x)
+            crowded = np.where(drawn == LYMPHOID, np.float32(1), crowded)
+            muscle = muscle | (drawn == MUSCLE)
+        kind = np.full(len(y), -1, np.int64)
+        total = np.zeros(len(y), np.float32)
+        for index, crowd in enumerate(self._plan.crowd):
+            share = many if index == CONNECTIVE else swing
+            density = np.where(muscle, self._muscle[index], self._many[place, index] * share)
+            density = density * (1 - crowded) + np.float32(crowd) * crowded
+            upper = np.asarray(total + density * self._area, np.float32)
+            kind[(chance >= total) & (chance < upper)] = index
+            total = upper
+        return kind
+
+    def beside_vessels(self, chance: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return the class at each point of a vessel's wall, -1 for none, (n,) int64."""
+        share = np.float32(_VESSEL_NUCLEI) * self._area
+        share *= np.float32(self._plan.densities[CONNECTIVE] > 0)
+        return np.where(chance < share, CONNECTIVE, -1)

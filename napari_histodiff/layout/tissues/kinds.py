@@ -1,0 +1,96 @@
+"""The tissues that places of an anatomy are, and what they are to whoever knows fewer of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histodiff.core.maps import TISSUE_NAMES
+
+__all__ = [
+    "BLOOD",
+    "FAT",
+    "GLAND",
+    "GLASS",
+    "LUMEN",
+    "LYMPHOID",
+    "MUCUS",
+    "MUSCLE",
+    "SEPTUM",
+    "STROMA",
+    "VESSEL",
+    "WHITE",
+    "known_to",
+    "scaffold",
+]
+
+GLAND, STROMA, LUMEN, GLASS, MUSCLE, FAT, BLOOD, MUCUS, LYMPHOID, VESSEL = (
+    TISSUE_NAMES.index(name)
+    for name in (
+        "gland",
+        "stroma",
+        "lumen",
+        "glass",
+        "muscle",
+        "fat",
+        "blood",
+        "mucus",
+        "lymphoid",
+        "vessel",
+    )
+)
+
+#: What lies between fat cells: fat to a model, stroma to nuclei and to the eye. No tissue of the
+#: schema, so it leaves the layout as one of them.
+SEPTUM: Final = len(TISSUE_NAMES)
+
+#: Tissues through which light goes unhindered.
+WHITE: Final = (LUMEN, GLASS, FAT, VESSEL)
+
+#: What each tissue is to models that do not know it; a vessel is its lumen.
+_NEAREST: Final = MappingProxyType(
+    {
+        "muscle": "stroma",
+        "fat": "lumen",
+        "blood": "vessel",
+        "mucus": "gland",
+        "lymphoid": "stroma",
+        "necrosis": "stroma",
+        "vessel": "lumen",
+    }
+)
+
+
+def known_to(parts: NDArray[np.uint8], names: Sequence[str]) -> NDArray[np.uint8]:
+    """Return the tissue map of an anatomy's parts, ids of `TISSUE_NAMES` whose names are `names`.
+
+    What the schema lacks is the nearest tissue that it has.
+    """
+    return _table(tuple(names))[parts]
+
+
+def scaffold(parts: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return where nuclei stand and where none do: gland, stroma, lumen and glass only."""
+    return _SCAFFOLD[parts]
+
+
+@lru_cache(maxsize=16)
+def _table(names: tuple[str, ...]) -> NDArray[np.uint8]:
+    table = np.zeros(SEPTUM + 1, np.uint8)
+    for number, own in enumerate(TISSUE_NAMES):
+        name = own
+        while name not in names and name in _NEAREST:
+            name = _NEAREST[name]
+        table[number] = TISSUE_NAMES.index(name) if name in names else 0
+    # Cells and what parts them are one tissue where there is a name for it.
+    table[SEPTUM] = table[FAT] if table[FAT] == FAT else table[STROMA]
+    table.setflags(write=False)
+    return table
+
+
+_SCAFFOLD: Final = _table(TISSUE_NAMES[: GLASS + 1])

@@ -1,0 +1,138 @@
+"""Muscle, fat, lymphoid tissue, vessels and goblet cells lie where the anatomy plans them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.maps import TISSUE_NAMES
+from napari_histodiff.layout import SlideLayout
+from napari_histodiff.layout.anatomy import Anatomy
+from napari_histodiff.layout.fields import Pixels
+from napari_histodiff.layout.plan import CONNECTIVE, LYMPHOCYTE, plan_of
+from napari_histodiff.layout.sketch import Sketch
+from napari_histodiff.layout.tissues.kinds import (
+    BLOOD,
+    FAT,
+    GLAND,
+    GLASS,
+    LUMEN,
+    LYMPHOID,
+    MUCUS,
+    MUSCLE,
+    SEPTUM,
+    STROMA,
+    VESSEL,
+)
+from tests.layout.slides import layout, recipe
+
+MPP = 0.5
+
+
+def anatomy(caption: str, seed: int = 3, home: int = 8192) -> Anatomy:
+    return Anatomy(seed, plan_of(caption), MPP, (home, home), None)
+
+
+def test_muscle_lies_in_its_layers_and_fills_them() -> None:
+    one, pixels = anatomy("colon"), Pixels(0, 0, 8, 1024, 1024)
+    assert one.wall is not None
+    parts, (depth, _, _) = one.parts(pixels), one.wall.on(pixels)
+    layer = one.wall.layer(depth)
+    inner = np.ones(depth.shape, bool)
+    for edge in one.wall.edges[1:]:  # borders are frayed
+        inner &= np.abs(depth - edge) > 22 / MPP
+    there = inner & (parts != GLASS)
+    for band in (3, 5):
+        assert (parts[there & (layer == band)] == MUSCLE).mean() > 0.85
+    # Arteries have some.
+    assert (parts[there & np.isin(layer, (0, 2))] == MUSCLE).mean() < 0.02
+
+
+def test_a_tumour_takes_the_place_of_muscle() -> None:
+    pixels = Pixels(0, 0, 16, 512, 512)
+    shares = [(anatomy(c).parts(pixels) == MUSCLE).mean() for c in ("colon", "colon, tumour")]
+    assert 0.05 < shares[1] < 0.75 * shares[0]
+
+
+def test_vessels_hold_blood_and_arteries_have_walls() -> None:
+    one, pixels = anatomy("colon", home=16_384), Pixels(2000, 2000, 2, 3000, 3000)
+    parts = one.parts(pixels)
+    inside = np.isin(parts, (BLOOD, VESSEL))
+    areas, count = ndimage.label(ndimage.binary_closing(inside))
+    assert count > 8
+    filled, ringed = [], []
+    for number, box in enumerate(ndimage.find_objects(areas), 1):
+        wide = tuple(slice(max(0, part.start - 4), part.stop + 4) for part in box)
+        own, around = areas[wide] == number, parts[wide]
+        ring = ndimage.binary_dilation(own, iterations=2) & ~inside[wide]
+        filled.append((around[own] == BLOOD).any())
+        ringed.append((around[ring] == MUSCLE).mean() > 0.9)
+    assert 0.3 < np.mean(filled) < 1
+    assert 0 < np.mean(ringed) < 0.9
+    edge = ndimage.binary_dilation(parts == BLOOD) & (parts != BLOOD)
+    assert (parts[edge] == VESSEL).mean() > 0.9
+
+
+@pytest.mark.parametrize(("caption", "least"), [("colon", 0.15), ("breast", 0.0), ("brain", 0.0)])
+def test_goblet_cells_stand_above_the_nuclei_of_crypts(caption: str, least: float) -> None:
+    parts = anatomy(caption).parts(Pixels(600, 3000, 1, 1500, 1500))
+    lined = np.isin(parts, (GLAND, MUCUS))
+    assert (parts == MUCUS).sum() >= least * lined.sum()
+    assert (parts == MUCUS).any() == (least > 0)
+    if least:
+        far = ndimage.distance_transform_edt(lined | np.isin(parts, (LUMEN, GLASS))) * MPP
+        assert far[parts == MUCUS].min() > 7
+
+
+def test_mucus_in_a_caption_fills_glands() -> None:
+    pixels, words = Pixels(0, 0, 8, 512, 512), ("colon, tumour", "colon, tumour, mucus")
+    shares = [(anatomy(caption).parts(pixels) == MUCUS).mean() for caption in words]
+    assert shares[1] > 2 * shares[0]
+
+
+def test_muscle_without_a_wall_is_asked_for() -> None:
+    pixels = Pixels(0, 0, 16, 400, 400)
+    assert (anatomy("prostate").parts(pixels) == MUSCLE).mean() < 0.03
+    assert 0.1 < (anatomy("prostate, smooth muscle").parts(pixels) == MUSCLE).mean() < 0.7
+
+
+@pytest.mark.parametrize("caption", ["breast", "skin"])
+def test_fat_is_fat_between_its_cells_too(caption: str) -> None:
+    parts = anatomy(caption).parts(Pixels(0, 0, 4, 2000, 2000))
+    cells, septa = (parts == FAT).sum(), (parts == SEPTUM).sum()
+    assert cells > 2 * septa > 0
+    tissue = layout(caption, side=8192).tissue(Region(2, 0, 0, 2000, 2000))
+    np.testing.assert_array_equal(tissue == FAT, np.isin(parts, (FAT, SEPTUM)))
+
+
+def test_follicles_are_lymphoid_tissue() -> None:
+    one, pixels = anatomy("colon, high lymphocytes"), Pixels(0, 0, 8, 1024, 1024)
+    parts, crowd = one.parts(pixels), one.aggregates.on(pixels)
+    assert (parts == LYMPHOID).any()
+    assert crowd[parts == LYMPHOID].min() > 0.5
+    assert (parts[(crowd > 0.5) & (parts != GLASS)] == LYMPHOID).mean() > 0.8
+
+
+def test_a_sketch_may_hold_every_tissue() -> None:
+    classes = np.zeros((10, 12), np.uint8)
+    classes[2:8] = np.arange(len(TISSUE_NAMES), dtype=np.uint8)
+    slide = SlideLayout(recipe("breast", side=2400), Sketch(classes, 200))
+    region = Region(0, 600, 0, 800, 2400)
+    tissue, (nuclei, _), colours = slide.tissue(region), slide.nuclei(region), slide.colours(region)
+
+    def strip(number: int, margin: int = 60) -> tuple[slice, slice]:
+        return slice(100, 700), slice(number * 200 + margin, number * 200 + 200 - margin)
+
+    for number, name in enumerate(TISSUE_NAMES[2:], 2):
+        assert (tissue[strip(number)] == number).mean() > 0.7, name
+    crowd, loose = (
+        (nuclei[strip(number, 40)] == LYMPHOCYTE + 1).mean() for number in (LYMPHOID, STROMA)
+    )
+    assert crowd > 3 * loose
+    assert (nuclei[strip(MUSCLE)] == CONNECTIVE + 1).any()
+    assert not nuclei[strip(BLOOD)].any()
+    assert colours[strip(FAT)].mean() > 215
+    red, green, _ = colours[strip(BLOOD)].reshape(-1, 3).mean(axis=0)
+    assert red > green + 60
