@@ -122,6 +122,7 @@ class Model:
         guidance_scale: float = DEFAULT_GUIDANCE,
         steps: int = DEFAULT_STEPS,
         strength: float = 1.0,
+        feather: float = 0.0,
         seed: int = 0,
         variants: int = 1,
         image: ArrayLike | None = None,
@@ -164,6 +165,7 @@ class Model:
             guidance_scale=guidance_scale,
             steps=steps,
             strength=strength,
+            feather=feather,
             seed=seed,
             variants=variants,
             mpp=mpp,
@@ -240,6 +242,7 @@ class Model:
         guidance_scale: float = DEFAULT_GUIDANCE,
         steps: int = DEFAULT_STEPS,
         strength: float = 1.0,
+        feather: float = 0.0,
         seed: int = 0,
         variants: int = 1,
         image: ArrayLike | None = None,
@@ -269,6 +272,8 @@ class Model:
             Solver steps.
         strength : float
             Below 1, inpainting starts from the noised image instead of noise alone.
+        feather : float
+            How far inside the edit mask old and new pixels fade into each other, in um.
         seed : int
             The same seed, place and inputs draw the same pixels.
         variants : int
@@ -311,6 +316,7 @@ class Model:
             guidance_scale=guidance_scale,
             steps=steps,
             strength=strength,
+            feather=feather,
             seed=seed,
             variants=variants,
             image=image,

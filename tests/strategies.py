@@ -101,6 +101,7 @@ def requests(draw: st.DrawFn) -> EditRequest:
         seed=draw(st.integers(0, 2**31 - 1)),
         variants=draw(st.integers(1, 16)),
         mpp=draw(st.floats(*LIMITS["mpp"])),
+        feather=draw(st.floats(*LIMITS["feather"])),
         model_name=draw(st.sampled_from(["", "histodiff 5"])),
         model_revision=draw(st.sampled_from(["", "0123456789ab"])),
     )

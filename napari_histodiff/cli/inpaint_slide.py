@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 import numpy as np
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from napari_histodiff.cli.pictures import nuclei_of
 from napari_histodiff.core.errors import InvalidRequest
-from napari_histodiff.core.geometry import PyramidSpec, Region
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.inpainting.context import DEFAULT_CONTEXT, with_context
 
 if TYPE_CHECKING:
     from napari_histodiff.api import Model
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from napari_histodiff.slide.scans.scan import Scan
 
 __all__ = ["SLIDE_OPTIONS", "inpaint_slide", "is_of_slide"]
+
+T = TypeVar("T", bound=np.generic)
 
 #: Options of `histodiff inpaint` that make IMAGE a slide.
 SLIDE_OPTIONS: Final = (
@@ -36,14 +39,18 @@ SLIDE_OPTIONS: Final = (
         help="Of a slide: outlines where pixels may change, of QuPath, or XML of ImageScope, ASAP.",
     ),
     click.option(
+        "--context",
+        type=click.FloatRange(0, 250),
+        default=DEFAULT_CONTEXT,
+        show_default=True,
+        help="Of a slide: micrometres around what changes that the model sees.",
+    ),
+    click.option(
         "--out",
         type=click.Path(path_type=Path),
         help="Of a slide: folder of its edits; NAME.histodiff.ome.zarr beside it by default.",
     ),
 )
-
-#: Pixels around outlines that are given without a region, for the model to see.
-_AROUND: Final = 128
 
 #: The largest side that is drawn at once.
 _MOST: Final = 4096
@@ -88,6 +95,10 @@ def inpaint_slide(
                 f"expected the pixel size of {path}, got a file that does not tell it; give --mpp"
             )
         region, mask = _place(scan, settings)
+        seen = with_context(
+            region, mask, settings["context"] / scan.spec.mpp, scan.spec.bounds(0), most=_MOST
+        )
+        inside = region.relative_to(seen).slices
         names = ("classes", "instances", "labels", "tissue")
         given = {name: settings.get(name) for name in names}
         pictures = {name: read_picture(file) for name, file in given.items() if file is not None}
@@ -96,27 +107,28 @@ def inpaint_slide(
         model = load_model(settings["model"], settings["device"])
         with open_overlay(scan, settings["out"], read_only=False) as overlay:
             request = model.request(
-                classes,
-                instances,
-                tissue,
+                _within(classes, seen.shape, inside),
+                _within(instances, seen.shape, inside),
+                _within(tissue, seen.shape, inside),
                 settings["caption"],
                 guidance_scale=settings["guidance"],
                 steps=settings["steps"],
                 strength=settings["strength"],
+                feather=settings["feather"],
                 seed=settings["seed"],
                 mpp=scan.spec.mpp,
-                origin=(region.y, region.x),
-                image=overlay.read(region),
-                edit_mask=mask,
+                origin=(seen.y, seen.x),
+                image=overlay.read(seen),
+                edit_mask=_within(mask, seen.shape, inside),
                 suggest=settings["suggest"],
             )
             changed = overlay.write(request, draw(model, request)[0])
             if classes is not None and request.class_map is not None:
-                blank = np.zeros(region.shape, np.int32)
+                blank = np.zeros(seen.shape, np.int32)
                 numbers = blank if request.instance_map is None else request.instance_map
-                overlay.paint(region, encode_labels(numbers, request.class_map))
-            if tissue is not None:
-                overlay.paint(region, tissue=request.tissue_map)
+                overlay.paint(region, encode_labels(numbers, request.class_map)[inside])
+            if tissue is not None and request.tissue_map is not None:
+                overlay.paint(region, tissue=request.tissue_map[inside])
             click.echo(
                 f"{overlay.path}: changed {changed.height} x {changed.width} pixels at "
                 f"y={changed.y}, x={changed.x}; undo it in the Studio"
@@ -136,8 +148,9 @@ def _place(scan: Scan, settings: dict[str, Any]) -> tuple[Region, NDArray[np.boo
     if told is None and outlines is None:
         raise click.UsageError("give --region, or --geojson with the outlines to redraw")
     rings = [] if outlines is None else _rings(outlines, scan.facts.mpp and scan.spec.mpp)
-    region = _around(rings, scan.spec) if told is None else Region(0, *told)
-    if not scan.spec.bounds(0).contains(region) or max(region.shape) > _MOST or region.is_empty:
+    bounds = scan.spec.bounds(0)
+    region = _box(rings).intersect(bounds) if told is None else Region(0, *told)
+    if not bounds.contains(region) or max(region.shape) > _MOST or region.is_empty:
         raise InvalidRequest(
             f"expected a region inside the slide of {scan.spec.height} x {scan.spec.width} pixels "
             f"and at most {_MOST} a side, got y={region.y}, x={region.x}, {region.height} x "
@@ -176,13 +189,23 @@ def _rings(path: Path, mpp: float | None) -> list[list[NDArray[np.float64]]]:
     return rings
 
 
-def _around(rings: list[list[NDArray[np.float64]]], spec: PyramidSpec) -> Region:
-    """Return the outlines' bounding box with something around it, within the slide."""
+def _within(
+    array: NDArray[T] | None, shape: tuple[int, int], inside: tuple[slice, slice]
+) -> NDArray[T] | None:
+    """Return a map of the region in one of what the model sees, with nothing around it."""
+    if array is None:
+        return None
+    larger = np.zeros(shape, array.dtype)
+    larger[inside] = array
+    return larger
+
+
+def _box(rings: list[list[NDArray[np.float64]]]) -> Region:
+    """Return the outlines' bounding box."""
     corners = np.concatenate([parts[0] for parts in rings])
     left, top = np.floor(corners.min(axis=0)).astype(int)
     right, bottom = np.ceil(corners.max(axis=0)).astype(int)
-    box = Region(0, int(top), int(left), int(bottom - top), int(right - left))
-    return box.pad(_AROUND).intersect(spec.bounds(0))
+    return Region(0, int(top), int(left), int(bottom - top), int(right - left))
 
 
 def _inside(rings: list[list[NDArray[np.float64]]], region: Region) -> NDArray[np.bool_]:

@@ -120,6 +120,12 @@ def generate(size: tuple[int, int] | None, **settings: Any) -> None:
 @click.argument("image", type=click.Path(exists=True, path_type=Path))
 @click.option("--edit-mask", "--mask", type=_FILE, help="Not black where pixels may change.")
 @click.option("--strength", default=1.0, show_default=True, help="Below 1 keeps some structure.")
+@click.option(
+    "--feather",
+    default=0.0,
+    show_default=True,
+    help="Micrometres inside the mask over which old and new fade into each other.",
+)
 @_options(SLIDE_OPTIONS)
 @_options(_DRAW_OPTIONS)
 def inpaint(image: Path, **settings: Any) -> None:
@@ -133,7 +139,9 @@ def inpaint(image: Path, **settings: Any) -> None:
     elif settings["edit_mask"] is None:
         raise click.UsageError("give --edit-mask; of a slide, --region or --geojson")
     else:
-        _draw(settings | {"image": image}, strength=settings["strength"])
+        _draw(
+            settings | {"image": image}, strength=settings["strength"], feather=settings["feather"]
+        )
 
 
 @main.command()

@@ -85,6 +85,15 @@ class BackendInfo:
         """Smallest and largest micrometres per pixel of a frame."""
         return self.mpp if self.reach is None else self.reach
 
+    def knows(self, mpp: float) -> bool:
+        """Return whether the model was trained at a pixel size, in um."""
+        # A per mille of tolerance: scanners write 0.4991 and mean 0.5.
+        return self.mpp[0] * 0.999 <= mpp <= self.mpp[1] * 1.001
+
+    def enlarges(self, mpp: float) -> bool:
+        """Return whether a frame of a pixel size, in um, is drawn with larger ones."""
+        return not self.knows(mpp) and self.frames_mpp[0] * 0.999 <= mpp < self.mpp[0]
+
     def evaluations_per_window(self, steps: int, guidance_scale: float) -> int:
         """Return the network evaluations that one variant of one window costs."""
         if steps <= self.jump_steps:

@@ -53,6 +53,7 @@ LIMITS: Final[dict[str, tuple[float, float]]] = {
     "variants": (1, 16),
     "seed": (0, 2**31 - 1),
     "mpp": (0.1, 64.0),
+    "feather": (0.0, 50.0),
 }
 
 #: How many numbers describe a stain.
@@ -118,6 +119,9 @@ class EditRequest:
         region or target they are asked with. The rest of the region only holds conditions and must
         reach `BackendInfo.margin` pixels around every tile that the target touches. For GENERATE
         and ZOOM at strength 1; without it the region is a canvas of its own and drawn whole.
+    feather : float
+        How far inside the edit mask old and new pixels of an inpainting fade into each other, in
+        um; 0 = not at all.
     model_name, model_revision : str
         Name and weights of the model it is meant for, as `BackendInfo` has them; kept with what it
         draws. They decide no pixel, and are empty where nobody said.
@@ -146,6 +150,7 @@ class EditRequest:
     mpp: float = field(default=0.5)
     stain: tuple[float, ...] | None = None
     target: Region | None = None
+    feather: float = 0.0
     model_name: str = ""
     model_revision: str = ""
 
@@ -223,7 +228,8 @@ class EditRequest:
             arrays: dict[str, Any] = {
                 name: None if data[name] is None else _decode(data[name]) for name in _ARRAYS
             }
-            numbers = {name: data[name] for name in LIMITS}
+            # Requests that were saved before feathers have none.
+            numbers = {name: data[name] for name in LIMITS if name in data or name != "feather"}
             return cls(
                 kind=data["kind"],
                 region=Region(*data["region"]),

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_histodiff.core.backend import Backend, BackendInfo, OnStep
+from napari_histodiff.core.backend import Backend, BackendInfo, OnStep, Step
 from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.errors import InvalidRequest, OutOfMemory
 from napari_histodiff.core.geometry import Region
@@ -40,6 +40,8 @@ from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
 from napari_histodiff.diffusion.projection import project_on_coarse
 from napari_histodiff.diffusion.sampling import jump_steps, solver_of
 from napari_histodiff.diffusion.stain import stain_vector
+from napari_histodiff.inpainting.blending import keep_known
+from napari_histodiff.inpainting.rescaling import at_pixel_size, enlarged
 
 __all__ = ["MODEL_VARIABLE", "DiffusionBackend", "default_backend"]
 
@@ -48,6 +50,9 @@ MODEL_VARIABLE = "HISTODIFF_MODEL"
 
 #: Windows per network call; a processor gains nothing from more.
 _MICRO_BATCH = {"cpu": 1, "cuda": 8, "mps": 1}
+
+#: How many times finer than its own a frame may be: 0.125 um (80x) for a model of 0.5.
+_FINER = 4.0
 
 
 class DiffusionBackend:
@@ -86,6 +91,7 @@ class DiffusionBackend:
             jump_steps=jump_steps(pipeline.network),
             margin=pipeline.layout.margin,
             stains=model.stains,
+            reach=(model.mpp[0] / _FINER, model.mpp[1]),
         )
         salt = f"{model.revision} {self._info.device}".encode()
         self._cache = PhaseCache(cache_bytes, salt)
@@ -120,6 +126,7 @@ class DiffusionBackend:
 
         For a target it spends fewer where neighbours were drawn lately.
         """
+        request = self._known_size(request)
         return self._pipeline.evaluations(
             request.region,
             target=_even_target(request),
@@ -134,7 +141,8 @@ class DiffusionBackend:
         """Draw each request; element i is (variants, h, w, 3) uint8 of `requests[i].drawn`.
 
         Steps are counted per request. Known pixels come back byte for byte; where a request has a
-        coarse image, every other 2 x 2 block has exactly its mean.
+        coarse image, every other 2 x 2 block has exactly its mean. A frame of
+        smaller pixels than the model knows, within `BackendInfo.reach`, is drawn with larger ones.
 
         Raises
         ------
@@ -151,8 +159,7 @@ class DiffusionBackend:
 
     def _check(self, request: EditRequest) -> None:
         low, high = self._info.mpp
-        # A per mille of tolerance: scanners write 0.4991 and mean 0.5.
-        if not low * 0.999 <= request.mpp <= high * 1.001:
+        if not self._info.knows(request.mpp) and not self._enlarges(request):
             raise InvalidRequest(
                 f"expected {low:g} to {high:g} um per pixel for {self._info.name}, got "
                 f"{request.mpp:g}; rescale the image, or use a model trained at its resolution"
@@ -168,7 +175,18 @@ class DiffusionBackend:
         if target is not None:
             self._pipeline.check_target(request.region, target, request.steps)
 
+    def _enlarges(self, request: EditRequest) -> bool:
+        is_frame = request.target is None and request.coarse is None
+        return is_frame and self._info.enlarges(request.mpp)
+
+    def _known_size(self, request: EditRequest) -> EditRequest:
+        """The request as it is drawn: at a pixel size that the model knows."""
+        return at_pixel_size(request, self._info.mpp[0]) if self._enlarges(request) else request
+
     def _render(self, request: EditRequest, on_step: OnStep | None) -> NDArray[np.uint8]:
+        if self._enlarges(request):
+            drawn = self._render(self._known_size(request), _enlarging(request, on_step))
+            return enlarged(drawn, request)
         request = self._resolved(request)
         conditions = RequestConditions(request, self._pipeline.network.tissue_classes)
         while True:
@@ -250,11 +268,7 @@ class DiffusionBackend:
         else:
             pixels = to_pixels(images)
         pixels = pixels[:, *request.drawn.relative_to(place).slices]
-        if request.image is not None and request.edit_mask is not None:
-            inside = request.drawn.relative_to(request.region).slices
-            known = ~request.edit_mask[inside]
-            pixels[:, known] = request.image[inside][known]
-        return pixels
+        return keep_known(pixels, request)
 
     @staticmethod
     def _sampling(request: EditRequest) -> dict[str, Any]:
@@ -325,3 +339,14 @@ def _even_target(request: EditRequest) -> Region | None:
     if request.target is None or request.kind is not EditKind.ZOOM:
         return request.target
     return request.target.snap(2)
+
+
+def _enlarging(request: EditRequest, on_step: OnStep | None) -> OnStep | None:
+    """Tell steps of a drawing with larger pixels as those of the request."""
+    if on_step is None:
+        return None
+
+    def tell(step: Step) -> None:
+        on_step(replace(step, preview=lambda: enlarged(step.preview()[None], request)[0]))
+
+    return tell

@@ -21,6 +21,7 @@ from napari_histodiff.ui.generation.states import EngineStatus
 from napari_histodiff.ui.history.archive import Archive
 from napari_histodiff.ui.history.past import Past
 from napari_histodiff.ui.history.returning import Returning
+from napari_histodiff.ui.masks.context import ContextOutline
 from napari_histodiff.ui.masks.mask_tools import MaskTools
 from napari_histodiff.ui.preload import preload_later
 from napari_histodiff.ui.proposals.box import ProposalBox
@@ -84,6 +85,9 @@ class StudioDock(QWidget):
             napari_viewer, self.workspace, engine or default_engine(), store=store
         )
         self.masks = MaskTools(napari_viewer, self.workspace, self.controller)
+        self.context = ContextOutline(
+            napari_viewer, lambda layer: bind_keymap([layer], napari_viewer)
+        )
         folder = (store or SettingsStore()).folder("history")
         self.past = Past(self.controller.history, Archive(folder))
         self.proposer = Proposer(napari_viewer, self.workspace, judge)
@@ -228,6 +232,7 @@ class StudioDock(QWidget):
     def _connect_workspace(self) -> None:
         w = self.workspace
         w.target_changed.connect(self._show_target)
+        w.target_changed.connect(self.context.remove)
         w.frame_changed.connect(self._show_frame)
         w.pixels_changed.connect(self._show_undo)
         w.doing.changed.connect(self.run.set_doing)
@@ -287,6 +292,8 @@ class StudioDock(QWidget):
         self.run.set_plan(plan)
         self.settings.set_repaints(plan.repaints)
         self.proposal.set_possible(plan.has_pixels)
+        if self.workspace.target is not None:
+            self.context.show_for(self.workspace.document, self.controller.settings.context)
 
     def _show_settings(self, settings: Settings) -> None:
         self.caption.set_caption(settings.caption)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,20 @@ def test_outlines_say_where_and_the_edits_lie_where_one_wants(run, slide, tmp_pa
     assert result.exit_code == 0, result.output
     assert "50 x 40 pixels at y=200, x=300" in result.output
     assert [path.name for path in out.iterdir()] == ["slide.histodiff.ome.zarr"]
+
+
+def test_the_model_sees_what_lies_around_a_region(run, slide, tmp_path) -> None:
+    place = ("--region", PLACE.y, PLACE.x, PLACE.height, PLACE.width, "--mpp", 0.5)
+    kept = []
+    for context in (0, 8):
+        out = tmp_path / f"edits {context}"
+        result = run(slide, *place, "--context", context, "--out", out)
+        assert result.exit_code == 0, result.output
+        assert "changed 64 x 80 pixels at y=300, x=200" in result.output
+        with closing(open_scan(slide, mpp=0.5)) as scan, open_overlay(scan, out) as overlay:
+            kept.append(next(iter(overlay.requests())))
+    assert kept[0]["region"] == [0, 300, 200, 64, 80]
+    assert kept[1]["region"] == [0, 284, 184, 96, 112]
 
 
 @pytest.mark.parametrize(

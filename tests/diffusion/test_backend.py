@@ -42,7 +42,9 @@ def test_the_factory_travels_to_a_worker(model_folder) -> None:
 def test_a_resolution_the_model_never_saw_is_refused_before_drawing(mpp) -> None:
     steps = []
     with pytest.raises(InvalidRequest, match="um per pixel"):
-        backend().render([edit_request(), edit_request(mpp=mpp)], on_step=steps.append)
+        backend(mpp=(0.5, 1.0)).render(
+            [edit_request(), edit_request(mpp=mpp)], on_step=steps.append
+        )
     assert not steps
 
 
@@ -134,3 +136,41 @@ def test_the_bundled_model_obeys_its_mask() -> None:
     request = edit_request(size=(64, 64), class_map=classes, caption="colon")
     image = default_backend(device="cpu").render([request])[0][0]
     assert image[classes > 0].mean() < image[classes == 0].mean() - 20
+
+
+@pytest.mark.parametrize("mpp", [0.13, 0.25, 0.3])
+def test_a_frame_finer_than_the_model_is_drawn_larger_and_kept_outside_the_mask(mpp) -> None:
+    drawer = backend(mpp=(0.5, 1.0))
+    mask = np.zeros((96, 112), bool)
+    mask[30:50, 40:70] = True
+    image = np.random.default_rng(3).integers(0, 256, (96, 112, 3), dtype=np.uint8)
+    edit = edit_request(
+        kind=EditKind.INPAINT,
+        size=(96, 112),
+        image=image,
+        edit_mask=mask,
+        mpp=mpp,
+        variants=2,
+        feather=1.0,
+    )
+    steps = []
+    images = drawer.render([edit], on_step=steps.append)[0]
+    assert images.shape == (2, 96, 112, 3)
+    for drawn in images:
+        np.testing.assert_array_equal(drawn[~mask], image[~mask])
+        assert (drawn[mask] != image[mask]).any()
+    assert len(steps) == drawer.evaluations(edit)
+    assert steps[-1].preview().shape == image.shape
+
+
+def test_a_feather_changes_nothing_outside_the_mask_and_fades_inside() -> None:
+    mask = np.zeros((32, 48), bool)
+    mask[8:28, 8:40] = True
+    image = np.random.default_rng(3).integers(0, 256, (32, 48, 3), dtype=np.uint8)
+    edit = {"kind": EditKind.INPAINT, "image": image, "edit_mask": mask, "mpp": 0.5}
+    sharp, soft = (
+        backend().render([edit_request(**edit, feather=feather)])[0][0] for feather in (0.0, 4.0)
+    )
+    np.testing.assert_array_equal(soft[~mask], image[~mask])
+    np.testing.assert_array_equal(soft[17:19, 20:28], sharp[17:19, 20:28])
+    assert (soft[8] != sharp[8]).any()

@@ -187,7 +187,7 @@ class Desk:
         self.engine = RecordingEngine()
         self.store = SettingsStore(folder / "studio.json")
         self.controller = Controller(self.viewer, self.workspace, self.engine, store=self.store)
-        self.controller.set(seed_mode=SeedMode.FIXED, variants=2, suggest=False)
+        self.controller.set(seed_mode=SeedMode.FIXED, variants=2, suggest=False, context=0.0)
         self.notices: list[Notice] = []
         self.controller.noticed.connect(self.notices.append)
 

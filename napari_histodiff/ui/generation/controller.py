@@ -50,6 +50,7 @@ from napari_histodiff.ui.generation.states import (
     Staging,
 )
 from napari_histodiff.ui.generation.suggestions import Suggestions
+from napari_histodiff.ui.masks.context import widened
 from napari_histodiff.ui.saving.saving import Saved, Saving
 from napari_histodiff.ui.workspace.frame import at_its_level
 
@@ -285,7 +286,8 @@ class Controller:
         document = self.workspace.document
         self.staged.discard()
         try:
-            request = request_of(snapshot, self.settings_here, self.status.info)
+            seen = widened(snapshot, document, self.settings.context)
+            request = request_of(seen, self.settings_here, self.status.info)
             self._job = self.engine.submit(document.target.with_slide_conditions(request))
             self._made_on = {
                 "image": document.target.key,

@@ -93,7 +93,8 @@ def _plan_of(
     if status.info is None:
         return FramePlan(title, True, "The model is loading; the edit starts when it is ready.")
     low, high = status.info.mpp
-    if not low * 0.999 <= summary.mpp <= high * 1.001:
+    is_enlarged = status.info.enlarges(summary.mpp)
+    if not status.info.knows(summary.mpp) and not is_enlarged:
         known = f"{low:g}" if low == high else f"{low:g} to {high:g}"
         note = f"The model knows {known} µm/px, this image has {summary.mpp:g}: "
         if summary.mpp > high:
@@ -101,13 +102,15 @@ def _plan_of(
         note += "too fine. Resample it; the original stays as it is."
         return FramePlan(title, False, note, resample_to=low)
     estimate = estimator.estimate(
-        summary.region.shape,
+        tuple(side * min(1.0, summary.mpp / low) for side in summary.region.shape),
         steps=settings.steps,
         guidance_scale=settings.guidance_scale,
         variants=settings.variants,
         info=status.info,
     )
     note = str(estimate)
+    if is_enlarged:
+        note += f". Drawn at {low:g} µm/px and enlarged to the {summary.mpp:g} of the image"
     if max(settings.steps, 1 + status.info.jump_steps) < _LEAST_FLOW_STEPS:
         note += f". This model needs {_LEAST_FLOW_STEPS} steps or more for clear tissue"
     if not summary.uses_paint:
@@ -185,7 +188,7 @@ class Estimator:
 
     def estimate(
         self,
-        shape: tuple[int, int],
+        shape: tuple[float, ...],
         *,
         steps: int,
         guidance_scale: float,
@@ -197,7 +200,7 @@ class Estimator:
         Parameters
         ----------
         shape : (height, width)
-            Frame in pixels.
+            Frame in pixels of the model's size.
         steps : int
             Solver steps.
         guidance_scale : float

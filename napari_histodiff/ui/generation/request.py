@@ -63,6 +63,7 @@ def request_of(
         guidance_scale=settings.guidance_scale,
         steps=settings.steps,
         strength=settings.strength,
+        feather=settings.feather if snapshot.kind is EditKind.INPAINT else 0.0,
         seed=settings.seed,
         variants=settings.variants,
         mpp=snapshot.mpp,
@@ -78,6 +79,7 @@ def settings_of(request: EditRequest) -> dict[str, Any]:
         "guidance_scale": request.guidance_scale,
         "steps": request.steps,
         "strength": request.strength,
+        "feather": request.feather,
         "seed": request.seed,
         "variants": request.variants,
     }

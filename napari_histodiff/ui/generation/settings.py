@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 from napari_histodiff.core.json_data import fields_from_json
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, LIMITS
+from napari_histodiff.inpainting.context import DEFAULT_CONTEXT
 from napari_histodiff.ui.config_file import config_file, data_folder, read_config, write_config
 
 __all__ = ["WINDOW_LIMITS", "SeedMode", "Settings", "SettingsStore"]
@@ -17,6 +18,7 @@ __all__ = ["WINDOW_LIMITS", "SeedMode", "Settings", "SettingsStore"]
 WINDOW_LIMITS: Final[dict[str, tuple[float, float]]] = {
     "mask_step": (0.5, 50.0),
     "mask_around": (0.0, 20.0),
+    "context": (0.0, 250.0),
 }
 
 
@@ -36,7 +38,8 @@ class Settings:
 
     `guidance_scale` is meant for canvases and images, `slide_guidance` for slides; None, as a slide
     was drawn, so that an edit looks like what lies around it. `mask_step` is how far the edge of an
-    edit mask is moved at once, `mask_around` how far around nuclei it reaches, in um.
+    edit mask is moved at once, `mask_around` how far around nuclei it reaches, `feather` how far
+    inside it old and new fade into each other, and `context` how far around it the model sees; um.
     """
 
     caption: str = ""
@@ -51,6 +54,8 @@ class Settings:
     export_folder: str = ""
     mask_step: float = 2.0
     mask_around: float = 2.0
+    feather: float = 0.0
+    context: float = DEFAULT_CONTEXT
 
     def clipped(self) -> Settings:
         """Return the same settings with every number inside its limits."""

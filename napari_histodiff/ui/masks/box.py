@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QMenu, QToolButton, QVBoxLayout, QWidget
 
+from napari_histodiff.core.requests import LIMITS
 from napari_histodiff.ui.bindings import command_button, set_command
 from napari_histodiff.ui.colormaps import PALETTE
 from napari_histodiff.ui.generation.settings import WINDOW_LIMITS, Settings
@@ -32,6 +35,20 @@ class MaskBox(QWidget):
             0.5,
             "How far around nuclei pixels may change, in µm, where the mask is made from nuclei",
         )
+        self.feather = NumberRow(
+            "Feather",
+            LIMITS["feather"],
+            0.5,
+            "How far inside the mask old and new tissue fade into each other, in µm; 0 = a sharp "
+            "edge. Only for inpainting; outside the mask nothing changes.",
+        )
+        self.context = NumberRow(
+            "Context",
+            WINDOW_LIMITS["context"],
+            8,
+            "How far around the mask the model sees, in µm, also beyond the frame: the dashed "
+            "outline. More fits in better and takes longer.",
+        )
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
@@ -53,13 +70,24 @@ class MaskBox(QWidget):
             )
         )
         column.addWidget(self.around)
-        self.step.changed.connect(lambda value: self.changed.emit({"mask_step": value}))
-        self.around.changed.connect(lambda value: self.changed.emit({"mask_around": value}))
+        column.addWidget(self.feather)
+        column.addWidget(self.context)
+        self._rows = {
+            "mask_step": self.step,
+            "mask_around": self.around,
+            "feather": self.feather,
+            "context": self.context,
+        }
+        for name, slider in self._rows.items():
+            slider.changed.connect(partial(self._tell, name))
 
     def set_settings(self, settings: Settings) -> None:
         """Show the lengths, without telling anyone."""
-        self.step.set_value(settings.mask_step)
-        self.around.set_value(settings.mask_around)
+        for name, slider in self._rows.items():
+            slider.set_value(getattr(settings, name))
+
+    def _tell(self, name: str, value: float) -> None:
+        self.changed.emit({name: value})
 
     def _nuclei_button(self) -> QToolButton:
         made = button("All of class", "Add all nuclei of a class in the frame to the mask")

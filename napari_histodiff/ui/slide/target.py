@@ -152,6 +152,7 @@ class SlideTarget(Target):
                 "image": self.read(region),
                 "edit_mask": self._inside(region),
                 "strength": 1.0,
+                "feather": 0.0,
             }
         return replace(request, **changes)
 

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.requests import EditKind
+from napari_histodiff.ui.dock import StudioDock
+from napari_histodiff.ui.generation.request import request_of
+from napari_histodiff.ui.generation.settings import Settings
+from napari_histodiff.ui.masks.context import CONTEXT_NAME, ContextOutline, widened
+from napari_histodiff.ui.workspace.workspace import Workspace
+from tests.ui.conftest import OpenDock
+from tests.ui.doubles import RecordingEngine
+
+FRAME = Region(0, 96, 96, 64, 64)
+
+
+def noise(side: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def viewer() -> ViewerModel:
+    return ViewerModel()
+
+
+def on_image(viewer: ViewerModel, mpp: float = 0.5) -> Workspace:
+    """A workspace on an image of 256 px, its frame in the middle."""
+    layer = viewer.add_image(noise(256), rgb=True, scale=(mpp, mpp), units=("um", "um"))
+    workspace = Workspace(viewer, seed=0)
+    workspace.use_layer(layer)
+    workspace.document.set_frame(FRAME)
+    return workspace
+
+
+def mask_at_the_top(workspace: Workspace) -> np.ndarray:
+    mask = np.zeros(FRAME.shape, bool)
+    mask[:10, 20:30] = True
+    workspace.document.edit_mask.put(mask)
+    return mask
+
+
+def test_the_model_sees_pixels_around_the_mask_and_may_not_change_them(viewer) -> None:
+    workspace = on_image(viewer)
+    mask = mask_at_the_top(workspace)
+    classes, instances = np.zeros((2, 64, 64), np.int32)
+    instances[30:40, 30:40] = 1
+    classes[instances > 0] = 3
+    workspace.document.paint_nuclei(classes, instances)
+    seen = widened(workspace.document.snapshot(), workspace.document, 16.0)
+    assert seen.region == Region(0, 64, 80, 96, 80)  # 32 px above, 16 of 12 to the left
+    inside = FRAME.relative_to(seen.region).slices
+    np.testing.assert_array_equal(seen.image, noise(256)[seen.region.slices])
+    np.testing.assert_array_equal(seen.edit_mask[inside], mask)
+    assert seen.edit_mask.sum() == mask.sum()
+    np.testing.assert_array_equal(seen.class_map[inside], classes)
+    assert seen.class_map.sum() == classes.sum()
+    assert seen.coverage.all()
+    request = request_of(seen, Settings(feather=3.0))
+    assert (request.kind, request.region, request.feather) == (
+        EditKind.INPAINT,
+        seen.region,
+        3.0,
+    )
+
+
+@pytest.mark.parametrize(("mpp", "pixels"), [(0.25, 64), (0.5, 32), (1.0, 16)])
+def test_the_margin_is_in_micrometres(viewer, mpp: float, pixels: int) -> None:
+    workspace = on_image(viewer, mpp)
+    mask_at_the_top(workspace)
+    seen = widened(workspace.document.snapshot(), workspace.document, 16.0)
+    assert FRAME.y - seen.region.y == pixels
+
+
+def test_what_is_drawn_anew_and_no_margin_see_the_frame(viewer) -> None:
+    workspace = on_image(viewer)
+    snapshot = workspace.document.snapshot()
+    assert widened(snapshot, workspace.document, 16.0) is snapshot
+    mask_at_the_top(workspace)
+    snapshot = workspace.document.snapshot()
+    assert widened(snapshot, workspace.document, 0.0) is snapshot
+
+
+def test_empty_canvas_is_no_context(viewer) -> None:
+    workspace = Workspace(viewer, seed=0)
+    workspace.new_canvas(256, 256)
+    document = workspace.document
+    document.write(Region(0, 64, 64, 96, 64), noise(256)[:96, :64])
+    document.set_frame(Region(0, 96, 64, 64, 96))  # its right third is empty
+    snapshot = document.snapshot()
+    assert snapshot.kind is EditKind.OUTPAINT
+    seen = widened(snapshot, document, 16.0)
+    assert seen.region == snapshot.region  # above the frame only a part is drawn
+    document.write(Region(0, 64, 128, 32, 32), noise(256)[:32, :32])
+    seen = widened(document.snapshot(), document, 16.0)
+    assert seen.region == Region(0, 64, 64, 96, 96)
+    np.testing.assert_array_equal(seen.edit_mask[32:], ~snapshot.coverage)
+    assert not seen.edit_mask[:32].any()
+
+
+def test_a_dashed_outline_shows_what_is_seen(viewer) -> None:
+    made: list[object] = []
+    outline = ContextOutline(viewer, made.append)
+    workspace = on_image(viewer)
+    outline.show_for(workspace.document, 16.0)
+    assert CONTEXT_NAME not in viewer.layers
+    mask_at_the_top(workspace)
+    outline.show_for(workspace.document, 16.0)
+    layer = viewer.layers[CONTEXT_NAME]
+    assert made == [layer]
+    ends = layer.data.sum(axis=1)
+    corners = np.concatenate([layer.data[:, 0], ends])
+    np.testing.assert_allclose(corners.min(axis=0), (63.5, 79.5))
+    assert corners.max() <= 159.5
+    workspace.document.edit_mask.put(np.zeros(FRAME.shape, bool))
+    outline.show_for(workspace.document, 16.0)
+    assert not layer.visible
+    mask_at_the_top(workspace)
+    outline.show_for(workspace.document, 32.0)
+    assert layer.visible
+    assert layer.data[:, 0].min() == pytest.approx(31.5)
+    outline.remove()
+    assert CONTEXT_NAME not in viewer.layers
+
+
+def test_the_dock_sends_and_shows_the_context(open_dock: OpenDock) -> None:
+    engine = RecordingEngine()
+    dock: StudioDock = open_dock(engine)
+    engine.ready()
+    dock.controller.pump()
+    layer = dock.viewer.add_image(noise(256), rgb=True, scale=(0.5, 0.5), units=("um", "um"))
+    dock.workspace.use_layer(layer)
+    dock.workspace.document.set_frame(FRAME)
+    mask = mask_at_the_top(dock.workspace)
+    dock.palette_box.mask.context.changed.emit(16.0)
+    dock.palette_box.mask.feather.changed.emit(2.0)
+    dock.controller.refresh_plan()
+    assert dock.viewer.layers[CONTEXT_NAME].visible
+    dock.actions.generate()
+    request = engine.submitted[-1]
+    assert request.region == Region(0, 64, 80, 96, 80)
+    assert request.edit_mask is not None
+    assert request.edit_mask.sum() == mask.sum()
+    assert request.feather == 2.0
+    dock.workspace.new_canvas(128, 128)
+    assert CONTEXT_NAME not in dock.viewer.layers
