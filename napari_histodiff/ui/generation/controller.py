@@ -288,12 +288,9 @@ class Controller:
         try:
             seen = widened(snapshot, document, self.settings.context)
             request = request_of(seen, self.settings_here, self.status.info)
-            self._job = self.engine.submit(document.target.with_slide_conditions(request))
-            self._made_on = {
-                "image": document.target.key,
-                "image_name": document.target.name,
-                "image_path": document.target.path,
-            }
+            on = document.target
+            self._job = self.engine.submit(on.with_slide_conditions(request))
+            self._made_on = {"image": on.key, "image_name": on.name, "image_path": on.path}
             self._tissue = snapshot.tissue_map if snapshot.tissue_map.any() else None
         except HistodiffError as error:
             self._complain(error)
