@@ -62,7 +62,6 @@ REASONS = {
     "ui.slide.scans.asking": "what is asked of a person",
     "ui.preload": "what is done before it is needed, and only that",
     "ui.saving.script": "code for elsewhere, apart from files",
-    "ui.workspace.resting_paint": "paint outside the frame, apart from the document",
 }
 
 NO_CODE = {

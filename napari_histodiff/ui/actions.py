@@ -348,7 +348,7 @@ class StudioActions:
     def ask_save(self, entry: HistoryEntry | None = None) -> None:
         """Ask what to save and where; says so when there is nothing."""
         controller = self._controller
-        choices = controller.saving.choices(controller.to_save(entry))
+        choices = controller.saving.choices(entry)
         if not choices:
             show_warning("There is nothing to save yet; generate something first.")
             return
@@ -356,7 +356,8 @@ class StudioActions:
         note = "Nothing is overwritten: each file has the next free number."
         if FormDialog(self._parent, "Save", form, note).exec() == QDialog.DialogCode.Accepted:
             folder, what = form["folder"].value, form["what"].value
-            controller.save(folder, entry, what=what)
+            controller.set(export_folder=str(folder))
+            controller.saving.save(folder, controller.status.info, entry, what=what)
 
     def copy(self, text: str) -> None:
         """Put text on the clipboard."""

@@ -18,6 +18,7 @@ class Studio(Protocol):
     actions: Any
     controller: Any
     masks: Any
+    project: Any
     proposer: Any
     slide: Any
     workspace: Any

@@ -113,6 +113,9 @@ _EDITS: Final = (
     Command("edit_caption", "Type the caption", lambda d: d.actions.edit_caption(), "Shift-T"),
     Command("next_seed", "Next seed", lambda d: d.controller.next_seed(), "Shift-R"),
     Command("save", "Save image, maps and request", lambda d: d.actions.ask_save(), "Shift-S"),
+    Command("save_project", "Save project", lambda d: d.project.ask_save()),
+    Command("open_project", "Open project", lambda d: d.project.ask_open()),
+    Command("resume", "Go on where you stopped", lambda d: d.project.resume()),
     Command("copy_python", "Copy as Python", lambda d: d.actions.copy_python(), "Shift-D"),
     Command(
         "restart_engine",

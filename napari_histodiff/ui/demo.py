@@ -127,7 +127,8 @@ class _Script:
         self._image("painting", colour_nuclei(class_map, entry.request.instance_map))
         for index, image in enumerate(entry.images):
             self._image(f"variant_{index + 1}", image)
-            self._dock.controller.save(self._output, entry, index)
+            controller = self._dock.controller
+            controller.saving.save(self._output, controller.status.info, entry, index)
             self._wait(lambda: not self._dock.workspace.doing.text)
         self._check()
 

@@ -24,6 +24,7 @@ from napari_histodiff.ui.history.returning import Returning
 from napari_histodiff.ui.masks.context import ContextOutline
 from napari_histodiff.ui.masks.mask_tools import MaskTools
 from napari_histodiff.ui.preload import preload_later
+from napari_histodiff.ui.project.part import ProjectPart
 from napari_histodiff.ui.proposals.box import ProposalBox
 from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.slide.part import SlidePart
@@ -70,6 +71,7 @@ class StudioDock(QWidget):
     proposer: Proposer
     actions: StudioActions
     slide: SlidePart
+    project: ProjectPart
 
     def __init__(
         self,
@@ -97,6 +99,15 @@ class StudioDock(QWidget):
         self._measured: Image | None = None
         self._make_sections()
         self.slide = SlidePart(napari_viewer, self.workspace, self.controller, self)
+        self.project = ProjectPart(
+            self,
+            napari_viewer,
+            self.workspace,
+            self.controller,
+            self.past,
+            self.slide,
+            (store or SettingsStore()).folder("sessions"),
+        )
         self.returning = Returning(
             napari_viewer,
             self.workspace,
@@ -131,8 +142,10 @@ class StudioDock(QWidget):
         self._timer.timeout.connect(self.slide.pump)
         self._timer.timeout.connect(self.workspace.deliver)
         self._timer.timeout.connect(self.past.deliver)
+        self._timer.timeout.connect(self.project.pump)
         self._timer.start()
         # Not methods of this widget: they must outlive it. The slide needs the engine to the end.
+        self.destroyed.connect(self.project.close)
         self.destroyed.connect(self.slide.close)
         self.destroyed.connect(self.proposer.close)
         self.destroyed.connect(self.controller.close)
@@ -158,6 +171,7 @@ class StudioDock(QWidget):
         self._timer.stop()
         self._activity.close()
         self.readout.close_readout()
+        self.project.close()
         self.slide.close_slide()
         self.proposer.close()
         self.controller.close()

@@ -202,7 +202,7 @@ class Desk:
         self.emit(JobFinished(str(len(self.engine.submitted)), images, 1.0))
 
     def save(self, folder: Path) -> None:
-        step = self.controller.save(folder)
+        step = self.controller.saving.save(folder, self.controller.status.info)
         while step is not None and not step.is_over:
             time.sleep(0.005)
             self.controller.pump()

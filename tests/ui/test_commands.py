@@ -19,6 +19,7 @@ from napari_histodiff.ui.dock import StudioDock
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.staged import StagedVariants
 from napari_histodiff.ui.masks.mask_tools import MaskTools
+from napari_histodiff.ui.project.part import ProjectPart
 from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.slide.part import SlidePart
 from napari_histodiff.ui.text import PLUGIN
@@ -86,6 +87,7 @@ def test_a_command_calls_one_thing_that_is_there(command: Command) -> None:
         "actions": StudioActions,
         "controller": Controller,
         "masks": MaskTools,
+        "project": ProjectPart,
         "proposer": Proposer,
     }
     dock = SimpleNamespace(slide=create_autospec(SlidePart, instance=True))

@@ -51,7 +51,7 @@ from napari_histodiff.ui.generation.states import (
 )
 from napari_histodiff.ui.generation.suggestions import Suggestions
 from napari_histodiff.ui.masks.context import widened
-from napari_histodiff.ui.saving.saving import Saved, Saving
+from napari_histodiff.ui.saving.saving import Saving
 from napari_histodiff.ui.workspace.frame import at_its_level
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Controller:
         self.staged = StagedVariants(viewer, workspace, self._complain, self._is_still)
         self.suggestions = Suggestions(workspace)
         self.history = History()
-        self.saving = Saving(workspace, self._told_saved)
+        self.saving = Saving(workspace, self.staged, self.history, self.noticed.emit)
         self.settings = (store or SettingsStore()).load()
         self.status = EngineStatus(engine.state, engine.info)
         self.run_state = RunState()
@@ -201,6 +201,12 @@ class Controller:
             self.settings = settings
             self.settings_changed.emit(settings)
             self._touch()
+
+    def use_settings(self, settings: Settings) -> None:
+        """Take all settings over, as they were chosen before."""
+        self.settings = settings
+        self.settings_changed.emit(settings)
+        self._touch()
 
     def next_seed(self) -> None:
         """Move to the next seed."""
@@ -334,34 +340,11 @@ class Controller:
         self.set(**settings_of(request))
         self.staged.put(Staging(entry))
 
-    def to_save(self, entry: HistoryEntry | None = None, index: int = 0) -> Staging | None:
-        """Return an entry's variant, else the one in view, else the newest edit; None = nothing."""
-        if entry is None and self.staged.now is not None:
-            return self.staged.now
-        entry = entry or next(iter(self.history.entries), None)
-        return None if entry is None else Staging(entry, index)
-
-    def save(
-        self,
-        folder: Path,
-        entry: HistoryEntry | None = None,
-        index: int = 0,
-        what: Saved = Saved.VARIANT,
-    ) -> PendingStep | None:
-        """Begin to save a variant as in `to_save`, or what shows; None when nothing can be."""
-        self.set(export_folder=str(folder))
-        try:
-            return self.saving.save(what, folder, self.to_save(entry, index), self.status.info)
-        except HistodiffError as error:
-            self._notice(Level.WARNING, str(error))
-            return None
-
-    def _told_saved(self, paths: list[Path], error: Exception | None) -> None:
-        if error is not None:
-            self._complain(error)
-        else:
-            names = ", ".join(path.name for path in paths)
-            self._notice(Level.INFO, f"Saved in {paths[0].parent}: {names}")
+    def stage(self, entry: HistoryEntry, index: int) -> None:
+        """Let a variant of an edit wait again, where it fits the image worked on."""
+        target = self.workspace.document.target
+        if entry.image == target.key and target.bounds.contains(entry.request.region):
+            self.staged.put(Staging(entry, index % len(entry.images)))
 
     # ---------------------------------------------------------------- internal
     def _handle(self, event: EngineEvent) -> None:

@@ -149,18 +149,22 @@ class Archive:
 
     def all(self) -> list[Kept]:
         """Return what is kept, newest first; files that cannot be read are passed over."""
-        found = []
-        for path in sorted(self.folder.glob(f"*{_SUFFIX}"), reverse=True):
-            try:
-                with zipfile.ZipFile(path) as file:
-                    facts = from_json(Facts, json.loads(file.read("facts.json")))
-                    small = _array(file, "thumbnail")
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-                log.warning("the edit %s is passed over: %s", path, error)
-                continue
-            star = self._path(facts.id, _STAR).exists()
-            found.append(Kept(facts, small, star))
-        return found
+        found = [self.find(one) for one in reversed(self.ids())]
+        return [kept for kept in found if kept is not None]
+
+    def find(self, one: str) -> Kept | None:
+        """Return an edit by its id; None when it is not there or cannot be read."""
+        path = self._path(one)
+        if not path.exists():
+            return None
+        try:
+            with zipfile.ZipFile(path) as file:
+                facts = from_json(Facts, json.loads(file.read("facts.json")))
+                small = _array(file, "thumbnail")
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            log.warning("the edit %s is passed over: %s", path, error)
+            return None
+        return Kept(facts, small, self._path(one, _STAR).exists())
 
     def write(self, entry: HistoryEntry) -> None:
         """Keep an edit, and let the oldest go that are beyond the budget.

@@ -15,19 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.backend import BackendInfo
-from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.errors import HistodiffError, InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.slide.export import free_stem, save_edit
 from napari_histodiff.slide.exporting.masks import export_masks
 from napari_histodiff.slide.exporting.provenance import EditMark
 from napari_histodiff.slide.exporting.source import ExportSource
 from napari_histodiff.slide.exporting.tiff import export_tiff
-from napari_histodiff.ui.generation.states import Staging
+from napari_histodiff.ui.generation.states import Level, Notice, Staging
 from napari_histodiff.ui.workspace.journal import MemoryJournal
 from napari_histodiff.ui.workspace.pending import PendingStep, StepReader
 from napari_histodiff.ui.workspace.targets import RawTarget
 
 if TYPE_CHECKING:
+    from napari_histodiff.ui.generation.history import History, HistoryEntry
+    from napari_histodiff.ui.generation.staged import StagedVariants
     from napari_histodiff.ui.workspace.document import Document
     from napari_histodiff.ui.workspace.workspace import Workspace
 
@@ -51,71 +53,100 @@ class Saving:
     ----------
     workspace : Workspace
         The image and its frame.
+    staged : StagedVariants
+        The variant in view.
+    history : History
+        The edits of this session.
     tell : callable
-        Called with the files that were written, or why none were.
+        Called with a notice of the files that were written, or why none were.
     """
 
     def __init__(
         self,
         workspace: Workspace,
-        tell: Callable[[list[Path], Exception | None], None],
+        staged: StagedVariants,
+        history: History,
+        tell: Callable[[Notice], None],
     ) -> None:
         self._workspace = workspace
+        self._staged = staged
+        self._history = history
         self._tell = tell
         self._reader = StepReader()
 
-    def choices(self, staging: Staging | None) -> tuple[Saved, ...]:
+    def variant(self, entry: HistoryEntry | None = None, index: int = 0) -> Staging | None:
+        """Return an entry's variant, else the one in view, else the newest edit; None = nothing."""
+        if entry is None and self._staged.now is not None:
+            return self._staged.now
+        entry = entry or next(iter(self._history.entries), None)
+        return None if entry is None else Staging(entry, index)
+
+    def choices(self, entry: HistoryEntry | None = None) -> tuple[Saved, ...]:
         """Return what can be saved now, what is meant most often first."""
-        can: list[Saved] = [] if staging is None else [Saved.VARIANT]
+        can: list[Saved] = [] if self.variant(entry) is None else [Saved.VARIANT]
         if self._workspace.target is not None:
             document = self._workspace.document
-            if document.target.covered(document.region)[0]:
+            target = document.target
+            if target.covered(document.region)[0]:
                 can.append(Saved.FRAME)
             # A slide is exported in parts, by a job of its own.
-            if (
-                isinstance(document.target, RawTarget)
-                and document.target.covered(document.target.bounds)[0]
-            ):
+            if isinstance(target, RawTarget) and target.covered(target.bounds)[0]:
                 can.append(Saved.IMAGE)
         return tuple(can)
 
     def save(
-        self, what: Saved, folder: Path, staging: Staging | None, info: BackendInfo | None
-    ) -> PendingStep:
+        self,
+        folder: Path,
+        info: BackendInfo | None,
+        entry: HistoryEntry | None = None,
+        index: int = 0,
+        what: Saved = Saved.VARIANT,
+    ) -> PendingStep | None:
         """Begin to write; nothing else is done to the image meanwhile.
 
         Parameters
         ----------
-        what : Saved
-            What.
         folder : Path
             Made when missing.
-        staging : Staging or None
-            Which variant, for `Saved.VARIANT`.
         info : BackendInfo or None
             The model, as the description names it.
+        entry, index
+            Which variant, as in `variant`.
+        what : Saved
+            What.
 
-        Raises
-        ------
-        InvalidRequest
-            When there is nothing of the kind, or something is being saved.
+        Returns
+        -------
+        PendingStep or None
+            None when there is nothing of the kind, or something is being saved; told then.
         """
-        possible = staging is not None if what is Saved.VARIANT else what in self.choices(None)
-        if not possible:
-            raise InvalidRequest(_NOTHING)
-        write = self._writer(what, folder, staging, info)
+        staging = self.variant(entry, index)
+        possible = staging is not None if what is Saved.VARIANT else what in self.choices()
         written: list[Path] = []
 
         def put(paths: list[Path]) -> None:
             written.extend(paths)
 
-        step = self._reader.begin(write, put)
+        try:
+            if not possible:
+                raise InvalidRequest(_NOTHING)
+            step = self._reader.begin(self._writer(what, folder, staging, info), put)
+        except HistodiffError as error:
+            self._tell(Notice(Level.WARNING, str(error)))
+            return None
         self._workspace.doing.follow("Saving…", step)
-        return step.then(lambda done: self._tell(written, done.error))
+        return step.then(lambda done: self._told(written, done.error))
 
     def deliver(self) -> None:
         """Tell of what was written; call it on a timer."""
         self._reader.deliver()
+
+    def _told(self, paths: list[Path], error: Exception | None) -> None:
+        if error is not None:
+            self._tell(Notice(Level.ERROR, str(error)))
+        else:
+            names = ", ".join(path.name for path in paths)
+            self._tell(Notice(Level.INFO, f"Saved in {paths[0].parent}: {names}"))
 
     def _writer(
         self, what: Saved, folder: Path, staging: Staging | None, info: BackendInfo | None

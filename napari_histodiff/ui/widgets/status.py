@@ -53,16 +53,27 @@ class StatusLine(QWidget):
         set_command(self.restart, "restart_engine")
         self.model = QPushButton("Model")
         self.model.setToolTip("Draw with another model, or train one on your own slides")
-        self.model.setMenu(self._menu())
-        self.setLayout(row(self._dot, self.text, self.restart, self.model, stretch=1))
+        self.model.setMenu(
+            self._menu(
+                ("Bundled model", "bundled_model"),
+                ("Model folder...", "model_folder"),
+                ("Train on your own slides...", "train"),
+            )
+        )
+        self.project = QPushButton("Project")
+        self.project.setToolTip("Keep all you work on in a folder, or go on with one")
+        self.project.setMenu(
+            self._menu(
+                ("Open project…", "open_project"),
+                ("Save project…", "save_project"),
+                ("Go on where you stopped", "resume"),
+            )
+        )
+        self.setLayout(row(self._dot, self.text, self.restart, self.project, self.model, stretch=1))
 
-    def _menu(self) -> QMenu:
+    def _menu(self, *entries: tuple[str, str]) -> QMenu:
         menu = QMenu(self)
-        for text, command_id in (
-            ("Bundled model", "bundled_model"),
-            ("Model folder...", "model_folder"),
-            ("Train on your own slides...", "train"),
-        ):
+        for text, command_id in entries:
             set_command(menu.addAction(text), command_id)
         return menu
 

@@ -118,14 +118,14 @@ class Document:
         self._viewer = viewer
         self._rng = rng
         self._doing = doing
-        self._next_instance = 1
-        self._resting = RestingPaint(target)
+        self.next_instance = 1
+        self.resting = RestingPaint(target)
         self.anchors = Anchors(self._place_of, self.tool_lost.emit)
         self._is_open = False
         self._was_moved = False
         # Where the image's first pixel lay when the document was made, seen from the present one;
         # in pixels of level 0.
-        self._first = (0, 0)
+        self.first = (0, 0)
         target.changed.connect(self._on_changed)
 
     @property
@@ -153,15 +153,15 @@ class Document:
         image, region = self.target.layer, self.region
         resting = self._at_rest(region)
         self.tissue = TissueLayer(
-            image, region, self._resting.read("tissue", resting), self.settings
+            image, region, self.resting.read("tissue", resting), self.settings
         )
-        self.edit_mask = EditMaskLayer(image, region, self._resting.read("edit mask", resting))
+        self.edit_mask = EditMaskLayer(image, region, self.resting.read("edit mask", resting))
         self.nuclei = NucleiLayer(
             image,
             region,
-            self._resting.read("nuclei", resting),
+            self.resting.read("nuclei", resting),
             self.settings,
-            self._next_instance,
+            self.next_instance,
         )
         self.frame = FrameLayer(image, region, self.move)
         self.tools = PaintTools(
@@ -192,7 +192,7 @@ class Document:
 
     def close(self) -> None:
         """Remove the layers and keep their paint."""
-        self._rest()
+        self.rest()
         layers, self._is_open = self.layers, False
         self.tools.highlights.close()
         for layer in layers:
@@ -244,14 +244,14 @@ class Document:
                 "expected a view in two dimensions to move the frame in, got one in three; press "
                 "the 2D/3D button below the layer list"
             )
-        self._rest()
+        self.rest()
         self.region = region
         self._was_moved = True
         image = self.target.layer
         resting = self._at_rest(region)
         with self.anchors.moving():
             for plane, layer in zip(_PLANES, self.paint_layers, strict=True):
-                show_region(layer, image, region, self._resting.read(plane, resting))
+                show_region(layer, image, region, self.resting.read(plane, resting))
         self.nuclei.raise_instance(self.nuclei.labels)
         self.tools.use_mpp(self.mpp)
         self.frame_changed.emit(region)
@@ -283,7 +283,7 @@ class Document:
             self.close()
         level = self.region.level
         self.region = self.region.translate(dy >> level, dx >> level)
-        self._first = (self._first[0] + dy, self._first[1] + dx)
+        self.first = (self.first[0] + dy, self.first[1] + dx)
 
     # ------------------------------------------------------------------ pixels
     def unready(self) -> str:
@@ -551,7 +551,7 @@ class Document:
                 self.target.keep_paint(plane, self.region, painted)
 
     def _at_rest(self, region: Region) -> Region:
-        y, x = self._first
+        y, x = self.first
         return region.translate(-(y >> region.level), -(x >> region.level))
 
     def _fitted(self, region: Region) -> Region:
@@ -565,9 +565,10 @@ class Document:
             )
         return fit_frame(region, self.target.spec.bounds(region.level), self.snap)
 
-    def _rest(self) -> None:
+    def rest(self) -> None:
+        """Let the paint in the frame rest as well; it stays in the frame."""
         resting = self._at_rest(self.region)
-        self._resting.write("nuclei", resting, self.framed("nuclei", self.nuclei.labels))
-        self._resting.write("tissue", resting, self.framed("tissue", self.tissue.layer.data))
-        self._resting.write("edit mask", resting, self.edit_mask.mask.astype(np.uint8))
-        self._next_instance = self.nuclei.next_instance
+        self.resting.write("nuclei", resting, self.framed("nuclei", self.nuclei.labels))
+        self.resting.write("tissue", resting, self.framed("tissue", self.tissue.layer.data))
+        self.resting.write("edit mask", resting, self.edit_mask.mask.astype(np.uint8))
+        self.next_instance = self.nuclei.next_instance

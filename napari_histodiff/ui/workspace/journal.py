@@ -227,6 +227,8 @@ class SparsePlane(Generic[Scalar]):
         self._channels = channels
         self._grid = WindowGrid(tile, tile)
         self._tiles: dict[Region, NDArray[Scalar]] = {}
+        #: Tiles written to; whoever keeps them elsewhere takes them out.
+        self.touched: set[Region] = set()
 
     def __len__(self) -> int:
         return len(self._tiles)
@@ -256,6 +258,7 @@ class SparsePlane(Generic[Scalar]):
             if not stored.any():
                 del self._tiles[tile]
             touched.append(tile)
+        self.touched.update(touched)
         return touched
 
     def tiles_of(self, region: Region) -> list[Region]:

@@ -11,7 +11,10 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.ui.workspace.journal import SparsePlane
 from napari_histodiff.ui.workspace.targets import Target
 
-__all__ = ["RestingPaint"]
+__all__ = ["PLANES", "RestingPaint"]
+
+#: What is painted.
+PLANES: Final = ("nuclei", "tissue", "edit mask")
 
 #: Paint that is kept beyond the window, where the image can; an edit mask is for one edit only.
 _KEPT: Final = ("nuclei", "tissue")
@@ -57,3 +60,7 @@ class RestingPaint:
     def write(self, plane: str, region: Region, painted: NDArray[Any]) -> None:
         """Let the paint of a region rest; it was read before."""
         self._planes[plane].write(region, painted)
+
+    def plane(self, plane: str) -> SparsePlane[Any]:
+        """Return all that rests of one kind of paint, as far as it was looked up."""
+        return self._planes[plane]

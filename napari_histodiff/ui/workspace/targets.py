@@ -55,6 +55,8 @@ class Target(ABC):
 
     #: Whether one begins at the finest level, whatever level is looked at.
     starts_fine = False
+    #: Whether the image keeps nuclei and tissue that are painted on it, beyond the window.
+    keeps_paint = False
 
     def __init__(self, layer: Image) -> None:
         self.layer = layer
@@ -305,6 +307,7 @@ class CanvasTarget(RawTarget):
         pixels = np.empty((height, width, 3), np.uint8)
         pixels[:] = background
         self._written = np.zeros((height, width), np.bool_)
+        self.background = background
         super().__init__(Image(pixels, rgb=True, name=name, scale=(mpp, mpp), units=("um", "um")))
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -115,6 +116,11 @@ class Workspace:
         return None if self._document is None else self._document.target.guidance
 
     @property
+    def documents(self) -> tuple[Document, ...]:
+        """The images that were worked on and are still open."""
+        return tuple(self._documents)
+
+    @property
     def own_layers(self) -> list[Layer]:
         """The layers made by this workspace, besides a canvas."""
         document = self._document
@@ -165,9 +171,37 @@ class Workspace:
         InvalidRequest
             When a side is not 64 to 16384 pixels or another number is out of range.
         """
-        document = self._new_document(CanvasTarget(height, width, mpp, background, "Canvas"))
-        self._viewer.add_layer(document.target.layer)
+        self.add(CanvasTarget(height, width, mpp, background, "Canvas"))
+
+    def add(self, target: Target) -> Document:
+        """Add an image that is not in the viewer yet, and work on it."""
+        document = self._new_document(target)
+        self._viewer.add_layer(target.layer)
         self._work_on(document)
+        return document
+
+    def refill(self, document: Document, fill: Callable[[Document], object]) -> None:
+        """Change what rests of an image's paint, and where its frame is; it is worked on then."""
+        if document is self._document:
+            self._document = None
+            document.close()
+        fill(document)
+        self._work_on(document)
+
+    def take_in_hand(self, hand: Mapping[str, Any]) -> None:
+        """Take palette, class, tissue, density and tool in hand, by their names in `PaintSettings`.
+
+        What is none is passed over.
+        """
+        self.paint.density = hand.get("density", self.paint.density)
+        for name, select in (
+            ("tissue_id", self.select_tissue),
+            ("class_id", self.select_class),
+            ("palette", self.select_palette),
+            ("tool", self.select_tool),
+        ):
+            with suppress(InvalidRequest):
+                select(hand.get(name, getattr(self.paint, name)))
 
     def use_layer(self, image_layer: Any) -> None:
         """Work on an open image layer; its source is never written to.

@@ -10,11 +10,12 @@ import tifffile
 from napari.components import ViewerModel
 from napari.layers import Image
 
-from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.ui.generation.history import History
+from napari_histodiff.ui.generation.staged import StagedVariants
+from napari_histodiff.ui.generation.states import Level, Notice
 from napari_histodiff.ui.saving.saving import Saved, Saving
-from napari_histodiff.ui.workspace.pending import PendingStep
 from napari_histodiff.ui.workspace.workspace import Workspace
 
 
@@ -24,12 +25,9 @@ class Room:
     def __init__(self) -> None:
         self.viewer = ViewerModel()
         self.workspace = Workspace(self.viewer, seed=0)
-        self.paths: list[Path] = []
-        self.errors: list[Exception | None] = []
-        self.saving = Saving(self.workspace, self.told)
-
-    def told(self, paths: list[Path], error: Exception | None) -> None:
-        self.paths, self.errors = paths, [*self.errors, error]
+        self.notices: list[Notice] = []
+        staged = StagedVariants(self.viewer, self.workspace, self.notices.append, lambda: True)
+        self.saving = Saving(self.workspace, staged, History(), self.notices.append)
 
     def edit(self, region: Region, value: int) -> None:
         request = EditRequest(kind=EditKind.GENERATE, region=region, seed=5, model_name="fake")
@@ -37,12 +35,17 @@ class Room:
         self.workspace.document.write(region, pixels, None, request)
 
     def save(self, what: Saved, folder: Path) -> list[Path]:
-        step: PendingStep = self.saving.save(what, folder, None, None)
+        before = set(folder.iterdir())
+        step = self.saving.save(folder, None, what=what)
         while not step.is_over:
             time.sleep(0.005)
             self.saving.deliver()
-        assert self.errors[-1] is None
-        return self.paths
+        assert self.notices[-1].level is Level.INFO
+        files = sorted(set(folder.iterdir()) - before)
+        return sorted(
+            files,
+            key=lambda path: (".ome.tif" not in path.name[-8:], ".json" not in path.name[-5:]),
+        )
 
 
 @pytest.fixture
@@ -51,11 +54,11 @@ def room() -> Room:
 
 
 def test_nothing_can_be_saved_of_an_empty_canvas(room: Room, tmp_path: Path) -> None:
-    assert room.saving.choices(None) == ()
+    assert room.saving.choices() == ()
     room.workspace.new_canvas(256, 320)
-    assert room.saving.choices(None) == ()
-    with pytest.raises(InvalidRequest, match="nothing to save"):
-        room.saving.save(Saved.IMAGE, tmp_path, None, None)
+    assert room.saving.choices() == ()
+    assert room.saving.save(tmp_path, None, what=Saved.IMAGE) is None
+    assert "nothing to save" in room.notices[-1].message
 
 
 def test_the_whole_canvas_is_an_ome_tiff_that_says_what_it_is(room: Room, tmp_path: Path) -> None:

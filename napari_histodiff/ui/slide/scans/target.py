@@ -72,6 +72,7 @@ class EditedScanTarget(Target):
     told = Signal(str)
 
     starts_fine = True
+    keeps_paint = True
 
     def __init__(
         self,
