@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Model,
         UnknownCaptionWords,
         UnseenClass,
+        UnusedInput,
         load_model,
     )
     from napari_histodiff.core.errors import HistodiffError
@@ -35,6 +36,7 @@ __all__ = [
     "Region",
     "UnknownCaptionWords",
     "UnseenClass",
+    "UnusedInput",
     "__version__",
     "load_model",
     "open_slide",
@@ -53,6 +55,7 @@ _MODULES = {
     "Region": "core.geometry",
     "UnknownCaptionWords": "api",
     "UnseenClass": "api",
+    "UnusedInput": "api",
     "load_model": "api",
     "open_slide": "slide.opened",
     "read_picture": "datasets.pictures",

@@ -23,7 +23,7 @@ from napari_histodiff.core.maps import (
     in_schema,
     mixed_instances,
 )
-from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, EditKind, EditRequest
+from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.core.threads import busy_waiting
 from napari_histodiff.layout.completion import Completion, complete_paint, completed
 
@@ -38,8 +38,13 @@ __all__ = [
     "Model",
     "UnknownCaptionWords",
     "UnseenClass",
+    "UnusedInput",
     "load_model",
 ]
+
+
+class UnusedInput(UserWarning):
+    """Paint or a caption that the model takes no notice of."""
 
 
 class UnknownCaptionWords(UserWarning):
@@ -70,7 +75,8 @@ def load_model(path: str | Path | None = None, device: str = "auto") -> Model:
     Parameters
     ----------
     path : path, optional
-        A model folder, as `histodiff train` writes it.
+        A model folder, as `histodiff train` writes it, or that of a pipeline of diffusers; see
+        docs/other-models.md.
     device : str
         "auto", "cpu", "cuda:0" ...
 
@@ -119,8 +125,8 @@ class Model:
         tissue_map: ArrayLike | None = None,
         caption: str | None = None,
         *,
-        guidance_scale: float = DEFAULT_GUIDANCE,
-        steps: int = DEFAULT_STEPS,
+        guidance_scale: float | None = None,
+        steps: int | None = None,
         strength: float = 1.0,
         feather: float = 0.0,
         seed: int = 0,
@@ -143,9 +149,7 @@ class Model:
         maps = {
             "class_map": None if class_map is None else as_class_map(class_map),
             "instance_map": None if instance_map is None else as_instance_map(instance_map),
-            "tissue_map": None
-            if tissue_map is None
-            else as_tissue_map(tissue_map, len(self.info.tissue_names)),
+            "tissue_map": None if tissue_map is None else self._tissue(tissue_map),
             "image": None if image is None else as_rgb(image),
             "edit_mask": None if edit_mask is None else as_edit_mask(edit_mask),
         }
@@ -162,8 +166,8 @@ class Model:
             kind=EditKind.GENERATE if image is None else EditKind.INPAINT,
             region=Region(0, *_pair("origin", origin), height, width),
             caption=caption or "",
-            guidance_scale=guidance_scale,
-            steps=steps,
+            guidance_scale=self.info.guidance_scale if guidance_scale is None else guidance_scale,
+            steps=self.info.steps if steps is None else steps,
             strength=strength,
             feather=feather,
             seed=seed,
@@ -175,6 +179,7 @@ class Model:
             **maps,  # type: ignore[arg-type]
         )
         self._warn(request)
+        suggest = suggest and bool(self.info.paint)
         return completed(request, self.info.tissue_names) if suggest else request
 
     def suggest(
@@ -239,8 +244,8 @@ class Model:
         tissue_map: ArrayLike | None = None,
         caption: str | None = None,
         *,
-        guidance_scale: float = DEFAULT_GUIDANCE,
-        steps: int = DEFAULT_STEPS,
+        guidance_scale: float | None = None,
+        steps: int | None = None,
         strength: float = 1.0,
         feather: float = 0.0,
         seed: int = 0,
@@ -266,10 +271,10 @@ class Model:
             Ids of the model's tissue schema, `info.tissue_names`; 0 = unspecified.
         caption : str, optional
             For example "colon, high lymphocytes, gland".
-        guidance_scale : float
-            1 = no guidance; higher follows maps and caption more closely.
-        steps : int
-            Solver steps.
+        guidance_scale : float, optional
+            1 = no guidance; higher follows maps and caption more closely; by default the model's.
+        steps : int, optional
+            Solver steps; by default the model's, `info.steps`.
         strength : float
             Below 1, inpainting starts from the noised image instead of noise alone.
         feather : float
@@ -359,11 +364,19 @@ class Model:
         ids = tissue.propose(pixels, mpp=mpp, nuclei=judge.segment(pixels, mpp=mpp))
         return in_schema(ids, self.info.tissue_names)
 
+    def _tissue(self, tissue_map: ArrayLike) -> NDArray[np.uint8]:
+        if "tissue" in self.info.paint:
+            return as_tissue_map(tissue_map, len(self.info.tissue_names))
+        return in_schema(tissue_map, self.info.tissue_names)  # all of it is unspecified
+
     def _warn(self, request: EditRequest) -> None:
         level = _caller_level()
         report = parse_caption(request.caption).report
-        if report.ignored or report.contradictory:
+        if self.info.captions == "vocabulary" and (report.ignored or report.contradictory):
             warnings.warn(UnknownCaptionWords(report), stacklevel=level)
+        if unused := _unused(request, self.info):
+            text = f"{self.info.name} takes no {' and no '.join(unused)}; they have no effect"
+            warnings.warn(UnusedInput(text), stacklevel=level)
         if request.class_map is not None and request.instance_map is not None:
             mixed, _ = mixed_instances(request.instance_map, request.class_map)
             if mixed:
@@ -372,6 +385,8 @@ class Model:
                     "class, so check that both maps are of the same image"
                 )
                 warnings.warn(MixedClasses(text), stacklevel=level)
+        if "nuclei" not in self.info.paint:
+            return
         painted = () if request.class_map is None else np.unique(request.class_map).tolist()
         names = [CLASS_NAMES[i - 1] for i in painted if i > 0]
         unseen = [name for name in names if not self.info.class_counts.get(name)]
@@ -381,6 +396,15 @@ class Model:
                 "nuclei of unknown class"
             )
             warnings.warn(UnseenClass(text), stacklevel=level)
+
+
+def _unused(request: EditRequest, info: BackendInfo) -> list[str]:
+    """Name what a request gives that a model takes no notice of."""
+    nuclei = request.class_map is not None and "nuclei" not in info.paint
+    tissue = request.tissue_map is not None and "tissue" not in info.paint
+    caption = request.caption.strip() and info.captions == "none"
+    given = {"nuclei": nuclei, "tissue map": tissue, "caption": caption}
+    return [name for name, unused in given.items() if unused]
 
 
 def _stain_of(image: ArrayLike) -> tuple[float, ...]:

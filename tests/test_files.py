@@ -27,6 +27,7 @@ SHORT = 60
 REASONS = {
     "__main__": "`python -m napari_histodiff`",
     "cli.enrich": "one command",
+    "cli.foreign": "models of other makers",
     "cli.glands": "one command",
     "cli.study": "one command",
     "core.captions.captions": "captions of maps, beside the parser of text",
@@ -34,7 +35,7 @@ REASONS = {
     "datasets.lizard": "one format",
     "datasets.plain": "one format",
     "datasets.resampling": "pixels without labels or files",
-    "diffusion.foreign.adapters": "the table of kinds of pipelines",
+    "core.foreign.adapters": "the table of kinds of pipelines",
     "diffusion.foreign.place": "what a request says of a window, apart from how it is drawn",
     "diffusion.foreign.rescaling": "frames at other scales, tested alone",
     "diffusion.training.fine_tuning": "torch is imported when it is called",

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.cli.enrich import enrich
 from napari_histodiff.cli.export import export, inspect
+from napari_histodiff.cli.foreign import masks
 from napari_histodiff.cli.glands import train_gland
 from napari_histodiff.cli.inpaint_slide import SLIDE_OPTIONS, inpaint_slide, is_of_slide
 from napari_histodiff.cli.pictures import nuclei_of, scale_of
@@ -23,7 +24,6 @@ from napari_histodiff.cli.study import study
 from napari_histodiff.cli.suggest import suggest
 from napari_histodiff.cli.training import COMMANDS
 from napari_histodiff.core.errors import HistodiffError, make_folder
-from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS
 
 if TYPE_CHECKING:
     from napari_histodiff.api import Model
@@ -71,7 +71,9 @@ def main() -> None:
 
 
 _MODEL_OPTIONS = (
-    click.option("--model", type=_FOLDER, help="Model folder; the bundled model by default."),
+    click.option(
+        "--model", type=_FOLDER, help="Model folder, ours or of diffusers; by default the bundled."
+    ),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0 ..."),
 )
 _DRAW_OPTIONS = (
@@ -80,10 +82,8 @@ _DRAW_OPTIONS = (
     click.option("--labels", type=_FILE, help="Both in one: label = 7 * instance + class."),
     click.option("--tissue", type=_FILE, help="Tissue map, ids of the model's schema."),
     click.option("--caption", default="", help='For example "colon, high lymphocytes, gland".'),
-    click.option(
-        "--guidance", default=DEFAULT_GUIDANCE, show_default=True, help="1 = no guidance."
-    ),
-    click.option("--steps", default=DEFAULT_STEPS, show_default=True, help="Solver steps."),
+    click.option("--guidance", type=float, help="1 = no guidance; by default the model's own."),
+    click.option("--steps", type=int, help="Solver steps; by default as many as the model's own."),
     click.option("--seed", default=0, show_default=True),
     click.option("--variants", default=1, show_default=True, help="Independent draws."),
     click.option("--mpp", type=float, help="Micrometres per pixel; else of the files, else 0.5."),
@@ -155,7 +155,11 @@ def info(model: Path | None, device: str) -> None:
     click.echo(f"{found.name}, revision {found.revision}, on {found.device}")
     click.echo(f"licence: {found.licence}")
     click.echo(f"trained at {found.mpp[0]:g} to {found.mpp[1]:g} um per pixel")
-    click.echo(f"training nuclei: {seen}")
+    if found.captions == "vocabulary":
+        click.echo(f"training nuclei: {seen}")
+    else:
+        click.echo(f"takes paint of: {' and '.join(found.paint) or 'nothing'}")
+        click.echo(f"captions: {found.captions}; {found.steps} steps at {found.guidance_scale:g}")
     click.echo(f"tissues: {', '.join(found.tissue_names)}")
     click.echo(f"{found.seconds_per_window:.3f} s per evaluation of {found.window} px")
 
@@ -169,7 +173,7 @@ def demo(output: Path | None) -> None:
     run_demo(output)
 
 
-for _command in (*COMMANDS, slide, study, enrich, train_gland, suggest, export, inspect):
+for _command in (*COMMANDS, slide, study, enrich, train_gland, suggest, export, inspect, masks):
     main.add_command(_command)
 
 

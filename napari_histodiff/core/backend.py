@@ -51,11 +51,17 @@ class BackendInfo:
         (`EditRequest.target`).
     stains : tuple of StainEntry
         Stains of the training slides, for choosing one by caption and seed.
+    paint : tuple of str
+        Which paint it is told of: "nuclei", "tissue", both or neither.
     captions : str
         What becomes of a caption: "vocabulary", it is read word by word (`core.captions`); "text",
         it goes as it is written to a text encoder; "none", the model takes no words.
     steps, guidance_scale : int, float
         What it is drawn with where nothing is asked for.
+    kind : str
+        Class of its pipeline, where it is of other makers.
+    nbytes : int
+        Of its weights; 0 = not known.
     reach : (float, float), optional
         Micrometres per pixel at which frames are drawn, beyond `mpp` by resampling; by default no
         others than `mpp`.
@@ -75,9 +81,12 @@ class BackendInfo:
     jump_steps: int = 0
     margin: int = 0
     stains: tuple[StainEntry, ...] = ()
+    paint: tuple[str, ...] = ("nuclei", "tissue")
     captions: Captions = "vocabulary"
     steps: int = DEFAULT_STEPS
     guidance_scale: float = DEFAULT_GUIDANCE
+    kind: str = ""
+    nbytes: int = 0
     reach: tuple[float, float] | None = None
 
     @property
@@ -85,14 +94,14 @@ class BackendInfo:
         """Smallest and largest micrometres per pixel of a frame."""
         return self.mpp if self.reach is None else self.reach
 
-    def knows(self, mpp: float) -> bool:
-        """Return whether the model was trained at a pixel size, in um."""
+    def drawn_mpp(self, mpp: float) -> float | None:
+        """Return the um per pixel at which a frame of so many is drawn; None beyond `reach`."""
+        low, high = self.frames_mpp
         # A per mille of tolerance: scanners write 0.4991 and mean 0.5.
-        return self.mpp[0] * 0.999 <= mpp <= self.mpp[1] * 1.001
-
-    def enlarges(self, mpp: float) -> bool:
-        """Return whether a frame of a pixel size, in um, is drawn with larger ones."""
-        return not self.knows(mpp) and self.frames_mpp[0] * 0.999 <= mpp < self.mpp[0]
+        if not low * 0.999 <= mpp <= high * 1.001:
+            return None
+        known = min(max(mpp, self.mpp[0]), self.mpp[1])
+        return mpp if abs(mpp - known) <= 0.001 * known else known
 
     def evaluations_per_window(self, steps: int, guidance_scale: float) -> int:
         """Return the network evaluations that one variant of one window costs."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.backend import Backend, BackendInfo, OnStep, Step
 from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.errors import InvalidRequest, OutOfMemory
+from napari_histodiff.core.foreign.folder import is_foreign
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.core.requests import EditKind, EditRequest
@@ -31,7 +32,6 @@ from napari_histodiff.diffusion.conditioning import (
     to_pixels,
 )
 from napari_histodiff.diffusion.foreign.backend import ForeignBackend
-from napari_histodiff.diffusion.foreign.folder import is_foreign
 from napari_histodiff.diffusion.guidance import GuidedDenoiser
 from napari_histodiff.diffusion.loading import load_pipeline
 from napari_histodiff.diffusion.model_folder import ModelInfo, bundled_model_path, check_folder
@@ -92,6 +92,7 @@ class DiffusionBackend:
             margin=pipeline.layout.margin,
             stains=model.stains,
             reach=(model.mpp[0] / _FINER, model.mpp[1]),
+            nbytes=sum(weights.nbytes for weights in pipeline.network.parameters()),
         )
         salt = f"{model.revision} {self._info.device}".encode()
         self._cache = PhaseCache(cache_bytes, salt)
@@ -159,7 +160,7 @@ class DiffusionBackend:
 
     def _check(self, request: EditRequest) -> None:
         low, high = self._info.mpp
-        if not self._info.knows(request.mpp) and not self._enlarges(request):
+        if self._info.drawn_mpp(request.mpp) != request.mpp and not self._enlarges(request):
             raise InvalidRequest(
                 f"expected {low:g} to {high:g} um per pixel for {self._info.name}, got "
                 f"{request.mpp:g}; rescale the image, or use a model trained at its resolution"
@@ -177,7 +178,7 @@ class DiffusionBackend:
 
     def _enlarges(self, request: EditRequest) -> bool:
         is_frame = request.target is None and request.coarse is None
-        return is_frame and self._info.enlarges(request.mpp)
+        return is_frame and self._info.drawn_mpp(request.mpp) not in (None, request.mpp)
 
     def _known_size(self, request: EditRequest) -> EditRequest:
         """The request as it is drawn: at a pixel size that the model knows."""

@@ -25,6 +25,7 @@ from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.engines import default_engine
 from napari_histodiff.ui.generation.history import HistoryEntry
 from napari_histodiff.ui.generation.states import Staging
+from napari_histodiff.ui.models.dialogs import ask_masks, show_card
 from napari_histodiff.ui.painting.selection import NucleusSelection
 from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.saving.script import python_of
@@ -131,10 +132,24 @@ class StudioActions:
             return
         if not (Path(folder) / "model_index.json").is_file():
             show_warning(
-                f"Expected a model in {folder}, got none; choose the folder pipeline of a training."
+                f"Expected a model in {folder}, got none; choose the folder pipeline of a "
+                "training, or that of a model of diffusers."
             )
             return
-        self.use_model(Path(folder))
+
+        def use() -> None:
+            if ask_masks(self._parent, Path(folder)):
+                self.use_model(Path(folder))
+
+        self._attempt(use)
+
+    def show_model(self) -> None:
+        """Say what the model is: what it was trained on, its size, licence and hash."""
+        info = self._controller.status.info
+        if info is None:
+            show_warning("The model is loading; ask again when it is ready.")
+        else:
+            show_card(self._parent, info)
 
     def open_training(self) -> None:
         """Open the dock that trains a model on the user's own slides."""

@@ -128,6 +128,7 @@ _EDITS: Final = (
         "bundled_model", "Draw with the bundled model", lambda d: d.actions.use_bundled_model()
     ),
     Command("model_folder", "Draw with a model folder", lambda d: d.actions.ask_model()),
+    Command("model_card", "About the model that draws", lambda d: d.actions.show_model()),
     Command("train", "Train a model on your own slides", lambda d: d.actions.open_training()),
 )
 

@@ -298,6 +298,7 @@ class StudioDock(QWidget):
     def _show_status(self, status: EngineStatus) -> None:
         self.status.set_status(status)
         self.palette_box.set_info(status.info)
+        self.caption.set_info(status.info)
         if status.info is not None:
             self.workspace.snap = status.info.multiple_of
             self.canvas.set_snap(status.info.multiple_of)

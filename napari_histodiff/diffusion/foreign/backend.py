@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.backend import BackendInfo, OnStep
 from napari_histodiff.core.errors import InvalidRequest, OutOfMemory
+from napari_histodiff.core.foreign.folder import ForeignFolder, check_foreign
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.recipe import TILE
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.devices import DType, is_out_of_memory
 from napari_histodiff.diffusion.foreign.codec import LatentCodec, enlarged
 from napari_histodiff.diffusion.foreign.drawing import Drawer, DrawingSettings
-from napari_histodiff.diffusion.foreign.folder import ForeignFolder, check_foreign
 from napari_histodiff.diffusion.foreign.loading import Loaded, load_parts
 from napari_histodiff.diffusion.foreign.network import Inputs
 from napari_histodiff.diffusion.foreign.rescaling import at_model_scale, reach, resized
@@ -66,9 +66,12 @@ class ForeignBackend:
             seconds_per_window=self._measure(),
             licence=folder.licence,
             margin=self._drawer.margin(TILE),
+            paint=folder.convention.told if folder.adapter.control else (),
             captions="none" if loaded.network.text is None else "text",
             steps=folder.convention.steps,
             guidance_scale=folder.convention.guidance_scale,
+            kind=folder.class_name,
+            nbytes=folder.nbytes,
             reach=reach(folder.convention.mpp),
         )
         self._cache = PhaseCache(cache_bytes, f"{folder.revision} {self._info.device}".encode())

@@ -20,12 +20,12 @@ from torch.nn import functional as F
 from napari_histodiff.core.backend import OnStep
 from napari_histodiff.core.digest import digest_of
 from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.foreign.convention import Convention
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.diffusion.canvas import Field, Noise, StepProgress, run_phase
 from napari_histodiff.diffusion.conditioning import to_pixels
 from napari_histodiff.diffusion.foreign.codec import PixelCodec, enlarged, shrunk
-from napari_histodiff.diffusion.foreign.convention import Convention
 from napari_histodiff.diffusion.foreign.network import Inputs, Network, guided
 from napari_histodiff.diffusion.foreign.place import Place
 from napari_histodiff.diffusion.foreign.schedule import Schedule

@@ -11,9 +11,9 @@ from diffusers.utils import is_accelerate_available
 from safetensors import SafetensorError
 
 from napari_histodiff.core.errors import ModelInvalid
+from napari_histodiff.core.foreign.folder import ForeignFolder
 from napari_histodiff.devices import DType, resolve_device, resolve_dtype
 from napari_histodiff.diffusion.foreign.codec import Codec, LatentCodec, PixelCodec
-from napari_histodiff.diffusion.foreign.folder import ForeignFolder
 from napari_histodiff.diffusion.foreign.network import Network
 from napari_histodiff.diffusion.foreign.schedule import deterministic
 from napari_histodiff.diffusion.foreign.text import load_text_encoder

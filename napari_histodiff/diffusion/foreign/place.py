@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_histodiff.core.digest import digest_of
+from napari_histodiff.core.foreign.convention import Convention
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.diffusion.conditioning import from_pixels
-from napari_histodiff.diffusion.foreign.convention import Convention
 
 __all__ = ["Place"]
 

@@ -14,7 +14,7 @@ from napari_histodiff.core.captions import CLASS_NOUNS, Caption, parse_caption
 from napari_histodiff.core.errors import ModelInvalid
 
 if TYPE_CHECKING:
-    from napari_histodiff.diffusion.foreign.folder import ForeignFolder
+    from napari_histodiff.core.foreign.folder import ForeignFolder
 
 __all__ = ["ClipEncoder", "Prompt", "TextEncoder", "load_text_encoder", "prompt_of", "sentence"]
 

@@ -190,6 +190,10 @@ class Controller:
         return TISSUE_NAMES if self.status.info is None else self.status.info.tissue_names
 
     @property
+    def _takes_paint(self) -> bool:
+        return self.status.info is None or bool(self.status.info.paint)
+
+    @property
     def settings_here(self) -> Settings:
         """The settings that count on the image worked on: a slide has its own guidance."""
         return self.settings.at(self.workspace.guidance)
@@ -258,7 +262,7 @@ class Controller:
             return
         self.set(seed=seed_of_run(self.settings))
         try:
-            if self.settings.suggest:
+            if self.settings.suggest and self._takes_paint:
                 self._suggest(asked=False).then(self._draw_suggested)
             else:
                 self._draw(self.workspace.document.snapshot())
@@ -364,9 +368,14 @@ class Controller:
 
     def _engine_changed(self, event: EngineStateChanged) -> None:
         info = event.info or self.status.info
+        before = self.status.info
         died = event.state is EngineState.DEAD and self.status.state is not EngineState.DEAD
         self.status = EngineStatus(event.state, info, event.memory, event.message)
         self.status_changed.emit(self.status)
+        if before is not None and info is not None and before.revision != info.revision:
+            own = (info.steps, info.guidance_scale)
+            if own != (before.steps, before.guidance_scale):  # 2 steps of Stable Diffusion: noise
+                self.set(steps=own[0], guidance_scale=own[1])
         if died and event.message:
             self._notice(Level.ERROR, event.message)
         self._touch()

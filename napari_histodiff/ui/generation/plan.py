@@ -92,27 +92,32 @@ def _plan_of(
         return FramePlan(title, False, "The engine is closed; open the dock again.")
     if status.info is None:
         return FramePlan(title, True, "The model is loading; the edit starts when it is ready.")
-    low, high = status.info.mpp
-    is_enlarged = status.info.enlarges(summary.mpp)
-    if not status.info.knows(summary.mpp) and not is_enlarged:
+    low, high = status.info.frames_mpp
+    drawn_mpp = status.info.drawn_mpp(summary.mpp)
+    if drawn_mpp is None:
         known = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-        note = f"The model knows {known} µm/px, this image has {summary.mpp:g}: "
+        note = f"The model draws {known} µm/px, this image has {summary.mpp:g}: "
         if summary.mpp > high:
             return FramePlan(title, False, note + "too coarse. Open a finer scan of it.")
         note += "too fine. Resample it; the original stays as it is."
-        return FramePlan(title, False, note, resample_to=low)
+        return FramePlan(title, False, note, resample_to=status.info.mpp[0])
     estimate = estimator.estimate(
-        tuple(side * min(1.0, summary.mpp / low) for side in summary.region.shape),
+        tuple(side * summary.mpp / drawn_mpp for side in summary.region.shape),
         steps=settings.steps,
         guidance_scale=settings.guidance_scale,
         variants=settings.variants,
         info=status.info,
     )
     note = str(estimate)
-    if is_enlarged:
-        note += f". Drawn at {low:g} µm/px and enlarged to the {summary.mpp:g} of the image"
+    if drawn_mpp != summary.mpp:
+        resized = "enlarged" if drawn_mpp > summary.mpp else "reduced"
+        note += f". Drawn at {drawn_mpp:g} µm/px and {resized} to the {summary.mpp:g} of the image"
     if max(settings.steps, 1 + status.info.jump_steps) < _LEAST_FLOW_STEPS:
         note += f". This model needs {_LEAST_FLOW_STEPS} steps or more for clear tissue"
+    elif settings.steps < status.info.steps // 2:
+        note += f". This model is meant for about {status.info.steps} steps"
+    if not status.info.paint:
+        return FramePlan(title, True, f"{note}. This model takes no paint", estimate, repaints)
     if not summary.uses_paint:
         where = " where pixels change" if repaints or summary.kind is EditKind.OUTPAINT else ""
         left = settings.suggest and not repaints
@@ -137,6 +142,8 @@ def tissue_remark(name: str, info: BackendInfo | None) -> str:
     """Return what happens to a painted tissue the model does not know; empty when it knows it."""
     if info is None or name in info.tissue_names:
         return ""
+    if "tissue" not in info.paint:
+        return "This model takes no tissue: what you paint of it has no effect on what it draws."
     return f"This model does not know {name}: what you paint of it is unspecified to it."
 
 
@@ -148,6 +155,8 @@ def class_remark(name: str, info: BackendInfo | None) -> str:
     """Return what happens to a painted class the model hardly knows; empty when it knows it."""
     if name not in CLASS_NAMES or info is None:
         return ""
+    if "nuclei" not in info.paint:
+        return "This model takes no nuclei: what you paint of them has no effect on what it draws."
     seen = info.class_counts.get(name, 0)
     if seen >= FEW_NUCLEI:
         return ""

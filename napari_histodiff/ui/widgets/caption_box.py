@@ -9,6 +9,7 @@ from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import QPlainTextEdit
 from superqt.utils import qdebounced, signals_blocked
 
+from napari_histodiff.core.backend import BackendInfo, Captions
 from napari_histodiff.core.captions import ParseReport, parse_caption
 from napari_histodiff.ui.bindings import command_button
 from napari_histodiff.ui.widgets.forms import Section, note_label
@@ -42,10 +43,16 @@ class CaptionBox(Section):
         )
         self.body.addWidget(self.edit)
         self.body.addWidget(self._report)
+        self._captions: Captions = "vocabulary"
         self._is_typing = False
         self._commit_soon = qdebounced(self.commit, timeout=_PAUSE, parent=self)
         self.edit.textChanged.connect(self._typed)
         self._show_report("")
+
+    def set_info(self, info: BackendInfo | None) -> None:
+        """Show what becomes of the caption: it is read by us, by the model's own, or by nobody."""
+        self._captions = "vocabulary" if info is None else info.captions
+        self._show_report(self._text())
 
     def commit(self) -> None:
         """Report the typed text at once, without waiting for a pause."""
@@ -84,11 +91,22 @@ class CaptionBox(Section):
         return " ".join(self.edit.toPlainText().split())
 
     def _show_report(self, text: str) -> None:
-        self._report.setText(report_html(parse_caption(text).report, empty=not text))
+        report = parse_caption(text).report
+        self._report.setText(report_html(report, empty=not text, captions=self._captions))
 
 
-def report_html(report: ParseReport, *, empty: bool) -> str:
-    """Return the report as rich text: used, mapped, ignored (orange), contradictory (red)."""
+def report_html(report: ParseReport, *, empty: bool, captions: Captions = "vocabulary") -> str:
+    """Return the report as rich text: used, mapped, ignored (orange), contradictory (red).
+
+    For a model that reads text itself, whether it gets a sentence of these words or what is
+    written.
+    """
+    if captions == "none":
+        return "This model takes no caption: it has no effect."
+    if captions == "text" and not empty:
+        if report.ignored or report.contradictory:
+            return "Free text: passed on to the model's own text encoder as it is written."
+        return "Passed on to the model's own text encoder as a sentence."
     if empty:
         return "No caption: the paint alone steers the model."
     lines = []

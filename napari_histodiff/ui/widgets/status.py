@@ -58,6 +58,7 @@ class StatusLine(QWidget):
                 ("Bundled model", "bundled_model"),
                 ("Model folder...", "model_folder"),
                 ("Train on your own slides...", "train"),
+                ("About this model...", "model_card"),
             )
         )
         self.project = QPushButton("Project")

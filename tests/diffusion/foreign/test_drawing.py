@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from napari_histodiff.core.errors import InvalidRequest, OutOfMemory
+from napari_histodiff.core.foreign.folder import check_foreign
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.noise import noise_field
 from napari_histodiff.core.requests import EditKind, EditRequest
@@ -18,7 +19,6 @@ from napari_histodiff.diffusion.backend import default_backend
 from napari_histodiff.diffusion.conditioning import from_pixels, to_pixels
 from napari_histodiff.diffusion.foreign.backend import ForeignBackend
 from napari_histodiff.diffusion.foreign.codec import PixelCodec
-from napari_histodiff.diffusion.foreign.folder import check_foreign
 from napari_histodiff.diffusion.foreign.loading import load_parts
 from napari_histodiff.diffusion.foreign.network import Network
 from napari_histodiff.diffusion.foreign.text import prompt_of

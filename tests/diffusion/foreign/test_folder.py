@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from napari_histodiff.core.errors import HistodiffError, ModelInvalid, ModelNotFound
+from napari_histodiff.core.foreign.convention import CONVENTION_FILE
+from napari_histodiff.core.foreign.folder import check_foreign, is_foreign
 from napari_histodiff.diffusion.backend import default_backend
-from napari_histodiff.diffusion.foreign.convention import CONVENTION_FILE
-from napari_histodiff.diffusion.foreign.folder import check_foreign, is_foreign
 from napari_histodiff.diffusion.model_folder import bundled_model_path
 from tests.diffusion.foreign.tiny import tiny_pipeline, tiny_unet, tiny_vae
 

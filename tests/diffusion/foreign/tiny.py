@@ -12,9 +12,9 @@ import diffusers
 import torch
 from safetensors.torch import save_file
 
-from napari_histodiff.diffusion.foreign.adapters import ADAPTERS
-from napari_histodiff.diffusion.foreign.convention import use_preset
-from napari_histodiff.diffusion.foreign.folder import ForeignFolder
+from napari_histodiff.core.foreign.adapters import ADAPTERS
+from napari_histodiff.core.foreign.convention import use_preset
+from napari_histodiff.core.foreign.folder import ForeignFolder
 from napari_histodiff.diffusion.foreign.text import Prompt
 
 torch.set_num_threads(1)

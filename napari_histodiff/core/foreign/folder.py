@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from napari_histodiff.core.errors import ModelInvalid, ModelNotFound
-from napari_histodiff.core.model_files import check_safetensors, read_model_json, revision_of
-from napari_histodiff.diffusion.foreign.adapters import ADAPTERS, Adapter
-from napari_histodiff.diffusion.foreign.convention import (
+from napari_histodiff.core.foreign.adapters import ADAPTERS, Adapter
+from napari_histodiff.core.foreign.convention import (
     CONVENTION_FILE,
     PRESETS,
     Convention,
     read_convention,
 )
+from napari_histodiff.core.model_files import check_safetensors, read_model_json, revision_of
 
-__all__ = ["ForeignFolder", "check_foreign", "is_foreign"]
+__all__ = ["ForeignFolder", "check_foreign", "is_foreign", "needs_convention"]
 
 #: Component classes that are made; what a pipeline names besides is not needed to draw.
 _CLASSES: Final = {
@@ -47,6 +47,8 @@ class ForeignFolder:
     Attributes
     ----------
     path : Path
+    class_name : str
+        Of the pipeline.
     adapter : Adapter
         How its parts are put together.
     class_names : dict of str to str
@@ -64,6 +66,7 @@ class ForeignFolder:
     """
 
     path: Path
+    class_name: str
     adapter: Adapter
     class_names: dict[str, str]
     weights: dict[str, tuple[Path, ...]]
@@ -83,6 +86,14 @@ def is_foreign(folder: Path) -> bool:
     """Tell whether a folder holds a pipeline of diffusers that is not of this package."""
     index = folder / "model_index.json"
     return index.is_file() and read_model_json(index).get("_class_name") != _OURS
+
+
+def needs_convention(folder: Path) -> bool:
+    """Tell whether a pipeline takes paint and nobody has said yet how."""
+    if not is_foreign(folder) or (folder / CONVENTION_FILE).is_file():
+        return False
+    name = read_model_json(folder / "model_index.json").get("_class_name")
+    return isinstance(name, str) and name in ADAPTERS and ADAPTERS[name].control
 
 
 def check_foreign(folder: Path) -> ForeignFolder:
@@ -114,6 +125,7 @@ def check_foreign(folder: Path) -> ForeignFolder:
         convention = Convention()
     result = ForeignFolder(
         path=folder,
+        class_name=index["_class_name"],
         adapter=adapter,
         class_names=class_names,
         weights=weights,

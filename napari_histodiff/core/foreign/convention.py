@@ -96,6 +96,11 @@ class Convention:
         return 1 + max(plane for (plane,) in self.values.values())
 
     @property
+    def told(self) -> tuple[str, ...]:
+        """Which paint the model is told of, as `BackendInfo.paint`."""
+        return () if self.paint == "none" else (self.paint,)
+
+    @property
     def tissue_names(self) -> tuple[str, ...]:
         """The tissue schema: what of `TISSUE_NAMES` the model is told of."""
         told = self.values if self.paint == "tissue" else {}

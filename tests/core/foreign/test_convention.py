@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from napari_histodiff.core.errors import ModelInvalid
-from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
-from napari_histodiff.diffusion.foreign.convention import (
+from napari_histodiff.core.foreign.convention import (
     PRESETS,
     Convention,
     preset,
     read_convention,
     use_preset,
 )
+from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 
 CLASSES = np.array([[0, 1, 1], [0, 1, 6], [0, 0, 0]], np.uint8)
 INSTANCES = np.array([[0, 1, 1], [0, 1, 2], [3, 0, 0]], np.int32)

@@ -1,0 +1,1 @@
+"""Folders of pipelines of diffusers: what they are, and how they take paint."""
