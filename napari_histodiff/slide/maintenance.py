@@ -292,17 +292,19 @@ _BATCH = 4096
 def evict(slide: SlideState, max_bytes: int) -> int:
     """Drop drawn tiles until at most `max_bytes` are left; see `SlideStore.evict`."""
     before = slide.table.total
-    for level in range(slide.recipe.coarsest + 1):
-        excess = slide.table.total - max_bytes
-        if excess <= 0:
-            break
-        _drop(slide, level, excess)
+    # What is out of date is drawn anew anyway.
+    for state in (TileState.STALE, TileState.GENERATED):
+        for level in range(slide.recipe.coarsest + 1):
+            excess = slide.table.total - max_bytes
+            if excess <= 0:
+                return before - slide.table.total
+            _drop(slide, level, state, excess)
     return before - slide.table.total
 
 
-def _drop(slide: SlideState, level: int, excess: int) -> None:
+def _drop(slide: SlideState, level: int, state: TileState, excess: int) -> None:
     states, flags = slide.table.states[level], slide.table.flags[level]
-    free = (states == TileState.GENERATED) & (flags & (HAS_EDITS | HAS_BASE) == 0)
+    free = (states == state) & (flags & (HAS_EDITS | HAS_BASE) == 0)
     rows, cols = free.nonzero()
     order = np.argsort(slide.tile_reader.last_read(level)[rows, cols], kind="stable")
     sizes = slide.table.sizes[level][rows, cols][order]

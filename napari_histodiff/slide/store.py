@@ -245,8 +245,9 @@ class SlideStore(EditStore):
     def evict(self, max_bytes: int) -> int:
         """Drop drawn tiles until at most so many bytes are left; return how many bytes that freed.
 
-        The finest go first, among them those read longest ago. Nothing that holds an edit goes, nor
-        the levels that are never drawn; what goes comes back the same when it is drawn again.
+        Those out of date go first, then the finest, among them those read longest ago. Nothing that
+        holds an edit goes, nor the levels that are never drawn; what goes comes back the same when
+        it is drawn again.
 
         Raises
         ------

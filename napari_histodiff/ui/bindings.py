@@ -13,13 +13,20 @@ from typing import Any, Final
 
 from qtpy.QtCore import QObject, Qt
 from qtpy.QtGui import QAction, QKeySequence, QShortcut
-from qtpy.QtWidgets import QAbstractButton, QToolButton, QWidget
+from qtpy.QtWidgets import QAbstractButton, QMenu, QToolButton, QWidget
 
 from napari_histodiff.ui.command import Command, Studio, studio
 from napari_histodiff.ui.commands import COMMANDS, command, run
 from napari_histodiff.ui.widgets.forms import button
 
-__all__ = ["bind_buttons", "bind_dock", "bind_keymap", "command_button", "set_command"]
+__all__ = [
+    "bind_buttons",
+    "bind_dock",
+    "bind_keymap",
+    "command_button",
+    "command_menu",
+    "set_command",
+]
 
 #: Name under which a button or a menu entry keeps the id of its command.
 _PROPERTY: Final = "command"
@@ -33,6 +40,18 @@ def command_button(
     made = button(text, "", checkable=checkable, share=share)
     made.setObjectName(command_id)
     set_command(made, command_id)
+    return made
+
+
+def command_menu(text: str, tip: str, command_ids: Iterable[str]) -> QToolButton:
+    """Make a flat button with a menu of commands, by their titles."""
+    made = button(text, tip)
+    made.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+    menu = QMenu(made)
+    menu.setToolTipsVisible(True)
+    for command_id in command_ids:
+        set_command(menu.addAction(f"{command(command_id).title}…"), command_id)
+    made.setMenu(menu)
     return made
 
 

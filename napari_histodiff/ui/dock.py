@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_histodiff.core.engine import Engine
 from napari_histodiff.ui.actions import StudioActions
@@ -31,6 +31,7 @@ from napari_histodiff.ui.slide.part import SlidePart
 from napari_histodiff.ui.viewport import show_scale_bar
 from napari_histodiff.ui.widgets.canvas_box import CanvasBox
 from napari_histodiff.ui.widgets.caption_box import CaptionBox
+from napari_histodiff.ui.widgets.forms import Section
 from napari_histodiff.ui.widgets.history_box import HistoryBox
 from napari_histodiff.ui.widgets.palette_box import PaletteBox, ToolsBox
 from napari_histodiff.ui.widgets.readout import Readout
@@ -48,6 +49,10 @@ __all__ = ["StudioDock"]
 
 #: Milliseconds between two looks into the controller's mailbox.
 _PUMP: Final = 33
+
+#: Pixels of a screen on which not all sections fit, and those that begin folded there.
+_SMALL: Final = 900
+_FOLDED: Final = ("Slide", "Settings", "History")
 
 
 class StudioDock(QWidget):
@@ -197,15 +202,18 @@ class StudioDock(QWidget):
         inside.setSpacing(4)
         self.palette_box.body.addWidget(self.tools)
         self.palette_box.body.addWidget(self.proposal)
-        for section in (
+        self._sections: tuple[Section, ...] = (
             self.canvas,
             self.slide.box,
             self.palette_box,
             self.caption,
             self.settings,
             self.history,
-        ):
+        )
+        self._fold()
+        for section in self._sections:
             inside.addWidget(section)
+            section.toggled.connect(self._remember_folds)
         inside.addStretch(1)
         scroll = QScrollArea()
         scroll.setWidget(column)
@@ -219,7 +227,21 @@ class StudioDock(QWidget):
         outer.addWidget(scroll, 1)
         outer.addWidget(self.run)
         outer.addWidget(self.readout)
-        self.setMinimumWidth(340)
+        self.setMinimumWidth(360)
+
+    def _fold(self) -> None:
+        """Fold away what the user did, or on a small screen what the main path goes without."""
+        folded = self.controller.settings.folded
+        if folded is None:
+            screen = QApplication.primaryScreen()
+            small = screen is not None and screen.availableGeometry().height() < _SMALL
+            folded = _FOLDED if small else ()
+        for section in self._sections:
+            section.set_folded(folded=section.title in folded)
+
+    def _remember_folds(self, *_: object) -> None:
+        folded = tuple(s.title for s in self._sections if not s.isExpanded())
+        self.controller.set(folded=folded)
 
     # ------------------------------------------------------------- connections
     def _connect_controller(self) -> None:
@@ -231,7 +253,7 @@ class StudioDock(QWidget):
         c.staging_changed.connect(self.run.set_staging)
         c.staging_changed.connect(self.actions.make_way)
         c.drawn.connect(self.past.add)
-        self.past.changed.connect(lambda: self.history.set_entries(self.past.entries))
+        self.past.changed.connect(self._show_history)
         self.past.troubled.connect(show_warning)
         c.settings_changed.connect(self._show_settings)
         c.counts_changed.connect(self.palette_box.nuclei.set_counts)
@@ -310,6 +332,10 @@ class StudioDock(QWidget):
         if self.workspace.target is not None:
             self.context.show_for(self.workspace.document, self.controller.settings.context)
 
+    def _show_history(self) -> None:
+        self.history.set_entries(self.past.entries)
+        self.caption.set_recent(kept.facts.caption for kept in self.past.entries)
+
     def _show_settings(self, settings: Settings) -> None:
         self.caption.set_caption(settings.caption)
         self.palette_box.mask.set_settings(settings)
@@ -345,6 +371,9 @@ class StudioDock(QWidget):
         if target is not self._measured:  # once an image: whoever hides the bar has it hidden
             self._measured = target
             show_scale_bar(self.viewer)
+            caption = self.workspace.document.target.caption
+            if caption is not None:  # what a slide was drawn by, not the last session's
+                self.controller.set(caption=caption)
 
     def _show_frame(self, *_: object) -> None:
         if self.workspace.target is not None:

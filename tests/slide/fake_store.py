@@ -205,7 +205,7 @@ class FakeStore:
             for tile in sorted(self._tiles):
                 if self.nbytes <= max_bytes:
                     break
-                if self._states[tile] is TileState.GENERATED:
+                if self._states[tile] in (TileState.GENERATED, TileState.STALE):
                     dropped += self._tiles.pop(tile).nbytes
                     del self._states[tile]
         return dropped

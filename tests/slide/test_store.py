@@ -215,6 +215,22 @@ def test_a_tile_drawn_from_pixels_edited_since_is_not_taken(slide: SlideStore) -
         assert slide.put_generated(again, drawn(slide, again), since=slide.revision)
 
 
+def test_what_is_out_of_date_is_evicted_before_what_is_good(slide: SlideStore) -> None:
+    draw_all(slide)
+    edit(slide, Region(1, 5, 5, 9, 9))
+    stale = slide.state(0) == TileState.STALE
+    good = slide.state(0) == TileState.GENERATED
+    assert stale.any()
+    assert good.any()
+    assert slide.evict(slide.nbytes - 1) > 0
+    assert (slide.state(0)[good] == TileState.GENERATED).all()
+    assert (slide.state(0)[stale] == TileState.EMPTY).any()
+    slide.evict(0)
+    assert not (slide.state(0) == TileState.STALE).any()
+    draw_all(slide)
+    assert (slide.state(0) == TileState.GENERATED).all()
+
+
 def test_eviction_goes_from_fine_to_coarse_and_longest_unread_first(slide: SlideStore) -> None:
     draw_all(slide)
     edit(slide, Region(0, 300, 300, 20, 20))

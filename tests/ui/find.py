@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QAbstractButton, QWidget
 
 Kind = TypeVar("Kind", bound=QWidget)
@@ -17,8 +18,12 @@ def find(root: QWidget, name: str, kind: type[Kind] = QWidget) -> Kind:
 
 
 def press(root: QWidget, name: str) -> None:
-    """Click a button by its name, which is the id of its command."""
-    find(root, name, QAbstractButton).click()
+    """Click a button by its name, which is the id of its command, or its entry in a menu."""
+    entries = {entry.property("command"): entry for entry in root.findChildren(QAction)}
+    if name in entries:
+        entries[name].trigger()
+    else:
+        find(root, name, QAbstractButton).click()
 
 
 def press_key(viewer: Any, key: str) -> None:

@@ -25,8 +25,8 @@ from napari_histodiff.ui.generation.settings import SeedMode
 from napari_histodiff.ui.saving.saving import Saved
 from napari_histodiff.ui.text import short_count
 from napari_histodiff.ui.widgets import dialogs
-from napari_histodiff.ui.widgets.caption_box import report_html
-from napari_histodiff.ui.widgets.style import IGNORED, WRONG, dock_style
+from napari_histodiff.ui.widgets.caption_report import report_lines
+from napari_histodiff.ui.widgets.style import SUBTLE, WARNING, WRONG, dock_style
 from tests.fakes import FAKE_INFO
 from tests.ui.conftest import OpenDock, WaitFor
 from tests.ui.doubles import RecordingEngine
@@ -153,16 +153,17 @@ def test_palette_marks_what_the_model_hardly_knows(
 ) -> None:
     engine.ready()
     _tell(dock, engine)
-    seen = dock.palette_box.nuclei.seen
-    assert "never seen" in seen["neutrophil"].toolTip()
-    assert "Only 10 training nuclei: may not be recognisable" in seen["epithelial"].toolTip()
+    box = dock.palette_box.nuclei
+    assert "never seen" in box.buttons["neutrophil"].toolTip()
+    assert "hardly trained, 10 nuclei" in box.buttons["epithelial"].toolTip()
     counts = {"plasma": FEW_NUCLEI - 1, "connective": FEW_NUCLEI, "lymphocyte": 12_431}
     dock.palette_box.set_info(replace(FAKE_INFO, class_counts=counts))
-    assert "⚠ 499" in seen["plasma"].text()
-    assert "Only 499 training nuclei" in dock.palette_box.nuclei.buttons["plasma"].toolTip()
-    assert seen["connective"].text() == "500"
-    assert seen["lymphocyte"].text() == "12.4k"
-    assert "12,431 training nuclei" in dock.palette_box.nuclei.buttons["lymphocyte"].toolTip()
+    assert "hardly trained, 499 nuclei" in box.buttons["plasma"].toolTip()
+    assert "12,431 training nuclei" in box.buttons["lymphocyte"].toolTip()
+    box.select(4)
+    assert box.note.text() == "⚠ Plasma is hardly trained, 499 nuclei."
+    box.select(6)
+    assert box.note.isHidden()
     dock.workspace.new_canvas(128, 128)
     classes, instances = paint_demo(128, 128)
     dock.workspace.document.set_painting(classes, instances, np.zeros(classes.shape, bool))
@@ -180,18 +181,18 @@ def test_counts_are_short(count: int, text: str) -> None:
     assert short_count(count) == text
 
 
-def test_caption_report_is_coloured_and_escaped() -> None:
+def test_caption_report_tells_roles_apart_and_is_escaped() -> None:
     report = ParseReport(
         used=("colon",),
         mapped=(("lymphs", "lymphocytes"),),
-        ignored=("<b>zebra",),
+        ignored=("<b>zebra", "glnd"),
         contradictory=(("pale", "dark"),),
     )
-    html = report_html(report, empty=False)
-    assert f'{IGNORED}">Ignored: &lt;b&gt;zebra' in html
-    assert f'{WRONG}">Contradictory: pale → dark' in html
-    assert "lymphs → lymphocytes" in html
-    assert "No caption" in report_html(ParseReport(), empty=True)
+    lines = report_lines(report)
+    assert lines[WARNING].startswith("⚠ Ignored: &lt;b&gt;zebra, glnd (did you mean <a ")
+    assert lines[WRONG] == "✕ Contradictory: pale → dark"
+    assert lines[SUBTLE] == "Used: colon<br>Read as: lymphs → lymphocytes"
+    assert report_lines(ParseReport(), empty="No caption")[SUBTLE] == "No caption"
 
 
 def test_caption_enter_ends_typing(dock: StudioDock, qtbot) -> None:

@@ -21,6 +21,7 @@ from napari_histodiff.core.errors import StorageError, TrainingError
 from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.core.stain_bank import write_stains
 from napari_histodiff.datasets.packing import Pack, class_counts
+from napari_histodiff.diffusion.model_folder import check_folder
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
 from napari_histodiff.diffusion.training.crops import COARSEST_CROP, collect_stains
 
@@ -112,6 +113,7 @@ def save_pipeline(
     *,
     name: str,
     version: str = "1",
+    start: Path | None = None,
     fine: Pack | None = None,
 ) -> Path:
     """Save a model folder: diffusers layout, float16 safetensors, what it was trained on.
@@ -126,6 +128,8 @@ def save_pipeline(
         The training data, for the class counts and the micrometres per pixel.
     name, version : str
         Shown to users.
+    start : Path, optional
+        Model folder that the weights started from: what it was trained on, these know too.
     fine : Pack, optional
         Training data at twice the resolution: the same nuclei, so they are not counted again.
 
@@ -150,7 +154,7 @@ def save_pipeline(
         "version": version,
         "licence": WEIGHTS_LICENCE,
         "mpp": [min(scales + finer), COARSEST_CROP * max(scales)],
-        "class_counts": class_counts(packed),
+        "class_counts": _known_counts(packed, start),
         "tissue_names": list(TISSUE_NAMES[: generator.network.tissue_classes + 1]),
         "caption_schema": CAPTION_SCHEMA,
         "stains": write_stains(stains),
@@ -165,6 +169,18 @@ def save_pipeline(
             shutil.rmtree(folder)
         partial.replace(folder)
     return folder
+
+
+def _known_counts(packed: Pack, start: Path | None) -> dict[str, int]:
+    """Return the training nuclei of each class, here or in the model it started from.
+
+    The larger number: stages of a training see the same nuclei again.
+    """
+    counts = class_counts(packed)
+    if start is None:
+        return counts
+    before = check_folder(start).class_counts
+    return {name: max(count, before.get(name, 0)) for name, count in counts.items()}
 
 
 def _forget_origin(folder: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.core.json_data import from_json, read_json_object
+from napari_histodiff.diffusion.model_folder import bundled_model_path
 from napari_histodiff.optimization import cosine_rate
 
 __all__ = ["Drop", "Progress", "Stage", "TrainingConfig"]
@@ -100,6 +101,13 @@ class TrainingConfig:
     device: str = "auto"
     save_every_minutes: float = 5.0
     tensorboard: bool = False
+
+    @property
+    def start(self) -> Path | None:
+        """The model folder that the weights start from; None = from random ones."""
+        if self.init_from is None:
+            return None
+        return bundled_model_path() if self.init_from == "bundled" else Path(self.init_from)
 
     def __post_init__(self) -> None:
         if self.precision not in ("auto", "bfloat16", "float32"):

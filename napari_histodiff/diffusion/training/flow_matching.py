@@ -17,7 +17,6 @@ from napari_histodiff.devices import resolve_device
 from napari_histodiff.diffusion.caption_encoder import CaptionEncoder
 from napari_histodiff.diffusion.flow import MIN_T, add_noise, flow_loss
 from napari_histodiff.diffusion.loading import load_pipeline
-from napari_histodiff.diffusion.model_folder import bundled_model_path
 from napari_histodiff.diffusion.network import HistoUNet
 from napari_histodiff.diffusion.training.batches import Batch
 from napari_histodiff.diffusion.training.checkpoints import refuse_checkpoint
@@ -62,10 +61,10 @@ def train(config: TrainingConfig, *, resume: bool = False) -> Path:
 
 def initial_generator(config: TrainingConfig) -> Generator:
     """Return random weights, or those of `config.init_from`, float32 on the processor."""
-    if config.init_from is None:
+    folder = config.start
+    if folder is None:
         settings = {"tissue_classes": len(TISSUE_NAMES) - 1} | config.network
         return Generator(HistoUNet(**settings), CaptionEncoder())
-    folder = bundled_model_path() if config.init_from == "bundled" else Path(config.init_from)
     pipeline = load_pipeline(folder, "cpu", "float32")
     # Trained by flow alone the jumps would go stale; `distillation.distil` teaches them again.
     network = _changed(pipeline.network, config.network)

@@ -149,6 +149,7 @@ class TrainingLoop:
             self.packed,
             name=self.config.name,
             version=self.config.version,
+            start=self.config.start,
             fine=self._fine,
         )
 

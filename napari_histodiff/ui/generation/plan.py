@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -18,7 +19,18 @@ from napari_histodiff.ui.text import count_text, duration_text
 if TYPE_CHECKING:
     from napari_histodiff.ui.workspace.snapshot import FrameSummary
 
-__all__ = ["Estimate", "Estimator", "FramePlan", "class_remark", "make_plan", "tissue_remark"]
+__all__ = [
+    "Estimate",
+    "Estimator",
+    "FramePlan",
+    "class_remark",
+    "make_plan",
+    "organ_remark",
+    "tissue_remark",
+]
+
+#: An organ of fewer training images is hardly known.
+_FEW_SLIDES: Final = 20
 
 #: A model that cannot jump draws washed-out tissue in fewer.
 _LEAST_FLOW_STEPS: Final = 5
@@ -162,17 +174,28 @@ def class_remark(name: str, info: BackendInfo | None) -> str:
         return ""
     if seen == 0:
         return (
-            f"No training nuclei: the model has never seen a {name} nucleus and draws one of "
-            "unknown class where you paint it."
+            f"{name.capitalize()} is not trained at all: the model has never seen such a nucleus "
+            "and draws one of unknown class where you paint it."
         )
     return (
-        f"Only {seen} training nuclei: may not be recognisable. The model draws a nucleus where "
-        f"you paint {_with_article(name)} nucleus, but it may look like a more common class."
+        f"{name.capitalize()} is hardly trained, {count_text(seen, 'nucleus')}: it may not be "
+        "recognisable. The model draws a nucleus where you paint one, but it may look like a more "
+        "common class."
     )
 
 
-def _with_article(name: str) -> str:
-    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
+def organ_remark(organ: str, info: BackendInfo | None) -> str:
+    """Return what an organ means to a model that hardly knows it; empty when it knows it."""
+    if info is None or not info.stains:
+        return ""
+    scales = Counter(entry.mpp for entry in info.stains if entry.organ == organ)
+    slides = max(scales.values(), default=0)
+    if slides >= _FEW_SLIDES:
+        return ""
+    if not slides:
+        return f"No training images of {organ}: the word changes nothing you can rely on."
+    images = count_text(slides, "training image")
+    return f"{organ.capitalize()} is hardly trained ({images}): it steers colour and texture only."
 
 
 @dataclass(frozen=True, slots=True)

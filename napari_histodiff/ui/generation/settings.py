@@ -34,6 +34,8 @@ class SeedMode(StrEnum):
 class Settings:
     """Everything in the dock that is not paint; ranges as in `core.requests.LIMITS`.
 
+    `folded` names the sections that are folded away, None = nobody chose yet.
+
     With `suggest`, what is not painted is suggested before it is drawn.
 
     `guidance_scale` is meant for canvases and images, `slide_guidance` for slides; None, as a slide
@@ -52,6 +54,7 @@ class Settings:
     variants: int = 2
     suggest: bool = True
     export_folder: str = ""
+    folded: tuple[str, ...] | None = None
     mask_step: float = 2.0
     mask_around: float = 2.0
     feather: float = 0.0

@@ -21,6 +21,9 @@ __all__ = ["HIGHLIGHTS_NAME", "Highlights", "rim_of"]
 
 HIGHLIGHTS_NAME: Final = "Highlights"
 
+#: What says where a layer lies.
+_PLACE: Final = ("scale", "rotate", "shear", "affine", "units", "translate")
+
 #: Labels of the layer: the rim around an outline, and the two rings around what is selected.
 _RIM: Final = 1
 _INNER: Final = 2
@@ -44,8 +47,6 @@ class Highlights:
         Puts a layer right below the nuclei.
     viewer : napari ViewerModel
         Where it is taken away from.
-    place : callable
-        Returns the layer arguments that put it on the frame.
     """
 
     def __init__(
@@ -54,13 +55,11 @@ class Highlights:
         selection: NucleusSelection,
         add: Callable[[Layer], None],
         viewer: Any,
-        place: Callable[[], dict[str, Any]],
     ) -> None:
         self._nuclei = nuclei
         self._selection = selection
         self._add = add
         self._viewer = viewer
-        self._place = place
         self._layer: Labels | None = None
         nuclei.changed.connect(self.refresh)
         nuclei.layer.events.contour.connect(self.refresh)
@@ -88,7 +87,7 @@ class Highlights:
                 marks,
                 name=HIGHLIGHTS_NAME,
                 colormap=CyclicLabelColormap(colors=np.array(_COLOURS, float), background_value=0),
-                **self._place(),
+                **_place_of(self._nuclei.layer),
             )
             self._layer.editable = False
             self._add(self._layer)
@@ -99,7 +98,7 @@ class Highlights:
         else:
             self._layer.data[:] = marks
             self._layer.refresh(extent=False, thumbnail=False)
-        for name, value in self._place().items():
+        for name, value in _place_of(self._nuclei.layer).items():
             setattr(self._layer, name, value)
         self._layer.visible = True
 
@@ -122,6 +121,10 @@ class Highlights:
             marks[part][ndimage.binary_dilation(near, iterations=2) & ~near] = _OUTER
             marks[part][near & ~mask] = _INNER
         return marks
+
+
+def _place_of(layer: Labels) -> dict[str, Any]:
+    return {name: getattr(layer, name) for name in _PLACE}
 
 
 def rim_of(labels: NDArray[np.int32]) -> NDArray[np.bool_]:

@@ -17,7 +17,7 @@ from napari_histodiff.ui.painting.strokes import (
     pan_while_held,
 )
 from napari_histodiff.ui.workspace.brushes import Brushes
-from napari_histodiff.ui.workspace.paint_layers import NucleiLayer, PaintSettings
+from napari_histodiff.ui.workspace.paint_layers import EditMaskLayer, NucleiLayer, PaintSettings
 from napari_histodiff.ui.workspace.tissue_layer import TissueLayer
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class PaintTools:
 
     Parameters
     ----------
-    nuclei, tissue
+    nuclei, tissue, edit_mask
         What is painted on.
     settings : PaintSettings
         What is in the user's hand.
@@ -51,29 +51,27 @@ class PaintTools:
         In whose world the mouse moves.
     add : callable
         Puts a layer right below the nuclei.
-    place : callable
-        Returns the layer arguments that put a layer on the frame.
     """
 
     def __init__(
         self,
         nuclei: NucleiLayer,
         tissue: TissueLayer,
+        edit_mask: EditMaskLayer,
         settings: PaintSettings,
         mpp: float,
         rng: np.random.Generator,
         viewer: Any,
         add: Callable[[Layer], None],
-        place: Callable[[], dict[str, Any]],
     ) -> None:
         self._settings = settings
         self._mpp = mpp
-        self._layers = (nuclei.layer, tissue.layer)
+        self._layers = (nuclei.layer, tissue.layer, edit_mask.layer)
         self.brushes = Brushes(nuclei, tissue, settings, mpp, rng, viewer)
         self.selection = NucleusSelection(nuclei, settings, viewer)
-        self.highlights = Highlights(nuclei, self.selection, add, viewer, place)
+        self.highlights = Highlights(nuclei, self.selection, add, viewer)
         Eraser(nuclei, viewer)
-        Lasso(nuclei, tissue, settings, viewer)
+        Lasso(nuclei, self._layers[1:], settings, viewer)
         for layer in self._layers:
             layer.bind_key("Space", pan_while_held, overwrite=True)
 

@@ -5,7 +5,7 @@ Tools of ours work in napari's pan mode with panning off, so that napari's own s
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,7 +14,6 @@ from skimage.draw import line
 from napari_histodiff.ui.painting.pieces import inside, nearest_painted, piece_at, remnants
 from napari_histodiff.ui.viewport import to_data
 from napari_histodiff.ui.workspace.paint_layers import NucleiLayer, PaintSettings
-from napari_histodiff.ui.workspace.tissue_layer import TissueLayer
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -101,25 +100,27 @@ class Eraser:
 
 
 class Lasso:
-    """Drag around a nucleus, or an area of tissue: releasing the mouse closes and fills it.
+    """Drag around a nucleus or an area: releasing the mouse closes and fills it.
 
     Parameters
     ----------
-    nuclei, tissue
-        What is painted on, whichever palette is in hand.
+    nuclei : NucleiLayer
+        Painted on with a label of their own each.
+    others : sequence of Labels
+        Painted on with the label that is selected on them: tissue and edit mask.
     settings : PaintSettings
-        Tool and class; read at each press.
+        The tool in hand; read at each press.
     viewer : napari ViewerModel
         In whose world the mouse moves.
     """
 
     def __init__(
-        self, nuclei: NucleiLayer, tissue: TissueLayer, settings: PaintSettings, viewer: Any
+        self, nuclei: NucleiLayer, others: Sequence[Labels], settings: PaintSettings, viewer: Any
     ) -> None:
         self._nuclei = nuclei
         self._settings = settings
         self._viewer = viewer
-        for layer in (nuclei.layer, tissue.layer):
+        for layer in (nuclei.layer, *others):
             layer.mouse_drag_callbacks.append(self._on_press)
 
     def _on_press(self, layer: Labels, event: Any) -> Generator[None, None, None]:
@@ -127,7 +128,7 @@ class Lasso:
         if not mine or event.button != _LEFT:
             return
         on_nuclei = layer is self._nuclei.layer
-        label = self._nuclei.new_label() if on_nuclei else self._settings.tissue_id
+        label = self._nuclei.new_label() if on_nuclei else int(layer.selected_label)
         points = [self._pixel(layer, event)]
         with layer.block_history():
             yield

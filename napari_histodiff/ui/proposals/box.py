@@ -23,6 +23,7 @@ class ProposalBox(QWidget):
         self._running = self._possible = False
         self.main = command_button("propose_nuclei", "Propose nuclei", share=False)
         self.note = note_label()
+        self.note.setMinimumWidth(0)  # the button stands beside it
         self._bar = QProgressBar()
         self._bar.setFixedHeight(6)
         self._bar.setTextVisible(False)

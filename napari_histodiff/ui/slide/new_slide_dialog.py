@@ -22,7 +22,6 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_histodiff.core.backend import BackendInfo
-from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.core.recipe import MAX_SIDE, SlideRecipe
 from napari_histodiff.core.requests import LIMITS
@@ -34,7 +33,7 @@ from napari_histodiff.ui.slide.new_slide import NewSlide, new_slide_form
 from napari_histodiff.ui.slide.recent import SUFFIX, SlidePlaces
 from napari_histodiff.ui.slide.status import cost_of, magnification_of, size_text
 from napari_histodiff.ui.text import bytes_text, count_text
-from napari_histodiff.ui.widgets.caption_box import report_html
+from napari_histodiff.ui.widgets.caption_report import CaptionReport
 from napari_histodiff.ui.widgets.dialogs import align_fields
 from napari_histodiff.ui.widgets.forms import (
     button,
@@ -43,7 +42,7 @@ from napari_histodiff.ui.widgets.forms import (
     note_label,
     row,
 )
-from napari_histodiff.ui.widgets.style import IGNORED, SUBTLE
+from napari_histodiff.ui.widgets.style import SUBTLE, WARNING
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
@@ -195,10 +194,14 @@ class NewSlideDialog(QDialog):
             field.setAccessibleName(name)
 
     def _lay_out(self) -> None:
-        self.microns, self.report = note_label(), note_label()
+        self.microns, self.report = (
+            note_label(),
+            CaptionReport("No caption: seed and sketch alone decide."),
+        )
+        self.report.meant.connect(self._correct)
         self.cost, self.problem_note = note_label(), note_label()
+        self.problem_note.setProperty("role", WARNING)
         self.microns.setProperty("role", SUBTLE)
-        self.report.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.report.setMinimumHeight(3 * self.fontMetrics().height())
         beside = QVBoxLayout()
         beside.addWidget(self.preview, alignment=Qt.AlignmentFlag.AlignHCenter)
@@ -275,13 +278,12 @@ class NewSlideDialog(QDialog):
         self._buttons.rejected.connect(self.reject)
 
     # -------------------------------------------------------------------- show
+    def _correct(self, word: str, meant: str) -> None:
+        self.caption.setText(self.caption.text().replace(word, meant, 1))
+
     def _refresh(self, *_: object) -> None:
         text = self.caption.text().strip()
-        self.report.setText(
-            report_html(parse_caption(text).report, empty=False)
-            if text
-            else "No caption: seed and sketch alone decide."
-        )
+        self.report.show_caption(text)
         height, width, mpp = self.height_px.value(), self.width_px.value(), self.mpp.value()
         for side, preset in self.sides.items():
             preset.setChecked(height == width == side)
@@ -291,9 +293,7 @@ class NewSlideDialog(QDialog):
         self.preview.show_layout(recipe, self._sketch)
         self.cost.setText("" if recipe is None else self._cost_text(recipe))
         problem = self.problem()
-        self.problem_note.setText(
-            f'<span style="color:{IGNORED}">{escape(problem)}</span>' if problem else ""
-        )
+        self.problem_note.setText(f"⚠ {escape(problem)}" if problem else "")
         self.make.setEnabled(not problem)
 
     def _cost_text(self, recipe: SlideRecipe) -> str:

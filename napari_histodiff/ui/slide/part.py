@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from napari.utils.notifications import show_info, show_warning
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication, QDialog, QWidget
+from qtpy.QtWidgets import QDialog, QWidget
 
 from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.engine import Engine
@@ -18,6 +16,7 @@ from napari_histodiff.core.errors import HistodiffError, InvalidRequest, make_fo
 from napari_histodiff.slide.scans.opening import is_synthetic
 from napari_histodiff.slide.scans.remembered import RememberedScans
 from napari_histodiff.slide.store import SlideStore
+from napari_histodiff.ui.background import in_background, waiting
 from napari_histodiff.ui.slide.new_slide import NewSlide
 from napari_histodiff.ui.slide.new_slide_dialog import NewSlideDialog
 from napari_histodiff.ui.slide.questions import ask_draw_all, ask_place, ask_redraw, ask_space
@@ -252,8 +251,7 @@ class SlidePart:
             return
         keep = ask_space(self._parent, session.store.nbytes)
         if keep is not None:
-            with _waiting():
-                self._attempt(lambda s: _tell_freed(s.store.evict(keep)))
+            self._attempt(lambda s: _tell_freed(in_background(lambda: s.store.evict(keep))))
             self._weigh_due = 0.0
             self._touch()
 
@@ -266,8 +264,8 @@ class SlidePart:
 
     def _open(self, open_store: Callable[[], SlideStore]) -> None:
         try:
-            with _waiting():
-                store = open_store()
+            store = in_background(open_store)
+            with waiting():
                 self.close_slide()
                 self._start(store)
         except HistodiffError as error:
@@ -275,7 +273,7 @@ class SlidePart:
 
     def _show_scan(self, path: Path) -> None:
         try:
-            with _waiting():
+            with waiting():
                 scan = open_asking(path, self._parent, self._remembered)
                 if scan is None:
                     return
@@ -303,7 +301,7 @@ class SlidePart:
     def _renew(self, session: SlideSession, open_store: Callable[[], SlideStore]) -> None:
         """Show the slide in a new layer, at the same place."""
         kept = KeptView.of(session, self._viewer, self._workspace)
-        with _waiting():
+        with waiting():
             self.close_slide()
             self._start(open_store(), kept)
         if self.session is not None:
@@ -370,15 +368,6 @@ class SlidePart:
             action(self.session)
         except HistodiffError as error:
             show_warning(str(error))
-
-
-@contextmanager
-def _waiting() -> Iterator[None]:
-    QApplication.setOverrideCursor(Qt.CursorShape.WaitCursor)
-    try:
-        yield
-    finally:
-        QApplication.restoreOverrideCursor()
 
 
 def _created(new: NewSlide) -> SlideStore:

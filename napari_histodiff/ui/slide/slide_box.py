@@ -30,7 +30,7 @@ from napari_histodiff.ui.widgets.forms import (
     row,
     whole_number,
 )
-from napari_histodiff.ui.widgets.style import IGNORED, SUBTLE
+from napari_histodiff.ui.widgets.style import SUBTLE, WARNING
 
 __all__ = ["SlideBox"]
 
@@ -38,10 +38,10 @@ __all__ = ["SlideBox"]
 _MOST_GROWTH: Final = 65_536
 
 _SIDES: Final = (
-    ("◀", "left", (0, 1, 0, 0)),
-    ("▲", "top", (1, 0, 0, 0)),
-    ("▼", "bottom", (0, 0, 1, 0)),
-    ("▶", "right", (0, 0, 0, 1)),
+    ("Left", "left", (0, 1, 0, 0)),
+    ("Top", "top", (1, 0, 0, 0)),
+    ("Bottom", "bottom", (0, 0, 1, 0)),
+    ("Right", "right", (0, 0, 0, 1)),
 )
 
 
@@ -97,9 +97,9 @@ class SlideBox(Section):
         self.pause.setChecked(status.paused)
         self.failed.setVisible(status.failed > 0)
         failed = count_text(status.failed, "place")
-        self.failed_text.setText(f'<span style="color:{IGNORED}">⚠ {failed} failed</span>')
+        self.failed_text.setText(f"⚠ {failed} failed")
         self.message.setVisible(bool(status.message) and not status.failed)
-        self.message.setText(f'<span style="color:{IGNORED}">{escape(status.message)}</span>')
+        self.message.setText(f"⚠ {escape(status.message)}" if status.message else "")
         self.stop.setEnabled(busy)
         for widget in (self.pause, *self._draw, *self.grow_buttons, self.by, self.space):
             widget.setEnabled(not status.read_only)
@@ -151,6 +151,8 @@ class SlideBox(Section):
         self.retry = command_button("slide_retry", "Retry", share=False)
         self.failed.setLayout(row(self.failed_text, self.why, self.retry, stretch=0))
         self.message = note_label()
+        for label in (self.failed_text, self.message):
+            label.setProperty("role", WARNING)
 
     def _make_drawing(self) -> None:
         self.view = command_button("slide_view", "View")
@@ -165,8 +167,8 @@ class SlideBox(Section):
         self.by.setGroupSeparatorShown(True)
         self.by.setAccessibleName("Pixels to grow by")
         self.grow_buttons = []
-        for sign, side, _ in _SIDES:
-            made = button(sign, f"Outpaint past the {side}", share=False)
+        for text, side, _ in _SIDES:
+            made = button(text, f"Outpaint past the {side} of the slide", share=False)
             made.setObjectName(f"grow_{side}")
             made.setAccessibleName(f"Grow at the {side}")
             self.grow_buttons.append(made)
@@ -187,10 +189,10 @@ class SlideBox(Section):
         self.body.addWidget(self.failed)
         self.body.addWidget(self.message)
         self.body.addLayout(row(name_label("Draw"), *self._draw, self.stop, stretch=(1, 2, 3)))
-        self.body.addLayout(row(name_label("Detail"), self.finer, stretch=1))
-        self.body.addLayout(row(name_label("Outpaint"), self.by, *self.grow_buttons, stretch=1))
         self.body.addWidget(self.sketch.tissues)
-        self.body.addLayout(row(self.sketch, self.space, stretch=0))
+        self.body.addLayout(row(self.sketch, self.finer, stretch=0))
+        self.body.addLayout(row(name_label("Outpaint", self.by), self.by, self.space, stretch=1))
+        self.body.addLayout(row(name_label("at"), *self.grow_buttons, stretch=(1, 2, 3, 4)))
 
     def _connect(self) -> None:
         for made, (_, _, share) in zip(self.grow_buttons, _SIDES, strict=True):

@@ -97,6 +97,11 @@ class SlideTarget(Target):
         """The guidance scale of the slide's tiles."""
         return self._store.recipe.guidance_scale
 
+    @property
+    def caption(self) -> str:
+        """The caption of the slide's recipe."""
+        return self._store.recipe.caption
+
     def read(self, region: Region) -> NDArray[np.uint8]:
         """Return the pixels as they are now, (h, w, 3) uint8."""
         return self._store.read(region)

@@ -35,7 +35,7 @@ from napari_histodiff.ui.widgets.forms import (
     row,
     whole_number,
 )
-from napari_histodiff.ui.widgets.style import APPLY, WRONG
+from napari_histodiff.ui.widgets.style import APPLY, MAIN, WRONG, set_role, show_running
 
 __all__ = ["FolderRow", "TrainingFoot", "TrainingForm", "found_in", "progress_text"]
 
@@ -66,7 +66,9 @@ class FolderRow(QWidget):
         self.edit.setPlaceholderText(hint)
         self.edit.setToolTip(tip)
         self.browse = button("…", tip, share=False)
-        self.setLayout(row(name_label(name), self.edit, self.browse, stretch=1))
+        self.edit.setAccessibleName(name or hint)
+        self.browse.setAccessibleName(f"Choose: {tip}")
+        self.setLayout(row(name_label(name, self.edit), self.edit, self.browse, stretch=1))
         self.edit.editingFinished.connect(lambda: self.changed.emit(self.path))
         self.browse.clicked.connect(self._ask)
 
@@ -170,6 +172,7 @@ class TrainingForm(QWidget):
         self.mpp.setSingleStep(0.05)
         self.mpp.setSuffix(" µm/px")
         self.mpp.setKeyboardTracking(False)
+        self.mpp.setAccessibleName("Micrometres per pixel")
         section.corner.setText("images with labelled nuclei")
         section.corner.setToolTip(
             "Lizard .mat, CoNIC .npy, QuPath GeoJSON beside the images, or folders images/, "
@@ -180,8 +183,10 @@ class TrainingForm(QWidget):
         self.organ.addItems([_ANY_ORGAN, *ORGANS])
         self.organ.setToolTip("What captions will call it, unless captions.csv says otherwise")
         section.body.addWidget(self.found)
-        section.body.addLayout(row(name_label("Pixel size"), self.scan, self.mpp, stretch=(1, 2)))
-        section.body.addLayout(row(name_label("Organ"), self.organ, stretch=1))
+        section.body.addLayout(
+            row(name_label("Pixel size", self.scan), self.scan, self.mpp, stretch=(1, 2))
+        )
+        section.body.addLayout(row(name_label("Organ", self.organ), self.organ, stretch=1))
         return section
 
     def _make_run(self) -> Section:
@@ -193,6 +198,7 @@ class TrainingForm(QWidget):
         self.length = whole_number(LIMITS["minutes"], "Two hours are a good first try")
         self.unit = QComboBox()
         self.unit.addItems(["minutes", "training crops"])
+        self.unit.setAccessibleName("Unit of the length")
         self.device = QComboBox()
         self.device.setEditable(True)
         self.device.addItems(list(_DEVICES))
@@ -201,10 +207,12 @@ class TrainingForm(QWidget):
         self.fresh = button("New", "An output folder that holds no training yet", share=False)
         self.output.layout().addWidget(self.fresh)
         body = section.body
-        body.addLayout(row(name_label("Model"), self.origin, stretch=1))
+        body.addLayout(row(name_label("Model", self.origin), self.origin, stretch=1))
         body.addWidget(self.start)
-        body.addLayout(row(name_label("Length"), self.length, self.unit, stretch=(1, 2)))
-        body.addLayout(row(name_label("Device"), self.device, stretch=1))
+        body.addLayout(
+            row(name_label("Length", self.length), self.length, self.unit, stretch=(1, 2))
+        )
+        body.addLayout(row(name_label("Device", self.device), self.device, stretch=1))
         body.addWidget(self.output)
         return section
 
@@ -255,12 +263,6 @@ def found_in(folder: str) -> str:
     return f"Found {name}: {kinds}{' …' if counts.total() > _GLANCE else ''}"
 
 
-_STYLE: Final = """
-QPushButton { background: #2f6fd0; color: white; font-weight: bold; border-radius: 4px; }
-QPushButton:hover { background: #3b80e6; }
-QPushButton:disabled { background: #55585f; color: #b4b8bf; }
-QPushButton[running="true"] { background: #a8552a; }
-"""
 _TICKS: Final = 1000
 
 
@@ -278,6 +280,7 @@ class TrainingFoot(QWidget):
         self._state = TrainingState()
         self.main = QPushButton()
         self.main.setMinimumHeight(32)
+        self.main.setProperty("role", MAIN)
         self.bar = QProgressBar()
         self.bar.setFixedHeight(6)
         self.bar.setTextVisible(False)
@@ -309,9 +312,7 @@ class TrainingFoot(QWidget):
             title = "Stopping…" if stopping else "Stop and save"
         self.main.setText(title)
         self.main.setEnabled(not stopping if running else not problem)
-        if self.main.property("running") != running or not self.main.styleSheet():
-            self.main.setProperty("running", running)
-            self.main.setStyleSheet(_STYLE)  # Qt looks at properties only then
+        show_running(self.main, running=running)
         self.bar.setVisible(running)
         self.bar.setRange(0, 0 if state.phase is TrainingPhase.STARTING else _TICKS)
         self.bar.setValue(round(_TICKS * state.share))
@@ -319,6 +320,7 @@ class TrainingFoot(QWidget):
         self.use.setVisible(has_model)
         self.log.setVisible(has_log)
         self.note.setText(_note(state, problem, resumes=resumes))
+        set_role(self.note, WRONG if state.phase is TrainingPhase.FAILED else "")
 
     def _pressed(self) -> None:
         if self._state.phase.running:
@@ -345,7 +347,7 @@ def _note(state: TrainingState, problem: str, *, resumes: bool) -> str:
     if state.phase is TrainingPhase.STOPPING:
         return "Finishing the step at hand and saving what was learnt…"
     if state.phase is TrainingPhase.FAILED:
-        return f'<span style="color:{WRONG}">{state.message}</span>'
+        return f"✕ {state.message}"
     if state.message and not problem:
         return state.message
     if problem:

@@ -8,20 +8,20 @@ from typing import Final
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QComboBox,
-    QDoubleSpinBox,
     QLabel,
     QMenu,
     QSizePolicy,
-    QToolButton,
     QWidget,
 )
 from superqt.utils import signals_blocked
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import LIMITS
-from napari_histodiff.ui.bindings import command_button
+from napari_histodiff.ui.bindings import command_button, command_menu
 from napari_histodiff.ui.widgets.forms import (
+    RealNumber,
     Section,
+    WholeNumber,
     button,
     line_label,
     named_label,
@@ -32,6 +32,8 @@ from napari_histodiff.ui.widgets.style import SUBTLE
 from napari_histodiff.ui.workspace.frame import MAX_SIDE, MIN_SIDE
 
 __all__ = ["CanvasBox"]
+
+_MILLIMETRE: Final = 1000.0
 
 _LEVEL_TIP: Final = (
     "How fine the frame is; To view takes what the view shows. Coarser edits reach farther, and "
@@ -48,11 +50,17 @@ class CanvasBox(Section):
 
     def __init__(self) -> None:
         super().__init__("Canvas")
-        self._recent = button("Recent ▾", "Slides opened lately")
-        self._recent.setStyleSheet("QToolButton::menu-indicator { image: none; }")
-        self._recent.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self._new = command_menu("New", "Start on something empty", ("new_canvas", "new_slide"))
+        self._open = command_menu("Open", "Open a slide", ("open_slide",))
+        self._import = command_menu(
+            "Import", "Take nuclei or tissue from elsewhere", ("import_labels", "import_tissue")
+        )
         self.frame_width = whole_number((MIN_SIDE, MAX_SIDE), "", step=16)
         self.frame_height = whole_number((MIN_SIDE, MAX_SIDE), "", step=16)
+        for side, box in (("Width", self.frame_width), ("Height", self.frame_height)):
+            box.setButtonSymbols(WholeNumber.ButtonSymbols.NoButtons)  # keys and wheel step it
+            box.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+            box.setAccessibleName(f"{side} of the frame in pixels")
         self._here = command_button("frame_to_view", "To view", share=False)
         self.extent = line_label("Size of the frame on the tissue")
         self.extent.setProperty("role", SUBTLE)
@@ -65,7 +73,7 @@ class CanvasBox(Section):
             self._here,
             stretch=4,
         )
-        self.pixel_size = QDoubleSpinBox()
+        self.pixel_size = RealNumber()
         self.pixel_size.setRange(*LIMITS["mpp"])
         self.pixel_size.setDecimals(4)
         self.pixel_size.setSingleStep(0.05)
@@ -87,18 +95,7 @@ class CanvasBox(Section):
             )
         )
         self.body.addLayout(
-            row(
-                command_button("new_slide", "New slide…"),
-                command_button("open_slide", "Open slide…"),
-                self._recent,
-            )
-        )
-        self.body.addLayout(
-            row(
-                command_button("new_canvas", "New canvas…"),
-                command_button("use_image", "Use image"),
-                command_button("import_labels", "Import labels…"),
-            )
+            row(self._new, self._open, command_button("use_image", "Use image"), self._import)
         )
         self.level = QComboBox()
         self.level.setToolTip(_LEVEL_TIP)
@@ -146,7 +143,10 @@ class CanvasBox(Section):
 
     def set_recent(self, menu: QMenu) -> None:
         """Give the menu of slides opened lately."""
-        self._recent.setMenu(menu)
+        menu.setTitle("Recent")
+        opening = self._open.menu()
+        assert opening is not None
+        opening.addMenu(menu)
 
     def set_snap(self, multiple: int) -> None:
         """Step in multiples of what the model needs."""
@@ -164,9 +164,15 @@ class CanvasBox(Section):
             self.frame_width.setValue(region.width)
             self.frame_height.setValue(region.height)
         microns = f"{region.width * mpp:.0f} × {region.height * mpp:.0f} µm"
-        self.extent.setText(microns)
+        self.extent.setText(_extent(region.width * mpp, region.height * mpp))
         for box in (self.frame_width, self.frame_height):
-            box.setToolTip(f"Size of the frame: {microns}, at ({region.x}, {region.y}) px")
+            box.setToolTip(f"Pixels of the frame: {microns}, at ({region.x}, {region.y}) px")
 
     def _resized(self) -> None:
         self.size_changed.emit(self.frame_height.value(), self.frame_width.value())
+
+
+def _extent(width: float, height: float) -> str:
+    if max(width, height) < _MILLIMETRE:
+        return f"{width:.0f}×{height:.0f} µm"
+    return f"{width / _MILLIMETRE:.1f}×{height / _MILLIMETRE:.1f} mm"

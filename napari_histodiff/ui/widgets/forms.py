@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
+from qtpy.QtCore import QPoint, QSize, Qt, Signal
+from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap, QPolygon
 from qtpy.QtWidgets import (
-    QFrame,
+    QAbstractSpinBox,
+    QDoubleSpinBox,
     QHBoxLayout,
     QLabel,
     QLineEdit,
@@ -19,12 +20,14 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QElidingLabel, QLabeledDoubleSlider
+from superqt import QCollapsible, QElidingLabel, QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
 __all__ = [
     "NumberRow",
+    "RealNumber",
     "Section",
+    "WholeNumber",
     "button",
     "dice_icon",
     "free_bytes",
@@ -36,28 +39,70 @@ __all__ = [
     "whole_number",
 ]
 
+#: Qt's own, which not every binding offers: as high as a widget can be.
+QWIDGETSIZE_MAX: Final = (1 << 24) - 1
+
+_HEADING: Final = """
+QPushButton { text-align: left; border: none; background: transparent; font-weight: bold;
+  padding: 1px 2px; }
+QPushButton:hover { text-decoration: underline; }
+QPushButton:focus { border: 1px dotted gray; }
+"""
+
+#: Pixels of both buttons of napari's number boxes, and of what is around the number.
+_BUTTONS: Final = 54
+
+#: Pixels that a note has at least: layouts ask how high it is at its narrowest.
+_NOTE_WIDTH: Final = 318
+
+#: Pixels around the number of a box without buttons.
+_AROUND: Final = 26
+
 #: Pixels of the names in front of sliders and boxes, so that these line up.
 _NAME_WIDTH: Final = 68
 
 
-class Section(QFrame):
-    """A titled part of the dock; `body` is the layout to fill.
+class Section(QCollapsible):
+    """A titled part of the dock that folds away; `body` is the layout to fill.
 
-    `corner` is a label, and `heading` the row it stands in, right of the title.
+    `corner` is a label, and `heading` the row it stands in, right of the title; both stay in view.
     """
 
     def __init__(self, title: str) -> None:
-        super().__init__()
-        outer = QVBoxLayout(self)
+        super().__init__(title, expandedIcon=_arrow(down=True), collapsedIcon=_arrow(down=False))
+        self.setDuration(0)
+        toggle = self.toggleButton()
+        toggle.setStyleSheet(_HEADING)
+        toggle.setToolTip("Fold this part of the dock away, or open it")
+        toggle.setAccessibleName(f"{title}, fold or open")
+        self.corner = line_label()
+        self.corner.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.heading = row(toggle, self.corner, stretch=1)
+        outer = cast("QVBoxLayout", self.layout())
         outer.setContentsMargins(0, 0, 0, 2)
         outer.setSpacing(3)
-        self.corner = QLabel()
-        self.corner.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self.heading = row(QLabel(f"<b>{title}</b>"), self.corner, stretch=1)
-        outer.addLayout(self.heading)
-        self.body = QVBoxLayout()
+        outer.insertLayout(0, self.heading)
+        self.body = cast("QVBoxLayout", self.content().layout())
+        self.body.setContentsMargins(0, 0, 0, 0)
         self.body.setSpacing(3)
-        outer.addLayout(self.body)
+        self.toggled.connect(self._fold)
+        self.expand(animate=False)
+
+    @property
+    def title(self) -> str:
+        """What it is called, and remembered by."""
+        return str(self.text())
+
+    def set_folded(self, *, folded: bool) -> None:
+        """Fold it away or open it."""
+        if folded == self.isExpanded():
+            (self.collapse if folded else self.expand)(animate=False)
+
+    def _fold(self, expanded: bool) -> None:
+        # superqt holds the height it had when it was opened; rows come and go here. And what is
+        # folded away is out of the keyboard's way, too.
+        self.content().setMaximumHeight(QWIDGETSIZE_MAX)
+        self.content().setVisible(expanded)
 
 
 class NumberRow(QWidget):
@@ -80,7 +125,7 @@ class NumberRow(QWidget):
         self.edit: QLineEdit = self.slider.findChild(QLineEdit)
         self.edit.setAccessibleName(f"{label}, number")
         self.set_value(limits[0])
-        self.setLayout(row(name_label(label), self.slider, stretch=1))
+        self.setLayout(row(name_label(label, self.slider), self.slider, stretch=1))
         self.setToolTip(tip)
         self.slider.valueChanged.connect(self._chosen)
 
@@ -137,32 +182,56 @@ def button(text: str, tip: str, *, checkable: bool = False, share: bool = True) 
     return made
 
 
-def whole_number(limits: tuple[float, float], tip: str, *, step: int = 1) -> QSpinBox:
+class WholeNumber(QSpinBox):
+    """A box for a whole number, never narrower than its longest number, whatever the font."""
+
+    def minimumSizeHint(self) -> QSize:
+        """Room for the longest number and both buttons."""
+        return _with_room(self, super().minimumSizeHint(), self.textFromValue(self.maximum()))
+
+    def sizeHint(self) -> QSize:
+        """As narrow as may be: it grows where a layout has room."""
+        return self.minimumSizeHint()
+
+
+class RealNumber(QDoubleSpinBox):
+    """A box for a number, never narrower than its longest one."""
+
+    def minimumSizeHint(self) -> QSize:
+        """Room for the longest number and both buttons."""
+        return _with_room(self, super().minimumSizeHint(), self.textFromValue(self.maximum()))
+
+
+def _with_room(box: QAbstractSpinBox, hint: QSize, longest: str) -> QSize:
+    plain = box.buttonSymbols() == QAbstractSpinBox.ButtonSymbols.NoButtons
+    around = _AROUND if plain else _BUTTONS
+    return QSize(box.fontMetrics().horizontalAdvance(longest) + around, hint.height())
+
+
+def whole_number(limits: tuple[float, float], tip: str, *, step: int = 1) -> WholeNumber:
     """Make a box for a whole number that reports only finished input."""
-    box = QSpinBox()
+    box = WholeNumber()
     box.setRange(int(limits[0]), int(limits[1]))
     box.setSingleStep(step)
     box.setKeyboardTracking(False)
     box.setToolTip(tip)
-    box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    box.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
     return box
 
 
-def name_label(text: str) -> QLabel:
-    """Make the name in front of an entry, as wide as the others."""
-    label = QLabel(text)
-    label.setFixedWidth(_NAME_WIDTH)
+def name_label(text: str, field: QWidget | None = None) -> QLabel:
+    """Make the name in front of a field, as wide as others, by which screen readers tell it."""
+    label = named_label(text, field) if field is not None else QLabel(text)
+    label.setMinimumWidth(_NAME_WIDTH)
     return label
 
 
-def named_label(text: str, field: QWidget, *, width: int | None = None) -> QLabel:
+def named_label(text: str, field: QWidget) -> QLabel:
     """Make the name in front of a field, by which screen readers tell it."""
     label = QLabel(text)
     label.setBuddy(field)
     if not field.accessibleName():
         field.setAccessibleName(text)
-    if width is not None:
-        label.setFixedWidth(width)
     return label
 
 
@@ -180,6 +249,7 @@ def note_label() -> QLabel:
     label.setWordWrap(True)
     label.setTextFormat(Qt.TextFormat.RichText)
     label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+    label.setMinimumWidth(_NOTE_WIDTH)
     return label
 
 
@@ -190,6 +260,20 @@ def free_bytes(folder: Path) -> int | None:
         return None if there is None else shutil.disk_usage(there).free
     except OSError:
         return None
+
+
+def _arrow(*, down: bool) -> QIcon:
+    """Draw the arrow of a section: a font may lack it, and superqt would draw it with the font."""
+    pixmap = QPixmap(24, 24)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor("#868c98"))  # 3:1 and more on both themes
+    corners = ((4, 8), (20, 8), (12, 18)) if down else ((8, 4), (8, 20), (18, 12))
+    painter.drawPolygon(QPolygon([QPoint(*corner) for corner in corners]))
+    painter.end()
+    return QIcon(pixmap)
 
 
 def dice_icon() -> QIcon:

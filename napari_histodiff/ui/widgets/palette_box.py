@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
+from qtpy.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
 from qtpy.QtWidgets import (
     QButtonGroup,
     QGridLayout,
@@ -24,14 +24,19 @@ from napari_histodiff.ui.commands import command
 from napari_histodiff.ui.generation.plan import class_remark, tissue_remark
 from napari_histodiff.ui.masks.box import MaskBox
 from napari_histodiff.ui.paint_commands import TOOLS
-from napari_histodiff.ui.text import short_count
-from napari_histodiff.ui.widgets.forms import NumberRow, Section, name_label, row
-from napari_histodiff.ui.widgets.style import IGNORED, SUBTLE
+from napari_histodiff.ui.widgets.forms import NumberRow, Section, name_label, note_label, row
+from napari_histodiff.ui.widgets.style import WARNING
 from napari_histodiff.ui.workspace.tools import PALETTES
 
 __all__ = ["NucleiPalette", "PaletteBox", "TissuePalette", "ToolsBox", "share_text"]
 
 _SWATCH: Final = 14
+
+#: Lightness from which black shows better than white.
+_BRIGHT: Final = 120
+
+#: Pixels of a count or a share.
+_COUNT: Final = 34
 
 #: What stands for nothing painted.
 _NONE: Final = "–"
@@ -60,11 +65,6 @@ class PaletteBox(Section):
         self.nuclei = NucleiPalette(nuclei)
         self.tissue = TissuePalette(tissue)
         self.mask = MaskBox()
-        self._corners = {
-            "nuclei": ("painted   trained on", "Nuclei in the frame, and in the model's training"),
-            "tissue": ("of the frame", "Share of the frame that each tissue is painted on"),
-            "edit mask": ("", "Where pixels may change; everything else stays byte for byte"),
-        }
         self.body.addWidget(self.nuclei)
         self.body.addWidget(self.tissue)
         self.body.addWidget(self.mask)
@@ -76,9 +76,6 @@ class PaletteBox(Section):
         self.nuclei.setVisible(name == "nuclei")
         self.tissue.setVisible(name == "tissue")
         self.mask.setVisible(name == "edit mask")
-        text, tip = self._corners[name]
-        self.corner.setText(text)
-        self.corner.setToolTip(tip)
 
     def set_info(self, info: BackendInfo | None) -> None:
         """Show what the model was trained on, and mark what it hardly knows."""
@@ -87,33 +84,36 @@ class PaletteBox(Section):
 
 
 class NucleiPalette(QWidget):
-    """One row per class of nuclei."""
+    """The classes of nuclei in two columns; below them what to know of the one in hand."""
 
     def __init__(self, palette: Sequence[PaintClass]) -> None:
         super().__init__()
         self._group = QButtonGroup(self)
         self.buttons: dict[str, QToolButton] = {}
         self.painted: dict[str, QLabel] = {}
-        self.seen: dict[str, QLabel] = {}
-        grid = _grid(self)
-        grid.setColumnStretch(0, 1)
-        grid.setColumnMinimumWidth(1, 44)
-        grid.setColumnMinimumWidth(2, 52)
+        self._colours = {entry.name: entry.colour for entry in palette}
+        grid = QGridLayout()
         for entry in palette:
             made = self.buttons[entry.name] = _class_button(f"class_{entry.id}", entry)
             self._group.addButton(made, entry.id)
-            self.painted[entry.name] = _right("–")
-            self.seen[entry.name] = _right("…")
-            self.seen[entry.name].setProperty("role", SUBTLE)
-            grid.addWidget(made, entry.id, 0)
-            grid.addWidget(self.painted[entry.name], entry.id, 1)
-            grid.addWidget(self.seen[entry.name], entry.id, 2)
+            self.painted[entry.name] = _right(_NONE)
+            self.painted[entry.name].setToolTip("Painted in the frame")
+        _two_columns(grid, [(self.buttons[n], self.painted[n]) for n in self.buttons])
+        self.note = note_label()
+        self.note.setProperty("role", WARNING)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(3)
+        column.addLayout(grid)
+        column.addWidget(self.note)
+        self._remarks: dict[str, str] = {}
         self.set_info(None)
         self.set_counts({})
 
     def select(self, class_id: int) -> None:
         """Mark a class as the one being painted, without telling anyone."""
         _check(self._group, class_id)
+        self._show_note()
 
     def set_counts(self, counts: Mapping[str, int]) -> None:
         """Show how many nuclei of each class are painted in the frame."""
@@ -121,16 +121,22 @@ class NucleiPalette(QWidget):
             label.setText(str(counts.get(name, 0)) if counts.get(name) else "–")
 
     def set_info(self, info: BackendInfo | None) -> None:
-        """Show how many nuclei of each class the model was trained on, and mark the rare ones."""
-        for name, label in self.seen.items():
-            remark = class_remark(name, info)
+        """Mark the classes that the model hardly knows with a "!" in their colour."""
+        for name, made in self.buttons.items():
+            remark = self._remarks[name] = class_remark(name, info)
             seen = None if info is None else info.class_counts.get(name, 0)
-            count = "…" if seen is None else short_count(seen)
-            mark = f'<span style="color:{IGNORED}">⚠ {count}</span>' if remark else count
-            label.setText(mark)
             told = "The model is loading" if seen is None else f"{seen:,} training nuclei"
-            label.setToolTip(remark or told)
-            _say(self.buttons[name], remark or told)
+            made.setIcon(_swatch(self._colours[name], square=False, marked=bool(remark)))
+            _say(made, remark or told)
+        self._show_note()
+
+    def _show_note(self) -> None:
+        made = self._group.checkedButton()
+        name = next((n for n, other in self.buttons.items() if other is made), "")
+        remark = self._remarks.get(name, "")
+        self.note.setText(f"⚠ {remark.partition(':')[0]}." if remark else "")
+        self.note.setToolTip(remark)
+        self.note.setVisible(bool(remark))
 
 
 class TissuePalette(QWidget):
@@ -144,21 +150,13 @@ class TissuePalette(QWidget):
         self._info: BackendInfo | None = None
         self._painted: Mapping[str, float] = {}
         grid = QGridLayout()
-        _tight(grid)
-        rows = -(-len(palette) // 2)
-        for place, entry in enumerate(palette):
+        for entry in palette:
             made = self.buttons[entry.name] = _class_button(
                 f"tissue_{entry.id}", entry, square=True
             )
             self._group.addButton(made, entry.id)
-            self.shares[entry.name] = _right("–")
-            column, line = divmod(place, rows)
-            grid.addWidget(made, line, 2 * column)
-            grid.addWidget(self.shares[entry.name], line, 2 * column + 1)
-        for column in (0, 2):
-            grid.setColumnStretch(column, 1)
-            grid.setColumnMinimumWidth(column + 1, 46)
-        grid.setHorizontalSpacing(5)
+            self.shares[entry.name] = _right(_NONE)
+        _two_columns(grid, [(self.buttons[n], self.shares[n]) for n in self.buttons])
         self.offers = row(
             command_button("suggest", "Suggest", share=False),
             command_button("import_tissue", "Import tissue…", share=False),
@@ -191,7 +189,7 @@ class TissuePalette(QWidget):
             remark = tissue_remark(name, self._info)
             text = share_text(self._painted.get(name, 0.0))
             label.setText(f"⚠ {text}" if remark and text != _NONE else text)
-            label.setStyleSheet(f"color: {IGNORED}" if remark else "")
+            label.setProperty("role", WARNING if remark else "")
             label.setToolTip(remark or "Share of the frame")
             _say(self.buttons[name], remark)
 
@@ -203,20 +201,24 @@ def share_text(share: float) -> str:
     return "<1 %" if share < 0.01 else f"{100 * share:.0f} %"
 
 
-def _grid(parent: QWidget) -> QGridLayout:
-    grid = QGridLayout(parent)
-    _tight(grid)
-    return grid
-
-
-def _tight(grid: QGridLayout) -> None:
+def _two_columns(grid: QGridLayout, entries: Sequence[tuple[QWidget, ...]]) -> None:
+    """Lay rows of widgets out in two columns, of which the first widgets share the spare width."""
     grid.setContentsMargins(0, 0, 0, 0)
-    grid.setHorizontalSpacing(8)
+    grid.setHorizontalSpacing(5)
     grid.setVerticalSpacing(2)
+    rows = -(-len(entries) // 2)
+    for place, widgets in enumerate(entries):
+        column, line = divmod(place, rows)
+        for offset, widget in enumerate(widgets):
+            grid.addWidget(widget, line, column * len(widgets) + offset)
+    for column in range(2):
+        first = column * len(entries[0])
+        grid.setColumnStretch(first, 1)
+        grid.setColumnMinimumWidth(first + 1, _COUNT)
 
 
 def _class_button(command_id: str, entry: PaintClass, *, square: bool = False) -> QToolButton:
-    text = f"{entry.key}  {entry.name.capitalize()}"
+    text = f"{entry.key} {entry.name.capitalize()}"
     made = command_button(command_id, text, checkable=True)
     made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
     made.setIcon(_swatch(entry.colour, square=square))
@@ -242,7 +244,7 @@ def _right(text: str) -> QLabel:
     return label
 
 
-def _swatch(colour: str, *, square: bool) -> QIcon:
+def _swatch(colour: str, *, square: bool, marked: bool = False) -> QIcon:
     pixmap = QPixmap(_SWATCH * 2, _SWATCH * 2)
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
@@ -251,6 +253,11 @@ def _swatch(colour: str, *, square: bool) -> QIcon:
     painter.setBrush(QColor(colour))
     draw = painter.drawRect if square else painter.drawEllipse
     draw(1, 1, _SWATCH * 2 - 2, _SWATCH * 2 - 2)
+    if marked:
+        ink = "black" if QColor(colour).lightness() > _BRIGHT else "white"
+        painter.setPen(QPen(QColor(ink), 4))
+        painter.drawLine(_SWATCH, 6, _SWATCH, 15)
+        painter.drawPoint(_SWATCH, 21)
     painter.end()
     return QIcon(pixmap)
 

@@ -10,16 +10,9 @@ from napari_histodiff.ui.commands import command
 from napari_histodiff.ui.generation.plan import FramePlan
 from napari_histodiff.ui.generation.states import RunPhase, RunState, Staging
 from napari_histodiff.ui.widgets.forms import note_label, row
-from napari_histodiff.ui.widgets.style import APPLY
+from napari_histodiff.ui.widgets.style import APPLY, MAIN, show_running
 
 __all__ = ["RunBox", "StagingBar"]
-
-_MAIN_STYLE = """
-QPushButton { background: #2f6fd0; color: white; font-weight: bold; border-radius: 4px; }
-QPushButton:hover { background: #3b80e6; }
-QPushButton:disabled { background: #55585f; color: #b4b8bf; }
-QPushButton[phase="running"] { background: #a8552a; }
-"""
 
 
 class RunBox(QWidget):
@@ -32,7 +25,7 @@ class RunBox(QWidget):
         self._doing = ""
         self.main = QPushButton("Generate")
         self.main.setObjectName("generate")
-        self.main.setStyleSheet(_MAIN_STYLE)
+        self.main.setProperty("role", MAIN)
         self.main.setMinimumHeight(32)
         self.note = note_label()
         self._bar = QProgressBar()
@@ -104,9 +97,7 @@ class RunBox(QWidget):
         may_begin = self._plan.enabled and not self._doing
         self.main.setEnabled(may_begin if idle else self._phase is RunPhase.RUNNING)
         set_command(self.main, "generate" if idle else "cancel")
-        if self.main.property("phase") != str(self._phase):
-            self.main.setProperty("phase", str(self._phase))
-            self.main.setStyleSheet(_MAIN_STYLE)  # Qt looks at properties only then
+        show_running(self.main, running=self._phase is RunPhase.RUNNING)
         if idle:
             self.note.setText(self._doing or self._plan.note)
 
@@ -118,6 +109,8 @@ class StagingBar(QWidget):
         super().__init__()
         self._back = command_button("previous_variant", "◀", share=False)
         self._next = command_button("next_variant", "▶", share=False)
+        self._back.setAccessibleName("Previous variant")
+        self._next.setAccessibleName("Next variant")
         self.which = QLabel()
         self.which.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.discard = command_button("discard", "Discard")

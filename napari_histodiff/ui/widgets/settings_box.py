@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel
+from qtpy.QtWidgets import QCheckBox, QComboBox
 from superqt.utils import signals_blocked
 
 from napari_histodiff.core.requests import LIMITS
@@ -14,6 +14,7 @@ from napari_histodiff.ui.widgets.forms import (
     NumberRow,
     Section,
     name_label,
+    named_label,
     row,
     whole_number,
 )
@@ -56,6 +57,7 @@ class SettingsBox(Section):
         self.seed = whole_number(LIMITS["seed"], "Same seed, paint and settings: same tissue.")
         self.seed_mode = QComboBox()
         self.seed_mode.addItems(list(_MODES.values()))
+        self.seed_mode.setAccessibleName("Where the seed comes from")
         self.seed_mode.setToolTip(
             "random: a new seed for every run; next: one higher each run; fixed: the same tissue "
             "again. The seed shown is the one last used."
@@ -69,9 +71,17 @@ class SettingsBox(Section):
         self.body.addWidget(self.guidance)
         self.body.addWidget(self.strength)
         self.body.addLayout(
-            row(name_label("Steps"), self.steps, QLabel("Variants"), self.variants, stretch=(1, 3))
+            row(
+                name_label("Steps", self.steps),
+                self.steps,
+                named_label("Variants", self.variants),
+                self.variants,
+                stretch=(1, 3),
+            )
         )
-        self.body.addLayout(row(name_label("Seed"), self.seed, self.seed_mode, stretch=1))
+        self.body.addLayout(
+            row(name_label("Seed", self.seed), self.seed, self.seed_mode, stretch=1)
+        )
         self.body.addWidget(self.suggest)
         self._connect()
 

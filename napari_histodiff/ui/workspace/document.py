@@ -167,12 +167,12 @@ class Document:
         self.tools = PaintTools(
             self.nuclei,
             self.tissue,
+            self.edit_mask,
             self.settings,
             self.mpp,
             self._rng,
             self._viewer,
             add=lambda layer: insert_above(self._viewer, layer, [self.edit_mask.layer]),
-            place=lambda: place_region(self.target.layer, self.region),
         )
         for layer, microns in zip(self.paint_layers, _BRUSHES, strict=True):
             layer.brush_size = max(1, round(microns / self.mpp))

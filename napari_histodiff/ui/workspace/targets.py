@@ -120,6 +120,11 @@ class Target(ABC):
         """The guidance scale that the image was drawn at; None for anything but a slide."""
         return None
 
+    @property
+    def caption(self) -> str | None:
+        """The caption that the image was drawn by; None for anything but a synthetic slide."""
+        return None
+
     def mpp_at(self, level: int) -> float:
         """Return the micrometres per pixel of a level."""
         return self.mpp * (1 << level)

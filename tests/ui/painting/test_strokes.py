@@ -124,6 +124,15 @@ def test_a_lasso_paints_tissue_too(workspace):
     assert not nuclei(workspace).data.any()
 
 
+def test_a_lasso_paints_the_edit_mask_too(workspace):
+    workspace.select_palette("edit mask")
+    workspace.select_tool("lasso")
+    mask = workspace.document.edit_mask
+    drag(mask.layer, [(50, 50), (50, 100), (100, 100), (100, 50)])
+    assert mask.mask[60:90, 60:90].all()
+    assert mask.mask.sum() < 60 * 60
+
+
 def test_space_gives_the_lasso_back(workspace):
     workspace.select_tool("lasso")
     for layer in (nuclei(workspace), workspace.document.tissue.layer):

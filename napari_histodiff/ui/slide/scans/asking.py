@@ -14,6 +14,7 @@ from napari_histodiff.slide.scans.brightfield import SixteenBits, Window
 from napari_histodiff.slide.scans.opening import open_scan
 from napari_histodiff.slide.scans.pyramid_scan import PyramidScan
 from napari_histodiff.slide.scans.remembered import FULL_WINDOW, RememberedScans, open_known
+from napari_histodiff.ui.background import in_background
 
 __all__ = ["open_asking"]
 
@@ -48,14 +49,14 @@ def open_asking(
     """
     window: Window | None = None
     try:
-        scan = open_known(path, remembered=remembered)
+        scan = in_background(lambda: open_known(path, remembered=remembered))
     except SixteenBits:
         with closing(open_scan(path, window=FULL_WINDOW)) as whole:
             window = _ask_window(parent, whole)
             if window is None:
                 return None
             remembered.remember(whole.identity(), window=list(window))
-        scan = open_known(path, window=window, remembered=remembered)
+        scan = in_background(lambda: open_known(path, window=window, remembered=remembered))
     if scan.facts.mpp is not None:
         return scan
     mpp = _ask_mpp(parent, scan)
@@ -64,7 +65,7 @@ def open_asking(
     remembered.remember(scan.identity(), mpp=mpp)
     scan.close()
     window = window or remembered.window(scan.identity())
-    return open_scan(path, mpp=mpp, window=window)
+    return in_background(lambda: open_scan(path, mpp=mpp, window=window))
 
 
 def _ask_mpp(parent: QWidget | None, scan: PyramidScan) -> float | None:
