@@ -33,6 +33,7 @@ from napari_histodiff.ui.slide.questions import ask_overwrite
 from napari_histodiff.ui.training.dock import open_training
 from napari_histodiff.ui.viewport import camera_of, to_data
 from napari_histodiff.ui.widgets.dialogs import FormDialog, ask_keep
+from napari_histodiff.ui.widgets.notices import copy_diagnostics, show_trouble
 from napari_histodiff.ui.workspace.import_labels import look_like_numbers_of_nuclei, resampled
 from napari_histodiff.ui.workspace.pending import PendingStep
 from napari_histodiff.ui.workspace.targets import open_target
@@ -348,7 +349,7 @@ class StudioActions:
     ) -> None:
         """Show the tissue that was imported, and say what was left out or went wrong."""
         if error is not None:
-            show_warning(str(error))
+            show_trouble(error)
             return
         self.select_palette("tissue")
         self.select_tool(self._workspace.paint.tool)  # back from that layer to the paint
@@ -390,11 +391,24 @@ class StudioActions:
             lambda: self.copy(python_of(request, model=model, folder=data_folder("requests")))
         )
 
+    def copy_diagnostics(self) -> None:
+        """Put on the clipboard what whoever helps wants to know."""
+        status = self._controller.status
+        info = status.info
+        target = self._workspace.target
+        copy_diagnostics(
+            status.message,
+            engine=status.text(),
+            model="none" if info is None else f"{info.name} ({info.revision}), {info.device}",
+            image="none" if target is None else self._workspace.document.target.spec,
+        )
+        show_info("Copied: paste it into your report or message.")
+
     def _imported(
         self, step: PendingStep, layer: Labels, meant: Mapping[int, int] | int | None
     ) -> None:
         if step.error is not None:
-            show_warning(str(step.error))
+            show_trouble(step.error)
             return
         if step.region is None:
             show_info("The import of labels was cancelled; the paint is as it was.")
@@ -420,5 +434,5 @@ class StudioActions:
         try:
             action()
         except HistodiffError as error:
-            show_warning(str(error))
+            show_trouble(error)
             self._show_hand()  # a button pressed in vain does not stay down

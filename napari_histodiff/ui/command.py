@@ -29,7 +29,7 @@ def studio(viewer: Any) -> Studio:
     for widget in viewer.window.dock_widgets.values():
         if isinstance(widget, Studio):
             return widget
-    dock = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)[1]
+    dock = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET, tabify=True)[1]
     assert isinstance(dock, Studio)
     return dock
 

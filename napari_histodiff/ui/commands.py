@@ -129,6 +129,12 @@ _EDITS: Final = (
     ),
     Command("model_folder", "Draw with a model folder", lambda d: d.actions.ask_model()),
     Command("model_card", "About the model that draws", lambda d: d.actions.show_model()),
+    Command(
+        "copy_diagnostics",
+        "Copy diagnostics",
+        lambda d: d.actions.copy_diagnostics(),
+        tip="Versions, model and what was told last, to send to whoever helps",
+    ),
     Command("train", "Train a model on your own slides", lambda d: d.actions.open_training()),
 )
 

@@ -33,11 +33,12 @@ from napari_histodiff.ui.widgets.canvas_box import CanvasBox
 from napari_histodiff.ui.widgets.caption_box import CaptionBox
 from napari_histodiff.ui.widgets.forms import Section
 from napari_histodiff.ui.widgets.history_box import HistoryBox
+from napari_histodiff.ui.widgets.notices import show_notice
 from napari_histodiff.ui.widgets.palette_box import PaletteBox, ToolsBox
 from napari_histodiff.ui.widgets.readout import Readout
 from napari_histodiff.ui.widgets.run_box import RunBox
 from napari_histodiff.ui.widgets.settings_box import SettingsBox
-from napari_histodiff.ui.widgets.status import Activity, StatusLine, show_notice
+from napari_histodiff.ui.widgets.status import Activity, StatusLine
 from napari_histodiff.ui.widgets.style import dock_style
 from napari_histodiff.ui.workspace.workspace import Workspace
 
@@ -49,6 +50,9 @@ __all__ = ["StudioDock"]
 
 #: Milliseconds between two looks into the controller's mailbox.
 _PUMP: Final = 33
+
+#: Milliseconds that a tooltip stays.
+_TOOLTIP: Final = 120_000
 
 #: Pixels of a screen on which not all sections fit, and those that begin folded there.
 _SMALL: Final = 900
@@ -140,6 +144,8 @@ class StudioDock(QWidget):
         self._connect_sections()
         bind_keymap([napari_viewer], napari_viewer)
         bind_dock(self)
+        for widget in self.findChildren(QWidget):  # long ones would be gone before they are read
+            widget.setToolTipDuration(_TOOLTIP)
         self._timer = QTimer(self)
         self._timer.setInterval(_PUMP)
         self._timer.timeout.connect(self.controller.pump)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "bytes_text",
     "count_text",
     "duration_text",
+    "for_people",
     "microns_text",
     "short_count",
 ]
@@ -58,3 +60,42 @@ def short_count(count: float) -> str:
 def microns_text(microns: float) -> str:
     """Return a length in the unit that reads best: "64 µm", "8.19 mm"."""
     return f"{microns:.0f} µm" if microns < 1000 else f"{microns / 1000:.2f} mm"
+
+
+#: "expected A, got B; do C", as errors of the library say it.
+_EXPECTED: Final = re.compile(
+    r"expected (?P<wanted>.+?),? (?:but )?got (?P<found>.+?)(?:; (?P<todo>.+))?", re.DOTALL
+)
+
+#: Words of programmers that are in such errors, and what a pathologist says.
+_WORDS: Final = (
+    (r"\buint8\b", "8-bit"),
+    (r"\bum\b", "µm"),
+    (r"(?<=\d) x (?=\d)", " × "),
+    (r"\bdtype\b", "kind of number"),
+    (r"\bthe judge\b", "the program that finds nuclei"),
+)
+
+
+def for_people(message: str) -> str:
+    """Return a message of the library as the window says it: what is needed, found, and to do.
+
+    >>> for_people("expected a frame of 64 x 64 px, got none; draw one")
+    'Needed: a frame of 64 × 64 px, but there is none. Draw one.'
+    """
+    told = _EXPECTED.fullmatch(message.strip())
+    if told is not None:
+        wanted, found, todo = told["wanted"], told["found"], told["todo"] or ""
+        nothing = found in ("none", "nothing", "neither")
+        lacks = ", but there is none." if nothing else f". Found: {found.rstrip('.')}."
+        message = f"Needed: {wanted}{lacks} {_sentence(todo)}".strip()
+    for word, better in _WORDS:
+        message = re.sub(word, better, message)
+    return message
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    if not text:
+        return ""
+    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")

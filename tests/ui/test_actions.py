@@ -47,6 +47,9 @@ def test_the_window_lives_while_labels_are_read(
     said: list[str] = []
     for name in ("show_warning", "show_info"):
         monkeypatch.setattr(f"napari_histodiff.ui.actions.{name}", said.append)
+    monkeypatch.setattr(
+        "napari_histodiff.ui.actions.show_trouble", lambda error: said.append(str(error))
+    )
     monkeypatch.setattr(dialogs.FormDialog, "exec", lambda _: QDialog.DialogCode.Accepted)
     go, asked = threading.Event(), threading.Event()
 
@@ -82,6 +85,9 @@ def test_numbers_of_nuclei_imported_as_classes_are_warned_of(
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr("napari_histodiff.ui.actions.show_warning", said.append)
+    monkeypatch.setattr(
+        "napari_histodiff.ui.actions.show_trouble", lambda error: said.append(str(error))
+    )
     dock.workspace.new_canvas(128, 128)
     ids = np.kron([[0, 1], [2, 0]], np.ones((64, 64), np.int32))
     dock.viewer.add_labels(ids, name="cells", scale=(0.5, 0.5), units=("um", "um"))
@@ -103,6 +109,9 @@ def test_a_tool_pressed_too_early_does_not_stay_lit(
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr("napari_histodiff.ui.actions.show_warning", said.append)
+    monkeypatch.setattr(
+        "napari_histodiff.ui.actions.show_trouble", lambda error: said.append(str(error))
+    )
     find(dock, "tool_scatter", QAbstractButton).click()
     assert len(said) == 1
     assert find(dock, "tool_brush", QAbstractButton).isChecked()

@@ -93,7 +93,7 @@ def test_main_button_tells_what_it_needs(dock: StudioDock, engine: RecordingEngi
     assert "loading" in dock.run.note.text()
     engine.ready()
     _tell(dock, engine)
-    assert "windows, about" in dock.run.note.text()
+    assert "About" in dock.run.note.text()
 
 
 def test_a_whole_edit_by_its_buttons(dock: StudioDock, engine: RecordingEngine) -> None:
@@ -235,6 +235,9 @@ def test_use_image_with_the_preview_selected_says_what_to_select(
 ) -> None:
     warnings: list[str] = []
     monkeypatch.setattr("napari_histodiff.ui.actions.show_warning", warnings.append)
+    monkeypatch.setattr(
+        "napari_histodiff.ui.actions.show_trouble", lambda error: warnings.append(str(error))
+    )
     _canvas(dock, engine)
     dock.run.main.click()
     _finish(dock, engine)
@@ -323,7 +326,7 @@ def test_style_follows_the_theme() -> None:
 def test_the_model_menu_offers_the_bundled_model_a_folder_and_training(dock: StudioDock) -> None:
     texts = [action.text() for action in dock.status.model.menu().actions()]
     assert texts[:3] == ["Bundled model", "Model folder...", "Train on your own slides..."]
-    assert texts[3:] == ["About this model..."]
+    assert texts[3:] == ["About this model...", "Copy diagnostics"]
 
 
 def test_a_folder_without_a_model_is_refused(

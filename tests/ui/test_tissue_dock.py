@@ -105,6 +105,9 @@ def test_import_asks_for_a_layer_or_a_file(
 ) -> None:
     warnings: list[str] = []
     monkeypatch.setattr("napari_histodiff.ui.actions.show_warning", warnings.append)
+    monkeypatch.setattr(
+        "napari_histodiff.ui.actions.show_trouble", lambda error: warnings.append(str(error))
+    )
     regions = dock.viewer.add_labels(
         np.full((128, 128), 4), name="regions", scale=(0.5, 0.5), units=("um", "um")
     )

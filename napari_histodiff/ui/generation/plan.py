@@ -207,9 +207,8 @@ class Estimate:
     device: str
 
     def __str__(self) -> str:
-        noun = "window" if self.windows == 1 else "windows"
         where = self.device.split(" ")[0]
-        return f"{self.windows} {noun}, about {duration_text(self.seconds)} on {where}"
+        return f"About {duration_text(self.seconds)} on {where}"
 
 
 class Estimator:

@@ -98,6 +98,13 @@ class Staging:
         """Where Apply will put it."""
         return self.entry.request.region
 
+    def shifted(self, down: int, right: int) -> Staging:
+        """Return the staging where it lies in an image that grew by so many pixels of level 0."""
+        request = self.entry.request
+        level = request.region.level
+        region = request.region.translate(down >> level, right >> level)
+        return replace(self, entry=replace(self.entry, request=replace(request, region=region)))
+
     def moved(self, by: int) -> Staging:
         """Return the staging with the variant `by` further in view, going round."""
         return replace(self, index=(self.index + by) % self.count)

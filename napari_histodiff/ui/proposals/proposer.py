@@ -135,7 +135,7 @@ class Proposer:
         self.discard()
         self._target, self._region = workspace.target, region
         self._run = JudgeRun(self._command, image, summary.mpp, target.coverage(region), self._put)
-        self._show(ProposingState(running=True, note="Loading the judge…"))
+        self._show(ProposingState(running=True, note="Getting ready to find nuclei…"))
 
     def cancel(self) -> None:
         """Stop the running judge; nothing when there is none."""

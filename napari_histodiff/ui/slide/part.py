@@ -19,7 +19,13 @@ from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.background import in_background, waiting
 from napari_histodiff.ui.slide.new_slide import NewSlide
 from napari_histodiff.ui.slide.new_slide_dialog import NewSlideDialog
-from napari_histodiff.ui.slide.questions import ask_draw_all, ask_place, ask_redraw, ask_space
+from napari_histodiff.ui.slide.questions import (
+    ask_draw_all,
+    ask_growth,
+    ask_place,
+    ask_redraw,
+    ask_space,
+)
 from napari_histodiff.ui.slide.recent import RecentMenu, SlidePlaces, ask_slide
 from napari_histodiff.ui.slide.scans.asking import open_asking
 from napari_histodiff.ui.slide.scans.view import ScanView
@@ -32,7 +38,8 @@ from napari_histodiff.ui.text import bytes_text
 
 if TYPE_CHECKING:
     from napari_histodiff.ui.generation.controller import Controller
-    from napari_histodiff.ui.workspace.workspace import Workspace
+from napari_histodiff.ui.widgets.notices import show_trouble
+from napari_histodiff.ui.workspace.workspace import Workspace
 
 __all__ = ["OpenSession", "SlidePart"]
 
@@ -218,9 +225,18 @@ class SlidePart:
             show_warning(self.session.status.message or "Nothing more is known about it.")
 
     def grow(self, top: int, left: int, bottom: int, right: int) -> None:
-        """Add rows and columns of level 0 to the slide; empty until they are looked at."""
+        """Add rows and columns of level 0 to the slide, when the user confirms it.
+
+        They are empty until they are looked at. Variants that wait go on waiting, at their place.
+        """
+        staged, session = self._controller.staged.now, self.session
+        by = max(top, left, bottom, right)
+        if session is not None and not ask_growth(self._parent, by * session.store.spec.mpp):
+            return
         self._attempt(lambda s: s.grow(top=top, left=left, bottom=bottom, right=right))
         self._show_slide()
+        if staged is not None and self._controller.staged.now is None:
+            self._controller.staged.put(staged.shifted(top, left))
 
     def refine(self) -> None:
         """Give the slide a finer level, and have the frame, or else the view, drawn at it."""
@@ -269,7 +285,7 @@ class SlidePart:
                 self.close_slide()
                 self._start(store)
         except HistodiffError as error:
-            show_warning(str(error))
+            show_trouble(error)
 
     def _show_scan(self, path: Path) -> None:
         try:
@@ -279,7 +295,7 @@ class SlidePart:
                     return
                 view = ScanView(self._viewer, scan, lambda needs: ask_place(self._parent, needs))
         except HistodiffError as error:
-            show_warning(str(error))
+            show_trouble(error)
             return
         self._scans.append(view)
         view.noticed.connect(show_warning, thread="main")
@@ -367,7 +383,7 @@ class SlidePart:
         try:
             action(self.session)
         except HistodiffError as error:
-            show_warning(str(error))
+            show_trouble(error)
 
 
 def _created(new: NewSlide) -> SlideStore:
@@ -382,7 +398,7 @@ def _refined(path: Path, info: BackendInfo) -> SlideStore:
         store.refine(info)
     except HistodiffError as error:
         store.close()
-        show_warning(str(error))
+        show_trouble(error)
         return _opened(path)
     return store
 

@@ -8,9 +8,9 @@ from typing import Final
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QMessageBox, QPushButton, QWidget
 
 from napari_histodiff.ui.slide.status import SlideCost
-from napari_histodiff.ui.text import bytes_text, count_text, duration_text
+from napari_histodiff.ui.text import bytes_text, count_text, duration_text, microns_text
 
-__all__ = ["ask_draw_all", "ask_overwrite", "ask_place", "ask_redraw", "ask_space"]
+__all__ = ["ask_draw_all", "ask_growth", "ask_overwrite", "ask_place", "ask_redraw", "ask_space"]
 
 _MEGABYTE: Final = 1_000_000
 
@@ -43,6 +43,30 @@ def ask_draw_all(parent: QWidget | None, cost: SlideCost, *, drawn: int, rate: f
     box.addButton(QMessageBox.StandardButton.Cancel)
     box.setDefaultButton(draw)
     return _pressed(box) is draw
+
+
+def ask_growth(parent: QWidget | None, microns: float) -> bool:
+    """Ask whether the slide shall become larger by so many um: that cannot be undone.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        What the question stands on.
+    microns : float
+        How far it grows.
+    """
+    box = QMessageBox(parent)
+    box.setIcon(QMessageBox.Icon.Question)
+    box.setWindowTitle("Outpaint the slide")
+    box.setText(f"Make the slide {microns_text(microns)} larger?")
+    box.setInformativeText(
+        "Tissue is drawn there when you look. What is drawn, edited, painted and waiting stays; a "
+        "slide does not become smaller again."
+    )
+    grow = box.addButton("Outpaint", QMessageBox.ButtonRole.AcceptRole)
+    box.addButton(QMessageBox.StandardButton.Cancel)
+    box.setDefaultButton(grow)
+    return _pressed(box) is grow
 
 
 def ask_place(parent: QWidget | None, reason: object) -> Path | None:

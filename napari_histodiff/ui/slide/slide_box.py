@@ -201,7 +201,7 @@ class SlideBox(Section):
     def _rest_text(self, status: SlideStatus) -> str:
         if status.paused:
             return "Drawing is paused"
-        return "Zoom in to draw" if status.level > self._coarsest else "Nothing to draw"
+        return "Zoom in to draw" if status.level > self._coarsest else "All in view is drawn"
 
     def _grew(self, sides: tuple[int, int, int, int]) -> None:
         step = self.by.singleStep()
@@ -211,4 +211,4 @@ class SlideBox(Section):
 
 def _tiles_text(status: SlideStatus) -> str:
     drawn = count_text(status.generated + status.edited, "tile")
-    return f"{drawn} drawn" + (f", {status.stale:,} stale" if status.stale else "")
+    return f"{drawn} drawn" + (f", {status.stale:,} out of date" if status.stale else "")

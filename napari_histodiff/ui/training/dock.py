@@ -23,7 +23,7 @@ from napari_histodiff.ui.training.settings import (
     suggested_output,
     training_command,
 )
-from napari_histodiff.ui.widgets.status import show_notice
+from napari_histodiff.ui.widgets.notices import show_notice
 from napari_histodiff.ui.widgets.style import dock_style
 
 if TYPE_CHECKING:
@@ -298,7 +298,7 @@ def open_training(
     docks = viewer.window.dock_widgets.values()
     dock = next((widget for widget in docks if isinstance(widget, TrainingDock)), None)
     if dock is None:
-        dock = viewer.window.add_plugin_dock_widget(PLUGIN, TRAINING_WIDGET)[1]
+        dock = viewer.window.add_plugin_dock_widget(PLUGIN, TRAINING_WIDGET, tabify=True)[1]
         assert isinstance(dock, TrainingDock)
     if use_model is not None:
         dock.controller.model_chosen.connect(use_model, unique=True)

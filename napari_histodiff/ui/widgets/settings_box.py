@@ -51,7 +51,7 @@ class SettingsBox(Section):
             "keep its look. Only for inpainting.",
         )
         self.steps = whole_number(
-            LIMITS["steps"], "2 is usual. Up to 4 cost one evaluation each, from 5 about four each."
+            LIMITS["steps"], "2 is usual. More take longer, from 5 on about four times."
         )
         self.variants = whole_number(LIMITS["variants"], "How many different results to draw.")
         self.seed = whole_number(LIMITS["seed"], "Same seed, paint and settings: same tissue.")

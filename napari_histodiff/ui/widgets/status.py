@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any, Final
 
 from napari.utils import progress
-from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtGui import QMovie
 from qtpy.QtWidgets import QLabel, QMenu, QPushButton, QWidget
 
 from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.listeners import Throttle
 from napari_histodiff.ui.bindings import set_command
-from napari_histodiff.ui.generation.states import EngineStatus, Level, Notice, RunPhase, RunState
+from napari_histodiff.ui.generation.states import EngineStatus, RunPhase, RunState
 from napari_histodiff.ui.widgets.forms import row
 
-__all__ = ["Activity", "StatusLine", "show_notice"]
-
-log = logging.getLogger(__name__)
+__all__ = ["Activity", "StatusLine"]
 
 #: Dot colours that hold on dark and light themes; the words beside them say the same.
 _COLOURS: Final = {
@@ -29,16 +25,6 @@ _COLOURS: Final = {
     EngineState.DEAD: "#e5484d",
     EngineState.CLOSED: "#8a8a8a",
 }
-
-
-_SHOW: Final = {Level.INFO: show_info, Level.WARNING: show_warning, Level.ERROR: show_error}
-
-
-def show_notice(notice: Notice) -> None:
-    """Show a notice in napari's corner; its details go to the log."""
-    if notice.details:
-        log.error("%s", notice.details)
-    _SHOW[notice.level](notice.message)
 
 
 class StatusLine(QWidget):
@@ -59,6 +45,7 @@ class StatusLine(QWidget):
                 ("Model folder...", "model_folder"),
                 ("Train on your own slides...", "train"),
                 ("About this model...", "model_card"),
+                ("Copy diagnostics", "copy_diagnostics"),
             )
         )
         self.project = QPushButton("Project")

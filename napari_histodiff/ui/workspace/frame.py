@@ -19,6 +19,7 @@ from napari_histodiff.core.errors import HistodiffError, InvalidImage, InvalidRe
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.ui.colormaps import FRAME_COLOUR
 from napari_histodiff.ui.generation.history import HistoryEntry
+from napari_histodiff.ui.text import for_people
 from napari_histodiff.ui.viewport import level_shown, view_of
 from napari_histodiff.ui.workspace.targets import Target
 from napari_histodiff.ui.workspace.transforms import place_on
@@ -137,7 +138,7 @@ class FrameLayer:
             try:
                 region = self._accept(_rectangle(np.asarray(self.layer.data[-1]), region.level))
             except HistodiffError as error:
-                show_warning(str(error))
+                show_warning(for_people(str(error)))
         self.show(region)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,3 +88,15 @@ def test_discard_changes_nothing_but_the_preview(desk: Desk) -> None:
     assert desk.workspace.document.written == []
     assert not desk.controller.staged.preview.shown
     assert len(desk.controller.history.entries) == 1
+
+
+@pytest.mark.parametrize("level", [0, 2])
+def test_variants_go_along_with_an_image_that_grew(desk: Desk, level: int) -> None:
+    desk.controller.generate()
+    desk.finish()
+    staged = desk.controller.staged.now
+    request = replace(staged.entry.request, region=replace(staged.region, level=level))
+    staged = replace(staged, entry=replace(staged.entry, request=request), index=1)
+    shifted = staged.shifted(64, 128)
+    assert shifted.region == staged.region.translate(64 >> level, 128 >> level)
+    assert (shifted.index, shifted.entry.number) == (1, staged.entry.number)

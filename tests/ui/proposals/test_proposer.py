@@ -129,7 +129,7 @@ def test_from_pixels_to_a_proposal(open_bench: Callable[[str], Bench]) -> None:
     bench.proposer.state_changed.connect(lambda state: notes.append(state.note))
     bench.proposer.propose()
     bench.until(lambda: bench.proposer.state.proposal is not None)
-    assert next(filter(None, notes)) == "Loading the judge…"
+    assert next(filter(None, notes)) == "Getting ready to find nuclei…"
     assert "Pass 2 of 2" in notes
     assert notes[-1] == "3 nuclei proposed (1 uncertain), and tissue"
     shown = bench.viewer.layers[PROPOSED_NAME].data

@@ -26,6 +26,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What napari's notifications say."""
     messages: list[str] = []
     monkeypatch.setattr(part, "show_warning", messages.append)
+    monkeypatch.setattr(part, "show_trouble", lambda error: messages.append(str(error)))
     monkeypatch.setattr(part, "show_info", messages.append)
     return messages
 

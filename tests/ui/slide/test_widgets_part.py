@@ -297,20 +297,22 @@ def test_the_whole_slide_is_drawn_only_when_confirmed(
     _report(desk, wait_for, lambda: session.status.queued > 100)
 
 
-def test_growing_moves_everything_along(desk: Desk, session: SlideSession) -> None:
+def test_growing_asks_and_moves_everything_along(
+    desk: Desk, session: SlideSession, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     box = desk.slide.box
     step = session.growth_step
     assert (box.by.minimum(), box.by.singleStep(), box.by.value()) == (step, step, step)
     box.by.setValue(step + 1)
     top = next(b for b in box.grow_buttons if b.accessibleName() == "Grow at the top")
     before = desk.workspace.document.region
+    _press(monkeypatch, "Cancel")
+    top.click()
+    assert session.store.spec.height == SIDE
+    _press(monkeypatch, "Outpaint")
     top.click()
     assert session.store.spec.height == SIDE + 2 * step
     assert desk.workspace.document.region == before.translate(2 * step >> before.level, 0)
-    assert box.map.height() > box.map.width()
-
-
-def test_growing_too_far_is_told(desk: Desk, session: SlideSession, told: list[str]) -> None:
     desk.slide.grow(0, 131_072, 0, 0)
     assert "expected" in told[-1]
     assert session.store.spec.width == SIDE

@@ -84,7 +84,7 @@ def test_a_frame_dragged_off_the_image_returns(workspace, monkeypatch):
     drag(frame_layer(workspace), [(100, 100), (500, 300), (2000, 2000)])
     assert workspace.document.region == Region(0, 64, 64, 128, 192)
     assert corners(frame_layer(workspace)) == ([63.5, 63.5], [191.5, 255.5])
-    assert "move it onto the image" in told[0]
+    assert "Move it onto the image" in told[0]
 
 
 def test_a_new_rectangle_becomes_the_frame(workspace):

@@ -1,0 +1,76 @@
+"""What the window says of things that went wrong, and what is copied of them."""
+
+from __future__ import annotations
+
+import pytest
+from napari.utils.notifications import notification_manager
+from qtpy.QtWidgets import QApplication
+
+from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.ui.dock import StudioDock
+from napari_histodiff.ui.generation.states import Level, Notice
+from napari_histodiff.ui.text import for_people
+from napari_histodiff.ui.widgets.notices import diagnostics, show_notice, show_trouble
+from tests.ui.conftest import OpenDock
+from tests.ui.doubles import RecordingEngine
+
+
+@pytest.fixture
+def dock(open_dock: OpenDock) -> StudioDock:
+    return open_dock(RecordingEngine())
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (
+            "expected an image to work on, got none; make a canvas or use an image layer",
+            "Needed: an image to work on, but there is none. Make a canvas or use an image layer.",
+        ),
+        (
+            "expected pixels of 0.5 um, got 4 x 4 um; resample, or correct it",
+            "Needed: pixels of 0.5 µm. Found: 4 × 4 µm. Resample, or correct it.",
+        ),
+        ("expected uint8 colours, got float32", "Needed: 8-bit colours. Found: float32."),
+        ("Select an image first.", "Select an image first."),
+    ],
+)
+def test_errors_are_said_in_a_pathologist_s_words(message: str, said: str) -> None:
+    assert for_people(message) == said
+
+
+def test_a_notice_of_trouble_offers_the_diagnostics(dock: StudioDock) -> None:
+    try:
+        raise InvalidRequest("expected a frame, got none; draw one")
+    except InvalidRequest as error:
+        show_trouble(error)
+    told = notification_manager.records[-1]
+    assert told.message == "Needed: a frame, but there is none. Draw one."
+    ((text, copy),) = told.actions
+    assert text == "Copy diagnostics"
+    copy(None)
+    copied = QApplication.clipboard().text()
+    assert "InvalidRequest: expected a frame" in copied
+    assert "napari-histodiff: " in copied
+    assert told.message in copied
+
+
+def test_good_news_offers_nothing(dock: StudioDock) -> None:
+    show_notice(Notice(Level.INFO, "Saved."))
+    assert notification_manager.records[-1].actions == ()
+
+
+def test_the_menu_copies_model_and_image(dock: StudioDock) -> None:
+    dock.controller.engine.ready()
+    dock.controller.pump()
+    dock.workspace.new_canvas(128, 96)
+    dock.actions.copy_diagnostics()
+    copied = QApplication.clipboard().text()
+    assert "model: " in copied
+    assert "height=128" in copied
+
+
+def test_diagnostics_name_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_histodiff.ui.widgets.notices._PACKAGES", ("no-such-package",))
+    assert "no-such-package: not installed" in diagnostics("trace")
+    assert diagnostics("trace").endswith("trace")
