@@ -37,6 +37,8 @@ CONTROLS = (
     QListWidget,
     QPlainTextEdit,
 )
+#: Controls of several parts, all Qt's own.
+WHOLE = QAbstractSpinBox | QComboBox | QLineEdit | QListWidget | QPlainTextEdit
 #: Readable text: WCAG 2.2, AA.
 ENOUGH = 4.5
 
@@ -52,7 +54,7 @@ def inside_a_control(widget: QWidget) -> bool:
         return True
     parent = widget.parentWidget()
     while parent is not None:
-        if isinstance(parent, QAbstractSpinBox | QComboBox | QListWidget | QPlainTextEdit):
+        if isinstance(parent, WHOLE):
             return True
         parent = parent.parentWidget()
     return widget.objectName().startswith("qt_")

@@ -60,7 +60,7 @@ def test_a_pixel_size_that_is_told_counts_for_image_frame_paint_and_brush(
     assert np.allclose(nuclei.scale, 0.25)
     assert np.allclose(document.frame.layer.data_to_world((100, 100)), (25, 25))
     assert "assumed" not in dock.canvas.corner.text()
-    assert dock.canvas.extent.text() == "64×64 µm"
+    assert dock.canvas.extent.text() == "64×64\N{THIN SPACE}µm"
     # it was a guess, so it may be corrected
     assert not dock.canvas.sizes.isHidden()
     dock.canvas.pixel_size.setValue(0.5)
@@ -74,7 +74,7 @@ def test_a_scale_that_is_changed_later_is_followed(dock: StudioDock) -> None:
     dock.workspace.target.scale = (1.0, 1.0)
     assert dock.workspace.document.mpp == 1
     assert "1 µm/px" in dock.canvas.corner.text()
-    assert dock.canvas.extent.text() == "256×256 µm"
+    assert dock.canvas.extent.text() == "256×256\N{THIN SPACE}µm"
 
 
 def test_every_image_has_a_scale_bar_until_it_is_hidden(dock: StudioDock) -> None:

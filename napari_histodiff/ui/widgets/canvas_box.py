@@ -73,6 +73,7 @@ class CanvasBox(Section):
             self._here,
             stretch=4,
         )
+        frame.setSpacing(2)
         self.pixel_size = RealNumber()
         self.pixel_size.setRange(*LIMITS["mpp"])
         self.pixel_size.setDecimals(4)
@@ -174,5 +175,5 @@ class CanvasBox(Section):
 
 def _extent(width: float, height: float) -> str:
     if max(width, height) < _MILLIMETRE:
-        return f"{width:.0f}×{height:.0f} µm"
-    return f"{width / _MILLIMETRE:.1f}×{height / _MILLIMETRE:.1f} mm"
+        return f"{width:.0f}×{height:.0f}\N{THIN SPACE}µm"
+    return f"{width / _MILLIMETRE:.1f}×{height / _MILLIMETRE:.1f}\N{THIN SPACE}mm"

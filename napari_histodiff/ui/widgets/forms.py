@@ -56,7 +56,7 @@ _BUTTONS: Final = 54
 _NOTE_WIDTH: Final = 318
 
 #: Pixels around the number of a box without buttons.
-_AROUND: Final = 26
+_AROUND: Final = 22
 
 #: Pixels of the names in front of sliders and boxes, so that these line up.
 _NAME_WIDTH: Final = 68

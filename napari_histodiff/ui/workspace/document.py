@@ -28,6 +28,7 @@ from napari_histodiff.ui.workspace.import_labels import (
     labels_under,
     nuclei_from_labels,
 )
+from napari_histodiff.ui.workspace.journal import writable
 from napari_histodiff.ui.workspace.paint_layers import (
     EditMaskLayer,
     NucleiLayer,
@@ -372,7 +373,7 @@ class Document:
         InvalidRequest
             When the region leaves the image or shapes differ.
         """
-        rgb = self.target.writable(region, pixels, edit_mask)
+        rgb = writable(self.target.spec, region, pixels, edit_mask)
         return self._tell("Writing the edit…", self.journal.write(region, rgb, edit_mask, request))
 
     def undo(self) -> PendingStep:

@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from napari_histodiff.core.errors import InvalidRequest
-from napari_histodiff.core.geometry import Region, WindowGrid
+from napari_histodiff.core.geometry import PyramidSpec, Region, WindowGrid
+from napari_histodiff.core.maps import as_rgb
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.slide.exporting.provenance import EditMark
 from napari_histodiff.ui.workspace.pending import PendingStep
 
-__all__ = ["EditJournal", "MemoryJournal", "RawPixels", "SparsePlane"]
+__all__ = ["EditJournal", "MemoryJournal", "RawPixels", "SparsePlane", "writable"]
 
 _LIMIT_BYTES: Final = 512 * 2**20
 
@@ -272,3 +273,28 @@ class SparsePlane(Generic[Scalar]):
     def _parts(self, region: Region) -> Iterator[tuple[Region, Region]]:
         for tile in self._grid.covering(region):
             yield tile, tile.intersect(region)
+
+
+def writable(
+    spec: PyramidSpec, region: Region, pixels: ArrayLike, edit_mask: NDArray[np.bool_] | None
+) -> NDArray[np.uint8]:
+    """Return pixels as (h, w, 3) uint8 when they and their edit mask fit into an image.
+
+    Raises
+    ------
+    InvalidRequest
+        When the region leaves the image or shapes differ.
+    """
+    rgb, bounds = as_rgb(pixels), spec.bounds(region.level)
+    if not bounds.contains(region):
+        raise InvalidRequest(
+            f"expected a region inside the image of {bounds.height} x {bounds.width} px, got "
+            f"{region}; the image has changed, generate again"
+        )
+    for name, array in (("pixels", rgb), ("an edit mask", edit_mask)):
+        if array is not None and array.shape[:2] != region.shape:
+            raise InvalidRequest(
+                f"expected {name} of {region.height} x {region.width} px, got "
+                f"{array.shape[:2]}; give the region's shape"
+            )
+    return rgb

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 from napari.layers import Image
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_histodiff.core.colours import GLASS_COLOUR
@@ -159,30 +159,6 @@ class Target(ABC):
     def prepare(self, region: Region) -> str:
         """Have the pixels of a region made, if need be, and return what `pending` says then."""
         return self.pending(region)
-
-    def writable(
-        self, region: Region, pixels: ArrayLike, edit_mask: NDArray[np.bool_] | None
-    ) -> NDArray[np.uint8]:
-        """Return pixels as (h, w, 3) uint8 when they and their edit mask fit into the image.
-
-        Raises
-        ------
-        InvalidRequest
-            When the region leaves the image or shapes differ.
-        """
-        rgb, bounds = as_rgb(pixels), self.spec.bounds(region.level)
-        if not bounds.contains(region):
-            raise InvalidRequest(
-                f"expected a region inside the image of {bounds.height} x {bounds.width} px, got "
-                f"{region}; the image has changed, generate again"
-            )
-        for name, array in (("pixels", rgb), ("an edit mask", edit_mask)):
-            if array is not None and array.shape[:2] != region.shape:
-                raise InvalidRequest(
-                    f"expected {name} of {region.height} x {region.width} px, got "
-                    f"{array.shape[:2]}; give the region's shape"
-                )
-        return rgb
 
     def own_maps(self, region: Region) -> Maps | None:
         """Return class map, instance map and tissue map of a place, where the image knows them.
