@@ -30,9 +30,14 @@ GUIDANCES: Final = (1.0, 1.5, 2.5)
 def main() -> None:
     """Write `docs/images/*.jpg`."""
     IMAGES.mkdir(exist_ok=True)
+    # First: torch loaded after OpenGL takes the process down where both bring an LLVM.
+    _draw_guidances()
     run_demo(Path("demo"))
     for source, name in WINDOWS.items():
         _save(Image.open(Path("demo") / f"window_{source}.png").convert("RGB"), name)
+
+
+def _draw_guidances() -> None:
     class_map, instance_map = paint_demo(320, 320)
     model = hd.load_model()
     row = [colour_nuclei(class_map, instance_map)]

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import napari
@@ -78,7 +79,9 @@ class _Forgetful(SettingsStore):
     """Settings that begin as the defaults and are not kept."""
 
     def __init__(self) -> None:
-        super().__init__(Path())
+        # What is kept beside them, history and sessions, goes with the demo.
+        self._folder = TemporaryDirectory(prefix="histodiff-demo-", ignore_cleanup_errors=True)
+        super().__init__(Path(self._folder.name) / "studio.json")
 
     def save(self, _: Any) -> None:
         """Keep nothing."""

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from napari_histodiff.core.geometry import Region
 from napari_histodiff.ui.dock import StudioDock
 from napari_histodiff.ui.viewport import camera_of, to_world
 from napari_histodiff.ui.widgets.readout import under_text
@@ -60,7 +61,7 @@ def test_a_pixel_size_that_is_told_counts_for_image_frame_paint_and_brush(
     assert np.allclose(nuclei.scale, 0.25)
     assert np.allclose(document.frame.layer.data_to_world((100, 100)), (25, 25))
     assert "assumed" not in dock.canvas.corner.text()
-    assert dock.canvas.extent.text() == "64×64\N{THIN SPACE}µm"
+    assert dock.canvas.extent.text() == "64 µm"
     # it was a guess, so it may be corrected
     assert not dock.canvas.sizes.isHidden()
     dock.canvas.pixel_size.setValue(0.5)
@@ -74,7 +75,7 @@ def test_a_scale_that_is_changed_later_is_followed(dock: StudioDock) -> None:
     dock.workspace.target.scale = (1.0, 1.0)
     assert dock.workspace.document.mpp == 1
     assert "1 µm/px" in dock.canvas.corner.text()
-    assert dock.canvas.extent.text() == "256×256\N{THIN SPACE}µm"
+    assert dock.canvas.extent.text() == "256 µm"
 
 
 def test_every_image_has_a_scale_bar_until_it_is_hidden(dock: StudioDock) -> None:
@@ -118,3 +119,16 @@ def test_a_closed_dock_listens_no_more(dock: StudioDock) -> None:
     before = len(dock.viewer.mouse_move_callbacks)
     dock.shut_down()
     assert len(dock.viewer.mouse_move_callbacks) == before - 1
+
+
+def test_the_frame_says_how_much_tissue_it_is(dock: StudioDock) -> None:
+    box = dock.canvas
+    for region, said in (
+        (Region(0, 0, 0, 512, 512), "256 µm"),
+        (Region(0, 0, 0, 256, 512), "256×128\N{THIN SPACE}µm"),
+        (Region(0, 0, 0, 4096, 2048), "1.0×2.0\N{THIN SPACE}mm"),
+    ):
+        box.set_region(region, 0.5)
+        assert box.extent.text() == said
+        needed = box.frame_width.fontMetrics().horizontalAdvance("4096")
+        assert box.frame_width.minimumSizeHint().width() >= needed + 20

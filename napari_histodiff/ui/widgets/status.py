@@ -12,7 +12,7 @@ from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.listeners import Throttle
 from napari_histodiff.ui.bindings import set_command
 from napari_histodiff.ui.generation.states import EngineStatus, RunPhase, RunState
-from napari_histodiff.ui.widgets.forms import row
+from napari_histodiff.ui.widgets.forms import line_label, row
 
 __all__ = ["Activity", "StatusLine"]
 
@@ -33,7 +33,7 @@ class StatusLine(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._dot = QLabel()
-        self.text = QLabel()
+        self.text = line_label()
         self.restart = QPushButton("Restart")
         self.restart.setObjectName("restart_engine")
         set_command(self.restart, "restart_engine")
