@@ -19,6 +19,7 @@ from napari_histodiff.diffusion.conditioning import (
 )
 from napari_histodiff.diffusion.guidance import MOST_JUMP_GUIDANCE
 from napari_histodiff.diffusion.loading import load_pipeline
+from napari_histodiff.diffusion.model_folder import check_folder
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
 from napari_histodiff.diffusion.sampling import JUMP_BOUNDARY, euler, sampling_of
 from napari_histodiff.diffusion.training.batches import Batch
@@ -195,6 +196,19 @@ def test_a_saved_model_does_not_tell_where_its_weights_came_from(
     assert load_pipeline(folder, "cpu", "float32").network.config.widths
     for path in folder.rglob("*.json"):
         assert str(tmp_path) not in path.read_text()
+
+
+def test_a_model_knows_the_classes_of_the_one_it_went_on_from(packed: Path, tmp_path: Path) -> None:
+    start = save_tiny(tiny_pipeline(), tmp_path / "start")
+    told = json.loads((start / "model_info.json").read_text())
+    told["class_counts"] = dict.fromkeys(told["class_counts"], 0) | {"eosinophil": 163}
+    (start / "model_info.json").write_text(json.dumps(told))
+    own = class_counts(load_pack(packed))
+    generator = initial_generator(config(packed, tmp_path / "o", init_from=str(start)))
+    data = load_pack(packed)
+    folder = save_pipeline(tmp_path / "saved", generator, data, name="tiny", start=start)
+    counts = check_folder(folder).class_counts
+    assert counts == own | {"eosinophil": max(163, own["eosinophil"])}
 
 
 def test_images_at_twice_the_resolution_widen_the_range_of_scales(
