@@ -29,15 +29,17 @@ from napari_histodiff.core.engine import (
     JobProgress,
 )
 from napari_histodiff.core.errors import HistodiffError, InvalidRequest
-from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.ui.generation.engines import Mailbox
 from napari_histodiff.ui.generation.history import History, HistoryEntry
 from napari_histodiff.ui.generation.plan import Estimate, Estimator, FramePlan, make_plan
 from napari_histodiff.ui.generation.request import (
     following_seed,
+    own_settings,
     request_of,
+    schema_of,
     seed_of_run,
     settings_of,
+    takes_paint,
 )
 from napari_histodiff.ui.generation.settings import Settings, SettingsStore
 from napari_histodiff.ui.generation.staged import StagedVariants
@@ -185,15 +187,6 @@ class Controller:
 
     # ---------------------------------------------------------------- settings
     @property
-    def tissue_names(self) -> tuple[str, ...]:
-        """The tissue schema of the model; the whole one until it is loaded."""
-        return TISSUE_NAMES if self.status.info is None else self.status.info.tissue_names
-
-    @property
-    def _takes_paint(self) -> bool:
-        return self.status.info is None or bool(self.status.info.paint)
-
-    @property
     def settings_here(self) -> Settings:
         """The settings that count on the image worked on: a slide has its own guidance."""
         return self.settings.at(self.workspace.guidance)
@@ -262,7 +255,7 @@ class Controller:
             return
         self.set(seed=seed_of_run(self.settings))
         try:
-            if self.settings.suggest and self._takes_paint:
+            if self.settings.suggest and takes_paint(self.status.info):
                 self._suggest(asked=False).then(self._draw_suggested)
             else:
                 self._draw(self.workspace.document.snapshot())
@@ -280,7 +273,7 @@ class Controller:
             self._notice(Level.WARNING, str(error))
 
     def _suggest(self, *, asked: bool) -> PendingStep:
-        return self.suggestions.begin(self.settings_here, self.tissue_names, asked=asked)
+        return self.suggestions.begin(self.settings_here, schema_of(self.status.info), asked=asked)
 
     def _tell_suggested(self, step: PendingStep) -> None:
         if step.error is not None:
@@ -368,14 +361,10 @@ class Controller:
 
     def _engine_changed(self, event: EngineStateChanged) -> None:
         info = event.info or self.status.info
-        before = self.status.info
+        self.set(**own_settings(self.status.info, info))
         died = event.state is EngineState.DEAD and self.status.state is not EngineState.DEAD
         self.status = EngineStatus(event.state, info, event.memory, event.message)
         self.status_changed.emit(self.status)
-        if before is not None and info is not None and before.revision != info.revision:
-            own = (info.steps, info.guidance_scale)
-            if own != (before.steps, before.guidance_scale):  # 2 steps of Stable Diffusion: noise
-                self.set(steps=own[0], guidance_scale=own[1])
         if died and event.message:
             self._notice(Level.ERROR, event.message)
         self._touch()

@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from napari_histodiff.core.backend import BackendInfo
     from napari_histodiff.ui.workspace.snapshot import FrameSnapshot
 
-__all__ = ["following_seed", "request_of", "seed_of_run", "settings_of"]
+__all__ = [
+    "following_seed",
+    "own_settings",
+    "request_of",
+    "schema_of",
+    "seed_of_run",
+    "settings_of",
+    "takes_paint",
+]
 
 _SEEDS: Final = (int(LIMITS["seed"][0]), int(LIMITS["seed"][1]))
 
@@ -32,6 +40,27 @@ def seed_of_run(settings: Settings) -> int:
     return settings.seed
 
 
+def takes_paint(info: BackendInfo | None) -> bool:
+    """Tell whether a model is told of any paint; also before it has said what it is."""
+    return info is None or bool(info.paint)
+
+
+def own_settings(before: BackendInfo | None, info: BackendInfo | None) -> dict[str, Any]:
+    """Return the settings, by name, that another model is meant for; none where they are the same.
+
+    Those of the bundled model are two steps, at which most others draw noise.
+    """
+    if before is None or info is None or before.revision == info.revision:
+        return {}
+    own = {"steps": info.steps, "guidance_scale": info.guidance_scale}
+    return own if own != {name: getattr(before, name) for name in own} else {}
+
+
+def schema_of(info: BackendInfo | None) -> tuple[str, ...]:
+    """Return the tissue schema of a model; the whole one until it is loaded."""
+    return TISSUE_NAMES if info is None else info.tissue_names
+
+
 def request_of(
     snapshot: FrameSnapshot, settings: Settings, info: BackendInfo | None = None
 ) -> EditRequest:
@@ -47,8 +76,7 @@ def request_of(
     """
     painted = snapshot.uses_paint
     changes_pixels = snapshot.kind in (EditKind.INPAINT, EditKind.OUTPAINT)
-    schema = TISSUE_NAMES if info is None else info.tissue_names
-    tissue = in_schema(snapshot.tissue_map, schema) if snapshot.uses_tissue else None
+    tissue = in_schema(snapshot.tissue_map, schema_of(info)) if snapshot.uses_tissue else None
     if tissue is not None and not tissue.any():
         tissue = None
     return EditRequest(
