@@ -41,7 +41,6 @@ REASONS = {
     "diffusion.training.fine_tuning": "torch is imported when it is called",
     "engine.inline": "one engine of two",
     "engine.queue": "pure, without threads",
-    "evaluation.memory": "one question of the study",
     "evaluation.tissue": "one question of the study",
     "evaluation.metrics.borders": "one metric",
     "studies.reading.plots": "matplotlib, apart from the figures",

@@ -109,12 +109,23 @@ def train_judge(data: Path, output: Path, **settings: Any) -> None:
 
 
 @click.command()
-@click.argument("data", type=_FILE)
+@click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.option("-o", "--output", type=_FOLDER, default=Path("evaluation"), help="Folder.")
+@click.option(
+    "--images",
+    type=_FOLDER,
+    multiple=True,
+    help="Folder of a model's images; DATA then holds real.",
+)
+@click.option("--crop", default=128, show_default=True, help="With --images, pixels of a crop.")
 @click.option("--model", type=_FOLDER, help="Model folder; the bundled model by default.")
 @click.option("--judge", type=_FOLDER, help="Judge folder; the bundled judge by default.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0 ...")
-@click.option("--train", type=_FILE, help="Packed training file, to look for copied tissue.")
+@click.option(
+    "--train",
+    type=click.Path(exists=True, path_type=Path),
+    help="Packed training file, or with --images a folder, to look for copied tissue.",
+)
 @click.option("--tiles", default=48, show_default=True, help="Tiles of the main figures.")
 @click.option("--sweep-tiles", default=12, show_default=True, help="Tiles of each sweep.")
 @click.option(
@@ -137,9 +148,25 @@ def evaluate(
     judge: Path | None,
     device: str,
     train: Path | None,
+    images: tuple[Path, ...],
+    crop: int,
     **settings: Any,
 ) -> None:
-    """Draw held-out tiles of the packed file DATA and measure them: report, figures, sheets."""
+    """Draw held-out tiles of the packed file DATA and measure them: report, figures, sheets.
+
+    With --images, nothing is drawn: folders of anybody's images are measured against DATA, a folder
+    of real ones.
+    """
+    if images or data.is_dir():
+        _compare_images(
+            *(data, images, output),
+            train=train,
+            size=crop,
+            judge=judge,
+            device=device,
+            inception_weights=settings["inception"],
+        )
+        return
     from napari_histodiff.evaluation.options import StudyOptions
 
     options = StudyOptions(
@@ -162,6 +189,27 @@ def evaluate(
         tissue=TissueSegmenter.load(device=device),
     )
     click.echo(study.summary())
+    click.echo(output / "report.html")
+
+
+def _compare_images(
+    real: Path,
+    generated: tuple[Path, ...],
+    output: Path,
+    *,
+    judge: Path | None,
+    device: str,
+    **settings: Any,
+) -> None:
+    if not generated:
+        raise click.UsageError("give --images FOLDER of a model, as DATA is a folder of images")
+    from napari_histodiff.evaluation.pages import plain_lines
+    from napari_histodiff.segmenter.model import Judge
+    from napari_histodiff.studies.folders import compare_folders
+
+    tables = compare_folders(Judge.load(judge, device), real, generated, output, **settings)
+    for table in tables:
+        click.echo("\n".join([table.title, *plain_lines(table), ""]))
     click.echo(output / "report.html")
 
 

@@ -24,12 +24,14 @@ from napari_histodiff.evaluation.metrics.instances import (
     binary_dice,
     class_scores,
     count_r2,
+    match_centroids,
     panoptic_quality,
     pooled_quality,
 )
+from napari_histodiff.evaluation.metrics.objects import centroids, object_classes
 from napari_histodiff.evaluation.options import StudyOptions
 from napari_histodiff.evaluation.panels import ImageSet, NucleiLike
-from napari_histodiff.evaluation.realism import critic_score, distance, kernel
+from napari_histodiff.evaluation.realism import critic_score, distance, inception_table, kernel
 from napari_histodiff.evaluation.tables import Cell, ReportSection, Table
 from napari_histodiff.evaluation.tiles import Tile
 
@@ -154,9 +156,46 @@ def caption_section(real: ImageSet, drawn: ImageSet) -> ReportSection:
     text = (
         "The level of each class in the asked caption against the level the judge's nuclei give; "
         "chance-corrected by quadratic kappa. Pixels of nuclei whose class nobody knows are left "
-        "out on both sides. Kappa is undefined where every tile has one and the same level."
+        "out on both sides. Kappa is undefined where every tile has one and the same level. "
+        "Confusion: rows are what was asked for or painted, columns what the judge found."
     )
-    return ReportSection("captions", "Does tissue follow the caption?", text, [table])
+    tables = [
+        table,
+        _confusion("captions_drawn", "Level asked for, and found in drawn tissue", *everything[:2]),
+        _confusion("captions_real", "Level asked for, and found in real tissue", *everything[::2]),
+        _class_confusion("classes_drawn", "Class painted, and found in drawn tissue", drawn),
+        _class_confusion("classes_real", "Class annotated, and found in real tissue", real),
+    ]
+    return ReportSection("captions", "Does tissue follow the caption?", text, tables)
+
+
+def _confusion(key: str, title: str, asked: list[int], found: list[int]) -> Table:
+    """Count levels: a row is what was asked for, a column what was found."""
+    table = Table(key, title, LEVELS)
+    counts = np.zeros((len(LEVELS), len(LEVELS)), np.int64)
+    np.add.at(counts, (asked, found), 1)
+    for name, row in zip(LEVELS, counts.tolist(), strict=True):
+        table.rows[name] = tuple(row)
+    return table
+
+
+def _class_confusion(key: str, title: str, image_set: ImageSet) -> Table:
+    """Count nuclei that were found: a row is the class painted, a column the one found."""
+    table = Table(key, title, (*CLASS_NAMES, "not found"))
+    counts = np.zeros((len(CLASS_NAMES) + 1, len(CLASS_NAMES) + 2), np.int64)
+    for tile, found in zip(image_set.tiles, image_set.nuclei, strict=True):
+        if tile.has_classes:
+            true = object_classes(tile.instance_map, tile.class_map)
+            named = object_classes(found.instance_map, found.class_map)
+            rows, columns = match_centroids(
+                centroids(tile.instance_map), centroids(found.instance_map)
+            )
+            nearest = np.full(len(true), len(CLASS_NAMES) + 1)
+            nearest[rows] = named[columns]
+            np.add.at(counts, (true, nearest), 1)
+    for name, row in zip(CLASS_NAMES, counts[1:, 1:].tolist(), strict=True):
+        table.rows[name] = tuple(row)
+    return table
 
 
 def _agreement(asked: list[int], drawn: list[int], real: list[int]) -> tuple[Cell, ...]:
@@ -240,14 +279,22 @@ def guidance_section(
     real: ImageSet, drawn: Mapping[float, ImageSet], options: StudyOptions
 ) -> ReportSection:
     """Return a row of figures per guidance scale, real tissue last."""
-    table = Table("guidance", "Guidance scale", _COLUMNS)
+    weights = options.inception_weights
+    columns = _COLUMNS if weights is None else (*_COLUMNS, "FID", "inception score")
+    table = Table("guidance", "Guidance scale", columns)
     for guidance, image_set in drawn.items():
-        table.rows[f"{guidance:g}"] = _row(real, image_set, options)
-    table.rows["real tissue"] = _real_row(real)
+        row = _row(real, image_set, options)
+        if weights is not None:
+            found = inception_table(real, image_set, weights, options)
+            row += tuple(found.get("drawn, same tiles", name) for name in columns[-2:])
+        table.rows[f"{guidance:g}"] = row
+    nothing = (None,) * (len(columns) - len(_COLUMNS))
+    table.rows["real tissue"] = (*_real_row(real), *nothing)
     text = (
         f"{len(real.tiles)} tiles at {options.default_steps} steps. FD and KD are distances from "
         f"the same real tiles on crops of {options.size // 4} px, AUC the critic's, the rest what "
-        "the judge finds of the painted nuclei (see above). A scale of 1 is no guidance."
+        "the judge finds of the painted nuclei (see above). A scale of 1 is no guidance; "
+        "NASDM's s is the scale less 1."
     )
     return ReportSection("guidance", "What guidance does", text, [table], ("guidance.png",))
 

@@ -11,16 +11,25 @@ from napari_histodiff.datasets.packing import LAYERS, Pack
 from napari_histodiff.evaluation.metrics.copying import (
     Memorisation,
     memorisation,
+    nearest_distances,
+    nearest_rows,
     pixel_memorisation,
 )
 from napari_histodiff.evaluation.options import StudyOptions
 from napari_histodiff.evaluation.panels import ImageSet, JudgeLike
+from napari_histodiff.evaluation.sheets import contact_sheet
 from napari_histodiff.evaluation.tables import ReportSection, Table
 
-__all__ = ["memory_section", "training_crops"]
+__all__ = ["MEMORY_SHEET", "memory_pairs", "memory_section", "memory_sheet", "training_crops"]
 
 _TRAINING_CROPS: Final = 4000
 _BATCH: Final = 64
+_SHOWN: Final = 12  # crops of either kind on the sheet
+_PAIRS: Final = 4  # a row
+_CELL: Final = 128  # pixels
+
+#: Name of the sheet's file.
+MEMORY_SHEET: Final = "memory.png"
 
 
 def memory_section(
@@ -45,9 +54,57 @@ def memory_section(
         f"Median distance of crops of {size} px to the nearest of {len(bank)} random training "
         "crops: drawn tiles, and the unseen real tiles beside, whose ratio is about 1 for new "
         "tissue and near 0 for copies. Pixels are compared as 32 px thumbnails in all eight "
-        "orientations. A smooth image lies near everything in pixels: read features first."
+        "orientations. A smooth image lies near everything in pixels: read features first. "
+        "The sheet shows the drawn crops (upper half) and unseen real crops (lower half) that lie "
+        "nearest to training tissue, each beside the training crop it lies nearest to."
     )
-    return ReportSection("memory", "Does the model repeat its training tissue?", text, [table])
+    title, sheets = "Does the model repeat its training tissue?", (MEMORY_SHEET,)
+    return ReportSection("memory", title, text, [table], sheets)
+
+
+def memory_sheet(
+    real: ImageSet, drawn: ImageSet, bank: NDArray[np.uint8], options: StudyOptions
+) -> NDArray[np.uint8] | None:
+    """Return the crops nearest to training tissue beside their nearest training crop.
+
+    Drawn ones in the upper half, unseen real ones in the lower: a copy would be seen at a glance,
+    and the lower half shows how alike tissue is that nobody copied. None without training crops.
+    """
+    if not len(bank):
+        return None
+    size = options.size // 4
+    known = _features(real.judge, bank)
+    halves = [
+        memory_pairs(
+            np.concatenate(image_set.crops(size)),
+            image_set.features(size).of(image_set.everything),
+            *(bank, known),
+        )
+        for image_set in (drawn, real)
+    ]
+    return np.concatenate(halves)
+
+
+def memory_pairs(
+    crops: NDArray[np.uint8],
+    features: NDArray[np.float64],
+    bank: NDArray[np.uint8],
+    known: NDArray[np.float64],
+) -> NDArray[np.uint8]:
+    """Return a sheet of the crops nearest to a bank, each beside its nearest there.
+
+    Parameters
+    ----------
+    crops, bank : (n, s, s, 3) and (m, s, s, 3) uint8
+    features, known : (n, d) and (m, d)
+        What the distance is in, of crops and bank.
+    """
+    nearest = np.argsort(nearest_distances(features, known))[:_SHOWN]
+    beside = bank[nearest_rows(features[nearest], known)]
+    cells = [cell for pair in zip(crops[nearest], beside, strict=True) for cell in pair]
+    rows = [cells[i : i + 2 * _PAIRS] for i in range(0, len(cells), 2 * _PAIRS)]
+    labels = ["image", "nearest in training"] * _PAIRS
+    return contact_sheet(labels, rows, max(crops.shape[1], _CELL))
 
 
 def training_crops(

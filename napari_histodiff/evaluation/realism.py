@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 from napari_histodiff.evaluation.metrics.agreement import Interval, bootstrap
 from napari_histodiff.evaluation.metrics.appearance import APPEARANCE_NAMES
 from napari_histodiff.evaluation.metrics.critic import CriticScore, critic_auc
-from napari_histodiff.evaluation.metrics.distances import frechet_distance, kernel_distance
+from napari_histodiff.evaluation.metrics.distances import (
+    frechet_distance,
+    kernel_distance,
+    random_patches,
+)
 from napari_histodiff.evaluation.metrics.inception import inception_scores
 from napari_histodiff.evaluation.options import StudyOptions
 from napari_histodiff.evaluation.panels import Blocks, ImageSet
@@ -105,9 +109,14 @@ def distance_section(
 
 
 def inception_table(real: ImageSet, drawn: ImageSet, weights: Path, options: StudyOptions) -> Table:
-    """Return FID and inception score on crops of half a tile; a row needs 20 crops per side."""
+    """Return FID, KID and inception score on crops of half a tile, and FID of random squares.
+
+    A row needs 20 crops per side. "Patch-FID" takes squares of a quarter of a tile at random
+    places, the same in both.
+    """
     size = options.size // 2
-    table = Table("inception", f"Inception features, {size} px", ("FID", "score", "crops"))
+    columns = ("FID", "KID x 1000", "inception score", "crops")
+    table = Table("inception", f"Inception features, {size} px", columns)
     first, second = halves(len(real.tiles), options.seed)[0]
     rows = {
         "drawn, same tiles": (real, drawn, real.everything, real.everything),
@@ -117,12 +126,23 @@ def inception_table(real: ImageSet, drawn: ImageSet, weights: Path, options: Stu
     }
     for name, (a, b, ours, theirs) in rows.items():
         against, crops = _stacked(a, size, ours), _stacked(b, size, theirs)
-        if min(len(against), len(crops)) < _LEAST_FOR_INCEPTION:
-            table.rows[name] = (None, None, len(crops))
-        else:
-            scores = inception_scores(against, crops, weights, seed=options.seed)
-            table.rows[name] = (scores.fid, scores.is_mean, len(crops))
+        table.rows[name] = _inception_row(against, crops, weights, options.seed)
+    squares = [
+        random_patches(image_set.images, size // 2, 8 * len(real.tiles), options.seed)
+        for image_set in (real, drawn)
+    ]
+    name = f"Patch-FID, {size // 2} px"
+    table.rows[name] = _inception_row(squares[0], squares[1], weights, options.seed)
     return table
+
+
+def _inception_row(
+    real: NDArray[np.uint8], drawn: NDArray[np.uint8], weights: Path, seed: int
+) -> tuple[Cell, ...]:
+    if min(len(real), len(drawn)) < _LEAST_FOR_INCEPTION:
+        return (None, None, None, len(drawn))
+    scores = inception_scores(real, drawn, weights, seed=seed)
+    return (scores.fid, 1000 * scores.kid_mean, scores.is_mean, len(drawn))
 
 
 def halves(tiles: int, seed: int, count: int = _SPLITS) -> list[tuple[list[int], list[int]]]:

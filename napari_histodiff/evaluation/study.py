@@ -25,7 +25,12 @@ from napari_histodiff.evaluation.fidelity import (
     guidance_section,
     steps_section,
 )
-from napari_histodiff.evaluation.memory import memory_section, training_crops
+from napari_histodiff.evaluation.memory import (
+    MEMORY_SHEET,
+    memory_section,
+    memory_sheet,
+    training_crops,
+)
 from napari_histodiff.evaluation.options import StudyOptions
 from napari_histodiff.evaluation.panels import ImageSet, JudgeLike, blurred, mirrored, shuffled
 from napari_histodiff.evaluation.realism import critic_section, distance_section
@@ -138,6 +143,9 @@ def _sections(
         sections.insert(1, tissue_section(real, drawn, tissue))
     if bank is not None:
         sections.append(memory_section(real, drawn, bank, options))
+        sheet = memory_sheet(real, drawn, bank, options)
+        if sheet is not None:
+            _save(output / MEMORY_SHEET, sheet)
     rare = rare_sheet(real, drawn)
     if rare is not None:
         _save(output / "rare.png", rare)

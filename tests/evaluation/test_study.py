@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from napari_histodiff.core.errors import InvalidRequest, ModelNotFound, TrainingError
 from napari_histodiff.datasets.packing import load_pack
@@ -60,6 +61,25 @@ def test_real_tissue_given_back_is_found_to_be_real(echo: Study) -> None:
     assert echo.table("memory").get("pixels", "ratio") == 1
 
 
+def test_confusions_count_what_was_asked_for_and_what_was_found(echo: Study, grey: Study) -> None:
+    levels = echo.table("captions_drawn")
+    names = list(levels.rows)
+    assert sum(levels.get(a, b) for a in names for b in names if a != b) == 0
+    assert sum(levels.get(a, a) for a in names) > 0
+    classes = echo.table("classes_drawn")
+    assert classes.get("epithelial", "epithelial") > 0
+    assert classes.get("epithelial", "plasma") == classes.get("epithelial", "not found") == 0
+    lost = grey.table("classes_drawn")
+    assert lost.get("epithelial", "not found") == sum(classes.rows["epithelial"])
+
+
+def test_the_nearest_training_crops_are_shown_beside(echo: Study, grey: Study) -> None:
+    with Image.open(echo.folder / "memory.png") as sheet:
+        assert sheet.size[0] == 8 * (128 + 6)
+    assert not (grey.folder / "memory.png").exists()
+    assert "memory.png" in (echo.folder / "report.md").read_text("utf-8")
+
+
 def test_grey_is_found_to_be_no_tissue(grey: Study) -> None:
     assert grey.table("fidelity").get("PQ", "drawn") == 0
     assert grey.table("fidelity").get("PQ", "real tissue") > 0.5
@@ -98,6 +118,7 @@ def test_the_report_holds_every_section_and_needs_no_other_file(echo: Study) -> 
         assert f"## {section.title}" in markdown
         assert f"<h2>{section.title}</h2>" in page
     sheets = {"guidance.png", "steps.png", "editing.png", "frames.png", "rare.png"}
+    sheets |= {"memory.png"}
     assert {path.name for path in echo.folder.glob("*.png")} == sheets
     assert page.count("data:image/jpeg;base64,") >= len(sheets)
     assert 'src="data:' in page

@@ -14,6 +14,7 @@ __all__ = [
     "Memorisation",
     "memorisation",
     "nearest_distances",
+    "nearest_rows",
     "pixel_memorisation",
     "pixel_vectors",
 ]
@@ -72,6 +73,22 @@ def nearest_distances(
             part = nearest[q : q + _CHUNK]
             np.minimum(part, np.sqrt(np.maximum(squares.min(1), 0)), out=part)
     return nearest
+
+
+def nearest_rows(queries: NDArray[np.floating], bank: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Return the row of the (m, k) bank that is nearest to each of a few (n, k) queries.
+
+    Raises
+    ------
+    InvalidRequest
+        When the vectors differ in length, or the bank is empty.
+    """
+    if queries.ndim != 2 or bank.ndim != 2 or queries.shape[1] != bank.shape[1] or not len(bank):
+        raise InvalidRequest(
+            f"expected (n, k) and (m, k) vectors, got {queries.shape} and {bank.shape}; "
+            "compute both in one way"
+        )
+    return np.array([int(((bank - query) ** 2).sum(1).argmin()) for query in queries], np.int64)
 
 
 def memorisation(

@@ -15,15 +15,12 @@ from PIL import Image
 
 from napari_histodiff.core.errors import InvalidImage, InvalidRequest
 from napari_histodiff.datasets.pictures import read_picture
+from napari_histodiff.studies.image_files import image_files, require_one_scale
 from napari_histodiff.studies.reading.trials import Card
 
 __all__ = ["FoundImages", "SourceImage", "collect_images", "encoded", "square"]
 
-#: File endings that count as images in a folder.
-SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".npy"})
-
 _LEAST: Final = 64
-_SAME_SCALE: Final = 0.1  # relative difference of micrometres per pixel that nobody sees
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,9 @@ def collect_images(
                     f"{twin.path} and {path}; take it out of one folder"
                 )
     found = list(images.values())
-    _check_scales(found)
+    require_one_scale(
+        *([i.mpp for i in found if i.card.synthetic is side] for side in (False, True))
+    )
     return FoundImages(tuple(found), _common_size(found, size, notes), tuple(notes))
 
 
@@ -106,17 +105,7 @@ def encoded(pixels: NDArray[np.uint8], quality: int) -> tuple[str, bytes]:
 
 
 def _files(folders: Sequence[Path]) -> list[tuple[Path, Path]]:
-    files = []
-    for folder in folders:
-        if not folder.is_dir():
-            raise InvalidRequest(f"expected a folder of images at {folder}, got none; check it")
-        inside = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in SUFFIXES]
-        if not inside:
-            raise InvalidRequest(
-                f"expected images in {folder}, got none; PNG, JPEG, TIFF and .npy are read"
-            )
-        files += [(path, folder) for path in inside]
-    return files
+    return [(path, folder) for folder in folders for path in image_files(folder)]
 
 
 def _read(path: Path, folder: Path, synthetic: bool) -> SourceImage:
@@ -135,22 +124,6 @@ def _stain(pixels: NDArray[np.uint8]) -> tuple[float, float, float]:
     small = pixels[:: max(1, len(pixels) // 256), :: max(1, pixels.shape[1] // 256)]
     h, e, d = rgb2hed(small).reshape(-1, 3).mean(0)
     return float(h), float(e), float(d)
-
-
-def _check_scales(images: Sequence[SourceImage]) -> None:
-    """Refuse sides whose files state different scales: the magnification would tell them."""
-    known = {
-        side: [i.mpp for i in images if i.card.synthetic is side and i.mpp is not None]
-        for side in (False, True)
-    }
-    if not all(known.values()):
-        return
-    real, drawn = (float(np.median(known[side])) for side in (False, True))
-    if abs(real - drawn) > _SAME_SCALE * real:
-        raise InvalidRequest(
-            f"expected both sides at one scale, got {real:g} um per pixel of real and {drawn:g} of "
-            "synthetic images, which anybody would see; bring them to one scale"
-        )
 
 
 def _common_size(images: Sequence[SourceImage], size: int | None, notes: list[str]) -> int:

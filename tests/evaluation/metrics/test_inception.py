@@ -96,3 +96,8 @@ def test_images_that_are_all_alike_score_one(weights: Path) -> None:
     scores = inception_scores(alike, alike, weights)
     assert (scores.fid, scores.is_std) == pytest.approx((0, 0), abs=1e-6)
     assert scores.is_mean == pytest.approx(1)
+    assert scores.kid_mean == pytest.approx(0)
+    # each kernel is (x y / 3 + 1)^3 of three equal means
+    dark, light = np.full((20, 8, 8, 3), 1, np.uint8), np.full((20, 8, 8, 3), 3, np.uint8)
+    by_hand = (1 + 1) ** 3 + (9 + 1) ** 3 - 2 * (3 + 1) ** 3
+    assert inception_scores(dark, light, weights).kid_mean == pytest.approx(by_hand)
