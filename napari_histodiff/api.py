@@ -408,7 +408,7 @@ def _unused(request: EditRequest, info: BackendInfo) -> list[str]:
 
 
 def _stain_of(image: ArrayLike) -> tuple[float, ...]:
-    from napari_histodiff.diffusion.stain import stain_vector, too_little_tissue
+    from napari_histodiff.inpainting.stains import stain_vector, too_little_tissue
 
     pixels = as_rgb(image)
     found = stain_vector(pixels)

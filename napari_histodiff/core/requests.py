@@ -111,7 +111,7 @@ class EditRequest:
     mpp : float
         Micrometres per pixel of the frame.
     stain : tuple of float, optional
-        Stain to draw in, as measured on a reference image by `diffusion.stain.stain_vector`;
+        Stain to draw in, as measured on a reference image by `inpainting.stains.stain_vector`;
         without it that of the known pixels, else of a training slide chosen by caption and seed.
     target : Region, optional
         The part of the region to draw, as a part of the endless plane: windows lie on the plane's

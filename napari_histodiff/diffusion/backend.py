@@ -39,9 +39,9 @@ from napari_histodiff.diffusion.phase_cache import CACHE_BYTES, PhaseCache
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
 from napari_histodiff.diffusion.projection import project_on_coarse
 from napari_histodiff.diffusion.sampling import jump_steps, solver_of
-from napari_histodiff.diffusion.stain import stain_vector
 from napari_histodiff.inpainting.blending import keep_known
 from napari_histodiff.inpainting.rescaling import at_pixel_size, enlarged
+from napari_histodiff.inpainting.stains import stain_vector
 
 __all__ = ["MODEL_VARIABLE", "DiffusionBackend", "default_backend"]
 

@@ -17,9 +17,9 @@ from napari_histodiff.core.digest import digest_of
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import in_schema
 from napari_histodiff.core.requests import EditKind, EditRequest
-from napari_histodiff.diffusion.stain import stain_vector
 from napari_histodiff.evaluation.options import StudyOptions
 from napari_histodiff.evaluation.tiles import Tile
+from napari_histodiff.inpainting.stains import stain_vector
 from napari_histodiff.layout.completion import complete_paint
 
 __all__ = ["TileDrawer"]

@@ -57,7 +57,7 @@ class Colours:
     anatomy : Anatomy
     nuclei : LayoutNuclei
     stain : sequence of float
-        As `diffusion.stain.stain_vector`: mean and spread of the optical density of tissue.
+        As `inpainting.stains.stain_vector`: mean and spread of the optical density of tissue.
     """
 
     def __init__(self, anatomy: Anatomy, nuclei: LayoutNuclei, stain: Sequence[float]) -> None:

@@ -6,7 +6,7 @@ our layers, and inside the dock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import partial
 from itertools import product
 from typing import Any, Final
@@ -96,7 +96,9 @@ def bind_dock(dock: Any) -> None:
             shortcut.activated.connect(partial(run, made.id, dock))
 
 
-def _bound(commands: Sequence[Command], viewer: Any) -> Callable[[Any], None]:
+def _bound(
+    commands: Sequence[Command], viewer: Any
+) -> Callable[[Any], Generator[None, None, None] | None]:
     """Return what runs the command that the key has with the palette in hand, if it has one."""
 
     def call(_: Any) -> None:
@@ -106,6 +108,13 @@ def _bound(commands: Sequence[Command], viewer: Any) -> Callable[[Any], None]:
                 made.act(dock)
                 return
 
-    call.__name__ = commands[0].id
-    call.__doc__ = f"{'; '.join(made.title for made in commands)}."
-    return call
+    def hold(_: Any) -> Generator[None, None, None]:
+        release = commands[0].act(studio(viewer))
+        yield  # until the key is let go
+        if callable(release):
+            release()
+
+    bound = hold if commands[0].held else call
+    bound.__name__ = commands[0].id
+    bound.__doc__ = f"{'; '.join(made.title for made in commands)}."
+    return bound

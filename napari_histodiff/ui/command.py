@@ -17,9 +17,11 @@ class Studio(Protocol):
 
     actions: Any
     controller: Any
+    looks: Any
     masks: Any
     project: Any
     proposer: Any
+    readings: Any
     slide: Any
     workspace: Any
 
@@ -52,6 +54,8 @@ class Command:
         What its button says of it; the title where that says enough.
     palette : str
         With which palette in hand the key is this command's; "" = with any.
+    held : bool
+        Whether it lasts as long as its key is held: it returns what ends it.
     """
 
     id: str
@@ -60,6 +64,7 @@ class Command:
     key: str = ""
     tip: str = ""
     palette: str = ""
+    held: bool = False
 
     def __call__(self, viewer: Any) -> None:
         """Run on the viewer's dock, opening it when needed."""

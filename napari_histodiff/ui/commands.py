@@ -40,6 +40,28 @@ _EDITS: Final = (
         "Hide or show the preview to compare",
     ),
     Command(
+        "look_below",
+        "See before, while held",
+        lambda d: d.looks.hold(),
+        "B",
+        "Hide the variant as long as the key is held",
+        held=True,
+    ),
+    Command(
+        "difference",
+        "Show or hide the differences",
+        lambda d: d.looks.toggle_difference(),
+        "Alt-D",
+        "Show where, and how much, the variant differs from what lies below",
+    ),
+    Command(
+        "check_nuclei",
+        "Look for the painted nuclei",
+        lambda d: d.readings.look_for_nuclei(),
+        "Alt-N",
+        "Let the segmenter look for the painted nuclei in the variant in view",
+    ),
+    Command(
         "undo",
         "Undo the last Apply",
         lambda d: d.controller.staged.undo(),

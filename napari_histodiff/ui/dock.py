@@ -13,6 +13,8 @@ from napari_histodiff.core.engine import Engine
 from napari_histodiff.ui.actions import StudioActions
 from napari_histodiff.ui.bindings import bind_dock, bind_keymap
 from napari_histodiff.ui.colormaps import PALETTE, TISSUE_PALETTE
+from napari_histodiff.ui.compare.looks import Looks
+from napari_histodiff.ui.compare.readings import Readings
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.engines import default_engine
 from napari_histodiff.ui.generation.plan import FramePlan
@@ -76,7 +78,9 @@ class StudioDock(QWidget):
 
     workspace: Workspace
     controller: Controller
+    looks: Looks
     masks: MaskTools
+    readings: Readings
     proposer: Proposer
     actions: StudioActions
     slide: SlidePart
@@ -96,6 +100,8 @@ class StudioDock(QWidget):
             napari_viewer, self.workspace, engine or default_engine(), store=store
         )
         self.masks = MaskTools(napari_viewer, self.workspace, self.controller)
+        self.readings = Readings(self.controller, judge)
+        self.looks = Looks(napari_viewer, self.workspace, self.controller)
         self.context = ContextOutline(
             napari_viewer, lambda layer: bind_keymap([layer], napari_viewer)
         )
@@ -150,6 +156,7 @@ class StudioDock(QWidget):
         self._timer.setInterval(_PUMP)
         self._timer.timeout.connect(self.controller.pump)
         self._timer.timeout.connect(self.proposer.pump)
+        self._timer.timeout.connect(self.readings.pump)
         self._timer.timeout.connect(self.slide.pump)
         self._timer.timeout.connect(self.workspace.deliver)
         self._timer.timeout.connect(self.past.deliver)
@@ -159,6 +166,7 @@ class StudioDock(QWidget):
         self.destroyed.connect(self.project.close)
         self.destroyed.connect(self.slide.close)
         self.destroyed.connect(self.proposer.close)
+        self.destroyed.connect(self.readings.close)
         self.destroyed.connect(self.controller.close)
         self.destroyed.connect(self.past.close)
         self.controller.start()
@@ -185,6 +193,7 @@ class StudioDock(QWidget):
         self.project.close()
         self.slide.close_slide()
         self.proposer.close()
+        self.readings.close()
         self.controller.close()
         self.past.close()
 
@@ -295,6 +304,8 @@ class StudioDock(QWidget):
         self.tools.density_changed.connect(lambda value: setattr(w.paint, "density", value))
         self.caption.changed.connect(lambda text: c.set(caption=text))
         self.settings.changed.connect(lambda change: c.set(**change))
+        self.readings.changed.connect(self.run.readings.set_reading)
+        self.run.readings.divided.connect(self.looks.divide)
         self.palette_box.mask.changed.connect(lambda change: c.set(**change))
         h, r = self.history, self.returning
         h.restore_requested.connect(r.go)

@@ -13,7 +13,7 @@ from napari_histodiff.core.stain_bank import (
     choose_stain,
     write_stains,
 )
-from napari_histodiff.diffusion.stain import stain_vector
+from napari_histodiff.inpainting.stains import stain_vector
 
 
 def tissue(density: tuple[float, float, float], noise: float = 0.0) -> np.ndarray:

@@ -10,7 +10,6 @@ from PIL import Image
 
 from napari_histodiff.core.errors import InvalidRequest, ModelNotFound, TrainingError
 from napari_histodiff.datasets.packing import load_pack
-from napari_histodiff.diffusion.stain import stain_vector
 from napari_histodiff.evaluation.checks import checks
 from napari_histodiff.evaluation.consistency import seam_section
 from napari_histodiff.evaluation.drawing import TileDrawer
@@ -18,6 +17,7 @@ from napari_histodiff.evaluation.options import StudyOptions
 from napari_histodiff.evaluation.report import Study
 from napari_histodiff.evaluation.study import run_study
 from napari_histodiff.evaluation.tiles import frames_of, study_tiles
+from napari_histodiff.inpainting.stains import stain_vector
 from tests.evaluation.doubles import TINY, Echo, FakeJudge, Grey, write_pack
 
 

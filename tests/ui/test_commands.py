@@ -15,6 +15,8 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.ui.actions import StudioActions
 from napari_histodiff.ui.command import Command, studio
 from napari_histodiff.ui.commands import COMMANDS
+from napari_histodiff.ui.compare.looks import Looks
+from napari_histodiff.ui.compare.readings import Readings
 from napari_histodiff.ui.dock import StudioDock
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.staged import StagedVariants
@@ -86,9 +88,11 @@ def test_a_command_calls_one_thing_that_is_there(command: Command) -> None:
     parts = {
         "actions": StudioActions,
         "controller": Controller,
+        "looks": Looks,
         "masks": MaskTools,
         "project": ProjectPart,
         "proposer": Proposer,
+        "readings": Readings,
     }
     dock = SimpleNamespace(slide=create_autospec(SlidePart, instance=True))
     for name, kind in parts.items():
@@ -104,7 +108,7 @@ def test_every_button_of_the_dock_says_what_its_command_does(dock: StudioDock) -
     names = {made.objectName() for made in dock.findChildren(QAbstractButton)}
     entries = {entry.property("command") for entry in dock.findChildren(QAction)}
     without = {"next_seed", "copy_python", "edit_caption", "cancel", "cancel_nuclei"}
-    without |= {"brush_smaller", "brush_larger"}
+    without |= {"brush_smaller", "brush_larger", "look_below"}
     assert {command.id for command in COMMANDS} - names - entries == without
     for command in COMMANDS:
         made = dock.findChild(QAbstractButton, command.id)

@@ -23,7 +23,8 @@ from napari_histodiff.datasets.crop_windows import (
     window_around,
 )
 from napari_histodiff.datasets.packing import LAYERS, Pack
-from napari_histodiff.diffusion.stain import stain_look, stain_vector
+from napari_histodiff.diffusion.stain import stain_look
+from napari_histodiff.inpainting.stains import stain_vector
 
 __all__ = [
     "COARSEST_CROP",

@@ -57,7 +57,7 @@ class Settings:
     folded: tuple[str, ...] | None = None
     mask_step: float = 2.0
     mask_around: float = 2.0
-    feather: float = 0.0
+    feather: float = 2.0
     context: float = DEFAULT_CONTEXT
 
     def clipped(self) -> Settings:

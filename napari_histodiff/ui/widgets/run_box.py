@@ -7,6 +7,7 @@ from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidg
 
 from napari_histodiff.ui.bindings import command_button, set_command
 from napari_histodiff.ui.commands import command
+from napari_histodiff.ui.compare.reading_row import ReadingRow
 from napari_histodiff.ui.generation.plan import FramePlan
 from napari_histodiff.ui.generation.states import RunPhase, RunState, Staging
 from napari_histodiff.ui.widgets.forms import note_label, row
@@ -33,6 +34,7 @@ class RunBox(QWidget):
         self._bar.setTextVisible(False)
         self.resample = command_button("resample", "")
         self.staging = StagingBar()
+        self.readings = ReadingRow()
         self.undo = command_button("undo", "Undo")
         self.redo = command_button("redo", "Redo")
         self._can = (False, False)
@@ -43,6 +45,7 @@ class RunBox(QWidget):
         layout.addWidget(self._bar)
         layout.addWidget(self.note)
         layout.addWidget(self.resample)
+        layout.addWidget(self.readings)
         layout.addWidget(self.staging)
         layout.addLayout(row(self.undo, self.redo, command_button("save", "Save…")))
         self.set_plan(self._plan)

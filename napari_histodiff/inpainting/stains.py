@@ -1,0 +1,70 @@
+"""The stain of pixels, in optical density: what an edit is matched to, and compared with."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["TISSUE_DENSITY", "stain_vector", "too_little_tissue"]
+
+#: Mean optical density above which a pixel is tissue.
+TISSUE_DENSITY: Final = 0.12
+
+_LEAST_TISSUE: Final = 400  # pixels a stain is measured on at the least
+_NEAR: Final = ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0))  # rows and columns between two pixels
+_DENSITY: Final = -np.log(np.maximum(np.arange(256), 1) / 255).astype(np.float32)
+
+
+def stain_vector(
+    image: NDArray[np.uint8], inside: NDArray[np.bool_] | None = None
+) -> tuple[float, ...] | None:
+    """Describe the stain and the sharpness of an image, for `EditRequest.stain`.
+
+    Parameters
+    ----------
+    image : (h, w, 3) uint8
+    inside : (h, w) bool, optional
+        Pixels that count; all by default.
+
+    Returns
+    -------
+    tuple of float or None
+        Mean, then standard deviation of the optical density of tissue in red, green and blue; last,
+        the logarithm of mean absolute difference of neighbouring pixels over that deviation, in
+        green. Where no two pixels of tissue lie side by side (one column, a checkerboard), the next
+        nearest pairs count. None where there is too little tissue to tell.
+    """
+    density = _DENSITY[image]
+    tissue = density.mean(-1) > TISSUE_DENSITY
+    if inside is not None:
+        tissue &= inside
+    if tissue.sum() < _LEAST_TISSUE:
+        return None
+    pixels = density[tissue]
+    spread = pixels.std(0) + 1e-3
+    step = _step(density[..., 1], tissue)
+    if step is None:
+        return None
+    sharpness = np.log(step / spread[1] + 1e-3)
+    return (*map(float, pixels.mean(0)), *map(float, spread), float(sharpness))
+
+
+def too_little_tissue(image: NDArray[np.uint8]) -> str:
+    """Say why `stain_vector` returns None for an (h, w, 3) image: what it takes and what it has."""
+    found = int((_DENSITY[image].mean(-1) > TISSUE_DENSITY).sum())
+    got = f"{found} among {image.shape[0]} x {image.shape[1]} pixels" if found else "background"
+    return f"expected at least {_LEAST_TISSUE} pixels of tissue, got {got}"
+
+
+def _step(plane: NDArray[np.float32], tissue: NDArray[np.bool_]) -> float | None:
+    """Mean absolute difference of the nearest pairs of tissue pixels; None without any pair."""
+    height, width = plane.shape
+    for down, right in _NEAR:
+        first = (slice(0, max(0, height - down)), slice(0, max(0, width - right)))
+        second = (slice(down, None), slice(right, None))
+        both = tissue[first] & tissue[second]
+        if both.any():
+            return float(np.abs(plane[second] - plane[first])[both].mean())
+    return None
