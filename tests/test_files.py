@@ -52,6 +52,7 @@ REASONS = {
     "layout.slide": "the public class of the package",
     "slide.scans.colour_profile": "applied only when asked",
     "slide.scans.picture_reader": "one format",
+    "inpainting.artefacts": "one proposal of a mask",
     "inpainting.readouts": "measures of an edit, apart from how they are shown",
     "inpainting.rescaling": "finer pixels than the model knows, apart from drawing",
     "slide.exporting.changes": "one format",

@@ -159,6 +159,7 @@ class StudioDock(QWidget):
         self._timer.timeout.connect(self.readings.pump)
         self._timer.timeout.connect(self.slide.pump)
         self._timer.timeout.connect(self.workspace.deliver)
+        self._timer.timeout.connect(self.masks.deliver)
         self._timer.timeout.connect(self.past.deliver)
         self._timer.timeout.connect(self.project.pump)
         self._timer.start()

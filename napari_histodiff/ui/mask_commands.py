@@ -63,6 +63,12 @@ MASK_COMMANDS: Final = (
         palette="edit mask",
     ),
     Command(
+        "mask_pen_marks",
+        "Edit mask: add pen marks",
+        lambda d: d.masks.add_pen_marks(),
+        tip="Add what looks like green, blue or red ink, to look through before it is redrawn",
+    ),
+    Command(
         "mask_these_nuclei",
         "Edit mask: the nuclei it touches",
         lambda d: d.masks.these_nuclei(),

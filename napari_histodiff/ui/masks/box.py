@@ -67,6 +67,7 @@ class MaskBox(QWidget):
                 command_button("mask_selection", "From shapes"),
                 command_button("mask_these_nuclei", "These nuclei"),
                 self._nuclei_button(),
+                command_button("mask_pen_marks", "Pen marks"),
             )
         )
         column.addWidget(self.around)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels, Shapes
 from numpy.typing import NDArray
 
-from napari_histodiff.core.errors import HistodiffError
+from napari_histodiff.core.errors import HistodiffError, InvalidRequest
 from napari_histodiff.core.maps import CLASS_NAMES
+from napari_histodiff.inpainting.artefacts import find_pen_marks
 from napari_histodiff.inpainting.masks import around_nuclei, grow, nuclei_under, shrink
 from napari_histodiff.ui.generation.states import Level, Notice
 from napari_histodiff.ui.masks.outlines import area_of_shapes
+from napari_histodiff.ui.workspace.pending import StepReader
 
 if TYPE_CHECKING:
+    from napari_histodiff.core.geometry import Region
     from napari_histodiff.ui.generation.controller import Controller
     from napari_histodiff.ui.workspace.document import Document
+    from napari_histodiff.ui.workspace.pending import PendingStep
     from napari_histodiff.ui.workspace.workspace import Workspace
 
 __all__ = ["MaskTools"]
@@ -42,6 +47,7 @@ class MaskTools:
         self._viewer = viewer
         self._workspace = workspace
         self._controller = controller
+        self._reader = StepReader()
 
     def invert(self) -> None:
         """Let pixels change where they may not, and the other way round."""
@@ -75,7 +81,48 @@ class MaskTools:
         """Add all nuclei of a class, 1-6, or of any, with what is around them."""
         self._change(lambda document, mask: self._with_nuclei(document, mask, class_id))
 
+    def add_pen_marks(self) -> None:
+        """Look for ink in the frame, in a thread, and add it to the mask."""
+        try:
+            document = self._workspace.document
+            if problem := document.unready():
+                raise _Unchanged(problem)
+            region, mpp = document.region, document.mpp
+            image = document.target.read(region)
+            step = self._reader.begin(
+                partial(find_pen_marks, image, mpp), partial(self._put_marks, document, region)
+            )
+        except (HistodiffError, _Unchanged) as error:
+            self._controller.noticed.emit(Notice(Level.WARNING, str(error)))
+            return
+        self._workspace.doing.follow("Looking for pen marks…", step)
+        step.then(self._tell)
+
+    def deliver(self) -> None:
+        """Add what was found; call it on a timer."""
+        self._reader.deliver()
+
     # ---------------------------------------------------------------- plumbing
+    def _put_marks(
+        self, document: Document, region: Region, found: NDArray[np.bool_]
+    ) -> Region | None:
+        if self._workspace.document is not document or document.region != region:
+            raise InvalidRequest(
+                "expected frame and image to stay while pen marks are looked for, got other ones; "
+                "nothing was added, look again"
+            )
+        if found.any():
+            self._change(lambda document, mask: mask | found)
+            return region
+        self._controller.noticed.emit(
+            Notice(Level.WARNING, "No green, blue or red pen mark was found in the frame.")
+        )
+        return None
+
+    def _tell(self, step: PendingStep) -> None:
+        if step.error is not None:
+            self._controller.noticed.emit(Notice(Level.WARNING, str(step.error)))
+
     def _grown(self, document: Document, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         self._require(mask)
         return grow(mask, self._controller.settings.mask_step, document.mpp)

@@ -13,6 +13,7 @@ from napari_histodiff.ui.generation.settings import SettingsStore
 from napari_histodiff.ui.generation.states import Notice
 from napari_histodiff.ui.masks.mask_tools import MaskTools
 from napari_histodiff.ui.workspace.workspace import Workspace
+from tests.ui.conftest import WaitFor
 from tests.ui.doubles import RecordingEngine
 
 
@@ -185,6 +186,32 @@ def test_a_dab_on_no_nucleus_stays(desk: Desk) -> None:
     desk.masks.these_nuclei()
     assert "no nucleus" in desk.notices[-1].message
     np.testing.assert_array_equal(desk.mask, mask)
+
+
+def test_pen_marks_are_added_when_they_are_found(desk: Desk, wait_for: WaitFor) -> None:
+    document = desk.workspace.document
+    tissue = np.full((128, 128, 3), (215, 165, 200), np.uint8)
+    tissue[:, 36:] = (20, 150, 120)  # a piece of 900 um2 is a speck
+    document.write(Region(0, 0, 0, 128, 128), tissue)
+    mask = desk.paint(np.indices((64, 64))[1] < 2)
+
+    def look() -> None:
+        desk.masks.add_pen_marks()
+        assert desk.workspace.doing.text == "Looking for pen marks…"
+
+        def done() -> bool:
+            desk.masks.deliver()
+            return not desk.workspace.doing.text
+
+        wait_for(done)
+
+    look()
+    assert (desk.mask | ~mask).all()
+    assert desk.mask[:, 12:].all()
+    assert desk.mask.sum() > mask.sum()
+    document.write(Region(0, 0, 0, 128, 128), np.full((128, 128, 3), (215, 165, 200), np.uint8))
+    look()
+    assert "No green" in desk.notices[-1].message
 
 
 def test_shapes_elsewhere_are_told(desk: Desk) -> None:
