@@ -64,8 +64,8 @@ class MaskBox(QWidget):
         column.addWidget(self.step)
         column.addLayout(
             row(
-                command_button("mask_selection", "From shapes"),
-                command_button("mask_these_nuclei", "These nuclei"),
+                command_button("mask_selection", "Shapes"),
+                command_button("mask_these_nuclei", "Nuclei"),
                 self._nuclei_button(),
                 command_button("mask_pen_marks", "Pen marks"),
             )
@@ -91,7 +91,7 @@ class MaskBox(QWidget):
         self.changed.emit({name: value})
 
     def _nuclei_button(self) -> QToolButton:
-        made = button("All of class", "Add all nuclei of a class in the frame to the mask")
+        made = button("Class", "Add all nuclei of a class in the frame to the mask")
         made.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self)
         for entry in PALETTE:
