@@ -154,14 +154,10 @@ class StudioDock(QWidget):
             widget.setToolTipDuration(_TOOLTIP)
         self._timer = QTimer(self)
         self._timer.setInterval(_PUMP)
-        self._timer.timeout.connect(self.controller.pump)
-        self._timer.timeout.connect(self.proposer.pump)
-        self._timer.timeout.connect(self.readings.pump)
-        self._timer.timeout.connect(self.slide.pump)
-        self._timer.timeout.connect(self.workspace.deliver)
-        self._timer.timeout.connect(self.masks.deliver)
-        self._timer.timeout.connect(self.past.deliver)
-        self._timer.timeout.connect(self.project.pump)
+        for part in (self.controller, self.proposer, self.readings, self.slide, self.project):
+            self._timer.timeout.connect(part.pump)
+        for reader in (self.workspace, self.masks, self.past):
+            self._timer.timeout.connect(reader.deliver)
         self._timer.start()
         # Not methods of this widget: they must outlive it. The slide needs the engine to the end.
         self.destroyed.connect(self.project.close)
