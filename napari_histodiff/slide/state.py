@@ -27,6 +27,7 @@ from napari_histodiff.slide.storage.edit_files import EditFiles
 from napari_histodiff.slide.storage.ledger import CommittedEdits, Ledger
 from napari_histodiff.slide.storage.ome import metadata_files, read_recipe
 from napari_histodiff.slide.storage.tile_table import (
+    HAS_EDITS,
     IS_AVERAGED,
     TileInfo,
     TileState,
@@ -169,7 +170,13 @@ class StoreState(ABC):
         self.recipe = recipe
         self.base = self.make_base()
         self.tile_reader = TileReader(
-            recipe, self.base, self.chunk_reader, self.info, self._averaged, self.repair
+            recipe,
+            self.base,
+            self.chunk_reader,
+            self.info,
+            self._averaged,
+            self.repair,
+            self.edits_over,
         )
 
     def refresh(self) -> list[Region]:
@@ -202,6 +209,16 @@ class StoreState(ABC):
     def info(self, tile: TileAddress) -> TileInfo:
         """Return what is known of a tile."""
         return self.ledger.table[tile]
+
+    def edits_over(self, tile: TileAddress) -> list[TileAddress]:
+        """Return the coarser tiles at the place of one that hold edits, the finest first."""
+        flags, coarsest = self.ledger.table.flags, self.recipe.coarsest
+        steps = range(1, coarsest - tile.level + 1)
+        return [
+            TileAddress(tile.level + n, tile.row >> n, tile.col >> n)
+            for n in steps
+            if flags[tile.level + n][tile.row >> n, tile.col >> n] & HAS_EDITS
+        ]
 
     def change(self) -> Change:
         """Return an empty change."""

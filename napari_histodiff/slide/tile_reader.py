@@ -49,6 +49,8 @@ class TileReader:
         Which tiles of the coarsest drawn level the levels above it hold means of.
     repair : callable
         What to do about a damaged chunk.
+    over : callable
+        Which coarser tiles at the place of one hold edits, the finest first.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class TileReader:
         lookup: Lookup,
         averaged: Callable[[], NDArray[np.bool_]],
         repair: Repair,
+        over: Callable[[TileAddress], list[TileAddress]],
     ) -> None:
         self._recipe = recipe
         self._spec = recipe.spec
@@ -67,6 +70,7 @@ class TileReader:
         self._lookup = lookup
         self._averaged = averaged
         self._repair = repair
+        self._over = over
         self._clock = itertools.count(1)
         # Pages of these that no tile was read of take no memory.
         bounds = [self._spec.bounds(level).snap(TILE) for level in range(self._spec.levels)]
@@ -199,11 +203,12 @@ class TileReader:
         stored: Stored,
     ) -> NDArray[np.uint8]:
         """Return pixels of a scan with edits of coarser levels enlarged, the finest on top."""
+        parents = self._over(tile) if lookup == self._lookup else _parents(tile, self._recipe)
+        if not parents:
+            return pixels
         free = np.ones(region.shape, np.bool_)
-        for level in range(tile.level + 1, self._recipe.coarsest + 1):
-            steps = level - tile.level
-            parent = TileAddress(level, tile.row >> steps, tile.col >> steps)
-            info = lookup(parent)
+        for parent in parents:
+            level, info = parent.level, lookup(parent)
             if not info.has("edits"):
                 continue
             edits = stored("edits", parent)
@@ -294,6 +299,12 @@ class TileReader:
         rows = np.arange(region.y, region.bottom) // side
         cols = np.arange(region.x, region.right) // side
         return self._averaged()[rows[:, None], cols[None, :]]
+
+
+def _parents(tile: TileAddress, recipe: StoreRecipe) -> list[TileAddress]:
+    """Return the tiles of coarser levels at the place of one, the finest first."""
+    steps = range(1, recipe.coarsest - tile.level + 1)
+    return [TileAddress(tile.level + n, tile.row >> n, tile.col >> n) for n in steps]
 
 
 def _inside(tile: TileAddress, region: Region) -> tuple[slice, slice]:

@@ -202,6 +202,9 @@ class OpenSlideSource:
             picture = handle.read_region(place, index, (width, height))
         except (self._library.OpenSlideError, ValueError) as first:
             picture = self._again(handle, first, place, index, (width, height))
+        # As nearly always; Pillow does it three times as fast.
+        if picture.getchannel("A").getextrema() == (255, 255):
+            return np.array(picture.convert("RGB"))
         return flatten(np.asarray(picture), self._background)
 
     def _again(self, failed: Any, first: Exception, *region: Any) -> Any:
