@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -137,6 +138,7 @@ class Model:
         origin: tuple[int, int] = (0, 0),
         shape: tuple[int, int] | None = None,
         stain_from: ArrayLike | None = None,
+        region_captions: Mapping[str, str] | None = None,
         suggest: bool = True,
     ) -> EditRequest:
         """Return the request `__call__` would draw; parameters are the same."""
@@ -174,6 +176,7 @@ class Model:
             variants=variants,
             mpp=mpp,
             stain=None if stain_from is None else _stain_of(stain_from),
+            region_captions=tuple((region_captions or {}).items()),
             model_name=self.info.name,
             model_revision=self.info.revision,
             **maps,  # type: ignore[arg-type]
@@ -256,6 +259,7 @@ class Model:
         origin: tuple[int, int] = (0, 0),
         shape: tuple[int, int] | None = None,
         stain_from: ArrayLike | None = None,
+        region_captions: Mapping[str, str] | None = None,
         suggest: bool = True,
         on_step: OnStep | None = None,
     ) -> NDArray[np.uint8]:
@@ -296,6 +300,9 @@ class Model:
         stain_from : (h, w, 3) RGB, optional
             Image whose stain is matched; without it that of the known pixels, else of a training
             slide that the caption and the seed choose.
+        region_captions : mapping of str to str, optional
+            Captions of single tissues by their name, as {"gland": "high neutrophil"}; `caption` is
+            for the rest. Each costs a pass more in the windows its tissue lies in.
         suggest : bool
             Whether what is not painted is suggested first, see `suggest`; else the model draws
             what lies between nuclei, and where nothing is painted all, from noise alone.
@@ -330,6 +337,7 @@ class Model:
             origin=origin,
             shape=shape,
             stain_from=stain_from,
+            region_captions=region_captions,
             suggest=suggest,
         )
         images = self.draw(request, on_step=on_step)
@@ -371,9 +379,10 @@ class Model:
 
     def _warn(self, request: EditRequest) -> None:
         level = _caller_level()
-        report = parse_caption(request.caption).report
-        if self.info.captions == "vocabulary" and (report.ignored or report.contradictory):
-            warnings.warn(UnknownCaptionWords(report), stacklevel=level)
+        for caption in (request.caption, *dict(request.region_captions).values()):
+            report = parse_caption(caption).report
+            if self.info.captions == "vocabulary" and (report.ignored or report.contradictory):
+                warnings.warn(UnknownCaptionWords(report), stacklevel=level)
         if unused := _unused(request, self.info):
             text = f"{self.info.name} takes no {' and no '.join(unused)}; they have no effect"
             warnings.warn(UnusedInput(text), stacklevel=level)
@@ -403,7 +412,13 @@ def _unused(request: EditRequest, info: BackendInfo) -> list[str]:
     nuclei = request.class_map is not None and "nuclei" not in info.paint
     tissue = request.tissue_map is not None and "tissue" not in info.paint
     caption = request.caption.strip() and info.captions == "none"
-    given = {"nuclei": nuclei, "tissue map": tissue, "caption": caption}
+    regions = request.region_captions and info.captions != "vocabulary"
+    given = {
+        "nuclei": nuclei,
+        "tissue map": tissue,
+        "caption": caption,
+        "captions of tissues": regions,
+    }
     return [name for name, unused in given.items() if unused]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 if TYPE_CHECKING:
-    from napari_histodiff.slide.exporting.source import ExportSource
     from napari_histodiff.slide.exporting.targets import OnProgress
 
 __all__ = ["export", "inspect"]
 
+#: Written here as well, because `histodiff --help` imports nothing of slides; a test compares them.
 _SETS: Final = ("conic", "coco", "folder", "yolo", "stardist")
-_MASKS: Final = {"masks": "tiff", "masks-png": "png", "masks-npy": "npy"}
 _FORMATS: Final = (
     *("ome-tiff", "tiff", "ome-zarr", "ome-zarr-0.4", "geojson", "changes"),
-    *_MASKS,
-    *_SETS,
+    *("masks", "masks-png", "masks-npy", *_SETS),
 )
 
 _INTERRUPTED: Final = 130
@@ -74,6 +72,7 @@ def export(
     Training sets (conic, coco, folder, yolo, stardist) take several slides, everything else one.
     """
     from napari_histodiff.core.geometry import Region
+    from napari_histodiff.slide.exporting.formats import write
     from napari_histodiff.slide.exporting.source import open_source
 
     if len(slides) > 1 and kind not in _SETS:
@@ -84,7 +83,7 @@ def export(
             source = stack.enter_context(open_source(path, mpp=mpp))
             sources.append(source if region is None else source.part(Region(0, *region)))
         with _progress() as on_progress:
-            written = _write(kind, sources, out, settings, on_progress)
+            written = write(kind, sources, out, settings, on_progress)
         for source in sources:
             click.echo(source.provenance.statement)
     for line in written:
@@ -104,52 +103,6 @@ def inspect(path: Path) -> None:
     click.echo(found)
     if found.unchanged is False:
         raise click.exceptions.Exit(1)
-
-
-def _write(
-    kind: str,
-    sources: list[ExportSource],
-    out: Path,
-    settings: dict[str, Any],
-    on_progress: OnProgress,
-) -> list[str]:
-    """Write one format; return lines that tell of it."""
-    common = {"overwrite": settings["overwrite"], "on_progress": on_progress}
-    if kind in _SETS:
-        from napari_histodiff.slide.exporting.training_sets import export_training_set
-
-        chosen = {name: settings[name] for name in ("side", "level", "validation")}
-        return [str(export_training_set(sources, out, kind=kind, **chosen, **common)), str(out)]
-    function, chosen = _one_slide(kind, settings)
-    found = function(sources[0], out, **chosen, **common)
-    if isinstance(found, dict):
-        told = ", ".join(f"{name} {count}" for name, count in sorted(found.items()))
-        return [told or "no objects", str(out)]
-    return [str(one) for one in found]
-
-
-def _one_slide(kind: str, settings: dict[str, Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
-    """Return what writes a format, and its own arguments."""
-    if kind == "geojson":
-        from napari_histodiff.slide.exporting.nuclei import export_geojson
-
-        return export_geojson, {name: settings[name] for name in ("level", "objects", "tissue")}
-    if kind == "changes":
-        from napari_histodiff.slide.exporting.changes import export_changes
-
-        return export_changes, {}
-    if kind in _MASKS:
-        from napari_histodiff.slide.exporting.masks import export_masks
-
-        return export_masks, {"kind": _MASKS[kind], "level": settings["level"]}
-    if kind.startswith("ome-zarr"):
-        from napari_histodiff.slide.exporting.ome_zarr import export_ome_zarr
-
-        return export_ome_zarr, {"version": "0.4" if kind == "ome-zarr-0.4" else "0.5"}
-    from napari_histodiff.slide.exporting.tiff import export_tiff
-
-    chosen = {name: settings[name] for name in ("compression", "quality")}
-    return export_tiff, {"kind": "ome" if kind == "ome-tiff" else "pyramid", **chosen}
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.cli.pictures import nuclei_of
+from napari_histodiff.cli.pictures import nuclei_of, region_captions_of
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.inpainting.context import DEFAULT_CONTEXT, with_context
@@ -120,6 +120,7 @@ def inpaint_slide(
                 origin=(seen.y, seen.x),
                 image=overlay.read(seen),
                 edit_mask=_within(mask, seen.shape, inside),
+                region_captions=region_captions_of(settings),
                 suggest=settings["suggest"],
             )
             changed = overlay.write(request, draw(model, request)[0])

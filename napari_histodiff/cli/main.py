@@ -18,7 +18,7 @@ from napari_histodiff.cli.export import export, inspect
 from napari_histodiff.cli.foreign import masks
 from napari_histodiff.cli.glands import train_gland
 from napari_histodiff.cli.inpaint_slide import SLIDE_OPTIONS, inpaint_slide, is_of_slide
-from napari_histodiff.cli.pictures import nuclei_of, scale_of
+from napari_histodiff.cli.pictures import nuclei_of, region_captions_of, scale_of
 from napari_histodiff.cli.slide import slide
 from napari_histodiff.cli.study import study
 from napari_histodiff.cli.suggest import suggest
@@ -82,6 +82,12 @@ _DRAW_OPTIONS = (
     click.option("--labels", type=_FILE, help="Both in one: label = 7 * instance + class."),
     click.option("--tissue", type=_FILE, help="Tissue map, ids of the model's schema."),
     click.option("--caption", default="", help='For example "colon, high lymphocytes, gland".'),
+    click.option(
+        "--caption-for",
+        multiple=True,
+        metavar="TISSUE=CAPTION",
+        help='Of one tissue, as gland="high neutrophil"; --caption is for the rest.',
+    ),
     click.option("--guidance", type=float, help="1 = no guidance; by default the model's own."),
     click.option("--steps", type=int, help="Solver steps; by default as many as the model's own."),
     click.option("--seed", default=0, show_default=True),
@@ -203,6 +209,7 @@ def _draw(settings: dict[str, Any], **more: Any) -> None:
             seed=settings["seed"],
             variants=settings["variants"],
             mpp=mpp,
+            region_captions=region_captions_of(settings),
             suggest=settings["suggest"],
             stain_from=None if reference is None else reference.rgb(),
             **more,

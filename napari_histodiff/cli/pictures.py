@@ -12,7 +12,7 @@ from napari_histodiff.core.errors import InvalidMap
 if TYPE_CHECKING:
     from napari_histodiff.datasets.pictures import Picture
 
-__all__ = ["nuclei_of", "scale_of"]
+__all__ = ["nuclei_of", "region_captions_of", "scale_of"]
 
 #: Micrometres per pixel where neither the user nor a file says.
 _MPP: Final = 0.5
@@ -45,6 +45,17 @@ def nuclei_of(pictures: dict[str, Picture]) -> tuple[NDArray[Any] | None, NDArra
             err=True,
         )
     return class_map, instance_map
+
+
+def region_captions_of(settings: dict[str, Any]) -> dict[str, str]:
+    """Return the captions of single tissues, as `--caption-for gland="..."` gives them."""
+    found = {}
+    for said in settings["caption_for"]:
+        name, equals, caption = said.partition("=")
+        if not equals:
+            raise click.UsageError(f'give --caption-for as gland="high neutrophil", not {said!r}')
+        found[name.strip()] = caption.strip().strip('"')
+    return found
 
 
 def scale_of(told: float | None, pictures: dict[str, Picture]) -> float:

@@ -110,6 +110,9 @@ class EditRequest:
         How many independent draws to return.
     mpp : float
         Micrometres per pixel of the frame.
+    region_captions : mapping of str to str, or pairs
+        Captions of single tissues, by the tissue's name: where `tissue_map` has it, its caption
+        takes the place of `caption`. Each one costs a network pass more in the windows it lies in.
     stain : tuple of float, optional
         Stain to draw in, as measured on a reference image by `inpainting.stains.stain_vector`;
         without it that of the known pixels, else of a training slide chosen by caption and seed.
@@ -148,6 +151,7 @@ class EditRequest:
     seed: int = 0
     variants: int = 1
     mpp: float = field(default=0.5)
+    region_captions: tuple[tuple[str, str], ...] = ()
     stain: tuple[float, ...] | None = None
     target: Region | None = None
     feather: float = 0.0
@@ -173,6 +177,7 @@ class EditRequest:
             number = _number(name, getattr(self, name), low, high)
             object.__setattr__(self, name, number)
         object.__setattr__(self, "stain", _stain(self.stain))
+        object.__setattr__(self, "region_captions", _region_captions(self.region_captions))
         self._freeze_arrays()
         self._check_kind()
         self._check_target()
@@ -204,6 +209,8 @@ class EditRequest:
             "model_revision": self.model_revision,
             **{name: getattr(self, name) for name in LIMITS},
         }
+        if self.region_captions:  # as requests were before there were any
+            result["region_captions"] = dict(self.region_captions)
         for name in _ARRAYS:
             array = getattr(self, name)
             result[name] = None if array is None else _encode(array)
@@ -235,6 +242,7 @@ class EditRequest:
                 region=Region(*data["region"]),
                 target=None if data.get("target") is None else Region(*data["target"]),
                 caption=data["caption"],
+                region_captions=data.get("region_captions", ()),
                 stain=data.get("stain"),
                 # Requests that were saved before do not say.
                 model_name=str(data.get("model_name", "")),
@@ -354,6 +362,22 @@ def _stain(values: Any) -> tuple[float, ...] | None:
             "measure it on a reference image or leave it out"
         )
     return stain
+
+
+def _region_captions(given: Any) -> tuple[tuple[str, str], ...]:
+    """Return captions by tissue in the order of the ids, without empty ones."""
+    try:
+        found = dict(given)
+    except (TypeError, ValueError):
+        found = {given: None}
+    for name, caption in found.items():
+        if name not in TISSUE_NAMES[1:] or not isinstance(caption, str):
+            raise InvalidRequest(
+                f"expected captions by tissue ({', '.join(TISSUE_NAMES[1:])}), got {caption!r} for "
+                f'{name!r}; write for example {{"gland": "high neutrophil"}}'
+            )
+    said = {name: " ".join(caption.split()) for name, caption in found.items()}
+    return tuple((name, said[name]) for name in TISSUE_NAMES if said.get(name))
 
 
 def _number(name: str, value: object, low: float, high: float) -> float:

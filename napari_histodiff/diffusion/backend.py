@@ -134,6 +134,7 @@ class DiffusionBackend:
             **self._sampling(request),
             num_images_per_prompt=request.variants,
             micro_batch=self._micro_batch,
+            captions=self._conditions(request).captions,
         )
 
     def render(
@@ -189,7 +190,7 @@ class DiffusionBackend:
             drawn = self._render(self._known_size(request), _enlarging(request, on_step))
             return enlarged(drawn, request)
         request = self._resolved(request)
-        conditions = RequestConditions(request, self._pipeline.network.tissue_classes)
+        conditions = self._conditions(request)
         while True:
             try:
                 return self._draw(request, conditions, on_step)
@@ -270,6 +271,10 @@ class DiffusionBackend:
             pixels = to_pixels(images)
         pixels = pixels[:, *request.drawn.relative_to(place).slices]
         return keep_known(pixels, request)
+
+    def _conditions(self, request: EditRequest) -> RequestConditions:
+        classes = self._pipeline.network.tissue_classes
+        return RequestConditions(request, classes, self._info.tissue_names)
 
     @staticmethod
     def _sampling(request: EditRequest) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.digest import digest_of
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.maps import N_CLASSES, nuclei_mask, nuclei_union
+from napari_histodiff.core.maps import N_CLASSES, TISSUE_NAMES, nuclei_mask, nuclei_union
 from napari_histodiff.core.requests import STAIN_NUMBERS, EditRequest
 
 __all__ = [
@@ -69,12 +70,18 @@ class Conditions:
         Micrometres per pixel.
     stain : (b, STAIN_FEATURES + 1) float
         Standardised stain numbers, and 1; all 0 where the stain is left to the model.
+    region_slots : (b, k, n_slots) int64, optional
+        Slots of further captions, each of a part of the place.
+    shares : (b, k, h, w) float, optional
+        Which pixels they hold for, 0 or 1; where none does, `slots` do.
     """
 
     spatial: Tensor
     slots: Tensor
     mpp: Tensor
     stain: Tensor
+    region_slots: Tensor | None = None
+    shares: Tensor | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -82,16 +89,39 @@ class Conditions:
         height, width = self.spatial.shape[-2:]
         return height, width
 
+    @property
+    def captions(self) -> int:
+        """How many captions there are."""
+        return 1 + (0 if self.region_slots is None else self.region_slots.shape[1])
+
     def crop(self, y: int, x: int, height: int, width: int) -> Conditions:
         """Return the window at (y, x), in pixels of `spatial`."""
-        return replace(self, spatial=self.spatial[..., y : y + height, x : x + width])
+        part = (..., slice(y, y + height), slice(x, x + width))
+        shares = None if self.shares is None else self.shares[part]
+        return replace(self, spatial=self.spatial[part], shares=shares)
 
     def without_prompt(self) -> Conditions:
         """Return what guidance compares with: no nuclei, tissue or caption; the rest stays."""
         spatial = self.spatial.clone()
         for name in ("nuclei", "union", "has_nuclei", "tissue"):
             spatial[:, CHANNELS[name]] = 0
-        return replace(self, spatial=spatial, slots=torch.zeros_like(self.slots))
+        slots = torch.zeros_like(self.slots)
+        return replace(self, spatial=spatial, slots=slots, region_slots=None, shares=None)
+
+    def by_caption(self) -> list[tuple[Conditions, Tensor]]:
+        """Return the conditions with each caption that holds somewhere, and its shares.
+
+        The shares, (b, 1, h, w), are 1 together at each pixel.
+        """
+        whole = replace(self, region_slots=None, shares=None)
+        if self.region_slots is None or self.shares is None:
+            return [(whole, torch.ones_like(self.spatial[:, :1]))]
+        rest = 1 - self.shares.sum(1, keepdim=True)
+        found = [(whole, rest)]
+        for number in range(self.shares.shape[1]):
+            share = self.shares[:, number : number + 1]
+            found.append((replace(whole, slots=self.region_slots[:, number]), share))
+        return [(conditions, share) for conditions, share in found if bool(share.any())]
 
     def cat(self, other: Conditions) -> Conditions:
         """Return both batches as one."""
@@ -100,6 +130,8 @@ class Conditions:
             torch.cat([self.slots, other.slots]),
             torch.cat([self.mpp, other.mpp]),
             torch.cat([self.stain, other.stain]),
+            _both(self.region_slots, other.region_slots),
+            _both(self.shares, other.shares),
         )
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> Conditions:
@@ -109,7 +141,14 @@ class Conditions:
             self.slots.to(device),
             self.mpp.to(device, dtype),
             self.stain.to(device, dtype),
+            None if self.region_slots is None else self.region_slots.to(device),
+            None if self.shares is None else self.shares.to(device, dtype),
         )
+
+
+def _both(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    """Return both in one batch: windows of one request all have captions of regions, or none."""
+    return None if one is None or other is None else torch.cat([one, other])
 
 
 def spatial_channels(tissue_classes: int) -> int:
@@ -215,17 +254,34 @@ class RequestConditions:
     request : EditRequest
     tissue_classes : int
         Those the network knows.
+    tissue_names : sequence of str
+        Their names, "unspecified" first; by them captions of single tissues find theirs.
     """
 
-    def __init__(self, request: EditRequest, tissue_classes: int) -> None:
+    def __init__(
+        self,
+        request: EditRequest,
+        tissue_classes: int,
+        tissue_names: Sequence[str] = TISSUE_NAMES,
+    ) -> None:
         self._request = request
         self._tissue_classes = tissue_classes
         self._slots = parse_caption(request.caption).caption.to_slots()
+        self._regions = [
+            (tissue_names.index(name), parse_caption(caption).caption.to_slots())
+            for name, caption in request.region_captions
+            if name in tissue_names
+        ]
 
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width of the region."""
         return self._request.shape
+
+    @property
+    def captions(self) -> int:
+        """How many captions there are."""
+        return 1 + (0 if self._request.tissue_map is None else len(self._regions))
 
     def at(self, region: Region) -> Conditions:
         """Return the conditions of a part of the region, b = 1, float32 on the CPU."""
@@ -235,6 +291,7 @@ class RequestConditions:
             torch.tensor([self._slots]),
             torch.tensor([self._request.mpp]),
             stain_condition(None if stain is None else torch.tensor([stain])),
+            *self._captions(region),
         )
 
     def digest(self, region: Region) -> bytes:
@@ -245,7 +302,19 @@ class RequestConditions:
             np.packbits(value) if name in _TWO_VALUED and value is not None else value
             for name, value in self._maps(region).items()
         ]
-        return digest_of(self._slots, request.mpp, request.stain, region.shape, *maps)
+        # Where there are none, digests are what they were before there could be any.
+        regions = [slots for _, slots in self._regions]
+        return digest_of(self._slots, request.mpp, request.stain, region.shape, *maps, *regions)
+
+    def _captions(self, region: Region) -> tuple[Tensor | None, Tensor | None]:
+        """Return the slots of the captions of single tissues, and where each of them holds."""
+        tissue = self._request.tissue_map
+        if not self._regions or tissue is None:
+            return None, None
+        inside = tissue[region.relative_to(self._request.region).slices]
+        shares = np.stack([inside == number for number, _ in self._regions])
+        slots = torch.tensor([[slots for _, slots in self._regions]])
+        return slots, torch.from_numpy(shares.astype(np.float32))[None]
 
     def _maps(self, region: Region) -> dict[str, Any]:
         request = self._request
@@ -280,5 +349,6 @@ class PlacedConditions:
     def digest(self, region: Region) -> bytes:
         """Return a digest of the conditions of a part of the rectangle."""
         part = self.at(region)
-        values = (part.spatial, part.slots, part.mpp, part.stain)
+        values = [part.spatial, part.slots, part.mpp, part.stain]
+        values += [value for value in (part.region_slots, part.shares) if value is not None]
         return digest_of(*(value.cpu().numpy() for value in values))

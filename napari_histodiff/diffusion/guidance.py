@@ -20,7 +20,8 @@ class GuidedDenoiser:
     """`denoise(z, t) -> x0` for one batch of windows.
 
     Guidance follows Ho & Salimans (arXiv 2207.12598) with diffusers' scale, on x0:
-    x0 = without + guidance_scale (with - without), clipped to [-1, 1]. Known pixels replace the
+    x0 = without + guidance_scale (with - without), clipped to [-1, 1]. Where captions hold for
+    parts of a window, "with" is put together of one estimate for each. Known pixels replace the
     estimate at every call, so the trajectory there runs straight from the noise to the known pixel.
 
     Parameters
@@ -56,10 +57,12 @@ class GuidedDenoiser:
         self._known = conditions.spatial[:, CHANNELS["known"]]
         is_known = conditions.spatial[:, CHANNELS["known_mask"]] > 0.5
         self._is_known = is_known if bool(is_known.any()) else None
-        groups = [conditions]
+        prompted = conditions.by_caption()
+        groups = [group for group, _ in prompted]
+        self._shares = [share for _, share in prompted]
         if self._guided:
             groups.append(conditions.without_prompt())
-            if not split:
+            if not split and len(prompted) == 1:
                 groups = [groups[0].cat(groups[1])]
         self._groups = [(group, caption_encoder(group.slots)) for group in groups]
 
@@ -67,6 +70,14 @@ class GuidedDenoiser:
         """Return the estimate of the clean image, (b, 3, h, w) float32 in [-1, 1]."""
         rows = [self._predict(z, t, *group) for group in self._groups]
         x0 = rows[0]
+        if len(self._shares) > 1:
+            # Each caption draws all of the window, and shows where it holds.
+            prompted = zip(rows, self._shares, strict=False)
+            rows = [
+                sum((row * share for row, share in prompted), torch.zeros_like(x0)),
+                *rows[len(self._shares) :],
+            ]
+            x0 = rows[0]
         if self._guided:
             with_prompt, without = rows if len(rows) == 2 else x0.chunk(2)
             x0 = without + self._scale * (with_prompt - without)

@@ -100,11 +100,13 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         num_images_per_prompt: int = 1,
         micro_batch: int = 1,
         target: Region | None = None,
+        captions: int = 1,
     ) -> int:
         """Return how many network evaluations `__call__` will spend, and report, on a frame.
 
-        One evaluation is one pass of the network over `micro_batch` windows; a guided call is two.
-        With a cache it may be fewer.
+        One evaluation is one pass of the network over `micro_batch` windows; a guided call is two,
+        and each caption beyond the first one more, also in windows where it holds nowhere and none
+        is made. With a cache it may be fewer.
         """
         sampling = sampling_of(self.network, self.scheduler, num_inference_steps)
         schedules = split(sampling.times(num_inference_steps, strength), self.layout.phases)
@@ -113,7 +115,8 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             len(phase.batches) * sampling.solver.evaluations(times)
             for phase, times in zip(plans, schedules, strict=True)
         )
-        return calls * sampling.passes(guidance_scale) * num_images_per_prompt
+        passes = sampling.passes(guidance_scale) + captions - 1
+        return calls * passes * num_images_per_prompt
 
     @torch.inference_mode()
     def __call__(
@@ -188,10 +191,12 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             num_images_per_prompt=num_images_per_prompt,
             micro_batch=micro_batch,
             target=target,
+            captions=conditions.captions,
         )
         wanted = frame if target is None else target
         device = self.network.jump.device  # diffusers' own property walks over all modules
-        progress = StepProgress(on_step, total, sampling.passes(guidance_scale), wanted)
+        passes = sampling.passes(guidance_scale) + conditions.captions - 1
+        progress = StepProgress(on_step, total, passes, wanted)
         source = self._source(conditions, frame, plans[0].reads, plane=target is not None)
         solve = _WindowSolver(
             self, device, sampling, source, guidance_scale, split_guidance, progress
@@ -260,7 +265,12 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             return PlacedConditions(frame, conditions)
         if isinstance(conditions, RequestConditions):
             conditions = conditions.at(frame)
-        padded = replace(conditions, spatial=mirror_pad(conditions.spatial, frame, reads))
+        shares = conditions.shares
+        padded = replace(
+            conditions,
+            spatial=mirror_pad(conditions.spatial, frame, reads),
+            shares=None if shares is None else mirror_pad(shares, frame, reads),
+        )
         return PlacedConditions(reads, padded.to(self.network.jump.device, torch.float32))
 
     def _start(self, noise: Noise, canvas: Region, t: float, image: Tensor | None) -> Readable:

@@ -300,6 +300,7 @@ class StudioDock(QWidget):
         self.tools.brush_changed.connect(a.set_brush)
         self.tools.density_changed.connect(lambda value: setattr(w.paint, "density", value))
         self.caption.changed.connect(lambda text: c.set(caption=text))
+        self.caption.regions.changed.connect(lambda said: c.set(region_captions=said))
         self.settings.changed.connect(lambda change: c.set(**change))
         self.readings.changed.connect(self.run.readings.set_reading)
         self.run.readings.divided.connect(self.looks.divide)
@@ -352,6 +353,7 @@ class StudioDock(QWidget):
 
     def _show_settings(self, settings: Settings) -> None:
         self.caption.set_caption(settings.caption)
+        self.caption.regions.set_captions(settings.region_captions)
         self.palette_box.mask.set_settings(settings)
         self.settings.set_settings(self.controller.settings_here)
 
@@ -402,4 +404,8 @@ class StudioDock(QWidget):
         typed = self.settings.take_typed()
         if typed["seed"] != self.controller.settings.seed:
             typed["seed_mode"] = SeedMode.FIXED
-        self.controller.set(caption=self.caption.take_typed(), **typed)
+        self.controller.set(
+            caption=self.caption.take_typed(),
+            region_captions=self.caption.regions.captions,
+            **typed,
+        )

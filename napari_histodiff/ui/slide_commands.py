@@ -24,6 +24,18 @@ SLIDE_COMMANDS: Final = (
         "Open a slide that was made before",
     ),
     Command(
+        "export",
+        "Export the slide",
+        lambda d: d.slide.ask_export(),
+        tip="Write the slide, the view or the frame for QuPath, OMERO or training",
+    ),
+    Command(
+        "import_annotations",
+        "Paint annotations on the slide",
+        lambda d: d.slide.ask_annotations(),
+        tip="Paint nuclei and tissue of a GeoJSON or XML file on the whole scan",
+    ),
+    Command(
         "slide_pause",
         "Pause or resume drawing",
         lambda d: d.slide.toggle_pause(),

@@ -51,6 +51,7 @@ def test_the_manifest_has_every_command() -> None:
     commands = {c.id: c for c in manifest.contributions.commands or ()}
     widgets = {widget.command for widget in manifest.contributions.widgets or ()}
     readers = {reader.command for reader in manifest.contributions.readers or ()}
+    readers |= {writer.command for writer in manifest.contributions.writers or ()}
     assert f"{PLUGIN}.studio" in widgets
     assert set(commands) - widgets - readers == {f"{PLUGIN}.{c.id}" for c in COMMANDS}
     for command in COMMANDS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari_histodiff.layout.completion.by_tissue import by_tissue
 from napari_histodiff.layout.completion.complete import (
     Completion,
     Maps,
@@ -10,4 +11,4 @@ from napari_histodiff.layout.completion.complete import (
 )
 from napari_histodiff.layout.completion.request import completed
 
-__all__ = ["Completion", "Maps", "complete_paint", "completed", "completed_on"]
+__all__ = ["Completion", "Maps", "by_tissue", "complete_paint", "completed", "completed_on"]

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.layout.completion.by_tissue import by_tissue
 from napari_histodiff.layout.completion.complete import complete_paint
 
 __all__ = ["completed"]
@@ -43,6 +44,18 @@ def completed(request: EditRequest, tissue_names: tuple[str, ...] = TISSUE_NAMES
         where=request.edit_mask,
         tissue_names=tissue_names,
     )
+    if request.region_captions:
+        found = by_tissue(
+            found,
+            request.class_map,
+            request.instance_map,
+            request.region_captions,
+            mpp=request.mpp,
+            seed=request.seed,
+            origin=(request.region.y, request.region.x),
+            where=request.edit_mask,
+            tissue_names=tissue_names,
+        )
     if "tissue" in found.suggested:
         request = replace(request, tissue_map=found.tissue_map)
     if "nuclei" in found.suggested:

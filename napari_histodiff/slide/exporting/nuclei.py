@@ -192,6 +192,8 @@ def _in_block(read: _Labels, block: Region, bounds: Region) -> Iterator[Nucleus]
     """Yield the nuclei whose first pixel, row by row, lies in a block."""
     window = block.pad(_MARGIN).intersect(bounds)
     labels = read(window)
+    if not labels.any():
+        return
     found = label(labels, connectivity=2, background=0).astype(np.int32)
     pieces = label(labels, connectivity=1, background=0).astype(np.int32)
     polygons: dict[int, list[list[Corners]]] = {}

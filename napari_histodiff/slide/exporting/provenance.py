@@ -67,6 +67,7 @@ class EditMark:
     model: str
     revision: str
     masks: dict[str, str] = field(default_factory=dict)
+    region_captions: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, request: EditRequest, model: str, revision: str) -> EditMark:
@@ -90,6 +91,7 @@ class EditMark:
             model=request.model_name or model,
             revision=request.model_revision or revision,
             masks={name: sha256_of(array) for name, array in maps.items() if array is not None},
+            region_captions=dict(request.region_captions),
         )
 
     @property
@@ -201,9 +203,12 @@ class Provenance:
             yield "Seed", str(self.seed)
         for number, edit in enumerate(self.edits, start=1):
             masks = "".join(f", {name} sha256 {value}" for name, value in edit.masks.items())
+            regions = "".join(
+                f', of {name} "{said}"' for name, said in edit.region_captions.items()
+            )
             yield (
                 f"Edit {number}",
                 f"{edit.kind} at x {edit.x}, y {edit.y}, {edit.width} x {edit.height} px, "
-                f'seed {edit.seed}, caption "{edit.caption}", model {edit.model} '
+                f'seed {edit.seed}, caption "{edit.caption}"{regions}, model {edit.model} '
                 f"{edit.revision}{masks}",
             )

@@ -37,6 +37,7 @@ class EditedScan:
         #: The edits; None while there are none.
         self.overlay: ScanOverlay | None = None
         self._listeners: Listeners[Region] = Listeners()
+        self._paint_listeners: Listeners[Region] = Listeners()
         try:
             if find_overlay(scan) is not None:
                 self._take(open_overlay(scan, read_only=read_only or None))
@@ -84,6 +85,10 @@ class EditedScan:
         """Call `listener` with each region whose pixels changed; returns what stops it."""
         return self._listeners.add(listener)
 
+    def subscribe_paint(self, listener: Callable[[Region], None]) -> Callable[[], None]:
+        """As `ScanOverlay.subscribe_paint`, also of edits that are still to be made."""
+        return self._paint_listeners.add(listener)
+
     def close(self) -> None:
         """Let go of the edits; the scan stays open."""
         if self.overlay is not None:
@@ -91,6 +96,7 @@ class EditedScan:
 
     def _take(self, overlay: ScanOverlay) -> None:
         overlay.subscribe(self._listeners.emit)
+        overlay.subscribe_paint(self._paint_listeners.emit)
         self.overlay = overlay
 
 

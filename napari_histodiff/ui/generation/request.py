@@ -88,6 +88,7 @@ def request_of(
         image=snapshot.image if changes_pixels else None,
         edit_mask=snapshot.edit_mask if changes_pixels else None,
         caption=settings.caption.strip(),
+        region_captions=settings.region_captions,
         guidance_scale=settings.guidance_scale,
         steps=settings.steps,
         strength=settings.strength,
@@ -104,6 +105,7 @@ def settings_of(request: EditRequest) -> dict[str, Any]:
     """Return the settings, by name, that a request was drawn with; the seed is not pinned."""
     return {
         "caption": request.caption,
+        "region_captions": request.region_captions,
         "guidance_scale": request.guidance_scale,
         "steps": request.steps,
         "strength": request.strength,

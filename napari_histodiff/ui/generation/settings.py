@@ -59,6 +59,7 @@ class Settings:
     mask_around: float = 2.0
     feather: float = 2.0
     context: float = DEFAULT_CONTEXT
+    region_captions: tuple[tuple[str, str], ...] = ()
 
     def clipped(self) -> Settings:
         """Return the same settings with every number inside its limits."""

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind
-from napari_histodiff.layout.completion import Completion, Maps, complete_paint, completed_on
+from napari_histodiff.layout.completion import (
+    Completion,
+    Maps,
+    by_tissue,
+    complete_paint,
+    completed_on,
+)
 from napari_histodiff.ui.generation.settings import Settings
 from napari_histodiff.ui.workspace.pending import PendingStep, StepReader
 
@@ -180,12 +186,12 @@ def _suggested(
         )
     if snapshot.kind is EditKind.INPAINT and not any(array.any() for array in paint):
         return None
-    return complete_paint(
-        *paint,
-        caption=settings.caption,
-        mpp=snapshot.mpp,
-        seed=settings.seed,
-        origin=(region.y, region.x),
-        where=where,
-        tissue_names=tissue_names,
-    )
+    common: dict[str, Any] = {
+        "mpp": snapshot.mpp,
+        "seed": settings.seed,
+        "origin": (region.y, region.x),
+        "where": where,
+        "tissue_names": tissue_names,
+    }
+    found = complete_paint(*paint, caption=settings.caption, **common)
+    return by_tissue(found, paint[0], paint[1], settings.region_captions, **common)

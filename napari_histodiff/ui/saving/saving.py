@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from napari_histodiff.ui.workspace.document import Document
     from napari_histodiff.ui.workspace.workspace import Workspace
 
-__all__ = ["Saved", "Saving", "frame_source"]
+__all__ = ["Saved", "Saving", "frame_source", "marks_of"]
 
 _NOTHING: Final = "There is nothing to save yet; generate something first."
 
@@ -158,7 +158,7 @@ class Saving:
         if what is Saved.FRAME:
             source = frame_source(document)
             return lambda: _write_source(folder, source, "histodiff_frame_")
-        whole = document.target.export_source(_marks(document))
+        whole = document.target.export_source(marks_of(document))
         return lambda: _write_source(folder, whole, "histodiff_image_")
 
 
@@ -176,7 +176,8 @@ def _write_source(folder: Path, source: ExportSource, prefix: str) -> list[Path]
         return written
 
 
-def _marks(document: Document) -> tuple[EditMark, ...]:
+def marks_of(document: Document) -> tuple[EditMark, ...]:
+    """Return the edits that a document remembers itself; others are kept by its image."""
     journal = document.journal
     return journal.marks if isinstance(journal, MemoryJournal) else ()
 
@@ -194,7 +195,7 @@ def frame_source(document: Document) -> ExportSource:
     """
     snapshot = document.snapshot()
     region = snapshot.region
-    whole = document.target.export_source(_marks(document))
+    whole = document.target.export_source(marks_of(document))
     origin = document.target.spec.at_level(region, 0)
     edited = _edited(whole, region)
     labels, tissue = document.nuclei.labels.copy(), snapshot.tissue_map

@@ -17,6 +17,8 @@ from napari_histodiff.slide.scans.opening import is_synthetic
 from napari_histodiff.slide.scans.remembered import RememberedScans
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.background import in_background, waiting
+from napari_histodiff.ui.slide.files.forms import export_form, import_annotations_form
+from napari_histodiff.ui.slide.files.job import FileJob
 from napari_histodiff.ui.slide.new_slide import NewSlide
 from napari_histodiff.ui.slide.new_slide_dialog import NewSlideDialog
 from napari_histodiff.ui.slide.questions import (
@@ -35,11 +37,15 @@ from napari_histodiff.ui.slide.slide_box import SlideBox
 from napari_histodiff.ui.slide.status import cost_of
 from napari_histodiff.ui.slide.zooming import KeptView, finer_refusal
 from napari_histodiff.ui.text import bytes_text
+from napari_histodiff.ui.widgets.dialogs import FormDialog
+from napari_histodiff.ui.widgets.notices import show_trouble
 
 if TYPE_CHECKING:
+    from magicgui.widgets import FunctionGui
+
     from napari_histodiff.ui.generation.controller import Controller
-from napari_histodiff.ui.widgets.notices import show_trouble
-from napari_histodiff.ui.workspace.workspace import Workspace
+    from napari_histodiff.ui.workspace.document import Document
+    from napari_histodiff.ui.workspace.workspace import Workspace
 
 __all__ = ["OpenSession", "SlidePart"]
 
@@ -90,6 +96,7 @@ class SlidePart:
         self.places = places or SlidePlaces()
         self.session: SlideSession | None = None
         self._scans: list[ScanView] = []
+        self._jobs: list[FileJob] = []
         self._remembered = remembered or RememberedScans()
         self._viewer = viewer
         self._workspace = workspace
@@ -140,6 +147,26 @@ class SlidePart:
         else:
             self._show_scan(chosen)
 
+    def ask_export(self) -> None:
+        """Ask what to write of the slide that is worked on, and where; it is written meanwhile."""
+        note = "A file that is there is never replaced. Nothing is drawn by it."
+        self._ask("Export", export_form(self._viewer), note)
+
+    def ask_annotations(self) -> None:
+        """Ask for a file of annotations and paint it on the scan that is worked on."""
+        note = "Coordinates in pixels of full resolution. Undo takes all of it back."
+        self._ask("Paint annotations", import_annotations_form(self._viewer), note)
+
+    def _ask(self, title: str, form: FunctionGui[FileJob], note: str) -> None:
+        if FormDialog(self._parent, title, form, note).exec() == QDialog.DialogCode.Accepted:
+            try:
+                job = form()
+            except HistodiffError as error:
+                show_warning(str(error))
+                return
+            self._jobs.append(job)
+            job.ended.connect(lambda *_: self._jobs.remove(job))
+
     def close_slide(self) -> None:
         """Close the slide and take its layers away; what was drawn stays on the disk."""
         if self.session is not None:
@@ -147,6 +174,8 @@ class SlidePart:
 
     def close(self) -> None:
         """Close the slide when the dock is gone, its widgets perhaps with it; idempotent."""
+        for job in self._jobs:
+            job.cancel()
         for scan in tuple(self._scans):
             scan.close()
         session, self.session = self.session, None
@@ -303,6 +332,8 @@ class SlidePart:
         view.closed.connect(lambda: self._scans.remove(view))
         self._viewer.reset_view()
         self._workspace.use_layer(view.layer)
+        document = self._workspace.document
+        view.target.paint_changed.connect(lambda _: _show_kept(document))
         self.places.add(path)
 
     def _refine(self, session: SlideSession) -> None:
@@ -384,6 +415,16 @@ class SlidePart:
             action(self.session)
         except HistodiffError as error:
             show_trouble(error)
+
+
+def _show_kept(document: Document) -> None:
+    """Show the paint that a scan keeps now: annotations of the whole of it came or went."""
+    is_open = bool(document.layers)
+    document.close()
+    document.resting.forget()
+    if is_open:
+        document.open()
+        document.painting_changed.emit()
 
 
 def _created(new: NewSlide) -> SlideStore:

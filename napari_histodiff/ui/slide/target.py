@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
@@ -160,6 +161,11 @@ class SlideTarget(Target):
                 "feather": 0.0,
             }
         return replace(request, **changes)
+
+    @property
+    def export_path(self) -> tuple[Path, float | None]:
+        """Where the slide lies; it knows the length of its pixels."""
+        return self._store.path, None
 
     def export_source(self, marks: Sequence[EditMark] = ()) -> ExportSource:
         """Return the slide, which keeps its edits itself."""

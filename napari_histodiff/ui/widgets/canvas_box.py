@@ -98,6 +98,12 @@ class CanvasBox(Section):
         self.body.addLayout(
             row(self._new, self._open, command_button("use_image", "Use image"), self._import)
         )
+        self.body.addLayout(
+            row(
+                command_button("export", "Export…"),
+                command_button("import_annotations", "Paint annotations…"),
+            )
+        )
         self.level = QComboBox()
         self.level.setToolTip(_LEVEL_TIP)
         self.level.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)

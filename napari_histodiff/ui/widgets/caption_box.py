@@ -15,6 +15,7 @@ from napari_histodiff.core.captions.spelling import PHRASES_TO_TYPE, TEMPLATES
 from napari_histodiff.ui.bindings import command_button
 from napari_histodiff.ui.widgets.caption_report import CaptionReport
 from napari_histodiff.ui.widgets.forms import Section, button
+from napari_histodiff.ui.widgets.region_captions import RegionCaptions
 
 __all__ = ["CaptionBox", "CaptionEdit"]
 
@@ -117,6 +118,8 @@ class CaptionBox(Section):
             self.heading.addWidget(made)
         self.body.addWidget(self.edit)
         self.body.addWidget(self.report)
+        self.regions = RegionCaptions()
+        self.body.addWidget(self.regions)
         self._is_typing = False
         self._commit_soon = qdebounced(self.commit, timeout=_PAUSE, parent=self)
         self.edit.textChanged.connect(self._typed)

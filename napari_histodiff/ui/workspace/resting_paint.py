@@ -57,6 +57,11 @@ class RestingPaint:
                     paint.write(tile, kept)
         return paint.read(region)
 
+    def forget(self) -> None:
+        """Read anew what the target keeps, because it was changed there."""
+        self._planes |= {"nuclei": SparsePlane(np.int32), "tissue": SparsePlane(np.uint8)}
+        self._looked_up.clear()
+
     def write(self, plane: str, region: Region, painted: NDArray[Any]) -> None:
         """Let the paint of a region rest; it was read before."""
         self._planes[plane].write(region, painted)

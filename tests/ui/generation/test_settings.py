@@ -73,3 +73,10 @@ def test_what_is_chosen_on_an_image_counts_there_and_not_on_the_other(
         assert after.slide_guidance == slide
     else:
         assert after.guidance_scale == canvas
+
+
+def test_captions_of_tissues_are_remembered(tmp_path: Path) -> None:
+    store = SettingsStore(tmp_path / "studio.json")
+    chosen = Settings(region_captions=(("gland", "high neutrophil"), ("stroma", "low plasma")))
+    store.save(chosen)
+    assert store.load() == chosen

@@ -70,6 +70,8 @@ class EditedScanTarget(Target):
 
     #: Something worth knowing; from the viewer's thread.
     told = Signal(str)
+    #: Paint that is kept was changed by someone else than `keep_paint`, in that region of level 0.
+    paint_changed = Signal(Region)
 
     starts_fine = True
     keeps_paint = True
@@ -89,6 +91,8 @@ class EditedScanTarget(Target):
         self._edited = edited
         self._dirty: deque[Region] = deque()
         self._unsubscribe = edited.subscribe(self._dirty.append)
+        self._repainted: deque[Region] = deque()
+        self._forget_paint = edited.subscribe_paint(self._repainted.append)
         self._ask_place = ask_place
         self._clock = clock
         self._unkept: dict[str, tuple[Region, NDArray[Any]]] = {}
@@ -138,6 +142,13 @@ class EditedScanTarget(Target):
         finest = min((tile.level for tile in tiles), default=0)
         return sum(tile.level == finest for tile in tiles)
 
+    @property
+    def export_path(self) -> tuple[Path, float | None]:
+        """Where the scan lies, and how long its pixels are where only a person said so."""
+        facts = self._edited.scan.facts
+        asked = facts.mpp[0] if facts.mpp is not None and facts.mpp_from == "asked" else None
+        return self._edited.scan.path, asked
+
     def export_source(self, marks: Sequence[EditMark] = ()) -> ExportSource:
         """Return the scan, whose overlay keeps its edits."""
         return ExportSource.of_scan(self._edited.scan, self._edited.overlay)
@@ -180,6 +191,21 @@ class EditedScanTarget(Target):
         self._dirty.append(region)
 
     # ------------------------------------------------------------------- paint
+    def overlay_for_paint(self) -> ScanOverlay:
+        """Return the edits, to paint much on them at once; what was painted before is written.
+
+        Raises
+        ------
+        InvalidRequest
+            When they can only be looked at, are being written, or there is no place for them.
+        """
+        if problem := self.pending(Region(0, 0, 0, 1, 1)):
+            raise InvalidRequest(problem)
+        self.make_place()
+        self.keep_now()
+        self._painter.finish(_PATIENCE)
+        return self._edited.make()
+
     def kept_paint(self, plane: str, region: Region) -> NDArray[Any] | None:
         """Return the paint kept of a region; None where none is kept."""
         overlay = self._edited.overlay
@@ -228,12 +254,16 @@ class EditedScanTarget(Target):
             self._news = ""
         self._painter.deliver()
         self.worker.deliver()
+        while self._repainted:
+            self._unkept = {}
+            self.paint_changed.emit(self._repainted.popleft())
         self._show_changes()
 
     def close(self) -> None:
         """Keep what waits and let go of the edits."""
         self.keep_now()
         self._unsubscribe()
+        self._forget_paint()
         self._painter.finish(_PATIENCE)
         self._painter.close(lambda: None)
         self.worker.finish(_PATIENCE)
