@@ -62,6 +62,21 @@ def test_generate_writes_pictures_and_requests(run, tmp_path) -> None:
     np.testing.assert_array_equal(request.class_map, class_map())
 
 
+def test_captions_of_single_tissues(run, tmp_path) -> None:
+    tissue = np.ones((24, 40), np.uint8)
+    np.save("tissue.npy", tissue)
+    arguments = ("generate", "--tissue", "tissue.npy", "--steps", 2, "--caption", "colon")
+    said = ("--caption-for", 'gland="high neutrophil"', "--caption-for", "fat=low plasma")
+    result = run(*arguments, *said, "-o", "out")
+    assert result.exit_code == 0, result.output
+    request = saved_request(tmp_path / "out" / "generate-001.json")
+    assert request.region_captions == (("gland", "high neutrophil"), ("fat", "low plasma"))
+    for wrong, told in (("gland", "as gland="), ("bone=x", "captions by tissue")):
+        result = run(*arguments, "--caption-for", wrong)
+        assert result.exit_code == 2
+        assert told in result.output
+
+
 def test_a_second_run_overwrites_nothing(run, tmp_path) -> None:
     for _ in range(2):
         assert run("generate", "--size", 16, 16, "--steps", 1, "-o", "out").exit_code == 0
