@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["any_down", "block_means", "box_down", "repeat_up", "share_down"]
+__all__ = [
+    "SMOOTH_REACH",
+    "any_down",
+    "block_means",
+    "box_down",
+    "repeat_up",
+    "share_down",
+    "smooth_up",
+]
+
+#: How many pixels on each side `smooth_up` looks at, and leaves out of what it returns.
+SMOOTH_REACH: Final = 4
 
 
 def box_down(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -69,6 +80,51 @@ def block_means(pixels: NDArray[Any], side: int) -> NDArray[np.float64]:
 def repeat_up(pixels: NDArray[Any], scale: int) -> NDArray[Any]:
     """Return every pixel as `scale` x `scale` pixels."""
     return np.repeat(np.repeat(pixels, scale, axis=0), scale, axis=1)
+
+
+def smooth_up(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return an image at twice the scale without steps, whose 2x2 blocks have its pixels as means.
+
+    Parameters
+    ----------
+    pixels : (h, w, c) uint8
+        With `SMOOTH_REACH` more pixels on every side than are wanted.
+
+    Returns
+    -------
+    (2 * (h - 2 * SMOOTH_REACH), 2 * (w - 2 * SMOOTH_REACH), c) uint8
+    """
+    lack = pixels.astype(np.float64)
+    fine = np.zeros((2 * lack.shape[0], 2 * lack.shape[1], lack.shape[2]))
+    for _ in range(SMOOTH_REACH):
+        # What a smooth image misses of the means is smoothed in its turn.
+        fine += _between(_between(lack).swapaxes(0, 1)).swapaxes(0, 1)
+        lack = pixels - block_means(fine, 2)
+    fine = (fine + repeat_up(lack, 2)).clip(0, 255)
+    rim = 2 * SMOOTH_REACH
+    fine = fine[rim:-rim, rim:-rim]
+    goal = pixels[SMOOTH_REACH:-SMOOTH_REACH, SMOOTH_REACH:-SMOOTH_REACH].astype(np.int64) * 4
+    whole = np.empty(fine.shape, np.int64)
+    total, before = np.zeros(goal.shape), np.zeros(goal.shape, np.int64)
+    for row, col in ((0, 0), (0, 1), (1, 0)):
+        total = total + fine[row::2, col::2]
+        # The last pixel makes up for what rounding and clipping cost; it has to be able to.
+        left = 3 - 2 * row - col
+        reached = np.minimum(np.rint(total).astype(np.int64), before + 255)
+        reached = reached.clip(goal - 255 * left, goal)
+        whole[row::2, col::2] = reached - before
+        before = reached
+    whole[1::2, 1::2] = goal - before
+    return whole.astype(np.uint8)
+
+
+def _between(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    # Twice as many rows, each a quarter of the way to its neighbour.
+    wide = np.pad(rows, [(1, 1), (0, 0), (0, 0)], mode="edge")
+    fine = np.empty((2 * len(rows), *rows.shape[1:]))
+    fine[::2] = 0.75 * rows + 0.25 * wide[:-2]
+    fine[1::2] = 0.75 * rows + 0.25 * wide[2:]
+    return fine
 
 
 def _sum(pixels: NDArray[Any], dtype: type[np.unsignedinteger[Any]]) -> NDArray[Any]:

@@ -183,9 +183,7 @@ def rows_of(
     axis = np.where(at_end, axis_along * reach + across * bulge, axis)
 
     fits = ~at_end | (np.abs(goal) <= radius)
-    found = np.flatnonzero(fits)
-    _, first = np.unique(word[found], return_index=True)
-    found = found[np.sort(first)]
+    found = _once(np.flatnonzero(fits), word, y[near], x[near], np.float32(2 * REACH) * um)
     source = near[found]
     return Rows(
         source,
@@ -195,6 +193,25 @@ def rows_of(
         word[found],
         crypt[found],
     )
+
+
+def _once(
+    found: NDArray[np.int64],
+    word: NDArray[np.uint64],
+    y: NDArray[np.int64],
+    x: NDArray[np.int64],
+    reach: np.float32,
+) -> NDArray[np.int64]:
+    # The first point of each nucleus. A wall that begins anew along its length, or another one
+    # beside it, may have the same word far away: that is another nucleus.
+    firsts = []
+    while len(found):
+        _, first, back = np.unique(word[found], return_index=True, return_inverse=True)
+        firsts.append(found[first])
+        leader = found[first][back]
+        apart = np.maximum(np.abs(y[found] - y[leader]), np.abs(x[found] - x[leader]))
+        found = found[apart > reach]
+    return np.sort(np.concatenate([found, *firsts]))
 
 
 def _part(word: NDArray[np.uint64], first: int) -> NDArray[np.float32]:

@@ -145,6 +145,7 @@ _ORGANS: Final[dict[str, SlidePlan]] = {
         fat=0.42,
         radii=(0.4, 0.75),
         stretch=1.8,
+        densities=(10.0, 0.0, 380.0, 120.0, 20.0, 1700.0),
         lobules=0.75,
         ducts=0.5,
     ),

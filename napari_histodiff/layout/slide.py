@@ -16,14 +16,14 @@ from napari_histodiff.layout.fields import Pixels
 from napari_histodiff.layout.nuclei import LayoutNuclei
 from napari_histodiff.layout.plan import plan_of
 from napari_histodiff.layout.sketched import coarser
-from napari_histodiff.layout.tissues.kinds import GLASS, known_to
+from napari_histodiff.layout.tissues.kinds import WHITE, known_to, to_draw
 
 if TYPE_CHECKING:
     from napari_histodiff.layout.sketch import Sketch
 
 __all__ = ["SlideLayout"]
 
-_RIM: Final = 4.0  # um
+_RIM: Final = 2.0  # um
 
 
 class SlideLayout:
@@ -73,6 +73,10 @@ class SlideLayout:
         """
         return known_to(self._anatomy.parts(self._points(region)), self.recipe.tissue_names)
 
+    def tissue_to_draw(self, region: Region) -> NDArray[np.uint8]:
+        """Return the same as it is told to a model: fat cell by cell, see `tissues.kinds`."""
+        return to_draw(self._anatomy.parts(self._points(region)), self.recipe.tissue_names)
+
     def nuclei(self, region: Region) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         """Return the class map (h, w) uint8 and the instance map (h, w) int32; see `core.maps`.
 
@@ -81,12 +85,13 @@ class SlideLayout:
         return self._nuclei.maps(self._points(region))
 
     def glass(self, region: Region) -> NDArray[np.bool_]:
-        """Return glass farther than about 4 um from tissue, (h, w) bool.
+        """Return where nothing lies on the glass within about 2 um, (h, w) bool.
 
-        Nearer, the model draws the border of the tissue, and glass in the tone of its stain.
+        Outside the tissue, in lumina and vessels. Nearer, the model draws the border of the tissue,
+        and glass in the tone of its stain.
         """
         reach = max(1, round(_RIM / self.recipe.mpp / 2**region.level))
-        empty = self._anatomy.tissue(self._points(region.pad(reach))) == GLASS
+        empty = np.isin(self._anatomy.parts(self._points(region.pad(reach))), WHITE)
         bare: NDArray[np.bool_] = ndimage.minimum_filter(empty, 2 * reach + 1)
         return bare[reach:-reach, reach:-reach]
 

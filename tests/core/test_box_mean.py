@@ -4,8 +4,16 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import ndimage
 
-from napari_histodiff.core.box_mean import any_down, block_means, box_down, repeat_up, share_down
+from napari_histodiff.core.box_mean import (
+    any_down,
+    block_means,
+    box_down,
+    repeat_up,
+    share_down,
+    smooth_up,
+)
 
 SIDES = st.integers(1, 9)
 
@@ -53,3 +61,24 @@ def test_means_of_blocks_leave_out_what_fills_none(pixels: np.ndarray, side: int
         np.testing.assert_allclose(means[row, col], block.mean((0, 1)))
     even = pixels[: pixels.shape[0] // 2 * 2, : pixels.shape[1] // 2 * 2]
     np.testing.assert_array_equal(box_down(even), np.rint(block_means(even, 2)))
+
+
+@given(
+    hnp.arrays(
+        np.uint8, (12, 11, 3), elements=st.sampled_from([0, 1, 254, 255]) | st.integers(0, 255)
+    )
+)
+def test_a_smooth_image_keeps_every_mean(pixels: np.ndarray) -> None:
+    fine = smooth_up(pixels)
+    sums = fine.reshape(4, 2, 3, 2, 3).sum(axis=(1, 3), dtype=int)
+    np.testing.assert_array_equal(sums, 4 * pixels[4:-4, 4:-4].astype(int))
+    wide = np.pad(pixels, [(1, 2), (3, 1), (0, 0)], mode="wrap")
+    np.testing.assert_array_equal(smooth_up(wide)[2:10, 6:12], fine)
+
+
+def test_a_smooth_image_has_no_steps() -> None:
+    rng = np.random.default_rng(0)
+    pixels = ndimage.gaussian_filter(rng.normal(0, 30, (80, 80, 1)), (2, 2, 0)) + 200
+    fine = smooth_up(pixels.round().astype(np.uint8))[..., 0].astype(float)
+    across = np.abs(np.diff(fine, axis=1)).mean(axis=0)
+    assert 0.7 < across[1::2].mean() / across[::2].mean() < 1.4

@@ -137,7 +137,7 @@ def test_glass_keeps_its_distance_in_micrometres() -> None:
     assert far.any()
     y, x = np.nonzero(wide != GLASS)
     for qy, qx in np.argwhere(near)[::997]:
-        assert np.abs([y - qy - 64, x - qx - 64]).max(axis=0).min() * 0.25 <= 16
+        assert np.abs([y - qy - 64, x - qx - 64]).max(axis=0).min() * 0.25 <= 2.25
 
 
 def test_the_reach_of_a_sketch_counts_pixels_of_level_0() -> None:

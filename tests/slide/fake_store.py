@@ -52,6 +52,9 @@ class FakeLayout:
         y, x = _places(region)
         return np.where(x < self.glass_from, 1 + (y // 300 + x // 500) % 3, 4).astype(np.uint8)
 
+    def tissue_to_draw(self, region: Region) -> NDArray[np.uint8]:
+        return self.tissue(region)
+
     def nuclei(self, region: Region) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         y, x = _places(region)
         inside = (y % 64 < 20) & (x % 64 < 20) & (x < self.glass_from)

@@ -15,7 +15,7 @@ from napari_histodiff.layout.anatomy import Anatomy
 from napari_histodiff.layout.fields import Pixels
 from napari_histodiff.layout.nuclei import LayoutNuclei
 from napari_histodiff.layout.plan import EPITHELIAL, plan_of
-from napari_histodiff.layout.tissues.kinds import GLAND, GLASS, known_to
+from napari_histodiff.layout.tissues.kinds import GLAND, GLASS, known_to, to_draw
 
 __all__ = ["planned_maps"]
 
@@ -44,7 +44,7 @@ def planned_maps(
     step = 1 << level
     points = Pixels(frame.y * step + y, frame.x * step + x, step, *frame.shape)
     classes, instances = nuclei.maps(points)
-    return classes, instances, known_to(anatomy.parts(points), TISSUE_NAMES)
+    return classes, instances, to_draw(anatomy.parts(points), TISSUE_NAMES)
 
 
 @lru_cache(maxsize=2)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_histodiff.core.box_mean import repeat_up
+from napari_histodiff.core.box_mean import SMOOTH_REACH, repeat_up
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.recipe import TILE
 from napari_histodiff.slide.base import StoreRecipe
@@ -62,7 +62,7 @@ def below(recipe: StoreRecipe, boxes: Iterable[Region]) -> Dependents:
     spec = recipe.spec
     at_level = (spec.at_level(box, level) for box in boxes)
     # Two pixels more: nuclei that were painted above are smoothed by their neighbours there.
-    dependents = {level: _touching(recipe, level, at_level, margin=recipe.margin + 3)}
+    dependents = {level: _touching(recipe, level, at_level, margin=_reach(recipe) + 3)}
     for finer in reversed(range(level)):
         dependents[finer] = _children(recipe, dependents[finer + 1], finer)
     return dependents
@@ -131,12 +131,17 @@ def outside(region: Region, bounds: Region) -> Iterator[Region]:
     yield from (strip for strip in strips if not strip.is_empty)
 
 
+def _reach(recipe: StoreRecipe) -> int:
+    """Return how far around it a tile reads the level above, in pixels of its own."""
+    return recipe.margin + 2 * SMOOTH_REACH if recipe.margin else 0
+
+
 def _touching(
     recipe: StoreRecipe, level: int, boxes: Iterable[Region], margin: int | None = None
 ) -> NDArray[np.bool_]:
     """Return the tiles whose surroundings share a pixel with a box."""
     # One pixel more: a tile reads whole pixels of the level above.
-    reach = recipe.margin + 1 if margin is None else margin
+    reach = _reach(recipe) + 1 if margin is None else margin
     grid = np.zeros(_shape(recipe, level), np.bool_)
     for box in boxes:
         near = box.pad(reach).snap(TILE)
@@ -150,7 +155,7 @@ def _touching(
 def _children(recipe: StoreRecipe, parents: NDArray[np.bool_], level: int) -> NDArray[np.bool_]:
     """Return the tiles of a level whose surroundings meet one of the marked tiles above."""
     rows, cols = _shape(recipe, level)
-    reach = -(-(recipe.margin + 1) // TILE)
+    reach = -(-(_reach(recipe) + 1) // TILE)
     grid: NDArray[np.bool_] = ndimage.maximum_filter(
         repeat_up(parents, 2)[:rows, :cols], 2 * reach + 1, mode="constant"
     )

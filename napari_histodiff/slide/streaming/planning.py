@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.core.box_mean import SMOOTH_REACH
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
 from napari_histodiff.core.recipe import TILE
@@ -67,7 +68,8 @@ def parents(slide: TileStates, region: Region) -> Region:
     region : Region
         Whole tiles of a level below the coarsest.
     """
-    return slide.spec.at_level(region.pad(slide.recipe.margin), region.level + 1)
+    reach = slide.recipe.margin + 2 * SMOOTH_REACH
+    return slide.spec.at_level(region.pad(reach), region.level + 1)
 
 
 def needs(slide: TileStates, tiles: Iterable[TileAddress]) -> list[TileAddress]:

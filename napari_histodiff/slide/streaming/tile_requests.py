@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.box_mean import any_down, repeat_up
+from napari_histodiff.core.box_mean import SMOOTH_REACH, any_down, repeat_up, smooth_up
 from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region, TileAddress
@@ -86,9 +86,7 @@ def block_request(store: SlideStore, block: Region) -> EditRequest | None:
         return None
     coarse = _coarse(store, region)
     classes, instances, tissue = _maps(layout, plane, painted)
-    known = None
-    if glass.any():
-        known = _glass(region) if coarse is None else coarse
+    known = _bare(store, region) if glass.any() else None
     return EditRequest(
         kind=EditKind.GENERATE if coarse is None else EditKind.ZOOM,
         region=_keyed(recipe, plane),
@@ -127,7 +125,7 @@ def maps_at(store: SlideStore, region: Region) -> SlideMaps:
 
 def _maps(layout: Any, plane: Region, painted: Painted | None) -> SlideMaps:
     classes, instances = layout.nuclei(plane)
-    tissue = layout.tissue(plane)
+    tissue = layout.tissue_to_draw(plane)
     if painted is not None:
         own_instances, own_classes = decode_labels(painted.labels)
         classes = np.where(painted.mask, own_classes, classes)
@@ -140,8 +138,8 @@ def _maps(layout: Any, plane: Region, painted: Painted | None) -> SlideMaps:
 def glass_pixels(store: SlideStore, block: Region) -> NDArray[np.uint8]:
     """Return the pixels of a block of glass, (h, w, 3) uint8 of its whole tiles.
 
-    These are what a model would have been given as known: the pixels one level up, or the colour of
-    glass at the coarsest level.
+    These are what a model would have been given as known: the pixels one level up, smoothed, or the
+    colour of glass at the coarsest level.
 
     Raises
     ------
@@ -149,10 +147,7 @@ def glass_pixels(store: SlideStore, block: Region) -> NDArray[np.uint8]:
         As `block_request`.
     """
     target = _whole(store, block)
-    coarse = _coarse(store, target)
-    if coarse is not None:
-        return coarse
-    return _glass(target)
+    return _bare(store, target)
 
 
 def block_labels(request: EditRequest, block: Region) -> NDArray[np.int32]:
@@ -271,8 +266,15 @@ def _known_glass(layout: Any, plane: Region) -> NDArray[np.bool_]:
     return known[plane.relative_to(even).slices]
 
 
-def _glass(region: Region) -> NDArray[np.uint8]:
-    return np.full((*region.shape, 3), GLASS_COLOUR, np.uint8)
+def _bare(store: SlideStore, region: Region) -> NDArray[np.uint8]:
+    """Return what shows where nothing lies on the glass, of the means it has one level up.
+
+    Without steps: a level that repeated the pixels above it would show them as squares.
+    """
+    if region.level == store.recipe.coarsest:
+        return np.full((*region.shape, 3), GLASS_COLOUR, np.uint8)
+    above = store.spec.at_level(region, region.level + 1)
+    return _within(smooth_up(store.base(above.pad(SMOOTH_REACH))), above, region)
 
 
 def _coarse(store: SlideStore, region: Region) -> NDArray[np.uint8] | None:
@@ -280,9 +282,12 @@ def _coarse(store: SlideStore, region: Region) -> NDArray[np.uint8] | None:
     if region.level == store.recipe.coarsest:
         return None
     above = store.spec.at_level(region, region.level + 1)
-    pixels = repeat_up(store.base(above), 2)
+    return _within(repeat_up(store.base(above), 2), above, region)
+
+
+def _within(twice: NDArray[np.uint8], above: Region, region: Region) -> NDArray[np.uint8]:
     y, x = region.y - 2 * above.y, region.x - 2 * above.x
-    return pixels[y : y + region.height, x : x + region.width]
+    return twice[y : y + region.height, x : x + region.width]
 
 
 class SlideMaps(NamedTuple):

@@ -16,6 +16,7 @@ from napari_histodiff.layout.tissues.kinds import (
     STROMA,
     known_to,
     scaffold,
+    to_draw,
 )
 from tests.layout.slides import recipe
 
@@ -28,6 +29,9 @@ def test_a_model_is_told_what_it_knows() -> None:
     assert first[[GLAND, MUCUS]].tolist() == [GLAND, GLAND]
     assert first[[FAT, SEPTUM]].tolist() == [LUMEN, STROMA]
     np.testing.assert_array_equal(scaffold(PARTS)[0], first)
+    drawn = to_draw(PARTS, TISSUE_NAMES)[0]
+    assert drawn[[FAT, SEPTUM]].tolist() == [LUMEN, STROMA]
+    assert np.delete(drawn, [FAT, SEPTUM]).tolist() == np.delete(PARTS[0], [FAT, SEPTUM]).tolist()
     assert known_to(PARTS, ("unspecified", "fat"))[0, [GLAND, FAT, SEPTUM]].tolist() == [
         0,
         FAT,

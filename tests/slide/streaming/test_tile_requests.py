@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_histodiff.core.box_mean import box_down
 from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.maps import decode_labels
@@ -69,10 +70,20 @@ def test_far_glass_is_known() -> None:
     squares = known.reshape(known.shape[0] // 2, 2, -1, 2).sum(axis=(1, 3))
     assert set(squares.ravel().tolist()) == {0, 4}
 
+
+def test_known_glass_of_a_finer_level_has_the_means_of_the_coarser_one_and_no_steps() -> None:
     finer = drawn_store(1)
     zoom = tile_requests.block_request(finer, Region(1, 0, 512, 256, 256))
     assert zoom is not None
-    np.testing.assert_array_equal(zoom.image, zoom.coarse)
+    known = ~zoom.edit_mask
+    assert known.any()
+    rows, cols = (np.flatnonzero(known.any(axis=axis))[[0, -1]] for axis in (1, 0))
+    part = np.s_[rows[0] : rows[1] + 1, cols[0] : cols[1] + 1]
+    np.testing.assert_array_equal(box_down(zoom.image[part]), box_down(zoom.coarse[part]))
+    wide = tile_requests.block_request(finer, Region(1, 0, 512, 512, 256))
+    assert wide is not None
+    inside = zoom.region.relative_to(wide.region).slices
+    np.testing.assert_array_equal(wide.image[inside], zoom.image)
 
 
 @pytest.mark.parametrize("level", [0, 1])
