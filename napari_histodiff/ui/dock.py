@@ -76,16 +76,6 @@ class StudioDock(QWidget):
         Another program that proposes nuclei than the bundled judge.
     """
 
-    workspace: Workspace
-    controller: Controller
-    looks: Looks
-    masks: MaskTools
-    readings: Readings
-    proposer: Proposer
-    actions: StudioActions
-    slide: SlidePart
-    project: ProjectPart
-
     def __init__(
         self,
         napari_viewer: Viewer,
@@ -160,12 +150,9 @@ class StudioDock(QWidget):
             self._timer.timeout.connect(reader.deliver)
         self._timer.start()
         # Not methods of this widget: they must outlive it. The slide needs the engine to the end.
-        self.destroyed.connect(self.project.close)
-        self.destroyed.connect(self.slide.close)
-        self.destroyed.connect(self.proposer.close)
-        self.destroyed.connect(self.readings.close)
-        self.destroyed.connect(self.controller.close)
-        self.destroyed.connect(self.past.close)
+        parts = (self.project, self.slide, self.proposer, self.readings, self.controller, self.past)
+        for closing in parts:
+            self.destroyed.connect(closing.close)
         self.controller.start()
         preload_later(self)
         self._show_all()
