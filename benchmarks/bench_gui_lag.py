@@ -26,11 +26,11 @@ from qtpy.QtCore import QEventLoop, Qt, QTimer
 
 from napari_histodiff.core.engine import EngineState
 from napari_histodiff.engine.local import LocalEngine
-from napari_histodiff.ui.demo import paint_demo
 from napari_histodiff.ui.dock import StudioDock
 from napari_histodiff.ui.generation.engines import BACKEND
 from napari_histodiff.ui.generation.settings import SettingsStore
 from napari_histodiff.ui.generation.states import RunPhase
+from napari_histodiff.ui.starting.painted import paint_demo
 
 _PERIOD = 0.005
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
 from napari_histodiff.core.errors import DeviceUnavailable
 
-__all__ = ["DType", "is_out_of_memory", "resolve_device", "resolve_dtype"]
+__all__ = ["DType", "dtype_named", "is_out_of_memory", "resolve_device", "resolve_dtype"]
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -37,6 +37,23 @@ def resolve_device(name: str) -> torch.device:
             'choose "auto" or "cpu"'
         )
     return device
+
+
+def dtype_named(name: str) -> DType:
+    """Return a number format by its name.
+
+    Raises
+    ------
+    DeviceUnavailable
+        When there is none of that name.
+    """
+    for known in get_args(DType):
+        if known == name:
+            found: DType = known
+            return found
+    raise DeviceUnavailable(
+        f'expected a precision of {", ".join(get_args(DType))}, got "{name}"; choose one of those'
+    )
 
 
 def resolve_dtype(device: torch.device, dtype: DType) -> torch.dtype:

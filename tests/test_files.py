@@ -64,6 +64,8 @@ REASONS = {
     "ui.proposals.box": "one section of the dock",
     "ui.slide.scans.asking": "what is asked of a person",
     "ui.preload": "what is done before it is needed, and only that",
+    "ui.widgets.presets_menu": "one menu of the dock",
+    "ui.starting.welcome": "one section of the dock",
     "ui.saving.script": "code for elsewhere, apart from files",
 }
 

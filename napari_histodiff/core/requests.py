@@ -29,6 +29,7 @@ from napari_histodiff.core.maps import (
 __all__ = [
     "DEFAULT_GUIDANCE",
     "DEFAULT_STEPS",
+    "FLOW_STEPS",
     "LIMITS",
     "REQUEST_VERSION",
     "STAIN_NUMBERS",
@@ -42,8 +43,11 @@ REQUEST_VERSION: Final = 1
 #: longest.
 DEFAULT_GUIDANCE: Final = 1.0
 
-#: Steps where none are asked for: two jumps. A model that cannot jump needs about six.
+#: Steps where none are asked for: two jumps.
 DEFAULT_STEPS: Final = 2
+
+#: The same of a model that cannot jump.
+FLOW_STEPS: Final = 6
 
 #: Inclusive limits of the numbers a user can set, shared by validation and widgets.
 LIMITS: Final[dict[str, tuple[float, float]]] = {

@@ -20,9 +20,9 @@ from napari_histodiff.core.errors import InvalidRequest, OutOfMemory
 from napari_histodiff.core.foreign.folder import is_foreign
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import CLASS_NAMES
-from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.core.requests import DEFAULT_STEPS, FLOW_STEPS, EditKind, EditRequest
 from napari_histodiff.core.stain_bank import choose_stain
-from napari_histodiff.devices import DType, is_out_of_memory
+from napari_histodiff.devices import DType, dtype_named, is_out_of_memory
 from napari_histodiff.diffusion.compiled import compiled_network
 from napari_histodiff.diffusion.conditioning import (
     Conditions,
@@ -47,6 +47,8 @@ __all__ = ["MODEL_VARIABLE", "DiffusionBackend", "default_backend"]
 
 #: Names the model folder to load where none is given.
 MODEL_VARIABLE = "HISTODIFF_MODEL"
+DEVICE_VARIABLE = "HISTODIFF_DEVICE"
+PRECISION_VARIABLE = "HISTODIFF_PRECISION"
 
 #: Windows per network call; a processor gains nothing from more.
 _MICRO_BATCH = {"cpu": 1, "cuda": 8, "mps": 1}
@@ -89,6 +91,7 @@ class DiffusionBackend:
             licence=model.licence,
             solver_order=solver_of(pipeline.scheduler).order,
             jump_steps=jump_steps(pipeline.network),
+            steps=DEFAULT_STEPS if jump_steps(pipeline.network) >= DEFAULT_STEPS else FLOW_STEPS,
             margin=pipeline.layout.margin,
             stains=model.stains,
             reach=(model.mpp[0] / _FINER, model.mpp[1]),
@@ -327,7 +330,8 @@ class DiffusionBackend:
 def default_backend(model: Path | str | None = None, device: str = "auto") -> Backend:
     """Load a model folder, of this package or of diffusers; a `core.backend.BackendFactory`.
 
-    Without a folder that of the environment variable HISTODIFF_MODEL, else the bundled one.
+    Without a folder that of the environment variable HISTODIFF_MODEL, else the bundled one; where
+    the device is "auto", HISTODIFF_DEVICE and HISTODIFF_PRECISION choose when they are set.
 
     Raises
     ------
@@ -335,9 +339,13 @@ def default_backend(model: Path | str | None = None, device: str = "auto") -> Ba
         See `loading.load_pipeline` and `foreign.backend.ForeignBackend.load`.
     """
     folder = model or os.environ.get(MODEL_VARIABLE)
+    dtype: DType = "auto"
+    if device == "auto":
+        device = os.environ.get(DEVICE_VARIABLE, device)
+        dtype = dtype_named(os.environ.get(PRECISION_VARIABLE, dtype))
     if folder and is_foreign(Path(folder)):
-        return ForeignBackend.load(Path(folder), device)
-    return DiffusionBackend.load(folder, device)
+        return ForeignBackend.load(Path(folder), device, dtype)
+    return DiffusionBackend.load(folder, device, dtype)
 
 
 def _even_target(request: EditRequest) -> Region | None:

@@ -9,11 +9,10 @@ from typing import Any, Final
 
 from napari.layers import Image, Labels
 from napari.utils.notifications import show_info, show_warning
-from qtpy.QtWidgets import QApplication, QDialog, QFileDialog, QWidget
+from qtpy.QtWidgets import QApplication, QDialog, QFileDialog, QInputDialog, QWidget
 
 from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.ui.config_file import data_folder
 from napari_histodiff.ui.forms import (
     class_meant,
     import_form,
@@ -24,12 +23,15 @@ from napari_histodiff.ui.forms import (
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.engines import default_engine
 from napari_histodiff.ui.generation.history import HistoryEntry
+from napari_histodiff.ui.generation.presets import Preset, Presets
 from napari_histodiff.ui.generation.states import Staging
 from napari_histodiff.ui.models.dialogs import ask_masks, show_card
 from napari_histodiff.ui.painting.selection import NucleusSelection
 from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.saving.script import python_of
 from napari_histodiff.ui.slide.questions import ask_overwrite
+from napari_histodiff.ui.starting import samples
+from napari_histodiff.ui.starting.preferences import preferences
 from napari_histodiff.ui.training.dock import open_training
 from napari_histodiff.ui.viewport import camera_of, to_data
 from napari_histodiff.ui.widgets.dialogs import FormDialog, ask_keep
@@ -57,6 +59,8 @@ class StudioActions:
         Whose selection and view are meant.
     workspace, controller, proposer
         Who carries the actions out.
+    presets : Presets
+        The user's own.
     commit : callable
         Takes over what is typed but not yet confirmed.
     focus_caption : callable
@@ -74,6 +78,7 @@ class StudioActions:
         workspace: Workspace,
         controller: Controller,
         proposer: Proposer,
+        presets: Presets,
         commit: Callable[[], None],
         focus_caption: Callable[[], None],
         show_hand: Callable[[], None],
@@ -84,6 +89,7 @@ class StudioActions:
         self._controller = controller
         self._proposer = proposer
         self._commit = commit
+        self._presets = presets
         self.edit_caption = focus_caption
         self._show_hand = show_hand
         self._was_staged = False
@@ -154,7 +160,28 @@ class StudioActions:
 
     def open_training(self) -> None:
         """Open the dock that trains a model on the user's own slides."""
-        open_training(self._viewer, self.use_model)
+        open_training(self._viewer)
+
+    def ask_keep_preset(self) -> None:
+        """Ask for a name and keep caption and settings under it."""
+        name, accepted = QInputDialog.getText(
+            self._parent, "Keep as preset", "Name of caption and settings:"
+        )
+        if accepted:
+            preset = Preset.of(name.strip(), self._controller.settings_here)
+            self._attempt(lambda: self._presets.keep(preset))
+
+    def use_preset(self, preset: Preset) -> None:
+        """Take over the caption and the settings of a preset; the paint and the seed stay."""
+        self._controller.set(**preset.changes(self._controller.status.info))
+
+    def open_sample_canvas(self) -> None:
+        """Start on a canvas that is painted already."""
+        samples.open_canvas(self._parent)
+
+    def open_sample_slide(self) -> None:
+        """Open a small synthetic slide, made when it is not there."""
+        samples.open_slide(self._parent)
 
     def compare(self) -> None:
         """Hide the preview for a look at what is below, or show it again."""
@@ -388,7 +415,9 @@ class StudioActions:
             return
         request, model = entry.request, self._controller.model_folder
         self._attempt(
-            lambda: self.copy(python_of(request, model=model, folder=data_folder("requests")))
+            lambda: self.copy(
+                python_of(request, model=model, folder=preferences().place("requests"))
+            )
         )
 
     def copy_diagnostics(self) -> None:

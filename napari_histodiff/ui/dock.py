@@ -18,6 +18,7 @@ from napari_histodiff.ui.compare.readings import Readings
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.engines import default_engine
 from napari_histodiff.ui.generation.plan import FramePlan
+from napari_histodiff.ui.generation.presets import Presets
 from napari_histodiff.ui.generation.settings import SeedMode, Settings, SettingsStore
 from napari_histodiff.ui.generation.states import EngineStatus
 from napari_histodiff.ui.history.archive import Archive
@@ -30,6 +31,8 @@ from napari_histodiff.ui.project.part import ProjectPart
 from napari_histodiff.ui.proposals.box import ProposalBox
 from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.slide.part import SlidePart
+from napari_histodiff.ui.starting.preferences import preferences
+from napari_histodiff.ui.starting.welcome import Welcome
 from napari_histodiff.ui.viewport import show_scale_bar
 from napari_histodiff.ui.widgets.canvas_box import CanvasBox
 from napari_histodiff.ui.widgets.caption_box import CaptionBox
@@ -37,6 +40,7 @@ from napari_histodiff.ui.widgets.forms import Section
 from napari_histodiff.ui.widgets.history_box import HistoryBox
 from napari_histodiff.ui.widgets.notices import show_notice
 from napari_histodiff.ui.widgets.palette_box import PaletteBox, ToolsBox
+from napari_histodiff.ui.widgets.presets_menu import PresetsMenu
 from napari_histodiff.ui.widgets.readout import Readout
 from napari_histodiff.ui.widgets.run_box import RunBox
 from napari_histodiff.ui.widgets.settings_box import SettingsBox
@@ -96,12 +100,14 @@ class StudioDock(QWidget):
             napari_viewer, lambda layer: bind_keymap([layer], napari_viewer)
         )
         folder = (store or SettingsStore()).folder("history")
-        self.past = Past(self.controller.history, Archive(folder))
+        budget = preferences().history_mb * 2**20
+        self.past = Past(self.controller.history, Archive(folder, budget))
         self.proposer = Proposer(napari_viewer, self.workspace, judge)
         self.viewer = napari_viewer
         self._activity = Activity(self)
         self._had_parent = False
         self._measured: Image | None = None
+        self.workspace.paint.recall(**self.controller.settings.hand)
         self._make_sections()
         self.slide = SlidePart(napari_viewer, self.workspace, self.controller, self)
         self.project = ProjectPart(
@@ -113,6 +119,7 @@ class StudioDock(QWidget):
             self.slide,
             (store or SettingsStore()).folder("sessions"),
         )
+        self.presets = Presets((store or SettingsStore()).folder("presets"))
         self.returning = Returning(
             napari_viewer,
             self.workspace,
@@ -127,6 +134,7 @@ class StudioDock(QWidget):
             self.workspace,
             self.controller,
             self.proposer,
+            presets=self.presets,
             commit=self._commit,
             focus_caption=self.caption.edit.setFocus,
             show_hand=self._show_hand,
@@ -184,6 +192,7 @@ class StudioDock(QWidget):
     # ------------------------------------------------------------------ layout
     def _make_sections(self) -> None:
         self.status = StatusLine()
+        self.welcome = Welcome()
         self.canvas = CanvasBox()
         self.palette_box = PaletteBox(PALETTE, TISSUE_PALETTE)
         self.tools = ToolsBox(self.workspace.paint.density)
@@ -201,6 +210,7 @@ class StudioDock(QWidget):
         inside.setSpacing(4)
         self.palette_box.body.addWidget(self.tools)
         self.palette_box.body.addWidget(self.proposal)
+        inside.addWidget(self.welcome)
         self._sections: tuple[Section, ...] = (
             self.canvas,
             self.slide.box,
@@ -277,6 +287,8 @@ class StudioDock(QWidget):
         w.palette_changed.connect(self.palette_box.show_palette)
         w.class_changed.connect(self.palette_box.nuclei.select)
         w.tissue_changed.connect(self.palette_box.tissue.select)
+        w.class_changed.connect(lambda class_id: self.controller.set(class_id=class_id))
+        w.tissue_changed.connect(lambda tissue_id: self.controller.set(tissue_id=tissue_id))
 
     def _connect_sections(self) -> None:
         c, w, a = self.controller, self.workspace, self.actions
@@ -286,20 +298,18 @@ class StudioDock(QWidget):
         self.canvas.level_chosen.connect(a.set_level)
         self.tools.brush_changed.connect(a.set_brush)
         self.tools.density_changed.connect(lambda value: setattr(w.paint, "density", value))
+        self.tools.density_changed.connect(lambda value: c.set(density=value))
+        self.project.offered.connect(self.welcome.set_offer)
+        menu = PresetsMenu(self.settings, self.presets, lambda: self.past.entries)
+        self.settings.presets.setMenu(menu)
+        menu.chosen.connect(a.use_preset)
         self.caption.changed.connect(lambda text: c.set(caption=text))
         self.caption.regions.changed.connect(lambda said: c.set(region_captions=said))
         self.settings.changed.connect(lambda change: c.set(**change))
         self.readings.changed.connect(self.run.readings.set_reading)
         self.run.readings.divided.connect(self.looks.divide)
         self.palette_box.mask.changed.connect(lambda change: c.set(**change))
-        h, r = self.history, self.returning
-        h.restore_requested.connect(r.go)
-        h.repeat_requested.connect(lambda kept: r.go(kept, pin_seed=True))
-        h.save_requested.connect(lambda kept: r.read(kept, a.ask_save))
-        h.python_requested.connect(lambda kept: r.read(kept, a.copy_python))
-        h.star_requested.connect(lambda kept, on: self.past.star(kept, favourite=on))
-        h.remove_requested.connect(self.past.remove)
-        h.copy_requested.connect(a.copy)
+        self.returning.serve(self.history, a)
 
     # -------------------------------------------------------------------- show
     def _show_all(self) -> None:
@@ -347,6 +357,7 @@ class StudioDock(QWidget):
     def _show_target(self, *_: object) -> None:
         self.settings.set_settings(self.controller.settings_here)
         target = self.workspace.target
+        self.welcome.setVisible(target is None)
         if target is None:
             self.canvas.set_target("", 0, 0, 0.5)
             self.canvas.set_levels(())

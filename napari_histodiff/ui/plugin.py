@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from napari import current_viewer
@@ -11,6 +12,7 @@ from napari.viewer import Viewer  # noqa: TC002 - napari reads the annotation to
 from napari_histodiff.ui.command import studio
 from napari_histodiff.ui.commands import command
 from napari_histodiff.ui.slide.scans.view import scan_reader
+from napari_histodiff.ui.starting.samples import SAMPLES
 
 __all__ = ["get_reader"]
 
@@ -21,10 +23,12 @@ _NO_LAYERS: Final[list[tuple[None]]] = [(None,)]
 def get_reader(path: str | list[str]) -> Callable[[str], list[Any]] | None:
     """Return what opens a slide or a scan: in the dock, or as a layer where there is no window.
 
-    None for several files, and for a slide of this package without a window.
+    None for several files, and without a window for a slide of this package and a sample.
     """
     if isinstance(path, list):
         return None
+    if Path(path).name in SAMPLES:
+        return None if current_viewer() is None else _open_sample
     if current_viewer() is not None:
         return _open_in_dock
     return scan_reader(path)
@@ -32,6 +36,11 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[Any]] | None:
 
 def _open_in_dock(path: str) -> list[Any]:
     studio(current_viewer()).slide.open_slide(path)
+    return list(_NO_LAYERS)
+
+
+def _open_sample(path: str) -> list[Any]:
+    SAMPLES[Path(path).name](studio(current_viewer()))
     return list(_NO_LAYERS)
 
 

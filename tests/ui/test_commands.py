@@ -108,6 +108,7 @@ def test_a_command_calls_one_thing_that_is_there(command: Command) -> None:
 def test_every_button_of_the_dock_says_what_its_command_does(dock: StudioDock) -> None:
     names = {made.objectName() for made in dock.findChildren(QAbstractButton)}
     entries = {entry.property("command") for entry in dock.findChildren(QAction)}
+    entries |= {made.property("command") for made in dock.findChildren(QAbstractButton)}
     without = {"next_seed", "copy_python", "edit_caption", "cancel", "cancel_nuclei"}
     without |= {"brush_smaller", "brush_larger", "look_below"}
     assert {command.id for command in COMMANDS} - names - entries == without

@@ -19,10 +19,10 @@ from napari_histodiff.core.engine import (
 )
 from napari_histodiff.core.maps import CLASS_NAMES, FEW_NUCLEI
 from napari_histodiff.ui.commands import run
-from napari_histodiff.ui.demo import DEMO_CAPTION, paint_demo
 from napari_histodiff.ui.dock import StudioDock
 from napari_histodiff.ui.generation.settings import SeedMode
 from napari_histodiff.ui.saving.saving import Saved
+from napari_histodiff.ui.starting.painted import DEMO_CAPTION, paint_demo
 from napari_histodiff.ui.text import short_count
 from napari_histodiff.ui.widgets import dialogs
 from napari_histodiff.ui.widgets.caption_report import report_lines

@@ -32,6 +32,7 @@ from napari_histodiff.core.errors import HistodiffError, InvalidRequest
 from napari_histodiff.ui.generation.engines import Mailbox
 from napari_histodiff.ui.generation.history import History, HistoryEntry
 from napari_histodiff.ui.generation.plan import Estimate, Estimator, FramePlan, make_plan
+from napari_histodiff.ui.generation.presets import steps_for
 from napari_histodiff.ui.generation.request import (
     following_seed,
     own_settings,
@@ -365,6 +366,8 @@ class Controller:
         died = event.state is EngineState.DEAD and self.status.state is not EngineState.DEAD
         self.status = EngineStatus(event.state, info, event.memory, event.message)
         self.status_changed.emit(self.status)
+        if event.info is not None:
+            self.set(**steps_for(self.settings, event.info))
         if died and event.message:
             self._notice(Level.ERROR, event.message)
         self._touch()

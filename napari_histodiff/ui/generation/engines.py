@@ -20,6 +20,7 @@ from napari_histodiff.core.engine import (
     JobStep,
 )
 from napari_histodiff.core.listeners import Throttle
+from napari_histodiff.ui.starting.preferences import preferences
 
 __all__ = ["BACKEND", "Mailbox", "default_engine"]
 
@@ -34,12 +35,14 @@ _SHOW_INTERVAL: Final = 0.25
 
 
 def default_engine(model: Path | None = None) -> Engine:
-    """Return a worker process on this machine, not started, with the bundled or another model."""
+    """Return a worker process on this machine, not started, with the bundled or another model.
+
+    Device and precision are those of napari's preferences.
+    """
     from napari_histodiff.engine.local import LocalEngine
 
-    return LocalEngine(
-        BACKEND, environment=None if model is None else {_MODEL_VARIABLE: str(model)}
-    )
+    chosen = {} if model is None else {_MODEL_VARIABLE: str(model)}
+    return LocalEngine(BACKEND, environment=preferences().environment | chosen)
 
 
 class Mailbox:

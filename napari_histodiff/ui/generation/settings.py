@@ -10,7 +10,8 @@ from typing import Any, Final, Self
 from napari_histodiff.core.json_data import fields_from_json
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, LIMITS
 from napari_histodiff.inpainting.context import DEFAULT_CONTEXT
-from napari_histodiff.ui.config_file import config_file, data_folder, read_config, write_config
+from napari_histodiff.ui.config_file import config_file, read_config, write_config
+from napari_histodiff.ui.starting.preferences import preferences
 
 __all__ = ["WINDOW_LIMITS", "SeedMode", "Settings", "SettingsStore"]
 
@@ -55,6 +56,10 @@ class Settings:
     suggest: bool = True
     export_folder: str = ""
     folded: tuple[str, ...] | None = None
+    class_id: int = 2
+    tissue_id: int = 1
+    density: float = 1.0
+    model: str = ""
     mask_step: float = 2.0
     mask_around: float = 2.0
     feather: float = 2.0
@@ -100,6 +105,11 @@ class Settings:
             changes["slide_guidance"] = None if chosen == drawn_at else chosen
         return replace(self, **changes)
 
+    @property
+    def hand(self) -> dict[str, Any]:
+        """What was in the hand last, by the names of `PaintSettings.recall`."""
+        return {name: getattr(self, name) for name in ("class_id", "tissue_id", "density")}
+
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Rebuild settings, ignoring unknown names and values of another type."""
@@ -135,7 +145,7 @@ class SettingsStore:
 
         Settings in another file than the user's own have such folders beside it.
         """
-        return data_folder(name) if self._is_own else self.path.parent / name
+        return preferences().place(name) if self._is_own else self.path.parent / name
 
     def load(self) -> Settings:
         """Return the remembered settings, or the defaults when there are none readable."""

@@ -14,10 +14,12 @@ from napari_histodiff.ui.generation.settings import SeedMode
 from napari_histodiff.ui.viewport import look_at
 
 if TYPE_CHECKING:
+    from napari_histodiff.ui.actions import StudioActions
     from napari_histodiff.ui.generation.controller import Controller
     from napari_histodiff.ui.generation.history import HistoryEntry
     from napari_histodiff.ui.history.archive import Kept
     from napari_histodiff.ui.history.past import Past
+    from napari_histodiff.ui.widgets.history_box import HistoryBox
     from napari_histodiff.ui.workspace.pending import PendingStep
     from napari_histodiff.ui.workspace.workspace import Workspace
 
@@ -54,6 +56,17 @@ class Returning:
         self._past = past
         self._open_slide = open_slide
         self._tell = tell
+
+    def serve(self, box: HistoryBox, actions: StudioActions) -> None:
+        """Do what is asked for in the section of the history."""
+        past = self._past
+        box.restore_requested.connect(self.go)
+        box.repeat_requested.connect(lambda kept: self.go(kept, pin_seed=True))
+        box.save_requested.connect(lambda kept: self.read(kept, actions.ask_save))
+        box.python_requested.connect(lambda kept: self.read(kept, actions.copy_python))
+        box.star_requested.connect(lambda kept, on: past.star(kept, favourite=on))
+        box.remove_requested.connect(past.remove)
+        box.copy_requested.connect(actions.copy)
 
     def go(self, kept: Kept, *, pin_seed: bool = False) -> None:
         """Go to an edit; its seed is shown, and drawn with again only where that is asked for."""

@@ -36,6 +36,7 @@ from napari_histodiff.ui.slide.sketch_box import SketchHand
 from napari_histodiff.ui.slide.slide_box import SlideBox
 from napari_histodiff.ui.slide.status import cost_of
 from napari_histodiff.ui.slide.zooming import KeptView, finer_refusal
+from napari_histodiff.ui.starting.preferences import preferences
 from napari_histodiff.ui.text import bytes_text
 from napari_histodiff.ui.widgets.dialogs import FormDialog
 from napari_histodiff.ui.widgets.notices import show_trouble
@@ -54,9 +55,6 @@ _SHOW: Final = 0.25
 
 #: Seconds between two looks at how much the slide takes on the disk.
 _WEIGH: Final = 5.0
-
-#: Bytes of tiles kept for panning, in a process that also holds the window.
-_CACHE: Final = 128 * 2**20
 
 #: Opens a store in a viewer.
 OpenSession = Callable[[Any, SlideStore, Engine], SlideSession]
@@ -427,9 +425,14 @@ def _show_kept(document: Document) -> None:
         document.painting_changed.emit()
 
 
+def _cache_bytes() -> int:
+    """Return how much of a slide's tiles is kept for panning, in the window's own process."""
+    return preferences().cache_mb * 2**20
+
+
 def _created(new: NewSlide) -> SlideStore:
     make_folder(new.path.parent)
-    return SlideStore.create(new.path, new.recipe, new.sketch, cache_bytes=_CACHE)
+    return SlideStore.create(new.path, new.recipe, new.sketch, cache_bytes=_cache_bytes())
 
 
 def _refined(path: Path, info: BackendInfo) -> SlideStore:
@@ -445,7 +448,7 @@ def _refined(path: Path, info: BackendInfo) -> SlideStore:
 
 
 def _opened(path: Path) -> SlideStore:
-    return SlideStore.open(path, cache_bytes=_CACHE)
+    return SlideStore.open(path, cache_bytes=_cache_bytes())
 
 
 def _same(first: Path, second: Path) -> bool:

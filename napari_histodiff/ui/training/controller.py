@@ -186,14 +186,8 @@ class TrainingController:
         model = self._folder.model
         if not self._folder.has_model:
             self._notice(Level.WARNING, f"Expected a model in {model}, got none; train one first.")
-        elif len(self.model_chosen):
-            self.model_chosen.emit(model)
         else:
-            self._notice(
-                Level.INFO,
-                f"The model is in {model}. Open this dock from the Studio to draw with it there, "
-                "or give the folder to `histodiff generate --model`.",
-            )
+            self.model_chosen.emit(model)
 
     def close(self) -> None:
         """Ask a run to save and end by itself, and remember the settings; idempotent."""

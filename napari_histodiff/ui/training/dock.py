@@ -12,6 +12,7 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QApplication, QFrame, QMessageBox, QScrollArea, QVBoxLayout, QWidget
 
 from napari_histodiff.core.errors import TrainingError
+from napari_histodiff.ui.command import studio
 from napari_histodiff.ui.text import PLUGIN
 from napari_histodiff.ui.training.controller import TrainingController, TrainingState
 from napari_histodiff.ui.training.form import TrainingFoot, TrainingForm
@@ -150,12 +151,17 @@ class TrainingDock(QWidget):
         foot.stop_requested.connect(c.stop)
         foot.end_requested.connect(c.end_now)
         foot.use_requested.connect(c.use_model)
+        c.model_chosen.connect(self._draw_with)
         foot.log_requested.connect(
             lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(c.folder.log)))
         )
         self.progress.sheet_clicked.connect(self.show_sheet_in_viewer)
 
     # ----------------------------------------------------------------- actions
+    def _draw_with(self, model: Path) -> None:
+        """Draw with a model in the Studio, which is opened when it is not there."""
+        studio(self.viewer).actions.use_model(model)
+
     def start(self) -> None:
         """Start or resume with what is in the fields, confirmed or not."""
         self.controller.set(**self.form.take_typed())
@@ -283,23 +289,11 @@ def train(
     return dock
 
 
-def open_training(
-    viewer: Viewer, use_model: Callable[[Path], object] | None = None
-) -> TrainingDock:
-    """Return the viewer's training dock, opened when it is not there.
-
-    Parameters
-    ----------
-    viewer : napari Viewer
-    use_model : callable, optional
-        Draws with the model folder it is given, when the user asks for that; held weakly when it
-        is a method.
-    """
+def open_training(viewer: Viewer) -> TrainingDock:
+    """Return the viewer's training dock, opened when it is not there."""
     docks = viewer.window.dock_widgets.values()
     dock = next((widget for widget in docks if isinstance(widget, TrainingDock)), None)
     if dock is None:
         dock = viewer.window.add_plugin_dock_widget(PLUGIN, TRAINING_WIDGET, tabify=True)[1]
         assert isinstance(dock, TrainingDock)
-    if use_model is not None:
-        dock.controller.model_chosen.connect(use_model, unique=True)
     return dock

@@ -14,7 +14,7 @@ from napari_histodiff.ui.generation.history import THUMBNAIL
 from napari_histodiff.ui.history.archive import Kept
 from napari_histodiff.ui.widgets.forms import Section
 
-__all__ = ["HistoryBox"]
+__all__ = ["HistoryBox", "icon_of"]
 
 #: Most thumbnails shown; older ones are found by their caption.
 _MOST: Final = 200
@@ -92,7 +92,7 @@ class HistoryBox(Section):
         self._shown = tuple(kept for kept in self._all if kept.matches(words))[:_MOST]
         keys = [(kept.facts.id, kept.favourite) for kept in self._shown]
         self._icons = {
-            key: self._icons.get(key) or _icon(kept)
+            key: self._icons.get(key) or icon_of(kept)
             for key, kept in zip(keys, self._shown, strict=True)
         }
         self.list.clear()
@@ -113,7 +113,8 @@ class HistoryBox(Section):
             self.menu_for(kept).exec(self.list.mapToGlobal(position))
 
 
-def _icon(kept: Kept) -> QIcon:
+def icon_of(kept: Kept) -> QIcon:
+    """Return the thumbnail of an edit, with a star when it is a favourite."""
     small = np.ascontiguousarray(kept.thumbnail)
     height, width = small.shape[:2]
     image = QImage(small.data, width, height, 3 * width, QImage.Format.Format_RGB888)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox
+from qtpy.QtWidgets import QCheckBox, QComboBox, QToolButton
 from superqt.utils import signals_blocked
 
 from napari_histodiff.core.requests import LIMITS
@@ -13,6 +13,7 @@ from napari_histodiff.ui.generation.settings import SeedMode, Settings
 from napari_histodiff.ui.widgets.forms import (
     NumberRow,
     Section,
+    button,
     name_label,
     named_label,
     row,
@@ -68,6 +69,11 @@ class SettingsBox(Section):
             "only tissue is painted, and both from the caption where nothing is. What is painted "
             "stays. Off: the model is told of the paint alone."
         )
+        self.presets = button("Presets ▾", "Captions and settings by name, built-in and your own")
+        self.presets.setObjectName("presets")
+        self.presets.setStyleSheet("QToolButton::menu-indicator { image: none; }")
+        self.presets.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.heading.addWidget(self.presets)
         self.body.addWidget(self.guidance)
         self.body.addWidget(self.strength)
         self.body.addLayout(

@@ -12,7 +12,13 @@ from psygnal import Signal
 
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES, encode_labels, label_of
+from napari_histodiff.core.maps import (
+    CLASS_NAMES,
+    N_CLASSES,
+    TISSUE_NAMES,
+    encode_labels,
+    label_of,
+)
 from napari_histodiff.ui.colormaps import UNKNOWN, edit_mask_colormap, nuclei_colormap
 from napari_histodiff.ui.workspace.runs import Runs
 from napari_histodiff.ui.workspace.transforms import place_region
@@ -60,6 +66,14 @@ class PaintSettings:
     overwrite: bool = False
     palette: str = "nuclei"
     tissue_id: int = 1
+
+    def recall(self, class_id: int, tissue_id: int, density: float) -> None:
+        """Take in hand what was there in an earlier session; what is out of range is left."""
+        self.density = min(max(density, 0.1), 4.0)
+        if 1 <= class_id <= len(CLASS_NAMES):
+            self.class_id = class_id
+        if 1 <= tissue_id < len(TISSUE_NAMES):
+            self.tissue_id = tissue_id
 
 
 class NucleiLayer:

@@ -238,14 +238,9 @@ class RawTarget(Target):
     def export_source(self, marks: Sequence[EditMark] = ()) -> ExportSource:
         """Return the image with its edits; see `Target.export_source`."""
         described = {"kind": "image", "name": self.layer.name, "file": self.path}
+        mpp = self.mpp if self.knows_mpp else None
         return ExportSource.of_image(
-            self.layer.name,
-            self.bounds.shape,
-            self.mpp if self.knows_mpp else None,
-            self.read,
-            self.edited,
-            source=described,
-            marks=marks,
+            self.name, self.bounds.shape, mpp, self.read, self.edited, source=described, marks=marks
         )
 
     def edited(self, region: Region) -> NDArray[np.bool_]:
@@ -304,13 +299,7 @@ class CanvasTarget(RawTarget):
         """Return the canvas, all of which is synthetic."""
         described = {"kind": "canvas", "name": self.layer.name}
         return ExportSource.of_image(
-            self.layer.name,
-            self.bounds.shape,
-            self.mpp,
-            self.read,
-            None,
-            source=described,
-            marks=marks,
+            self.name, self.bounds.shape, self.mpp, self.read, None, source=described, marks=marks
         )
 
     def coverage(self, region: Region) -> NDArray[np.bool_]:

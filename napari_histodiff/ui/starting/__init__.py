@@ -1,0 +1,1 @@
+"""The first minutes: a welcome, samples made on the spot, and napari's preferences for us."""
