@@ -69,7 +69,9 @@ class SettingsBox(Section):
             "only tissue is painted, and both from the caption where nothing is. What is painted "
             "stays. Off: the model is told of the paint alone."
         )
-        self.presets = button("Presets ▾", "Captions and settings by name, built-in and your own")
+        self.presets = button(
+            "Presets ▾", "Captions and settings by name, built-in and your own", share=False
+        )
         self.presets.setObjectName("presets")
         self.presets.setStyleSheet("QToolButton::menu-indicator { image: none; }")
         self.presets.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)

@@ -6,6 +6,7 @@ import pytest
 from npe2 import PluginManager, PluginManifest
 
 from napari_histodiff.ui.dock import StudioDock
+from napari_histodiff.ui.generation.presets import Preset
 from napari_histodiff.ui.starting import samples
 from napari_histodiff.ui.starting.painted import DEMO_CAPTION
 from napari_histodiff.ui.starting.preferences import Preferences
@@ -90,3 +91,25 @@ def test_napari_offers_the_samples(dock: StudioDock) -> None:
     dock.viewer.open_sample(PLUGIN, "painted_canvas")
     assert dock.workspace.target.name == "Canvas"
     assert len(dock.viewer.layers) == 1 + len(dock.workspace.own_layers)
+
+
+def test_presets_are_seen_and_change_caption_and_steps(open_dock: OpenDock, tmp_path: Path) -> None:
+    engine = RecordingEngine()
+    dock = open_dock(engine, show=True)
+    engine.ready()
+    dock.controller.pump()
+    shown = dock.settings.presets
+    assert shown.width() >= shown.sizeHint().width()
+    dock.presets.keep(Preset(name="mine", caption="skin", steps=9))
+    menu = shown.menu()
+    menu.fill()
+    menu.fill()  # opened twice
+    titles = [entry.text() for entry in menu.actions()]
+    assert titles == [*dict.fromkeys(titles)]
+    assert {"Colon", "Mine", "Delete"} <= set(titles)
+    mine = next(entry for entry in menu.actions() if entry.text() == "Mine").menu()
+    mine.actions()[0].trigger()
+    assert (dock.controller.settings.caption, dock.controller.settings.steps) == ("skin", 9)
+    gone = next(entry for entry in menu.actions() if entry.text() == "Delete").menu()
+    gone.actions()[0].trigger()
+    assert list((tmp_path / "presets").glob("*")) == []
