@@ -99,9 +99,9 @@ class StudioDock(QWidget):
         self.context = ContextOutline(
             napari_viewer, lambda layer: bind_keymap([layer], napari_viewer)
         )
-        folder = (store or SettingsStore()).folder("history")
+        kept = store or SettingsStore()
         budget = preferences().history_mb * 2**20
-        self.past = Past(self.controller.history, Archive(folder, budget))
+        self.past = Past(self.controller.history, Archive(kept.folder("history"), budget))
         self.proposer = Proposer(napari_viewer, self.workspace, judge)
         self.viewer = napari_viewer
         self._activity = Activity(self)
@@ -110,24 +110,10 @@ class StudioDock(QWidget):
         self.workspace.paint.recall(**self.controller.settings.hand)
         self._make_sections()
         self.slide = SlidePart(napari_viewer, self.workspace, self.controller, self)
-        self.project = ProjectPart(
-            self,
-            napari_viewer,
-            self.workspace,
-            self.controller,
-            self.past,
-            self.slide,
-            (store or SettingsStore()).folder("sessions"),
-        )
-        self.presets = Presets((store or SettingsStore()).folder("presets"))
-        self.returning = Returning(
-            napari_viewer,
-            self.workspace,
-            self.controller,
-            self.past,
-            self.slide.open_slide,
-            show_warning,
-        )
+        shared = (napari_viewer, self.workspace, self.controller, self.past)
+        self.project = ProjectPart(self, *shared, self.slide, kept.folder("sessions"))
+        self.presets = Presets(kept.folder("presets"))
+        self.returning = Returning(*shared, self.slide.open_slide, show_warning)
         self.actions = StudioActions(
             self,
             napari_viewer,
