@@ -18,7 +18,7 @@ from diffusers import FlowMatchHeunDiscreteScheduler
 from numpy.typing import NDArray
 from torch import nn
 
-from napari_histodiff.core.maps import CLASS_NAMES, SKETCH_NAMES
+from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 from napari_histodiff.datasets.packing import Pack, load_pack
 from napari_histodiff.devices import resolve_device, resolve_dtype
 from napari_histodiff.diffusion.backend import DiffusionBackend
@@ -171,7 +171,7 @@ def drawn_panel(generator: Generator, held_out: HeldOut, name: str, folder: Path
         licence="none",
         mpp=(0.25, 2.0),
         class_counts=dict.fromkeys(CLASS_NAMES, 1),
-        tissue_names=SKETCH_NAMES,
+        tissue_names=TISSUE_NAMES[:5],
         revision=name,
     )
     drawer = TileDrawer(DiffusionBackend(pipeline, model), folder, held_out.options)

@@ -43,6 +43,11 @@ class ScanLevel(LevelArray):
         self._on_damage = on_damage
 
     @property
+    def scan(self) -> PyramidScan:
+        """The scan, which whoever took it off the screen closes."""
+        return self._scan
+
+    @property
     def level(self) -> int:
         """Which level it is."""
         return self._level

@@ -56,11 +56,12 @@ class Capture:
         self._grid = WindowGrid(_TILE, _TILE)
         self._dirty: dict[tuple[str, Region], None] = {}
         self._known: set[str] = set()
+        self._followed: set[str] = set()
         self._identities: dict[str, dict[str, Any] | None] = {}
         #: Whether anything changed since `take` was over.
         self.is_due = False
         self._paint_due = True
-        workspace.pixels_changed.connect(self._pixels)
+        workspace.pixels_changed.connect(self._touch)
         workspace.target_changed.connect(self._target)
         workspace.painting_changed.connect(self._paint)
         workspace.frame_changed.connect(self._paint)
@@ -127,14 +128,13 @@ class Capture:
     def _paint(self, *_: object) -> None:
         self.is_due = self._paint_due = True
 
-    def _pixels(self, region: Region) -> None:
-        if self._workspace.target is not None:
-            self._mark(self._workspace.document, region)
-        self.is_due = True
-
     def _target(self) -> None:
         self.is_due = self._paint_due = True
         for document in self.documents:
+            if document.target.key not in self._followed:
+                self._followed.add(document.target.key)
+                # Of each its own: the image in hand may be another than the one that changed.
+                document.pixels_changed.connect(partial(self._mark, document))
             if document.target.key not in self._known:
                 self._known.add(document.target.key)
                 if type(document.target) is ArrayTarget and not document.target.path:

@@ -31,7 +31,7 @@ class Welcome(QFrame):
         self.open = _button("open_slide", "Open slide or image…")
         self.sample = _button("sample_canvas", "Sample")
         self.slide = _button("sample_slide", "Sample slide")
-        self.resume = _button("resume", "")
+        self.resume = _button("resume", "Go on where you stopped")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 2, 0, 6)
         layout.setSpacing(4)

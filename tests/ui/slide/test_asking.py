@@ -126,5 +126,6 @@ def test_a_view_of_the_answered_slide_is_in_micrometres(tmp_path: Path, answers:
     view.close()
     read = scan_reader(str(path))
     assert read is not None
-    [(_, arguments, kind)] = read(str(path))
+    [(levels, arguments, kind)] = read(str(path))
     assert (tuple(arguments["scale"]), kind) == ((0.5, 0.5), "image")
+    levels[0].scan.close()

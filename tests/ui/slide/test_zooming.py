@@ -101,7 +101,7 @@ def test_the_button_adds_a_level_and_draws_the_frame_there(
 
 
 def test_old_tissue_stays_in_its_place_in_the_world(desk: Desk) -> None:
-    desk.slide.grow(512, 0, 0, 0)
+    desk.slide.session.grow(512, 0, 0, 0)
     before = desk.slide.session.layer.data_to_world((1535.5, 1279.5))
     placed = desk.workspace.own_layers[0].data_to_world((-0.5, -0.5))
     desk.slide.refine()
