@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +12,13 @@ from napari_histodiff.ui.generation.settings import Settings, SettingsStore
 
 WaitFor = Callable[[Callable[[], bool]], None]
 OpenDock = Callable[..., StudioDock]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def modules_are_no_garbage() -> None:
+    """Leave what is loaded out of searches for garbage: napari searches whenever a layer goes."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
