@@ -54,7 +54,6 @@ REASONS = {
     "slide.scans.picture_reader": "one format",
     "inpainting.artefacts": "one proposal of a mask",
     "inpainting.readouts": "measures of an edit, apart from how they are shown",
-    "inpainting.rescaling": "finer pixels than the model knows, apart from drawing",
     "slide.exporting.changes": "one format",
     "ui.compare.reading_row": "one section of the dock",
     "ui.masks.outlines": "shapes of napari as pixels, apart from what is done with them",

@@ -9,6 +9,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, EditRequest
 from napari_histodiff.core.stain_bank import StainEntry
 
@@ -102,6 +103,22 @@ class BackendInfo:
             return None
         known = min(max(mpp, self.mpp[0]), self.mpp[1])
         return mpp if abs(mpp - known) <= 0.001 * known else known
+
+    def check_tissue(self, request: EditRequest) -> None:
+        """Refuse a tissue map that is not in the schema of the model.
+
+        Raises
+        ------
+        InvalidRequest
+            When it has ids beyond `tissue_names`.
+        """
+        names = self.tissue_names
+        painted = 0 if request.tissue_map is None else int(request.tissue_map.max())
+        if painted >= len(names):
+            raise InvalidRequest(
+                f"expected tissue ids 0 to {len(names) - 1} of {self.name}, got {painted}; "
+                f"repaint with {', '.join(names)}"
+            )
 
     def evaluations_per_window(self, steps: int, guidance_scale: float) -> int:
         """Return the network evaluations that one variant of one window costs."""

@@ -169,13 +169,7 @@ class DiffusionBackend:
                 f"expected {low:g} to {high:g} um per pixel for {self._info.name}, got "
                 f"{request.mpp:g}; rescale the image, or use a model trained at its resolution"
             )
-        names = self._info.tissue_names
-        painted = 0 if request.tissue_map is None else int(request.tissue_map.max())
-        if painted >= len(names):
-            raise InvalidRequest(
-                f"expected tissue ids 0 to {len(names) - 1} of {self._info.name}, got {painted}; "
-                f"repaint with {', '.join(names)}"
-            )
+        self._info.check_tissue(request)
         target = _even_target(request)
         if target is not None:
             self._pipeline.check_target(request.region, target, request.steps)

@@ -14,7 +14,7 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.inpainting.blending import keep_known
 
-__all__ = ["at_pixel_size", "enlarged"]
+__all__ = ["at_pixel_size", "enlarged", "resized_labels"]
 
 T = TypeVar("T", bound=np.generic)
 
@@ -59,9 +59,9 @@ def at_pixel_size(request: EditRequest, mpp: float) -> EditRequest:
         if request.image is None
         else _resized(request.image, region.shape, Image.Resampling.BOX),
         edit_mask=mask,
-        class_map=_nearest(request.class_map, region.shape),
-        instance_map=_nearest(request.instance_map, region.shape),
-        tissue_map=_nearest(request.tissue_map, region.shape),
+        class_map=_resized_map(request.class_map, region.shape),
+        instance_map=_resized_map(request.instance_map, region.shape),
+        tissue_map=_resized_map(request.tissue_map, region.shape),
         feather=0.0,
     )
 
@@ -86,18 +86,23 @@ def enlarged(drawn: NDArray[np.uint8], request: EditRequest) -> NDArray[np.uint8
     return keep_known(np.stack(large), request)
 
 
+def resized_labels(labels: NDArray[T], shape: tuple[int, int]) -> NDArray[T]:
+    """Return (h, w) numbers that cannot be mixed at another height and width.
+
+    Each pixel has the number in its middle.
+    """
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(np.intp)
+        for new, old in zip(shape, labels.shape, strict=True)
+    )
+    return labels[np.ix_(rows, columns)]
+
+
 def _resized(array: NDArray[T], shape: tuple[int, int], how: Image.Resampling) -> NDArray[T]:
     """Resize an image of bytes or floats; whole on whole, so that there and back agree."""
     height, width = shape
     return np.array(Image.fromarray(array).resize((width, height), how))
 
 
-def _nearest(array: NDArray[Any] | None, shape: tuple[int, int]) -> NDArray[Any] | None:
-    """Resize a map of numbers, each large pixel as the small one in its middle."""
-    if array is None:
-        return None
-    rows, columns = (
-        ((np.arange(new) + 0.5) * old / new).astype(np.intp)
-        for new, old in zip(shape, array.shape, strict=True)
-    )
-    return array[np.ix_(rows, columns)]
+def _resized_map(array: NDArray[np.generic] | None, shape: tuple[int, int]) -> NDArray[Any] | None:
+    return None if array is None else resized_labels(array, shape)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_histodiff.core.backend import BackendInfo, OnStep
-from napari_histodiff.core.errors import InvalidRequest, OutOfMemory
+from napari_histodiff.core.errors import OutOfMemory
 from napari_histodiff.core.foreign.folder import ForeignFolder, check_foreign
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.recipe import TILE
@@ -25,6 +25,7 @@ from napari_histodiff.diffusion.foreign.network import Inputs
 from napari_histodiff.diffusion.foreign.rescaling import at_model_scale, reach, resized
 from napari_histodiff.diffusion.phase_cache import CACHE_BYTES, PhaseCache
 from napari_histodiff.diffusion.projection import project_on_coarse
+from napari_histodiff.inpainting.blending import keep_known
 
 __all__ = ["ForeignBackend"]
 
@@ -119,13 +120,7 @@ class ForeignBackend:
 
     def _checked(self, request: EditRequest) -> EditRequest:
         """Return a request as it is drawn: at the model's scale, and no image to generate on."""
-        names = self._info.tissue_names
-        painted = 0 if request.tissue_map is None else int(request.tissue_map.max())
-        if painted >= len(names):
-            raise InvalidRequest(
-                f"expected tissue ids 0 to {len(names) - 1} of {self._info.name}, got {painted}; "
-                f"repaint with {', '.join(names)}"
-            )
+        self._info.check_tissue(request)
         if request.kind is EditKind.GENERATE and request.target is None:
             request = replace(request, image=None, edit_mask=None)
         if request.kind is EditKind.ZOOM and request.target is not None:
@@ -167,11 +162,7 @@ class ForeignBackend:
         pixels = pixels[:, *request.drawn.relative_to(place).slices]
         if request.kind is EditKind.GENERATE and request.target is None:
             return pixels
-        if request.image is not None and request.edit_mask is not None:
-            inside = request.drawn.relative_to(request.region).slices
-            known = ~request.edit_mask[inside]
-            pixels[:, known] = request.image[inside][known]
-        return pixels
+        return keep_known(pixels, request)
 
     def _can_save(self) -> bool:
         codec = self._loaded.network.codec

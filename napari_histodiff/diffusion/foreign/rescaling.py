@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditRequest
+from napari_histodiff.inpainting.rescaling import resized_labels
 
 __all__ = ["REACH", "at_model_scale", "reach", "resized"]
 
@@ -63,7 +64,7 @@ def at_model_scale(request: EditRequest, mpp: tuple[float, float]) -> EditReques
     for name in (*_LABELS, *_PIXELS):
         value = getattr(request, name)
         if value is not None:
-            scaled = _nearest if name in _LABELS else _smooth
+            scaled = resized_labels if name in _LABELS else _smooth
             changes[name] = scaled(value, (sides[0], sides[1]))
     mask = changes.get("edit_mask")
     if mask is not None and not mask.any():
@@ -82,11 +83,3 @@ def resized(images: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.f
 def _smooth(image: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
     levels = resized(image[None].astype(np.float32), shape)[0]
     return levels.round().clip(0, 255).astype(np.uint8)
-
-
-def _nearest(labels: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
-    rows, columns = (
-        np.minimum(((np.arange(side) + 0.5) * old / side).astype(int), old - 1)
-        for side, old in zip(shape, labels.shape, strict=True)
-    )
-    return labels[rows[:, None], columns[None, :]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -106,3 +107,22 @@ def test_a_part_of_a_slide_does_not_depend_on_what_it_is_asked_with(
     np.testing.assert_array_equal(alone[0][known], request.image[inside][known])
     np.testing.assert_array_equal(alone[0][~known], whole[0][:, 32:][~known])
     assert alone[0][~known].std() > 0
+
+
+def test_an_inpainting_fades_in_inside_the_mask(folder_of) -> None:
+    backend = default_backend(folder_of("DDPMPipeline"), "cpu")
+    mask = np.zeros((64, 64), np.bool_)
+    mask[16:48, 16:48] = True
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    request = EditRequest(
+        kind=EditKind.INPAINT,
+        region=Region(0, 0, 0, 64, 64),
+        image=image,
+        edit_mask=mask,
+        mpp=backend.info.mpp[0],
+        steps=4,
+    )
+    (hard,), (soft,) = backend.render([request, replace(request, feather=4 * request.mpp)])
+    np.testing.assert_array_equal(soft[~mask], image[~mask])
+    np.testing.assert_array_equal(soft[24:40, 24:40], hard[24:40, 24:40])
+    assert (soft[16, 16:48] != hard[16, 16:48]).any()
