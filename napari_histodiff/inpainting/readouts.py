@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from scipy.ndimage import distance_transform_edt
 from napari_histodiff.core.stain_bank import StainEntry
 from napari_histodiff.inpainting.stains import stain_vector
 
-__all__ = ["seam", "stain_shift", "strangeness"]
+__all__ = ["seam", "seams_and_shifts", "stain_shift", "strangeness"]
 
 #: Pixels on both sides of an edge that it is compared with: beyond what it blurs itself.
 _NEAR = 3.0
@@ -41,9 +41,10 @@ def seam(image: NDArray[np.uint8], edit_mask: NDArray[np.bool_]) -> float | None
         1 = as much as elsewhere, as in tissue nobody edited; 2 = an edge twice as strong. None for
         a mask with too little edge, or in a flat image.
     """
-    depth = np.where(
-        edit_mask, distance_transform_edt(edit_mask), -distance_transform_edt(~edit_mask)
-    )
+    return _seam(image, _depth(edit_mask))
+
+
+def _seam(image: NDArray[np.uint8], depth: NDArray[np.float64]) -> float | None:
     pixels = image.astype(np.float32)
     across: list[NDArray[np.float32]] = []
     beside: list[NDArray[np.float32]] = []
@@ -77,12 +78,35 @@ def stain_shift(image: NDArray[np.uint8], edit_mask: NDArray[np.bool_]) -> float
         Difference of the mean optical density of tissue, over that of the surroundings: 0.2 = a
         fifth darker, paler, or of another hue. None where one of both has too little tissue.
     """
-    ring = ~edit_mask & (distance_transform_edt(~edit_mask) <= _RING) if edit_mask.any() else None
-    inside, around = stain_vector(image, edit_mask), stain_vector(image, ring)
-    if ring is None or inside is None or around is None:
+    return _stain_shift(image, _depth(edit_mask))
+
+
+def _stain_shift(image: NDArray[np.uint8], depth: NDArray[np.float64]) -> float | None:
+    edit_mask = depth > 0
+    if not edit_mask.any():
+        return None
+    inside = stain_vector(image, edit_mask)
+    around = stain_vector(image, ~edit_mask & (depth >= -_RING))
+    if inside is None or around is None:
         return None
     one, other = np.array(inside[:3]), np.array(around[:3])
     return float(np.linalg.norm(one - other) / np.linalg.norm(other))
+
+
+def seams_and_shifts(
+    images: Iterable[NDArray[np.uint8]], edit_mask: NDArray[np.bool_]
+) -> list[tuple[float | None, float | None]]:
+    """Return `seam` and `stain_shift` of several images edited through one mask."""
+    depth = _depth(edit_mask)  # the same of all, and what takes longest
+    return [(_seam(image, depth), _stain_shift(image, depth)) for image in images]
+
+
+def _depth(edit_mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How far inside a mask each pixel is, outside it negative; in pixels."""
+    depth: NDArray[np.float64] = np.where(
+        edit_mask, distance_transform_edt(edit_mask), -distance_transform_edt(~edit_mask)
+    )
+    return depth
 
 
 def strangeness(

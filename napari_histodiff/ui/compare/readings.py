@@ -6,7 +6,6 @@ No Qt here: the dock listens to the signal, a timer calls `pump`.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -19,14 +18,13 @@ from psygnal import Signal
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.evaluation.metrics.instances import MATCH_RADIUS, match_centroids
 from napari_histodiff.evaluation.metrics.objects import centroids
-from napari_histodiff.inpainting.readouts import seam, stain_shift, strangeness
+from napari_histodiff.inpainting.readouts import seams_and_shifts, strangeness
 from napari_histodiff.ui.generation.states import Level, Notice
 from napari_histodiff.ui.proposals.process import (
-    JUDGE_COMMAND,
+    Judge,
     JudgeDone,
     JudgeEvent,
     JudgeFailed,
-    JudgeRun,
 )
 from napari_histodiff.ui.workspace.pending import StepReader
 
@@ -134,14 +132,12 @@ class Readings:
 
     def __init__(self, controller: Controller, command: Sequence[str] | None = None) -> None:
         self._controller = controller
-        self._command = JUDGE_COMMAND if command is None else tuple(command)
+        self._judge = Judge(command)
         self._reader = StepReader()
         self._staging: Staging | None = None
         self._readings: list[Reading] = []
         self._warned: object = None
-        self._run: JudgeRun | None = None
         self._looked_at = 0
-        self._events: deque[tuple[JudgeRun, JudgeEvent]] = deque()
         controller.staging_changed.connect(self._on_staging)
 
     @property
@@ -153,38 +149,32 @@ class Readings:
     def look_for_nuclei(self) -> None:
         """Have the segmenter look for the painted nuclei in the variant in view."""
         staging = self._staging
-        if staging is None or self._run is not None:
+        if staging is None or self._judge.is_running:
             return
         if not _painted(staging.entry.request).any():
             self._notice(Level.WARNING, "No nuclei were painted where pixels changed.")
             return
         request, self._looked_at = staging.entry.request, staging.index
         everywhere = np.ones(request.shape, np.bool_)
-        self._run = JudgeRun(self._command, staging.image, request.mpp, everywhere, self._put)
+        self._judge.begin(staging.image, request.mpp, everywhere)
         self._set(staging.index, looking=True)
 
     def pump(self) -> None:
         """Handle what was measured since the last call; call it on the GUI thread."""
         self._reader.deliver()
-        while self._events:
-            run, event = self._events.popleft()
-            if run is self._run:
-                self._handle(event)
+        for event in self._judge.events():
+            self._handle(event)
 
     def close(self) -> None:
         """Stop the segmenter; idempotent."""
-        run, self._run = self._run, None
-        if run is not None:
-            run.close()
+        self._judge.close()
 
     # ---------------------------------------------------------------- plumbing
     def _on_staging(self, staging: Staging | None) -> None:
         before, self._staging = self._staging, staging
         if staging is None or before is None or staging.entry is not before.entry:
             # Another edit, or none.
-            if self._run is not None:
-                self._run.cancel()
-                self._run = None
+            self._judge.cancel()
             self._reader.cancel()
             self._readings = [] if staging is None else [Reading()] * staging.count
             if staging is not None and _has_edge(staging.entry.request):
@@ -210,17 +200,12 @@ class Readings:
                 f"({100 * strange:.0f} % from the nearest). Look closely before you apply it.",
             )
 
-    def _put(self, run: JudgeRun, event: JudgeEvent) -> None:
-        self._events.append((run, event))  # from another thread; appending is atomic
-
     def _handle(self, event: JudgeEvent) -> None:
         if isinstance(event, JudgeFailed):
             log.error("%s\n%s", event.message, event.details)
-            self._run = None
             self._set(self._looked_at, looking=False)
             self._notice(Level.ERROR, event.message)
         elif isinstance(event, JudgeDone) and self._staging is not None:
-            self._run = None
             request = self._staging.entry.request
             found, painted = _agreement(request, event.proposal.instance_map)
             self._set(self._looked_at, looking=False, found=found, painted=painted)
@@ -251,7 +236,7 @@ def _measured(
     mask, image = request.edit_mask, request.image
     assert mask is not None
     assert image is not None
-    readings = [Reading(seam(drawn, mask), stain_shift(drawn, mask)) for drawn in images]
+    readings = [Reading(*found) for found in seams_and_shifts(images, mask)]
     return readings, strangeness(image, ~mask, request.mpp, bank)
 
 

@@ -9,7 +9,8 @@ import json
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -35,6 +36,7 @@ from napari_histodiff.engine.process import (
 __all__ = [
     "JUDGE_COMMAND",
     "UNCERTAIN",
+    "Judge",
     "JudgeDone",
     "JudgeEvent",
     "JudgeFailed",
@@ -172,6 +174,59 @@ class JudgeRun:
     def _send(self, event: JudgeEvent) -> None:
         if not self._cancelled:
             self._tell(self, event)
+
+
+class Judge:
+    """One run at a time; what it tells waits until it is asked for, on the window's thread.
+
+    Parameters
+    ----------
+    command : sequence of str, optional
+        Another program than `JUDGE_COMMAND`.
+    """
+
+    def __init__(self, command: Sequence[str] | None = None) -> None:
+        self._command = JUDGE_COMMAND if command is None else tuple(command)
+        self._run: JudgeRun | None = None
+        self._events: deque[tuple[JudgeRun, JudgeEvent]] = deque()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it looks for nuclei, or what it found was not asked for yet."""
+        return self._run is not None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the run, None when there is none."""
+        return None if self._run is None else self._run.pid
+
+    def begin(self, image: NDArray[np.uint8], mpp: float, coverage: NDArray[np.bool_]) -> None:
+        """Look for nuclei; see `JudgeRun`. Nothing more is heard of a run before."""
+        self._run = JudgeRun(self._command, image, mpp, coverage, self._put)
+
+    def events(self) -> Iterator[JudgeEvent]:
+        """Take what was told since the last call; the run is over before its last event."""
+        while self._events:
+            run, event = self._events.popleft()
+            if run is self._run:
+                if not isinstance(event, JudgeStep):
+                    self._run = None
+                yield event
+
+    def cancel(self) -> None:
+        """Stop looking, at once; idempotent."""
+        run, self._run = self._run, None
+        if run is not None:
+            run.cancel()
+
+    def close(self) -> None:
+        """Stop looking, and wait until the process is gone; idempotent."""
+        run, self._run = self._run, None
+        if run is not None:
+            run.close()
+
+    def _put(self, run: JudgeRun, event: JudgeEvent) -> None:
+        self._events.append((run, event))  # from another thread; appending is atomic
 
 
 def _step(line: str) -> JudgeStep | None:

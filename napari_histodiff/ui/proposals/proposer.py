@@ -6,7 +6,6 @@ No Qt here: the dock listens to the signals and calls the methods, a timer calls
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -19,11 +18,10 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.ui.generation.states import Level, Notice
 from napari_histodiff.ui.proposals.layers import ProposalLayers
 from napari_histodiff.ui.proposals.process import (
-    JUDGE_COMMAND,
+    Judge,
     JudgeDone,
     JudgeEvent,
     JudgeFailed,
-    JudgeRun,
     JudgeStep,
     Proposal,
 )
@@ -86,9 +84,7 @@ class Proposer:
         self.state = ProposingState()
         self.layers = ProposalLayers(viewer)
         self._workspace = workspace
-        self._command = JUDGE_COMMAND if command is None else tuple(command)
-        self._run: JudgeRun | None = None
-        self._events: deque[tuple[JudgeRun, JudgeEvent]] = deque()
+        self._judge = Judge(command)
         self._target: Any = None
         self._region = Region(0, 0, 0, 0, 0)
         workspace.target_changed.connect(self._on_target)
@@ -96,11 +92,11 @@ class Proposer:
     @property
     def pid(self) -> int | None:
         """Process id of the running judge."""
-        return None if self._run is None else self._run.pid
+        return self._judge.pid
 
     def propose(self) -> None:
         """Ask the judge for the nuclei under the frame; a proposal that waits is dropped."""
-        if self._run is not None:
+        if self._judge.is_running:
             self._notice(Level.WARNING, "Nuclei are being proposed; cancel that or wait for it.")
             return
         workspace = self._workspace
@@ -134,14 +130,13 @@ class Proposer:
             return
         self.discard()
         self._target, self._region = workspace.target, region
-        self._run = JudgeRun(self._command, image, summary.mpp, target.coverage(region), self._put)
+        self._judge.begin(image, summary.mpp, target.coverage(region))
         self._show(ProposingState(running=True, note="Getting ready to find nuclei…"))
 
     def cancel(self) -> None:
         """Stop the running judge; nothing when there is none."""
-        if self._run is not None:
-            self._run.cancel()
-            self._run = None
+        if self._judge.is_running:
+            self._judge.cancel()
             self._show(ProposingState(note="Cancelled."))
 
     def set_least(self, certainty: float) -> None:
@@ -190,31 +185,23 @@ class Proposer:
     def discard(self) -> None:
         """Drop the proposal, and the rings of the one accepted before."""
         self.layers.hide()
-        if self._run is None:
+        if not self._judge.is_running:
             self._show(ProposingState())
 
     def pump(self) -> None:
         """Handle what the judge told since the last call; call it on the GUI thread."""
-        while self._events:
-            run, event = self._events.popleft()
-            if run is self._run:
-                self._handle(event)
+        for event in self._judge.events():
+            self._handle(event)
 
     def close(self) -> None:
         """Kill the judge and wait for its end; idempotent."""
-        run, self._run = self._run, None
-        if run is not None:
-            run.close()
-
-    def _put(self, run: JudgeRun, event: JudgeEvent) -> None:
-        self._events.append((run, event))  # from another thread; appending is atomic
+        self._judge.close()
 
     def _handle(self, event: JudgeEvent) -> None:
         if isinstance(event, JudgeStep):
             note = f"Pass {event.done} of {event.total}"
             self._show(ProposingState(True, event.done, event.total, note=note))
             return
-        self._run = None
         if isinstance(event, JudgeFailed):
             log.error("%s\n%s", event.message, event.details)
             self._show(ProposingState(note="No nuclei were proposed."))

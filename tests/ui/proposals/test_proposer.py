@@ -14,7 +14,7 @@ from napari.components import ViewerModel
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.ui.generation.states import Level, Notice
-from napari_histodiff.ui.proposals import proposer
+from napari_histodiff.ui.proposals import process
 from napari_histodiff.ui.proposals.layers import PROPOSED_NAME, PROPOSED_TISSUE_NAME, UNCERTAIN_NAME
 from napari_histodiff.ui.proposals.process import JudgeDone, make_proposal
 from napari_histodiff.ui.proposals.proposer import Proposer
@@ -70,7 +70,7 @@ class Bench:
         """Propose without a process: what the fake judge would find."""
         runs: list[StillRun] = []
         with patch.object(
-            proposer, "JudgeRun", lambda *given: runs.append(StillRun(*given)) or runs[0]
+            process, "JudgeRun", lambda *given: runs.append(StillRun(*given)) or runs[0]
         ):
             self.proposer.propose()
         area = self.workspace.document.region.slices
