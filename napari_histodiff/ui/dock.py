@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_histodiff.core.engine import Engine
@@ -36,6 +36,7 @@ from napari_histodiff.ui.starting.welcome import Welcome
 from napari_histodiff.ui.viewport import show_scale_bar
 from napari_histodiff.ui.widgets.canvas_box import CanvasBox
 from napari_histodiff.ui.widgets.caption_box import CaptionBox
+from napari_histodiff.ui.widgets.docked import DockedWidget
 from napari_histodiff.ui.widgets.forms import Section
 from napari_histodiff.ui.widgets.history_box import HistoryBox
 from napari_histodiff.ui.widgets.notices import show_notice
@@ -65,7 +66,7 @@ _SMALL: Final = 900
 _FOLDED: Final = ("Slide", "Settings", "History")
 
 
-class StudioDock(QWidget):
+class StudioDock(DockedWidget):
     """Everything a user needs to turn paint into tissue.
 
     Parameters
@@ -105,7 +106,6 @@ class StudioDock(QWidget):
         self.proposer = Proposer(napari_viewer, self.workspace, judge)
         self.viewer = napari_viewer
         self._activity = Activity(self)
-        self._had_parent = False
         self._measured: Image | None = None
         self.workspace.paint.recall(**self.controller.settings.hand)
         self._make_sections()
@@ -154,14 +154,6 @@ class StudioDock(QWidget):
     def sizeHint(self) -> QSize:
         """Ask for a narrow column."""
         return QSize(360, 820)
-
-    def event(self, event: QEvent) -> bool:
-        """Close the engine when napari takes the dock away."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self._had_parent and self.parent() is None:
-                self.shut_down()
-            self._had_parent = self.parent() is not None
-        return bool(super().event(event))
 
     def shut_down(self) -> None:
         """Stop listening and close the engine; idempotent."""

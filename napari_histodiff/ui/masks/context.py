@@ -14,7 +14,7 @@ from napari_histodiff.core.requests import EditKind
 from napari_histodiff.inpainting.context import with_context
 from napari_histodiff.ui.colormaps import FRAME_COLOUR
 from napari_histodiff.ui.workspace.frame import MAX_SIDE
-from napari_histodiff.ui.workspace.transforms import insert_above, place_on
+from napari_histodiff.ui.workspace.transforms import insert_above, place_on, put_on
 
 if TYPE_CHECKING:
     from napari_histodiff.core.geometry import Region
@@ -111,14 +111,17 @@ class ContextOutline:
     def show_for(self, document: Document, context: float) -> None:
         """Draw what the model sees of the edit that is painted; nothing where that is the frame."""
         region = document.region
-        mask = document.edit_mask.mask
-        if mask.shape != region.shape or document.target.pending(region):
+        if context <= 0 or document.target.pending(region):
             self.hide()
             return
         any_pixels, all_pixels = document.target.covered(region)
-        if any_pixels and not all_pixels:
+        if not any_pixels or document.edit_mask.layer.data.shape != region.shape:
+            self.hide()
+            return
+        mask = document.edit_mask.mask
+        if not all_pixels:
             mask |= ~document.target.coverage(region)
-        self.show(document, seen_by_model(document, mask, context if any_pixels else 0.0))
+        self.show(document, seen_by_model(document, mask, context))
 
     def show(self, document: Document, seen: Region) -> None:
         """Draw a dashed outline around a region; nothing where that is the frame."""
@@ -146,8 +149,7 @@ class ContextOutline:
             self._made(layer)
         else:
             layer.data, layer.edge_width, layer.visible = data, width, True
-            for name, value in place.items():
-                setattr(layer, name, value)
+            put_on(layer, place)
         self._shown = shown
 
     def hide(self) -> None:

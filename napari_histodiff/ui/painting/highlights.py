@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from napari_histodiff.ui.painting.selection import NucleusSelection
 from napari_histodiff.ui.workspace.paint_layers import NucleiLayer
+from napari_histodiff.ui.workspace.transforms import put_on
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -98,8 +99,7 @@ class Highlights:
         else:
             self._layer.data[:] = marks
             self._layer.refresh(extent=False, thumbnail=False)
-        for name, value in _place_of(self._nuclei.layer).items():
-            setattr(self._layer, name, value)
+        put_on(self._layer, _place_of(self._nuclei.layer))
         self._layer.visible = True
 
     def close(self) -> None:

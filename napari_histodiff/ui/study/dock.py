@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QApplication,
     QFileDialog,
@@ -17,11 +17,11 @@ from qtpy.QtWidgets import (
     QProgressBar,
     QPushButton,
     QVBoxLayout,
-    QWidget,
 )
 
 from napari_histodiff.studies.reading.answers import RATING_WORDS
 from napari_histodiff.ui.study.controller import Asked, ReadingController
+from napari_histodiff.ui.widgets.docked import DockedWidget
 from napari_histodiff.ui.widgets.forms import Section, button, name_label, note_label, row
 from napari_histodiff.ui.widgets.style import WRONG, dock_style
 
@@ -45,7 +45,7 @@ _SIDES: Final = {"Left": 0, "1": 0, "Right": 1, "2": 1}
 _QT_SIDES: Final = {Qt.Key.Key_Left: "Left", Qt.Key.Key_Right: "Right"}
 
 
-class ReadingDock(QWidget):
+class ReadingDock(DockedWidget):
     """Asks one reader which tissue is real; answers go into the file of the study at once.
 
     The keys work in the canvas and in the dock: ← → or 1 2 for pairs, 1 to 6 for single images, and
@@ -65,7 +65,6 @@ class ReadingDock(QWidget):
         self.viewer = napari_viewer
         self.controller = controller or ReadingController()
         self._hidden: list[Any] = []
-        self._had_parent = False
         self._lay_out()
         self._connect()
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -77,14 +76,6 @@ class ReadingDock(QWidget):
     def sizeHint(self) -> QSize:
         """Ask for a narrow column."""
         return QSize(320, 420)
-
-    def event(self, event: QEvent) -> bool:
-        """Keep what is under way when napari takes the dock away."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self._had_parent and self.parent() is None:
-                self.shut_down()
-            self._had_parent = self.parent() is not None
-        return bool(super().event(event))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Answer by key while the dock has the focus."""

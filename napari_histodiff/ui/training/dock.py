@@ -24,6 +24,7 @@ from napari_histodiff.ui.training.settings import (
     suggested_output,
     training_command,
 )
+from napari_histodiff.ui.widgets.docked import DockedWidget
 from napari_histodiff.ui.widgets.notices import show_notice
 from napari_histodiff.ui.widgets.style import dock_style
 
@@ -42,7 +43,7 @@ SHEET_LAYER: Final = "Training samples"
 _PUMP: Final = 250
 
 
-class TrainingDock(QWidget):
+class TrainingDock(DockedWidget):
     """Form, progress and result of a fine-tuning run, which is a process of its own.
 
     Parameters
@@ -68,7 +69,6 @@ class TrainingDock(QWidget):
         self.controller = TrainingController(store, command=command)
         self.viewer = napari_viewer
         self._window: QObject | None = None
-        self._had_parent = False
         self.form = TrainingForm()
         self.progress = TrainingProgressBox()
         self.foot = TrainingFoot()
@@ -93,12 +93,8 @@ class TrainingDock(QWidget):
         return QSize(360, 820)
 
     def event(self, event: QEvent) -> bool:
-        """End the run cleanly when napari takes the dock away."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self._had_parent and self.parent() is None:
-                self.shut_down()
-            self._had_parent = self.parent() is not None
-        elif event.type() == QEvent.Type.Show:
+        """Watch the window that the dock is shown in."""
+        if event.type() == QEvent.Type.Show:
             self._watch_window()
         return bool(super().event(event))
 
