@@ -9,6 +9,7 @@ from napari.components import ViewerModel
 from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
+from napari_histodiff.core.recipe import TILE
 from napari_histodiff.engine.inline import InlineEngine
 from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.ui.slide.session import SlideSession
@@ -19,6 +20,10 @@ from tests.fakes import FAKE_INFO
 from tests.slide.fake_store import PlaneFactory
 from tests.ui.doubles import RecordingEngine
 from tests.ui.slide.stage import MemoryStore, Stage, put_block, wait_until
+
+
+#: Blocks that a feed keeps in the engine.
+_AT_ONCE = 2
 
 
 @pytest.fixture
@@ -134,7 +139,14 @@ def test_changes_are_told_at_most_four_times_a_second(still):
 
 
 def test_a_quiet_slide_tells_nothing(still):
-    still.rest()
+    # The feed has a thread of its own: quiet is once it has begun all that it begins.
+    asked = still.engine.submitted
+    still.pump_until(
+        lambda: (
+            len(asked) == _AT_ONCE
+            and still.session.status.in_flight == sum(r.target.area for r in asked) // TILE**2
+        )
+    )
     still.rest()
     before = still.changes
     still.rest()
