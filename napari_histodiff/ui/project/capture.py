@@ -58,6 +58,8 @@ class Capture:
         self._known: set[str] = set()
         self._followed: set[str] = set()
         self._identities: dict[str, dict[str, Any] | None] = {}
+        #: Images of the project that are not brought back (yet), by key, as it describes them.
+        self.absent: dict[str, dict[str, Any]] = {}
         #: Whether anything changed since `take` was over.
         self.is_due = False
         self._paint_due = True
@@ -79,6 +81,16 @@ class Capture:
     def restored(self, document: Document) -> None:
         """Say that an image is as it is kept already."""
         self._known.add(document.target.key)
+
+    def moved(self, document: Document) -> None:
+        """Say that an image is kept under another key: what was edited is due again."""
+        target = document.target
+        if isinstance(target, RawTarget):
+            for tile in self._grid.covering(target.bounds):
+                tile = tile.intersect(target.bounds)
+                if target.edited(tile).any():
+                    self._dirty[target.key, tile] = None
+        self.is_due = True
 
     def take(self, into: dict[Slot, NDArray[Any]], budget: int) -> bool:
         """Copy up to about `budget` bytes of what changed; returns whether that was all.
@@ -107,10 +119,12 @@ class Capture:
         workspace, controller = self._workspace, self._controller
         camera, staged = camera_of(self._viewer), controller.staged.now
         current = None if workspace.target is None else workspace.document.target.key
+        shown = {document.target.key: self._image(document) for document in self.documents}
+        images = self.absent | shown
         return {
             "made_by": "napari-histodiff",
             "saved": time.time(),
-            "images": [self._image(document) for document in self.documents],
+            "images": list(images.values()),
             "current": current,
             "settings": asdict(controller.settings),
             "hand": {name: getattr(workspace.paint, name) for name in KEPT_HAND},

@@ -27,6 +27,7 @@ from napari_histodiff.ui.project.folder import (
 
 if TYPE_CHECKING:
     from napari_histodiff.ui.history.past import Past
+    from napari_histodiff.ui.workspace.document import Document
 
 __all__ = ["Keeper"]
 
@@ -144,16 +145,27 @@ class Keeper:
             shutil.rmtree(old, ignore_errors=True)
 
     def go_on(self, project: SavedProject) -> None:
-        """Keep everything where a project is that was opened; what was here before is kept too."""
+        """Keep everything where a project is that was opened; what was here before is kept too.
+
+        Its images stay in it as they are until each is said to be `opened`.
+        """
         self.finish(owned=False)
         self._taken = {}
         self._folder = ProjectFolder(project.path)
-        for image in project.description["images"]:
-            if any(image["shift"]):
-                self._folder.forget(image["key"])
+        self.capture.absent = {image["key"]: image for image in project.description["images"]}
         self.project = None if project.path.parent == self._sessions else project.path
         if (project.path / _HISTORY).is_dir():
             self._past.take_in(Archive(project.path / _HISTORY))
+
+    def opened(self, image: dict[str, Any], document: Document) -> None:
+        """Take over an image of the project; `image` is how the project describes it."""
+        del self.capture.absent[image["key"]]
+        if any(image["shift"]):
+            self._folder.forget(image["key"])
+        elif document.target.key == image["key"]:
+            self.capture.restored(document)
+        else:
+            self.capture.moved(document)
 
     def finish(self, *, owned: bool = True) -> None:
         """Write what is not written yet, and wait for it.

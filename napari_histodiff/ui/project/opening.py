@@ -47,8 +47,8 @@ class Opening:
         Opens a slide or a scan by its path.
     locate : callable
         Asks where a file is that is not where it was; None when nobody knows.
-    restored : callable
-        Told of each image that is as it was kept.
+    opened : callable
+        Told of each image that is as it was kept: how the project describes it, and what it is now.
     """
 
     def __init__(
@@ -58,14 +58,14 @@ class Opening:
         controller: Controller,
         open_slide: Callable[[Path], object],
         locate: Callable[[Path], Path | None],
-        restored: Callable[[Document], object],
+        opened: Callable[[dict[str, Any], Document], object],
     ) -> None:
         self._viewer = viewer
         self._workspace = workspace
         self._controller = controller
         self._open_slide = open_slide
         self._locate = locate
-        self._restored = restored
+        self._opened = opened
 
     def open(self, project: SavedProject) -> list[str]:
         """Bring everything back; returns what could not be, in words.
@@ -100,8 +100,7 @@ class Opening:
             marks = image.get("marks", ())
             document.journal.begin_with(from_json(EditMark, mark) for mark in marks)
         self._workspace.refill(document, partial(_fill, project, image))
-        if target.key == key and not any(image["shift"]):
-            self._restored(document)
+        self._opened(image, document)
 
     def _made(self, project: SavedProject, image: dict[str, Any]) -> RawTarget:
         """Return a canvas, or an image that has no file but this one."""
@@ -187,7 +186,7 @@ def _fill(project: SavedProject, image: dict[str, Any], document: Document) -> N
         if key == image["key"] and plane in PLANES:
             place = tile.translate(y >> tile.level, x >> tile.level)
             document.resting.write(plane, place, stored)
-            if not (y or x):
+            if document.target.key == image["key"] and not (y or x):
                 document.resting.plane(plane).touched.clear()
     document.next_instance = max(document.next_instance, image["next_instance"])
     document.region = Region(*image["frame"])

@@ -148,7 +148,7 @@ class ProjectPart:
             self._controller,
             self._slide.open_slide,
             self._locate,
-            self.capture.restored,
+            self.keeper.opened,
         )
         problems = opening.open(project)
         self._offer = None

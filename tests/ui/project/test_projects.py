@@ -158,13 +158,15 @@ def test_pictures_are_kept_by_reference(
     layer.scale = (0.5, 0.5)
     dock.workspace.use_layer(layer)
     _edit(dock, Region(0, 16, 16, 64, 64), 7)
+    _paint(dock, Region(0, 100, 100, 128, 128), 3)
     loose = dock.viewer.add_layer(Image(pixels[:128, :128], rgb=True, name="from a script"))
     dock.workspace.use_layer(loose)
     _edit(dock, Region(0, 0, 0, 64, 64), 8)
     dock.project.save(tmp_path / "project")
     dock.shut_down()
     stored = read_project(tmp_path / "project")
-    assert {slot[1] for slot in stored.arrays} == {"pixels"}
+    planes = {slot[1] for slot in stored.arrays}
+    assert "pixels" in planes
     (tmp_path / "elsewhere").mkdir()
     path.rename(tmp_path / "elsewhere" / "tissue.png")
 
@@ -190,6 +192,59 @@ def test_pictures_are_kept_by_reference(
     np.testing.assert_array_equal(first.layer.data, expected)
     assert first.edited(first.bounds).sum() == 64 * 64
     assert first.mpp == 0.5
+    later.shut_down()
+    again = read_project(tmp_path / "project")
+    of_first = {slot: tile for slot, tile in again.arrays.items() if slot[0] == first.key}
+    assert {slot[1] for slot in of_first} == planes
+    edited = [tile[..., 3] > 0 for slot, tile in of_first.items() if slot[1] == "pixels"]
+    assert sum(int(tile.sum()) for tile in edited) == 64 * 64
+    assert {image["key"] for image in again.description["images"]} == {
+        slot[0] for slot in again.arrays
+    }
+
+
+def test_an_image_that_is_away_keeps_its_edits_and_paint(
+    open_dock: OpenDock,
+    said: list[str],
+    wait_for: WaitFor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = tmp_path / "tissue.png"
+    imsave(path, np.full((256, 256, 3), 200, np.uint8), check_contrast=False)
+    dock = open_dock(RecordingEngine())
+    dock.workspace.new_canvas(256, 256, mpp=0.5)
+    (layer,) = dock.viewer.open(str(path), plugin="napari")
+    dock.workspace.use_layer(layer)
+    _edit(dock, Region(0, 0, 0, 64, 64), 7)
+    _paint(dock, Region(0, 64, 64, 128, 128), 3)
+    dock.project.save(tmp_path / "project")
+    dock.shut_down()
+    path.rename(tmp_path / "away.png")
+
+    later = open_dock(RecordingEngine())
+
+    def nobody_knows(missing: Path) -> None:
+        # Whoever thinks about the question for long lets the timer keep the session meanwhile.
+        later.project.capture.is_due = True
+        later.project.keeper.finish()
+
+    monkeypatch.setattr(later.project, "_locate", nobody_knows)
+    later.project.open(tmp_path / "project")
+    wait_for(lambda: bool(said))
+    assert "stay in the project" in said[0]
+    _edit(later, Region(0, 0, 0, 128, 128), 9)
+    later.shut_down()
+
+    (tmp_path / "away.png").rename(path)
+    third = open_dock(RecordingEngine())
+    third.project.open(tmp_path / "project")
+    wait_for(lambda: len(third.workspace.documents) == 2)
+    picture, canvas = sorted(third.workspace.documents, key=lambda one: one.target.name != "tissue")
+    assert (canvas.target.data[:128, :128] == 9).all()
+    assert (picture.target.layer.data[:64, :64] == 7).all()
+    assert (picture.target.layer.data[64:] == 200).all()
+    assert picture.nuclei.maps()[0][15, 25] == 3
 
 
 def test_another_picture_of_the_name_is_refused(
