@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from napari_histodiff.core.geometry import Region
     from napari_histodiff.core.requests import EditKind, EditRequest
     from napari_histodiff.datasets.pictures import read_picture
+    from napari_histodiff.layout.changes import change_paint
     from napari_histodiff.slide.opened import open_slide
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "UnseenClass",
     "UnusedInput",
     "__version__",
+    "change_paint",
     "load_model",
     "open_slide",
     "read_picture",
@@ -56,6 +58,7 @@ _MODULES = {
     "UnknownCaptionWords": "api",
     "UnseenClass": "api",
     "UnusedInput": "api",
+    "change_paint": "layout.changes",
     "load_model": "api",
     "open_slide": "slide.opened",
     "read_picture": "datasets.pictures",

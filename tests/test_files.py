@@ -46,6 +46,7 @@ REASONS = {
     "studies.reading.plots": "matplotlib, apart from the figures",
     "slide.overlays.state": "what the edits of a scan lie on",
     "segmenter.propose": "a program of its own, which the window starts",
+    "layout.completion.network": "what goes into one network, apart from how networks run",
     "layout.completion.planned": "a frame without paint",
     "layout.completion.request": "requests, where the others know maps",
     "layout.tissues.densities": "how many nuclei, apart from where they stand",

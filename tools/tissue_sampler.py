@@ -84,21 +84,27 @@ def fields_of(path: Path) -> Iterator[Field]:
 
 
 class Network(nn.Module):
-    """What `layout.completion.network` runs in numpy."""
+    """What `layout.completion.unet` runs in numpy."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        planes: int = TISSUES + N_CLASSES + 2,
+        told: int = CONTEXT,
+        out: int = TISSUES,
+        channels: tuple[int, ...] = CHANNELS,
+    ) -> None:
         super().__init__()
-        wide = [*CHANNELS, CHANNELS[-1]]
-        self.stem = nn.Conv2d(TISSUES + N_CLASSES + 2, wide[0], 3, padding=1)
-        self.cond1 = nn.Linear(CONTEXT, 64)
+        wide = [*channels, channels[-1]]
+        self.stem = nn.Conv2d(planes, wide[0], 3, padding=1)
+        self.cond1 = nn.Linear(told, 64)
         self.down = nn.ModuleList([_block(c) for c in wide])
         self.pool = nn.ModuleList([nn.Conv2d(a, b, 1) for a, b in pairwise(wide)])
         self.up = nn.ModuleList([nn.Conv2d(b, a, 1) for a, b in pairwise(wide)])
-        self.mid = nn.ModuleList([_block(c) for c in CHANNELS])
-        self.head = nn.Conv2d(wide[0], TISSUES, 1)
+        self.mid = nn.ModuleList([_block(c) for c in channels])
+        self.head = nn.Conv2d(wide[0], out, 1)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """Return the scores of each tissue, (b, tissues, h, w)."""
+        """Return the scores of each tissue, or what else it was made for, (b, out, h, w)."""
         told = F.relu(self.cond1(context))
         x = self.stem(x)
         kept = []
@@ -107,7 +113,7 @@ class Network(nn.Module):
             kept.append(x)
             x = F.avg_pool2d(pool(x), 2)
         x = _through(self.down[-1], x, told)
-        for scale in reversed(range(len(CHANNELS))):
+        for scale in reversed(range(len(self.mid))):
             x = F.interpolate(self.up[scale](x), scale_factor=2) + kept[scale]
             x = _through(self.mid[scale], x, told)
         return self.head(F.relu(x))
@@ -131,11 +137,11 @@ def _through(block: Any, x: Tensor, told: Tensor) -> Tensor:
     return x + block["b"](F.relu(block["a"](h) + block["film"](told)[:, :, None, None]))
 
 
-def _areas(rng: np.random.Generator, side: int) -> NDArray[np.float32]:
-    # Smooth noise, to show or hide whole areas.
-    noise = rng.standard_normal((1, 1, SIDE // side + 3, SIDE // side + 3)).astype(np.float32)
-    wide = F.interpolate(torch.from_numpy(noise), size=SIDE + 2 * side, mode="bicubic")[0, 0]
-    return wide[side : side + SIDE, side : side + SIDE].numpy()
+def areas(rng: np.random.Generator, side: int, size: int = SIDE) -> NDArray[np.float32]:
+    """Return smooth noise, (size, size), to show or hide whole areas."""
+    noise = rng.standard_normal((1, 1, size // side + 3, size // side + 3)).astype(np.float32)
+    wide = F.interpolate(torch.from_numpy(noise), size=size + 2 * side, mode="bicubic")[0, 0]
+    return wide[side : side + size, side : side + size].numpy()
 
 
 def _window(rng: np.random.Generator, field: Field) -> tuple[NDArray[Any], ...]:
@@ -170,12 +176,12 @@ def _example(
     if hidden < 0.2:
         known[:] = False
     elif hidden < 0.4:
-        known &= _areas(rng, int(rng.integers(8, 24))) > 0.5 * rng.standard_normal()
+        known &= areas(rng, int(rng.integers(8, 24))) > 0.5 * rng.standard_normal()
     if rng.random() < 0.25:
         nuclei[-1], nuclei[:-1] = nuclei.sum(axis=0), 0
     shown = rng.random((SIDE, SIDE)) >= math.cos(math.pi / 2 * rng.random())
     if rng.random() < 0.35:
-        shown |= _areas(rng, int(rng.integers(4, 20))) > rng.uniform(-0.3, 1.5)
+        shown |= areas(rng, int(rng.integers(4, 20))) > rng.uniform(-0.3, 1.5)
     shown &= (tissue > 0) & (rng.random() >= 0.1)
     context = np.zeros(CONTEXT, np.float32)
     organ = field.item["organ"]

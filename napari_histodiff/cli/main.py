@@ -18,6 +18,7 @@ from napari_histodiff.cli.export import export, inspect
 from napari_histodiff.cli.foreign import masks
 from napari_histodiff.cli.glands import train_gland
 from napari_histodiff.cli.inpaint_slide import SLIDE_OPTIONS, inpaint_slide, is_of_slide
+from napari_histodiff.cli.layouts import change
 from napari_histodiff.cli.pictures import nuclei_of, region_captions_of, scale_of
 from napari_histodiff.cli.slide import slide
 from napari_histodiff.cli.study import study
@@ -179,7 +180,18 @@ def demo(output: Path | None) -> None:
     run_demo(output)
 
 
-for _command in (*COMMANDS, slide, study, enrich, train_gland, suggest, export, inspect, masks):
+for _command in (
+    *COMMANDS,
+    slide,
+    study,
+    enrich,
+    train_gland,
+    suggest,
+    change,
+    export,
+    inspect,
+    masks,
+):
     main.add_command(_command)
 
 

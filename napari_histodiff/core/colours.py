@@ -14,6 +14,7 @@ __all__ = [
     "GLASS_COLOUR",
     "TISSUE_HEX",
     "UNKNOWN_HEX",
+    "colour_layout",
     "colour_nuclei",
     "rgb_of",
 ]
@@ -44,6 +45,8 @@ TISSUE_HEX: Final = (
     "#05770b",
 )
 
+_PALE: Final = 0.45  # how much of its colour tissue keeps below nuclei
+
 #: RGB of glass without tissue, at every level.
 GLASS_COLOUR: Final = (243, 241, 244)
 
@@ -57,6 +60,17 @@ def colour_nuclei(class_map: ArrayLike, instance_map: ArrayLike | None = None) -
     picture = np.where(union[..., None], table[classes], np.uint8(255))
     picture[edges] = (picture[edges] * 0.6).astype(np.uint8)
     return picture
+
+
+def colour_layout(
+    class_map: ArrayLike, instance_map: ArrayLike | None, tissue_map: ArrayLike
+) -> NDArray[np.uint8]:
+    """Return (h, w, 3) uint8: nuclei in the colour of their class on tissue in a pale one."""
+    table = np.array([rgb_of(colour) for colour in TISSUE_HEX], np.float32)
+    table[0] = 255
+    pale = np.rint(255 - (255 - table) * _PALE).astype(np.uint8)
+    union = nuclei_union(class_map, instance_map)
+    return np.where(union[..., None], colour_nuclei(class_map, instance_map), pale[tissue_map])
 
 
 def rgb_of(colour: str) -> tuple[int, int, int]:

@@ -77,9 +77,15 @@ def nucleus_statistics(class_id: int) -> NucleusStatistics:
 
 
 def draw_nucleus(
-    class_id: int, mpp: float, rng: np.random.Generator, rotation: float | None = None
+    class_id: int,
+    mpp: float,
+    rng: np.random.Generator,
+    rotation: float | None = None,
+    *,
+    size: float | None = None,
+    ratio: float | None = None,
 ) -> NDArray[np.bool_]:
-    """Draw one nucleus of a class with random size, shape and, unless given, orientation.
+    """Draw one nucleus of a class with random shape and, unless given, size and orientation.
 
     Parameters
     ----------
@@ -91,6 +97,10 @@ def draw_nucleus(
         Source of the draw.
     rotation : float, optional
         Of the long axis, in radians from the direction of x towards that of y.
+    size : float, optional
+        In standard deviations of the logarithm of the area from what is usual.
+    ratio : float, optional
+        Of the short axis to the long one, 0-1.
 
     Returns
     -------
@@ -98,9 +108,12 @@ def draw_nucleus(
         The nucleus, star-shaped about the middle pixel; n is odd.
     """
     statistics = nucleus_statistics(class_id)
-    sigma = float(np.clip(rng.standard_normal(), -_MAX_SIGMA, _MAX_SIGMA))
+    usual = rng.standard_normal()
+    sigma = float(np.clip(usual if size is None else size, -_MAX_SIGMA, _MAX_SIGMA))
     area = math.exp(statistics.log_area_mean + sigma * statistics.log_area_sd) / mpp**2
-    ratio = float(np.interp(rng.random(), statistics.quantiles, statistics.axis_ratio_quantiles))
+    level = rng.random()
+    if ratio is None:
+        ratio = float(np.interp(level, statistics.quantiles, statistics.axis_ratio_quantiles))
     major = math.sqrt(area / (math.pi * ratio))
     # An amplitude of rms a in a random phase: Rayleigh distributed with scale a / sqrt(2).
     amplitudes = rng.rayleigh(np.asarray(statistics.roughness) / math.sqrt(2))

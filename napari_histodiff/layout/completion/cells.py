@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import N_CLASSES
-from napari_histodiff.layout.completion.network import MULTIPLE
+from napari_histodiff.layout.completion.unet import MULTIPLE
 from napari_histodiff.layout.fields import Pixels, ValueNoise
 
 __all__ = ["CELL", "CellGrid"]

@@ -31,7 +31,7 @@ from napari_histodiff.layout.completion.planned import planned_maps
 from napari_histodiff.layout.completion.sampler import KnownCells, sample_tissue
 from napari_histodiff.layout.plan import plan_of
 
-__all__ = ["Completion", "Maps", "complete_paint", "completed_on"]
+__all__ = ["Completion", "Maps", "around_nuclei", "complete_paint", "completed_on", "known_to"]
 
 #: Class map, instance map and tissue map of one place.
 Maps = tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8]]
@@ -224,7 +224,7 @@ def _filled(
         context_of(parse_caption(wanted.caption).caption),
     )
     drawn = grid.pixels(sample_tissue(tissue_network(), known, seed), seed)
-    whole = np.where(tissue > 0, tissue, _around_nuclei(drawn, classes, nuclei, mpp))
+    whole = np.where(tissue > 0, tissue, around_nuclei(drawn, classes, nuclei, mpp))
     new_classes, new_instances = place_nuclei(
         whole,
         free & ~looked_at,
@@ -248,7 +248,7 @@ def _completion(
     classes, instances, tissue = paint
     painted = (classes > 0) | (instances > 0)
     new = free & ~painted & ((found[0] > 0) | (found[1] > 0))
-    suggested = np.where(free, _known_to(names, found[2]), np.uint8(0))
+    suggested = np.where(free, known_to(names, found[2]), np.uint8(0))
     # Ids of a layout are large.
     numbers = instances.copy()
     _, order = np.unique(found[1][new], return_inverse=True)
@@ -323,13 +323,20 @@ def _around(mask: NDArray[np.bool_], reach: float, mpp: float) -> NDArray[np.boo
     return np.asarray(ndimage.binary_fill_holes(near), np.bool_)
 
 
-def _around_nuclei(
+def around_nuclei(
     tissue: NDArray[np.uint8],
     classes: NDArray[np.uint8],
     nuclei: NDArray[np.bool_],
     mpp: float,
 ) -> NDArray[np.uint8]:
-    # No epithelial nucleus hangs in a lumen, and no other one but what swims there.
+    """Return tissue in which no epithelial nucleus hangs in a lumen, nor any but what swims there.
+
+    Parameters
+    ----------
+    tissue, classes : (h, w) uint8
+    nuclei : (h, w) bool
+    mpp : float
+    """
     out = tissue.copy()
     bare = np.isin(tissue, [_ID[name] for name in _BARE])
     size = 2 * max(1, round(_RIM / mpp)) + 1
@@ -347,7 +354,8 @@ def _around_nuclei(
     return out
 
 
-def _known_to(names: tuple[str, ...], tissue: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def known_to(names: tuple[str, ...], tissue: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return tissue in a schema that may know fewer, the nearest for others, (h, w) uint8."""
     table = np.zeros(len(TISSUE_NAMES), np.uint8)
     for number, name in enumerate(TISSUE_NAMES):
         name = name if name in names else _NEAREST.get(name, TISSUE_NAMES[0])

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,8 @@ from scipy import ndimage, special
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.core.noise import noise_field
-from napari_histodiff.layout.completion.network import TissueNetwork
 
-__all__ = ["STEPS", "KnownCells", "sample_tissue"]
+__all__ = ["STEPS", "KnownCells", "ScoresTissue", "sample_tissue"]
 
 #: Evaluations of the network for one map.
 STEPS: Final = 12
@@ -34,6 +33,20 @@ _TEMPERATURE: Final = 0.9
 _CLOSED: Final = (5.0, 6)  # how unlikely painted areas go on beyond their border, and cells of that
 _GLAND, _STROMA, _LUMEN = (TISSUE_NAMES.index(name) for name in ("gland", "stroma", "lumen"))
 _TISSUES: Final = len(TISSUE_NAMES)
+
+
+class ScoresTissue(Protocol):
+    """Scores each tissue in each cell, (tissues, h, w), from what is known, as `TissueNetwork`."""
+
+    def __call__(
+        self,
+        tissue: NDArray[np.uint8],
+        nuclei: NDArray[np.float32],
+        known: NDArray[np.bool_],
+        context: NDArray[np.float32],
+        /,
+    ) -> NDArray[np.float32]:
+        """Return the scores."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +75,7 @@ class KnownCells:
 
 
 def sample_tissue(
-    network: TissueNetwork, known: KnownCells, seed: int, steps: int = STEPS
+    network: ScoresTissue, known: KnownCells, seed: int, steps: int = STEPS
 ) -> NDArray[np.uint8]:
     """Return a whole tissue map, (h, w) uint8, by seed; known tissue stays."""
     tissue = known.tissue.copy()

@@ -12,6 +12,7 @@ from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.layout.completion.cells import CellGrid
 from napari_histodiff.layout.completion.network import TissueNetwork, context_of, tissue_network
 from napari_histodiff.layout.completion.sampler import KnownCells, sample_tissue
+from napari_histodiff.layout.completion.unet import UNet
 
 
 def known(tissue: np.ndarray, y: int = 0) -> KnownCells:
@@ -69,10 +70,10 @@ def test_weights_that_are_missing_or_damaged_are_refused(tmp_path) -> None:
     with pytest.raises(ModelNotFound, match="got no file"):
         TissueNetwork.read(path)
     path.write_bytes(b"nothing of the kind")
-    with pytest.raises(ModelInvalid, match="weights of a tissue network"):
+    with pytest.raises(ModelInvalid, match="weights of a network"):
         TissueNetwork.read(path)
     with pytest.raises(ModelInvalid, match=r"stem\.weight"):
-        TissueNetwork({})
+        UNet({})
 
 
 @pytest.mark.parametrize("mpp", [0.25, 0.5, 1.0, 2.3, 4.0])

@@ -1,0 +1,358 @@
+"""`change_paint`: what is said in words, done to class, instance and tissue map by rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+from napari_histodiff.core.errors import InvalidMap, InvalidRequest
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.maps import (
+    CLASS_NAMES,
+    TISSUE_NAMES,
+    as_class_map,
+    as_edit_mask,
+    as_instance_map,
+    as_tissue_map,
+)
+from napari_histodiff.core.nucleus_shapes import nucleus_statistics
+from napari_histodiff.layout.changes.nuclei import NucleiEdit, counted
+from napari_histodiff.layout.changes.places import (
+    INNER,
+    Zone,
+    body_of,
+    border_length,
+    name_of,
+    nothing_of,
+    wavy_distance,
+    zone_of,
+)
+from napari_histodiff.layout.changes.vocabulary import Verb
+from napari_histodiff.layout.changes.words import Change, parse_changes
+from napari_histodiff.layout.completion.placing import place_nuclei
+from napari_histodiff.layout.plan import plan_of
+
+__all__ = ["Changed", "change_paint"]
+
+_ID: Final = {name: number for number, name in enumerate(TISSUE_NAMES)}
+_STEP: Final = 30.0  # um that tissue grows or shrinks when nobody says how many
+_EPITHELIUM: Final = 12.0  # um of it that stay around a lumen
+_MORE: Final = 0.6  # times as many more, when nobody says how many
+_LEAST: Final = 0.35  # of the usual density around a nucleus of a class, "more" adds at least
+_FEWER: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Changed:
+    """Maps after a change, and what was done.
+
+    Attributes
+    ----------
+    class_map : (h, w) uint8
+    instance_map : (h, w) int32
+    tissue_map : (h, w) uint8
+    said : tuple of str
+        One sentence for each change, as "added 34 lymphocytes along 1.2 mm of the border of the
+        gland".
+    """
+
+    class_map: NDArray[np.uint8]
+    instance_map: NDArray[np.int32]
+    tissue_map: NDArray[np.uint8]
+    said: tuple[str, ...]
+
+
+def change_paint(
+    class_map: ArrayLike | None,
+    instance_map: ArrayLike | None,
+    tissue_map: ArrayLike | None,
+    text: str,
+    *,
+    mpp: float = 0.5,
+    where: ArrayLike | None = None,
+    caption: str = "",
+    seed: int = 0,
+    origin: tuple[int, int] = (0, 0),
+) -> Changed:
+    """Return maps changed as a sentence says; the same for the same arguments.
+
+    Parameters
+    ----------
+    class_map, instance_map, tissue_map : (h, w) whole numbers, optional
+        What is painted; one of them at least.
+    text : str
+        For example "grow the tumour by 40 um, then more lymphocytes at its border".
+    mpp : float
+        Micrometres per pixel.
+    where : (h, w) bool, optional
+        What "here" means; the whole frame by default.
+    caption : str
+        Its organ and levels say which nuclei new tissue has.
+    seed : int
+        Each changes other nuclei, and swings new borders in another way.
+    origin : (int, int)
+        Row and column of the frame on the plane.
+
+    Raises
+    ------
+    InvalidMap
+        When a map is invalid, or the maps differ in shape.
+    InvalidRequest
+        When words are not known, or name what is not there.
+    """
+    changes = parse_changes(text)
+    given: list[NDArray[Any] | None] = [
+        None if class_map is None else as_class_map(class_map),
+        None if instance_map is None else as_instance_map(instance_map),
+        None if tissue_map is None else as_tissue_map(tissue_map, len(TISSUE_NAMES)),
+        None if where is None else as_edit_mask(where),
+    ]
+    shapes = {array.shape for array in given if array is not None}
+    if len(shapes) != 1 or all(array is None for array in given[:3]):
+        raise InvalidMap(
+            f"expected maps of one shape to change, got {sorted(shapes) or 'none'}; crop them to "
+            "the same frame"
+        )
+    shape = shapes.pop()
+    classes, instances, tissue = (
+        np.zeros(shape, kind) if array is None else array.astype(kind)
+        for array, kind in zip(given, (np.uint8, np.int32, np.uint8), strict=False)
+    )
+    mask = given[3]
+    here = None if mask is None or not mask.any() else mask.astype(np.bool_)
+    paint = _Paint(classes, instances, tissue, mpp, here, caption, seed, Region(0, *origin, *shape))
+    said = tuple(paint.do(change) for change in changes)
+    return Changed(paint.nuclei.classes, paint.nuclei.instances, paint.tissue, said)
+
+
+class _Paint:
+    def __init__(
+        self,
+        classes: NDArray[np.uint8],
+        instances: NDArray[np.int32],
+        tissue: NDArray[np.uint8],
+        mpp: float,
+        here: NDArray[np.bool_] | None,
+        caption: str,
+        seed: int,
+        frame: Region,
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        self.nuclei = NucleiEdit(classes, instances, mpp, rng)
+        self.tissue = tissue.copy()
+        self._mpp, self._here, self._caption = mpp, here, caption
+        self._seed, self._frame = seed, frame
+
+    def do(self, change: Change) -> str:
+        """Carry out a change and say what was done."""
+        if change.classes:
+            verbs: dict[Verb, Any] = {
+                Verb.MORE: self._more,
+                Verb.FEWER: self._fewer,
+                Verb.REMOVE: self._fewer,
+                Verb.TURN: self._turn_nuclei,
+            }
+            zone = self._zone(change, change.microns)
+        else:
+            verbs = {
+                Verb.GROW: self._grow,
+                Verb.SHRINK: self._shrink,
+                Verb.FEWER: self._fewer_areas,
+                Verb.REMOVE: self._remove,
+                Verb.PUT: self._put,
+                Verb.TURN: self._turn_tissue,
+            }
+            zone = self._zone(change, change.microns if change.verb is Verb.PUT else None)
+        done: str = verbs[change.verb](change, zone)
+        return done
+
+    def _zone(self, change: Change, width: float | None) -> Zone:
+        zone = zone_of(
+            change.place,
+            self.tissue,
+            self._here,
+            frame=self._frame,
+            mpp=self._mpp,
+            seed=self._seed,
+            width=width,
+        )
+        if not zone.mask.any():
+            raise InvalidRequest(
+                f'expected a place in the frame, got "{change.said}", which has no pixel here; '
+                "say another place"
+            )
+        return zone
+
+    # ------------------------------------------------------------------ nuclei
+    def _more(self, change: Change, zone: Zone) -> str:
+        added: dict[int, int] = {}
+        wanted = 0
+        area = float(zone.mask.sum()) * self._mpp**2 / 1e6
+        split = len(change.classes)
+        for class_id in change.classes:
+            present = len(self.nuclei.within(zone.mask, (class_id,)))
+            usual = nucleus_statistics(class_id).density * area / split
+            factor = 1.0 if change.factor is None else change.factor
+            if change.count is not None:
+                many = -(-change.count // split)
+            elif change.exact:
+                many = round(factor * present)
+            else:
+                many = round(factor * max(_MORE * present, _LEAST * usual, 1))
+            wanted += many
+            added[class_id] = self.nuclei.add(class_id, many, zone.mask, self.tissue)
+        total = sum(added.values())
+        parts = " and ".join(counted(n, (class_id,)) for class_id, n in added.items())
+        less = f"; {wanted - total} more found no room" if total < wanted else ""
+        return f"added {parts}{zone.words}{less}"
+
+    def _fewer(self, change: Change, zone: Zone) -> str:
+        ids = self.nuclei.within(zone.mask, change.classes)
+        share = change.factor if change.factor is not None else _FEWER
+        if change.verb is Verb.REMOVE:
+            share = change.factor if change.factor is not None else 1.0
+        if change.count is not None:
+            share = min(1.0, change.count / max(1, len(ids)))
+        if not len(ids):
+            names = ", ".join(CLASS_NAMES[class_id - 1] for class_id in change.classes)
+            raise InvalidRequest(
+                f"expected nuclei to take away{zone.words}, got none ({names}); say another class "
+                "or place"
+            )
+        gone = self.nuclei.remove(self.nuclei.some(ids, share))
+        return f"removed {counted(gone, change.classes)} of {len(ids)}{zone.words}"
+
+    def _turn_nuclei(self, change: Change, zone: Zone) -> str:
+        assert change.becomes is not None
+        ids = self.nuclei.within(zone.mask, change.classes)
+        share = 1.0 if change.factor is None else min(1.0, change.factor)
+        if change.count is not None:
+            share = min(1.0, change.count / max(1, len(ids)))
+        turned = self.nuclei.turn(self.nuclei.some(ids, share), change.becomes)
+        if not turned:
+            raise InvalidRequest(
+                f'expected nuclei to turn, got none for "{change.said}"; say another class or place'
+            )
+        many = counted(turned, change.classes)
+        becomes = counted(2, (change.becomes,))[2:]
+        return f"turned {many} of {len(ids)} into {becomes}{zone.words}"
+
+    # ------------------------------------------------------------------ tissue
+    def _grow(self, change: Change, zone: Zone) -> str:
+        number = self._present(change)
+        body = body_of(self.tissue, number)
+        reach = self._reach(change, body)
+        away = wavy_distance(body, self._frame, self._mpp, self._seed)
+        new = (away <= reach) & ~body & zone.mask & (self.tissue != _ID["glass"])
+        before = (self.tissue == number).mean()
+        nuclei = self._fill(new, number)
+        shares = f"{before:.0%} to {(self.tissue == number).mean():.0%} of the frame"
+        return f"grew the {name_of(number)} by {reach:.0f} µm, {shares}{zone.words}; {nuclei}"
+
+    def _shrink(self, change: Change, zone: Zone) -> str:
+        number = self._present(change)
+        body = body_of(self.tissue, number)
+        reach = self._reach(change, body)
+        inside = -wavy_distance(body, self._frame, self._mpp, self._seed)
+        before = (self.tissue == number).mean()
+        lost = body & (inside < reach) & zone.mask
+        kept = body & ~lost
+        if number == _ID["gland"]:  # its lumen goes with it, and keeps a rim of epithelium
+            deep = ndimage.distance_transform_edt(kept) * self._mpp
+            inner = kept & np.isin(self.tissue, INNER) & (deep < _EPITHELIUM)
+            self.tissue[inner] = number
+        nuclei = self._fill_from_around(lost, body)
+        shares = f"{before:.0%} to {(self.tissue == number).mean():.0%} of the frame"
+        return f"shrank the {name_of(number)} by {reach:.0f} µm, {shares}{zone.words}; {nuclei}"
+
+    def _fewer_areas(self, change: Change, zone: Zone) -> str:
+        number = self._present(change)
+        body = body_of(self.tissue, number)
+        areas, count = ndimage.label(body)
+        size = np.bincount(areas.ravel(), minlength=count + 1)
+        inside = np.bincount(areas.ravel(), weights=zone.mask.ravel(), minlength=count + 1)
+        ids = np.flatnonzero(2 * inside > size)
+        ids = ids[ids > 0]
+        if not len(ids):
+            raise nothing_of(number, self.tissue)
+        share = change.factor if change.factor is not None else _FEWER
+        many = change.count if change.count is not None else max(1, round(share * len(ids)))
+        gone = np.isin(areas, self.nuclei.some(ids, min(1.0, many / len(ids))))
+        nuclei = self._fill_from_around(gone, gone)
+        what = f"{len(ids)} areas of {name_of(number)}{zone.words}"
+        return f"removed {min(many, len(ids))} of {what}; {nuclei}"
+
+    def _remove(self, change: Change, zone: Zone) -> str:
+        number = self._present(change)
+        body = body_of(self.tissue, number) & zone.mask
+        if not body.any():
+            raise nothing_of(number, self.tissue)
+        area = body.sum() * self._mpp**2
+        nuclei = self._fill_from_around(body, body)
+        return f"removed {_area(area)} of {name_of(number)}{zone.words}; {nuclei}"
+
+    def _put(self, change: Change, zone: Zone) -> str:
+        assert change.tissue is not None
+        nuclei = self._fill(zone.mask & (self.tissue != change.tissue), change.tissue)
+        area = _area(float(zone.mask.sum()) * self._mpp**2)
+        return f"painted {area} of {name_of(change.tissue)}{zone.words}; {nuclei}"
+
+    def _turn_tissue(self, change: Change, zone: Zone) -> str:
+        number = self._present(change)
+        assert change.becomes is not None
+        new = (self.tissue == number) & zone.mask
+        if not new.any():
+            raise nothing_of(number, self.tissue)
+        nuclei = self._fill(new, change.becomes)
+        area = _area(float(new.sum()) * self._mpp**2)
+        what = f"{name_of(number)} into {name_of(change.becomes)}"
+        return f"turned {area} of {what}{zone.words}; {nuclei}"
+
+    def _present(self, change: Change) -> int:
+        assert change.tissue is not None
+        if not (self.tissue == change.tissue).any():
+            raise nothing_of(change.tissue, self.tissue)
+        return change.tissue
+
+    def _reach(self, change: Change, body: NDArray[np.bool_]) -> float:
+        if change.microns is not None:
+            return change.microns
+        if change.factor is not None and change.factor < 1:
+            # A share of the area, over the length of its border.
+            length = max(border_length(body, self._mpp), 1.0)
+            return max(self._mpp, change.factor * float(body.sum()) * self._mpp**2 / length)
+        return _STEP * (change.factor or 1.0)
+
+    def _fill(self, new: NDArray[np.bool_], number: int | NDArray[np.uint8]) -> str:
+        # Tissue of one kind, or of several, with the nuclei that stand in such.
+        self.tissue[new] = number if isinstance(number, int) else number[new]
+        gone = self.nuclei.remove(self.nuclei.within(new))
+        classes, instances = place_nuclei(
+            self.tissue,
+            new,
+            self.nuclei.instances > 0,
+            plan_of(self._caption),
+            frame=self._frame,
+            mpp=self._mpp,
+            seed=self._seed,
+        )
+        came = self.nuclei.merge(classes, instances)
+        return f"{gone} nuclei taken away, {came} placed"
+
+    def _fill_from_around(self, lost: NDArray[np.bool_], body: NDArray[np.bool_]) -> str:
+        beside = ~body & (self.tissue > 0) & ~np.isin(self.tissue, INNER)
+        filling = np.full(self.tissue.shape, _ID["stroma"], np.uint8)
+        if beside.any():
+            rows, cols = ndimage.distance_transform_edt(
+                ~beside, return_distances=False, return_indices=True
+            )
+            filling = self.tissue[rows, cols]
+        return self._fill(lost, filling)
+
+
+def _area(square_um: float) -> str:
+    return f"{square_um / 1e6:.2f} mm²" if square_um >= 1e4 else f"{square_um:.0f} µm²"

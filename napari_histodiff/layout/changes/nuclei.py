@@ -1,0 +1,142 @@
+"""Nuclei of a place: found, taken away, added where there is room."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES, TISSUE_NAMES
+from napari_histodiff.core.nucleus_shapes import draw_nucleus
+from napari_histodiff.layout.completion.grain import TissueGrain
+
+__all__ = ["NucleiEdit", "counted"]
+
+_GAP: Final = 0.6  # um between outlines
+_TRIES: Final = 25  # places that are looked at for a nucleus
+_EPITHELIAL: Final = CLASS_NAMES.index("epithelial") + 1
+_BARE: Final = [TISSUE_NAMES.index(name) for name in ("lumen", "glass", "mucus", "fat")]
+_GLAND: Final = TISSUE_NAMES.index("gland")
+_NOUNS: Final = ("neutrophil", "epithelial nucleus", "lymphocyte", "plasma cell", "eosinophil",
+                 "connective nucleus")  # fmt: skip
+
+
+def counted(number: int, classes: tuple[int, ...]) -> str:
+    """Return a number of nuclei in words.
+
+    >>> counted(1, (3,)), counted(20, (2,)), counted(4, (1, 3))
+    ('1 lymphocyte', '20 epithelial nuclei', '4 nuclei')
+    """
+    noun = _NOUNS[classes[0] - 1] if len(classes) == 1 else "nucleus"
+    if number != 1:
+        noun = noun[:-2] + "i" if noun.endswith("us") else noun + "s"
+    return f"{number} {noun}"
+
+
+class NucleiEdit:
+    """Class map and instance map that are changed nucleus by nucleus.
+
+    Parameters
+    ----------
+    classes : (h, w) uint8
+    instances : (h, w) int32
+        Patches of a class without an id get one each.
+    mpp : float
+    rng : numpy.random.Generator
+    """
+
+    def __init__(
+        self,
+        classes: NDArray[np.uint8],
+        instances: NDArray[np.int32],
+        mpp: float,
+        rng: np.random.Generator,
+    ) -> None:
+        self.classes, self.instances = classes.copy(), instances.copy()
+        self._mpp, self._rng = mpp, rng
+        for class_id in range(1, N_CLASSES + 1):
+            areas, count = ndimage.label((classes == class_id) & (instances == 0))
+            if count:
+                fresh = areas > 0
+                self.instances[fresh] = areas[fresh] + int(self.instances.max())
+
+    def within(
+        self, zone: NDArray[np.bool_], classes: tuple[int, ...] | None = None
+    ) -> NDArray[np.int64]:
+        """Return the ids of nuclei of which more than half lies in a zone."""
+        ids = self.instances.ravel()
+        size = np.bincount(ids)
+        inside = np.bincount(ids, weights=zone.ravel())
+        chosen = 2 * inside > size
+        chosen[0] = False
+        if classes is not None:
+            of_class = np.zeros(len(size), np.bool_)
+            of_class[np.unique(self.instances[np.isin(self.classes, classes)])] = True
+            chosen &= of_class
+        return np.flatnonzero(chosen)
+
+    def remove(self, ids: NDArray[np.int64]) -> int:
+        """Take nuclei away; returns how many."""
+        gone = np.isin(self.instances, ids)
+        self.classes[gone], self.instances[gone] = 0, 0
+        return len(ids)
+
+    def turn(self, ids: NDArray[np.int64], class_id: int) -> int:
+        """Give nuclei another class; returns how many."""
+        self.classes[np.isin(self.instances, ids)] = class_id
+        return len(ids)
+
+    def some(self, ids: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+        """Return a share of nuclei by chance, at least one where there is one."""
+        many = min(len(ids), max(1, round(share * len(ids)))) if len(ids) else 0
+        return self._rng.permutation(ids)[:many]
+
+    def merge(self, classes: NDArray[np.uint8], instances: NDArray[np.int32]) -> int:
+        """Add nuclei where there is none, with ids of their own; returns how many."""
+        fresh = (instances > 0) & (self.instances == 0)
+        self.classes[fresh] = classes[fresh]
+        self.instances[fresh] = instances[fresh] + int(self.instances.max(initial=0))
+        return len(np.unique(instances[fresh]))
+
+    def add(
+        self, class_id: int, many: int, zone: NDArray[np.bool_], tissue: NDArray[np.uint8]
+    ) -> int:
+        """Add nuclei of a class in a zone where they find room; returns how many did.
+
+        Epithelium goes into gland where there is some; the others into what is no lumen.
+        """
+        home = ~np.isin(tissue, _BARE)
+        if class_id == _EPITHELIAL and (tissue == _GLAND).any():
+            home &= tissue == _GLAND
+        gap = max(1, round(_GAP / self._mpp))
+        closed = ndimage.maximum_filter(self.instances > 0, 2 * gap + 1) | ~home
+        rows, cols = np.nonzero(zone & ~closed)
+        if not len(rows):
+            return 0
+        grain = TissueGrain(tissue, self._mpp)
+        number, placed = int(self.instances.max(initial=0)) + 1, 0
+        height, width = tissue.shape
+        for _ in range(many):
+            shape = None
+            for at in self._rng.integers(len(rows), size=_TRIES).tolist():
+                y, x = int(rows[at]), int(cols[at])
+                if closed[y, x]:
+                    continue
+                if shape is None:
+                    turn = grain.rotation(class_id, y, x, self._rng)
+                    dy, dx = np.nonzero(draw_nucleus(class_id, self._mpp, self._rng, turn))
+                    reach = int(max(dy.max(), dx.max())) // 2
+                    shape = dy - reach, dx - reach
+                ys, xs = shape[0] + y, shape[1] + x
+                inside = (ys >= 0) & (ys < height) & (xs >= 0) & (xs < width)
+                ys, xs = ys[inside], xs[inside]
+                if closed[ys, xs].any():
+                    continue
+                self.classes[ys, xs], self.instances[ys, xs] = class_id, number
+                for sy, sx in ((0, 0), (-gap, 0), (gap, 0), (0, -gap), (0, gap)):
+                    closed[(ys + sy).clip(0, height - 1), (xs + sx).clip(0, width - 1)] = True
+                number, placed = number + 1, placed + 1
+                break
+        return placed

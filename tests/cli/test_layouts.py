@@ -1,0 +1,56 @@
+"""`histodiff change`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from click.testing import CliRunner, Result
+from skimage.io import imread, imsave
+from tifffile import imread as read_tiff
+
+from napari_histodiff.cli.main import main
+from napari_histodiff.core.maps import TISSUE_NAMES
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, list(map(str, arguments)))
+
+
+def tissue_file(folder: Path) -> Path:
+    tissue = np.full((128, 160), TISSUE_NAMES.index("stroma"), np.uint8)
+    tissue[40:90, 50:110] = TISSUE_NAMES.index("gland")
+    imsave(folder / "tissue.png", tissue, check_contrast=False)
+    return folder / "tissue.png"
+
+
+def test_paint_is_changed_in_words_and_written_beside_a_picture(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    text = "grow the tumour by 10 um, then 12 lymphocytes at its border"
+    done = run("change", text, "--tissue", tissue_file(tmp_path), "--seed", 4, "-o", out)
+    assert done.exit_code == 0, done.output
+    assert "grew the gland by 10 µm" in done.output
+    names = sorted(path.name for path in out.iterdir())
+    stem = "changed-001"
+    files = (".json", ".png", "_classes.png", "_instances.tif", "_tissue.png")
+    assert names == [stem + end for end in files]
+    facts = json.loads((out / f"{stem}.json").read_text(encoding="utf-8"))
+    assert facts["seed"] == 4
+    assert facts["change"] == text
+    assert facts["nuclei"]["lymphocyte"] >= 12
+    classes, instances = (
+        imread(out / f"{stem}_classes.png"),
+        read_tiff(out / f"{stem}_instances.tif"),
+    )
+    assert ((classes > 0) == (instances > 0)).all()
+    assert imread(out / f"{stem}.png").shape == (128, 160, 3)
+    assert run("change", text, "--tissue", tissue_file(tmp_path), "-o", out).exit_code == 0
+    assert (out / "changed-002_tissue.png").is_file()
+
+
+def test_words_that_are_not_known_are_one_line_and_nothing_is_written(tmp_path: Path) -> None:
+    done = run("change", "gorw the tumour", "--tissue", tissue_file(tmp_path), "-o", tmp_path / "o")
+    assert done.exit_code == 2
+    assert 'did you mean "grow"' in done.output
+    assert not (tmp_path / "o").exists()

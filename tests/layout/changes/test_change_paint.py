@@ -1,0 +1,186 @@
+"""Changes of the paint: what is asked for is there, what is not asked for stays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_histodiff.core.errors import InvalidMap, InvalidRequest
+from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
+from napari_histodiff.layout.changes import Changed, change_paint
+from napari_histodiff.layout.changes.places import border_length
+from napari_histodiff.layout.completion.placing import place_nuclei
+from napari_histodiff.layout.plan import plan_of
+
+ID = {name: number for number, name in enumerate(TISSUE_NAMES)}
+LYMPHOCYTE, EPITHELIAL, CONNECTIVE = (
+    CLASS_NAMES.index(name) + 1 for name in ("lymphocyte", "epithelial", "connective")
+)
+
+
+def paint() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A gland with a lumen in stroma, with the nuclei of both, at 0.5 um/px."""
+    from napari_histodiff.core.geometry import Region
+
+    y, x = np.mgrid[:256, :256]
+    away = np.hypot(y - 128, x - 110)
+    tissue = np.full((256, 256), ID["stroma"], np.uint8)
+    tissue[away < 60] = ID["gland"]
+    tissue[away < 25] = ID["lumen"]
+    everywhere = np.ones(tissue.shape, bool)
+    classes, instances = place_nuclei(
+        tissue,
+        everywhere,
+        ~everywhere,
+        plan_of("colon"),
+        frame=Region(0, 0, 0, 256, 256),
+        mpp=0.5,
+        seed=1,
+    )
+    return classes, instances, tissue
+
+
+CLASSES, INSTANCES, TISSUE = paint()
+
+
+def changed(text: str, **more) -> Changed:
+    return change_paint(CLASSES, INSTANCES, TISSUE, text, mpp=0.5, caption="colon", **more)
+
+
+def count(done: Changed, class_id: int, where: np.ndarray | None = None) -> int:
+    here = done.class_map == class_id
+    return len(np.unique(done.instance_map[here if where is None else here & where]))
+
+
+BEFORE = Changed(CLASSES, INSTANCES, TISSUE, ())
+
+
+def test_a_gland_grows_by_so_many_micrometres_with_its_nuclei() -> None:
+    done = changed("grow the tumour by 15 um")
+    before, after = ((a == ID["gland"]).sum() for a in (TISSUE, done.tissue_map))
+    radius = np.sqrt((after + np.pi * 25**2) / np.pi) - 60
+    assert radius * 0.5 == pytest.approx(15, abs=4)
+    assert (done.tissue_map == ID["lumen"]).sum() == (ID["lumen"] == TISSUE).sum()
+    new = (done.tissue_map == ID["gland"]) & (ID["stroma"] == TISSUE)
+    assert count(done, EPITHELIAL, new) > 3
+    assert after > before
+    assert "grew the gland by 15 µm" in done.said[0]
+
+
+def test_a_gland_that_shrinks_keeps_epithelium_around_its_lumen() -> None:
+    done = changed("shrink the gland by 12 um")
+    assert (done.tissue_map == ID["gland"]).sum() < 0.8 * (ID["gland"] == TISSUE).sum()
+    lumen = done.tissue_map == ID["lumen"]
+    beside = np.zeros_like(lumen)
+    beside[1:], beside[:-1] = lumen[:-1], lumen[1:] | beside[:-1]
+    assert set(np.unique(done.tissue_map[beside & ~lumen])) <= {ID["gland"]}
+    lost = (ID["gland"] == TISSUE) & (done.tissue_map == ID["stroma"])
+    assert lost.any()
+
+
+def test_more_lymphocytes_come_to_the_border_only_and_the_rest_stays() -> None:
+    done = changed("30 lymphocytes at the border of the gland")
+    assert count(done, LYMPHOCYTE) == count(BEFORE, LYMPHOCYTE) + 30
+    assert done.said[0].startswith("added 30 lymphocytes along 0.2 mm of the border of the gland")
+    y, x = np.mgrid[:256, :256]
+    fresh = (done.class_map == LYMPHOCYTE) & (CLASSES != LYMPHOCYTE)
+    away = np.hypot(y - 128, x - 110)[fresh] - 60
+    assert away.min() > -12
+    assert away.max() < 60 + 12
+    np.testing.assert_array_equal(done.tissue_map, TISSUE)
+    kept = CLASSES > 0
+    np.testing.assert_array_equal(done.class_map[kept], CLASSES[kept])
+
+
+def test_nuclei_never_overlap_and_each_is_of_one_class() -> None:
+    done = changed("many more lymphocytes in the stroma")
+    ids, where = np.unique(done.instance_map, return_inverse=True)
+    for at in range(1, len(ids)):
+        assert len(np.unique(done.class_map.ravel()[where.ravel() == at])) == 1
+    assert (done.class_map > 0).sum() == (done.instance_map > 0).sum()
+
+
+def test_what_finds_no_room_is_said() -> None:
+    done = changed("5000 lymphocytes in the stroma")
+    assert "more found no room" in done.said[0]
+
+
+def test_here_is_the_mask() -> None:
+    here = np.zeros(TISSUE.shape, bool)
+    here[150:230, 150:240] = True
+    done = changed("necrosis here", where=here)
+    assert (done.tissue_map[here] == ID["necrosis"]).all()
+    np.testing.assert_array_equal(done.tissue_map[~here], TISSUE[~here])
+    everywhere = changed("necrosis here")
+    assert (everywhere.tissue_map == ID["necrosis"]).all()
+
+
+@pytest.mark.parametrize("side", ["top", "bottom", "left", "right"])
+def test_a_side_is_a_third_of_the_frame(side: str) -> None:
+    done = changed(f"muscle at the {side}")
+    muscle = done.tissue_map == ID["muscle"]
+    assert muscle.mean() == pytest.approx(1 / 3, abs=0.06)
+    edge = {"top": muscle[0], "bottom": muscle[-1], "left": muscle[:, 0], "right": muscle[:, -1]}
+    assert edge[side].all()
+
+
+def test_fewer_and_none() -> None:
+    some = changed("fewer lymphocytes")
+    assert count(some, LYMPHOCYTE) == pytest.approx(count(BEFORE, LYMPHOCYTE) / 2, abs=1)
+    none = changed("remove the lymphocytes")
+    assert count(none, LYMPHOCYTE) == 0
+    assert count(none, CONNECTIVE) == count(BEFORE, CONNECTIVE)
+
+
+def test_tissue_that_is_removed_becomes_what_lies_around() -> None:
+    done = changed("remove the gland")
+    assert set(np.unique(done.tissue_map)) == {ID["stroma"]}
+    assert count(done, EPITHELIAL) == 0
+    assert count(done, CONNECTIVE) > count(BEFORE, CONNECTIVE)
+
+
+def test_nuclei_and_tissue_are_turned_into_others() -> None:
+    done = changed("turn half of the connective cells into lymphocytes")
+    gained = count(done, LYMPHOCYTE) - count(BEFORE, LYMPHOCYTE)
+    assert gained == pytest.approx(count(BEFORE, CONNECTIVE) / 2, abs=1)
+    assert (done.instance_map == INSTANCES).all()
+    muscle = changed("replace the stroma with muscle").tissue_map
+    np.testing.assert_array_equal(muscle == ID["muscle"], ID["stroma"] == TISSUE)
+
+
+def test_seeds_differ_and_one_is_the_same_again() -> None:
+    text = "20 lymphocytes at the border of the gland"
+    first, again, other = (changed(text, seed=seed).class_map for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_maps_are_not_written_to_and_one_of_them_is_enough() -> None:
+    before = CLASSES.copy(), INSTANCES.copy(), TISSUE.copy()
+    changed("grow the gland, then more lymphocytes at its border, then necrosis at the left")
+    for array, copy in zip((CLASSES, INSTANCES, TISSUE), before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+    alone = change_paint(None, None, TISSUE, "grow the gland")
+    assert (alone.tissue_map == ID["gland"]).sum() > (ID["gland"] == TISSUE).sum()
+    nuclei = change_paint(CLASSES, None, None, "remove the lymphocytes")
+    assert not (nuclei.class_map == LYMPHOCYTE).any()
+    assert (nuclei.class_map == CONNECTIVE).sum() == (CLASSES == CONNECTIVE).sum()
+
+
+def test_what_is_not_there_is_refused_with_what_is() -> None:
+    with pytest.raises(InvalidRequest, match="expected fat in the frame, got gland, stroma, lumen"):
+        changed("grow the fat")
+    with pytest.raises(InvalidRequest, match="expected nuclei to take away"):
+        changed("remove the eosinophils")
+    with pytest.raises(InvalidRequest, match="expected muscle in the frame"):
+        changed("more lymphocytes in the muscle")
+    with pytest.raises(InvalidMap, match="maps of one shape"):
+        change_paint(CLASSES, None, TISSUE[:100], "grow the gland")
+    with pytest.raises(InvalidMap, match="maps of one shape"):
+        change_paint(None, None, None, "grow the gland", where=TISSUE > 0)
+
+
+def test_the_border_of_a_disc_is_about_its_circumference() -> None:
+    y, x = np.mgrid[:200, :200]
+    disc = np.hypot(y - 100, x - 100) < 80
+    assert border_length(disc, 0.5) == pytest.approx(2 * np.pi * 80 * 0.5, rel=0.05)

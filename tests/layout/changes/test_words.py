@@ -1,0 +1,116 @@
+"""Changes said in words: what is understood, and what is refused with what is known."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
+from napari_histodiff.layout.changes import EXAMPLES, PHRASES_TO_TYPE, Place, Verb, parse_changes
+
+GLAND, STROMA, MUSCLE = (TISSUE_NAMES.index(name) for name in ("gland", "stroma", "muscle"))
+LYMPHOCYTE, PLASMA = (CLASS_NAMES.index(name) + 1 for name in ("lymphocyte", "plasma"))
+
+
+def one(text: str):
+    (change,) = parse_changes(text)
+    return change
+
+
+@pytest.mark.parametrize("text", dict.fromkeys((*EXAMPLES, *PHRASES_TO_TYPE)))
+def test_everything_that_is_offered_is_understood(text: str) -> None:
+    assert len(parse_changes(text)) == 1
+
+
+def test_tissue_grows_by_micrometres() -> None:
+    change = one("grow the tumour by 40 µm".replace("µ", "u"))
+    assert (change.verb, change.tissue, change.microns) == (Verb.GROW, GLAND, 40)
+    assert one("make the gland smaller by 12.5 microns").microns == 12.5
+    assert one("enlarge the crypts").verb is Verb.GROW
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "more lymphocytes at the border of the tumour",
+        "more lymphocytes at the tumour border",
+        "more lymphocytes along the edge of the gland",
+        "add lymphocytes along the tumor's margin",
+    ],
+)
+def test_a_border_is_said_in_many_ways(text: str) -> None:
+    change = one(text)
+    assert (change.verb, change.classes) == (Verb.MORE, (LYMPHOCYTE,))
+    assert change.place == Place("border", GLAND)
+
+
+def test_places() -> None:
+    assert one("necrosis here").place == Place("here")
+    assert one("muscle at the bottom").place.kind == "bottom"
+    assert one("fat in the lower right corner").place.kind == "bottom right"
+    assert one("fewer lymphocytes in the stroma").place == Place("in", STROMA)
+    assert one("plasma cells around the glands").place == Place("around", GLAND)
+    assert one("more plasma cells between the glands").place == Place("between", GLAND)
+    assert one("remove the gland").place == Place()
+
+
+def test_amounts() -> None:
+    assert one("20 lymphocytes at the top").count == 20
+    twice = one("twice as many lymphocytes")
+    assert (twice.verb, twice.factor, twice.exact) == (Verb.MORE, 1.0, True)
+    fewer = one("fewer lymphocytes by 30 %")
+    assert (fewer.verb, fewer.factor) == (Verb.FEWER, pytest.approx(0.3))
+    half = one("turn half of the lymphocytes into plasma cells")
+    assert (half.verb, half.becomes, half.factor) == (Verb.TURN, PLASMA, 0.5)
+
+
+def test_one_change_follows_another_and_goes_on_with_it() -> None:
+    grow, more = parse_changes("grow the tumour, then more lymphocytes at its border")
+    assert (grow.verb, more.place) == (Verb.GROW, Place("border", GLAND))
+    both = one("more lymphocytes and plasma cells in the stroma")
+    assert both.classes == (LYMPHOCYTE, PLASMA)
+    grow, more = parse_changes("grow the tumour by 10 um, then 12 lymphocytes at its border")
+    assert (grow.microns, more.count, more.place) == (10, 12, Place("border", GLAND))
+    put, again = parse_changes("muscle at the bottom and shrink it by 5 um")
+    assert (put.tissue, again.tissue, again.verb) == (MUSCLE, MUSCLE, Verb.SHRINK)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "got nothing"),
+        ("grow the zebra", 'got "zebra"'),
+        ("gorw the tumour", 'did you mean "grow"'),
+        ("more lymphocites", 'did you mean "lymphocyte"'),
+        ("lymphocytes", "begin with a verb"),
+        ("grow", "name nuclei or tissue"),
+        ("turn the lymphocytes into", "one kind of nuclei that it becomes"),
+        ("remove the gland the stroma and the fat", "one tissue"),
+        ("grow the gland lymphocytes", "nuclei or tissue"),
+        ("grow remove the gland", "one verb"),
+    ],
+)
+def test_what_is_not_understood_is_refused_with_what_is_known(text: str, said: str) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        parse_changes(text)
+    assert said in str(refusal.value)
+
+
+def understood(text: str) -> bool:
+    try:
+        return bool(parse_changes(text))
+    except InvalidRequest:
+        return False
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_change_or_a_refusal(text: str) -> None:
+    assert understood(text) in (True, False)
+
+
+@given(st.lists(st.sampled_from(" ".join(PHRASES_TO_TYPE).split()), min_size=1, max_size=9))
+def test_known_words_in_any_order_are_a_change_or_a_refusal(words: list[str]) -> None:
+    text = " ".join(words)
+    assert understood(text) == understood(text.upper())
