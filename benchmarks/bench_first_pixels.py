@@ -25,7 +25,7 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.engine.local import LocalEngine
 
-FACTORY = "napari_histodiff.diffusion.backend:default_backend"
+FACTORY = "napari_histodiff.backends:default_backend"
 
 
 def main() -> None:

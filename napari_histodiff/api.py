@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_histodiff.core.backend import Guidable
 from napari_histodiff.core.captions import ParseReport, parse_caption
 from napari_histodiff.core.errors import InvalidImage, InvalidRequest
 from napari_histodiff.core.geometry import Region
@@ -25,6 +26,8 @@ from napari_histodiff.core.maps import (
     mixed_instances,
 )
 from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.core.steering.guides import PYTHON_GUIDE, as_guides
+from napari_histodiff.core.steering.steering import Steering
 from napari_histodiff.core.threads import busy_waiting
 from napari_histodiff.layout.completion import Completion, complete_paint, completed
 
@@ -42,6 +45,9 @@ __all__ = [
     "UnusedInput",
     "load_model",
 ]
+
+#: What a drawing is guided towards: names with strengths, or a function of images.
+GuideArgument = str | Mapping[str, float] | Callable[[Any], Any] | None
 
 
 class UnusedInput(UserWarning):
@@ -88,7 +94,7 @@ def load_model(path: str | Path | None = None, device: str = "auto") -> Model:
     DeviceUnavailable
         When the device is not on this machine.
     """
-    from napari_histodiff.diffusion.backend import default_backend
+    from napari_histodiff.backends import default_backend
 
     backend = default_backend(path, device)
     if busy_waiting() and backend.info.device.startswith("cpu"):
@@ -139,6 +145,9 @@ class Model:
         shape: tuple[int, int] | None = None,
         stain_from: ArrayLike | None = None,
         region_captions: Mapping[str, str] | None = None,
+        repaint: int = 1,
+        jump_length: int = 1,
+        guide: GuideArgument = None,
         suggest: bool = True,
     ) -> EditRequest:
         """Return the request `__call__` would draw; parameters are the same."""
@@ -177,6 +186,11 @@ class Model:
             mpp=mpp,
             stain=None if stain_from is None else _stain_of(stain_from),
             region_captions=tuple((region_captions or {}).items()),
+            steering=Steering(
+                repaint=repaint,
+                jump_length=jump_length,
+                guide=as_guides(PYTHON_GUIDE if callable(guide) else guide),
+            ),
             model_name=self.info.name,
             model_revision=self.info.revision,
             **maps,  # type: ignore[arg-type]
@@ -232,9 +246,28 @@ class Model:
         found = self.suggest(class_map, instance_map, tissue_map, caption, seed=seed, mpp=mpp)
         return found.tissue_map
 
-    def draw(self, request: EditRequest, *, on_step: OnStep | None = None) -> NDArray[np.uint8]:
-        """Draw a request, (variants, h, w, 3) uint8."""
-        return self._backend.render([request], on_step=on_step)[0]
+    def draw(
+        self,
+        request: EditRequest,
+        *,
+        on_step: OnStep | None = None,
+        guide: Callable[[Any], Any] | None = None,
+    ) -> NDArray[np.uint8]:
+        """Draw a request, (variants, h, w, 3) uint8.
+
+        `guide` is the function of a request that is guided by "python", which cannot be kept in it.
+        """
+        return self._guided(guide).render([request], on_step=on_step)[0]
+
+    def _guided(self, score: Callable[[Any], Any] | None) -> Backend:
+        if score is None:
+            return self._backend
+        if not isinstance(self._backend, Guidable):
+            raise InvalidRequest(
+                f"expected a model in this process to guide by a function, got {self.info.name} "
+                "elsewhere; guide by a name, or load the model with load_model"
+            )
+        return self._backend.guided_by(score)
 
     def evaluations(self, request: EditRequest) -> int:
         """Return how many network evaluations, and calls of `on_step`, `draw` will take."""
@@ -260,6 +293,9 @@ class Model:
         shape: tuple[int, int] | None = None,
         stain_from: ArrayLike | None = None,
         region_captions: Mapping[str, str] | None = None,
+        repaint: int = 1,
+        jump_length: int = 1,
+        guide: GuideArgument = None,
         suggest: bool = True,
         on_step: OnStep | None = None,
     ) -> NDArray[np.uint8]:
@@ -303,6 +339,15 @@ class Model:
         region_captions : mapping of str to str, optional
             Captions of single tissues by their name, as {"gland": "high neutrophil"}; `caption` is
             for the rest. Each costs a pass more in the windows its tissue lies in.
+        repaint, jump_length : int
+            Of inpainting in three steps or more: how often each piece of `jump_length` steps is
+            taken, so that old and new pixels come to agree (RePaint, arXiv 2201.09865); 1 = once.
+        guide : str, mapping of str to float, or callable, optional
+            What to draw more of, "lymphocyte" or {"lymphocyte": 2, "size": -1}, below 0 less, by
+            the gradient of a score; names are those of `core.steering.guides`. Or a function that
+            takes (b, 3, h, w) float32 RGB in [0, 1] of torch and returns one number an image to
+            climb at strength 1; for another give `guide={"python": 2}` to `request` and the
+            function to `draw`. In two steps or more.
         suggest : bool
             Whether what is not painted is suggested first, see `suggest`; else the model draws
             what lies between nuclei, and where nothing is painted all, from noise alone.
@@ -338,9 +383,12 @@ class Model:
             shape=shape,
             stain_from=stain_from,
             region_captions=region_captions,
+            repaint=repaint,
+            jump_length=jump_length,
+            guide=guide,
             suggest=suggest,
         )
-        images = self.draw(request, on_step=on_step)
+        images = self.draw(request, on_step=on_step, guide=guide if callable(guide) else None)
         return images if variants > 1 else images[0]
 
     def propose_tissue(self, image: ArrayLike, mpp: float = 0.5) -> NDArray[np.uint8]:

@@ -26,6 +26,7 @@ SHORT = 60
 #: Why a short file with one importer stands alone.
 REASONS = {
     "__main__": "`python -m napari_histodiff`",
+    "backends": "where a model meets what judges it",
     "cli.enrich": "one command",
     "cli.foreign": "models of other makers",
     "cli.glands": "one command",
@@ -45,6 +46,7 @@ REASONS = {
     "evaluation.metrics.borders": "one metric",
     "studies.reading.plots": "matplotlib, apart from the figures",
     "slide.overlays.state": "what the edits of a scan lie on",
+    "segmenter.scores": "what torch differentiates of the judge",
     "segmenter.propose": "a program of its own, which the window starts",
     "layout.completion.network": "what goes into one network, apart from how networks run",
     "layout.completion.planned": "a frame without paint",

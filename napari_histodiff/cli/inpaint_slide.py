@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.cli.pictures import nuclei_of, region_captions_of
+from napari_histodiff.cli.steering import steering_of
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.inpainting.context import DEFAULT_CONTEXT, with_context
@@ -122,6 +123,7 @@ def inpaint_slide(
                 edit_mask=_within(mask, seen.shape, inside),
                 region_captions=region_captions_of(settings),
                 suggest=settings["suggest"],
+                **steering_of(settings),
             )
             changed = overlay.write(request, draw(model, request)[0])
             if classes is not None and request.class_map is not None:

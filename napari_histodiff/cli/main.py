@@ -21,6 +21,7 @@ from napari_histodiff.cli.inpaint_slide import SLIDE_OPTIONS, inpaint_slide, is_
 from napari_histodiff.cli.layouts import change
 from napari_histodiff.cli.pictures import nuclei_of, region_captions_of, scale_of
 from napari_histodiff.cli.slide import slide
+from napari_histodiff.cli.steering import INPAINT_OPTIONS, STEERING_OPTIONS, steering_of
 from napari_histodiff.cli.study import study
 from napari_histodiff.cli.suggest import suggest
 from napari_histodiff.cli.training import COMMANDS
@@ -100,6 +101,7 @@ _DRAW_OPTIONS = (
         show_default=True,
         help="Suggest tissue and nuclei where none are given.",
     ),
+    *STEERING_OPTIONS,
     click.option("--stain-from", type=_FILE, help="Image whose stain is matched."),
     click.option("-o", "--output", type=_FOLDER, default=Path("histodiff-output"), help="Folder."),
     *_MODEL_OPTIONS,
@@ -133,6 +135,7 @@ def generate(size: tuple[int, int] | None, **settings: Any) -> None:
     show_default=True,
     help="Micrometres inside the mask over which old and new fade into each other.",
 )
+@_options(INPAINT_OPTIONS)
 @_options(SLIDE_OPTIONS)
 @_options(_DRAW_OPTIONS)
 def inpaint(image: Path, **settings: Any) -> None:
@@ -224,6 +227,7 @@ def _draw(settings: dict[str, Any], **more: Any) -> None:
             region_captions=region_captions_of(settings),
             suggest=settings["suggest"],
             stain_from=None if reference is None else reference.rgb(),
+            **steering_of(settings),
             **more,
         )
     for note in notes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, EditRequest
 from napari_histodiff.core.stain_bank import StainEntry
 
-__all__ = ["Backend", "BackendFactory", "BackendInfo", "Captions", "OnStep", "Step"]
+__all__ = ["Backend", "BackendFactory", "BackendInfo", "Captions", "Guidable", "OnStep", "Step"]
 
 #: What becomes of a caption, see `BackendInfo.captions`.
 Captions = Literal["vocabulary", "text", "none"]
@@ -158,6 +158,14 @@ class Backend(Protocol):
         self, requests: Sequence[EditRequest], *, on_step: OnStep | None = None
     ) -> list[NDArray[np.uint8]]:
         """Draw each request; element i is (variants, h, w, 3) uint8 of `requests[i]`."""
+
+
+@runtime_checkable
+class Guidable(Protocol):
+    """A backend that a function of its own process can guide."""
+
+    def guided_by(self, score: Callable[[Any], Any]) -> Backend:
+        """Return a backend of the same model whose requests guided by "python" climb a score."""
 
 
 #: Makes a backend inside the worker process; must be picklable (a module-level function or a

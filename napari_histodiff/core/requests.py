@@ -25,6 +25,7 @@ from napari_histodiff.core.maps import (
     as_rgb,
     as_tissue_map,
 )
+from napari_histodiff.core.steering.steering import Steering
 
 __all__ = [
     "DEFAULT_GUIDANCE",
@@ -129,6 +130,8 @@ class EditRequest:
     feather : float
         How far inside the edit mask old and new pixels of an inpainting fade into each other, in
         um; 0 = not at all.
+    steering : Steering
+        What steers the drawing beside paint and caption; by default nothing.
     model_name, model_revision : str
         Name and weights of the model it is meant for, as `BackendInfo` has them; kept with what it
         draws. They decide no pixel, and are empty where nobody said.
@@ -159,6 +162,7 @@ class EditRequest:
     stain: tuple[float, ...] | None = None
     target: Region | None = None
     feather: float = 0.0
+    steering: Steering = field(default_factory=Steering)
     model_name: str = ""
     model_revision: str = ""
 
@@ -185,6 +189,7 @@ class EditRequest:
         self._freeze_arrays()
         self._check_kind()
         self._check_target()
+        self._check_steering()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Through the constructor: pickled arrays would come back writable.
@@ -215,6 +220,8 @@ class EditRequest:
         }
         if self.region_captions:  # as requests were before there were any
             result["region_captions"] = dict(self.region_captions)
+        if self.steering != Steering():
+            result["steering"] = self.steering.to_dict()
         for name in _ARRAYS:
             array = getattr(self, name)
             result[name] = None if array is None else _encode(array)
@@ -248,6 +255,7 @@ class EditRequest:
                 caption=data["caption"],
                 region_captions=data.get("region_captions", ()),
                 stain=data.get("stain"),
+                steering=Steering.from_dict(data.get("steering", {})),
                 # Requests that were saved before do not say.
                 model_name=str(data.get("model_name", "")),
                 model_revision=str(data.get("model_revision", "")),
@@ -333,6 +341,15 @@ class EditRequest:
         if self.target.is_empty or not self.region.contains(self.target):
             raise InvalidRequest(
                 f"expected a target inside {self.region}, got {self.target}; ask for a part of it"
+            )
+
+    def _check_steering(self) -> None:
+        if not isinstance(self.steering, Steering):
+            raise InvalidRequest(f"expected a Steering, got {self.steering!r}; give Steering(...)")
+        if self.steering.resamples and self.kind not in (EditKind.INPAINT, EditKind.OUTPAINT):
+            raise InvalidRequest(
+                f"expected repaint for inpainting or outpainting, got it for {self.kind}; give an "
+                "image and an edit mask, or repaint=1"
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
@@ -39,6 +40,13 @@ from napari_histodiff.diffusion.phase_cache import CACHE_BYTES, PhaseCache
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
 from napari_histodiff.diffusion.projection import project_on_coarse
 from napari_histodiff.diffusion.sampling import jump_steps, solver_of
+from napari_histodiff.diffusion.steering.gradient import (
+    Ascent,
+    Score,
+    ScoreBook,
+    WithOwnScore,
+    ascent_of,
+)
 from napari_histodiff.inpainting.blending import keep_known
 from napari_histodiff.inpainting.rescaling import at_pixel_size, enlarged
 from napari_histodiff.inpainting.stains import stain_vector
@@ -68,12 +76,19 @@ class DiffusionBackend:
         What the weights know.
     cache_bytes : int
         Main memory for windows that neighbours on the endless plane share; it changes no pixel.
+    book : ScoreBook, optional
+        Makes the scores that requests are guided by.
     """
 
     def __init__(
-        self, pipeline: HistoDiffusionPipeline, model: ModelInfo, cache_bytes: int = CACHE_BYTES
+        self,
+        pipeline: HistoDiffusionPipeline,
+        model: ModelInfo,
+        cache_bytes: int = CACHE_BYTES,
+        book: ScoreBook | None = None,
     ) -> None:
         self._pipeline = pipeline
+        self._book = book
         self._micro_batch = _MICRO_BATCH.get(pipeline.device.type, 1)
         self._split_guidance = False
         self._halved = False
@@ -102,7 +117,11 @@ class DiffusionBackend:
 
     @classmethod
     def load(
-        cls, model: Path | str | None = None, device: str = "auto", dtype: DType = "auto"
+        cls,
+        model: Path | str | None = None,
+        device: str = "auto",
+        dtype: DType = "auto",
+        book: ScoreBook | None = None,
     ) -> DiffusionBackend:
         """Load a model folder, the bundled one by default; compiled where that pays.
 
@@ -114,7 +133,21 @@ class DiffusionBackend:
         folder = bundled_model_path() if model is None else Path(model)
         pipeline = load_pipeline(folder, device, dtype)
         pipeline.compiled = compiled_network(pipeline.network, pipeline.layout)
-        return cls(pipeline, check_folder(folder))
+        return cls(pipeline, check_folder(folder), book=book)
+
+    def guided_by(self, score: Score) -> DiffusionBackend:
+        """Return a backend of the same model for which requests guided by "python" climb a score.
+
+        Parameters
+        ----------
+        score : callable
+            Takes (b, 3, h, w) float32 RGB in [0, 1] and returns one number an image, or one for
+            all, made with torch alone.
+        """
+        other = copy(self)
+        other._book = WithOwnScore(self._book, score)
+        other._cache = PhaseCache(0)  # what another score drew is another window
+        return other
 
     @property
     def info(self) -> BackendInfo:
@@ -170,6 +203,9 @@ class DiffusionBackend:
                 f"{request.mpp:g}; rescale the image, or use a model trained at its resolution"
             )
         self._info.check_tissue(request)
+        sampling = self._sampling(request)
+        self._pipeline.check_steering(request.steps, sampling["strength"], request.steering)
+        self._ascent(self._known_size(request))
         target = _even_target(request)
         if target is not None:
             self._pipeline.check_target(request.region, target, request.steps)
@@ -259,6 +295,7 @@ class DiffusionBackend:
             output_type="pt",
             on_step=on_step,
             cache=self._cache,
+            ascent=self._ascent(request),
         ).images
         place = request.region if target is None else target
         if request.kind is EditKind.ZOOM and request.coarse is not None:
@@ -268,6 +305,11 @@ class DiffusionBackend:
             pixels = to_pixels(images)
         pixels = pixels[:, *request.drawn.relative_to(place).slices]
         return keep_known(pixels, request)
+
+    def _ascent(self, request: EditRequest) -> Ascent | None:
+        return ascent_of(
+            request.steering, self._book, request.mpp, self._pipeline.network.jump.device
+        )
 
     def _conditions(self, request: EditRequest) -> RequestConditions:
         classes = self._pipeline.network.tissue_classes
@@ -280,6 +322,7 @@ class DiffusionBackend:
             "num_inference_steps": request.steps,
             "guidance_scale": request.guidance_scale,
             "strength": request.strength if request.kind is EditKind.INPAINT else 1.0,
+            "steering": request.steering,
         }
 
     def _halve(self) -> None:
@@ -321,11 +364,15 @@ class DiffusionBackend:
         return seconds
 
 
-def default_backend(model: Path | str | None = None, device: str = "auto") -> Backend:
+def default_backend(
+    model: Path | str | None = None, device: str = "auto", book: ScoreBook | None = None
+) -> Backend:
     """Load a model folder, of this package or of diffusers; a `core.backend.BackendFactory`.
 
     Without a folder that of the environment variable HISTODIFF_MODEL, else the bundled one; where
-    the device is "auto", HISTODIFF_DEVICE and HISTODIFF_PRECISION choose when they are set.
+    the device is "auto", HISTODIFF_DEVICE and HISTODIFF_PRECISION choose when they are set. Without
+    a `book` of scores requests that are guided by one are refused; `napari_histodiff.backends` has
+    one.
 
     Raises
     ------
@@ -338,8 +385,8 @@ def default_backend(model: Path | str | None = None, device: str = "auto") -> Ba
         device = os.environ.get(DEVICE_VARIABLE, device)
         dtype = dtype_named(os.environ.get(PRECISION_VARIABLE, dtype))
     if folder and is_foreign(Path(folder)):
-        return ForeignBackend.load(Path(folder), device, dtype)
-    return DiffusionBackend.load(folder, device, dtype)
+        return ForeignBackend.load(Path(folder), device, dtype, book)
+    return DiffusionBackend.load(folder, device, dtype, book)
 
 
 def _even_target(request: EditRequest) -> Region | None:

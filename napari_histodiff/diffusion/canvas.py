@@ -158,9 +158,15 @@ class StepProgress:
             values = torch.full((self._channels, *self._region.shape), _BACKGROUND, device=device)
             self._estimate = Field(self._region, values)
 
-    def skip(self, calls: int) -> None:
-        """Count denoiser calls that are not needed; the next report jumps over them."""
-        self._done += calls * self._passes
+    def skip(self, calls: int, ticks: int = 0) -> None:
+        """Count denoiser calls and ticks that are not needed; the next report jumps over them."""
+        self._done += calls * self._passes + ticks
+
+    def tick(self) -> None:
+        """Report other work that takes about as long as an evaluation."""
+        if self._on_step is not None:
+            self._done += 1
+            self._on_step(Step(self._done, self._total, self._preview))
 
     def saw(self, windows: Sequence[Window], x0: Tensor) -> None:
         """Take the estimates of a batch of windows, (b, 3, h, w), and report."""
@@ -171,8 +177,7 @@ class StepProgress:
             inside = part.relative_to(window.region).slices
             self._estimate.read(part).copy_(estimate[:, *inside])
         for _ in range(self._passes):
-            self._done += 1
-            self._on_step(Step(self._done, self._total, self._preview))
+            self.tick()
 
     def _preview(self) -> NDArray[np.uint8]:
         assert self._estimate is not None

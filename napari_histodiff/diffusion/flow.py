@@ -16,6 +16,7 @@ __all__ = [
     "add_noise",
     "expand",
     "flow_loss",
+    "noise_again",
     "preconditioning",
     "velocity",
 ]
@@ -38,6 +39,20 @@ def expand(t: Tensor) -> Tensor:
 def add_noise(x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
     """Return z_t = (1 - t) x0 + t eps (Lipman et al., arXiv 2210.02747)."""
     return x0 + expand(t) * (eps - x0)
+
+
+def noise_again(z: Tensor, eps: Tensor, t: float, s: float) -> Tensor:
+    """Return what has the noise of a time t at a later one, s > t: of the same image and noise.
+
+    Parameters
+    ----------
+    z : (b, 3, h, w) float
+        At t.
+    eps : (b, 3, h, w) float
+        Standard normal noise that z knows nothing of.
+    """
+    kept = (1 - s) / (1 - t)
+    return z * kept + eps * (s**2 - (kept * t) ** 2) ** 0.5
 
 
 def velocity(z: Tensor, x0: Tensor, t: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from napari_histodiff.core.digest import digest_of
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS
+from napari_histodiff.core.steering.steering import Steering
 from napari_histodiff.diffusion.canvas import (
     Field,
     Noise,
@@ -35,11 +36,13 @@ from napari_histodiff.diffusion.conditioning import (
     RequestConditions,
     to_pixels,
 )
-from napari_histodiff.diffusion.flow import add_noise
+from napari_histodiff.diffusion.flow import add_noise, noise_again
 from napari_histodiff.diffusion.guidance import GuidedDenoiser
 from napari_histodiff.diffusion.network import HistoUNet
 from napari_histodiff.diffusion.phase_cache import PhaseCache, PhaseMemory
-from napari_histodiff.diffusion.sampling import Denoiser, Sampling, sampling_of, solver_of, split
+from napari_histodiff.diffusion.sampling import Denoiser, Sampling, sampling_of, solver_of
+from napari_histodiff.diffusion.steering.gradient import CLIMBS, Ascent, check_guide
+from napari_histodiff.diffusion.steering.resampling import Stretch, check_repaint, stretches_of
 from napari_histodiff.diffusion.windows import (
     Phase,
     Window,
@@ -52,6 +55,8 @@ from napari_histodiff.diffusion.windows import (
 __all__ = ["HistoDiffusionPipeline"]
 
 OutputType = Literal["pil", "np", "pt"]
+
+_UNSTEERED = Steering()
 
 
 class HistoDiffusionPipeline(DiffusionPipeline):
@@ -101,6 +106,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         micro_batch: int = 1,
         target: Region | None = None,
         captions: int = 1,
+        steering: Steering = _UNSTEERED,
     ) -> int:
         """Return how many network evaluations `__call__` will spend, and report, on a frame.
 
@@ -109,14 +115,16 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         is made. With a cache it may be fewer.
         """
         sampling = sampling_of(self.network, self.scheduler, num_inference_steps)
-        schedules = split(sampling.times(num_inference_steps, strength), self.layout.phases)
-        plans = self._plan(region, target, len(schedules), micro_batch)
-        calls = sum(
-            len(phase.batches) * sampling.solver.evaluations(times)
-            for phase, times in zip(plans, schedules, strict=True)
-        )
+        times = sampling.times(num_inference_steps, strength)
+        stretches = self._stretches(times, steering)
+        plans = self._plan(region, target, len(stretches), micro_batch)
         passes = sampling.passes(guidance_scale) + captions - 1
-        return calls * passes * num_images_per_prompt
+        work = [_Calls.of(sampling, times, stretch, steering) for stretch in stretches]
+        total = sum(
+            len(phase.batches) * (calls.denoiser * passes + calls.ticks)
+            for phase, calls in zip(plans, work, strict=True)
+        )
+        return total * num_images_per_prompt
 
     @torch.inference_mode()
     def __call__(
@@ -136,6 +144,8 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         output_type: OutputType = "pil",
         on_step: OnStep | None = None,
         cache: PhaseCache | None = None,
+        steering: Steering = _UNSTEERED,
+        ascent: Ascent | None = None,
     ) -> ImagePipelineOutput:
         """Draw a frame, or a part of the endless plane.
 
@@ -164,6 +174,10 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             Called `evaluations(...)` times with a `Step`, fewer with a cache; may raise to stop.
         cache : PhaseCache, optional
             For a target: windows of early phases that other targets read too.
+        steering : Steering
+            See there.
+        ascent : Ascent, optional
+            Of the scores that `steering` names.
 
         Raises
         ------
@@ -180,9 +194,11 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             )
         if target is not None:
             self.check_target(frame, target, num_inference_steps)
+        self.check_steering(num_inference_steps, strength, steering)
         sampling = sampling_of(self.network, self.scheduler, num_inference_steps)
-        schedules = split(sampling.times(num_inference_steps, strength), self.layout.phases)
-        plans = self._plan(frame, target, len(schedules), micro_batch)
+        times = sampling.times(num_inference_steps, strength)
+        stretches = self._stretches(times, steering)
+        plans = self._plan(frame, target, len(stretches), micro_batch)
         total = self.evaluations(
             frame,
             num_inference_steps=num_inference_steps,
@@ -192,6 +208,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             micro_batch=micro_batch,
             target=target,
             captions=conditions.captions,
+            steering=steering,
         )
         wanted = frame if target is None else target
         device = self.network.jump.device  # diffusers' own property walks over all modules
@@ -199,14 +216,24 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         progress = StepProgress(on_step, total, passes, wanted)
         source = self._source(conditions, frame, plans[0].reads, plane=target is not None)
         solve = _WindowSolver(
-            self, device, sampling, source, guidance_scale, split_guidance, progress
+            pipeline=self,
+            device=device,
+            sampling=sampling,
+            times=times,
+            source=source,
+            guidance_scale=guidance_scale,
+            split_guidance=split_guidance,
+            progress=progress,
+            steering=steering,
+            ascent=ascent,
         )
         canvas = frame.snap(self.layout.multiple_of)
         start = None if strength == 1 or image is None else mirror_pad(image, frame, canvas)
         images = []
         for variant in range(num_images_per_prompt):
             noise = Noise(seed, variant, device)
-            field = self._start(noise, canvas, schedules[0][0], start)
+            field = self._start(noise, canvas, times[0], start)
+            solve.noise = noise
             progress.begin(device)
             memory = None
             if cache is not None and target is not None:
@@ -219,10 +246,11 @@ class HistoDiffusionPipeline(DiffusionPipeline):
                     self.layout,
                 )
                 calls = (micro_batch, split_guidance)  # they change the last bits
-                memory = PhaseMemory(cache, digest_of(shared, calls), source.digest)
-            for phase, times in zip(plans, schedules, strict=True):
+                steered = steering.digest
+                memory = PhaseMemory(cache, digest_of(shared, calls, steered), source.digest)
+            for phase, stretch in zip(plans, stretches, strict=True):
                 last = phase is plans[-1]
-                field = solve.run(field, phase, times, None if last else memory)
+                field = solve.run(field, phase, stretch, None if last else memory)
             images.append(field.read(wanted))
         return ImagePipelineOutput(images=_as(output_type, torch.stack(images)))
 
@@ -246,6 +274,23 @@ class HistoDiffusionPipeline(DiffusionPipeline):
                 f"expected conditions of {needed} for the windows of {target}, got {region}; "
                 f"give a region that reaches {self.layout.margin} pixels around its tiles"
             )
+
+    def check_steering(self, steps: int, strength: float, steering: Steering) -> None:
+        """Check that what steers a drawing can act in its steps.
+
+        Raises
+        ------
+        InvalidRequest
+            When there are too few of them.
+        """
+        sampling = sampling_of(self.network, self.scheduler, steps)
+        stretches = self._stretches(sampling.times(steps, strength), steering)
+        check_repaint(stretches, steering)
+        check_guide(stretches[-1].steps.stop, steering)
+
+    def _stretches(self, times: Sequence[float], steering: Steering) -> tuple[Stretch, ...]:
+        """What each lattice walks of a schedule."""
+        return stretches_of(len(times) - 1, self.layout.phases, steering, from_noise=times[0] == 1)
 
     def _plan(
         self, frame: Region, target: Region | None, phases: int, micro_batch: int
@@ -281,29 +326,35 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         return Field(canvas, add_noise(pixels[None], eps[None], eps.new_tensor([t]))[0])
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _WindowSolver:
-    """Runs the sampler of one phase, `times`, on a batch of windows."""
+    """Runs the sampler of one phase, `stretch`, on a batch of windows; `noise` is the variant's."""
 
     pipeline: HistoDiffusionPipeline
     device: torch.device
     sampling: Sampling
+    times: Sequence[float]
     source: ConditionSource
     guidance_scale: float
     split_guidance: bool
     progress: StepProgress
-    times: Sequence[float] = ()
+    steering: Steering
+    ascent: Ascent | None
+    noise: Noise = field(init=False)
+    stretch: Stretch = field(init=False)
 
     def run(
-        self, field: Readable, phase: Phase, times: Sequence[float], memory: PhaseMemory | None
+        self, field: Readable, phase: Phase, stretch: Stretch, memory: PhaseMemory | None
     ) -> Field:
         """Run a phase; what `memory` holds is not solved again."""
-        self.times = times
+        self.stretch = stretch
+        times = self.times[stretch.steps.start : stretch.steps.stop + 1]
         found = {} if memory is None else memory.recall(phase, times)
         solved = {window: value.to(self.device) for window, value in found.items()}
         missing = [window for window in phase.windows if window not in solved]
         unneeded = len(phase.batches) - len(phase.batches_of(missing))
-        self.progress.skip(unneeded * self.sampling.solver.evaluations(times))
+        calls = _Calls.of(self.sampling, self.times, stretch, self.steering)
+        self.progress.skip(unneeded * calls.denoiser, unneeded * calls.ticks)
         if missing and isinstance(field, Noise):  # at once: its blocks are larger than overlaps
             read = union(window.region for window in missing)
             field = Field(read, field.read(read))
@@ -315,14 +366,23 @@ class _WindowSolver:
 
     def __call__(self, z: Tensor, windows: Sequence[Window]) -> Tensor:
         crops = [self.source.at(window.region) for window in windows]
-        denoise = self._denoiser(reduce(Conditions.cat, crops).to(self.device, torch.float32))
+        conditions = reduce(Conditions.cat, crops).to(self.device, torch.float32)
+        free = conditions.spatial[:, CHANNELS["known_mask"]] < 0.5
+        denoise = self._denoiser(conditions)
 
         def observed(z: Tensor, t: float) -> Tensor:
             x0 = denoise(z, t)
+            if self.ascent is not None and t > self.times[-2]:
+                x0 = self.ascent(x0, free, self.progress.tick)
             self.progress.saw(windows, x0)
             return x0
 
-        return self.sampling.solver.run(observed, z, self.times)
+        times = self.times[self.stretch.steps.start : self.stretch.steps.stop + 1]
+        if self.stretch.goes_back:
+            noise = replace(self.noise, variant=self.stretch.noise_of(self.noise.variant))
+            eps = torch.stack([noise.read(window.region) for window in windows])
+            z = noise_again(z, eps, self.times[self.stretch.begin], times[0])
+        return self.sampling.solver.run(observed, z, times)
 
     def _denoiser(self, conditions: Conditions) -> Denoiser:
         if bool((conditions.spatial[:, CHANNELS["known_mask"]] > 0.5).all()):
@@ -336,6 +396,22 @@ class _WindowSolver:
             split=self.split_guidance,
             jumps=self.sampling.jumps,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Calls:
+    """What a batch of windows costs in one stretch: denoiser calls, and gradients of scores."""
+
+    denoiser: int
+    ticks: int
+
+    @classmethod
+    def of(
+        cls, sampling: Sampling, times: Sequence[float], stretch: Stretch, steering: Steering
+    ) -> _Calls:
+        calls = sampling.solver.calls(times[stretch.steps.start : stretch.steps.stop + 1])
+        guided = sum(t > times[-2] for t in calls)  # not the last: its estimate is the image
+        return cls(len(calls), guided * CLIMBS * steering.scores)
 
 
 def _frame_of(conditions: Conditions | RequestConditions, region: Region | None) -> Region:

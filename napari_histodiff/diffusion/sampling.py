@@ -100,27 +100,31 @@ def _towards(z: Tensor, x0: Tensor, t: float, s: float) -> Tensor:
     return x0 if s == 0 else x0 + (z - x0) * (s / t)
 
 
-def _euler_evaluations(times: Sequence[float]) -> int:
-    return len(times) - 1
+def _euler_calls(times: Sequence[float]) -> list[float]:
+    return list(times[:-1])
 
 
-def _heun_evaluations(times: Sequence[float]) -> int:
-    return 2 * (len(times) - 1) - (times[-1] == 0)
+def _heun_calls(times: Sequence[float]) -> list[float]:
+    return [at for step in pairwise(times) for at in step if at > 0]
 
 
 @dataclass(frozen=True, slots=True)
 class Solver:
-    """A sampler `run(denoise, z, times)`, how often it calls `denoise`, and its order."""
+    """A sampler `run(denoise, z, times)`, at which times it calls `denoise`, and its order."""
 
     run: Callable[[Denoiser, Tensor, Sequence[float]], Tensor]
-    evaluations: Callable[[Sequence[float]], int]
+    calls: Callable[[Sequence[float]], list[float]]
     order: int
+
+    def evaluations(self, times: Sequence[float]) -> int:
+        """Return how often `run` calls `denoise`."""
+        return len(self.calls(times))
 
 
 #: Solver for each diffusers scheduler class a model folder may name.
 SOLVERS: Final[dict[str, Solver]] = {
-    "FlowMatchEulerDiscreteScheduler": Solver(euler, _euler_evaluations, 1),
-    "FlowMatchHeunDiscreteScheduler": Solver(heun, _heun_evaluations, 2),
+    "FlowMatchEulerDiscreteScheduler": Solver(euler, _euler_calls, 1),
+    "FlowMatchHeunDiscreteScheduler": Solver(heun, _heun_calls, 2),
 }
 
 

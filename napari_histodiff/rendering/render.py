@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_BACKEND", "OnProgress", "RenderProgress", "RenderReport", "render_slide"]
 
 #: Import path of the backend factory; only where tiles are drawn is it imported, and torch with it.
-DEFAULT_BACKEND = "napari_histodiff.diffusion.backend:default_backend"
+DEFAULT_BACKEND = "napari_histodiff.backends:default_backend"
 
 #: Network file systems hide a new file from other machines for up to a minute.
 _SHARED_PATIENCE, _LOCAL_PATIENCE = 90.0, 1.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,13 +19,20 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.recipe import TILE
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.devices import DType, is_out_of_memory
-from napari_histodiff.diffusion.foreign.codec import LatentCodec, enlarged
+from napari_histodiff.diffusion.foreign.codec import LatentCodec, PixelCodec, enlarged
 from napari_histodiff.diffusion.foreign.drawing import Drawer, DrawingSettings
 from napari_histodiff.diffusion.foreign.loading import Loaded, load_parts
 from napari_histodiff.diffusion.foreign.network import Inputs
 from napari_histodiff.diffusion.foreign.rescaling import at_model_scale, reach, resized
 from napari_histodiff.diffusion.phase_cache import CACHE_BYTES, PhaseCache
 from napari_histodiff.diffusion.projection import project_on_coarse
+from napari_histodiff.diffusion.steering.gradient import (
+    Ascent,
+    Score,
+    ScoreBook,
+    WithOwnScore,
+    ascent_of,
+)
 from napari_histodiff.inpainting.blending import keep_known
 
 __all__ = ["ForeignBackend"]
@@ -44,11 +52,18 @@ class ForeignBackend:
         What it is.
     cache_bytes : int
         Main memory for windows that neighbours on the endless plane share; it changes no pixel.
+    book : ScoreBook, optional
+        Makes the scores that requests are guided by.
     """
 
     def __init__(
-        self, loaded: Loaded, folder: ForeignFolder, cache_bytes: int = CACHE_BYTES
+        self,
+        loaded: Loaded,
+        folder: ForeignFolder,
+        cache_bytes: int = CACHE_BYTES,
+        book: ScoreBook | None = None,
     ) -> None:
+        self._book = book
         self._loaded = loaded
         self._convention = folder.convention
         self._drawer = Drawer(loaded.network, loaded.scheduler, folder.convention)
@@ -78,7 +93,13 @@ class ForeignBackend:
         self._cache = PhaseCache(cache_bytes, f"{folder.revision} {self._info.device}".encode())
 
     @classmethod
-    def load(cls, model: Path, device: str = "auto", dtype: DType = "auto") -> ForeignBackend:
+    def load(
+        cls,
+        model: Path,
+        device: str = "auto",
+        dtype: DType = "auto",
+        book: ScoreBook | None = None,
+    ) -> ForeignBackend:
         """Load the folder of a pipeline.
 
         Raises
@@ -87,7 +108,21 @@ class ForeignBackend:
             See `folder.check_foreign` and `loading.load_parts`.
         """
         folder = check_foreign(model)
-        return cls(load_parts(folder, device, dtype), folder)
+        return cls(load_parts(folder, device, dtype), folder, book=book)
+
+    def guided_by(self, score: Score) -> ForeignBackend:
+        """Return a backend of the same model for which requests guided by "python" climb a score.
+
+        Parameters
+        ----------
+        score : callable
+            Takes (b, 3, h, w) float32 RGB in [0, 1] and returns one number an image, or one for
+            all, made with torch alone.
+        """
+        other = copy(self)
+        other._book = WithOwnScore(self._book, score)
+        other._cache = PhaseCache(0)  # what another score drew is another window
+        return other
 
     @property
     def info(self) -> BackendInfo:
@@ -128,14 +163,26 @@ class ForeignBackend:
             request = replace(request, target=request.target.snap(2))
         own = at_model_scale(request, self._info.mpp)
         self._drawer.check(own)
+        self._ascent(own)
         return own
+
+    def _ascent(self, own: EditRequest) -> Ascent | None:
+        codec = self._loaded.network.codec
+        decode = None if isinstance(codec, PixelCodec) else codec.decode
+        return ascent_of(own.steering, self._book, own.mpp, self._loaded.device, decode)
 
     def _render(
         self, request: EditRequest, own: EditRequest, on_step: OnStep | None
     ) -> NDArray[np.uint8]:
         while True:
             try:
-                images = self._drawer.draw(own, self._settings, on_step=on_step, cache=self._cache)
+                images = self._drawer.draw(
+                    own,
+                    self._settings,
+                    on_step=on_step,
+                    cache=self._cache,
+                    ascent=self._ascent(own),
+                )
                 return self._finished(request, own, images)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):

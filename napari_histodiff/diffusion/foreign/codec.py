@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.diffusion.canvas import Field
 
-__all__ = ["Codec", "LatentCodec", "PixelCodec", "enlarged", "shrunk"]
+__all__ = ["Codec", "LatentCodec", "PixelCodec", "ShrunkField", "enlarged", "shrunk"]
 
 
 def enlarged(region: Region, factor: int) -> Region:
@@ -22,6 +24,18 @@ def shrunk(region: Region, factor: int) -> Region:
     """Return the latents of a rectangle of pixels, whose borders lie on them."""
     sides = (region.y, region.x, region.height, region.width)
     return Region(region.level, *(side // factor for side in sides))
+
+
+@dataclass(frozen=True, slots=True)
+class ShrunkField:
+    """Latents of a rectangle, read by the pixels they stand for."""
+
+    latents: Field
+    factor: int
+
+    def read(self, region: Region) -> Tensor:
+        """Return the latents (c, h, w) of a part, in pixels."""
+        return self.latents.read(shrunk(region, self.factor))
 
 
 class Codec(Protocol):

@@ -23,15 +23,17 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.foreign.convention import Convention
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.core.steering.steering import Steering
 from napari_histodiff.diffusion.canvas import Field, Noise, StepProgress, run_phase
 from napari_histodiff.diffusion.conditioning import to_pixels
-from napari_histodiff.diffusion.foreign.codec import PixelCodec, enlarged, shrunk
+from napari_histodiff.diffusion.foreign.codec import PixelCodec, ShrunkField, enlarged, shrunk
 from napari_histodiff.diffusion.foreign.network import Inputs, Network, guided
 from napari_histodiff.diffusion.foreign.place import Place
 from napari_histodiff.diffusion.foreign.schedule import Schedule
 from napari_histodiff.diffusion.foreign.text import Prompt, prompt_of
 from napari_histodiff.diffusion.phase_cache import PhaseCache, PhaseMemory
-from napari_histodiff.diffusion.sampling import split
+from napari_histodiff.diffusion.steering.gradient import CLIMBS, Ascent, check_guide
+from napari_histodiff.diffusion.steering.resampling import Stretch, check_repaint, stretches_of
 from napari_histodiff.diffusion.windows import Phase, Window, WindowLayout, plan, plan_plane
 
 __all__ = ["Drawer", "DrawingSettings"]
@@ -95,11 +97,14 @@ class Drawer:
 
     def evaluations(self, request: EditRequest, settings: DrawingSettings) -> int:
         """Return how many network evaluations `draw` will spend, and report, at the most."""
-        schedule = self._schedule(request)
-        stretches = _stretches(schedule, self.layout)
+        schedule, passes = self._schedule(request), self._passes(request)
+        stretches = _stretches(schedule, self.layout, request.steering)
         plans = self._plan(request, len(stretches), settings)
-        calls = sum(len(p.batches) * len(s) for p, s in zip(plans, stretches, strict=True))
-        return calls * self._passes(request) * request.variants
+        total = sum(
+            len(p.batches) * (len(s.steps) * passes + _ticks(schedule, s, request.steering))
+            for p, s in zip(plans, stretches, strict=True)
+        )
+        return total * request.variants
 
     def check(self, request: EditRequest) -> None:
         """Check that a request can be drawn.
@@ -111,6 +116,9 @@ class Drawer:
             step, which shows the borders of windows.
         """
         schedule = self._schedule(request)
+        stretches = _stretches(schedule, self.layout, request.steering)
+        check_repaint(stretches, request.steering)
+        check_guide(schedule.count, request.steering)
         if request.target is None:
             return
         if schedule.count < 2:
@@ -118,7 +126,6 @@ class Drawer:
                 f"expected at least 2 steps on the endless plane, got {schedule.count}; one step "
                 "shows the borders of the tiles"
             )
-        stretches = _stretches(schedule, self.layout)
         reads = self._plan(request, len(stretches), DrawingSettings())[0].reads
         needed = enlarged(reads, self._factor)
         if not request.region.contains(needed):
@@ -135,6 +142,7 @@ class Drawer:
         *,
         on_step: OnStep | None = None,
         cache: PhaseCache | None = None,
+        ascent: Ascent | None = None,
     ) -> NDArray[np.float32]:
         """Draw a request, (variants, h, w, 3) float32 in [-1, 1] of `request.drawn`.
 
@@ -148,9 +156,11 @@ class Drawer:
             Called `evaluations(...)` times, fewer with a cache; may raise to stop.
         cache : PhaseCache, optional
             For a target: windows that other targets read too.
+        ascent : Ascent, optional
+            Of the scores that the request names.
         """
         schedule = self._schedule(request)
-        stretches = _stretches(schedule, self.layout)
+        stretches = _stretches(schedule, self.layout, request.steering)
         plans = self._plan(request, len(stretches), settings)
         canvas = self._canvas(request)
         drawn = shrunk(canvas if request.target is None else self._target(request), self._factor)
@@ -173,6 +183,8 @@ class Drawer:
             starts_at=_start_of(request, schedule),
             device=device,
             progress=progress,
+            steering=request.steering,
+            ascent=ascent,
         )
         images = []
         for variant in range(request.variants):
@@ -189,14 +201,14 @@ class Drawer:
         request: EditRequest,
         solver: _WindowSolver,
         plans: Sequence[Phase],
-        stretches: Sequence[range],
+        stretches: Sequence[Stretch],
         memory: PhaseMemory | None,
     ) -> Tensor:
         """Draw one variant, (3, h, w) of `request.drawn`."""
         latents: Field | _Start = _Start(solver)
         solved: dict[Window, Tensor] = {}
-        for phase, steps in zip(plans, stretches, strict=True):
-            solver.steps = steps
+        for phase, stretch in zip(plans, stretches, strict=True):
+            solver.stretch = stretch
             solved = solver.recall(phase, memory)
             try:
                 latents = run_phase(latents, phase, self.layout.ramp, solver, solved)
@@ -224,7 +236,7 @@ class Drawer:
         (small,) = plan(latents.region, layout, 1)
         phase = _enlarged(small, self._factor)
         return run_phase(
-            _Shrunk(latents, self._factor),
+            ShrunkField(latents, self._factor),
             phase,
             layout.ramp * self._factor,
             lambda x, _: self.network.codec.decode(x),
@@ -293,8 +305,10 @@ class _WindowSolver:
     starts_at: str | None
     device: torch.device
     progress: StepProgress
+    steering: Steering
+    ascent: Ascent | None
     noise: Noise = field(init=False)
-    steps: range = range(0)
+    stretch: Stretch = field(init=False)
 
     def digest(self, region: Region) -> bytes:
         """A digest of what decides a window, besides its noise."""
@@ -304,10 +318,11 @@ class _WindowSolver:
         """Enter a phase and return those of its windows that are kept."""
         if memory is None:
             return {}
-        found = memory.recall(phase, tuple(map(float, self.steps)))
+        found = memory.recall(phase, tuple(map(float, self.stretch.steps)))
         missing = [window for window in phase.windows if window not in found]
         unneeded = len(phase.batches) - len(phase.batches_of(missing))
-        self.progress.skip(unneeded * len(self.steps))
+        ticks = _ticks(self.schedule, self.stretch, self.steering)
+        self.progress.skip(unneeded * len(self.stretch.steps), unneeded * ticks)
         return {window: value.to(self.device) for window, value in found.items()}
 
     def start(self, region: Region) -> Tensor:
@@ -332,9 +347,11 @@ class _WindowSolver:
             known = codec.encode(images.to(self.device))
             noise = torch.stack([self.noise.read(window.region) for window in windows])
         if known is not None and noise is not None and not bool(free.any()):  # nothing to draw
-            for _ in self.steps:
+            for _ in self.stretch.steps:
                 self.progress.saw(windows, known)
-            return self.schedule.noisy(known, noise, self.steps.stop)
+            for _ in range(_ticks(self.schedule, self.stretch, self.steering)):
+                self.progress.tick()
+            return self.schedule.noisy(known, noise, self.stretch.steps.stop)
         inputs = self._inputs(regions, free)
 
         def predict(z: Tensor, t: Tensor) -> Tensor:
@@ -353,7 +370,13 @@ class _WindowSolver:
                 return z
             return torch.where(free > 0, z, self.schedule.noisy(known, noise, step))
 
-        return self.schedule.run(predict, z, self.steps, after)
+        if self.stretch.goes_back:
+            fresh = replace(self.noise, variant=self.stretch.noise_of(self.noise.variant))
+            eps = torch.stack([fresh.read(window.region) for window in windows])
+            z = self.schedule.noise_again(z, eps, self.stretch.begin, self.stretch.steps.start)
+        ascent = self.ascent
+        moved = None if ascent is None else lambda x0: ascent(x0, free, self.progress.tick)
+        return self.schedule.run(predict, z, self.stretch.steps, after, moved)
 
     def _inputs(self, regions: Sequence[Region], free: Tensor) -> Inputs:
         known = None
@@ -382,21 +405,15 @@ class _Start:
         return self.solver.start(region)
 
 
-@dataclass(frozen=True, slots=True)
-class _Shrunk:
-    """Latents, read by the pixels they stand for."""
-
-    latents: Field
-    factor: int
-
-    def read(self, region: Region) -> Tensor:
-        return self.latents.read(shrunk(region, self.factor))
+def _stretches(schedule: Schedule, layout: WindowLayout, steering: Steering) -> tuple[Stretch, ...]:
+    """What each lattice of windows walks."""
+    return stretches_of(schedule.count, layout.phases, steering, from_noise=schedule.first == 0)
 
 
-def _stretches(schedule: Schedule, layout: WindowLayout) -> tuple[range, ...]:
-    """The steps of each phase."""
-    parts = split(range(schedule.count + 1), layout.phases)
-    return tuple(range(int(part[0]), int(part[-1])) for part in parts)
+def _ticks(schedule: Schedule, stretch: Stretch, steering: Steering) -> int:
+    """Gradients of scores that a batch of windows takes in one stretch: none at the last step."""
+    guided = len(stretch.steps) - (stretch.steps.stop == schedule.count)
+    return guided * CLIMBS * steering.scores
 
 
 def _start_of(request: EditRequest, schedule: Schedule) -> str | None:
@@ -421,5 +438,6 @@ def _key(request: EditRequest, variant: int, settings: DrawingSettings) -> bytes
         request.steps,
         request.guidance_scale,
         request.caption,
+        request.steering.digest,
         settings,
     )

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import diffusers
+import torch
 
 from napari_histodiff.core.errors import InvalidRequest, ModelInvalid
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
 __all__ = ["Schedule", "deterministic"]
@@ -106,6 +106,51 @@ class Schedule:
         found: Tensor = own.add_noise(clean, noise, t.reshape(1))
         return found
 
+    def noise_again(self, z: Tensor, eps: Tensor, step: int, earlier: int) -> Tensor:
+        """Return latents before `step` with the noise there is before an earlier one.
+
+        Parameters
+        ----------
+        z : (b, c, h, w) float
+        eps : (b, c, h, w) float
+            Standard normal noise that z knows nothing of.
+        step, earlier : int
+        """
+        (signal, noise), (left, wanted) = self.amounts(step), self.amounts(earlier)
+        kept = left / signal
+        return z * kept + eps * max(wanted**2 - (kept * noise) ** 2, 0.0) ** 0.5
+
+    def amounts(self, step: int) -> tuple[float, float]:
+        """Return how much of the image and of the noise there is before a step."""
+        one, none = torch.ones(1), torch.zeros(1)
+        if step == self.count:
+            return 1.0, 0.0
+        return float(self.noisy(one, none, step)), float(self.noisy(none, one, step))
+
+    def clean(self, z: Tensor, output: Tensor, step: int) -> Tensor:
+        """Return the estimate of the clean latents from what the network predicts at a step."""
+        signal, noise, size = self._shares(step)
+        z = z / size
+        kind = self.scheduler.config.prediction_type
+        if kind == "epsilon":
+            return (z - noise * output) / signal
+        return signal * z - noise * output if kind == "v_prediction" else output
+
+    def predicting(self, z: Tensor, clean: Tensor, step: int) -> Tensor:
+        """Return what the network would have predicted for another estimate, back from `clean`."""
+        signal, noise, size = self._shares(step)
+        eps = (z / size - signal * clean) / noise
+        kind = self.scheduler.config.prediction_type
+        if kind == "epsilon":
+            return eps
+        return signal * eps - noise * clean if kind == "v_prediction" else clean
+
+    def _shares(self, step: int) -> tuple[float, float, float]:
+        """Shares of image and noise, squares of sum 1, and what latents are larger by."""
+        signal, noise = self.amounts(step)
+        size = (signal**2 + noise**2) ** 0.5
+        return signal / size, noise / size, size
+
     def started(self, noise: Tensor) -> Tensor:
         """Return what the first step begins with where there is no image."""
         scale = self.scheduler.init_noise_sigma
@@ -117,6 +162,7 @@ class Schedule:
         z: Tensor,
         steps: range,
         after: Callable[[Tensor, Tensor, int], Tensor],
+        moved: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Take some steps.
 
@@ -130,6 +176,8 @@ class Schedule:
         after : callable
             Takes z after a step, the estimate of the clean latents, and the number of the step that
             comes next; returns the z to go on with.
+        moved : callable, optional
+            Moves the estimate of the clean latents before a step that is not the last.
         """
         own = copy.deepcopy(self.scheduler)
         if hasattr(own, "set_begin_index"):
@@ -137,6 +185,8 @@ class Schedule:
         for step in steps:
             t = own.timesteps[self.first + step]
             output = predict(own.scale_model_input(z, t), t)
+            if moved is not None and step < self.count - 1:
+                output = self.predicting(z, moved(self.clean(z, output, step)), step)
             found = own.step(output, t, z)
             clean = getattr(found, "pred_original_sample", None)
             if clean is None:

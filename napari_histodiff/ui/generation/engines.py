@@ -25,7 +25,7 @@ from napari_histodiff.ui.starting.preferences import preferences
 __all__ = ["BACKEND", "Mailbox", "default_engine"]
 
 #: Import path of the backend factory; only the worker process imports it, and torch with it.
-BACKEND: Final = "napari_histodiff.diffusion.backend:default_backend"
+BACKEND: Final = "napari_histodiff.backends:default_backend"
 
 #: Where the factory finds the model folder when it is not the bundled one.
 _MODEL_VARIABLE: Final = "HISTODIFF_MODEL"

@@ -1,0 +1,1 @@
+"""What steers the sampler beside its conditions."""
