@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from napari_histodiff.core.geometry import Region
     from napari_histodiff.core.requests import EditKind, EditRequest
     from napari_histodiff.datasets.pictures import read_picture
+    from napari_histodiff.evaluation.maps.anomaly import AnomalyMap, AnomalySettings
     from napari_histodiff.layout.changes import change_paint
     from napari_histodiff.slide.opened import open_slide
 
 __all__ = [
+    "AnomalyMap",
+    "AnomalySettings",
     "BusyThreads",
     "EditKind",
     "EditRequest",
@@ -48,6 +51,8 @@ __all__ = [
 wait_quietly()  # before torch loads, whichever way in was taken
 
 _MODULES = {
+    "AnomalyMap": "evaluation.maps.anomaly",
+    "AnomalySettings": "evaluation.maps.anomaly",
     "BusyThreads": "api",
     "EditKind": "core.requests",
     "EditRequest": "core.requests",

@@ -33,8 +33,11 @@ from napari_histodiff.layout.completion import Completion, complete_paint, compl
 
 if TYPE_CHECKING:
     from napari_histodiff.core.backend import Backend, BackendInfo, OnStep
-    from napari_histodiff.segmenter.model import Judge
-    from napari_histodiff.segmenter.tissue import TissueSegmenter
+    from napari_histodiff.evaluation.maps.anomaly import AnomalyMap, AnomalySettings
+    from napari_histodiff.evaluation.maps.running import Segmenters
+    from napari_histodiff.evaluation.maps.tiles import OnTile
+    from napari_histodiff.segmenter.ensemble import UncertainNuclei
+    from napari_histodiff.segmenter.model import OnView
 
 __all__ = [
     "BusyThreads",
@@ -118,7 +121,7 @@ class Model:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._segmenters: tuple[Judge, TissueSegmenter] | None = None
+        self._segmenters: Segmenters | None = None
 
     @property
     def info(self) -> BackendInfo:
@@ -409,16 +412,93 @@ class Model:
         InvalidImage, InvalidRequest
             When the image or its scale is none.
         """
-        from napari_histodiff.segmenter.model import Judge
-        from napari_histodiff.segmenter.tissue import TissueSegmenter
+        found = self.segmenters()
+        pixels = as_rgb(image)
+        nuclei = found.judge.segment(pixels, mpp=mpp)
+        ids = found.tissue.propose(pixels, mpp=mpp, nuclei=nuclei)
+        return in_schema(ids, self.info.tissue_names)
+
+    def anomaly_map(
+        self,
+        image: ArrayLike,
+        mpp: float | None,
+        *,
+        settings: AnomalySettings | None = None,
+        on_tile: OnTile | None = None,
+    ) -> AnomalyMap:
+        """Return where an image is unlike what the model draws.
+
+        The image is drawn again under the paint that is proposed of it, from itself with a little
+        noise, and compared with that in optical density. Large images are done in tiles. What it
+        finds and what it does not is measured in docs/anomaly.md.
+
+        Parameters
+        ----------
+        image : (h, w, 3) uint8
+            A real image, 64 pixels a side or more, with tissue in it.
+        mpp : float
+            Its micrometres per pixel.
+        settings : AnomalySettings, optional
+            Share of noise, drawings, smoothing, caption; see `hd.AnomalySettings`.
+        on_tile : callable, optional
+            Called with (done, total) after each tile; may raise to stop.
+
+        Raises
+        ------
+        InvalidImage
+            When it is too small or has no tissue.
+        InvalidRequest
+            When the scale is not known, or beyond the model's.
+        """
+        from napari_histodiff.evaluation.maps.anomaly import AnomalySettings
+        from napari_histodiff.evaluation.maps.running import anomaly_of
+        from napari_histodiff.evaluation.maps.tiles import ArraySource
+
+        pixels = as_rgb(image)
+        return anomaly_of(
+            ArraySource(pixels),
+            Region(0, 0, 0, *pixels.shape[:2]),
+            mpp,
+            self.info,
+            self.draw,
+            self.segmenters().paint,
+            settings or AnomalySettings(),
+            on_tile=on_tile,
+        )
+
+    def proposal_uncertainty(
+        self, image: ArrayLike, mpp: float, *, on_view: OnView | None = None
+    ) -> UncertainNuclei:
+        """Propose the nuclei of an image eight times, turned and stained a little differently.
+
+        Returns the nuclei of the mean with, for each, the share of proposals that agree on it, and
+        for each pixel the entropy of what it is.
+
+        Parameters
+        ----------
+        image : (h, w, 3) uint8
+        mpp : float
+            Its micrometres per pixel, 0.05 to 4.
+        on_view : callable, optional
+            Called with (done, total) after each proposal; may raise to stop.
+
+        Raises
+        ------
+        InvalidImage, InvalidRequest
+            When the image or its scale is none.
+        """
+        from napari_histodiff.segmenter.ensemble import Ensemble
+
+        judge = self.segmenters().judge
+        return Ensemble(judge).propose(as_rgb(image), mpp=mpp, on_step=on_view)
+
+    def segmenters(self) -> Segmenters:
+        """Return what proposes nuclei and tissue; loaded when first asked for."""
+        from napari_histodiff.evaluation.maps.running import Segmenters
 
         if self._segmenters is None:
-            device = self.info.device.split()[0]
-            self._segmenters = Judge.load(device=device), TissueSegmenter.load(device=device)
-        judge, tissue = self._segmenters
-        pixels = as_rgb(image)
-        ids = tissue.propose(pixels, mpp=mpp, nuclei=judge.segment(pixels, mpp=mpp))
-        return in_schema(ids, self.info.tissue_names)
+            self._segmenters = Segmenters.load(self.info.device.split()[0])
+        return self._segmenters
 
     def _tissue(self, tissue_map: ArrayLike) -> NDArray[np.uint8]:
         if "tissue" in self.info.paint:

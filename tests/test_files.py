@@ -37,6 +37,7 @@ REASONS = {
     "datasets.plain": "one format",
     "datasets.resampling": "pixels without labels or files",
     "core.foreign.adapters": "the table of kinds of pipelines",
+    "diffusion.foreign.inversion": "drawing backwards, apart from drawing",
     "diffusion.foreign.place": "what a request says of a window, apart from how it is drawn",
     "diffusion.foreign.rescaling": "frames at other scales, tested alone",
     "diffusion.training.fine_tuning": "torch is imported when it is called",

@@ -19,6 +19,7 @@ from napari_histodiff.cli.foreign import masks
 from napari_histodiff.cli.glands import train_gland
 from napari_histodiff.cli.inpaint_slide import SLIDE_OPTIONS, inpaint_slide, is_of_slide
 from napari_histodiff.cli.layouts import change
+from napari_histodiff.cli.maps import MAP_COMMANDS
 from napari_histodiff.cli.pictures import nuclei_of, region_captions_of, scale_of
 from napari_histodiff.cli.slide import slide
 from napari_histodiff.cli.steering import INPAINT_OPTIONS, STEERING_OPTIONS, steering_of
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from napari_histodiff.api import Model
     from napari_histodiff.core.backend import Step
     from napari_histodiff.core.requests import EditRequest
+    from napari_histodiff.datasets.pictures import Picture
 
 __all__ = ["main"]
 
@@ -103,6 +105,12 @@ _DRAW_OPTIONS = (
     ),
     *STEERING_OPTIONS,
     click.option("--stain-from", type=_FILE, help="Image whose stain is matched."),
+    click.option(
+        "--compare-with",
+        multiple=True,
+        metavar="FOLDER",
+        help="Have another model draw the same too: its folder, or bundled. Repeatable.",
+    ),
     click.option("-o", "--output", type=_FOLDER, default=Path("histodiff-output"), help="Folder."),
     *_MODEL_OPTIONS,
 )
@@ -185,6 +193,7 @@ def demo(output: Path | None) -> None:
 
 for _command in (
     *COMMANDS,
+    *MAP_COMMANDS,
     slide,
     study,
     enrich,
@@ -211,30 +220,43 @@ def _draw(settings: dict[str, Any], **more: Any) -> None:
         more["image"] = pictures["image"].rgb()
         more["edit_mask"] = pictures["edit_mask"].edit_mask()
     mpp = scale_of(settings["mpp"], pictures)
-    model = load_model(settings["model"], settings["device"])
-    with warnings.catch_warnings(record=True) as notes:
-        warnings.simplefilter("always", UserWarning)
-        request = model.request(
-            class_map,
-            instance_map,
-            None if tissue is None else tissue.ids(),
-            settings["caption"],
-            guidance_scale=settings["guidance"],
-            steps=settings["steps"],
-            seed=settings["seed"],
-            variants=settings["variants"],
-            mpp=mpp,
-            region_captions=region_captions_of(settings),
-            suggest=settings["suggest"],
-            stain_from=None if reference is None else reference.rgb(),
-            **steering_of(settings),
-            **more,
-        )
-    for note in notes:
-        click.echo(f"Warning: {note.message}", err=True)
+    others = [None if told == "bundled" else Path(told) for told in settings["compare_with"]]
+    models = [load_model(folder, settings["device"]) for folder in (settings["model"], *others)]
     make_folder(settings["output"])
-    for path in _save(settings["output"], _run(model, request), request, model):
-        click.echo(path)
+    for model in models:
+        with warnings.catch_warnings(record=True) as notes:
+            warnings.simplefilter("always", UserWarning)
+            request = model.request(
+                class_map,
+                instance_map,
+                _tissue_for(model, tissue, is_first=model is models[0]),
+                settings["caption"],
+                guidance_scale=settings["guidance"],
+                steps=settings["steps"],
+                seed=settings["seed"],
+                variants=settings["variants"],
+                mpp=mpp,
+                region_captions=region_captions_of(settings),
+                suggest=settings["suggest"],
+                stain_from=None if reference is None else reference.rgb(),
+                **steering_of(settings),
+                **more,
+            )
+        for note in notes:
+            click.echo(f"Warning: {note.message}", err=True)
+        for path in _save(settings["output"], _run(model, request), request, model):
+            click.echo(f"{path} ({model.info.name})" if others else path)
+
+
+def _tissue_for(
+    model: Model, tissue: Picture | None, *, is_first: bool
+) -> NDArray[np.integer[Any]] | None:
+    """The tissue map as told; to models it is only compared with, in their own schema."""
+    from napari_histodiff.core.maps import in_schema
+
+    if tissue is None:
+        return None
+    return tissue.ids() if is_first else in_schema(tissue.ids(), model.info.tissue_names)
 
 
 def _run(model: Model, request: EditRequest) -> NDArray[np.uint8]:

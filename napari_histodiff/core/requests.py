@@ -132,6 +132,10 @@ class EditRequest:
         um; 0 = not at all.
     steering : Steering
         What steers the drawing beside paint and caption; by default nothing.
+    inverted : bool
+        Whether an inpainting of strength < 1 starts from the noise that the model itself would draw
+        the image from, found by walking its steps backwards, and not from noise of the seed; for
+        models that predict noise, and for the package's own beyond its jumps.
     model_name, model_revision : str
         Name and weights of the model it is meant for, as `BackendInfo` has them; kept with what it
         draws. They decide no pixel, and are empty where nobody said.
@@ -163,6 +167,7 @@ class EditRequest:
     target: Region | None = None
     feather: float = 0.0
     steering: Steering = field(default_factory=Steering)
+    inverted: bool = False
     model_name: str = ""
     model_revision: str = ""
 
@@ -222,6 +227,8 @@ class EditRequest:
             result["region_captions"] = dict(self.region_captions)
         if self.steering != Steering():
             result["steering"] = self.steering.to_dict()
+        if self.inverted:
+            result["inverted"] = True
         for name in _ARRAYS:
             array = getattr(self, name)
             result[name] = None if array is None else _encode(array)
@@ -256,6 +263,7 @@ class EditRequest:
                 region_captions=data.get("region_captions", ()),
                 stain=data.get("stain"),
                 steering=Steering.from_dict(data.get("steering", {})),
+                inverted=data.get("inverted", False),
                 # Requests that were saved before do not say.
                 model_name=str(data.get("model_name", "")),
                 model_revision=str(data.get("model_revision", "")),
@@ -324,6 +332,14 @@ class EditRequest:
                 raise InvalidRequest(
                     f"expected {name} for {self.kind}, got none; give it or use another kind"
                 )
+        whole: object = self.inverted
+        if not isinstance(whole, bool) or (
+            whole and (self.kind is not EditKind.INPAINT or self.strength == 1)
+        ):
+            raise InvalidRequest(
+                f"expected an inpainting of strength below 1 to start from the image's own noise, "
+                f"got {self.kind} at {self.strength:g}; lower the strength, or leave inverted out"
+            )
         if "edit_mask" in needs[self.kind] and not np.any(self.edit_mask):
             raise InvalidRequest(
                 "expected an edit mask with at least one painted pixel, got an empty one; "

@@ -206,6 +206,11 @@ class DiffusionBackend:
         sampling = self._sampling(request)
         self._pipeline.check_steering(request.steps, sampling["strength"], request.steering)
         self._ascent(self._known_size(request))
+        if request.inverted and request.steps <= self._info.jump_steps:
+            raise InvalidRequest(
+                f"expected more than {self._info.jump_steps} steps to find the noise of an image, "
+                f"got {request.steps}: {self._info.name} jumps with so few; take more steps"
+            )
         target = _even_target(request)
         if target is not None:
             self._pipeline.check_target(request.region, target, request.steps)
@@ -323,6 +328,7 @@ class DiffusionBackend:
             "guidance_scale": request.guidance_scale,
             "strength": request.strength if request.kind is EditKind.INPAINT else 1.0,
             "steering": request.steering,
+            "inverted": request.inverted,
         }
 
     def _halve(self) -> None:

@@ -40,7 +40,13 @@ from napari_histodiff.diffusion.flow import add_noise, noise_again
 from napari_histodiff.diffusion.guidance import GuidedDenoiser
 from napari_histodiff.diffusion.network import HistoUNet
 from napari_histodiff.diffusion.phase_cache import PhaseCache, PhaseMemory
-from napari_histodiff.diffusion.sampling import Denoiser, Sampling, sampling_of, solver_of
+from napari_histodiff.diffusion.sampling import (
+    Denoiser,
+    Sampling,
+    backwards,
+    sampling_of,
+    solver_of,
+)
 from napari_histodiff.diffusion.steering.gradient import CLIMBS, Ascent, check_guide
 from napari_histodiff.diffusion.steering.resampling import Stretch, check_repaint, stretches_of
 from napari_histodiff.diffusion.windows import (
@@ -107,6 +113,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         target: Region | None = None,
         captions: int = 1,
         steering: Steering = _UNSTEERED,
+        inverted: bool = False,
     ) -> int:
         """Return how many network evaluations `__call__` will spend, and report, on a frame.
 
@@ -124,6 +131,8 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             len(phase.batches) * (calls.denoiser * passes + calls.ticks)
             for phase, calls in zip(plans, work, strict=True)
         )
+        if inverted:
+            total += len(plans[0].batches) * sampling.solver.evaluations(backwards(times)) * passes
         return total * num_images_per_prompt
 
     @torch.inference_mode()
@@ -146,6 +155,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         cache: PhaseCache | None = None,
         steering: Steering = _UNSTEERED,
         ascent: Ascent | None = None,
+        inverted: bool = False,
     ) -> ImagePipelineOutput:
         """Draw a frame, or a part of the endless plane.
 
@@ -178,6 +188,9 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             See there.
         ascent : Ascent, optional
             Of the scores that `steering` names.
+        inverted : bool
+            Whether a drawing at strength < 1 starts from the image's own noise, found by walking
+            the flow backwards, and not from noise of the seed; not with jumps.
 
         Raises
         ------
@@ -209,6 +222,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             target=target,
             captions=conditions.captions,
             steering=steering,
+            inverted=inverted,
         )
         wanted = frame if target is None else target
         device = self.network.jump.device  # diffusers' own property walks over all modules
@@ -232,9 +246,16 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         images = []
         for variant in range(num_images_per_prompt):
             noise = Noise(seed, variant, device)
-            field = self._start(noise, canvas, times[0], start)
             solve.noise = noise
             progress.begin(device)
+            if inverted:
+                up = backwards(times)
+                upwards = replace(solve, times=up, ascent=None)
+                whole = Stretch(range(len(up) - 1), 0)
+                field = self._start(noise, canvas, up[0], start)
+                field = upwards.run(field, plans[0], whole, None)
+            else:
+                field = self._start(noise, canvas, times[0], start)
             memory = None
             if cache is not None and target is not None:
                 shared = (

@@ -18,6 +18,7 @@ from napari_histodiff.core.errors import ModelInvalid
 from napari_histodiff.diffusion.network import HistoUNet
 
 __all__ = [
+    "FIRST_TIME",
     "JUMP_BOUNDARY",
     "JUMP_SHIFT",
     "JUMP_STEPS",
@@ -25,6 +26,7 @@ __all__ = [
     "Denoiser",
     "Sampling",
     "Solver",
+    "backwards",
     "euler",
     "heun",
     "jump_steps",
@@ -55,6 +57,20 @@ def timesteps(steps: int, strength: float = 1.0, shift: float = 1.0) -> tuple[fl
     used = max(1, round(steps * share))
     even = (share * (used - i) / used for i in range(1, used + 1))
     return (strength, *(shift * u / (1 + (shift - 1) * u) for u in even))
+
+
+#: Time below which the direction of the flow is not told well: where walks backwards begin.
+FIRST_TIME: Final = 0.05
+
+
+def backwards(times: Sequence[float]) -> tuple[float, ...]:
+    """Return the ascending times that lead from an image to where a schedule starts.
+
+    A solver that walks them inverts the flow, as DDIM inversion does (Song et al., arXiv
+    2010.02502, section 4.3). They begin at `FIRST_TIME`, or at half the last step where that is
+    earlier: at 0 the flow has no direction.
+    """
+    return (min(FIRST_TIME, times[-2] / 2), *reversed(times[:-1]))
 
 
 def split(times: Sequence[float], phases: int) -> tuple[tuple[float, ...], ...]:

@@ -15,7 +15,13 @@ from napari_histodiff.devices import DType, resolve_device, resolve_dtype
 from napari_histodiff.segmenter.folder import JudgeInfo, bundled_judge_path, read_judge
 from napari_histodiff.segmenter.images import described, rescaled
 from napari_histodiff.segmenter.network import JudgeFeatures, JudgeNetwork
-from napari_histodiff.segmenter.postprocess import MPP, FoundNuclei, find_nuclei, resize_nuclei
+from napari_histodiff.segmenter.postprocess import (
+    MPP,
+    FoundNuclei,
+    Maps,
+    find_nuclei,
+    resize_nuclei,
+)
 from napari_histodiff.segmenter.prediction import (
     VIEWS,
     Disagreement,
@@ -92,6 +98,14 @@ class Judge:
         scaled = rescaled(image, mpp, MPP)
         nuclei = find_nuclei(predict(self._network, scaled))
         return resize_nuclei(nuclei, image.shape[:2])[0]
+
+    def at_its_scale(self, image: NDArray[np.uint8], mpp: float) -> NDArray[np.uint8]:
+        """Return an image at the micrometres per pixel it looks at; errors as of `segment`."""
+        return rescaled(image, mpp, MPP)
+
+    def maps(self, image: NDArray[np.uint8]) -> Maps:
+        """Return what the network says of each pixel of an image at its own scale."""
+        return predict(self._network, image)
 
     def propose(
         self, image: NDArray[np.uint8], *, mpp: float = MPP, on_step: OnView | None = None

@@ -50,6 +50,21 @@ def saved_request(path: Path) -> EditRequest:
     return EditRequest.from_dict(json.loads(path.read_text()))
 
 
+def test_models_that_are_compared_draw_the_same(run, model_folder, tmp_path) -> None:
+    np.save("classes.npy", class_map())
+    arguments = ("generate", "--classes", "classes.npy", "--steps", 2, "-o", "out", "--seed", 4)
+    result = run(*arguments, "--compare-with", model_folder)
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines() == [
+        f"{Path('out') / f'generate-00{n}.png'} (tiny 1)" for n in (1, 2)
+    ]
+    pictures = [imread(tmp_path / "out" / f"generate-00{n}.png") for n in (1, 2)]
+    np.testing.assert_array_equal(*pictures)
+    missing = run(*arguments, "--compare-with", "nowhere")
+    assert missing.exit_code == 2
+    assert not list((tmp_path / "out").glob("generate-003*"))
+
+
 def test_generate_writes_pictures_and_requests(run, tmp_path) -> None:
     np.save("classes.npy", class_map())
     arguments = ("generate", "--classes", "classes.npy", "--steps", 2, "--variants", 2, "-o", "out")

@@ -7,7 +7,7 @@ control image, the latents of known pixels) is made from its own part of the req
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from napari_histodiff.core.steering.steering import Steering
 from napari_histodiff.diffusion.canvas import Field, Noise, StepProgress, run_phase
 from napari_histodiff.diffusion.conditioning import to_pixels
 from napari_histodiff.diffusion.foreign.codec import PixelCodec, ShrunkField, enlarged, shrunk
+from napari_histodiff.diffusion.foreign.inversion import inverted
 from napari_histodiff.diffusion.foreign.network import Inputs, Network, guided
 from napari_histodiff.diffusion.foreign.place import Place
 from napari_histodiff.diffusion.foreign.schedule import Schedule
@@ -104,6 +105,8 @@ class Drawer:
             len(p.batches) * (len(s.steps) * passes + _ticks(schedule, s, request.steering))
             for p, s in zip(plans, stretches, strict=True)
         )
+        if request.inverted:
+            total += len(plans[0].batches) * schedule.count * passes
         return total * request.variants
 
     def check(self, request: EditRequest) -> None:
@@ -206,6 +209,8 @@ class Drawer:
     ) -> Tensor:
         """Draw one variant, (3, h, w) of `request.drawn`."""
         latents: Field | _Start = _Start(solver)
+        if request.inverted:
+            latents = run_phase(_Start(solver, False), plans[0], self.layout.ramp, solver.invert)
         solved: dict[Window, Tensor] = {}
         for phase, stretch in zip(plans, stretches, strict=True):
             solver.stretch = stretch
@@ -325,22 +330,26 @@ class _WindowSolver:
         self.progress.skip(unneeded * len(self.stretch.steps), unneeded * ticks)
         return {window: value.to(self.device) for window, value in found.items()}
 
-    def start(self, region: Region) -> Tensor:
-        """The noise a drawing starts from, or the image with its share of noise."""
+    def start(self, region: Region, noisy: bool = True) -> Tensor:
+        """The noise a drawing starts from, or the image, with its share of noise or without."""
         noise = self.noise.read(region)
         if self.starts_at is None:
             return self.schedule.started(noise)
         pixels = enlarged(region, self.network.codec.factor)
         shown = self.place.coarse if self.starts_at == "coarse" else self.place.image
         clean = self.network.codec.encode(shown(pixels)[None].to(self.device))
-        return self.schedule.noisy(clean, noise[None], 0)[0]
+        return (self.schedule.noisy(clean, noise[None], 0) if noisy else clean)[0]
+
+    def invert(self, z: Tensor, windows: Sequence[Window]) -> Tensor:
+        """The noise of the latents of images; see `inversion.inverted`."""
+        regions = [enlarged(window.region, self.network.codec.factor) for window in windows]
+        predict = self._predictor(self._inputs(regions, self._free(regions)))
+        return inverted(self.schedule, predict, z, lambda x: self.progress.saw(windows, x))
 
     def __call__(self, z: Tensor, windows: Sequence[Window]) -> Tensor:
         codec = self.network.codec
         regions = [enlarged(window.region, codec.factor) for window in windows]
-        free = torch.stack([self.place.free(region) for region in regions]).to(self.device)
-        # A latent is free when any of its pixels is: whatever is drawn there is drawn whole.
-        free = F.max_pool2d(free, codec.factor)
+        free = self._free(regions)
         known = noise = None
         if self.place.has_image and not bool(free.all()):
             images = torch.stack([self.place.image(region) for region in regions])
@@ -352,17 +361,7 @@ class _WindowSolver:
             for _ in range(_ticks(self.schedule, self.stretch, self.steering)):
                 self.progress.tick()
             return self.schedule.noisy(known, noise, self.stretch.steps.stop)
-        inputs = self._inputs(regions, free)
-
-        def predict(z: Tensor, t: Tensor) -> Tensor:
-            return guided(
-                self.network,
-                z,
-                t,
-                inputs,
-                self.guidance_scale,
-                split=self.settings.split_guidance,
-            )
+        predict = self._predictor(self._inputs(regions, free))
 
         def after(z: Tensor, clean: Tensor, step: int) -> Tensor:
             self.progress.saw(windows, clean)
@@ -377,6 +376,15 @@ class _WindowSolver:
         ascent = self.ascent
         moved = None if ascent is None else lambda x0: ascent(x0, free, self.progress.tick)
         return self.schedule.run(predict, z, self.stretch.steps, after, moved)
+
+    def _free(self, regions: Sequence[Region]) -> Tensor:
+        """Which latents may change: any of whose pixels may, whatever is drawn is drawn whole."""
+        free = torch.stack([self.place.free(region) for region in regions]).to(self.device)
+        return F.max_pool2d(free, self.network.codec.factor)
+
+    def _predictor(self, inputs: Inputs) -> Callable[[Tensor, Tensor], Tensor]:
+        scale, split = self.guidance_scale, self.settings.split_guidance
+        return lambda z, t: guided(self.network, z, t, inputs, scale, split=split)
 
     def _inputs(self, regions: Sequence[Region], free: Tensor) -> Inputs:
         known = None
@@ -400,9 +408,10 @@ class _Start:
     """What the first phase reads."""
 
     solver: _WindowSolver
+    noisy: bool = True
 
     def read(self, region: Region) -> Tensor:
-        return self.solver.start(region)
+        return self.solver.start(region, self.noisy)
 
 
 def _stretches(schedule: Schedule, layout: WindowLayout, steering: Steering) -> tuple[Stretch, ...]:
@@ -419,6 +428,8 @@ def _ticks(schedule: Schedule, stretch: Stretch, steering: Steering) -> int:
 def _start_of(request: EditRequest, schedule: Schedule) -> str | None:
     if request.kind is EditKind.ZOOM:
         return "coarse"
+    if request.inverted:
+        return "image"
     return "image" if request.kind is EditKind.INPAINT and schedule.first else None
 
 
