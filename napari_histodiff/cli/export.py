@@ -1,4 +1,4 @@
-"""`histodiff export` and `histodiff inspect`: slides for other programs, and what they say."""
+"""`histodiff export`, `inspect` and `sign`: slides for other programs, and what they say."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from napari_histodiff.core.errors import InvalidRequest
+
 if TYPE_CHECKING:
     from napari_histodiff.slide.exporting.targets import OnProgress
 
-__all__ = ["export", "inspect"]
+__all__ = ["export", "inspect", "sign"]
 
 #: Written here as well, because `histodiff --help` imports nothing of slides; a test compares them.
 _SETS: Final = ("conic", "coco", "folder", "yolo", "stardist")
@@ -95,14 +97,40 @@ def export(
 def inspect(path: Path) -> None:
     """Say what in an exported FILE is synthetic, and whether it was changed since.
 
-    Ends with 1 when the pixels are not those that were exported.
+    Ends with 1 when the pixels are not those that were exported, or its credentials do not hold.
     """
     from napari_histodiff.slide.exporting.inspection import inspect_file
 
     found = inspect_file(path)
     click.echo(found)
-    if found.unchanged is False:
+    broken = found.credentials is not None and not found.credentials.valid
+    if found.unchanged is False or broken:
         raise click.exceptions.Exit(1)
+
+
+@click.command()
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--certificate", required=True, type=click.Path(path_type=Path), help="PEM file.")
+@click.option("--key", required=True, type=click.Path(path_type=Path), help="PEM file; keep it.")
+@click.option("--new-identity", metavar="NAME", help="Make certificate and key first.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: in its place.")
+def sign(
+    path: Path, certificate: Path, key: Path, new_identity: str | None, output: Path | None
+) -> None:
+    """Sign an exported FILE with content credentials (C2PA), which `histodiff inspect` reads."""
+    from napari_histodiff.slide.exporting import credentials
+    from napari_histodiff.slide.exporting.inspection import inspect_file
+
+    found = inspect_file(path)
+    if found.unchanged is False:
+        raise InvalidRequest(
+            f"expected an image as it was exported, got {path.name}, whose pixels were changed; "
+            "export it again"
+        )
+    if new_identity is not None:
+        credentials.new_identity(new_identity, certificate, key)
+    said = found.said if "statement" in found.said else {**found.said, "statement": found.statement}
+    click.echo(credentials.sign(path, said, certificate, key, output))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.cli.enrich import enrich
-from napari_histodiff.cli.export import export, inspect
+from napari_histodiff.cli.export import export, inspect, sign
 from napari_histodiff.cli.foreign import masks
 from napari_histodiff.cli.glands import train_gland
 from napari_histodiff.cli.inpaint_slide import SLIDE_OPTIONS, inpaint_slide, is_of_slide
@@ -202,6 +202,7 @@ for _command in (
     change,
     export,
     inspect,
+    sign,
     masks,
 ):
     main.add_command(_command)

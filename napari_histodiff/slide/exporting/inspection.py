@@ -15,6 +15,7 @@ import tifffile
 from PIL import Image
 
 from napari_histodiff.core.errors import InvalidRequest, StorageError
+from napari_histodiff.slide.exporting.credentials import Credentials, credentials_of
 from napari_histodiff.slide.exporting.ome_zarr import chunk_digest
 from napari_histodiff.slide.exporting.provenance import sha256_of
 from napari_histodiff.slide.exporting.sidecar import SIDECAR
@@ -40,15 +41,23 @@ class Inspection:
         Where it was found: "in the file", or the name of the file beside it.
     unchanged : bool, optional
         Whether the pixels are those that were exported; None where that cannot be told.
+    credentials : Credentials, optional
+        Who signed the file, where somebody did.
     """
 
     said: dict[str, Any]
     place: str
     unchanged: bool | None
+    credentials: Credentials | None = None
+
+    @property
+    def statement(self) -> str:
+        """What is synthetic, in sentences."""
+        return str(self.said.get("statement") or _of_request(self.said))
 
     def __str__(self) -> str:
         said = self.said
-        lines = [str(said.get("statement") or _of_request(said)), f"(said {self.place})"]
+        lines = [self.statement, f"(said {self.place})"]
         models = said.get("models") or []
         lines += [f"model {model['name']}, revision {model['revision']}" for model in models]
         if said.get("caption"):
@@ -63,8 +72,12 @@ class Inspection:
             )
             lines += [f"  {name} sha256 {value}" for name, value in edit["masks"].items()]
         lines.append(_VERDICTS[self.unchanged])
+        if self.credentials is not None:
+            lines.append(str(self.credentials))
         return "\n".join(lines)
 
+
+_OF_UNKNOWN: Final = "What the file said of itself cannot be read any more."
 
 _VERDICTS: Final = {
     True: "The pixels are those that were exported: the digests match.",
@@ -95,7 +108,11 @@ def inspect_file(path: Path | str) -> Inspection:
         for place, read in (("in the file", _inside), ("beside it", _beside)):
             said = read(path)
             if said is not None:
-                return Inspection(said, place, _is_unchanged(path, said))
+                return Inspection(said, place, _is_unchanged(path, said), credentials_of(path))
+        signed = credentials_of(path)
+        if signed is not None and (signed.statement or not signed.valid):
+            said = {"statement": signed.statement or _OF_UNKNOWN}
+            return Inspection(said, "in its content credentials", None, signed)
     except _DAMAGE as error:
         raise StorageError(
             f"expected an exported image in {path}, got {error}; export it again"
