@@ -29,7 +29,7 @@ from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.core.steering.guides import PYTHON_GUIDE, as_guides
 from napari_histodiff.core.steering.steering import Steering
 from napari_histodiff.core.threads import busy_waiting
-from napari_histodiff.layout.completion import Completion, complete_paint, completed
+from napari_histodiff.layout.completion import Completion, complete_paint, completed, structure_seed
 
 if TYPE_CHECKING:
     from napari_histodiff.core.backend import Backend, BackendInfo, OnStep
@@ -213,12 +213,13 @@ class Model:
         mpp: float = 0.5,
         origin: tuple[int, int] = (0, 0),
         shape: tuple[int, int] | None = None,
+        variant: int = 0,
     ) -> Completion:
         """Return whole maps that hold what is painted: what `__call__` would draw.
 
         Tissue is suggested where nuclei are painted, nuclei where tissue is, and both from the
-        caption where nothing is; each seed suggests another structure. Parameters are those of
-        `__call__`.
+        caption where nothing is; each seed, and each variant of it, has another structure.
+        Parameters are those of `__call__`, and `variant` the number of the variant that is meant.
         """
         return complete_paint(
             class_map,
@@ -227,7 +228,7 @@ class Model:
             shape=None if shape is None else _pair("shape", shape),
             caption=caption or "",
             mpp=mpp,
-            seed=seed,
+            seed=structure_seed(seed, variant),
             origin=_pair("origin", origin),
             tissue_names=self.info.tissue_names,
         )
@@ -325,7 +326,7 @@ class Model:
         seed : int
             The same seed, place and inputs draw the same pixels.
         variants : int
-            Independent draws.
+            Independent draws, each with a suggestion of its own for what is not painted.
         image : (h, w, 3) RGB, optional
             Pixels to inpaint; those outside `edit_mask` come back byte for byte.
         edit_mask : (h, w) bool, optional

@@ -35,6 +35,7 @@ from napari_histodiff.core.errors import (
 from napari_histodiff.core.requests import EditKind, EditRequest
 from tests.fakes import FAKE_INFO, FakeBackend, FakeFactory
 from tests.recording import TERMINAL, Recorder, edit_request
+from tests.variant_contract import VariantContract
 
 __all__ = ["BackendContract", "EngineContract"]
 
@@ -280,7 +281,7 @@ class EngineContract(ABC):
         assert sorted(ended) == sorted(job.id for job in accepted)
 
 
-class BackendContract(ABC):
+class BackendContract(VariantContract, ABC):
     """Every backend: shapes, known pixels, seeds, steps, cancel."""
 
     #: Height and width of the frames drawn; keep small.

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.backend import BackendInfo, OnStep, Step
+from napari_histodiff.core.backend import BackendInfo, OnStep, Step, drawn_apart
 from napari_histodiff.core.errors import InvalidRequest, ModelNotFound, OutOfMemory
 from napari_histodiff.core.geometry import Region, WindowGrid
 from napari_histodiff.core.recipe import TILE
@@ -100,7 +100,7 @@ class FakeBackend:
     ) -> list[NDArray[np.uint8]]:
         for request in requests:
             _check_margin(request)
-        return [self._render(request, on_step) for request in requests]
+        return [drawn_apart(r, self._render, self.evaluations, on_step) for r in requests]
 
     def _render(self, request: EditRequest, on_step: OnStep | None) -> NDArray[np.uint8]:
         total = self.evaluations(request)
@@ -113,7 +113,8 @@ class FakeBackend:
                 self._misbehave()
             if on_step is not None:
                 on_step(Step(done, total, lambda: self._preview(request)))
-        images = np.stack([_draw(request, variant) for variant in range(request.variants)])
+        first = request.first_variant
+        images = np.stack([_draw(request, first + i) for i in range(request.variants)])
         return images[..., :2] if self.settings.fault == "shape" else images
 
     def _preview(self, request: EditRequest) -> NDArray[np.uint8]:

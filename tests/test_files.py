@@ -60,6 +60,7 @@ REASONS = {
     "inpainting.readouts": "measures of an edit, apart from how they are shown",
     "slide.exporting.changes": "one format",
     "ui.compare.reading_row": "one section of the dock",
+    "ui.generation.structures": "the paint of the variant in view, apart from what is suggested",
     "ui.masks.outlines": "shapes of napari as pixels, apart from what is done with them",
     "ui.painting.anchors": "where layers stay, apart from what is painted on them",
     "ui.painting.paint_tools": "what a document has in hand, each tool in a file of its own",

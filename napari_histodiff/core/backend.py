@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -13,7 +13,16 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, EditRequest
 from napari_histodiff.core.stain_bank import StainEntry
 
-__all__ = ["Backend", "BackendFactory", "BackendInfo", "Captions", "Guidable", "OnStep", "Step"]
+__all__ = [
+    "Backend",
+    "BackendFactory",
+    "BackendInfo",
+    "Captions",
+    "Guidable",
+    "OnStep",
+    "Step",
+    "drawn_apart",
+]
 
 #: What becomes of a caption, see `BackendInfo.captions`.
 Captions = Literal["vocabulary", "text", "none"]
@@ -171,3 +180,37 @@ class Guidable(Protocol):
 #: Makes a backend inside the worker process; must be picklable (a module-level function or a
 #: `functools.partial` of one).
 BackendFactory = Callable[[], Backend]
+
+
+def drawn_apart(
+    request: EditRequest,
+    draw: Callable[[EditRequest, OnStep | None], NDArray[np.uint8]],
+    evaluations: Callable[[EditRequest], int],
+    on_step: OnStep | None,
+) -> NDArray[np.uint8]:
+    """Draw a request whose variants have structures of their own, one after the other.
+
+    Parameters
+    ----------
+    request : EditRequest
+    draw : callable
+        Draws a request of one structure, (variants, h, w, 3) uint8, and tells its steps.
+    evaluations : callable
+        How many steps that tells.
+    on_step : callable, optional
+        Told of the steps of all of them.
+    """
+    parts = request.apart
+    if len(parts) == 1:
+        return draw(request, on_step)
+    counts = [evaluations(part) for part in parts]
+    total, images = sum(counts), []
+    for number, part in enumerate(parts):
+        images.append(draw(part, _shifted(on_step, sum(counts[:number]), total)))
+    return np.concatenate(images)
+
+
+def _shifted(on_step: OnStep | None, before: int, total: int) -> OnStep | None:
+    if on_step is None:
+        return None
+    return lambda step: on_step(replace(step, done=before + step.done, total=total))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import math
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -36,6 +36,7 @@ __all__ = [
     "STAIN_NUMBERS",
     "EditKind",
     "EditRequest",
+    "Structure",
 ]
 
 REQUEST_VERSION: Final = 1
@@ -59,13 +60,30 @@ LIMITS: Final[dict[str, tuple[float, float]]] = {
     "seed": (0, 2**31 - 1),
     "mpp": (0.1, 64.0),
     "feather": (0.0, 50.0),
+    "first_variant": (0, 2**31 - 1),
 }
+
+#: Numbers that requests did not have when some that were saved were made.
+_LATER: Final = ("feather", "first_variant")
 
 #: How many numbers describe a stain.
 STAIN_NUMBERS: Final = 7
 
-_INTEGERS: Final = ("steps", "variants", "seed")
+#: Class map, instance map and tissue map of one variant; None as in a request.
+Structure = tuple[NDArray[np.uint8] | None, NDArray[np.int32] | None, NDArray[np.uint8] | None]
+
+_STRUCTURE: Final = ("class_map", "instance_map", "tissue_map")
+_INTEGERS: Final = ("steps", "variants", "first_variant", "seed")
 _ARRAYS: Final = ("class_map", "instance_map", "tissue_map", "image", "edit_mask", "coarse")
+
+_CONVERTERS: Final[dict[str, Callable[[Any], Any]]] = {
+    "class_map": as_class_map,
+    "instance_map": as_instance_map,
+    "tissue_map": lambda a: as_tissue_map(a, len(TISSUE_NAMES)),
+    "image": as_rgb,
+    "edit_mask": as_edit_mask,
+    "coarse": as_rgb,
+}
 
 
 class EditKind(StrEnum):
@@ -139,12 +157,16 @@ class EditRequest:
     model_name, model_revision : str
         Name and weights of the model it is meant for, as `BackendInfo` has them; kept with what it
         draws. They decide no pixel, and are empty where nobody said.
+    first_variant : int
+        Number of the first draw: a request of one variant can be any of another's.
+    structures : tuple of Structure
+        Maps of the variants after the first, where each has its own; else all share the request's.
 
     Raises
     ------
     InvalidRequest
         When a number is out of range or not finite, a map has another shape than the frame, what
-        the kind needs is missing, or the target leaves the region.
+        the kind needs is missing, the target leaves the region, or some variants lack a structure.
     """
 
     kind: EditKind
@@ -170,6 +192,8 @@ class EditRequest:
     inverted: bool = False
     model_name: str = ""
     model_revision: str = ""
+    first_variant: int = 0
+    structures: tuple[Structure, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", _kind(self.kind))
@@ -191,7 +215,9 @@ class EditRequest:
             object.__setattr__(self, name, number)
         object.__setattr__(self, "stain", _stain(self.stain))
         object.__setattr__(self, "region_captions", _region_captions(self.region_captions))
-        self._freeze_arrays()
+        for name in _ARRAYS:
+            object.__setattr__(self, name, self._frozen(name, getattr(self, name)))
+        object.__setattr__(self, "structures", self._frozen_structures())
         self._check_kind()
         self._check_target()
         self._check_steering()
@@ -209,6 +235,32 @@ class EditRequest:
     def drawn(self) -> Region:
         """The rectangle whose pixels a backend returns: the target, or the whole frame."""
         return self.region if self.target is None else self.target
+
+    def alone(self, variant: int) -> EditRequest:
+        """Return the request that draws one of its variants and no other.
+
+        Raises
+        ------
+        InvalidRequest
+            When it has no such variant.
+        """
+        if not 0 <= variant < self.variants:
+            raise InvalidRequest(
+                f"expected a variant from 0 to {self.variants - 1}, got {variant}; choose one of "
+                "those"
+            )
+        maps: dict[str, Any] = {}
+        if variant and self.structures:
+            maps = dict(zip(_STRUCTURE, self.structures[variant - 1], strict=True))
+        first = self.first_variant + variant
+        return replace(self, variants=1, first_variant=first, structures=(), **maps)
+
+    @property
+    def apart(self) -> tuple[EditRequest, ...]:
+        """Requests of one structure each that draw the same: itself, or one a variant."""
+        if not self.structures:
+            return (self,)
+        return tuple(self.alone(variant) for variant in range(self.variants))
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready description; arrays are zlib-compressed and base64-coded."""
@@ -229,6 +281,11 @@ class EditRequest:
             result["steering"] = self.steering.to_dict()
         if self.inverted:
             result["inverted"] = True
+        if self.structures:
+            result["structures"] = [
+                [None if array is None else _encode(array) for array in maps]
+                for maps in self.structures
+            ]
         for name in _ARRAYS:
             array = getattr(self, name)
             result[name] = None if array is None else _encode(array)
@@ -253,8 +310,11 @@ class EditRequest:
             arrays: dict[str, Any] = {
                 name: None if data[name] is None else _decode(data[name]) for name in _ARRAYS
             }
-            # Requests that were saved before feathers have none.
-            numbers = {name: data[name] for name in LIMITS if name in data or name != "feather"}
+            numbers = {n: data[n] for n in LIMITS if n in data or n not in _LATER}
+            structures: Any = tuple(
+                tuple(None if array is None else _decode(array) for array in maps)
+                for maps in data.get("structures", ())
+            )
             return cls(
                 kind=data["kind"],
                 region=Region(*data["region"]),
@@ -267,6 +327,7 @@ class EditRequest:
                 # Requests that were saved before do not say.
                 model_name=str(data.get("model_name", "")),
                 model_revision=str(data.get("model_revision", "")),
+                structures=structures,
                 **numbers,
                 **arrays,
             )
@@ -298,27 +359,29 @@ class EditRequest:
             ) from error
         return cls.from_dict(data)
 
-    def _freeze_arrays(self) -> None:
-        converters = {
-            "class_map": as_class_map,
-            "instance_map": as_instance_map,
-            "tissue_map": lambda a: as_tissue_map(a, len(TISSUE_NAMES)),
-            "image": as_rgb,
-            "edit_mask": as_edit_mask,
-            "coarse": as_rgb,
-        }
-        for name, convert in converters.items():
-            array = getattr(self, name)
-            if array is None:
-                continue
-            array = np.array(convert(array), copy=True)
-            if array.shape[:2] != self.shape:
-                raise InvalidRequest(
-                    f"expected {name} of shape {self.shape} like the frame, got "
-                    f"{array.shape[:2]}; paint or crop it to the frame"
-                )
-            array.setflags(write=False)
-            object.__setattr__(self, name, array)
+    def _frozen(self, name: str, array: Any) -> Any:
+        if array is None:
+            return None
+        array = np.array(_CONVERTERS[name](array), copy=True)
+        if array.shape[:2] != self.shape:
+            raise InvalidRequest(
+                f"expected {name} of shape {self.shape} like the frame, got "
+                f"{array.shape[:2]}; paint or crop it to the frame"
+            )
+        array.setflags(write=False)
+        return array
+
+    def _frozen_structures(self) -> tuple[Structure, ...]:
+        found: list[Any] = [
+            tuple(self._frozen(*pair) for pair in zip(_STRUCTURE, maps, strict=True))
+            for maps in self.structures
+        ]
+        if found and len(found) != self.variants - 1:
+            raise InvalidRequest(
+                f"expected maps of the {self.variants - 1} variants after the first, got those of "
+                f"{len(found)}; give every variant its own, or none"
+            )
+        return tuple(found)
 
     def _check_kind(self) -> None:
         needs: dict[EditKind, tuple[str, ...]] = {

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_histodiff.core.backend import Backend, BackendInfo, OnStep, Step
+from napari_histodiff.core.backend import Backend, BackendInfo, OnStep, Step, drawn_apart
 from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.errors import InvalidRequest, OutOfMemory
 from napari_histodiff.core.foreign.folder import is_foreign
@@ -163,6 +163,8 @@ class DiffusionBackend:
 
         For a target it spends fewer where neighbours were drawn lately.
         """
+        if request.structures:
+            return sum(map(self.evaluations, request.apart))
         request = self._known_size(request)
         return self._pipeline.evaluations(
             request.region,
@@ -192,8 +194,9 @@ class DiffusionBackend:
             When memory does not even suffice for half the batch.
         """
         for request in requests:
-            self._check(request)
-        return [self._render(request, on_step) for request in requests]
+            for part in request.apart:
+                self._check(part)
+        return [drawn_apart(r, self._render, self.evaluations, on_step) for r in requests]
 
     def _check(self, request: EditRequest) -> None:
         low, high = self._info.mpp
@@ -295,6 +298,7 @@ class DiffusionBackend:
             **sampling,
             seed=request.seed,
             num_images_per_prompt=request.variants,
+            first_variant=request.first_variant,
             micro_batch=self._micro_batch,
             split_guidance=self._split_guidance,
             output_type="pt",

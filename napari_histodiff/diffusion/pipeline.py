@@ -148,6 +148,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         strength: float = 1.0,
         seed: int = 0,
         num_images_per_prompt: int = 1,
+        first_variant: int = 0,
         micro_batch: int = 1,
         split_guidance: bool = False,
         output_type: OutputType = "pil",
@@ -174,6 +175,8 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             As in diffusers; few steps are jumps where the weights know how to, see `sampling`.
         seed : int
             Key of the noise, which belongs to places; there is no generator to advance.
+        first_variant : int
+            Number of the first image, which is part of that key.
         micro_batch : int
             Windows per network call. It changes the last bits of the result.
         split_guidance : bool
@@ -244,7 +247,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         canvas = frame.snap(self.layout.multiple_of)
         start = None if strength == 1 or image is None else mirror_pad(image, frame, canvas)
         images = []
-        for variant in range(num_images_per_prompt):
+        for variant in range(first_variant, first_variant + num_images_per_prompt):
             noise = Noise(seed, variant, device)
             solve.noise = noise
             progress.begin(device)

@@ -107,7 +107,8 @@ def save_edit(
     png : bool
         Write the image as `{stem}.png` as well.
     variant : int
-        Which of the images that the request draws it is; the description says so.
+        Which of the images that the request draws it is; the description says so. Where each has
+        its own maps, the request of that one alone is written.
 
     Returns
     -------
@@ -119,6 +120,8 @@ def save_edit(
     StorageError
         When the disk is full or the folder can not be written; the folder is left as it was.
     """
+    if request.structures:
+        request, variant = request.alone(variant), 0
     writers = _writers(stem, image, request, _provenance(request, info, variant))
     if png:
         writers[f"{stem}.png"] = partial(_png, image)

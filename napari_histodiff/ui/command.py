@@ -17,6 +17,7 @@ class Studio(Protocol):
 
     actions: Any
     controller: Any
+    grid: Any
     looks: Any
     masks: Any
     project: Any

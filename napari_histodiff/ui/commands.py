@@ -55,6 +55,20 @@ _EDITS: Final = (
         "Show where, and how much, the variant differs from what lies below",
     ),
     Command(
+        "grid",
+        "Show the variants side by side",
+        lambda d: d.grid.show(),
+        "Alt-G",
+        "See all variants beside what lies there now, zoomed together, and choose one",
+    ),
+    Command(
+        "vary",
+        "Vary one thing",
+        lambda d: d.grid.ask(),
+        "Alt-V",
+        "Draw the frame with several guidance values, structures or stains, side by side",
+    ),
+    Command(
         "check_nuclei",
         "Look for the painted nuclei",
         lambda d: d.readings.look_for_nuclei(),

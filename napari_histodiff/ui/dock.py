@@ -13,6 +13,7 @@ from napari_histodiff.core.engine import Engine
 from napari_histodiff.ui.actions import StudioActions
 from napari_histodiff.ui.bindings import bind_dock, bind_keymap
 from napari_histodiff.ui.colormaps import PALETTE, TISSUE_PALETTE
+from napari_histodiff.ui.compare.grid.window import VariantGrid
 from napari_histodiff.ui.compare.looks import Looks
 from napari_histodiff.ui.compare.readings import Readings
 from napari_histodiff.ui.generation.controller import Controller
@@ -97,6 +98,7 @@ class StudioDock(DockedWidget):
         self.masks = MaskTools(napari_viewer, self.workspace, self.controller)
         self.readings = Readings(self.controller, judge)
         self.looks = Looks(napari_viewer, self.workspace, self.controller)
+        self.grid = VariantGrid(self, self.workspace, self.controller)
         self.context = ContextOutline(
             napari_viewer, lambda layer: bind_keymap([layer], napari_viewer)
         )
@@ -160,6 +162,7 @@ class StudioDock(DockedWidget):
         self._timer.stop()
         self._activity.close()
         self.readout.close_readout()
+        self.grid.close()
         self.project.close()
         self.slide.close_slide()
         self.proposer.close()

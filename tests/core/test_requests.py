@@ -236,3 +236,58 @@ def test_a_request_saved_before_models_were_named_is_read() -> None:
     del data["model_name"], data["model_revision"]
     read = EditRequest.from_dict(data)
     assert (read.model_name, read.model_revision) == ("", "")
+
+
+def test_a_variant_alone_is_told_by_its_number_and_its_own_maps() -> None:
+    classes = np.eye(4, 6, dtype=np.uint8)
+    ids = classes.astype(np.int32)
+    own = (2 * classes, 5 * ids, None)
+    both = make(class_map=classes, tissue_map=classes, variants=2, structures=(own,))
+    first, second = both.apart
+    assert (first.variants, first.first_variant, first.structures) == (1, 0, ())
+    np.testing.assert_array_equal(first.class_map, classes)
+    assert (second.variants, second.first_variant) == (1, 1)
+    np.testing.assert_array_equal(second.class_map, 2 * classes)
+    np.testing.assert_array_equal(second.instance_map, 5 * ids)
+    assert second.tissue_map is None
+    assert not second.class_map.flags.writeable
+    again = EditRequest.from_dict(json.loads(json.dumps(both.to_dict())))
+    for one, other in zip(both.apart, again.apart, strict=True):
+        assert_same(one, other)
+    for one, other in zip(both.apart, pickle.loads(pickle.dumps(both)).apart, strict=True):
+        assert_same(one, other)
+
+
+def test_variants_that_share_their_maps_stay_one_request() -> None:
+    both = make(class_map=np.eye(4, 6, dtype=np.uint8), variants=2, first_variant=3)
+    assert both.apart == (both,)
+    assert both.alone(1).first_variant == 4
+    np.testing.assert_array_equal(both.alone(1).class_map, both.class_map)
+    with pytest.raises(InvalidRequest, match="a variant from 0 to 1, got 2"):
+        both.alone(2)
+
+
+def test_requests_of_before_there_were_structures_are_read() -> None:
+    old = make(variants=2).to_dict()
+    del old["first_variant"]
+    assert EditRequest.from_dict(old).apart[0].first_variant == 0
+
+
+@pytest.mark.parametrize(
+    ("variants", "structures", "words"),
+    [
+        (1, ((None, None, None),), "maps of the 0 variants after the first, got those of 1"),
+        (3, ((None, None, None),), "maps of the 2 variants after the first"),
+        (2, ((np.zeros((2, 2), np.uint8), None, None),), "class_map of shape"),
+    ],
+)
+def test_structures_that_do_not_fit_are_refused(variants, structures, words) -> None:
+    with pytest.raises(InvalidRequest, match=words):
+        make(variants=variants, structures=structures)
+
+
+def test_a_garbled_structure_is_refused_in_words() -> None:
+    data = make(variants=2, structures=((None, None, None),)).to_dict()
+    for wrong in (5, [5], [[None]], [[None, {"dtype": "u1"}, None]]):
+        with pytest.raises(InvalidRequest, match="expected a complete request"):
+            EditRequest.from_dict(data | {"structures": wrong})

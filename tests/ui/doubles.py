@@ -53,6 +53,10 @@ class RecordingDocument:
     name = "Canvas"
     path = ""
 
+    @property
+    def region(self) -> Region:
+        return self.frame.region
+
     def __init__(self, doing: PendingOperations) -> None:
         self.frame = Frame()
         self.problem = ""

@@ -15,6 +15,7 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.ui.actions import StudioActions
 from napari_histodiff.ui.command import Command, studio
 from napari_histodiff.ui.commands import COMMANDS
+from napari_histodiff.ui.compare.grid.window import VariantGrid
 from napari_histodiff.ui.compare.looks import Looks
 from napari_histodiff.ui.compare.readings import Readings
 from napari_histodiff.ui.dock import StudioDock
@@ -89,6 +90,7 @@ def test_a_command_calls_one_thing_that_is_there(command: Command) -> None:
     parts = {
         "actions": StudioActions,
         "controller": Controller,
+        "grid": VariantGrid,
         "looks": Looks,
         "masks": MaskTools,
         "project": ProjectPart,

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_histodiff.core.backend import BackendInfo, OnStep
+from napari_histodiff.core.backend import BackendInfo, OnStep, drawn_apart
 from napari_histodiff.core.errors import OutOfMemory
 from napari_histodiff.core.foreign.folder import ForeignFolder, check_foreign
 from napari_histodiff.core.geometry import Region
@@ -131,6 +131,8 @@ class ForeignBackend:
 
     def evaluations(self, request: EditRequest) -> int:
         """Return how many network evaluations `render` will spend on a request at the most."""
+        if request.structures:
+            return sum(map(self.evaluations, request.apart))
         own = at_model_scale(request, self._info.mpp)
         return self._drawer.evaluations(own, self._settings)
 
@@ -150,8 +152,10 @@ class ForeignBackend:
         OutOfMemory
             When memory does not even suffice for one window.
         """
-        own = [self._checked(request) for request in requests]
-        return [self._render(*pair, on_step) for pair in zip(requests, own, strict=True)]
+        for request in requests:
+            for part in request.apart:
+                self._checked(part)
+        return [drawn_apart(r, self._render, self.evaluations, on_step) for r in requests]
 
     def _checked(self, request: EditRequest) -> EditRequest:
         """Return a request as it is drawn: at the model's scale, and no image to generate on."""
@@ -171,9 +175,8 @@ class ForeignBackend:
         decode = None if isinstance(codec, PixelCodec) else codec.decode
         return ascent_of(own.steering, self._book, own.mpp, self._loaded.device, decode)
 
-    def _render(
-        self, request: EditRequest, own: EditRequest, on_step: OnStep | None
-    ) -> NDArray[np.uint8]:
+    def _render(self, request: EditRequest, on_step: OnStep | None) -> NDArray[np.uint8]:
+        own = self._checked(request)
         while True:
             try:
                 images = self._drawer.draw(

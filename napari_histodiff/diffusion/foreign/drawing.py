@@ -190,7 +190,7 @@ class Drawer:
             ascent=ascent,
         )
         images = []
-        for variant in range(request.variants):
+        for variant in range(request.first_variant, request.first_variant + request.variants):
             solver.noise = Noise(request.seed, variant, device, self.network.codec.channels)
             progress.begin(device)
             memory = None

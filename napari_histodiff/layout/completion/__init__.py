@@ -9,6 +9,15 @@ from napari_histodiff.layout.completion.complete import (
     complete_paint,
     completed_on,
 )
-from napari_histodiff.layout.completion.request import completed
+from napari_histodiff.layout.completion.request import completed, joined, structure_seed
 
-__all__ = ["Completion", "Maps", "by_tissue", "complete_paint", "completed", "completed_on"]
+__all__ = [
+    "Completion",
+    "Maps",
+    "by_tissue",
+    "complete_paint",
+    "completed",
+    "completed_on",
+    "joined",
+    "structure_seed",
+]

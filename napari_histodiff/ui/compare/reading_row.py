@@ -50,6 +50,7 @@ class ReadingRow(QWidget):
                 name_label("Divide"),
                 self.divider,
                 command_button("difference", "Difference", share=False),
+                command_button("grid", "Grid", share=False),
                 stretch=1,
             )
         )

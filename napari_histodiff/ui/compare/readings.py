@@ -151,10 +151,10 @@ class Readings:
         staging = self._staging
         if staging is None or self._judge.is_running:
             return
-        if not _painted(staging.entry.request).any():
+        request, self._looked_at = staging.request, staging.index
+        if not _painted(request).any():
             self._notice(Level.WARNING, "No nuclei were painted where pixels changed.")
             return
-        request, self._looked_at = staging.entry.request, staging.index
         everywhere = np.ones(request.shape, np.bool_)
         self._judge.begin(staging.image, request.mpp, everywhere)
         self._set(staging.index, looking=True)
@@ -206,7 +206,7 @@ class Readings:
             self._set(self._looked_at, looking=False)
             self._notice(Level.ERROR, event.message)
         elif isinstance(event, JudgeDone) and self._staging is not None:
-            request = self._staging.entry.request
+            request = self._staging.entry.request.alone(self._looked_at)
             found, painted = _agreement(request, event.proposal.instance_map)
             self._set(self._looked_at, looking=False, found=found, painted=painted)
 

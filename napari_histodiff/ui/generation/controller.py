@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from psygnal import Signal
 
-from napari_histodiff.core.captions import Caption, caption_from_maps
 from napari_histodiff.core.engine import (
     Engine,
     EngineEvent,
     EngineState,
     EngineStateChanged,
-    Job,
     JobCancelled,
     JobFailed,
     JobFinished,
@@ -29,11 +27,13 @@ from napari_histodiff.core.engine import (
     JobProgress,
 )
 from napari_histodiff.core.errors import HistodiffError, InvalidRequest
+from napari_histodiff.ui.generation.batch import Batch, MadeOn
 from napari_histodiff.ui.generation.engines import Mailbox
 from napari_histodiff.ui.generation.history import History, HistoryEntry
 from napari_histodiff.ui.generation.plan import Estimate, Estimator, FramePlan, make_plan
 from napari_histodiff.ui.generation.presets import steps_for
 from napari_histodiff.ui.generation.request import (
+    caption_of,
     following_seed,
     own_settings,
     request_of,
@@ -52,14 +52,14 @@ from napari_histodiff.ui.generation.states import (
     RunState,
     Staging,
 )
+from napari_histodiff.ui.generation.structures import StructureInView
 from napari_histodiff.ui.generation.suggestions import Suggestions
+from napari_histodiff.ui.generation.variation import Series, Variation, share_of, varied
 from napari_histodiff.ui.masks.context import widened
 from napari_histodiff.ui.saving.saving import Saving
 from napari_histodiff.ui.workspace.frame import at_its_level
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from napari_histodiff.ui.workspace.pending import PendingStep
     from napari_histodiff.ui.workspace.snapshot import FrameSnapshot, FrameSummary
     from napari_histodiff.ui.workspace.workspace import Workspace
@@ -96,6 +96,8 @@ class Controller:
     history_changed = Signal()
     #: An edit is finished, and in the history.
     drawn = Signal(HistoryEntry)
+    #: Edits in which one thing varies are finished; the first of them is staged.
+    series_drawn = Signal(Series)
     settings_changed = Signal(Settings)
     counts_changed = Signal(dict)
     #: Which share of the frame each painted tissue covers, by name.
@@ -126,10 +128,9 @@ class Controller:
         self._unsubscribe = engine.subscribe(self._mailbox.put)
         self._estimator = Estimator()
         self._estimate: Estimate | None = None
-        self._job: Job | None = None
-        self._made_on: dict[str, str] = {}
-        self._tissue: NDArray[np.uint8] | None = None
-        self._left: Job | None = None
+        self._batch: Batch | None = None
+        self._left: Batch | None = None
+        self._structure = StructureInView(workspace)
         self._plan_due: float | None = 0.0
         self._counts: Mapping[str, int] = {}
         self._shares: Mapping[str, float] = {}
@@ -139,6 +140,7 @@ class Controller:
         workspace.painting_changed.connect(self._touch)
         workspace.doing.changed.connect(self._touch)
         self.staged.changed.connect(self.staging_changed.emit)
+        self.staged.changed.connect(self._structure.follow)
         self.staged.changed.connect(self._touch)
 
     # ------------------------------------------------------------------ engine
@@ -213,21 +215,9 @@ class Controller:
     def caption_from_paint(self) -> None:
         """Write the caption from what is painted in the frame."""
         try:
-            document = self.workspace.document
-            class_map, instance_map = document.nuclei.maps()
-            caption = caption_from_maps(class_map, instance_map, document.tissue.tissue)
+            self.set(caption=caption_of(self.workspace.document))
         except HistodiffError as error:
             self._notice(Level.WARNING, str(error))
-            return
-        if not instance_map.any():
-            caption = Caption(tissue=caption.tissue)  # which nuclei there are is left open
-        if text := caption.to_text():
-            self.set(caption=text)
-        else:
-            self._notice(
-                Level.WARNING,
-                "Nothing that has a word is painted in the frame; paint nuclei or tissue first.",
-            )
 
     # --------------------------------------------------------------------- run
     def refresh_plan(self) -> None:
@@ -244,7 +234,23 @@ class Controller:
 
     def generate(self) -> None:
         """Start the edit that the plan names; what is staged is discarded."""
-        if self._job is not None:
+        self._begin(None)
+
+    def vary(self, variation: Variation) -> None:
+        """Draw the frame several times with the same noise, and one thing that varies."""
+        self._begin(variation)
+
+    def price(self, variation: Variation) -> Estimate | None:
+        """Return what a series costs in the frame; None before that is known."""
+        info, estimate = self.status.info, self.plan.estimate
+        if info is None or estimate is None:
+            return None
+        share = share_of(variation, self.settings_here, info)
+        windows = max(1, round(estimate.windows * share))
+        return replace(estimate, seconds=estimate.seconds * share, windows=windows)
+
+    def _begin(self, variation: Variation | None) -> None:
+        if self._batch is not None:
             self._notice(Level.WARNING, "An edit is running; cancel it or wait for its end.")
             return
         if not self._is_still():
@@ -257,9 +263,11 @@ class Controller:
         self.set(seed=seed_of_run(self.settings))
         try:
             if self.settings.suggest and takes_paint(self.status.info):
-                self._suggest(asked=False).then(self._draw_suggested)
+                count = self.settings.variants if variation is None else variation.structures
+                step = self._suggest(asked=False, count=count)
+                step.then(lambda done: self._draw_suggested(done, variation))
             else:
-                self._draw(self.workspace.document.snapshot())
+                self._draw((self.workspace.document.snapshot(),), variation)
         except HistodiffError as error:
             self._notice(Level.WARNING, str(error))
 
@@ -273,42 +281,47 @@ class Controller:
         except HistodiffError as error:
             self._notice(Level.WARNING, str(error))
 
-    def _suggest(self, *, asked: bool) -> PendingStep:
-        return self.suggestions.begin(self.settings_here, schema_of(self.status.info), asked=asked)
+    def _suggest(self, *, asked: bool, count: int = 1) -> PendingStep:
+        names = schema_of(self.status.info)
+        return self.suggestions.begin(self.settings_here, names, asked=asked, count=count)
 
     def _tell_suggested(self, step: PendingStep) -> None:
         if step.error is not None:
             self._notice(Level.WARNING, str(step.error))
 
-    def _draw_suggested(self, step: PendingStep) -> None:
+    def _draw_suggested(self, step: PendingStep, variation: Variation | None) -> None:
         self._tell_suggested(step)
-        snapshot = self.suggestions.snapshot
-        if step.region is not None and snapshot is not None:
-            self._draw(snapshot)
+        snapshots = self.suggestions.snapshots
+        if step.region is not None and snapshots:
+            self._draw(snapshots, variation)
 
-    def _draw(self, snapshot: FrameSnapshot) -> None:
-        document = self.workspace.document
+    def _draw(self, snapshots: Sequence[FrameSnapshot], variation: Variation | None) -> None:
+        document, settings = self.workspace.document, self.settings_here
         self.staged.discard()
         try:
-            seen = widened(snapshot, document, self.settings.context)
-            request = request_of(seen, self.settings_here, self.status.info)
-            on = document.target
-            self._job = self.engine.submit(on.with_slide_conditions(request))
-            self._made_on = {"image": on.key, "image_name": on.name, "image_path": on.path}
-            self._tissue = snapshot.tissue_map if snapshot.tissue_map.any() else None
+            on, info = document.target, self.status.info
+            requests = [
+                on.with_slide_conditions(
+                    request_of(widened(one, document, settings.context), settings, info)
+                )
+                for one in snapshots
+            ]
+            made_on = MadeOn(on.key, on.name, on.path, tuple(one.tissue_map for one in snapshots))
+            wanted = varied(requests, variation, info)
+            self._batch = Batch(self.engine, wanted, made_on, variation)
         except HistodiffError as error:
             self._complain(error)
             return
         self._store.save(self.settings)
-        self._estimate = self.plan.estimate
+        self._estimate = self.plan.estimate if variation is None else self.price(variation)
         self._set_run(RunState(RunPhase.RUNNING))
 
     def cancel(self) -> None:
         """Ask the running edit to stop, or leave what is being suggested for it."""
         self.suggestions.cancel()
-        if self._job is not None and self.run_state.phase is RunPhase.RUNNING:
+        if self._batch is not None and self.run_state.phase is RunPhase.RUNNING:
             self._set_run(replace(self.run_state, phase=RunPhase.CANCELLING))
-            self.engine.cancel(self._job)
+            self._batch.cancel()
 
     # ----------------------------------------------------------------- history
     def restore(self, entry: HistoryEntry) -> None:
@@ -348,17 +361,16 @@ class Controller:
     def _handle(self, event: EngineEvent) -> None:
         if isinstance(event, EngineStateChanged):
             self._engine_changed(event)
-        elif self._job is None or event.job != self._job.id:
+        elif self._batch is None or (job := self._batch.job(event.job)) is None:
             log.debug("event of another job: %s", event)
         elif isinstance(event, JobProgress):
-            self._set_run(
-                replace(self.run_state, done=event.done, total=event.total, message=event.message)
-            )
+            done, total = self._batch.progress(event)
+            self._set_run(replace(self.run_state, done=done, total=total, message=event.message))
         elif isinstance(event, JobPreview):
             if self.run_state.phase is RunPhase.RUNNING:
-                self.staged.show(self._job.request.region, event.image)
+                self.staged.show(job.request.region, event.image)
         elif isinstance(event, JobFinished | JobCancelled | JobFailed):
-            self._ended(self._job, event)
+            self._ended(self._batch, event)
 
     def _engine_changed(self, event: EngineStateChanged) -> None:
         info = event.info or self.status.info
@@ -372,27 +384,34 @@ class Controller:
             self._notice(Level.ERROR, event.message)
         self._touch()
 
-    def _ended(self, job: Job, event: JobFinished | JobCancelled | JobFailed) -> None:
-        self._job = None
-        self._set_run(RunState())
-        self.staged.preview.hide()
+    def _ended(self, batch: Batch, event: JobFinished | JobCancelled | JobFailed) -> None:
+        batch.end(event)
+        if batch.is_over:
+            self._batch = None
+            self._set_run(RunState())
+            self.staged.preview.hide()
         if isinstance(event, JobFinished):
-            if self._estimate is not None:
-                self._estimator.learn(self._estimate, event.seconds)
-            entry = self.history.add(
-                job.request, event.images, event.seconds, tissue=self._tissue, **self._made_on
-            )
+            entry = batch.keep(self.history, event)
             self.history_changed.emit()
             self.drawn.emit(entry)
-            if job is not self._left:
-                self.staged.put(Staging(entry))
         elif isinstance(event, JobFailed):
             self._complain(event.error, event.details)
+        if batch.is_whole:
+            self._drawn(batch)
         self._touch()
+
+    def _drawn(self, batch: Batch) -> None:
+        if self._estimate is not None:
+            self._estimator.learn(self._estimate, batch.seconds)
+        if batch is self._left:
+            return
+        self.staged.put(Staging(batch.entries[0]))
+        if batch.series is not None:
+            self.series_drawn.emit(batch.series)
 
     def _leave(self) -> None:
         # What is drawn or staged belongs to another image, or to another place of one that grew.
-        self._left = self._job
+        self._left = self._batch
         self.cancel()
         if self.staged.now is not None:
             self.staged.put(None)

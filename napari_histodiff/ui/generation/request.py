@@ -5,15 +5,19 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any, Final
 
+from napari_histodiff.core.captions import Caption, caption_from_maps
+from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.maps import TISSUE_NAMES, in_schema
 from napari_histodiff.core.requests import LIMITS, EditKind, EditRequest
 from napari_histodiff.ui.generation.settings import SeedMode, Settings
 
 if TYPE_CHECKING:
     from napari_histodiff.core.backend import BackendInfo
+    from napari_histodiff.ui.workspace.document import Document
     from napari_histodiff.ui.workspace.snapshot import FrameSnapshot
 
 __all__ = [
+    "caption_of",
     "following_seed",
     "own_settings",
     "request_of",
@@ -38,6 +42,26 @@ def seed_of_run(settings: Settings) -> int:
     if settings.seed_mode is SeedMode.NEXT:
         return following_seed(settings.seed)
     return settings.seed
+
+
+def caption_of(document: Document) -> str:
+    """Return a caption of what is painted in the frame.
+
+    Raises
+    ------
+    InvalidRequest
+        When nothing that has a word is painted there.
+    """
+    class_map, instance_map = document.nuclei.maps()
+    caption = caption_from_maps(class_map, instance_map, document.tissue.tissue)
+    if not instance_map.any():
+        caption = Caption(tissue=caption.tissue)  # which nuclei there are is left open
+    text = caption.to_text()
+    if not text:
+        raise InvalidRequest(
+            "Nothing that has a word is painted in the frame; paint nuclei or tissue first."
+        )
+    return text
 
 
 def takes_paint(info: BackendInfo | None) -> bool:

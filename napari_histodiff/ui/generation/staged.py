@@ -90,7 +90,7 @@ class StagedVariants:
         staging = self.now
         if staging is None or not self._is_still():
             return
-        request = staging.entry.request
+        request = staging.request
         try:
             step = self._workspace.document.write(
                 request.region, staging.image, request.edit_mask, request

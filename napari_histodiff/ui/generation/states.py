@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.ui.generation.history import HistoryEntry
 
 __all__ = ["EngineStatus", "Level", "Notice", "RunPhase", "RunState", "Staging"]
@@ -92,6 +93,11 @@ class Staging:
         """The variant in view, (h, w, 3) uint8."""
         image: NDArray[np.uint8] = self.entry.images[self.index]
         return image
+
+    @property
+    def request(self) -> EditRequest:
+        """What draws the variant in view, and no other."""
+        return self.entry.request.alone(self.index)
 
     @property
     def region(self) -> Region:

@@ -18,6 +18,7 @@ from napari_histodiff.layout.completion import (
     by_tissue,
     complete_paint,
     completed_on,
+    structure_seed,
 )
 from napari_histodiff.ui.generation.settings import Settings
 from napari_histodiff.ui.workspace.pending import PendingStep, StepReader
@@ -42,22 +43,30 @@ class _Last:
 
     region: Region
     paint: Maps
-    found: Completion
+    founds: tuple[Completion, ...]
     asked: bool
+
+    def shown(self, paint: Maps) -> Completion | None:
+        """The suggestion, one of each variant, that the frame holds; None when it was changed."""
+        for found in self.founds:
+            maps = (found.class_map, found.tissue_map)
+            if all(map(np.array_equal, maps, (paint[0], paint[2]))):
+                return found
+        return None
 
     def is_untouched(self, region: Region, paint: Maps) -> bool:
         """Whether the frame holds what was suggested, and nothing else."""
-        found = (self.found.class_map, self.found.tissue_map)
-        return region == self.region and all(map(np.array_equal, found, (paint[0], paint[2])))
+        return region == self.region and self.shown(paint) is not None
 
     def without(self, region: Region, paint: Maps) -> Maps:
         """Return paint without what was suggested and nobody has changed since."""
         if region != self.region:
             return paint
         classes, instances, tissue = paint
-        nuclei = ((classes > 0) | (instances > 0)) & self.found.nuclei_suggested
-        nuclei &= classes == self.found.class_map
-        own = self.found.tissue_suggested & (tissue == self.found.tissue_map)
+        found = self.shown(paint) or self.founds[0]
+        nuclei = ((classes > 0) | (instances > 0)) & found.nuclei_suggested
+        nuclei &= classes == found.class_map
+        own = found.tissue_suggested & (tissue == found.tissue_map)
         return (
             np.where(nuclei, np.uint8(0), classes),
             np.where(nuclei, np.int32(0), instances),
@@ -69,7 +78,8 @@ class Suggestions:
     """One viewer's suggestions.
 
     As long as nobody touches what was suggested for a run, the next run suggests something else;
-    what was asked for, or changed since, is drawn as it is.
+    what was asked for, or changed since, is drawn as it is. Each variant of a run has a suggestion
+    of its own; the frame shows that of the first.
 
     Parameters
     ----------
@@ -81,13 +91,15 @@ class Suggestions:
         self._workspace = workspace
         self._reader = StepReader()
         self._last: _Last | None = None
-        #: The frame after the last suggestion.
-        self.snapshot: FrameSnapshot | None = None
+        #: The frame after the last suggestion, once for each variant where these differ.
+        self.snapshots: tuple[FrameSnapshot, ...] = ()
         workspace.frame_changed.connect(self._leave)
         workspace.target_changed.connect(self._leave)
 
-    def begin(self, settings: Settings, tissue_names: Sequence[str], *, asked: bool) -> PendingStep:
-        """Suggest what is open in the frame; the step has a region when `snapshot` is whole.
+    def begin(
+        self, settings: Settings, tissue_names: Sequence[str], *, asked: bool, count: int = 1
+    ) -> PendingStep:
+        """Suggest what is open in the frame; the step has a region when `snapshots` are whole.
 
         Parameters
         ----------
@@ -97,6 +109,8 @@ class Suggestions:
             The schema of the model.
         asked : bool
             Whether somebody asked to see a suggestion, rather than to draw.
+        count : int
+            For so many variants.
 
         Raises
         ------
@@ -115,7 +129,9 @@ class Suggestions:
         elif last is not None and not last.asked and last.is_untouched(snapshot.region, shown):
             paint = last.paint
         step = self._reader.begin(
-            partial(_suggested, document.target, snapshot, paint, settings, tuple(tissue_names)),
+            partial(
+                _suggested, document.target, snapshot, paint, settings, tuple(tissue_names), count
+            ),
             partial(self._put, document, snapshot, paint, asked),
         )
         self._workspace.doing.follow("Suggesting what is not painted…", step)
@@ -135,28 +151,32 @@ class Suggestions:
         snapshot: FrameSnapshot,
         paint: Maps,
         asked: bool,
-        found: Completion | None,
+        founds: tuple[Completion, ...],
     ) -> Region:
         classes, _ = document.nuclei.maps()
         tissue = document.tissue.tissue
         now = (classes, tissue)
         if not all(map(np.array_equal, now, (snapshot.class_map, snapshot.tissue_map))):
             raise InvalidRequest(_MOVED)
-        self.snapshot = snapshot
-        if found is None:
+        self.snapshots = (snapshot,)
+        if not founds:
             return snapshot.region
+        found = founds[0]
         if not np.array_equal(found.class_map, classes):
             document.paint_nuclei(found.class_map, found.instance_map)
         if not np.array_equal(found.tissue_map, tissue):
             document.paint_tissue(found.tissue_map)
-        self.snapshot = replace(
-            snapshot,
-            class_map=found.class_map,
-            instance_map=found.instance_map,
-            tissue_map=found.tissue_map,
+        self.snapshots = tuple(
+            replace(
+                snapshot,
+                class_map=one.class_map,
+                instance_map=one.instance_map,
+                tissue_map=one.tissue_map,
+            )
+            for one in founds
         )
         if found.suggested:  # else what was suggested before is what the frame still holds
-            self._last = _Last(snapshot.region, paint, found, asked)
+            self._last = _Last(snapshot.region, paint, founds, asked)
         return snapshot.region
 
     def _leave(self, *_: object) -> None:
@@ -169,29 +189,32 @@ def _suggested(
     paint: Maps,
     settings: Settings,
     tissue_names: tuple[str, ...],
-) -> Completion | None:
-    """Return whole maps, or None where what lies around the paint says enough; in any thread."""
+    count: int,
+) -> tuple[Completion, ...]:
+    """Return whole maps for each variant, or of one where they do not differ; in any thread.
+
+    None where what lies around the paint says enough.
+    """
     region = snapshot.region
     where = None if snapshot.kind is EditKind.GENERATE else snapshot.edit_mask
     own = target.own_maps(region)
-    if own is not None:
-        return completed_on(
-            own,
-            paint,
-            caption=settings.caption,
-            mpp=snapshot.mpp,
-            seed=settings.seed,
-            origin=(region.y, region.x),
-            where=where,
-        )
-    if snapshot.kind is EditKind.INPAINT and not any(array.any() for array in paint):
-        return None
-    common: dict[str, Any] = {
-        "mpp": snapshot.mpp,
-        "seed": settings.seed,
-        "origin": (region.y, region.x),
-        "where": where,
-        "tissue_names": tissue_names,
-    }
-    found = complete_paint(*paint, caption=settings.caption, **common)
-    return by_tissue(found, paint[0], paint[1], settings.region_captions, **common)
+    painted = any(array.any() for array in paint)
+    if own is None and snapshot.kind is EditKind.INPAINT and not painted:
+        return ()
+
+    def suggested(variant: int) -> Completion:
+        common: dict[str, Any] = {
+            "mpp": snapshot.mpp,
+            "seed": structure_seed(settings.seed, variant),
+            "origin": (region.y, region.x),
+            "where": where,
+        }
+        if own is not None:
+            return completed_on(own, paint, caption=settings.caption, **common)
+        common["tissue_names"] = tissue_names
+        found = complete_paint(*paint, caption=settings.caption, **common)
+        return by_tissue(found, paint[0], paint[1], settings.region_captions, **common)
+
+    first = suggested(0)
+    varies = bool(first.suggested) and (own is None or painted)
+    return (first, *(suggested(variant) for variant in range(1, count if varies else 1)))

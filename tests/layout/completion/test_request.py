@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
-from napari_histodiff.layout.completion import completed
+from napari_histodiff.layout.completion import completed, structure_seed
 
 FRAME = Region(0, 64, 128, 96, 96)
 IMAGE = np.full((96, 96, 3), 200, np.uint8)
@@ -61,3 +61,34 @@ def test_what_is_drawn_from_coarser_pixels_or_on_a_slide_has_its_maps() -> None:
     tile = request(target=Region(0, 80, 144, 32, 32))
     assert completed(zoom) is zoom
     assert completed(tile) is tile
+
+
+def test_each_variant_has_a_structure_of_its_own_and_alone_the_same() -> None:
+    both = completed(request(variants=3))
+    one, two, three = both.apart
+    assert (one.tissue_map != two.tissue_map).any()
+    assert (two.tissue_map != three.tissue_map).any()
+    for number, variant in enumerate(both.apart):
+        alone = completed(request(variants=3).alone(number))
+        assert alone.first_variant == variant.first_variant == number
+        np.testing.assert_array_equal(alone.tissue_map, variant.tissue_map)
+        np.testing.assert_array_equal(alone.class_map, variant.class_map)
+        np.testing.assert_array_equal(alone.instance_map, variant.instance_map)
+    # The first is what one variant gets.
+    np.testing.assert_array_equal(completed(request()).tissue_map, one.tissue_map)
+
+
+def test_where_nothing_is_open_variants_share_their_maps() -> None:
+    tissue = np.full((96, 96), 1, np.uint8)
+    classes = np.zeros((96, 96), np.uint8)
+    classes[40:50, 40:50] = 2
+    found = completed(request(variants=2, class_map=classes, tissue_map=tissue))
+    assert found.structures == ()
+    assert found.variants == 2
+
+
+def test_seeds_of_structures_are_many_and_the_first_is_the_request_s() -> None:
+    seeds = {structure_seed(seed, variant) for seed in (0, 1, 2**31 - 1) for variant in range(16)}
+    assert len(seeds) == 48
+    assert all(0 <= seed < 2**31 for seed in seeds)
+    assert structure_seed(7, 0) == 7

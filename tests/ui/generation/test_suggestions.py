@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_histodiff.core.engine import JobCancelled
+from napari_histodiff.core.engine import JobCancelled, JobFinished
 from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.settings import SeedMode, SettingsStore
+from napari_histodiff.ui.generation.variation import Series, Variation, Varied
 from napari_histodiff.ui.workspace.workspace import Workspace
 from tests.ui.doubles import RecordingEngine
 
@@ -29,7 +30,7 @@ class Studio:
         store = SettingsStore(folder / "studio.json")
         self.controller = Controller(viewer, self.workspace, self.engine, store=store)
         self.workspace.new_canvas(128, 128)
-        self.controller.set(caption="colon, gland", seed=4, seed_mode=SeedMode.FIXED)
+        self.controller.set(caption="colon, gland", seed=4, seed_mode=SeedMode.FIXED, variants=1)
         self.engine.ready()
         self.notices: list[str] = []
         self.controller.noticed.connect(lambda notice: self.notices.append(notice.message))
@@ -144,3 +145,83 @@ def test_paint_that_changes_meanwhile_is_not_overwritten(studio: Studio) -> None
     assert not studio.engine.submitted
     assert "nothing was suggested" in studio.notices[-1]
     np.testing.assert_array_equal(studio.document.tissue.tissue, painted)
+
+
+def finish(studio: Studio) -> None:
+    """Let the engine finish all it was asked, with noise that tells the variants apart."""
+    for number, request in enumerate(studio.engine.submitted, 1):
+        shape = (request.variants, *request.shape, 3)
+        images = np.random.default_rng(number).integers(0, 256, shape, dtype=np.uint8)
+        studio.engine.emit(JobFinished(str(number), images, 1.0))
+    studio.controller.pump()
+
+
+def shown(studio: Studio) -> tuple[np.ndarray, np.ndarray]:
+    return studio.document.nuclei.maps()[0].copy(), studio.document.tissue.tissue.copy()
+
+
+def test_each_variant_has_its_own_structure_and_the_paint_follows_the_view(studio) -> None:
+    tissue = studio.paint_gland()
+    studio.controller.set(variants=3)
+    studio.controller.generate()
+    studio.wait()
+    (request,) = studio.engine.submitted
+    assert request.variants == 3
+    parts = request.apart
+    assert len({part.tissue_map.tobytes() for part in parts}) == 3
+    assert all((part.tissue_map[tissue > 0] == GLAND).all() for part in parts)
+    finish(studio)
+    staged = studio.controller.staged
+    for number in (0, 1, 2, 0):
+        assert staged.now.index == number
+        classes, now = shown(studio)
+        np.testing.assert_array_equal(classes, parts[number].class_map)
+        np.testing.assert_array_equal(now, parts[number].tissue_map)
+        staged.step(1)
+    # What is applied is the variant in view, and is drawn again alone.
+    assert staged.now.request.first_variant == staged.now.index == 1
+    np.testing.assert_array_equal(staged.now.request.tissue_map, parts[1].tissue_map)
+    # Nobody touched it: another run suggests anew.
+    studio.controller.set(seed=5)
+    studio.controller.generate()
+    studio.wait()
+    assert (studio.engine.submitted[-1].tissue_map != parts[1].tissue_map).any()
+
+
+def test_paint_that_somebody_changed_does_not_follow_the_view(studio) -> None:
+    studio.paint_gland()
+    studio.controller.set(variants=2)
+    studio.controller.generate()
+    studio.wait()
+    finish(studio)
+    edited = studio.document.tissue.tissue.copy()
+    edited[:20, :20] = TISSUE_NAMES.index("glass")
+    studio.document.paint_tissue(edited)
+    studio.controller.staged.step(1)
+    np.testing.assert_array_equal(studio.document.tissue.tissue, edited)
+
+
+def test_structure_alone_varies_with_the_same_noise(studio) -> None:
+    studio.paint_gland()
+    found: list[Series] = []
+    studio.controller.series_drawn.connect(found.append)
+    studio.controller.vary(Variation(Varied.STRUCTURE, count=3))
+    studio.wait()
+    asked = studio.engine.submitted
+    assert [(r.seed, r.first_variant, r.variants) for r in asked] == [(4, 0, 1)] * 3
+    assert len({r.tissue_map.tobytes() for r in asked}) == 3
+    finish(studio)
+    (series,) = found
+    assert series.labels == ("Structure 1", "Structure 2", "Structure 3")
+    assert [entry.request for entry in series.entries] == asked
+    assert studio.controller.staged.now.entry is series.entries[0]
+    studio.controller.stage(series.entries[2], 0)
+    np.testing.assert_array_equal(shown(studio)[1], asked[2].tissue_map)
+
+
+def test_a_frame_painted_whole_has_no_structure_to_vary(studio) -> None:
+    studio.controller.set(suggest=False)
+    studio.paint_gland()
+    studio.controller.vary(Variation(Varied.STRUCTURE, count=3))
+    assert not studio.engine.submitted
+    assert "no structure to vary" in studio.notices[-1]

@@ -1,0 +1,1 @@
+"""Variants, and series in which one thing varies, side by side."""

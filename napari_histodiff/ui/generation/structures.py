@@ -1,0 +1,85 @@
+"""The paint follows the variant in view, where each variant has a structure of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_histodiff.core.errors import HistodiffError
+from napari_histodiff.layout.completion import Maps
+
+if TYPE_CHECKING:
+    from napari_histodiff.core.geometry import Region
+    from napari_histodiff.ui.generation.states import Staging
+    from napari_histodiff.ui.workspace.document import Document
+    from napari_histodiff.ui.workspace.workspace import Workspace
+
+__all__ = ["StructureInView", "paint_of"]
+
+
+class StructureInView:
+    """Shows the nuclei and the tissue that the variant in view was drawn from.
+
+    What somebody has changed since is left as it is.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The frame and its paint.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._before: Staging | None = None
+
+    def follow(self, staging: Staging | None) -> None:
+        """Paint what another variant than before was drawn from; nothing where that is the same."""
+        before = self._before
+        if staging is None:  # the next one is compared with what was in view last
+            return
+        self._before = staging
+        if before is None or self._workspace.target is None:
+            return
+        if before.entry is staging.entry and not staging.entry.request.structures:
+            return
+        try:
+            self._change(self._workspace.document, before, staging)
+        except HistodiffError:  # the frame is being drawn, or has another image below
+            return
+
+    def _change(self, document: Document, before: Staging, now: Staging) -> None:
+        region = document.region
+        shown, wanted = paint_of(before, region), paint_of(now, region)
+        if shown is None or wanted is None or _same(shown, wanted):
+            return
+        classes, instances = document.nuclei.maps()
+        if not _same(shown, (classes, instances, document.tissue.tissue)):
+            return
+        document.paint_nuclei(wanted[0], wanted[1])
+        document.paint_tissue(wanted[2])
+
+
+def paint_of(staging: Staging, region: Region) -> Maps | None:
+    """Return the paint that a variant was drawn from, in a frame; None of a model without any."""
+    request, entry = staging.request, staging.entry
+    if request.region.level != region.level or not request.region.contains(region):
+        return None
+    inside = region.relative_to(request.region).slices
+    empty = np.zeros(region.shape, np.int32)
+    classes = request.class_map
+    instances, tissue = request.instance_map, request.tissue_map
+    told = empty.astype(np.uint8) if tissue is None else tissue[inside]
+    own = entry.tissue
+    if own is not None and own.shape == region.shape:  # also what the model does not know
+        told = own if staging.index == 0 else np.where(told > 0, told, own)
+    return (
+        empty.astype(np.uint8) if classes is None else classes[inside],
+        empty if instances is None else instances[inside],
+        told,
+    )
+
+
+def _same(one: Maps, other: Maps) -> bool:
+    """Whether two paints show the same; numbers of nuclei may differ."""
+    return np.array_equal(one[0], other[0]) and np.array_equal(one[2], other[2])
