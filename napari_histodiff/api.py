@@ -27,7 +27,7 @@ from napari_histodiff.core.maps import (
 )
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.core.steering.guides import PYTHON_GUIDE, as_guides
-from napari_histodiff.core.steering.steering import Steering
+from napari_histodiff.core.steering.steering import DEFAULT_REFERENCE, Steering
 from napari_histodiff.core.threads import busy_waiting
 from napari_histodiff.layout.completion import Completion, complete_paint, completed, structure_seed
 
@@ -151,6 +151,9 @@ class Model:
         repaint: int = 1,
         jump_length: int = 1,
         guide: GuideArgument = None,
+        reference: ArrayLike | None = None,
+        reference_mpp: float | None = None,
+        reference_strength: float = DEFAULT_REFERENCE,
         suggest: bool = True,
     ) -> EditRequest:
         """Return the request `__call__` would draw; parameters are the same."""
@@ -193,6 +196,9 @@ class Model:
                 repaint=repaint,
                 jump_length=jump_length,
                 guide=as_guides(PYTHON_GUIDE if callable(guide) else guide),
+                reference=None if reference is None else as_rgb(reference),
+                reference_mpp=reference_mpp,
+                reference_strength=reference_strength,
             ),
             model_name=self.info.name,
             model_revision=self.info.revision,
@@ -300,6 +306,9 @@ class Model:
         repaint: int = 1,
         jump_length: int = 1,
         guide: GuideArgument = None,
+        reference: ArrayLike | None = None,
+        reference_mpp: float | None = None,
+        reference_strength: float = DEFAULT_REFERENCE,
         suggest: bool = True,
         on_step: OnStep | None = None,
     ) -> NDArray[np.uint8]:
@@ -352,6 +361,11 @@ class Model:
             takes (b, 3, h, w) float32 RGB in [0, 1] of torch and returns one number an image to
             climb at strength 1; for another give `guide={"python": 2}` to `request` and the
             function to `draw`. In two steps or more.
+        reference : (h, w, 3) RGB, optional
+            A region whose stain is taken, and whose texture is drawn near; `stain_from` has the
+            last word on stain.
+        reference_mpp, reference_strength : float
+            Its micrometres per pixel, by default `mpp`; and how near, 0 to 10, 0 = its stain alone.
         suggest : bool
             Whether what is not painted is suggested first, see `suggest`; else the model draws
             what lies between nuclei, and where nothing is painted all, from noise alone.
@@ -390,6 +404,9 @@ class Model:
             repaint=repaint,
             jump_length=jump_length,
             guide=guide,
+            reference=reference,
+            reference_mpp=reference_mpp,
+            reference_strength=reference_strength,
             suggest=suggest,
         )
         images = self.draw(request, on_step=on_step, guide=guide if callable(guide) else None)

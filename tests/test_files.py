@@ -27,6 +27,7 @@ SHORT = 60
 REASONS = {
     "__main__": "`python -m napari_histodiff`",
     "backends": "where a model meets what judges it",
+    "core.steering.walk": "the schedule of a paper, tested alone",
     "cli.enrich": "one command",
     "cli.foreign": "models of other makers",
     "cli.glands": "one command",
@@ -70,6 +71,7 @@ REASONS = {
     "ui.preload": "what is done before it is needed, and only that",
     "ui.widgets.presets_menu": "one menu of the dock",
     "ui.starting.welcome": "one section of the dock",
+    "ui.steering.steering": "what can act on a frame, apart from how it is asked",
     "ui.saving.script": "code for elsewhere, apart from files",
 }
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from napari_histodiff.core.steering.guides import GUIDES, as_guides
-from napari_histodiff.core.steering.steering import STEERING_LIMITS
+from napari_histodiff.core.steering.steering import (
+    DEFAULT_REFERENCE,
+    REFERENCE_STRENGTH,
+    STEERING_LIMITS,
+)
 
 __all__ = ["INPAINT_OPTIONS", "STEERING_OPTIONS", "steering_of"]
 
@@ -24,6 +29,18 @@ STEERING_OPTIONS: Final = (
         multiple=True,
         metavar="NAME:STRENGTH",
         help=f"Draw more of it, below 0 less: {', '.join(g.name for g in GUIDES)}.",
+    ),
+    click.option(
+        "--reference",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Image whose stain is taken and whose texture is drawn near.",
+    ),
+    click.option(
+        "--reference-strength",
+        type=click.FloatRange(*REFERENCE_STRENGTH),
+        default=DEFAULT_REFERENCE,
+        show_default=True,
+        help="How near; 0 = its stain alone.",
     ),
 )
 
@@ -48,5 +65,12 @@ INPAINT_OPTIONS: Final = (
 
 def steering_of(settings: dict[str, Any]) -> dict[str, Any]:
     """Return what the options say, by the names of `Model.request`."""
+    from napari_histodiff.datasets.pictures import read_picture
+
     told = {name: settings[name] for name in STEERING_LIMITS if name in settings}
-    return told | {"guide": dict(as_guides(settings["guide"]))}
+    told["guide"] = dict(as_guides(settings["guide"]))
+    if settings["reference"] is not None:
+        picture = read_picture(settings["reference"])
+        told["reference"], told["reference_mpp"] = picture.rgb(), picture.mpp
+        told["reference_strength"] = settings["reference_strength"]
+    return told

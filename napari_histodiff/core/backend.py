@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, EditRequest
 from napari_histodiff.core.stain_bank import StainEntry
+from napari_histodiff.core.steering.guides import CLIMBS
+from napari_histodiff.core.steering.steering import Steering
 
 __all__ = [
     "Backend",
@@ -129,11 +131,19 @@ class BackendInfo:
                 f"repaint with {', '.join(names)}"
             )
 
-    def evaluations_per_window(self, steps: int, guidance_scale: float) -> int:
-        """Return the network evaluations that one variant of one window costs."""
-        if steps <= self.jump_steps:
-            return steps
-        return (self.solver_order * (steps - 1) + 1) * (2 if guidance_scale > 1 else 1)
+    def evaluations_per_window(
+        self, steps: int, guidance_scale: float, steering: Steering | None = None
+    ) -> int:
+        """Return the network evaluations that one variant of one window costs.
+
+        A gradient of a score, which takes about as long, counts as one.
+        """
+        steering = steering or Steering()
+        taken = steering.taken(steps)
+        jumps = steps <= self.jump_steps
+        calls = taken if jumps else self.solver_order * (taken - 1) + 1
+        passes = 1 if jumps or guidance_scale <= 1 else 2
+        return calls * passes + (calls - 1) * CLIMBS * steering.scores
 
 
 @dataclass(frozen=True, slots=True)

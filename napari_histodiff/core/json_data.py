@@ -1,8 +1,10 @@
-"""Dataclasses from JSON, every field checked by its type hint."""
+"""Dataclasses from JSON, every field checked by its type hint; arrays in JSON."""
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
@@ -10,7 +12,10 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["fields_from_json", "from_json", "read_json_object"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["array_from_json", "array_to_json", "fields_from_json", "from_json", "read_json_object"]
 
 T = TypeVar("T")
 
@@ -150,3 +155,19 @@ def _scalar(hint: Any, value: Any, name: str) -> Any:
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def array_to_json(array: NDArray[Any]) -> dict[str, Any]:
+    """Return an array ready for JSON: zlib-compressed and base64-coded."""
+    packed = zlib.compress(np.ascontiguousarray(array).tobytes(), 6)
+    return {
+        "dtype": array.dtype.str,
+        "shape": list(array.shape),
+        "zlib": base64.b64encode(packed).decode("ascii"),
+    }
+
+
+def array_from_json(data: dict[str, Any]) -> NDArray[Any]:
+    """Return the array of `array_to_json`; KeyError, TypeError, ValueError or zlib.error."""
+    raw = zlib.decompress(base64.b64decode(data["zlib"]))
+    return np.frombuffer(raw, dtype=np.dtype(data["dtype"])).reshape(data["shape"])

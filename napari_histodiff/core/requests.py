@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 import zlib
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.json_data import read_json_object
+from napari_histodiff.core.json_data import array_from_json, array_to_json, read_json_object
 from napari_histodiff.core.maps import (
     TISSUE_NAMES,
     as_class_map,
@@ -277,7 +276,7 @@ class EditRequest:
         }
         if self.region_captions:  # as requests were before there were any
             result["region_captions"] = dict(self.region_captions)
-        if self.steering != Steering():
+        if self.steering.acts:
             result["steering"] = self.steering.to_dict()
         if self.inverted:
             result["inverted"] = True
@@ -288,7 +287,7 @@ class EditRequest:
             ]
         for name in _ARRAYS:
             array = getattr(self, name)
-            result[name] = None if array is None else _encode(array)
+            result[name] = None if array is None else array_to_json(array)
         return result
 
     @classmethod
@@ -308,7 +307,8 @@ class EditRequest:
             )
         try:
             arrays: dict[str, Any] = {
-                name: None if data[name] is None else _decode(data[name]) for name in _ARRAYS
+                name: None if data[name] is None else array_from_json(data[name])
+                for name in _ARRAYS
             }
             numbers = {n: data[n] for n in LIMITS if n in data or n not in _LATER}
             structures: Any = tuple(
@@ -492,17 +492,3 @@ def _number(name: str, value: object, low: float, high: float) -> float:
         )
     # Plain numbers, so that a description of the request is always JSON.
     return int(value) if whole else float(value)
-
-
-def _encode(array: NDArray[Any]) -> dict[str, Any]:
-    packed = zlib.compress(np.ascontiguousarray(array).tobytes(), 6)
-    return {
-        "dtype": array.dtype.str,
-        "shape": list(array.shape),
-        "zlib": base64.b64encode(packed).decode("ascii"),
-    }
-
-
-def _decode(data: dict[str, Any]) -> NDArray[Any]:
-    raw = zlib.decompress(base64.b64decode(data["zlib"]))
-    return np.frombuffer(raw, dtype=np.dtype(data["dtype"])).reshape(data["shape"])

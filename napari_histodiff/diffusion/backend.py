@@ -267,7 +267,10 @@ class DiffusionBackend:
         )
 
     def _stain(self, request: EditRequest) -> tuple[float, ...] | None:
-        """Stain of the known pixels, of the coarse image, or of a training slide."""
+        """Stain of a reference, the known pixels, the coarse image, or of a training slide."""
+        reference = request.steering.reference
+        if reference is not None and (found := stain_vector(reference)) is not None:
+            return found
         caption = parse_caption(request.caption).caption
         chosen = choose_stain(self._info.stains, caption, request.mpp, request.seed)
         if request.target is not None:  # what its region happens to show must not decide

@@ -17,6 +17,7 @@ from napari_histodiff.core.digest import digest_of
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS
+from napari_histodiff.core.steering.guides import CLIMBS
 from napari_histodiff.core.steering.steering import Steering
 from napari_histodiff.diffusion.canvas import (
     Field,
@@ -47,7 +48,7 @@ from napari_histodiff.diffusion.sampling import (
     sampling_of,
     solver_of,
 )
-from napari_histodiff.diffusion.steering.gradient import CLIMBS, Ascent, check_guide
+from napari_histodiff.diffusion.steering.gradient import Ascent, check_guide
 from napari_histodiff.diffusion.steering.resampling import Stretch, check_repaint, stretches_of
 from napari_histodiff.diffusion.windows import (
     Phase,
@@ -397,7 +398,7 @@ class _WindowSolver:
         def observed(z: Tensor, t: float) -> Tensor:
             x0 = denoise(z, t)
             if self.ascent is not None and t > self.times[-2]:
-                x0 = self.ascent(x0, free, self.progress.tick)
+                x0 = self.ascent(x0, free, self.progress.tick).clamp(-1, 1)
             self.progress.saw(windows, x0)
             return x0
 

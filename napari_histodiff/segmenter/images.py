@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from skimage.transform import resize
+from torch.nn import functional as F
 
 from napari_histodiff.core.errors import InvalidImage, InvalidRequest
+from napari_histodiff.segmenter.postprocess import MPP
 
-__all__ = ["check_image", "described", "rescaled"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["at_scale", "check_image", "described", "rescaled"]
 
 _SMALLEST: Final = 0.05  # um/px; finer is a mistaken unit
 _COARSEST: Final = 4.0
@@ -29,6 +34,24 @@ def rescaled(image: NDArray[np.uint8], mpp: float, wanted: float) -> NDArray[np.
     shape = (max(1, round(height * mpp / wanted)), max(1, round(width * mpp / wanted)), 3)
     scaled = resize(image, shape, order=1, anti_aliasing=mpp < wanted, preserve_range=True)
     return np.rint(scaled).clip(0, 255).astype(np.uint8)
+
+
+def at_scale(images: Tensor, mpp: float, multiple: int) -> Tensor:
+    """Return images at the pixel size the judge works at; torch can differentiate it.
+
+    Parameters
+    ----------
+    images : (b, 3, h, w) float32
+    mpp : float
+        Their micrometres per pixel.
+    multiple : int
+        Sides are extended to multiples of so many pixels.
+    """
+    sides = [max(1, round(side * mpp / MPP)) for side in images.shape[-2:]]
+    if sides != list(images.shape[-2:]):
+        images = F.interpolate(images, size=sides, mode="bilinear", antialias=mpp < MPP)
+    down, right = (-side % multiple for side in sides)
+    return F.pad(images, (0, right, 0, down), mode="replicate") if down or right else images
 
 
 def described(value: object) -> str:

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from torch.nn import functional as F
-
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.core.steering.steering import Steering
 from napari_histodiff.segmenter.folder import bundled_judge_path, read_judge
+from napari_histodiff.segmenter.images import at_scale
 from napari_histodiff.segmenter.network import CLASSES, INTERIOR, JudgeNetwork
-from napari_histodiff.segmenter.postprocess import MPP
+from napari_histodiff.segmenter.texture import TextureScore
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +25,7 @@ _COARSEST: Final = 1.0
 
 
 class JudgeScores:
-    """The scores that `core.steering.guides` names, by the bundled segmenter.
+    """The scores that a `Steering` asks for, by the bundled segmenter.
 
     It is loaded with the first score, and kept.
     """
@@ -59,30 +58,28 @@ class JudgeScores:
                 f"expected at most {_COARSEST:g} um per pixel to guide by nuclei, got {mpp:g}; "
                 "draw a finer level, or leave the guide out"
             )
-        return [(self._score(name, mpp, device), by) for name, by in steering.guide]
+        terms: list[tuple[Callable[[Tensor], Tensor], float]] = [
+            (self._score(name, mpp, device), by) for name, by in steering.guide
+        ]
+        reference, scale = steering.reference, steering.reference_mpp or mpp
+        if reference is not None and steering.reference_strength > 0:
+            texture = TextureScore.of(self._network(device), reference, scale, mpp)
+            terms.append((texture, steering.reference_strength))
+        return terms
 
     def _score(self, name: str, mpp: float, device: torch.device) -> Callable[[Tensor], Tensor]:
         network = self._network(device)
         if name == "size":
-            return lambda images: nuclear_size(network(at_scale(images, mpp, network)))
+            return lambda images: nuclear_size(network(at_scale(images, mpp, network.multiple_of)))
         number = CLASS_NAMES.index(name) if name in CLASS_NAMES else None
         area = partial(nuclear_area, number=number)
-        return lambda images: area(network(at_scale(images, mpp, network)))
+        return lambda images: area(network(at_scale(images, mpp, network.multiple_of)))
 
     def _network(self, device: torch.device) -> JudgeNetwork:
         if device not in self._networks:
             network, _ = read_judge(bundled_judge_path())
             self._networks[device] = network.to(device).eval().requires_grad_(requires_grad=False)
         return self._networks[device]
-
-
-def at_scale(images: Tensor, mpp: float, network: JudgeNetwork) -> Tensor:
-    """Return images at the pixel size the segmenter works at, their sides as it takes them."""
-    sides = [max(1, round(side * mpp / MPP)) for side in images.shape[-2:]]
-    if sides != list(images.shape[-2:]):
-        images = F.interpolate(images, size=sides, mode="bilinear", antialias=mpp < MPP)
-    down, right = (-side % network.multiple_of for side in sides)
-    return F.pad(images, (0, right, 0, down), mode="replicate") if down or right else images
 
 
 def nuclear_area(maps: Tensor, number: int | None = None) -> Tensor:

@@ -10,10 +10,13 @@ from typing import Any, Final
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.maps import CLASS_NAMES
 
-__all__ = ["GUIDES", "GUIDE_STRENGTH", "PYTHON_GUIDE", "Guide", "as_guides", "guide_text"]
+__all__ = ["CLIMBS", "GUIDES", "GUIDE_STRENGTH", "PYTHON_GUIDE", "Guide", "as_guides", "guide_text"]
 
 #: Inclusive limits of a guide's strength; below 0 it draws less of it.
 GUIDE_STRENGTH: Final = (-10.0, 10.0)
+
+#: How often the gradient of each score is taken at a step: after each the estimate has moved.
+CLIMBS: Final = 3
 
 #: Stands in a request for a function that was given in Python, which no request can hold.
 PYTHON_GUIDE: Final = "python"

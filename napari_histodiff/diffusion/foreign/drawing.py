@@ -23,6 +23,7 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.foreign.convention import Convention
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.core.steering.guides import CLIMBS
 from napari_histodiff.core.steering.steering import Steering
 from napari_histodiff.diffusion.canvas import Field, Noise, StepProgress, run_phase
 from napari_histodiff.diffusion.conditioning import to_pixels
@@ -33,7 +34,7 @@ from napari_histodiff.diffusion.foreign.place import Place
 from napari_histodiff.diffusion.foreign.schedule import Schedule
 from napari_histodiff.diffusion.foreign.text import Prompt, prompt_of
 from napari_histodiff.diffusion.phase_cache import PhaseCache, PhaseMemory
-from napari_histodiff.diffusion.steering.gradient import CLIMBS, Ascent, check_guide
+from napari_histodiff.diffusion.steering.gradient import Ascent, check_guide
 from napari_histodiff.diffusion.steering.resampling import Stretch, check_repaint, stretches_of
 from napari_histodiff.diffusion.windows import Phase, Window, WindowLayout, plan, plan_plane
 

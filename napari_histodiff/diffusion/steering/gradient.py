@@ -20,16 +20,13 @@ import torch
 from torch import Tensor
 
 from napari_histodiff.core.errors import InvalidRequest
-from napari_histodiff.core.steering.guides import PYTHON_GUIDE
+from napari_histodiff.core.steering.guides import CLIMBS, PYTHON_GUIDE
 from napari_histodiff.core.steering.steering import Steering
 
-__all__ = ["CLIMBS", "Ascent", "Score", "ScoreBook", "WithOwnScore", "ascent_of", "check_guide"]
+__all__ = ["Ascent", "Score", "ScoreBook", "WithOwnScore", "ascent_of", "check_guide"]
 
 #: Takes (b, 3, h, w) float32 RGB in [0, 1], returns one number an image, or one for all.
 Score = Callable[[Tensor], Tensor]
-
-#: How often the gradient of each score is taken at a step: after each the estimate has moved.
-CLIMBS: Final = 3
 
 #: Root mean square in [-1, 1] of what a gradient of strength 1 moves pixels by.
 _STRIDE: Final = 0.04
@@ -86,7 +83,7 @@ class Ascent:
     decode: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, x0: Tensor, free: Tensor | None, tick: Callable[[], None]) -> Tensor:
-        """Return moved estimates.
+        """Return moved estimates, not clipped.
 
         Each window moves by its own gradient, scaled to one length, so that it depends on nothing
         but itself, and a score needs no scale.
@@ -118,15 +115,15 @@ class Ascent:
                 moves += strength * torch.where(steepness > _FLAT, slope / steepness, 0.0)
                 tick()
             x0 = x0 + _STRIDE * moves
-            if self.decode is None:
-                x0 = x0.clamp(-1, 1)
         return x0
 
     def _slope(self, score: Score, x0: Tensor) -> Tensor:
         # Drawing runs without gradients; what it made takes part in none.
         with torch.inference_mode(mode=False), torch.enable_grad():
             x = x0.clone().requires_grad_()
-            pixels = x if self.decode is None else self.decode(x).clamp(-1, 1)
+            pixels = x if self.decode is None else self.decode(x)
+            # A score sees colours; what lies beyond them still may come back.
+            pixels = pixels + (pixels.clamp(-1, 1) - pixels).detach()
             found: object = score((pixels + 1) / 2)
             if not isinstance(found, Tensor) or not found.requires_grad:
                 raise InvalidRequest(

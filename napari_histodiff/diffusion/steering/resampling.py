@@ -16,41 +16,13 @@ from itertools import pairwise
 
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.steering.steering import Steering
+from napari_histodiff.core.steering.walk import walk
 from napari_histodiff.diffusion.sampling import split
 
-__all__ = ["Stretch", "check_repaint", "stretches_of", "walk"]
+__all__ = ["Stretch", "check_repaint", "stretches_of"]
 
 #: Apart from the noise that variants begin with; see `Stretch.noise_of`.
 _VARIANTS = 2**8
-
-
-def walk(steps: int, repeats: int, jump: int, *, top: int = 0) -> tuple[int, ...]:
-    """Return which positions of a schedule are visited, from 0 (the most noise) to `steps`.
-
-    The schedule of the paper's appendix B: from `steps`, and each `jump` before it, one goes back
-    by `jump` positions `repeats - 1` times.
-
-    Parameters
-    ----------
-    steps : int
-        The last position that one goes back from.
-    repeats : int
-        How often each piece is walked; r of the paper, 1 = once.
-    jump : int
-        How many positions one goes back; j of the paper. Fewer where there are not so many.
-    top : int
-        The first position that one goes back to.
-    """
-    jump = min(jump, steps - top)
-    left = dict.fromkeys(range(steps, top, -jump), repeats - 1) if jump > 0 else {}
-    left = {position: count for position, count in left.items() if position - jump >= top}
-    visited = [0]
-    while visited[-1] < steps:
-        visited.append(visited[-1] + 1)
-        while left.get(visited[-1], 0) > 0:
-            left[visited[-1]] -= 1
-            visited += range(visited[-1] - jump, visited[-1] + 1)
-    return tuple(visited)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,10 @@ from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.maps import CLASS_NAMES, FEW_NUCLEI
 from napari_histodiff.core.requests import EditKind
+from napari_histodiff.core.steering.steering import Steering
 from napari_histodiff.ui.generation.settings import Settings
 from napari_histodiff.ui.generation.states import EngineStatus
+from napari_histodiff.ui.steering.steering import can_repaint, guide_remark, steering_of
 from napari_histodiff.ui.text import count_text, duration_text
 
 if TYPE_CHECKING:
@@ -49,7 +51,8 @@ class FramePlan:
 
     `repaints` tells that pixels lie under the edit, so that its strength means something;
     `resample_to` the micrometres per pixel at which the image, too fine now, could be used;
-    `has_pixels` that the frame lies on pixels, so that nuclei can be proposed.
+    `has_pixels` that the frame lies on pixels, so that nuclei can be proposed; `knows_pixels` that
+    some of them stay, and `resamples` that steps can be taken again until the new agree with them.
     """
 
     title: str
@@ -59,6 +62,8 @@ class FramePlan:
     repaints: bool = False
     resample_to: float | None = None
     has_pixels: bool = False
+    knows_pixels: bool = False
+    resamples: bool = False
 
 
 def make_plan(
@@ -88,7 +93,12 @@ def make_plan(
     if summary.problem:
         return FramePlan("Generate", False, summary.problem)
     plan = _plan_of(summary, settings, status, estimator)
-    return replace(plan, has_pixels=summary.has_pixels)
+    return replace(
+        plan,
+        has_pixels=summary.has_pixels,
+        knows_pixels=summary.kind in (EditKind.INPAINT, EditKind.OUTPAINT),
+        resamples=can_repaint(summary.kind, settings),
+    )
 
 
 def _plan_of(
@@ -119,8 +129,9 @@ def _plan_of(
         guidance_scale=settings.guidance_scale,
         variants=settings.variants,
         info=status.info,
+        steering=steering_of(summary.kind, settings),
     )
-    note = str(estimate)
+    note = str(estimate) + guide_remark(settings)
     if drawn_mpp != summary.mpp:
         resized = "enlarged" if drawn_mpp > summary.mpp else "reduced"
         note += f". Drawn at {drawn_mpp:g} µm/px and {resized} to the {summary.mpp:g} of the image"
@@ -225,6 +236,7 @@ class Estimator:
         guidance_scale: float,
         variants: int,
         info: BackendInfo,
+        steering: Steering | None = None,
     ) -> Estimate:
         """Estimate a frame of `shape` pixels.
 
@@ -240,13 +252,15 @@ class Estimator:
             Independent draws.
         info : BackendInfo
             Window size and seconds per evaluation.
+        steering : Steering, optional
+            Which steps are taken again, and what a drawing is guided by.
         """
         windows = variants
         area = float(variants)
         for length in shape:
             windows *= max(1, math.ceil(length / info.window))
             area *= length / info.window
-        passes = info.evaluations_per_window(steps, guidance_scale)
+        passes = info.evaluations_per_window(steps, guidance_scale, steering)
         # Overlaps of windows, and whatever else this machine does, are left to the correction.
         seconds = area * passes * info.seconds_per_window * self._correction
         return Estimate(windows, seconds, info.device)

@@ -10,6 +10,7 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.maps import TISSUE_NAMES, in_schema
 from napari_histodiff.core.requests import LIMITS, EditKind, EditRequest
 from napari_histodiff.ui.generation.settings import SeedMode, Settings
+from napari_histodiff.ui.steering.steering import settings_of_steering, steering_of
 
 if TYPE_CHECKING:
     from napari_histodiff.core.backend import BackendInfo
@@ -117,6 +118,7 @@ def request_of(
         steps=settings.steps,
         strength=settings.strength,
         feather=settings.feather if snapshot.kind is EditKind.INPAINT else 0.0,
+        steering=steering_of(snapshot.kind, settings),
         seed=settings.seed,
         variants=settings.variants,
         mpp=snapshot.mpp,
@@ -136,4 +138,5 @@ def settings_of(request: EditRequest) -> dict[str, Any]:
         "feather": request.feather,
         "seed": request.seed,
         "variants": request.variants,
+        **settings_of_steering(request.steering),
     }

@@ -9,6 +9,8 @@ from typing import Any, Final, Self
 
 from napari_histodiff.core.json_data import fields_from_json
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, LIMITS
+from napari_histodiff.core.steering.guides import GUIDE_STRENGTH, GUIDES
+from napari_histodiff.core.steering.steering import STEERING_LIMITS
 from napari_histodiff.inpainting.context import DEFAULT_CONTEXT
 from napari_histodiff.ui.config_file import config_file, read_config, write_config
 from napari_histodiff.ui.starting.preferences import preferences
@@ -43,6 +45,8 @@ class Settings:
     was drawn, so that an edit looks like what lies around it. `mask_step` is how far the edge of an
     edit mask is moved at once, `mask_around` how far around nuclei it reaches, `feather` how far
     inside it old and new fade into each other, and `context` how far around it the model sees; um.
+
+    `guide` names what there is to be more of, `guide_strength` how much; see `core.steering`.
     """
 
     caption: str = ""
@@ -65,6 +69,10 @@ class Settings:
     feather: float = 2.0
     context: float = DEFAULT_CONTEXT
     region_captions: tuple[tuple[str, str], ...] = ()
+    repaint: int = 1
+    jump_length: int = 5
+    guide: str = ""
+    guide_strength: float = 2.0
 
     def clipped(self) -> Settings:
         """Return the same settings with every number inside its limits."""
@@ -73,6 +81,8 @@ class Settings:
         }
         if self.slide_guidance is not None:
             numbers["slide_guidance"] = _clip("guidance_scale", self.slide_guidance)
+        if self.guide not in _GUIDES:
+            numbers["guide"] = ""
         return replace(self, **numbers)
 
     def at(self, drawn_at: float | None) -> Settings:
@@ -119,7 +129,14 @@ class Settings:
 _NAMES = frozenset(field.name for field in fields(Settings))
 
 
-_LIMITS: Final = {**LIMITS, **WINDOW_LIMITS}
+_LIMITS: Final[dict[str, tuple[float, float]]] = {
+    **LIMITS,
+    **WINDOW_LIMITS,
+    **STEERING_LIMITS,
+    "guide_strength": GUIDE_STRENGTH,
+}
+
+_GUIDES: Final = frozenset(guide.name for guide in GUIDES)
 
 
 def _clip(name: str, value: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QToolButton
@@ -10,6 +10,7 @@ from superqt.utils import signals_blocked
 
 from napari_histodiff.core.requests import LIMITS
 from napari_histodiff.ui.generation.settings import SeedMode, Settings
+from napari_histodiff.ui.steering.box import SteeringBox
 from napari_histodiff.ui.widgets.forms import (
     NumberRow,
     Section,
@@ -19,6 +20,9 @@ from napari_histodiff.ui.widgets.forms import (
     row,
     whole_number,
 )
+
+if TYPE_CHECKING:
+    from napari_histodiff.ui.generation.plan import FramePlan
 
 __all__ = ["SettingsBox"]
 
@@ -90,7 +94,9 @@ class SettingsBox(Section):
         self.body.addLayout(
             row(name_label("Seed", self.seed), self.seed, self.seed_mode, stretch=1)
         )
+        self.steering = SteeringBox()
         self.body.addWidget(self.suggest)
+        self.body.addWidget(self.steering)
         self._connect()
 
     def set_settings(self, settings: Settings) -> None:
@@ -103,10 +109,12 @@ class SettingsBox(Section):
             self.seed.setValue(settings.seed)
             self.seed_mode.setCurrentText(_MODES[settings.seed_mode])
             self.suggest.setChecked(settings.suggest)
+        self.steering.set_settings(settings)
 
-    def set_repaints(self, repaints: bool) -> None:
-        """Tell whether pixels lie under the edit, so that strength means something."""
-        self.strength.setEnabled(repaints)
+    def set_plan(self, plan: FramePlan) -> None:
+        """Show what can act on the frame: strength, where pixels lie under the edit."""
+        self.strength.setEnabled(plan.repaints)
+        self.steering.set_plan(plan)
 
     def take_typed(self) -> dict[str, Any]:
         """Return every number as it stands, confirmed by Enter or not."""
@@ -118,6 +126,7 @@ class SettingsBox(Section):
             "guidance_scale": self.guidance.take_typed(),
             "strength": self.strength.take_typed(),
             **{name: box.value() for name, box in whole.items()},
+            **self.steering.take_typed(),
         }
 
     def _connect(self) -> None:
@@ -129,6 +138,7 @@ class SettingsBox(Section):
             lambda v: self.changed.emit({"seed": v, "seed_mode": SeedMode.FIXED})
         )
         self.suggest.toggled.connect(lambda v: self.changed.emit({"suggest": v}))
+        self.steering.changed.connect(self.changed.emit)
         modes = list(_MODES)
         self.seed_mode.currentIndexChanged.connect(
             lambda i: self.changed.emit({"seed_mode": modes[i]})

@@ -48,3 +48,47 @@ def test_a_garbled_description_is_refused(bad: Any) -> None:
 def test_repaint_needs_pixels_that_are_known(kind: EditKind) -> None:
     with pytest.raises(InvalidRequest, match="expected repaint for inpainting or outpainting"):
         edit_request(kind, steering=Steering(repaint=2))
+
+
+REFERENCE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+
+
+def test_a_reference_is_kept_with_the_request_and_cannot_be_written() -> None:
+    steering = Steering(reference=REFERENCE, reference_mpp=0.25, reference_strength=1)
+    request = edit_request(steering=steering)
+    for again in (
+        EditRequest.from_dict(json.loads(json.dumps(request.to_dict()))),
+        pickle.loads(pickle.dumps(request)),
+    ):
+        assert again.steering == steering
+        assert again.steering.reference is not None
+        np.testing.assert_array_equal(again.steering.reference, REFERENCE)
+        with pytest.raises(ValueError, match="read-only"):
+            again.steering.reference[0] = 0
+    other = Steering(reference=REFERENCE[:, ::-1], reference_mpp=0.25, reference_strength=1)
+    assert other != steering
+    assert len({steering, other, Steering()}) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"reference": np.zeros((31, 64, 3), np.uint8)}, "32 to 2048 pixels a side, got 31 x 64"),
+        ({"reference": np.zeros((64, 2049, 3), np.uint8)}, "32 to 2048 pixels"),
+        ({"reference": np.zeros((64, 64), bool)}, "expected"),
+        ({"reference": "tissue.png"}, "expected"),
+        ({"reference_mpp": 0}, "reference_mpp between 0.1 and 64"),
+        ({"reference_mpp": "half"}, "reference_mpp"),
+        ({"reference_strength": -1}, "reference_strength between 0 and 10"),
+        ({"reference_strength": float("nan")}, "reference_strength"),
+    ],
+)
+def test_what_is_no_reference_is_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidRequest, match=words):
+        Steering(**{"reference": REFERENCE, **changes})
+
+
+@pytest.mark.parametrize("bad", [{}, {"dtype": "|u1", "shape": [9], "zlib": "!"}, 7])
+def test_a_garbled_reference_is_refused(bad: Any) -> None:
+    with pytest.raises(InvalidRequest):
+        Steering.from_dict({"reference": bad})

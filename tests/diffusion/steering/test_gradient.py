@@ -13,10 +13,11 @@ from napari_histodiff.core.backend import Backend, Guidable, Step
 from napari_histodiff.core.errors import Cancelled, InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.core.steering.guides import CLIMBS
 from napari_histodiff.core.steering.steering import Steering
 from napari_histodiff.diffusion.backend import DiffusionBackend
 from napari_histodiff.diffusion.foreign.backend import ForeignBackend
-from napari_histodiff.diffusion.steering.gradient import CLIMBS, Ascent
+from napari_histodiff.diffusion.steering.gradient import Ascent
 from tests.diffusion.foreign import tiny as foreign
 from tests.diffusion.tiny import WINDOW, tiny_info, tiny_pipeline
 from tests.recording import edit_request

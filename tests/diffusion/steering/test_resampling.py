@@ -25,34 +25,12 @@ from napari_histodiff.diffusion.flow import add_noise, noise_again
 from napari_histodiff.diffusion.foreign.backend import ForeignBackend
 from napari_histodiff.diffusion.foreign.loading import load_parts
 from napari_histodiff.diffusion.foreign.schedule import Schedule
-from napari_histodiff.diffusion.steering.resampling import stretches_of, walk
+from napari_histodiff.diffusion.steering.resampling import stretches_of
 from tests.diffusion.foreign import tiny as foreign
 from tests.diffusion.tiny import tiny_info, tiny_pipeline
 from tests.recording import edit_request
 
 AGAIN = Steering(repaint=2, jump_length=2)
-
-
-@given(st.integers(1, 60), st.integers(1, 5), st.integers(1, 20), st.integers(0, 1))
-def test_every_piece_is_walked_as_often_as_asked(steps, repeats, jump, top) -> None:
-    visited = walk(steps, repeats, jump, top=top)
-    assert (visited[0], visited[-1], min(visited), max(visited)) == (0, steps, 0, steps)
-    down = [(a, b) for a, b in pairwise(visited) if b > a]
-    up = [(a, b) for a, b in pairwise(visited) if b < a]
-    assert {b - a for a, b in down} == {1}
-    length = min(jump, steps - top)
-    pieces = (steps - top) // length if length else 0
-    assert {a - b for a, b in up} <= {length}
-    assert all(b >= top for _, b in up)
-    assert len(up) == pieces * (repeats - 1)
-    assert len(down) == steps + len(up) * length
-
-
-def test_the_schedule_is_that_of_the_paper() -> None:
-    """Appendix B: with jumps of 2 walked twice, from the last noisy level backwards."""
-    assert walk(4, 2, 2) == (0, 1, 2, 0, 1, 2, 3, 4, 2, 3, 4)
-    assert walk(5, 2, 2) == (0, 1, 2, 3, 1, 2, 3, 4, 5, 3, 4, 5)
-    assert walk(3, 1, 2) == (0, 1, 2, 3)
 
 
 @given(st.integers(1, 40), st.integers(1, 4), st.integers(1, 4), st.integers(1, 9), st.booleans())

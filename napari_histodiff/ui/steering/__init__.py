@@ -1,0 +1,1 @@
+"""What steers a drawing beside paint and caption, in the dock."""
