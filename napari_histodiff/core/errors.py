@@ -10,9 +10,11 @@ __all__ = [
     "DeviceUnavailable",
     "EngineUnavailable",
     "HistodiffError",
+    "HubUnavailable",
     "InvalidImage",
     "InvalidMap",
     "InvalidRequest",
+    "LicenceNotAccepted",
     "ModelInvalid",
     "ModelNotFound",
     "OutOfMemory",
@@ -50,6 +52,14 @@ class ModelNotFound(HistodiffError, FileNotFoundError):
 
 class ModelInvalid(HistodiffError, ValueError):
     """The model folder is truncated, holds pickles only, or is of a newer version."""
+
+
+class HubUnavailable(HistodiffError, ConnectionError):
+    """The Hugging Face Hub gave no answer, or does not let this user in."""
+
+
+class LicenceNotAccepted(HistodiffError, PermissionError):
+    """A model of the hub whose licence the user did not accept; nothing was downloaded."""
 
 
 class DeviceUnavailable(HistodiffError, RuntimeError):

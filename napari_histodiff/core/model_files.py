@@ -12,6 +12,7 @@ from napari_histodiff.core.errors import ModelInvalid, ModelNotFound
 from napari_histodiff.core.json_data import from_json, read_json_object
 
 __all__ = [
+    "PICKLES",
     "check_safetensors",
     "read_description",
     "read_model_json",
@@ -20,7 +21,8 @@ __all__ = [
 
 T = TypeVar("T")
 
-_PICKLES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+#: Endings of files that can run code when they are read.
+PICKLES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _REVISION_DIGITS: Final = 12
 _PART_BYTES: Final = 2**22
 
@@ -85,7 +87,7 @@ def check_safetensors(path: Path) -> None:
         When there are pickles instead, or the file is cut off or something else.
     """
     if not path.is_file():
-        pickles = [p.name for p in path.parent.glob("*") if p.suffix in _PICKLES]
+        pickles = [p.name for p in path.parent.glob("*") if p.suffix in PICKLES]
         if pickles:
             raise ModelInvalid(
                 f"expected weights as safetensors, got {', '.join(sorted(pickles))}; pickles can "

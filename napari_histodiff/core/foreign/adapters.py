@@ -40,10 +40,14 @@ class Adapter:
         return ("unet", *codec, *control, *self.texts)
 
     @property
+    def tokenizers(self) -> tuple[str, ...]:
+        """What reads the words for each text encoder."""
+        return tuple(name.replace("text_encoder", "tokenizer") for name in self.texts)
+
+    @property
     def components(self) -> tuple[str, ...]:
         """All components that are made."""
-        tokenizers = tuple(name.replace("text_encoder", "tokenizer") for name in self.texts)
-        return (*self.weighted, *tokenizers, "scheduler")
+        return (*self.weighted, *self.tokenizers, "scheduler")
 
     @property
     def is_xl(self) -> bool:

@@ -7,6 +7,7 @@ themselves are made: loading a checked folder runs no code that came with it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,9 +20,19 @@ from napari_histodiff.core.foreign.convention import (
     Convention,
     read_convention,
 )
+from napari_histodiff.core.foreign.record import is_half_downloaded, read_record
 from napari_histodiff.core.model_files import check_safetensors, read_model_json, revision_of
 
-__all__ = ["ForeignFolder", "check_foreign", "is_foreign", "needs_convention"]
+__all__ = [
+    "STEMS",
+    "VARIANTS",
+    "ForeignFolder",
+    "check_foreign",
+    "check_index",
+    "is_foreign",
+    "is_ours",
+    "needs_convention",
+]
 
 #: Component classes that are made; what a pipeline names besides is not needed to draw.
 _CLASSES: Final = {
@@ -35,7 +46,13 @@ _CLASSES: Final = {
     "tokenizer_2": ("CLIPTokenizer", "CLIPTokenizerFast"),
 }
 _LIBRARIES: Final = ("diffusers", "transformers")
-_STEMS: Final = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
+
+#: How files of weights begin, by the library of a part.
+STEMS: Final = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
+
+#: Kinds of weights, in the order they are looked for: as trained, and in half precision.
+VARIANTS: Final = (None, "fp16")
+
 _OURS: Final = "HistoDiffusionPipeline"
 _LICENCE: Final = re.compile(r"^licen[cs]e:\s*(\S.*?)\s*$", re.MULTILINE)
 
@@ -63,6 +80,8 @@ class ForeignFolder:
         Shown to users; the revision is the first digits of the SHA-256 of all weights.
     nbytes : int
         Of all weights.
+    empty_is_zero : bool
+        Whether no text at all is told to its U-Net as zeros.
     """
 
     path: Path
@@ -76,16 +95,22 @@ class ForeignFolder:
     licence: str
     revision: str
     nbytes: int
+    empty_is_zero: bool
 
     def config(self, component: str) -> dict[str, Any]:
         """Return the configuration of a component."""
         return read_model_json(self.path / component / "config.json")
 
 
+def is_ours(index: Mapping[str, Any]) -> bool:
+    """Tell whether a `model_index.json` is that of a model of this package."""
+    return index.get("_class_name") == _OURS
+
+
 def is_foreign(folder: Path) -> bool:
     """Tell whether a folder holds a pipeline of diffusers that is not of this package."""
     index = folder / "model_index.json"
-    return index.is_file() and read_model_json(index).get("_class_name") != _OURS
+    return index.is_file() and not is_ours(read_model_json(index))
 
 
 def needs_convention(folder: Path) -> bool:
@@ -107,11 +132,17 @@ def check_foreign(folder: Path) -> ForeignFolder:
         When it needs code of its own, is of an unknown class, has pickled or truncated weights,
         parts that do not fit each other, or nobody says how it takes paint.
     """
+    if is_half_downloaded(folder):
+        raise ModelNotFound(
+            f"expected a whole model in {folder}, got half a download; download it again: it goes "
+            "on where it stopped"
+        )
     index = read_model_json(folder / "model_index.json")
-    _check_no_code(folder, index)
-    adapter = _adapter(index)
-    class_names = {name: _class_of(name, index.get(name)) for name in adapter.components}
+    scripts = [path.name for path in folder.rglob("*.py")]
+    adapter, class_names = check_index(str(folder), index, scripts)
     found = {name: _weights(folder, name, index[name][0]) for name in adapter.weighted}
+    for name in adapter.tokenizers:
+        _check_tokenizer(folder / name)
     weights = {name: paths for name, (paths, _) in found.items()}
     files = [path for paths in weights.values() for path in paths]
     convention = read_convention(folder)
@@ -123,6 +154,7 @@ def check_foreign(folder: Path) -> ForeignFolder:
                 f"masks {folder} --preset NAME`, one of {', '.join(PRESETS)}"
             )
         convention = Convention()
+    record = read_record(folder)
     result = ForeignFolder(
         path=folder,
         class_name=index["_class_name"],
@@ -131,29 +163,50 @@ def check_foreign(folder: Path) -> ForeignFolder:
         weights=weights,
         variants={name: variant for name, (_, variant) in found.items()},
         convention=convention,
-        name=folder.resolve().name,
-        licence=_licence(folder),
+        name=folder.resolve().name if record is None else record.name,
+        licence=_licence(folder) if record is None else record.licence,
         revision=revision_of(files),
         nbytes=sum(path.stat().st_size for path in files),
+        empty_is_zero=adapter.is_xl and bool(index.get("force_zeros_for_empty_prompt", True)),
     )
     _check_fit(result)
     return result
 
 
-def _check_no_code(folder: Path, index: dict[str, Any]) -> None:
+def check_index(
+    place: str, index: Mapping[str, Any], scripts: Iterable[str]
+) -> tuple[Adapter, dict[str, str]]:
+    """Check what a pipeline says of itself; return its adapter and the class of each part.
+
+    Parameters
+    ----------
+    place : str
+        Where it is, for messages.
+    index : mapping
+        Of `model_index.json`.
+    scripts : iterable of str
+        Names of the Python files that lie beside it.
+
+    Raises
+    ------
+    ModelInvalid
+        When it needs code of its own, or is, or a part of it, of an unknown class.
+    """
     foreign = [str(v[0]) for v in index.values() if isinstance(v, list) and v and v[0]]
     strange = sorted(set(foreign) - set(_LIBRARIES) - {"stable_diffusion"})
-    scripts = sorted(path.name for path in folder.rglob("*.py"))
+    scripts = sorted(scripts)
     if strange or (scripts and isinstance(index.get("_class_name"), list)):
         needs = ", ".join(strange or scripts)
         raise ModelInvalid(
-            f"expected parts of {' and '.join(_LIBRARIES)} alone in {folder}, got {needs}: this "
+            f"expected parts of {' and '.join(_LIBRARIES)} alone in {place}, got {needs}: this "
             "model needs code that comes with it, which is never run here; ask its authors for a "
             "version in the classes of diffusers"
         )
+    adapter = _adapter(index)
+    return adapter, {name: _class_of(name, index.get(name)) for name in adapter.components}
 
 
-def _adapter(index: dict[str, Any]) -> Adapter:
+def _adapter(index: Mapping[str, Any]) -> Adapter:
     name = index.get("_class_name")
     if not isinstance(name, str) or name not in ADAPTERS:
         raise ModelInvalid(
@@ -184,8 +237,8 @@ def _class_of(name: str, entry: object) -> str:
 
 def _weights(folder: Path, name: str, library: str) -> tuple[tuple[Path, ...], str | None]:
     """Return the checked weights of a component, whole or in parts, and their variant."""
-    place, stem = folder / name, _STEMS[library]
-    for variant in (None, "fp16"):
+    place, stem = folder / name, STEMS[library]
+    for variant in VARIANTS:
         infix = "" if variant is None else f".{variant}"
         index = place / f"{stem}.safetensors.index{infix}.json"
         if index.is_file():
@@ -203,6 +256,17 @@ def _weights(folder: Path, name: str, library: str) -> tuple[tuple[Path, ...], s
     plain = place / f"{stem}.safetensors"
     check_safetensors(plain)  # says whether pickles lie there instead
     raise ModelNotFound(f"expected the file {plain}, got none; download the model again")
+
+
+def _check_tokenizer(place: Path) -> None:
+    """Check that the words are there: transformers makes a tokenizer of none without a word."""
+    if (place / "tokenizer.json").is_file():
+        return
+    for name in ("vocab.json", "merges.txt"):
+        if not (place / name).is_file():
+            raise ModelNotFound(
+                f"expected the file {place / name}, got none; copy or download the model again"
+            )
 
 
 def _check_fit(model: ForeignFolder) -> None:
@@ -241,6 +305,14 @@ def _check_control(model: ForeignFolder, unet: dict[str, Any], channels: int) ->
         raise ModelInvalid(
             f"expected a control image of {planes} planes, as this ControlNet takes, got "
             f"{model.convention.channels} from {CONVENTION_FILE}; correct its encoding"
+        )
+    halvings = len(control.get("conditioning_embedding_out_channels", (16, 32, 96, 256))) - 1
+    wanted = len(model.config("vae").get("block_out_channels", ())) - 1
+    if halvings != wanted:
+        raise ModelInvalid(
+            f"expected a ControlNet that makes control images {2**wanted} times smaller, as the "
+            f"VAE makes pixels, got {2**halvings} times; VAE and ControlNet are of different "
+            "models: join the ControlNet with its own base model"
         )
     if control.get("in_channels") != channels or control.get("cross_attention_dim") != unet.get(
         "cross_attention_dim"

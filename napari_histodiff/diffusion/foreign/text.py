@@ -91,10 +91,15 @@ class ClipEncoder:
     ----------
     tokenizers, models : sequence
         `CLIPTokenizer` and `CLIPTextModel` of transformers, one or two.
+    empty_is_zero : bool
+        Whether no text at all is told as zeros, as Stable Diffusion XL was trained to read it.
     """
 
-    def __init__(self, tokenizers: Sequence[Any], models: Sequence[Any]) -> None:
+    def __init__(
+        self, tokenizers: Sequence[Any], models: Sequence[Any], *, empty_is_zero: bool = False
+    ) -> None:
         self._pairs = tuple(zip(tokenizers, models, strict=True))
+        self._empty_is_zero = empty_is_zero
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> Prompt:
@@ -112,7 +117,14 @@ class ClipEncoder:
             found = model(tokens, output_hidden_states=both)
             words.append(found.hidden_states[-2] if both else found[0])
             pooled = found[0] if both else None
-        return Prompt(torch.cat(words, -1), pooled)
+        told = Prompt(torch.cat(words, -1), pooled)
+        if self._empty_is_zero:
+            said = torch.tensor([float(bool(text)) for text in texts])
+            told = Prompt(
+                told.words * said[:, None, None],
+                None if told.pooled is None else told.pooled * said[:, None],
+            )
+        return told
 
 
 def load_text_encoder(model: ForeignFolder) -> TextEncoder:
@@ -137,13 +149,35 @@ def load_text_encoder(model: ForeignFolder) -> TextEncoder:
             tokenizer = name.replace("text_encoder", "tokenizer")
             maker = getattr(transformers, model.class_names[tokenizer])
             tokenizers.append(maker.from_pretrained(model.path / tokenizer, local_files_only=True))
-            encoder = getattr(transformers, model.class_names[name]).from_pretrained(
-                part, use_safetensors=True, local_files_only=True, variant=model.variants[name]
-            )
-            models.append(encoder.float().eval())
+            models.append(_encoder(transformers, model, name, part))
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise ModelInvalid(
             f"expected text encoders that transformers can read in {model.path}, got {error}; "
             "download the model again"
         ) from error
-    return ClipEncoder(tokenizers, models)
+    return ClipEncoder(tokenizers, models, empty_is_zero=model.empty_is_zero)
+
+
+def _encoder(transformers: Any, model: ForeignFolder, name: str, part: Path) -> Any:
+    """Load one text encoder, without a progress bar for its weights."""
+    logging = transformers.utils.logging
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        encoder, found = getattr(transformers, model.class_names[name]).from_pretrained(
+            part,
+            use_safetensors=True,
+            local_files_only=True,
+            variant=model.variants[name],
+            output_loading_info=True,
+        )
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+    missing = sorted(found["missing_keys"])
+    if missing:  # would be made up at random
+        raise ModelInvalid(
+            f"expected the weights of {model.class_names[name]} in {part}, got none of "
+            f"{', '.join(missing[:3])}; download the model again"
+        )
+    return encoder.float().eval().requires_grad_(False)

@@ -12,7 +12,12 @@ import diffusers
 import pytest
 import torch
 
-from napari_histodiff.core.errors import HistodiffError, ModelInvalid, ModelNotFound
+from napari_histodiff.core.errors import (
+    DeviceUnavailable,
+    HistodiffError,
+    ModelInvalid,
+    ModelNotFound,
+)
 from napari_histodiff.core.foreign.convention import CONVENTION_FILE
 from napari_histodiff.core.foreign.folder import check_foreign, is_foreign
 from napari_histodiff.diffusion.backend import default_backend
@@ -79,6 +84,7 @@ def test_another_kind_of_pipeline_is_named(folder) -> None:
         ("unet/config.json", ModelNotFound, "download the model again"),
         ("vae/diffusion_pytorch_model.safetensors", ModelNotFound, "vae"),
         ("text_encoder/model.safetensors", ModelNotFound, "text_encoder"),
+        ("tokenizer/merges.txt", ModelNotFound, "merges"),
         ("scheduler/scheduler_config.json", ModelInvalid, "expected a scheduler in"),
         (CONVENTION_FILE, ModelInvalid, "write one from a preset"),
     ],
@@ -127,6 +133,23 @@ def test_a_control_image_of_another_size_is_refused(folder) -> None:
     planes = {name: [i] for i, name in enumerate(told["values"])}
     edit_json(folder / CONVENTION_FILE, encoding="one-hot", values=planes)
     refused(folder, ModelInvalid, "expected a control image of 3 planes")
+
+
+def test_an_autoencoder_of_another_scale_is_refused(folder) -> None:
+    """Pixels 4 times smaller, where the control image becomes 2 times smaller."""
+    vae = tiny_vae(
+        block_out_channels=(4, 4, 4),
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+    )
+    vae.save_pretrained(folder / "vae")
+    refused(folder, ModelInvalid, "control images 4 times smaller, .* got 2 times")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is one here")
+def test_a_graphics_card_that_is_not_there_is_told_before_weights_are_read(folder) -> None:
+    with pytest.raises(DeviceUnavailable, match="cuda"):
+        default_backend(folder, "cuda:0")
 
 
 def test_a_controlnet_of_another_base_is_refused(tmp_path) -> None:

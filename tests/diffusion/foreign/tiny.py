@@ -175,3 +175,4 @@ def _write_text(folder: Path, name: str) -> None:
     tokenizer = folder / name.replace("text_encoder", "tokenizer")
     tokenizer.mkdir()
     (tokenizer / "vocab.json").write_text("{}")
+    (tokenizer / "merges.txt").write_text("#version: 0.2\n")
