@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from napari_histodiff.evaluation.maps.anomaly import AnomalyMap, AnomalySettings
     from napari_histodiff.evaluation.maps.running import Segmenters
     from napari_histodiff.evaluation.maps.tiles import OnTile
+    from napari_histodiff.hub.lookup import HubModel
     from napari_histodiff.segmenter.ensemble import UncertainNuclei
     from napari_histodiff.segmenter.model import OnView
 
@@ -79,24 +80,39 @@ class MixedClasses(UserWarning):
     """Nuclei that hold pixels of several classes; drawn as painted, though a nucleus has one."""
 
 
-def load_model(path: str | Path | None = None, device: str = "auto") -> Model:
+def load_model(
+    path: str | Path | None = None,
+    device: str = "auto",
+    *,
+    accept_licence: str | Callable[[HubModel], bool] | None = None,
+) -> Model:
     """Load a model, the bundled one by default.
 
     Parameters
     ----------
     path : path, optional
-        A model folder, as `histodiff train` writes it, or that of a pipeline of diffusers; see
-        docs/other-models.md.
+        A model folder, as `histodiff train` writes it, or that of a pipeline of diffusers, or
+        "owner/name" of the Hugging Face Hub; see docs/other-models.md.
     device : str
         "auto", "cpu", "cuda:0" ...
+    accept_licence : str or callable, optional
+        Of a model of the hub that is not on this machine: the name of its licence, which is
+        accepted, or a function that shows the model, its size and licence, and returns the answer.
+        Nothing is downloaded without.
 
     Raises
     ------
     ModelNotFound, ModelInvalid
         When the folder holds no model this release can load.
+    LicenceNotAccepted, HubUnavailable
+        When a model of the hub may not be, or cannot be, downloaded.
     DeviceUnavailable
         When the device is not on this machine.
     """
+    if path is not None:
+        from napari_histodiff.hub.resolving import model_path
+
+        path = model_path(path, accept_licence)
     from napari_histodiff.backends import default_backend
 
     backend = default_backend(path, device)

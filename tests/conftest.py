@@ -6,10 +6,15 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tests.hub.server import FakeHub
 
 # Some test modules import torch before the package, which would set this.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -41,3 +46,31 @@ def data_root() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data at {folder}; set HISTODIFF_DATA to the data folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a pipeline of diffusers with what nobody needs beside it; copy it to change it."""
+    from tests.diffusion.foreign.tiny import tiny_pipeline
+
+    folder = tiny_pipeline(tmp_path_factory.mktemp("hub") / "tiny", "DDIMPipeline")
+    (folder / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"a pickle")
+    (folder / "model.ckpt").write_bytes(b"another")
+    (folder / "train.py").write_text("raise SystemExit")
+    (folder / "samples").mkdir()
+    (folder / "samples" / "a.png").write_bytes(b"0" * 100)
+    return folder
+
+
+@pytest.fixture
+def hub(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    """A hub on this machine with one tiny model, and an empty folder for what is downloaded."""
+    from tests.hub.server import NAME, FakeHub, serve
+
+    with serve(FakeHub({NAME: published})) as made:
+        monkeypatch.setenv("HF_ENDPOINT", made.url)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+        monkeypatch.setenv("HISTODIFF_MODELS", str(tmp_path / "models"))
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.chdir(tmp_path)
+        yield made

@@ -20,6 +20,7 @@ from napari_histodiff.cli.glands import train_gland
 from napari_histodiff.cli.inpaint_slide import SLIDE_OPTIONS, inpaint_slide, is_of_slide
 from napari_histodiff.cli.layouts import change
 from napari_histodiff.cli.maps import MAP_COMMANDS
+from napari_histodiff.cli.models import model_option
 from napari_histodiff.cli.pictures import nuclei_of, region_captions_of, scale_of
 from napari_histodiff.cli.slide import slide
 from napari_histodiff.cli.steering import INPAINT_OPTIONS, STEERING_OPTIONS, steering_of
@@ -75,9 +76,7 @@ def main() -> None:
 
 
 _MODEL_OPTIONS = (
-    click.option(
-        "--model", type=_FOLDER, help="Model folder, ours or of diffusers; by default the bundled."
-    ),
+    model_option,
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0 ..."),
 )
 _DRAW_OPTIONS = (

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from napari_histodiff.cli.models import model_option
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.recipe import MAX_SIDE, MIN_SIDE, SLIDE_GUIDANCE, SlideRecipe
 from napari_histodiff.core.requests import DEFAULT_STEPS, LIMITS
@@ -29,7 +30,6 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _SIDE = click.IntRange(MIN_SIDE, MAX_SIDE)
 _SLIDE = click.argument("path", type=_FOLDER)
-_MODEL = click.option("--model", type=_FOLDER, help="Model folder; the bundled model by default.")
 
 #: What shells answer for a command that Ctrl-C ended.
 _INTERRUPTED = 130
@@ -66,7 +66,7 @@ def slide() -> None:
     show_default=True,
     help="Solver steps.",
 )
-@_MODEL
+@model_option
 def new(
     path: Path,
     size: int | None,
@@ -135,7 +135,7 @@ def info(path: Path, mpp: float | None) -> None:
 @click.option("--tls-cert", type=_FILE, help="Certificate of this client (PEM).")
 @click.option("--tls-key", type=_FILE, help="Key of this client (PEM).")
 @click.option("--wait", default=60.0, show_default=True, help="Seconds to wait for a worker.")
-@_MODEL
+@model_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0 ...")
 def render(
     path: Path,
@@ -201,7 +201,7 @@ def render(
 
 @slide.command()
 @_SLIDE
-@_MODEL
+@model_option
 def refine(path: Path, model: Path | None) -> None:
     """Give the slide PATH one more level, of half the pixel size, down to what its model draws.
 

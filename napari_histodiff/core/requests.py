@@ -282,7 +282,7 @@ class EditRequest:
             result["inverted"] = True
         if self.structures:
             result["structures"] = [
-                [None if array is None else _encode(array) for array in maps]
+                [None if array is None else array_to_json(array) for array in maps]
                 for maps in self.structures
             ]
         for name in _ARRAYS:
@@ -312,7 +312,7 @@ class EditRequest:
             }
             numbers = {n: data[n] for n in LIMITS if n in data or n not in _LATER}
             structures: Any = tuple(
-                tuple(None if array is None else _decode(array) for array in maps)
+                tuple(None if array is None else array_from_json(array) for array in maps)
                 for maps in data.get("structures", ())
             )
             return cls(

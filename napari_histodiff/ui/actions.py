@@ -26,6 +26,7 @@ from napari_histodiff.ui.generation.history import HistoryEntry
 from napari_histodiff.ui.generation.presets import Preset, Presets
 from napari_histodiff.ui.generation.states import Staging
 from napari_histodiff.ui.models.dialogs import ask_masks, show_card
+from napari_histodiff.ui.models.hub_dialog import HubDialog
 from napari_histodiff.ui.painting.selection import NucleusSelection
 from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.saving.script import python_of
@@ -144,9 +145,18 @@ class StudioActions:
             )
             return
 
+        self._use_asked(Path(folder))
+
+    def ask_hub_model(self) -> None:
+        """Let the user name a model of the Hugging Face Hub, accept its licence and download it."""
+        dialog = HubDialog(self._parent)
+        dialog.chosen.connect(self._use_asked)
+        dialog.show()
+
+    def _use_asked(self, folder: Path) -> None:
         def use() -> None:
-            if ask_masks(self._parent, Path(folder)):
-                self.use_model(Path(folder))
+            if ask_masks(self._parent, folder):
+                self.use_model(folder)
 
         self._attempt(use)
 

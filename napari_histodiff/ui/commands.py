@@ -177,6 +177,11 @@ _EDITS: Final = (
         "bundled_model", "Draw with the bundled model", lambda d: d.actions.use_bundled_model()
     ),
     Command("model_folder", "Draw with a model folder", lambda d: d.actions.ask_model()),
+    Command(
+        "hub_model",
+        "Draw with a model of the Hugging Face Hub",
+        lambda d: d.actions.ask_hub_model(),
+    ),
     Command("model_card", "About the model that draws", lambda d: d.actions.show_model()),
     Command(
         "copy_diagnostics",

@@ -43,6 +43,7 @@ class StatusLine(QWidget):
             self._menu(
                 ("Bundled model", "bundled_model"),
                 ("Model folder...", "model_folder"),
+                ("Model of the Hugging Face Hub...", "hub_model"),
                 ("Train on your own slides...", "train"),
                 ("About this model...", "model_card"),
                 ("Copy diagnostics", "copy_diagnostics"),

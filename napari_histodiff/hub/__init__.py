@@ -1,0 +1,1 @@
+"""Models of the Hugging Face Hub: looked at, accepted by the user, downloaded; never by itself."""
