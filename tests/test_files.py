@@ -46,6 +46,7 @@ REASONS = {
     "evaluation.tissue": "one question of the study",
     "evaluation.metrics.borders": "one metric",
     "studies.reading.plots": "matplotlib, apart from the figures",
+    "slide.editing.growths": "pure order of steps, apart from how they are carried out",
     "slide.overlays.state": "what the edits of a scan lie on",
     "segmenter.scores": "what torch differentiates of the judge",
     "segmenter.propose": "a program of its own, which the window starts",

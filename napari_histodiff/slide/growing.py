@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,7 +35,7 @@ from napari_histodiff.slide.storage.tile_table import (
 )
 from napari_histodiff.slide.storage.transactions import move_into_place, write_file
 
-__all__ = ["check_sides", "finish_growing", "follow", "grow", "is_growing", "refine"]
+__all__ = ["check_sides", "finish_growing", "follow", "grow", "is_growing", "refine", "shrink"]
 
 _INTENT: Final = "histodiff/grow.json"
 _MOVED: Final = "histodiff/grow-moved.json"
@@ -88,6 +89,48 @@ def grow(slide: SlideState, recipe: SlideRecipe) -> None:
         _average_all(slide)
 
 
+def shrink(slide: SlideState, frame: PlaneFrame) -> None:
+    """Make a slide the smaller one it was before it grew; the caller holds its lock.
+
+    What lies beyond goes; tiles that were drawn from it become STALE, like those that grew.
+
+    Parameters
+    ----------
+    slide : SlideState
+        Without edits beyond the smaller slide.
+    frame : PlaneFrame
+        Where that lies, a part of where the slide lies.
+
+    Raises
+    ------
+    StorageError
+        As `grow`.
+    """
+    large = slide.recipe
+    recipe = replace(large, origin=(frame.y, frame.x), height=frame.height, width=frame.width)
+    rows, cols = large.origin[0] - frame.y, large.origin[1] - frame.x
+    table = TileTable(recipe.spec)
+    change = slide.change()
+    dependents = of_border(large, frame)
+    for level in range(recipe.coarsest + 1):
+        side = TILE << level
+        height, width = table.shape(level)
+        y, x = -rows // side, -cols // side
+        part = (slice(y, y + height), slice(x, x + width))
+        for name, _ in COLUMNS:
+            getattr(table, name)[level][...] = getattr(slide.table, name)[level][part]
+        for tile in table.addresses(level, dependents[level][part] & is_drawn(table.states[level])):
+            edits = change.get("edits", TileAddress(level, tile.row + y, tile.col + x))
+            state = TileState(int(table.states[level][tile.row, tile.col]))
+            stale = stale_state(state, edits, recipe.spec.region(tile).shape)
+            table.states[level][tile.row, tile.col] = stale
+    table.recount()
+    _carry_out(slide, table, recipe, rows, cols, keeps_far=False, shrinks=True)
+    slide.chunk_reader.forget()
+    slide.open_ledger(recipe)
+    _average_all(slide)
+
+
 def refine(slide: SlideState, recipe: SlideRecipe) -> None:
     """Make a slide that of a recipe from `SlideRecipe.finer`; the caller holds its lock.
 
@@ -125,6 +168,8 @@ def finish_growing(path: Path) -> None:
                 for folder, level in _folders(recipe):
                     side = TILE << level
                     _move_aside(path / folder, intent["rows"] // side, intent["cols"] // side)
+            if intent.get("shrinks"):
+                _drop_beyond(path, recipe)
             os.replace(path / _INTENT, path / _MOVED)
         for folder, _ in _folders(recipe):
             _move_back(path / folder)
@@ -152,11 +197,13 @@ def _carry_out(
     cols: int,
     *,
     keeps_far: bool,
+    shrinks: bool = False,
 ) -> None:
     """Commit a slide to another recipe and table, and bring its files there."""
     generation = slide.ledger.fold()
     _write_aside(slide, table, recipe, generation + 1)
     intent = {"recipe": recipe.to_dict(), "rows": rows, "cols": cols, "keeps_far": keeps_far}
+    intent |= {"shrinks": True} if shrinks else {}
     write_file(slide.path / _INTENT, json.dumps(intent).encode(), sync=True)
     slide.ledger.close()
     finish_growing(slide.path)
@@ -183,6 +230,19 @@ def _folders(recipe: SlideRecipe) -> Iterator[tuple[str, int]]:
             yield level_folder(plane, level, recipe.refined), level
 
 
+def _drop_beyond(path: Path, recipe: SlideRecipe) -> None:
+    """Remove the chunks beyond a slide that shrinks; they are at their new places."""
+    for folder, level in _folders(recipe):
+        bounds = recipe.spec.bounds(level)
+        rows, cols = -(-bounds.height // TILE), -(-bounds.width // TILE)
+        for name in ("c", "c.grown"):
+            for chunk in sorted((path / folder / name).rglob("*")):
+                if not chunk.is_dir():
+                    row, col = map(int, chunk.relative_to(path / folder / name).parts[-2:])
+                    if row >= rows or col >= cols:
+                        chunk.unlink()
+
+
 def _move_aside(folder: Path, rows: int, cols: int) -> None:
     """Move chunks to their new places beside the old ones; going on where it was cut off."""
     old, new = folder / "c", folder / "c.grown"
@@ -190,8 +250,12 @@ def _move_aside(folder: Path, rows: int, cols: int) -> None:
         return
     for chunk in sorted(old.rglob("*")):
         if not chunk.is_dir():
-            *channel, row, col = chunk.relative_to(old).parts
-            target = new.joinpath(*channel, str(int(row) + rows), str(int(col) + cols))
+            *channel, at_row, at_col = chunk.relative_to(old).parts
+            row, col = int(at_row) + rows, int(at_col) + cols
+            if row < 0 or col < 0:  # of a slide that shrinks
+                chunk.unlink()
+                continue
+            target = new.joinpath(*channel, str(row), str(col))
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(chunk, target)
     shutil.rmtree(old)

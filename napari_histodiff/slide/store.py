@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,12 @@ from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.recipe import SlideRecipe
+from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.layout import SlideLayout
 from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.edit_store import EditStore
 from napari_histodiff.slide.editing.edits import edit_of_sketch
+from napari_histodiff.slide.editing.growths import Growth, Growths
 from napari_histodiff.slide.editing.pyramid import average_up, check_tile, draw, rebuild_far
 from napari_histodiff.slide.editing.undo import MAX_UNDO_BYTES
 from napari_histodiff.slide.growing import (
@@ -24,12 +26,16 @@ from napari_histodiff.slide.growing import (
     grow,
     is_growing,
     refine,
+    shrink,
 )
 from napari_histodiff.slide.maintenance import evict, repair
 from napari_histodiff.slide.state import LayoutFactory, SlideState, lock_for, make_slide
 from napari_histodiff.slide.storage.chunks import CACHE_BYTES
 from napari_histodiff.slide.storage.ome import read_recipe
 from napari_histodiff.slide.storage.tile_table import TileState
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 __all__ = ["SlideStore"]
 
@@ -48,6 +54,10 @@ class SlideStore(EditStore):
     """
 
     _slide: SlideState
+
+    def __init__(self, slide: SlideState, lock: FileLock | None, max_undo_bytes: int) -> None:
+        super().__init__(slide, lock, max_undo_bytes)
+        self._growths = Growths(slide.path)
 
     @property
     def recipe(self) -> SlideRecipe:
@@ -239,6 +249,7 @@ class SlideStore(EditStore):
         with self._writing():
             edit = edit_of_sketch(self._slide, sketch)
             self._undo_steps.do(edit)
+            self._growths.forget_undone()
         self._listeners.emit(edit.region)
         return list(edit.boxes)
 
@@ -261,8 +272,8 @@ class SlideStore(EditStore):
         """Add rows and columns of level 0 at the borders.
 
         What is there keeps its pixels and its place on the plane. Tiles that the old borders cut,
-        or that were drawn from what lay beyond, become STALE. Undo keeps working, but does not
-        make the slide smaller again. A crash leaves it as it was or grown.
+        or that were drawn from what lay beyond, become STALE. Edits from before can be undone, and
+        `undo_growth` makes the slide as large as it was. A crash leaves it as it was or grown.
 
         Parameters
         ----------
@@ -280,9 +291,105 @@ class SlideStore(EditStore):
         with self._writing():
             recipe = check_sides(self.recipe, sides)
             if recipe != self.recipe:
+                edits, before = self._slide.ledger.edits, self._slide.frame
+                if self._growths.undone:  # edits undone with them lay in what is not there
+                    for number in tuple(edits.undone):
+                        self._slide.ledger.drop(number)
                 grow(self._slide, recipe)
                 self._revisions.all_stale()
+                self._growths.do(Growth(before, self._slide.frame, edits.last))
         self._listeners.emit(self.spec.bounds(0))
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is an edit to do again, and no growth that has to be repeated before."""
+        return super().can_redo and self.growth_to_redo is None
+
+    @property
+    def growth_to_undo(self) -> Growth | None:
+        """The growth that is the last step; None when an edit is, or there is none."""
+        if self.read_only:
+            return None
+        return self._growths.to_undo(self._slide.frame, self._slide.ledger.edits.done)
+
+    @property
+    def growth_to_redo(self) -> Growth | None:
+        """The growth that is the next step to repeat; None when an edit is, or there is none."""
+        if self.read_only:
+            return None
+        return self._growths.to_redo(self._slide.frame, self._slide.ledger.edits.undone)
+
+    def write(
+        self,
+        request: EditRequest,
+        pixels: NDArray[np.uint8],
+        mask: NDArray[np.bool_] | None = None,
+    ) -> Region:
+        """Put an edit into the slide, see `EditStore.write`."""
+        region = super().write(request, pixels, mask)
+        with self._lock:
+            self._growths.forget_undone()
+        return region
+
+    def redo(self) -> Region | None:
+        """Do the edit that was taken back last again; return where, None when there was none.
+
+        Nor is there one while a growth has to be repeated before it.
+
+        Raises
+        ------
+        StorageError
+            When nothing can be written, or the edit's file is damaged; the slide is as it was.
+        """
+        return super().redo() if self.growth_to_redo is None else None
+
+    def undo_growth(self) -> bool:
+        """Make the slide as large as it was before it grew; returns whether that was the last step.
+
+        What was drawn in the part that goes is lost; edits there have to be undone before. Tiles
+        drawn from what lay there become STALE.
+
+        Raises
+        ------
+        StorageError
+            When it can not be written; the slide is as it was.
+        """
+        growth = self.growth_to_undo
+        if growth is None:
+            return False
+        with self._writing():
+            shrink(self._slide, growth.before)
+            self._revisions.all_stale()
+            self._growths.undo()
+        self._listeners.emit(self.spec.bounds(0))
+        return True
+
+    def redo_growth(self) -> bool:
+        """Grow the slide as `undo_growth` took it back; returns whether that was the next step.
+
+        Raises
+        ------
+        StorageError
+            When it can not be written; the slide is as it was.
+        """
+        growth = self.growth_to_redo
+        if growth is None:
+            return False
+        to, frame = growth.after, self._slide.frame
+        with self._writing():
+            grow(
+                self._slide,
+                self.recipe.grown(
+                    top=frame.y - to.y,
+                    left=frame.x - to.x,
+                    bottom=to.y + to.height - frame.y - frame.height,
+                    right=to.x + to.width - frame.x - frame.width,
+                ),
+            )
+            self._revisions.all_stale()
+            self._growths.redo()
+        self._listeners.emit(self.spec.bounds(0))
+        return True
 
     def refine(self, info: BackendInfo) -> None:
         """Add a finer level below all others, of half the pixel size; nothing is drawn by that.

@@ -46,7 +46,7 @@ def ask_draw_all(parent: QWidget | None, cost: SlideCost, *, drawn: int, rate: f
 
 
 def ask_growth(parent: QWidget | None, microns: float) -> bool:
-    """Ask whether the slide shall become larger by so many um: that cannot be undone.
+    """Ask whether the slide shall become larger by so many um: much is drawn then.
 
     Parameters
     ----------
@@ -60,8 +60,8 @@ def ask_growth(parent: QWidget | None, microns: float) -> bool:
     box.setWindowTitle("Outpaint the slide")
     box.setText(f"Make the slide {microns_text(microns)} larger?")
     box.setInformativeText(
-        "Tissue is drawn there when you look. What is drawn, edited, painted and waiting stays; a "
-        "slide does not become smaller again."
+        "Tissue is drawn there when you look. What is drawn, edited, painted and waiting stays; "
+        "Undo makes the slide smaller again."
     )
     grow = box.addButton("Outpaint", QMessageBox.ButtonRole.AcceptRole)
     box.addButton(QMessageBox.StandardButton.Cancel)

@@ -110,7 +110,7 @@ class SlideSession:
             self._placeholders.close()
             raise
         self.target = SlideTarget(
-            self.layer, store, self.render_frame, self._is_paused, self._worker
+            self.layer, store, self.render_frame, self._is_paused, self._worker, self.travel
         )
         register_target(self.target)
         self._watcher = ViewWatcher(viewer, self.layer)
@@ -246,19 +246,45 @@ class SlideSession:
         """
         self.finish_edits()
         self.store.grow(top, left, bottom, right)
+        self._reframe(top, left)
+
+    def travel(self, *, back: bool) -> bool:
+        """Take the last growth back, or repeat the one taken back, where that is the next step.
+
+        Returns
+        -------
+        bool
+            Whether it was; otherwise nothing was done.
+
+        Raises
+        ------
+        StorageError
+            When the slide cannot be written.
+        """
+        self.finish_edits()
+        store = self.store
+        y, x = store.recipe.origin
+        if not (store.undo_growth() if back else store.redo_growth()):
+            return False
+        now = store.recipe.origin
+        self._reframe(y - now[0], x - now[1])
+        return True
+
+    def _reframe(self, down: int, right: int) -> None:
+        """Show the slide at its new size; its first pixel moved so far up and left."""
         self._placeholders.want(None, stays=False)
         self._sketch.close()
         self._overlay.forget()
         self._watcher.forget()
         self._dirty.clear()
         layer, levels = self.layer, self._levels()
-        shift = np.asarray(layer.scale) * (top, left)
+        shift = np.asarray(layer.scale) * (down, right)
         # Data first: napari shows the coarsest level until it draws, and takes these corners of it.
         layer.corner_pixels = np.array([(0, 0), np.subtract(levels[-1].shape[:2], 1)])
         layer.data = levels
         layer.translate = np.asarray(layer.translate) - shift
         self.target.forget_asked()
-        self.target.moved.emit(top, left)
+        self.target.moved.emit(down, right)
         self._report()
 
     @property

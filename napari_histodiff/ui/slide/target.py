@@ -59,6 +59,8 @@ class SlideTarget(Target):
         Whether drawing is held.
     worker : StepWorker
         Carries out what changes the slide.
+    travel : callable
+        Takes a growth back, or repeats it, where that is the next step; returns whether it was.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class SlideTarget(Target):
         draw: Callable[[Region], None],
         is_paused: Callable[[], bool],
         worker: StepWorker,
+        travel: Callable[..., bool] = lambda **_: False,
     ) -> None:
         super().__init__(layer)
         # The same slide in another layer, when it was closed or got a finer level.
@@ -76,6 +79,7 @@ class SlideTarget(Target):
         self._draw = draw
         self._is_paused = is_paused
         self._worker = worker
+        self._travel = travel
         self._asked: Region | None = None
 
     @property
@@ -87,6 +91,11 @@ class SlideTarget(Target):
     def spec(self) -> PyramidSpec:
         """The slide's pyramid."""
         return self._store.spec
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """Where the slide's first pixel lies on the plane it is drawn on."""
+        return self._store.recipe.origin
 
     @property
     def levels(self) -> int:
@@ -173,7 +182,7 @@ class SlideTarget(Target):
 
     def new_journal(self) -> EditJournal:
         """Return the journal kept with the slide."""
-        return SlideJournal(self._store, self.prepare, self._worker)
+        return SlideJournal(self._store, self.prepare, self._worker, self._travel)
 
     def edits_under(self, request: EditRequest) -> int:
         """Return how many tiles hold finer edits that writing this one would replace.
@@ -308,16 +317,48 @@ class SlideJournal(StoreJournal):
         Has a region drawn; returns why it cannot be written yet, or nothing.
     worker : StepWorker
         Carries out the steps.
+    travel : callable
+        As for `SlideTarget`.
     """
 
     why_request = "a slide keeps where its pixels come from"
 
     def __init__(
-        self, store: SlideStore, prepare: Callable[[Region], str], worker: StepWorker
+        self,
+        store: SlideStore,
+        prepare: Callable[[Region], str],
+        worker: StepWorker,
+        travel: Callable[..., bool],
     ) -> None:
         super().__init__(worker)
         self._store = store
         self._prepare = prepare
+        self._travel = travel
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether an edit or a growth can be taken back."""
+        return super().can_undo or self._store.growth_to_undo is not None
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether an edit or a growth taken back can be repeated."""
+        return super().can_redo or self._store.growth_to_redo is not None
+
+    def undo(self) -> PendingStep:
+        """Take the last edit back, or the last growth, which is over at once."""
+        if self._store.growth_to_undo is not None and not self._worker.busy:
+            return PendingStep.carried_out(self._whole() if self._travel(back=True) else None)
+        return super().undo()
+
+    def redo(self) -> PendingStep:
+        """Repeat the edit taken back last, or the growth, which is over at once."""
+        if self._store.growth_to_redo is not None and not self._worker.busy:
+            return PendingStep.carried_out(self._whole() if self._travel(back=False) else None)
+        return super().redo()
+
+    def _whole(self) -> Region:
+        return self._store.spec.bounds(0)
 
     def store_at_hand(self) -> SlideStore:
         """Return the slide."""

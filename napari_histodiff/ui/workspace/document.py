@@ -22,7 +22,13 @@ from napari_histodiff.core.maps import (
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.ui.painting.anchors import Anchors
 from napari_histodiff.ui.painting.paint_tools import PaintTools
-from napari_histodiff.ui.workspace.frame import FrameLayer, fit_frame, level_in_view, seen_at
+from napari_histodiff.ui.workspace.frame import (
+    FrameLayer,
+    brought_inside,
+    fit_frame,
+    level_in_view,
+    seen_at,
+)
 from napari_histodiff.ui.workspace.import_labels import (
     LabelsUnder,
     labels_under,
@@ -279,11 +285,10 @@ class Document:
         self.tools.use_mpp(self.mpp)
 
     def follow(self, dy: int, dx: int) -> None:
-        """Close, and move frame and paint by so many pixels of level 0: the image grew."""
+        """Close, and move frame and paint by so many pixels of level 0, as the image did."""
         if self._is_open:
             self.close()
-        level = self.region.level
-        self.region = self.region.translate(dy >> level, dx >> level)
+        self.region = self._fitted(brought_inside(self.region, dy, dx, self.target.spec))
         self.first = (self.first[0] + dy, self.first[1] + dx)
 
     # ------------------------------------------------------------------ pixels

@@ -16,7 +16,7 @@ from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import HistodiffError, InvalidImage, InvalidRequest
-from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.ui.colormaps import FRAME_COLOUR
 from napari_histodiff.ui.generation.history import HistoryEntry
 from napari_histodiff.ui.text import for_people
@@ -30,6 +30,7 @@ __all__ = [
     "MIN_SIDE",
     "FrameLayer",
     "at_its_level",
+    "brought_inside",
     "first_frame",
     "fit_frame",
     "level_in_view",
@@ -163,6 +164,25 @@ _START_SIDE: Final = 512
 
 #: How far two pixel sizes may be apart and still be taken for one.
 _ROUNDING: Final = 0.01
+
+
+def brought_inside(region: Region, dy: int, dx: int, spec: PyramidSpec) -> Region:
+    """Return where a rectangle is after the image moved below it, as far as that is on the image.
+
+    Parameters
+    ----------
+    region : Region
+        Where it was.
+    dy, dx : int
+        How far the image's first pixel moved, in pixels of level 0.
+    spec : PyramidSpec
+        The image, which may be smaller now.
+    """
+    bounds = spec.bounds(region.level)
+    y, x = region.y + (dy >> region.level), region.x + (dx >> region.level)
+    y = min(max(y, bounds.y), max(bounds.y, bounds.bottom - region.height))
+    x = min(max(x, bounds.x), max(bounds.x, bounds.right - region.width))
+    return replace(region, y=y, x=x)
 
 
 def level_in_view(viewer: Any, target: Target) -> int:

@@ -111,6 +111,11 @@ class Target(ABC):
         return self.spec.bounds(0)
 
     @property
+    def origin(self) -> tuple[int, int]:
+        """Where the first pixel lies, in pixels of level 0 of a plane that stays as it grows."""
+        return 0, 0
+
+    @property
     def mpps(self) -> tuple[float, ...]:
         """Micrometres per pixel of each level that edits can be made at, the finest first."""
         return tuple(map(self.mpp_at, range(self.levels)))

@@ -59,6 +59,33 @@ def test_tissue_stays_where_it_is_in_the_world(stage):
     assert (layer.data[0][TOP + 300 : TOP + 310, LEFT + 300 : LEFT + 310] == 100).all()
 
 
+def test_a_growth_is_one_undo_step_of_the_window(stage, workspace):
+    paint(workspace, 4)
+    layer, document = stage.session.layer, workspace.document
+    before, shape = layer.data_to_world((100, 200)), layer.data[0].shape
+    stage.session.grow(TOP, LEFT, 1024, 0)
+    assert workspace.can_undo
+    document.undo()
+    assert layer.data[0].shape == shape
+    np.testing.assert_allclose(layer.data_to_world((100, 200)), before)
+    assert document.region == FRAME
+    assert painted(workspace)[25, 35] == 4
+    assert not workspace.can_undo
+    assert workspace.can_redo
+    document.redo()
+    assert stage.store.spec.bounds(0) == Region(0, 0, 0, 4096, 4096)
+    assert document.region == FRAME.translate(TOP, LEFT)
+    assert painted(workspace)[25, 35] == 4
+
+
+def test_a_frame_in_the_part_that_goes_is_brought_back_onto_the_slide(stage, workspace):
+    stage.session.grow(TOP, LEFT, 0, 0)
+    workspace.document.set_frame(Region(0, 0, 0, 128, 192))
+    workspace.document.undo()
+    assert workspace.document.region == Region(0, 0, 0, 128, 192)
+    assert stage.session.layer.data[0].shape[:2] == (2048, 2048)
+
+
 def test_the_view_stays_and_is_told_again(stage):
     stage.rest()
     before = stage.session.view_box()
@@ -121,9 +148,11 @@ def test_edits_from_before_can_be_taken_back(stage, workspace):
     stage.session.grow(TOP, LEFT, 0, 0)
     there = FRAME.translate(TOP, LEFT)
     assert (stage.store.read(there) == 9).all()
+    workspace.document.undo()  # the growth
+    assert (stage.store.read(FRAME) == 9).all()
     workspace.document.undo()
     stage.settle(workspace)
-    assert (stage.store.read(there) == 100).all()
+    assert (stage.store.read(FRAME) == 100).all()
 
 
 def test_half_a_tile_is_refused_and_nothing_changes(stage, workspace):
