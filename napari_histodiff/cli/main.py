@@ -22,6 +22,7 @@ from napari_histodiff.cli.layouts import change
 from napari_histodiff.cli.maps import MAP_COMMANDS
 from napari_histodiff.cli.models import model_option
 from napari_histodiff.cli.pictures import nuclei_of, region_captions_of, scale_of
+from napari_histodiff.cli.serve import serve
 from napari_histodiff.cli.slide import slide
 from napari_histodiff.cli.steering import INPAINT_OPTIONS, STEERING_OPTIONS, steering_of
 from napari_histodiff.cli.study import study
@@ -203,6 +204,7 @@ for _command in (
     inspect,
     sign,
     masks,
+    serve,
 ):
     main.add_command(_command)
 

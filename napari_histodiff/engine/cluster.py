@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import pickle
 import tempfile
-import traceback
-import uuid
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import dask
 from dask.system import CPU_COUNT
-from distributed import Client, Future, LocalCluster, Security
+from distributed import Client, LocalCluster, Security
 from distributed.gc import disable_gc_diagnosis
 
 from napari_histodiff.core.backend import BackendFactory
-from napari_histodiff.core.engine import Job
-from napari_histodiff.core.errors import EngineUnavailable, WorkerDied
+from napari_histodiff.core.errors import WorkerDied
 from napari_histodiff.engine import worker
+from napari_histodiff.engine.connection import Connection, lost
 from napari_histodiff.engine.messages import (
     Died,
-    Ended,
-    Failed,
     Loaded,
     LoadFailed,
     Loading,
@@ -40,8 +35,8 @@ __all__ = ["Cluster"]
 _END_POLLS, _END_POLL_SECONDS = 20, 0.1
 
 
-class Cluster:
-    """One worker's lifetime; everything it has to say goes to `report`."""
+class Cluster(Connection):
+    """One worker process's lifetime; everything it has to say goes to `report`."""
 
     def __init__(
         self,
@@ -51,18 +46,14 @@ class Cluster:
         niceness: int,
         environment: Mapping[str, str] | None,
     ) -> None:
+        super().__init__(report)
         self._factory = factory
-        self._report = report
         self._threads = threads
         self._niceness = niceness
         self._environment = environment
-        self._stack = contextlib.ExitStack()
-        self._client: Client | None = None
         self._process: WorkerProcess | None = None
-        self._worker = ""
         self._loaded = False
         self._log_filter = _EndsOfOurs()
-        self._tasks: set[asyncio.Future[None]] = set()
 
     @property
     def worker_pid(self) -> int | None:
@@ -76,7 +67,6 @@ class Cluster:
             log.addFilter(self._log_filter)
             self._stack.callback(log.removeFilter, self._log_filter)
         security = Security.temporary()
-        topic = f"napari-histodiff-{uuid.uuid4().hex}"
         settings = {
             # Each side remembers its last messages; a thousand previews would be gigabytes.
             "distributed.admin.low-level-log-length": 16,
@@ -103,7 +93,7 @@ class Cluster:
                 Client(cluster, set_as_default=False, direct_to_workers=True)
             )
         self._log_filter.addresses.append(cluster.scheduler_address)
-        self._client.subscribe_topic(topic, self._receive)
+        self._client.subscribe_topic(self._topic, self._receive)
         directory = self._stack.enter_context(
             tempfile.TemporaryDirectory(prefix="histodiff-", ignore_cleanup_errors=True)
         )
@@ -115,7 +105,7 @@ class Cluster:
                     "tls_worker_cert": security.tls_worker_cert,
                     "tls_worker_key": security.tls_worker_key,
                 },
-                "topic": topic,
+                "topic": self._topic,
                 "niceness": self._niceness,
                 "directory": directory,
             },
@@ -123,40 +113,11 @@ class Cluster:
             self._died,
         )
 
-    def render(self, job: Job) -> None:
-        """Send a job to the worker and return at once; `Ended` follows."""
-        self._spawn(self._render(job))
-
-    def cancel(self, job: Job) -> None:
-        """Raise a job's flag in the worker and return at once."""
-        self._spawn(self._cancel(job))
-
     def close(self) -> None:
         """End the worker, then scheduler and client; idempotent."""
         if self._process is not None:
             self._process.stop()
-        self._stack.close()
-
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run in the client's event loop, where events and results arrive in order."""
-        loop: Any = self._connected().loop
-        loop.add_callback(self._begin, coroutine)
-
-    def _begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(coroutine)
-        self._tasks.add(task)  # the event loop itself keeps no hold on a task
-        task.add_done_callback(self._tasks.discard)
-
-    def _connected(self) -> Client:
-        if self._client is None:
-            raise EngineUnavailable("expected a running worker, got none; start the engine")
-        return self._client
-
-    def _submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        # Bound to this worker and never repeated: a job that killed its worker would kill the next.
-        return self._connected().submit(
-            function, *arguments, workers=[self._worker], pure=False, retries=0
-        )
+        super().close()
 
     def _receive(self, event: tuple[float, dict[str, Any]]) -> None:
         _, message = event
@@ -177,23 +138,9 @@ class Cluster:
             self._loaded = isinstance(answer, Loaded)
             self._report(answer)
         except Exception as error:  # noqa: BLE001 - whatever dask or pickle raise
-            problem = _lost("load the model", error)
+            problem = lost("load the model", error)
             if not await self._worker_ends():
                 self._report(LoadFailed(problem))
-
-    async def _render(self, job: Job) -> None:
-        try:
-            # Sent ahead of its task: dask warns of large arguments, and maps are large.
-            request = await self._connected().scatter(
-                job.request, workers=[self._worker], hash=False
-            )
-            outcome = await self._submit(worker.render, job.id, request)
-        except Exception as error:  # noqa: BLE001 - whatever dask or pickle raise
-            problem = _lost("render", error)
-            if await self._worker_ends():
-                return
-            outcome = Failed(problem, 0)
-        self._report(Ended(job.id, outcome))
 
     async def _worker_ends(self) -> bool:
         """Return whether dask's error was the worker's end, which the process itself reports."""
@@ -202,10 +149,6 @@ class Cluster:
                 return True
             await asyncio.sleep(_END_POLL_SECONDS)
         return False
-
-    async def _cancel(self, job: Job) -> None:
-        with contextlib.suppress(Exception):  # a worker that is gone is reported by its process
-            await self._connected().run(worker.cancel, job.id, workers=[self._worker])
 
     def _died(self, reason: str, output: str) -> None:
         if self._loaded:
@@ -219,14 +162,6 @@ class Cluster:
             f"expected the worker process to go on, got its end by {reason}; {advice}"
         )
         self._report(Died(Problem.of(error, output)))
-
-
-def _lost(task: str, error: Exception) -> Problem:
-    message = (
-        f"expected the worker to {task}, got {type(error).__name__}: {error}; "
-        "read the details and try again"
-    )
-    return Problem.of(EngineUnavailable(message), traceback.format_exc())
 
 
 class _EndsOfOurs(logging.Filter):

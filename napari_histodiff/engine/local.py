@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_histodiff.core.backend import BackendFactory
@@ -14,9 +15,9 @@ from napari_histodiff.engine.messages import LoadFailed, Problem, Report
 from napari_histodiff.engine.serial import SerialEngine
 
 if TYPE_CHECKING:
-    from napari_histodiff.engine.cluster import Cluster
+    from napari_histodiff.engine.connection import Connection
 
-__all__ = ["LocalEngine"]
+__all__ = ["DaskRunner", "LocalEngine"]
 
 
 class LocalEngine(SerialEngine):
@@ -45,38 +46,37 @@ class LocalEngine(SerialEngine):
         niceness: int = 10,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        runner = ProcessRunner(factory, threads, niceness, environment)
+        runner = DaskRunner(partial(_own_cluster, factory, threads, niceness, environment))
         super().__init__(runner)
-        self._process_runner = runner
+        self._dask_runner = runner
 
     @property
     def worker_pid(self) -> int | None:
         """Process id of the worker, None while there is none."""
-        return self._process_runner.worker_pid
+        return self._dask_runner.worker_pid
 
 
-class ProcessRunner:
-    """A fresh cluster for every start, so that nothing of a dead worker is carried over."""
+class DaskRunner:
+    """A fresh connection for every start, so that nothing of a dead worker is carried over.
 
-    def __init__(
-        self,
-        factory: BackendFactory | str,
-        threads: int | None,
-        niceness: int,
-        environment: Mapping[str, str] | None,
-    ) -> None:
-        self._settings = (factory, threads, niceness, environment)
-        self._cluster: Cluster | None = None
+    Parameters
+    ----------
+    connect : callable
+        Makes what `open` is called on, in a thread; dask is imported there, as it takes its time.
+    """
+
+    def __init__(self, connect: Callable[[Report], Connection]) -> None:
+        self._connect = connect
+        self._cluster: Connection | None = None
         self._opening: threading.Thread | None = None
 
     @property
     def worker_pid(self) -> int | None:
         """Process id of the worker, None while there is none."""
-        cluster = self._cluster
-        return cluster.worker_pid if cluster is not None else None
+        return getattr(self._cluster, "worker_pid", None)
 
     def start(self, report: Report) -> None:
-        """Open the cluster in a thread: importing dask and starting it takes about a second."""
+        """Connect in a thread: importing dask and starting it takes about a second."""
         self._opening = threading.Thread(
             target=self._open, args=(report,), name="histodiff-start", daemon=True
         )
@@ -103,9 +103,7 @@ class ProcessRunner:
 
     def _open(self, report: Report) -> None:
         try:
-            from napari_histodiff.engine.cluster import Cluster
-
-            self._cluster = Cluster(report, *self._settings)
+            self._cluster = self._connect(report)
             self._cluster.open()
         except Exception as error:  # noqa: BLE001 - the user must see why nothing starts
             failure = EngineUnavailable(
@@ -113,3 +111,15 @@ class ProcessRunner:
                 "check that new processes and local connections are allowed, then start again"
             )
             report(LoadFailed(Problem.of(failure, traceback.format_exc())))
+
+
+def _own_cluster(
+    factory: BackendFactory | str,
+    threads: int | None,
+    niceness: int,
+    environment: Mapping[str, str] | None,
+    report: Report,
+) -> Connection:
+    from napari_histodiff.engine.cluster import Cluster
+
+    return Cluster(report, factory, threads, niceness, environment)

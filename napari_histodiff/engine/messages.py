@@ -17,6 +17,7 @@ __all__ = [
     "Died",
     "Ended",
     "Failed",
+    "Greeting",
     "LoadFailed",
     "Loaded",
     "Loading",
@@ -76,6 +77,14 @@ class LoadFailed:
     """The worker could not be started or the model not be loaded."""
 
     problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a worker on another machine says first: its release, and whether the model is loaded."""
+
+    version: str
+    answer: Loaded | LoadFailed
 
 
 @dataclass(frozen=True, slots=True, eq=False)

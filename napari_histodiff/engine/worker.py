@@ -6,19 +6,20 @@ import asyncio
 import os
 import pickle
 from functools import partial
+from importlib.metadata import version
 from typing import Any, ClassVar
 
 import numpy as np
 from distributed import Security, Worker, WorkerPlugin, get_worker
 
-from napari_histodiff.core.backend import Backend
+from napari_histodiff.core.backend import Backend, BackendFactory
 from napari_histodiff.core.engine import Job, JobPreview, JobProgress, JobStep
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.engine.host import BackendHost
-from napari_histodiff.engine.messages import Loaded, LoadFailed, Outcome
+from napari_histodiff.engine.messages import Greeting, Loaded, LoadFailed, Outcome
 from napari_histodiff.engine.process import lower_priority
 
-__all__ = ["HELLO", "HostPlugin", "cancel", "decode_step", "load", "main", "render"]
+__all__ = ["HELLO", "HostPlugin", "cancel", "decode_step", "greet", "load", "main", "render"]
 
 #: First event of a worker: it is connected and takes jobs.
 HELLO = "hello"
@@ -34,23 +35,31 @@ class HostPlugin(WorkerPlugin):
         self.cancelled: set[str] = set()
         self._topic = topic
         self._worker: Worker | None = None
+        self._loaded: Loaded | LoadFailed | None = None
 
     def setup(self, worker: Worker) -> None:
         """Remember the worker; called by it once."""
         self._worker = worker
 
-    def send(self, message: dict[str, Any]) -> None:
-        """Send an event; everything in it must suit msgpack."""
+    def send(self, message: dict[str, Any], topic: str = "") -> None:
+        """Send an event, by default to the window that started this; it must suit msgpack."""
         if self._worker is not None:
-            self._worker.log_event(self._topic, message)
+            self._worker.log_event(topic or self._topic, message)
 
-    def send_step(self, step: JobStep) -> None:
+    def send_step(self, topic: str, step: JobStep) -> None:
         """Send one step; `decode_step` is its other end."""
         if isinstance(step, JobProgress):
-            self.send({"job": step.job, "done": step.done, "total": step.total})
+            self.send({"job": step.job, "done": step.done, "total": step.total}, topic)
         else:
             pixels = np.ascontiguousarray(step.image).tobytes()
-            self.send({"job": step.job, "preview": pixels, "shape": list(step.image.shape)})
+            preview = {"job": step.job, "preview": pixels, "shape": list(step.image.shape)}
+            self.send(preview, topic)
+
+    def load_once(self, factory: BackendFactory | str) -> Loaded | LoadFailed:
+        """Load the backend, unless it is loaded for another window already."""
+        if not isinstance(self._loaded, Loaded):
+            self._loaded = self.host.load(factory)
+        return self._loaded
 
 
 def decode_step(message: dict[str, Any]) -> JobStep:
@@ -67,14 +76,25 @@ def load(factory: bytes | str) -> Loaded | LoadFailed:
     return host.load(factory if isinstance(factory, str) else partial(_make, factory))
 
 
-def render(job: str, request: EditRequest) -> Outcome:
-    """Render one job; a task."""
+def greet(factory: BackendFactory | str) -> Greeting:
+    """Say which release this is, and load the backend where that is not done; a task."""
+    dask_worker = get_worker()
+    plugin: Any = dask_worker.plugins.get(HostPlugin.name)
+    if plugin is None:  # a worker that somebody started for anything
+        plugin = HostPlugin("")
+        plugin.setup(dask_worker)
+        dask_worker.plugins[HostPlugin.name] = plugin
+    return Greeting(version("napari-histodiff"), plugin.load_once(factory))
+
+
+def render(job: str, request: EditRequest, topic: str) -> Outcome:
+    """Render one job and tell its steps to a topic; a task."""
     plugin = _plugin(get_worker())
     try:
         return plugin.host.render(
             Job(job, request),
             is_cancelled=lambda: job in plugin.cancelled,
-            report=plugin.send_step,
+            report=partial(plugin.send_step, topic),
         )
     finally:
         plugin.cancelled.discard(job)
