@@ -38,6 +38,11 @@ _INTERRUPTED: Final = 130
     help="Part to write, in pixels of full resolution; all of it by default.",
 )
 @click.option(
+    "--within-scan",
+    is_flag=True,
+    help="Leave out what was drawn beyond a scan's border; coordinates are then the scan's.",
+)
+@click.option(
     "--compression",
     type=click.Choice(["deflate", "jpeg"]),
     default="deflate",
@@ -66,6 +71,7 @@ def export(
     out: Path,
     region: tuple[int, int, int, int] | None,
     mpp: float | None,
+    within_scan: bool,
     **settings: Any,
 ) -> None:
     """Write SLIDES for QuPath, OMERO, OpenSlide or a training script, and say what is synthetic.
@@ -83,6 +89,7 @@ def export(
         sources = []
         for path in slides:
             source = stack.enter_context(open_source(path, mpp=mpp))
+            source = source.within_scan() if within_scan else source
             sources.append(source if region is None else source.part(Region(0, *region)))
         with _progress() as on_progress:
             written = write(kind, sources, out, settings, on_progress)

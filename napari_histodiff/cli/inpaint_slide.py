@@ -107,6 +107,8 @@ def inpaint_slide(
         tissue = pictures["tissue"].ids() if "tissue" in pictures else None
         model = load_model(settings["model"], settings["device"])
         with open_overlay(scan, settings["out"], read_only=False) as overlay:
+            # On the canvas, which may begin before the scan.
+            seen, region = (part.translate(*overlay.margins[:2]) for part in (seen, region))
             request = model.request(
                 _within(classes, seen.shape, inside),
                 _within(instances, seen.shape, inside),
@@ -134,7 +136,8 @@ def inpaint_slide(
                 overlay.paint(region, tissue=request.tissue_map[inside])
             click.echo(
                 f"{overlay.path}: changed {changed.height} x {changed.width} pixels at "
-                f"y={changed.y}, x={changed.x}; undo it in the Studio"
+                f"y={changed.y - overlay.margins.top}, x={changed.x - overlay.margins.left}; "
+                "undo it in the Studio"
             )
     finally:
         scan.close()

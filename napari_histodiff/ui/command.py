@@ -23,6 +23,7 @@ class Studio(Protocol):
     project: Any
     proposer: Any
     readings: Any
+    recipes: Any
     slide: Any
     workspace: Any
 

@@ -27,6 +27,7 @@ from napari_histodiff.ui.history.past import Past
 from napari_histodiff.ui.history.returning import Returning
 from napari_histodiff.ui.masks.context import ContextOutline
 from napari_histodiff.ui.masks.mask_tools import MaskTools
+from napari_histodiff.ui.masks.recipes import Recipes
 from napari_histodiff.ui.preload import preload_later
 from napari_histodiff.ui.project.part import ProjectPart
 from napari_histodiff.ui.proposals.box import ProposalBox
@@ -106,6 +107,7 @@ class StudioDock(DockedWidget):
         budget = preferences().history_mb * 2**20
         self.past = Past(self.controller.history, Archive(kept.folder("history"), budget))
         self.proposer = Proposer(napari_viewer, self.workspace, judge)
+        self.recipes = Recipes(self.workspace, self.controller, self.masks, self.proposer)
         self.viewer = napari_viewer
         self._activity = Activity(self)
         self._measured: Image | None = None

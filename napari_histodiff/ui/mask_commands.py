@@ -69,6 +69,29 @@ MASK_COMMANDS: Final = (
         tip="Add what looks like green, blue or red ink, to look through before it is redrawn",
     ),
     Command(
+        "mask_artefact",
+        "Edit mask: grow the stroke to the fold, tear or bubble",
+        lambda d: d.masks.grow_to_artefact(),
+        "Y",
+        "Draw a line over a fold or tear, or around a bubble, with the brush, then press this: "
+        "the mask grows as far as it goes, to look through before it is redrawn",
+        palette="edit mask",
+    ),
+    Command(
+        "recipe_replace",
+        "Recipe: replace by painted nuclei",
+        lambda d: d.recipes.replace_by_painted(),
+        tip="What is outlined, or else the place of the painted nuclei, becomes the edit mask, "
+        "whole nuclei with it: a lesion gives way to what you paint",
+    ),
+    Command(
+        "recipe_same_layout",
+        "Recipe: same layout, new tissue",
+        lambda d: d.recipes.same_layout(),
+        tip="Nuclei and tissue under the frame are found and painted; the mask, or else the whole "
+        "frame, is then drawn anew after them",
+    ),
+    Command(
         "mask_these_nuclei",
         "Edit mask: the nuclei it touches",
         lambda d: d.masks.these_nuclei(),

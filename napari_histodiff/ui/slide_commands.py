@@ -36,6 +36,12 @@ SLIDE_COMMANDS: Final = (
         tip="Paint nuclei and tissue of a GeoJSON or XML file on the whole scan",
     ),
     Command(
+        "slide_room",
+        "Make room beyond the border of the scan",
+        lambda d: d.slide.scans.ask_room(),
+        tip="Let the canvas of a scan go beyond its border, to outpaint there",
+    ),
+    Command(
         "slide_pause",
         "Pause or resume drawing",
         lambda d: d.slide.toggle_pause(),

@@ -22,9 +22,11 @@ from napari_histodiff.ui.dock import StudioDock
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.staged import StagedVariants
 from napari_histodiff.ui.masks.mask_tools import MaskTools
+from napari_histodiff.ui.masks.recipes import Recipes
 from napari_histodiff.ui.project.part import ProjectPart
 from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.slide.part import SlidePart
+from napari_histodiff.ui.slide.scans.shown import ShownScans
 from napari_histodiff.ui.text import PLUGIN
 from napari_histodiff.ui.workspace.tools import PALETTES
 from tests.ui.conftest import OpenDock
@@ -96,11 +98,13 @@ def test_a_command_calls_one_thing_that_is_there(command: Command) -> None:
         "project": ProjectPart,
         "proposer": Proposer,
         "readings": Readings,
+        "recipes": Recipes,
     }
     dock = SimpleNamespace(slide=create_autospec(SlidePart, instance=True))
     for name, kind in parts.items():
         setattr(dock, name, create_autospec(kind, instance=True))
     dock.actions.edit_caption = Mock()
+    dock.slide.scans = create_autospec(ShownScans, instance=True)
     dock.controller.staged = create_autospec(StagedVariants, instance=True)
     command.act(dock)
     calls = [call for part in vars(dock).values() for call in part.method_calls]

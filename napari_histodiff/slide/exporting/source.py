@@ -20,6 +20,7 @@ from napari_histodiff.slide.overlays.overlay import ScanOverlay
 from napari_histodiff.slide.overlays.places import find_overlay
 from napari_histodiff.slide.reader import OpenStore
 from napari_histodiff.slide.scans.opening import is_synthetic
+from napari_histodiff.slide.scans.padded import PaddedScan
 from napari_histodiff.slide.scans.remembered import open_known
 from napari_histodiff.slide.scans.scan import Scan
 from napari_histodiff.slide.storage.tile_table import SETTLED, is_drawn
@@ -68,6 +69,8 @@ class ExportSource:
         Tells whether a region of level 0 shows pixels of its own, not coarser ones enlarged.
     paths : tuple of Path
         Files and folders it is read from, which no export may write to.
+    scan_place : Region, optional
+        Where the scan lies, where the canvas is larger than it.
     """
 
     name: str
@@ -81,6 +84,7 @@ class ExportSource:
     changed: Callable[[], list[Region]] = list
     is_drawn: Callable[[Region], bool] = _always
     paths: tuple[Path, ...] = ()
+    scan_place: Region | None = None
 
     @classmethod
     def of_slide(cls, slide: SlideStore) -> ExportSource:
@@ -126,13 +130,17 @@ class ExportSource:
 
         Its label and other pictures of the file are left out: they may name a patient.
         """
+        if overlay is not None and overlay.scan is not None:
+            scan = overlay.scan  # on its canvas
         facts, spec = scan.facts, scan.spec
-        described = {
+        described: dict[str, Any] = {
             "kind": "scan",
             "name": scan.path.name,
             "format": facts.format,
             "identity": scan.identity().to_dict(),
         }
+        if isinstance(scan, PaddedScan):
+            described["margins"] = scan.margins._asdict()
         source = cls(
             name=scan.path.stem,
             spec=spec,
@@ -140,6 +148,7 @@ class ExportSource:
             mpp=facts.mpp,
             paths=(scan.path,),
             provenance=Provenance(extent="none", source=described),
+            scan_place=scan.place(0) if isinstance(scan, PaddedScan) else None,
         )
         if overlay is None:
             return source
@@ -248,7 +257,8 @@ class ExportSource:
         levels = 1
         while max(inside.shape) > _COARSEST_SIDE << (levels - 1) and levels < self.spec.levels:
             levels += 1
-        place = inside.snap(1 << (levels - 1)).intersect(bounds)
+        first = inside.snap(1 << (levels - 1))
+        place = Region(0, first.y, first.x, inside.bottom - first.y, inside.right - first.x)
 
         def moved(one: Region) -> Region:
             return one.translate(place.y >> one.level, place.x >> one.level)
@@ -268,7 +278,12 @@ class ExportSource:
             ],
             is_drawn=lambda one: self.is_drawn(moved(one)),
             provenance=self.provenance.within(place),
+            scan_place=None,
         )
+
+    def within_scan(self) -> ExportSource:
+        """Return it without what was drawn beyond the border of the scan; places are the scan's."""
+        return self if self.scan_place is None else self.part(self.scan_place)
 
     def check_target(self, path: Path) -> None:
         """Refuse to write over what is exported.

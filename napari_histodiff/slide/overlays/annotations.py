@@ -96,6 +96,8 @@ def paint_annotations(
     painted: Painted,
     first: int,
     on_painted: OnPainted = lambda _: None,
+    *,
+    at: tuple[int, int] = (0, 0),
 ) -> PaintedAnnotations:
     """Paint the nuclei and regions of a file over what is painted on a slide so far.
 
@@ -118,6 +120,8 @@ def paint_annotations(
         The number of the first new nucleus.
     on_painted : callable
         Told how many objects were painted so far.
+    at : (int, int)
+        Where on the canvas the file's first pixel lies, (y, x).
 
     Raises
     ------
@@ -132,7 +136,8 @@ def paint_annotations(
     count = 0
     try:
         for found in annotations_of(path, report.left_out, mpp):
-            outline = Outline(found.polygons)
+            # Corners are (x, y).
+            outline = Outline([[ring + at[::-1] for ring in rings] for rings in found.polygons])
             what, number = _meaning(found, outline.area if found.polygons else 0.0, largest)
             if not found.polygons:
                 continue  # counted where it was read

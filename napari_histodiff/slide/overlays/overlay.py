@@ -30,12 +30,13 @@ from napari_histodiff.slide.overlays.recipe import (
     read_scan_recipe,
 )
 from napari_histodiff.slide.overlays.state import OverlayState
+from napari_histodiff.slide.scans.padded import Margins, padded
 from napari_histodiff.slide.scans.scan import Scan
 from napari_histodiff.slide.state import lock_for, make_store
 from napari_histodiff.slide.storage.change import Change
-from napari_histodiff.slide.storage.chunks import CACHE_BYTES
+from napari_histodiff.slide.storage.chunks import CACHE_BYTES, encode, full
 from napari_histodiff.slide.storage.edit_files import Edit
-from napari_histodiff.slide.storage.tile_table import HAS_LABELS, TileState, TileTable
+from napari_histodiff.slide.storage.tile_table import HAS_LABELS, HAS_TISSUE, TileState, TileTable
 from napari_histodiff.slide.storage.transactions import write_file
 from napari_histodiff.slide.tile_reader import full_tile
 
@@ -123,6 +124,7 @@ class ScanOverlay(EditStore):
         path = Path(path)
         recipe = read_scan_recipe(path)
         if scan is not None:
+            scan = padded(scan, Margins(*recipe.margins))
             recipe = recipe.follow(scan)
         elif read_only is False:
             raise StorageError(_needs(recipe))
@@ -144,8 +146,13 @@ class ScanOverlay(EditStore):
 
     @property
     def scan(self) -> Scan | None:
-        """The scan, None when it is not at hand."""
+        """The scan on its canvas, None when it is not at hand."""
         return self._slide.scan
+
+    @property
+    def margins(self) -> Margins:
+        """How far the canvas goes beyond the scan; all places are counted from the canvas."""
+        return Margins(*self._slide.recipe.margins)
 
     @property
     def missing(self) -> str:
@@ -163,6 +170,14 @@ class ScanOverlay(EditStore):
             What is shown of it, which need not be what the scan has: it may still be read.
         """
         self._slide.tile_reader.lay_over(region, pixels)
+
+    def shows_edits(self, region: Region) -> NDArray[np.bool_]:
+        """Return which pixels show an edit, of their level or another one, (h, w) bool."""
+        dark, light = (np.full((*region.shape, 3), value, np.uint8) for value in (0, 255))
+        for pixels in (dark, light):
+            self.lay_over(region, pixels)
+        shown: NDArray[np.bool_] = (dark == light).all(-1)
+        return shown
 
     def tissue(self, region: Region) -> NDArray[np.uint8]:
         """Return the painted tissue of a region of any place and level, (h, w) uint8."""
@@ -220,7 +235,7 @@ class ScanOverlay(EditStore):
         Parameters
         ----------
         path : Path
-            GeoJSON, as of QuPath, or XML of ImageScope or ASAP, in pixels of level 0.
+            GeoJSON, as of QuPath, or XML of ImageScope or ASAP, in pixels of the scan's level 0.
         on_painted : callable
             Told how many objects were painted so far; what it raises leaves the paint as it was.
 
@@ -245,6 +260,7 @@ class ScanOverlay(EditStore):
                 self._kept_paint,
                 next_number(map(self.labels, self._tiles_with(HAS_LABELS))),
                 on_painted,
+                at=self.margins[:2],
             )
             edit = self._edit_of(painted.chunks)
             self._undo_steps.do(edit)
@@ -265,6 +281,63 @@ class ScanOverlay(EditStore):
     def redo(self) -> Region | None:
         """As `EditStore.redo`."""
         return self._step(self._slide.ledger.edits.undone, super().redo)
+
+    # ------------------------------------------------------- to be done again elsewhere
+    def own_pixels(self, region: Region) -> NDArray[np.uint8]:
+        """Return what was put at the level of a region itself, (h, w, 3) uint8; see `edited`."""
+        known, pixels = self._slide.change(), np.zeros((*region.shape, 3), np.uint8)
+        for tile in self.spec.tiles(region):
+            image = known.get("base", tile)
+            image = known.get("image", tile) if image is None else image
+            if image is not None:
+                piece = self.spec.region(tile).intersect(region)
+                inside = piece.relative_to(full_tile(tile)).slices
+                pixels[piece.relative_to(region).slices] = image[inside]
+        return pixels
+
+    def next_redo(self) -> Edit:
+        """Return the edit that `redo` does."""
+        return self._slide.edit_files.get(self._slide.ledger.edits.undone[-1])
+
+    def painted(self) -> list[Region]:
+        """Return the tiles of every level that hold paint."""
+        table, flags = self._slide.table, HAS_LABELS | HAS_TISSUE
+        return [
+            self.spec.region(tile)
+            for level in range(self.spec.levels)
+            for tile in table.addresses(level, table.flags[level] & flags != 0)
+        ]
+
+    def forget_steps(self) -> None:
+        """Keep what was done, and nothing to undo it by."""
+        with self._writing():
+            for number in tuple(self._slide.ledger.edits.done):
+                self._slide.ledger.drop(number)
+            self._undo_steps.tidy()
+
+    def paint_step(
+        self,
+        region: Region,
+        labels: Callable[[Region], NDArray[np.int32]],
+        tissue: Callable[[Region], NDArray[np.uint8]],
+    ) -> None:
+        """Paint a region of level 0 tile by tile, as one step that `undo` takes back.
+
+        Parameters
+        ----------
+        region : Region
+            All of it.
+        labels, tissue : callable
+            Return the paint of a part of it.
+        """
+        chunks = {}
+        with self._writing():
+            for tile in self.spec.tiles(region):
+                where = self.spec.region(tile)
+                for plane, painted in (("labels", labels(where)), ("tissue", tissue(where))):
+                    if painted.any() or self._slide.info(tile).has(plane):
+                        chunks[plane, tile] = encode(plane, full(painted, where.shape))
+            self._undo_steps.do(self._edit_of(chunks))
 
     def _step(self, numbers: list[int], step: Callable[[], Region | None]) -> Region | None:
         is_paint = bool(numbers) and not self._slide.edit_files.get(numbers[-1]).boxes

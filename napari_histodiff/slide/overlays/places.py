@@ -14,6 +14,7 @@ import platformdirs
 
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.json_data import read_json_object
+from napari_histodiff.slide.overlays.growing import mend
 from napari_histodiff.slide.overlays.overlay import ScanOverlay
 from napari_histodiff.slide.overlays.recipe import SUFFIX, read_scan_recipe
 from napari_histodiff.slide.scans.scan import Scan
@@ -145,6 +146,8 @@ def _free(scan: Path) -> Path:
 
 def _beside(scan: Path) -> Iterator[Path]:
     named = [scan.with_name(overlay_name(scan)), scan.with_name(scan.name + SUFFIX)]
+    for path in named:
+        mend(path)
     yield from (path for path in named if path.is_dir())
     with suppress(OSError):
         others = sorted(scan.parent.glob(f"*{SUFFIX}"))
@@ -155,6 +158,7 @@ def _chosen(scan: Scan) -> Path | None:
     path = _places().get(scan.identity().sha256)
     if path is None:
         return None
+    mend(Path(path))
     with suppress(StorageError):
         if read_scan_recipe(Path(path)).identity == scan.identity():
             return Path(path)

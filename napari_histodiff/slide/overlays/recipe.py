@@ -12,6 +12,7 @@ from napari_histodiff.core.geometry import PyramidSpec
 from napari_histodiff.core.json_data import from_json
 from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 from napari_histodiff.core.recipe import TILE
+from napari_histodiff.slide.scans.padded import Margins, margins_of
 from napari_histodiff.slide.scans.scan import Scan, ScanIdentity
 from napari_histodiff.slide.storage.ome import STORE_VERSION, read_mark, store_files
 
@@ -37,6 +38,8 @@ class ScanRecipe:
         Micrometres per pixel of level 0; 1.0 where it is not known.
     format : str
         What the scan is, as "aperio svs".
+    margins : tuple of int
+        How far the canvas goes beyond the scan: `Margins`.
     """
 
     name: str
@@ -44,6 +47,7 @@ class ScanRecipe:
     levels: int
     mpp: float
     format: str
+    margins: tuple[int, int, int, int] = Margins()
 
     @classmethod
     def of(cls, scan: Scan) -> ScanRecipe:
@@ -66,17 +70,18 @@ class ScanRecipe:
             levels=spec.levels,
             mpp=spec.mpp,
             format=scan.facts.format,
+            margins=margins_of(scan),
         )
 
     @property
     def height(self) -> int:
-        """Rows of level 0."""
-        return self.identity.height
+        """Rows of level 0 of the canvas."""
+        return self.identity.height + self.margins[0] + self.margins[2]
 
     @property
     def width(self) -> int:
-        """Columns of level 0."""
-        return self.identity.width
+        """Columns of level 0 of the canvas."""
+        return self.identity.width + self.margins[1] + self.margins[3]
 
     @property
     def coarsest(self) -> int:
@@ -90,7 +95,7 @@ class ScanRecipe:
 
     @property
     def origin(self) -> tuple[int, int]:
-        """A scan does not grow."""
+        """The canvas begins at its first pixel; see `margins` for the scan on it."""
         return (0, 0)
 
     @property
@@ -100,7 +105,7 @@ class ScanRecipe:
 
     @property
     def spec(self) -> PyramidSpec:
-        """The scan's pyramid."""
+        """The canvas as a pyramid."""
         return PyramidSpec(self.height, self.width, TILE, self.levels, self.mpp)
 
     def follow(self, scan: Scan) -> ScanRecipe:
@@ -123,16 +128,25 @@ class ScanRecipe:
                 f"expected {self.levels} levels of {scan.path}, as these edits were made on, got "
                 f"{found.levels}; open it with the version of napari-histodiff that made them"
             )
+        if found.margins != self.margins:
+            raise StorageError(
+                f"expected the canvas of {scan.path} as large as when it was opened, got one that "
+                "was made larger in another window; close the slide here and open it again"
+            )
         return replace(self, name=found.name, mpp=found.mpp)
 
     def describe(self) -> str:
         """Return what a person knows the scan by."""
         shown = f"{self.identity.nbytes / 1e6:,.1f} MB, contents {self.identity.sha256[:8]}"
-        return f"'{self.name}' ({self.width} x {self.height} pixels, {shown})"
+        size = f"{self.identity.width} x {self.identity.height} pixels"
+        return f"'{self.name}' ({size}, {shown})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready description."""
-        return asdict(self)
+        data = asdict(self)
+        if not any(self.margins):  # as before a canvas could be larger than its scan
+            del data["margins"]
+        return data
 
     @classmethod
     def from_dict(cls, data: Any) -> ScanRecipe:
@@ -143,8 +157,10 @@ class ScanRecipe:
         ValueError
             When something lacks or is out of range.
         """
-        recipe = from_json(cls, data)
+        recipe = from_json(cls, data, optional={"margins"})
         recipe.spec.bounds(recipe.coarsest)
+        if min(recipe.margins) < 0 or any(side % (1 << recipe.coarsest) for side in recipe.margins):
+            raise ValueError(f"margins of whole pixels of every level, got {recipe.margins}")
         return recipe
 
 

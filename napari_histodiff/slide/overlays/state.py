@@ -110,6 +110,11 @@ class OverlayState(StoreState):
         recipe = read_scan_recipe(self.path)
         if self.scan is None:
             return recipe
+        if recipe.margins != self.recipe.margins:
+            raise StorageError(
+                f"expected the canvas of {self.scan.path} as large as when it was opened, got one "
+                "that was made larger in another window; close the slide here and open it again"
+            )
         return replace(recipe, name=self.recipe.name, mpp=self.recipe.mpp)
 
     def check_base(self) -> None:

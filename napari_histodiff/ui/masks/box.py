@@ -67,7 +67,14 @@ class MaskBox(QWidget):
                 command_button("mask_selection", "Shapes"),
                 command_button("mask_these_nuclei", "Nuclei"),
                 self._nuclei_button(),
+                command_button("mask_artefact", "Artefact"),
                 command_button("mask_pen_marks", "Pen marks"),
+            )
+        )
+        column.addLayout(
+            row(
+                command_button("recipe_replace", "Replace by painted nuclei"),
+                command_button("recipe_same_layout", "Same layout, new tissue"),
             )
         )
         column.addWidget(self.around)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from napari.layers import Labels, Shapes
@@ -14,6 +14,7 @@ from napari_histodiff.core.errors import HistodiffError, InvalidRequest
 from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.inpainting.artefacts import find_pen_marks
 from napari_histodiff.inpainting.masks import around_nuclei, grow, nuclei_under, shrink
+from napari_histodiff.inpainting.strokes import around_stroke
 from napari_histodiff.ui.generation.states import Level, Notice
 from napari_histodiff.ui.masks.outlines import area_of_shapes
 from napari_histodiff.ui.workspace.pending import StepReader
@@ -25,7 +26,13 @@ if TYPE_CHECKING:
     from napari_histodiff.ui.workspace.pending import PendingStep
     from napari_histodiff.ui.workspace.workspace import Workspace
 
-__all__ = ["MaskTools"]
+__all__ = ["MaskTools", "Unchanged"]
+
+_EMPTY: Final = "The edit mask is empty; paint where pixels may change first."
+_STROKE: Final = "Draw a line over the fold or tear, or around the bubble, with the brush first."
+
+#: Finds a place in pixels under the frame, of the mask that is there and the um per pixel.
+Look = Callable[[NDArray[np.uint8], NDArray[np.bool_], float], NDArray[np.bool_]]
 
 
 class MaskTools:
@@ -51,72 +58,102 @@ class MaskTools:
 
     def invert(self) -> None:
         """Let pixels change where they may not, and the other way round."""
-        self._change(lambda document, mask: ~mask)
+        self.change(lambda document, mask: ~mask)
 
     def whole(self) -> None:
         """Let every pixel of the frame change."""
-        self._change(lambda document, mask: np.ones_like(mask))
+        self.change(lambda document, mask: np.ones_like(mask))
 
     def clear(self) -> None:
         """Let no pixel change; nuclei and tissue stay."""
-        self._change(lambda document, mask: np.zeros_like(mask))
+        self.change(lambda document, mask: np.zeros_like(mask))
 
     def grow(self) -> None:
         """Push the edge of the mask out by the length chosen."""
-        self._change(self._grown)
+        self.change(self._grown)
 
     def shrink(self) -> None:
         """Pull the edge of the mask in by the length chosen."""
-        self._change(self._shrunk)
+        self.change(self._shrunk)
 
     def add_selection(self) -> None:
         """Add the selected shapes, or a selected Labels layer, to the mask."""
-        self._change(self._with_selection)
+        self.change(self._with_selection)
 
     def these_nuclei(self) -> None:
         """Let the mask be the nuclei it touches, with what is around them."""
-        self._change(self._nuclei_touched)
+        self.change(self._nuclei_touched)
 
     def add_nuclei(self, class_id: int | None = None) -> None:
         """Add all nuclei of a class, 1-6, or of any, with what is around them."""
-        self._change(lambda document, mask: self._with_nuclei(document, mask, class_id))
+        self.change(lambda document, mask: self._with_nuclei(document, mask, class_id))
 
     def add_pen_marks(self) -> None:
         """Look for ink in the frame, in a thread, and add it to the mask."""
+        self._look_for(
+            "Looking for pen marks…",
+            lambda image, mask, mpp: find_pen_marks(image, mpp),
+            nothing="No green, blue or red pen mark was found in the frame.",
+        )
+
+    def grow_to_artefact(self) -> None:
+        """Grow the mask, a stroke, to the fold, tear or bubble that it lies on; in a thread."""
+        self._look_for("Looking how far it goes…", around_stroke, needs=_STROKE)
+
+    def change(self, make: Callable[[Document, NDArray[np.bool_]], NDArray[np.bool_]]) -> bool:
+        """Put what `make` makes of the mask in its place; return whether it could be made."""
         try:
             document = self._workspace.document
-            if problem := document.unready():
-                raise _Unchanged(problem)
-            region, mpp = document.region, document.mpp
-            image = document.target.read(region)
-            step = self._reader.begin(
-                partial(find_pen_marks, image, mpp), partial(self._put_marks, document, region)
-            )
-        except (HistodiffError, _Unchanged) as error:
+            mask = document.framed("edit mask", document.edit_mask.mask)
+            document.edit_mask.put(make(document, mask))
+        except (HistodiffError, Unchanged) as error:
             self._controller.noticed.emit(Notice(Level.WARNING, str(error)))
-            return
-        self._workspace.doing.follow("Looking for pen marks…", step)
-        step.then(self._tell)
+            return False
+        if self._workspace.paint.palette != "edit mask":
+            self._workspace.select_palette("edit mask")
+        return True
 
     def deliver(self) -> None:
         """Add what was found; call it on a timer."""
         self._reader.deliver()
 
     # ---------------------------------------------------------------- plumbing
-    def _put_marks(
-        self, document: Document, region: Region, found: NDArray[np.bool_]
+    def _look_for(self, doing: str, look: Look, *, nothing: str = "", needs: str = "") -> None:
+        """Have a place found in the frame, in a thread, and add it to the mask.
+
+        `nothing` says that there is none, `needs` that the mask is empty where it may not be.
+        """
+        try:
+            document = self._workspace.document
+            if problem := document.unready():
+                raise Unchanged(problem)
+            region = document.region
+            mask = document.framed("edit mask", document.edit_mask.mask).copy()
+            if needs:
+                self._require(mask, needs)
+            image = document.target.read(region)
+            step = self._reader.begin(
+                partial(look, image, mask, document.mpp),
+                partial(self._put_found, document, region, nothing),
+            )
+        except (HistodiffError, Unchanged) as error:
+            self._controller.noticed.emit(Notice(Level.WARNING, str(error)))
+            return
+        self._workspace.doing.follow(doing, step)
+        step.then(self._tell)
+
+    def _put_found(
+        self, document: Document, region: Region, nothing: str, found: NDArray[np.bool_]
     ) -> Region | None:
         if self._workspace.document is not document or document.region != region:
             raise InvalidRequest(
-                "expected frame and image to stay while pen marks are looked for, got other ones; "
-                "nothing was added, look again"
+                "expected frame and image to stay while it was looked for, got other ones; nothing "
+                "was added, look again"
             )
         if found.any():
-            self._change(lambda document, mask: mask | found)
+            self.change(lambda document, mask: mask | found)
             return region
-        self._controller.noticed.emit(
-            Notice(Level.WARNING, "No green, blue or red pen mark was found in the frame.")
-        )
+        self._controller.noticed.emit(Notice(Level.WARNING, nothing))
         return None
 
     def _tell(self, step: PendingStep) -> None:
@@ -138,7 +175,7 @@ class MaskTools:
         else:
             area = document.under(source).read() != 0
         if not area.any():
-            raise _Unchanged(f"Nothing of '{source.name}' lies in the frame; move the frame there.")
+            raise Unchanged(f"Nothing of '{source.name}' lies in the frame; move the frame there.")
         return mask | area
 
     def _nuclei_touched(self, document: Document, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -146,7 +183,7 @@ class MaskTools:
         _, instances = document.nuclei.maps()
         ids = nuclei_under(instances, mask)
         if not ids:
-            raise _Unchanged(
+            raise Unchanged(
                 "The edit mask touches no nucleus; paint over some, or propose nuclei first."
             )
         return around_nuclei(instances, ids=ids, around=self._around, mpp=document.mpp)
@@ -161,7 +198,7 @@ class MaskTools:
         )
         if not area.any():
             kind = "nucleus" if class_id is None else f"{CLASS_NAMES[class_id - 1]} nucleus"
-            raise _Unchanged(f"No {kind} is painted in the frame; propose or paint nuclei first.")
+            raise Unchanged(f"No {kind} is painted in the frame; propose or paint nuclei first.")
         return mask | area
 
     @property
@@ -180,27 +217,16 @@ class MaskTools:
             if isinstance(layer, Shapes) and layer not in own and len(layer.data)
         ]
         if len(shapes) != 1:
-            raise _Unchanged(
+            raise Unchanged(
                 "Select a Shapes or Labels layer in the layer list first, with the shapes that "
                 "are meant selected on it."
             )
         return shapes[0]
 
-    def _require(self, mask: NDArray[np.bool_]) -> None:
+    def _require(self, mask: NDArray[np.bool_], words: str = _EMPTY) -> None:
         if not mask.any():
-            raise _Unchanged("The edit mask is empty; paint where pixels may change first.")
-
-    def _change(self, make: Callable[[Document, NDArray[np.bool_]], NDArray[np.bool_]]) -> None:
-        try:
-            document = self._workspace.document
-            mask = document.framed("edit mask", document.edit_mask.mask)
-            document.edit_mask.put(make(document, mask))
-        except (HistodiffError, _Unchanged) as error:
-            self._controller.noticed.emit(Notice(Level.WARNING, str(error)))
-            return
-        if self._workspace.paint.palette != "edit mask":
-            self._workspace.select_palette("edit mask")
+            raise Unchanged(words)
 
 
-class _Unchanged(Exception):
+class Unchanged(Exception):
     """Why the mask stays as it is, in words for the window."""

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QDialog, QWidget
 from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.engine import Engine
 from napari_histodiff.core.errors import HistodiffError, InvalidRequest, make_folder
+from napari_histodiff.slide.overlays.attaching import is_edits
 from napari_histodiff.slide.scans.opening import is_synthetic
 from napari_histodiff.slide.scans.remembered import RememberedScans
 from napari_histodiff.slide.store import SlideStore
@@ -24,13 +25,11 @@ from napari_histodiff.ui.slide.new_slide_dialog import NewSlideDialog
 from napari_histodiff.ui.slide.questions import (
     ask_draw_all,
     ask_growth,
-    ask_place,
     ask_redraw,
     ask_space,
 )
 from napari_histodiff.ui.slide.recent import RecentMenu, SlidePlaces, ask_slide
-from napari_histodiff.ui.slide.scans.asking import open_asking
-from napari_histodiff.ui.slide.scans.view import ScanView
+from napari_histodiff.ui.slide.scans.shown import ShownScans
 from napari_histodiff.ui.slide.session import SlideSession
 from napari_histodiff.ui.slide.sketch_box import SketchHand
 from napari_histodiff.ui.slide.slide_box import SlideBox
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
     from magicgui.widgets import FunctionGui
 
     from napari_histodiff.ui.generation.controller import Controller
-    from napari_histodiff.ui.workspace.document import Document
     from napari_histodiff.ui.workspace.workspace import Workspace
 
 __all__ = ["OpenSession", "SlidePart"]
@@ -93,9 +91,10 @@ class SlidePart:
         self.box = SlideBox()
         self.places = places or SlidePlaces()
         self.session: SlideSession | None = None
-        self._scans: list[ScanView] = []
+        self.scans = ShownScans(
+            viewer, workspace, controller, parent, remembered or RememberedScans()
+        )
         self._jobs: list[FileJob] = []
-        self._remembered = remembered or RememberedScans()
         self._viewer = viewer
         self._workspace = workspace
         self._controller = controller
@@ -140,7 +139,7 @@ class SlidePart:
         if self.session is not None and _same(Path(self.session.store.path), chosen):
             show_info(f"{chosen.name} is open already.")
             return
-        if is_synthetic(chosen):
+        if is_synthetic(chosen) and not is_edits(chosen):
             self._open(lambda: _opened(chosen))
         else:
             self._show_scan(chosen)
@@ -174,8 +173,7 @@ class SlidePart:
         """Close the slide when the dock is gone, its widgets perhaps with it; idempotent."""
         for job in self._jobs:
             job.cancel()
-        for scan in tuple(self._scans):
-            scan.close()
+        self.scans.close()
         session, self.session = self.session, None
         if session is not None:
             session.closed.disconnect(self._closed)
@@ -183,8 +181,7 @@ class SlidePart:
 
     def pump(self) -> None:
         """Let the session work, and show what it says four times a second; call it on a timer."""
-        for scan in self._scans:
-            scan.pump()
+        self.scans.pump()
         session = self.session
         if session is None:
             return
@@ -316,23 +313,14 @@ class SlidePart:
 
     def _show_scan(self, path: Path) -> None:
         try:
-            with waiting():
-                scan = open_asking(path, self._parent, self._remembered)
-                if scan is None:
-                    return
-                view = ScanView(self._viewer, scan, lambda needs: ask_place(self._parent, needs))
+            if is_edits(path):
+                shown = self.scans.show_edits(path)
+            else:
+                shown = path if self.scans.show(path) else None
+            if shown is not None:
+                self.places.add(shown)
         except HistodiffError as error:
             show_trouble(error)
-            return
-        self._scans.append(view)
-        view.noticed.connect(show_warning, thread="main")
-        view.target.told.connect(show_info)
-        view.closed.connect(lambda: self._scans.remove(view))
-        self._viewer.reset_view()
-        self._workspace.use_layer(view.layer)
-        document = self._workspace.document
-        view.target.paint_changed.connect(lambda _: _show_kept(document))
-        self.places.add(path)
 
     def _refine(self, session: SlideSession) -> None:
         info = self._controller.status.info
@@ -413,16 +401,6 @@ class SlidePart:
             action(self.session)
         except HistodiffError as error:
             show_trouble(error)
-
-
-def _show_kept(document: Document) -> None:
-    """Show the paint that a scan keeps now: annotations of the whole of it came or went."""
-    is_open = bool(document.layers)
-    document.close()
-    document.resting.forget()
-    if is_open:
-        document.open()
-        document.painting_changed.emit()
 
 
 def _cache_bytes() -> int:

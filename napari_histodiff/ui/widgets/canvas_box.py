@@ -102,6 +102,7 @@ class CanvasBox(Section):
             row(
                 command_button("export", "Export…"),
                 command_button("import_annotations", "Paint annotations…"),
+                command_button("slide_room", "Make room…"),
             )
         )
         self.level = QComboBox()

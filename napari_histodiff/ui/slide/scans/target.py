@@ -24,6 +24,7 @@ from napari_histodiff.slide.exporting.source import ExportSource
 from napari_histodiff.slide.overlays.edited_scan import EditedLevel, EditedScan
 from napari_histodiff.slide.overlays.overlay import ScanOverlay
 from napari_histodiff.slide.overlays.places import NeedsPlace
+from napari_histodiff.slide.scans.padded import Margins
 from napari_histodiff.ui.slide.target import StoreJournal
 from napari_histodiff.ui.workspace.journal import EditJournal
 from napari_histodiff.ui.workspace.pending import PendingStep, StepWorker
@@ -130,6 +131,32 @@ class EditedScanTarget(Target):
         if self._edited.read_only:
             return _READ_ONLY
         return _BUSY if self.worker.busy else super().pending(region)
+
+    def coverage(self, region: Region) -> NDArray[np.bool_]:
+        """Return where the scan or an edit has pixels: beyond its border only what was drawn."""
+        return self._edited.covered(region)
+
+    def covered(self, region: Region) -> tuple[bool, bool]:
+        """Return whether any, and whether all pixels of a region exist."""
+        if not any(self._edited.margins):
+            return True, True
+        there = self.coverage(region)
+        return bool(there.any()), bool(there.all())
+
+    def enlarge(self, more: Margins) -> None:
+        """Give the scan a larger canvas, for whoever shows it; what waits is written before.
+
+        Raises
+        ------
+        InvalidRequest
+            When it cannot be done now, there is no place for edits, or the margins are none.
+        StorageError
+            When it cannot be written.
+        """
+        self.overlay_for_paint()
+        if not self.worker.finish(_PATIENCE):
+            raise InvalidRequest(_BUSY)
+        self._edited.enlarge(more)
 
     def edits_under(self, request: EditRequest) -> int:
         """Return how many tiles hold finer edits that writing this one would replace."""

@@ -16,6 +16,7 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.slide.overlays.edited_scan import EditedLevel, EditedScan
 from napari_histodiff.slide.scans.level_builder import LevelBuilder
 from napari_histodiff.slide.scans.opening import is_synthetic
+from napari_histodiff.slide.scans.padded import Margins
 from napari_histodiff.slide.scans.pyramid_scan import PyramidScan
 from napari_histodiff.slide.scans.remembered import open_known
 from napari_histodiff.slide.scans.scan import ScanError
@@ -45,6 +46,8 @@ class ScanView:
         Asks where edits shall lie that cannot lie beside the scan.
     clock : callable
         Seconds, never running backwards.
+    edits : Path, optional
+        The folder of its edits; they are looked for without it.
     """
 
     #: A message for the user; from any thread.
@@ -58,6 +61,7 @@ class ScanView:
         scan: PyramidScan,
         ask_place: AskPlace = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        edits: Path | None = None,
     ) -> None:
         self.scan = scan
         self._viewer = viewer
@@ -67,12 +71,12 @@ class ScanView:
         self._unshown = False
         self._due = float("-inf")
         self._builder = LevelBuilder(scan, self._on_made, self._on_damage)
-        levels, self._overview = scan_levels(scan, self._on_damage, self._builder)
-        edited = EditedScan(scan)
-        shown = [EditedLevel(level, edited) for level in levels]
-        self.layer = Image(shown, **_layer_arguments(scan))
+        self._levels, self._overview = scan_levels(scan, self._on_damage, self._builder)
+        self.edited = EditedScan(scan, edits)
+        self.layer = Image(self._shown(), **_layer_arguments(scan))
+        self._shift(*self.edited.margins[:2])
         #: The scan as something edits are made on.
-        self.target = EditedScanTarget(self.layer, edited, ask_place, clock)
+        self.target = EditedScanTarget(self.layer, self.edited, ask_place, clock)
         register_target(self.target)
         viewer.add_layer(self.layer)
         viewer.layers.events.removed.connect(self._on_removed)
@@ -81,6 +85,24 @@ class ScanView:
     def is_complete(self) -> bool:
         """Whether all that was looked at is shown as it is."""
         return self._builder.is_idle and not self._unshown
+
+    def enlarge(self, more: Margins) -> None:
+        """Make room beyond the border of the scan; what is on the screen stays where it is.
+
+        Raises
+        ------
+        InvalidRequest
+            When it cannot be done now, there is no place for edits, or the margins are none.
+        StorageError
+            When it cannot be written.
+        """
+        self.target.enlarge(more)
+        layer, levels = self.layer, self._shown()
+        # Data first: napari shows the coarsest level until it draws, and takes these corners of it.
+        layer.corner_pixels = np.array([(0, 0), np.subtract(levels[-1].shape[:2], 1)])
+        layer.data = levels
+        self._shift(more.top, more.left)
+        self.target.moved.emit(more.top, more.left)
 
     def pump(self) -> None:
         """Show what was made meanwhile; call it on a timer."""
@@ -105,9 +127,17 @@ class ScanView:
         self.scan.close()
         self.closed.emit()
 
+    def _shown(self) -> list[EditedLevel]:
+        return [EditedLevel(level, self.edited) for level in self._levels]
+
+    def _shift(self, rows: int, columns: int) -> None:
+        """Let the layer begin so many pixels before: the scan on it stays where it is."""
+        scale = np.asarray(self.layer.scale)
+        self.layer.translate = np.asarray(self.layer.translate) - scale * (rows, columns)
+
     def _on_made(self, region: Region, pixels: NDArray[np.uint8]) -> None:
         self._overview.fill(region, pixels)
-        self.target.show_again(region)
+        self.target.show_again(self.edited.on_canvas(region))
         self._unshown = True
 
     def _on_damage(self, error: ScanError) -> None:
