@@ -36,6 +36,10 @@ _FORMATS: Final = {
 }
 
 
+#: Hamamatsu's slides of several files, and what names them.
+_VMS: Final = "hamamatsu vms"
+_VMS_FILES: Final = ("hamamatsu.ImageFile", "hamamatsu.MapFile", "hamamatsu.OptimisationFile")
+
 #: Tags of Hamamatsu's files: which filters were in the light, and what the dye sends out, in nm.
 _FILTERS: Final = 65434
 _EMISSION: Final = 65451
@@ -239,7 +243,7 @@ class OpenSlideSource:
         stated = tuple(decimal_of(properties.get(f"openslide.mpp-{axis}", "")) for axis in "yx")
         mpp, notes = believed(stated, coarsest)
         return Header(
-            format=_FORMATS.get(vendor, vendor),
+            format=_VMS if _is_vms(properties) else _FORMATS.get(vendor, vendor),
             reader="openslide",
             mpp=mpp,
             magnification=decimal_of(properties.get("openslide.objective-power", "")) or None,
@@ -262,7 +266,14 @@ def _files(path: Path, vendor: str, properties: Mapping[str, str]) -> tuple[Path
             for file in sorted(path.parent.iterdir())
             if file.is_file() and (file == path or (series and series in _head(file)))
         )
+    if _is_vms(properties):  # the file itself only names the others
+        named = {text for key, text in properties.items() if key.startswith(_VMS_FILES) and text}
+        return (path, *sorted(f for f in (path.parent / name for name in named) if f.is_file()))
     return (path,)
+
+
+def _is_vms(properties: Mapping[str, str]) -> bool:
+    return any(key.startswith(_VMS_FILES) for key in properties)
 
 
 def _head(file: Path) -> bytes:

@@ -1,6 +1,6 @@
 """A handle as OpenSlide makes of MRXS, of which there is no small public file.
 
-It stands in for MRXS alone: SCN, BIF and VMS have no test at all.
+`test_other_scanners.py` writes SCN, BIF and VMS.
 """
 
 from __future__ import annotations

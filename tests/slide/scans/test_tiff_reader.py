@@ -238,13 +238,13 @@ def test_absurd_lengths_are_not_believed(tmp_path: Path, y: float, x: float) -> 
     scan.close()
 
 
-def damaged(path: Path, at: tuple[int, int]) -> Path:
-    """Overwrite the middle of one tile of level 0, by row and column."""
+def damaged(path: Path, at: tuple[int, int], page: int = 0) -> Path:
+    """Overwrite the middle of one tile of a page, by row and column."""
     with tifffile.TiffFile(path) as tif:
-        page = tif.pages[0]
-        cols = -(-page.imagewidth // page.tilewidth)
+        found = tif.pages[page]
+        cols = -(-found.imagewidth // found.tilewidth)
         number = at[0] * cols + at[1]
-        offset, count = page.dataoffsets[number], page.databytecounts[number]
+        offset, count = found.dataoffsets[number], found.databytecounts[number]
     with path.open("r+b") as file:
         file.seek(offset)
         file.write(b"\x07" * count)
