@@ -17,6 +17,7 @@ from napari_histodiff.slide.exporting.provenance import EditMark
 from napari_histodiff.ui.generation.settings import Settings
 from napari_histodiff.ui.project.capture import KEPT_HAND
 from napari_histodiff.ui.project.folder import SavedProject, same_file
+from napari_histodiff.ui.project.lasting import lay_over
 from napari_histodiff.ui.viewport import camera_of
 from napari_histodiff.ui.workspace.journal import MemoryJournal
 from napari_histodiff.ui.workspace.resting_paint import PLANES
@@ -95,7 +96,7 @@ class Opening:
         if isinstance(target, RawTarget) and kind in ("canvas", "picture"):
             for (one, plane, tile), pixels in project.arrays.items():
                 if one == key and plane == "pixels":
-                    _lay_over(target, tile, pixels)
+                    lay_over(target, tile, pixels)
         if isinstance(document.journal, MemoryJournal):
             marks = image.get("marks", ())
             document.journal.begin_with(from_json(EditMark, mark) for mark in marks)
@@ -171,13 +172,6 @@ class Opening:
         camera = camera_of(self._viewer)
         camera.center = tuple(said["camera"]["center"])
         camera.zoom = said["camera"]["zoom"]
-
-
-def _lay_over(target: RawTarget, tile: Region, pixels: Any) -> None:
-    now = target.read_raw(tile)
-    edited = pixels[..., 3] > 0
-    now[edited] = pixels[edited]
-    target.write_raw(tile, now)
 
 
 def _fill(project: SavedProject, image: dict[str, Any], document: Document) -> None:

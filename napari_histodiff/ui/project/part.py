@@ -15,6 +15,7 @@ from napari_histodiff.ui.history.archive import Archive
 from napari_histodiff.ui.project.capture import Capture
 from napari_histodiff.ui.project.folder import SavedProject, read_project
 from napari_histodiff.ui.project.keeper import Keeper
+from napari_histodiff.ui.project.lasting import LastingEdits
 from napari_histodiff.ui.project.opening import Opening
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class ProjectPart:
         self.capture = Capture(viewer, workspace, controller)
         self.keeper = Keeper(self.capture, past, sessions)
         self.keeper.told.connect(lambda said: show_warning(said) if said else None)
+        self.lasting = LastingEdits(workspace, sessions.with_name("images"))
+        self.lasting.told.connect(show_info)
         self._offer: SavedProject | None = None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="histodiff-opening")
         self._looking: Future[SavedProject | None] | None = self._executor.submit(self.keeper.offer)
@@ -71,6 +74,7 @@ class ProjectPart:
     def pump(self) -> None:
         """Keep what changed, and take in what was read; call it on a timer."""
         self.keeper.pump()
+        self.lasting.pump()
         if self._looking is not None and self._looking.done():
             looking, self._looking = self._looking, None
             if looking.exception() is None and looking.result() is not None:
@@ -133,6 +137,7 @@ class ProjectPart:
     def close(self) -> None:
         """Keep the rest; idempotent."""
         self.keeper.close()
+        self.lasting.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _take(self, project: SavedProject) -> None:
@@ -150,7 +155,11 @@ class ProjectPart:
             self._locate,
             self.keeper.opened,
         )
-        problems = opening.open(project)
+        self.lasting.restores = False
+        try:
+            problems = opening.open(project)
+        finally:
+            self.lasting.restores = True
         self._offer = None
         self.offered.emit(None)
         if problems:
