@@ -74,6 +74,7 @@ REASONS = {
     "ui.slide.scans.room": "one form",
     "ui.preload": "what is done before it is needed, and only that",
     "ui.widgets.presets_menu": "one menu of the dock",
+    "ui.starting.garbage": "what Python is told to leave alone, and only that",
     "ui.starting.welcome": "one section of the dock",
     "ui.steering.steering": "what can act on a frame, apart from how it is asked",
     "ui.saving.script": "code for elsewhere, apart from files",

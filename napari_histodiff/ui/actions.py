@@ -347,7 +347,7 @@ class StudioActions:
     def fill_area(self) -> None:
         """Fill the edit mask, or the frame, with the nuclei of its tissue or the selected class."""
         caption = self._controller.settings.caption
-        self._attempt(lambda: self._workspace.document.fill_area(caption=caption))
+        self._attempt(lambda: self._workspace.fill_area(caption).then(_tell_error))
 
     def ask_import(self) -> None:
         """Ask which Labels layer becomes nuclei."""
@@ -475,3 +475,8 @@ class StudioActions:
         except HistodiffError as error:
             show_trouble(error)
             self._show_hand()  # a button pressed in vain does not stay down
+
+
+def _tell_error(step: PendingStep) -> None:
+    if step.error is not None:
+        show_trouble(step.error)

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from qtpy.QtCore import QEventLoop, Qt
 from qtpy.QtWidgets import QApplication
 
-__all__ = ["in_background", "waiting"]
+__all__ = ["glance", "in_background", "waiting"]
 
 T = TypeVar("T")
 
@@ -38,5 +38,10 @@ def in_background(work: Callable[[], T]) -> T:
     with waiting(), ThreadPoolExecutor(1, "histodiff-files") as pool:
         future = pool.submit(work)
         while not wait([future], _GLANCE).done:
-            QApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
+            glance()
         return future.result()
+
+
+def glance() -> None:
+    """Draw the window and run its timers once, amid work that only its own thread can do."""
+    QApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)

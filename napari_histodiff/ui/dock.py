@@ -33,6 +33,7 @@ from napari_histodiff.ui.project.part import ProjectPart
 from napari_histodiff.ui.proposals.box import ProposalBox
 from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.slide.part import SlidePart
+from napari_histodiff.ui.starting.garbage import KeptObjects
 from napari_histodiff.ui.starting.preferences import preferences
 from napari_histodiff.ui.starting.welcome import Welcome
 from napari_histodiff.ui.viewport import show_scale_bar
@@ -110,6 +111,7 @@ class StudioDock(DockedWidget):
         self.recipes = Recipes(self.workspace, self.controller, self.masks, self.proposer)
         self.viewer = napari_viewer
         self._activity = Activity(self)
+        self._kept = KeptObjects(napari_viewer)
         self._measured: Image | None = None
         self.workspace.paint.recall(**self.controller.settings.hand)
         self._make_sections()
@@ -149,10 +151,10 @@ class StudioDock(DockedWidget):
         self._timer.start()
         # Not methods of this widget: they must outlive it. The slide needs the engine to the end.
         parts = (self.project, self.slide, self.proposer, self.readings, self.controller, self.past)
-        for closing in parts:
+        for closing in (*parts, self._kept):
             self.destroyed.connect(closing.close)
         self.controller.start()
-        preload_later(self)
+        preload_later(self, self._kept.leave_out)
         self._show_all()
 
     def sizeHint(self) -> QSize:
@@ -171,6 +173,7 @@ class StudioDock(DockedWidget):
         self.readings.close()
         self.controller.close()
         self.past.close()
+        self._kept.close()
 
     # ------------------------------------------------------------------ layout
     def _make_sections(self) -> None:

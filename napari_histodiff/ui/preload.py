@@ -19,25 +19,41 @@ from qtpy.QtCore import QTimer
 from napari_histodiff.layout.nucleus_templates import templates_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qtpy.QtCore import QObject
 
 __all__ = ["preload", "preload_later"]
 
 log = logging.getLogger(__name__)
 
-#: Milliseconds that a new window is left alone.
+#: Milliseconds that a new window is left alone, and between two looks whether all is loaded.
 _DELAY: Final = 1000
+_LOOK: Final = 250
 
 #: Micrometres per pixel of level 0 of nearly every synthetic slide.
 _MPP: Final = 0.5
 
 
-def preload_later(parent: QObject) -> None:
-    """Call `preload` in a second, unless `parent` is gone by then."""
-    timer = QTimer(parent)
-    timer.setSingleShot(True)
-    timer.timeout.connect(preload)
-    timer.start(_DELAY)
+def preload_later(parent: QObject, then: Callable[[], object] = lambda: None) -> None:
+    """Call `preload` in a second and `then` when all is loaded, unless `parent` is gone by then."""
+    first, looks = QTimer(parent), QTimer(parent)
+    first.setSingleShot(True)
+    looks.setInterval(_LOOK)
+
+    def begin() -> None:
+        thread = preload()
+
+        def look() -> None:
+            if not thread.is_alive():
+                looks.stop()
+                then()
+
+        looks.timeout.connect(look)
+        looks.start()
+
+    first.timeout.connect(begin)
+    first.start(_DELAY)
 
 
 @cache

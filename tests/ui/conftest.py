@@ -9,16 +9,23 @@ import pytest
 from napari_histodiff.core.engine import Engine
 from napari_histodiff.ui.dock import StudioDock
 from napari_histodiff.ui.generation.settings import Settings, SettingsStore
+from napari_histodiff.ui.starting.garbage import KeptObjects
 
 WaitFor = Callable[[Callable[[], bool]], None]
 OpenDock = Callable[..., StudioDock]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def modules_are_no_garbage() -> None:
-    """Leave what is loaded out of searches for garbage: napari searches whenever a layer goes."""
+def modules_are_no_garbage() -> Iterator[None]:
+    """Leave what is loaded out of searches for garbage: napari searches whenever a layer goes.
+
+    Docks would do it too, and end it when they are gone.
+    """
     gc.collect()
     gc.freeze()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(KeptObjects, "leave_out", lambda _: None)
+        yield
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from dataclasses import replace
 
 import pytest
@@ -42,12 +43,25 @@ def test_what_cannot_be_prepared_is_logged_and_hurts_nobody(cold, monkeypatch, c
 def test_it_waits_until_the_window_is_up_and_not_for_one_that_is_gone(qtbot, monkeypatch):
     calls = []
     monkeypatch.setattr(preload, "_DELAY", 20)
-    monkeypatch.setattr(preload, "preload", lambda: calls.append(1))
+    monkeypatch.setattr(preload, "_LOOK", 10)
+    loading = threading.Event()
+    thread = threading.Thread(target=loading.wait)
+
+    def begin() -> threading.Thread:
+        calls.append("begun")
+        thread.start()
+        return thread
+
+    monkeypatch.setattr(preload, "preload", begin)
     parent, gone = QObject(), QObject()
-    preload.preload_later(gone)
-    preload.preload_later(parent)
+    preload.preload_later(gone, lambda: calls.append("wrong"))
+    preload.preload_later(parent, lambda: calls.append("ready"))
     assert calls == []
     del gone
     qtbot.waitUntil(lambda: bool(calls))
     qtbot.wait(60)
-    assert calls == [1]
+    assert calls == ["begun"]
+    loading.set()
+    qtbot.waitUntil(lambda: len(calls) > 1)
+    qtbot.wait(60)
+    assert calls == ["begun", "ready"]

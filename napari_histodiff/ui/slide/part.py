@@ -17,7 +17,7 @@ from napari_histodiff.slide.overlays.attaching import is_edits
 from napari_histodiff.slide.scans.opening import is_synthetic
 from napari_histodiff.slide.scans.remembered import RememberedScans
 from napari_histodiff.slide.store import SlideStore
-from napari_histodiff.ui.background import in_background, waiting
+from napari_histodiff.ui.background import glance, in_background, waiting
 from napari_histodiff.ui.slide.files.forms import export_form, import_annotations_form
 from napari_histodiff.ui.slide.files.job import FileJob
 from napari_histodiff.ui.slide.new_slide import NewSlide
@@ -355,7 +355,7 @@ class SlidePart:
         session.noticed.connect(show_warning)
         session.closed.connect(self._closed)
         self._viewer.reset_view()
-        self._workspace.use_layer(session.layer)
+        self._workspace.use_layer(session.layer, glance)
         self.places.add(Path(store.path))
         self._show_slide()
         self.box.show()

@@ -28,6 +28,7 @@ from napari_histodiff.ui.slide.watcher import ViewWatcher, coverage_of
 from napari_histodiff.ui.viewport import camera_of, to_world
 from napari_histodiff.ui.workspace.pending import StepWorker
 from napari_histodiff.ui.workspace.targets import register_target
+from napari_histodiff.ui.workspace.transforms import taken_away
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -321,10 +322,11 @@ class SlideSession:
         self._unsubscribe()
         self._feed.close()
         self._placeholders.close()
-        self._sketch.close()
-        self._overlay.close()
-        if self.layer in self._viewer.layers:
-            self._viewer.layers.remove(self.layer)
+        with taken_away(self._viewer):
+            self._sketch.close()
+            self._overlay.close()
+            if self.layer in self._viewer.layers:
+                self._viewer.layers.remove(self.layer)
         self._worker.close(self.store.close)
         self.closed.emit()
 

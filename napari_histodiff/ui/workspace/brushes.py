@@ -6,7 +6,6 @@ Where tissue is painted they lie as nuclei lie in it, and a drag stays in the ti
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -15,8 +14,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.nucleus_shapes import nucleus_statistics
 from napari_histodiff.layout.completion.grain import TissueGrain
-from napari_histodiff.layout.completion.placing import place_nuclei
-from napari_histodiff.layout.plan import plan_of
+from napari_histodiff.ui.painting.filling import Filling
 from napari_histodiff.ui.viewport import to_data
 from napari_histodiff.ui.workspace.paint_layers import NucleiLayer, PaintSettings
 from napari_histodiff.ui.workspace.placement import Indices, Scatter, place_nucleus
@@ -77,12 +75,8 @@ class Brushes:
         """Nuclei per mm^2 that scatter places for the selected class."""
         return self._settings.density * nucleus_statistics(self._nuclei.class_id).density
 
-    def fill_area(self, area: NDArray[np.bool_], frame: Region, caption: str) -> int:
-        """Fill an area of the frame in one undo step; returns how many nuclei fitted.
-
-        Painted tissue gets the nuclei it has: rows of epithelium in a gland, fibroblasts along the
-        fibres of stroma, crowds of lymphocytes, none in lumen and glass. Where none is painted,
-        nuclei of the selected class are scattered.
+    def filling(self, area: NDArray[np.bool_], frame: Region, caption: str) -> Filling:
+        """Return what fills an area with nuclei of its tissue, or of the class in hand.
 
         Parameters
         ----------
@@ -93,35 +87,18 @@ class Brushes:
         caption : str
             Its organ and levels say how many nuclei tissue has.
         """
-        tissue = self._tissue.tissue
-        known = area & (tissue > 0)
-        placed = 0
-        with self._nuclei.layer.block_history():
-            if known.any():
-                placed = self._place(known, tissue, frame, caption)
-            if not known[area].all():
-                placed += self._write(self._new_scatter().fill(area & ~known))
-        return placed
-
-    def _place(
-        self, where: NDArray[np.bool_], tissue: NDArray[np.uint8], frame: Region, caption: str
-    ) -> int:
-        plan, factor = plan_of(caption), self._settings.density
-        plan = replace(
-            plan,
-            densities=tuple(factor * many for many in plan.densities),
-            crowd=tuple(factor * many for many in plan.crowd),
-        )
-        classes, instances = place_nuclei(
-            tissue,
-            where,
-            self._nuclei.labels != 0,
-            plan,
+        return Filling(
+            area=area,
+            labels=self._nuclei.labels.copy(),
+            tissue=np.array(self._tissue.tissue),
             frame=frame,
+            caption=caption,
+            class_id=self._nuclei.class_id,
+            factor=self._settings.density,
+            density=self.density_per_mm2,
             mpp=self._mpp,
             seed=int(self._rng.integers(2**31)),
         )
-        return int(self._nuclei.put(instances, classes, keep=True).sum())
 
     def _on_press(self, layer: Labels, event: Any) -> Generator[None, None, None] | None:
         if event.button != _LEFT or layer.mode != "pan_zoom" or layer.mouse_pan:

@@ -21,6 +21,7 @@ from napari_histodiff.core.maps import (
 )
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.ui.painting.anchors import Anchors
+from napari_histodiff.ui.painting.filling import Filling
 from napari_histodiff.ui.painting.paint_tools import PaintTools
 from napari_histodiff.ui.workspace.frame import (
     FrameLayer,
@@ -47,7 +48,13 @@ from napari_histodiff.ui.workspace.resting_paint import RestingPaint
 from napari_histodiff.ui.workspace.snapshot import FrameSnapshot, FrameSummary, kind_of_edit
 from napari_histodiff.ui.workspace.targets import Target
 from napari_histodiff.ui.workspace.tissue_layer import TissueLayer, nuclei_without_tissue, shares_of
-from napari_histodiff.ui.workspace.transforms import insert_above, place_on, place_region, put_on
+from napari_histodiff.ui.workspace.transforms import (
+    insert_above,
+    place_on,
+    place_region,
+    put_on,
+    taken_away,
+)
 
 if TYPE_CHECKING:
     from napari.layers import Labels, Layer
@@ -155,8 +162,14 @@ class Document:
         """Whether every layer is still in the viewer."""
         return self._is_open and all(layer in self._viewer.layers for layer in self.layers)
 
-    def open(self) -> None:
-        """Make the layers, with the paint that rests at the frame's place."""
+    def open(self, between: Callable[[], object] = lambda: None) -> None:
+        """Make the layers, with the paint that rests at the frame's place.
+
+        Parameters
+        ----------
+        between : callable
+            Called before each layer is added, which takes napari a while.
+        """
         image, region = self.target.layer, self.region
         resting = self._at_rest(region)
         self.tissue = TissueLayer(
@@ -185,14 +198,14 @@ class Document:
             layer.brush_size = max(1, round(microns / self.mpp))
         self.tissue.changed.connect(self._keep_paint)
         self.nuclei.changed.connect(self._keep_paint)
-        self.tissue.changed.connect(self.painting_changed.emit)
+        for painted in (self.tissue, self.edit_mask, self.nuclei):
+            painted.changed.connect(self.painting_changed.emit)
         self.tissue.tissue_changed.connect(self.tissue_changed.emit)
-        self.edit_mask.changed.connect(self.painting_changed.emit)
-        self.nuclei.changed.connect(self.painting_changed.emit)
         self.nuclei.class_changed.connect(self.class_changed.emit)
         self._is_open = True
         below = [image, *self.target.layers]
         for layer in self.layers:
+            between()
             insert_above(self._viewer, layer, below)
             self.anchors.hold(layer)
             below.append(layer)
@@ -201,9 +214,9 @@ class Document:
         """Remove the layers and keep their paint."""
         self.rest()
         layers, self._is_open = self.layers, False
-        self.tools.highlights.close()
-        for layer in layers:
-            if layer in self._viewer.layers:
+        with taken_away(self._viewer):
+            self.tools.highlights.close()
+            for layer in filter(self._viewer.layers.__contains__, layers):
                 self._viewer.layers.remove(layer)
 
     # ------------------------------------------------------------------- frame
@@ -452,7 +465,11 @@ class Document:
         self.tissue.put(self._framed_tissue(tissue_map))
 
     def fill_area(self, area: ArrayLike | None = None, *, caption: str = "") -> int:
-        """Fill an area with nuclei, as one undo step; see `Brushes.fill_area`.
+        """Fill an area with nuclei, as one undo step, and return how many; see `filling`."""
+        return self.nuclei.add(*self.filling(area, caption=caption).nuclei())
+
+    def filling(self, area: ArrayLike | None = None, *, caption: str = "") -> Filling:
+        """Return what fills an area with nuclei, in whatever thread.
 
         Parameters
         ----------
@@ -460,18 +477,11 @@ class Document:
             In the frame; None = the painted edit mask, or the whole frame when none is painted.
         caption : str
             Its organ and levels say how many nuclei tissue has.
-
-        Returns
-        -------
-        int
-            How many nuclei were placed.
         """
-        if area is None:
-            mask = self.edit_mask.mask
-            mask = mask if mask.any() else ~mask
-        else:
-            mask = self.framed("area", as_edit_mask(area))
-        return self.tools.brushes.fill_area(mask, self.region, caption)
+        mask = self.edit_mask.mask if area is None else self.framed("area", as_edit_mask(area))
+        if area is None and not mask.any():
+            mask = ~mask
+        return self.tools.brushes.filling(mask, self.region, caption)
 
     def import_labels(self, labels_layer: Labels, class_of: Mapping[int, int] | int | None) -> None:
         """Take what a Labels layer has under the frame as nuclei; one undo step.

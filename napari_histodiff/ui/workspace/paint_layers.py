@@ -198,6 +198,10 @@ class NucleiLayer:
         set_labels(self.layer, labels)
         return present
 
+    def add(self, classes: NDArray[np.uint8], instances: NDArray[np.int32]) -> int:
+        """Paint nuclei where there is room, as `put` does; returns how many found some."""
+        return int(self.put(instances, classes, keep=True).sum())
+
     def counts(self) -> dict[str, int]:
         """Return how many nuclei of each class, and of unknown class, are painted.
 

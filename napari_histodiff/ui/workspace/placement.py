@@ -7,6 +7,7 @@ and leave writing to the caller, who may want an undo step.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -132,9 +133,15 @@ class Scatter:
         spacing = _SPACING / math.sqrt(self._per_pixel) if self._per_pixel > 0 else 1.0
         self._centres = _Centres(spacing, {})
         self._done = np.zeros(labels.shape, np.bool_)
+        self._taken = np.zeros(labels.shape, np.bool_)
         self._owed = 0.0
 
-    def fill(self, area: NDArray[np.bool_], origin: tuple[int, int] = (0, 0)) -> list[Indices]:
+    def fill(
+        self,
+        area: NDArray[np.bool_],
+        origin: tuple[int, int] = (0, 0),
+        is_left: Callable[[], bool] = lambda: False,
+    ) -> list[Indices]:
         """Return the nuclei for the pixels of `area` that were not filled before.
 
         Parameters
@@ -143,6 +150,8 @@ class Scatter:
             Pixels to fill; nuclei have their centres in it.
         origin : tuple of int
             Where its first pixel lies in the label map; parts outside are ignored.
+        is_left : callable
+            Whether nobody waits for the nuclei any more; asked before each.
         """
         rows, cols = np.nonzero(area)
         rows, cols = _clip(rows + origin[0], cols + origin[1], self._labels.shape)
@@ -155,13 +164,16 @@ class Scatter:
         self._owed += self._per_pixel * rows.size
         wanted = int(self._owed + self._rng.random())
         self._owed -= wanted
-        taken: set[tuple[int, int]] = set()
-        nuclei = (self._throw(rows, cols, taken) for _ in range(wanted))
-        return [nucleus for nucleus in nuclei if nucleus is not None]
+        found: list[Indices] = []
+        for _ in range(wanted):
+            if is_left():
+                break
+            nucleus = self._throw(rows, cols)
+            if nucleus is not None:
+                found.append(nucleus)
+        return found
 
-    def _throw(
-        self, rows: NDArray[np.intp], cols: NDArray[np.intp], taken: set[tuple[int, int]]
-    ) -> Indices | None:
+    def _throw(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Indices | None:
         nucleus, surroundings = _apart(draw_nucleus(self._class_id, self._mpp, self._rng))
         shape, grain = self._labels.shape, self._grain
         word = 0 if grain is None else int(self._rng.integers(2**63))
@@ -174,10 +186,12 @@ class Scatter:
                 alike = np.random.default_rng(word)  # another place, but the same size and shape
                 nucleus, surroundings = _apart(draw_nucleus(self._class_id, self._mpp, alike, turn))
             around = _inside(surroundings, centre, shape)
-            if self._labels[around].any() or not taken.isdisjoint(_pairs(around)):
+            if self._labels[around].any() or self._taken[around].any():
                 continue
-            inside = _piece_nearest(*_inside(nucleus, centre, shape), centre)
-            taken.update(_pairs(inside))
+            inside = _inside(nucleus, centre, shape)
+            if inside[0].size < np.count_nonzero(nucleus):  # the border may have cut it in two
+                inside = _piece_nearest(*inside, centre)
+            self._taken[inside] = True
             self._centres.add(*centre)
             return inside
         return None
@@ -185,12 +199,11 @@ class Scatter:
 
 def _apart(nucleus: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return a nucleus, and it with the pixels around that scattered nuclei keep free."""
-    around: NDArray[np.bool_] = ndimage.binary_dilation(np.pad(nucleus, 1))
+    side = nucleus.shape[0]
+    around = np.zeros((side + 2, side + 2), np.bool_)
+    for y, x in ((0, 1), (1, 0), (1, 1), (1, 2), (2, 1)):
+        around[y : y + side, x : x + side] |= nucleus
     return nucleus, around
-
-
-def _pairs(indices: Indices) -> list[tuple[int, int]]:
-    return list(zip(indices[0].tolist(), indices[1].tolist(), strict=True))
 
 
 def _whole(point: tuple[float, float]) -> tuple[int, int]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 from napari.utils.transforms import CompositeAffine
@@ -14,7 +15,15 @@ from napari_histodiff.core.geometry import Region
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-__all__ = ["DEFAULT_MPP", "insert_above", "pixel_size", "place_on", "place_region", "put_on"]
+__all__ = [
+    "DEFAULT_MPP",
+    "insert_above",
+    "pixel_size",
+    "place_on",
+    "place_region",
+    "put_on",
+    "taken_away",
+]
 
 #: Taken when an image does not tell its pixel size.
 DEFAULT_MPP: Final = 0.5
@@ -71,13 +80,28 @@ def place_region(target: Layer, region: Region) -> dict[str, Any]:
 def put_on(layer: Layer, place: dict[str, Any]) -> None:
     """Move a layer to where `place_on` or `place_region` would have put it."""
     for name, value in place.items():
-        setattr(layer, name, value)
+        if not _same(getattr(layer, name), value):  # napari redraws for the same value, too
+            setattr(layer, name, value)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values of a layer's placing are the same; an affine one may be a matrix."""
+    one, other = (getattr(value, "affine_matrix", value) for value in (one, other))
+    return np.array_equal(one, other)
 
 
 def insert_above(viewer: Any, layer: Layer, below: Iterable[Layer]) -> None:
     """Add a layer right above the topmost of `below`, leaving the selection as it is."""
     selected, active = set(viewer.layers.selection), viewer.layers.selection.active
     positions = [viewer.layers.index(other) for other in below if other in viewer.layers]
-    viewer.layers.insert(max(positions, default=len(viewer.layers) - 1) + 1, layer)
-    viewer.layers.selection = selected
-    viewer.layers.selection.active = active
+    # napari selects what is new and lays out the controls at every change: nobody hears of them.
+    with viewer.layers.selection.events.blocker_all():
+        viewer.layers.insert(max(positions, default=len(viewer.layers) - 1) + 1, layer)
+        viewer.layers.selection = selected
+        viewer.layers.selection.active = active
+
+
+def taken_away(viewer: Any) -> AbstractContextManager[None]:
+    """Take several layers away in one go: napari cleans the canvas once, and not for each."""
+    together = getattr(viewer.layers, "batched_update", nullcontext)
+    return cast("AbstractContextManager[None]", together())

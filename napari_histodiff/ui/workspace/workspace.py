@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from collections import Counter
 
     from napari.layers import Image, Labels, Layer
+
+    from napari_histodiff.ui.painting.filling import Nuclei
 
 __all__ = ["Workspace"]
 
@@ -203,8 +206,15 @@ class Workspace:
             with suppress(InvalidRequest):
                 select(hand.get(name, getattr(self.paint, name)))
 
-    def use_layer(self, image_layer: Any) -> None:
+    def use_layer(self, image_layer: Any, between: Callable[[], object] = lambda: None) -> None:
         """Work on an open image layer; its source is never written to.
+
+        Parameters
+        ----------
+        image_layer : napari Image
+            The layer.
+        between : callable
+            As `Document.open` takes it; meanwhile there is no image to work on.
 
         Raises
         ------
@@ -215,7 +225,8 @@ class Workspace:
             return
         known = (document for document in self._documents if document.target.layer is image_layer)
         self._work_on(
-            next(known, None) or self._new_document(open_target(image_layer, self._viewer))
+            next(known, None) or self._new_document(open_target(image_layer, self._viewer)),
+            between,
         )
 
     def layer_of(self, key: object) -> Image | None:
@@ -352,6 +363,27 @@ class Workspace:
         read = document.labels_of(under, class_of)
         return self._import(under, read, lambda labels: document.put_labels(labels))
 
+    def fill_area(self, caption: str = "") -> PendingStep:
+        """Fill edit mask or frame with nuclei like `Document.fill_area`, in a thread.
+
+        `deliver` paints them, clear of what was painted meanwhile. The step ends with an error when
+        the frame or the image becomes another one.
+
+        Raises
+        ------
+        InvalidRequest
+            When there is no image to work on, or something else is worked out or read.
+        """
+        document, left = self.document, Event()
+        region, filling = document.region, document.filling(caption=caption)
+
+        def paint(nuclei: Nuclei) -> Region | None:
+            return region if document.nuclei.add(*nuclei) else None
+
+        step = self._reader.begin(lambda: filling.nuclei(left.is_set), paint)
+        self.doing.follow("Filling the area…", step)
+        return step.then(lambda _: left.set())
+
     def import_tissue_labels(self, labels_layer: Labels) -> PendingStep:
         """Take what a Labels layer has under the frame as tissue, as `import_labels` does nuclei.
 
@@ -386,7 +418,7 @@ class Workspace:
         return found.left_out
 
     def cancel_import(self) -> None:
-        """Leave the labels that are being read; nothing when none are."""
+        """Leave the labels that are read, or the area that is filled; nothing when none is."""
         self._reader.cancel()
 
     def deliver(self) -> None:
@@ -447,8 +479,8 @@ class Workspace:
     def _leave_import(self, *_: object) -> None:
         self._reader.cancel(
             InvalidRequest(
-                "expected frame and image to stay while labels are read, got other ones; nothing "
-                "was imported, import the labels again"
+                "expected frame and image to stay meanwhile, got other ones; nothing was painted, "
+                "so import or fill again"
             )
         )
 
@@ -456,7 +488,7 @@ class Workspace:
         region = first_frame(self._viewer, target)
         return Document(self._viewer, target, region, self._snap, self.paint, self._rng, self.doing)
 
-    def _work_on(self, document: Document) -> None:
+    def _work_on(self, document: Document, between: Callable[[], object] = lambda: None) -> None:
         # Nobody's document while it closes: a listener would find it broken and open it again.
         old, self._document = self._document, None
         if old is not None:
@@ -477,8 +509,8 @@ class Workspace:
                 for name in ("scale", "units", "translate", "rotate", "shear", "affine"):
                     event = getattr(document.target.layer.events, name)
                     event.connect(partial(self._place_anew, document))
+        document.open(between)
         self._document = document
-        document.open()
         for layer in document.paint_layers:
             layer.events.brush_size.connect(self._tell_brush)
         self.select_tool(self.paint.tool)

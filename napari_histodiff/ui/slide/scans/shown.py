@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QDialog, QWidget
 from napari_histodiff.core.errors import HistodiffError, InvalidRequest
 from napari_histodiff.slide.overlays.attaching import scan_beside
 from napari_histodiff.slide.overlays.places import open_overlay
-from napari_histodiff.ui.background import waiting
+from napari_histodiff.ui.background import glance, waiting
 from napari_histodiff.ui.slide.questions import ask_place
 from napari_histodiff.ui.slide.scans.alone import EditsAlone, ask_scan
 from napari_histodiff.ui.slide.scans.asking import open_asking
@@ -92,7 +92,8 @@ class ShownScans:
         view.target.told.connect(show_info)
         view.closed.connect(lambda: self._views.remove(view))
         self._viewer.reset_view()
-        self._workspace.use_layer(view.layer)
+        with waiting():
+            self._workspace.use_layer(view.layer, glance)
         document = self._workspace.document
         view.target.paint_changed.connect(lambda _: _show_kept(document))
         return True
