@@ -67,7 +67,7 @@ SLIDE_COMMANDS: Final = (
         "Show or hide coverage on the map",
         lambda d: d.slide.toggle_coverage(),
         "Shift-U",
-        "Show on the map what is drawn (green), edited (blue) and out of date (amber)",
+        "Show on the map what is drawn (green), edited (blue hatch) and out of date (amber grid)",
     ),
     Command(
         "slide_all",

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 from superqt.utils import qthrottled
 
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.ui.slide.layout_preview import to_image
 from napari_histodiff.ui.text import microns_text
 
@@ -30,6 +31,9 @@ VEILS: Final = (
     (255, 176, 0, 130),
 )
 
+#: Pixels of the screen from one line of a pattern to the next.
+_PATTERN: Final = 5
+
 #: Milliseconds between two repaints: each repaints the window, canvas included.
 _INTERVAL: Final = 250
 
@@ -45,11 +49,29 @@ _KEYS: Final = {
 }
 
 
-def veil(coverage: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the colours of tile states, (h, w) uint8, as (h, w, 4) uint8 RGBA."""
+def veil(coverage: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return what is laid over the map, (h, w, 4) uint8 RGBA, of the shape of the screen.
+
+    Edited places are hatched and those out of date have a grid: the colour alone tells nothing.
+
+    Parameters
+    ----------
+    coverage : (n, m) uint8
+        Tile states.
+    shape : tuple of int
+        Rows and columns of the screen.
+    """
     table = np.zeros((256, 4), np.uint8)
     table[: len(VEILS)] = VEILS
-    return table[coverage]
+    rows, cols = (np.arange(n) for n in shape)
+    across = np.ix_(rows * coverage.shape[0] // shape[0], cols * coverage.shape[1] // shape[1])
+    states = coverage[across]
+    laid = table[states]
+    hatched = (rows[:, None] + cols) % _PATTERN == 0
+    grid = (rows[:, None] % _PATTERN == 0) | (cols % _PATTERN == 0)
+    for state, lines in ((TileState.EDITED, hatched), (TileState.STALE, grid)):
+        laid[(states == state) & lines] = (*VEILS[state][:3], 255)
+    return laid
 
 
 class Minimap(QWidget):
@@ -187,7 +209,8 @@ class Minimap(QWidget):
                     Qt.TransformationMode.SmoothTransformation,
                 )
             )
-            self._veil = to_image(veil(session.coverage())) if self._shows_veil else None
+            shape = self.height(), self.width()
+            self._veil = to_image(veil(session.coverage(), shape)) if self._shows_veil else None
             self._view = session.view_box()
         self.update()
 

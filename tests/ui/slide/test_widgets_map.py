@@ -106,11 +106,21 @@ def test_coverage_is_read_only_while_it_is_shown(minimap: Minimap, session: Stil
 
 def test_states_have_colours_of_their_own() -> None:
     states = np.array([list(TileState)], np.uint8)
-    colours = veil(states)
-    assert colours.shape == (1, len(TileState), 4)
-    assert (colours[0] == VEILS).all()
+    laid = veil(states, (20, 20 * len(TileState)))
+    assert laid.shape == (20, 20 * len(TileState), 4)
+    fields = np.split(laid, len(TileState), axis=1)
+    for field, colour in zip(fields, VEILS, strict=True):
+        assert (field == colour).all(-1).mean() > 0.5
     assert len({tuple(colour) for colour in VEILS[2:]}) == 3
     assert all(alpha for *_, alpha in VEILS[2:])
+
+
+def test_states_are_told_without_their_colours() -> None:
+    states = np.array([[TileState.GENERATED, TileState.EDITED, TileState.STALE]], np.uint8)
+    drawn, edited, stale = np.split(veil(states, (20, 60))[..., 3] == 255, 3, axis=1)
+    assert not drawn.any()
+    assert edited.mean() == pytest.approx(0.2)
+    assert stale.mean() == pytest.approx(0.36)
 
 
 def test_without_a_slide_it_is_empty(minimap: Minimap, qtbot) -> None:
