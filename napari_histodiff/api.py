@@ -495,7 +495,7 @@ class Model:
             mpp,
             self.info,
             self.draw,
-            self.segmenters().paint,
+            lambda part, scale: self.segmenters().paint(part, scale),
             settings or AnomalySettings(),
             on_tile=on_tile,
         )

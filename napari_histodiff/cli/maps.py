@@ -101,7 +101,7 @@ def anomaly(image: Path, model: Path | None, device: str, **settings: Any) -> No
             job.mpp,
             loaded.info,
             loaded.draw,
-            loaded.segmenters().paint,
+            lambda part, scale: loaded.segmenters().paint(part, scale),
             how,
             factor=job.factor,
             folder=job.folder,

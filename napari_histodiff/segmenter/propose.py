@@ -2,7 +2,8 @@
 
 ``python -m napari_histodiff.segmenter.propose IN.npz OUT.npz``. IN has `image` (h, w, 3) uint8 and
 `mpp`, micrometres per pixel. OUT gets `instance_map` (h, w) int32, `class_map` (h, w) uint8, `ids`
-(n,) int32, `uncertainty` (n,) float32 in 0-1, one per id, and `tissue_map` (h, w) uint8. Each step
+(n,) int32, `uncertainty` (n,) float32 in 0-1, one per id, and `tissue_map` (h, w) uint8; with
+--ensemble also `agreement` (n,) and `entropy` (h, w) float32, see `segmenter.ensemble`. Each step
 is a line of JSON on stdout, ``{"done": 1, "total": 8}``; a failure ends stderr with such a line,
 ``{"error": "expected ..."}``.
 """
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import HistodiffError, InvalidImage, StorageError
 
-__all__ = ["load_judge", "load_tissue", "main"]
+__all__ = ["load_judge", "load_tissue", "main", "use_ensemble"]
 
 
 def load_judge(folder: Path | None, device: str) -> Any:
@@ -50,12 +51,21 @@ def load_tissue(device: str) -> Any:
     return TissueSegmenter.load(device=device)
 
 
+def use_ensemble(judge: Any) -> Any:
+    """Return what proposes as a judge does, and says where its members disagree."""
+    from napari_histodiff.segmenter.ensemble import Ensemble
+
+    return Ensemble(judge)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit status, 0 when OUT was written."""
     options = _options(arguments)
     try:
         image, mpp = _read(options.source)
         judge, tissue = load_judge(options.model, options.device), load_tissue(options.device)
+        if options.ensemble:
+            judge = use_ensemble(judge)
         nuclei = judge.propose(image, mpp=mpp, on_step=_tell)
         _write(options.result, nuclei, tissue.propose(image, mpp=mpp, nuclei=nuclei))
     except HistodiffError as error:
@@ -72,6 +82,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("source", type=Path, metavar="IN.npz", help="arrays image and mpp")
     parser.add_argument("result", type=Path, metavar="OUT.npz", help="where they are written")
     parser.add_argument("--model", type=Path, help="model folder (default: the bundled one)")
+    parser.add_argument("--ensemble", action="store_true", help="say where members disagree")
     parser.add_argument("--device", default="auto", help='"auto", "cpu" or "cuda:0"')
     return parser.parse_args(arguments)
 
@@ -89,6 +100,11 @@ def _read(path: Path) -> tuple[NDArray[np.uint8], float]:
 def _write(path: Path, proposal: Any, tissue_map: NDArray[np.uint8]) -> None:
     ids = np.unique(proposal.instance_map)
     ids = ids[ids > 0].astype(np.int32)
+    more: Any = {
+        name: np.asarray(getattr(proposal, name), np.float32)
+        for name in ("agreement", "entropy")
+        if hasattr(proposal, name)
+    }
     try:
         np.savez(
             path,
@@ -97,6 +113,7 @@ def _write(path: Path, proposal: Any, tissue_map: NDArray[np.uint8]) -> None:
             ids=ids,
             uncertainty=np.asarray(proposal.uncertainty, np.float32),
             tissue_map=tissue_map,
+            **more,
         )
     except OSError as error:
         raise StorageError(

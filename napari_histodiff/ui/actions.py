@@ -134,7 +134,11 @@ class StudioActions:
         show_info(f"Drawing with the model in {folder}.")
 
     def ask_model(self) -> None:
-        """Let the user choose a model folder."""
+        """Let the user choose a model folder to draw with."""
+        self.ask_model_folder(self.use_model)
+
+    def ask_model_folder(self, use: Callable[[Path], None]) -> None:
+        """Let the user choose a model folder, and say how it takes paint where nobody has."""
         folder = QFileDialog.getExistingDirectory(self._parent, "Folder of a model")
         if not folder:
             return
@@ -145,20 +149,20 @@ class StudioActions:
             )
             return
 
-        self._use_asked(Path(folder))
+        self._ask_masks(Path(folder), use)
 
     def ask_hub_model(self) -> None:
         """Let the user name a model of the Hugging Face Hub, accept its licence and download it."""
         dialog = HubDialog(self._parent)
-        dialog.chosen.connect(self._use_asked)
+        dialog.chosen.connect(lambda folder: self._ask_masks(folder, self.use_model))
         dialog.show()
 
-    def _use_asked(self, folder: Path) -> None:
-        def use() -> None:
+    def _ask_masks(self, folder: Path, use: Callable[[Path], None]) -> None:
+        def chosen() -> None:
             if ask_masks(self._parent, folder):
-                self.use_model(folder)
+                use(folder)
 
-        self._attempt(use)
+        self._attempt(chosen)
 
     def show_model(self) -> None:
         """Say what the model is: what it was trained on, its size, licence and hash."""
@@ -423,7 +427,8 @@ class StudioActions:
         if entry is None:
             show_warning("There is nothing to copy yet; generate something first.")
             return
-        request, model = entry.request, self._controller.model_folder
+        request, controller = entry.request, self._controller
+        _, model = controller.saving.drawn_by(request, None, controller.model_folder)
         self._attempt(
             lambda: self.copy(
                 python_of(request, model=model, folder=preferences().place("requests"))

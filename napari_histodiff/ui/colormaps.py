@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from napari.utils.colormaps import CyclicLabelColormap
+from napari.utils.colormaps import AVAILABLE_COLORMAPS, Colormap, CyclicLabelColormap
 from numpy.typing import NDArray
 
 from napari_histodiff.core.colours import CLASS_HEX, TISSUE_HEX, UNKNOWN_HEX, rgb_of
@@ -26,6 +26,7 @@ __all__ = [
     "UNKNOWN",
     "PaintClass",
     "edit_mask_colormap",
+    "heat_colormap",
     "nuclei_colormap",
     "tissue_colormap",
 ]
@@ -66,6 +67,14 @@ FRAME_COLOUR: Final = "#2f6bff"
 
 # Factors on the colour of nuclei whose instance id is 0, 1, 2 modulo 3.
 _SHADES: Final = (1.0, 0.88, 1.1)
+
+
+def heat_colormap() -> Colormap:
+    """Return the colormap of maps that lie on tissue: clear where there is nothing to see."""
+    shares = np.linspace(0, 1, 64)
+    colours = np.array(AVAILABLE_COLORMAPS["inferno"].map(shares))
+    colours[:, 3] = np.minimum(1, shares * 3) * 0.85
+    return Colormap(colours, name="clear to inferno")
 
 
 def nuclei_colormap() -> CyclicLabelColormap:

@@ -16,6 +16,7 @@ class Studio(Protocol):
     """What a command acts on: the parts of the dock."""
 
     actions: Any
+    anomaly: Any
     controller: Any
     grid: Any
     looks: Any
@@ -24,6 +25,7 @@ class Studio(Protocol):
     proposer: Any
     readings: Any
     recipes: Any
+    second: Any
     slide: Any
     workspace: Any
 

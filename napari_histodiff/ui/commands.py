@@ -124,6 +124,25 @@ _EDITS: Final = (
         "Shift-P",
         "Find the nuclei in the pixels under the frame, to look through and paint",
     ),
+    Command(
+        "doubt_nuclei",
+        "Propose nuclei and show where they are in doubt",
+        lambda d: d.proposer.propose(ensemble=True),
+        tip="Propose nuclei eight times, turned and stained differently, and show where the "
+        "proposals disagree",
+    ),
+    Command(
+        "map_anomaly",
+        "Show where the frame is unlike the model",
+        lambda d: d.anomaly.begin(),
+        tip="Draw the frame again under its own proposed paint and show where it differs: ink, "
+        "folds, other stains. The image stays as it is",
+    ),
+    Command(
+        "cancel_anomaly",
+        "Stop comparing the frame with the model",
+        lambda d: d.anomaly.cancel(),
+    ),
     Command("cancel_nuclei", "Stop proposing nuclei", lambda d: d.proposer.cancel()),
     Command(
         "accept_nuclei",
@@ -182,6 +201,16 @@ _EDITS: Final = (
         "Draw with a model of the Hugging Face Hub",
         lambda d: d.actions.ask_hub_model(),
     ),
+        "compare_model",
+        "Compare with a model folder",
+        lambda d: d.actions.ask_model_folder(d.second.compare_with),
+    ),
+    Command(
+        "compare_bundled",
+        "Compare with the bundled model",
+        lambda d: d.second.compare_with(None),
+    ),
+    Command("stop_comparing", "Stop comparing models", lambda d: d.second.stop()),
     Command("model_card", "About the model that draws", lambda d: d.actions.show_model()),
     Command(
         "copy_diagnostics",

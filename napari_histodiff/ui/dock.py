@@ -11,6 +11,8 @@ from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QVBoxLayout, QWidg
 
 from napari_histodiff.core.engine import Engine
 from napari_histodiff.ui.actions import StudioActions
+from napari_histodiff.ui.anomaly.box import AnomalyBox
+from napari_histodiff.ui.anomaly.mapper import AnomalyMapper
 from napari_histodiff.ui.bindings import bind_dock, bind_keymap
 from napari_histodiff.ui.colormaps import PALETTE, TISSUE_PALETTE
 from napari_histodiff.ui.compare.grid.window import VariantGrid
@@ -20,6 +22,7 @@ from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.engines import default_engine
 from napari_histodiff.ui.generation.plan import FramePlan
 from napari_histodiff.ui.generation.presets import Presets
+from napari_histodiff.ui.generation.second import SecondModel
 from napari_histodiff.ui.generation.settings import SeedMode, Settings, SettingsStore
 from napari_histodiff.ui.generation.states import EngineStatus
 from napari_histodiff.ui.history.archive import Archive
@@ -97,6 +100,7 @@ class StudioDock(DockedWidget):
         self.controller = Controller(
             napari_viewer, self.workspace, engine or default_engine(), store=store
         )
+        self.second = SecondModel(self.controller)
         self.masks = MaskTools(napari_viewer, self.workspace, self.controller)
         self.readings = Readings(self.controller, judge)
         self.looks = Looks(napari_viewer, self.workspace, self.controller)
@@ -109,6 +113,7 @@ class StudioDock(DockedWidget):
         self.past = Past(self.controller.history, Archive(kept.folder("history"), budget))
         self.proposer = Proposer(napari_viewer, self.workspace, judge)
         self.recipes = Recipes(self.workspace, self.controller, self.masks, self.proposer)
+        self.anomaly = AnomalyMapper(napari_viewer, self.workspace, self.controller, judge)
         self.viewer = napari_viewer
         self._activity = Activity(self)
         self._kept = KeptObjects(napari_viewer)
@@ -144,14 +149,15 @@ class StudioDock(DockedWidget):
             widget.setToolTipDuration(_TOOLTIP)
         self._timer = QTimer(self)
         self._timer.setInterval(_PUMP)
-        for part in (self.controller, self.proposer, self.readings, self.slide, self.project):
+        pumped = (self.controller, self.proposer, self.readings, self.slide, self.project)
+        for part in (*pumped, self.anomaly, self.second):
             self._timer.timeout.connect(part.pump)
         for reader in (self.workspace, self.masks, self.past):
             self._timer.timeout.connect(reader.deliver)
         self._timer.start()
         # Not methods of this widget: they must outlive it. The slide needs the engine to the end.
         parts = (self.project, self.slide, self.proposer, self.readings, self.controller, self.past)
-        for closing in (*parts, self._kept):
+        for closing in (self.anomaly, *parts, self.second, self._kept):
             self.destroyed.connect(closing.close)
         self.controller.start()
         preload_later(self, self._kept.leave_out)
@@ -169,8 +175,10 @@ class StudioDock(DockedWidget):
         self.grid.close()
         self.project.close()
         self.slide.close_slide()
+        self.anomaly.close()
         self.proposer.close()
         self.readings.close()
+        self.second.close()
         self.controller.close()
         self.past.close()
         self._kept.close()
@@ -183,6 +191,7 @@ class StudioDock(DockedWidget):
         self.palette_box = PaletteBox(PALETTE, TISSUE_PALETTE)
         self.tools = ToolsBox(self.workspace.paint.density)
         self.proposal = ProposalBox()
+        self.unlike = AnomalyBox()
         self.caption = CaptionBox()
         self.settings = SettingsBox()
         self.history = HistoryBox()
@@ -196,6 +205,7 @@ class StudioDock(DockedWidget):
         inside.setSpacing(4)
         self.palette_box.body.addWidget(self.tools)
         self.palette_box.body.addWidget(self.proposal)
+        self.palette_box.body.addWidget(self.unlike)
         inside.addWidget(self.welcome)
         self._sections: tuple[Section, ...] = (
             self.canvas,
@@ -245,6 +255,7 @@ class StudioDock(DockedWidget):
         c.plan_changed.connect(self._show_plan)
         c.run_changed.connect(self.run.set_run)
         c.run_changed.connect(self._activity.set_run)
+        self.second.run_changed.connect(self.run.set_run)
         c.staging_changed.connect(self.run.set_staging)
         c.staging_changed.connect(self.actions.make_way)
         c.drawn.connect(self.past.add)
@@ -258,6 +269,7 @@ class StudioDock(DockedWidget):
     def _connect_proposer(self) -> None:
         self.proposer.state_changed.connect(self.proposal.set_state)
         self.proposer.noticed.connect(show_notice)
+        self.anomaly.state_changed.connect(self.unlike.set_state)
         self.proposal.least_changed.connect(self.proposer.set_least)
 
     def _connect_workspace(self) -> None:

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QAbstractButton
 
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.ui.actions import StudioActions
+from napari_histodiff.ui.anomaly.mapper import AnomalyMapper
 from napari_histodiff.ui.command import Command, studio
 from napari_histodiff.ui.commands import COMMANDS
 from napari_histodiff.ui.compare.grid.window import VariantGrid
@@ -20,6 +21,7 @@ from napari_histodiff.ui.compare.looks import Looks
 from napari_histodiff.ui.compare.readings import Readings
 from napari_histodiff.ui.dock import StudioDock
 from napari_histodiff.ui.generation.controller import Controller
+from napari_histodiff.ui.generation.second import SecondModel
 from napari_histodiff.ui.generation.staged import StagedVariants
 from napari_histodiff.ui.masks.mask_tools import MaskTools
 from napari_histodiff.ui.masks.recipes import Recipes
@@ -91,6 +93,7 @@ def test_keys_are_unique_and_documented() -> None:
 def test_a_command_calls_one_thing_that_is_there(command: Command) -> None:
     parts = {
         "actions": StudioActions,
+        "anomaly": AnomalyMapper,
         "controller": Controller,
         "grid": VariantGrid,
         "looks": Looks,
@@ -99,6 +102,7 @@ def test_a_command_calls_one_thing_that_is_there(command: Command) -> None:
         "proposer": Proposer,
         "readings": Readings,
         "recipes": Recipes,
+        "second": SecondModel,
     }
     dock = SimpleNamespace(slide=create_autospec(SlidePart, instance=True))
     for name, kind in parts.items():
@@ -115,7 +119,14 @@ def test_every_button_of_the_dock_says_what_its_command_does(dock: StudioDock) -
     names = {made.objectName() for made in dock.findChildren(QAbstractButton)}
     entries = {entry.property("command") for entry in dock.findChildren(QAction)}
     entries |= {made.property("command") for made in dock.findChildren(QAbstractButton)}
-    without = {"next_seed", "copy_python", "edit_caption", "cancel", "cancel_nuclei"}
+    without = {
+        "next_seed",
+        "copy_python",
+        "edit_caption",
+        "cancel",
+        "cancel_nuclei",
+        "cancel_anomaly",
+    }
     without |= {"brush_smaller", "brush_larger", "look_below"}
     assert {command.id for command in COMMANDS} - names - entries == without
     for command in COMMANDS:

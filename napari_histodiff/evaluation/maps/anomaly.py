@@ -335,6 +335,7 @@ def tile_values(
     image = np.ascontiguousarray(source.read(tile.seen))
     if (_density(image).mean(-1) > TISSUE_DENSITY).mean() < _LEAST_TISSUE:
         return tiling.reduced(tile, np.zeros(image.shape[:2], np.float32))
-    paint = propose(image, mpp)
+    # A model that is told of no paint needs none proposed.
+    paint: Paint = propose(image, mpp) if info.paint else (None, None, None)
     request = anomaly_request(image, tile.seen, mpp, paint, stain, settings, info)
     return tiling.reduced(tile, difference(image, draw(request), mpp, settings.smooth))

@@ -98,6 +98,8 @@ class Controller:
     drawn = Signal(HistoryEntry)
     #: Edits in which one thing varies are finished; the first of them is staged.
     series_drawn = Signal(Series)
+    #: What is drawn is to stop.
+    stopping = Signal()
     settings_changed = Signal(Settings)
     counts_changed = Signal(dict)
     #: Which share of the frame each painted tissue covers, by name.
@@ -319,6 +321,7 @@ class Controller:
     def cancel(self) -> None:
         """Ask the running edit to stop, or leave what is being suggested for it."""
         self.suggestions.cancel()
+        self.stopping.emit()
         if self._batch is not None and self.run_state.phase is RunPhase.RUNNING:
             self._set_run(replace(self.run_state, phase=RunPhase.CANCELLING))
             self._batch.cancel()
@@ -379,6 +382,7 @@ class Controller:
         self.status = EngineStatus(event.state, info, event.memory, event.message)
         self.status_changed.emit(self.status)
         if event.info is not None:
+            self.saving.meet(event.info, self.model_folder)
             self.set(**steps_for(self.settings, event.info))
         if died and event.message:
             self._notice(Level.ERROR, event.message)

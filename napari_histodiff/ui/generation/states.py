@@ -78,15 +78,40 @@ class RunState:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Staging:
-    """Variants that wait for Apply or Discard; `index` is the one in view."""
+    """Variants that wait for Apply or Discard; `index` is the one in view.
+
+    Where several models drew the same, `beside` holds the edits of all of them, in order, and
+    `entry` is the one that the variant in view is of.
+    """
 
     entry: HistoryEntry
     index: int = 0
+    beside: tuple[HistoryEntry, ...] = ()
 
     @property
     def count(self) -> int:
-        """How many variants there are."""
+        """How many variants the edit in view has."""
         return len(self.entry.images)
+
+    @property
+    def variants(self) -> tuple[tuple[HistoryEntry, int], ...]:
+        """All variants of all models in order: their edit and their number in it."""
+        entries = self.beside or (self.entry,)
+        return tuple((entry, i) for entry in entries for i in range(len(entry.images)))
+
+    @property
+    def position(self) -> int:
+        """Which of `variants` is in view."""
+        return self.variants.index((self.entry, self.index))
+
+    @property
+    def model(self) -> str:
+        """Which model drew the variant in view; "" where only one draws."""
+        return self.entry.request.model_name if self.beside else ""
+
+    def joined(self, entry: HistoryEntry) -> Staging:
+        """Return the staging with the variants of another model after its own."""
+        return replace(self, beside=(*(self.beside or (self.entry,)), entry))
 
     @property
     def image(self) -> NDArray[np.uint8]:
@@ -106,11 +131,19 @@ class Staging:
 
     def shifted(self, down: int, right: int) -> Staging:
         """Return the staging where it lies in an image that grew by so many pixels of level 0."""
-        request = self.entry.request
-        level = request.region.level
-        region = request.region.translate(down >> level, right >> level)
-        return replace(self, entry=replace(self.entry, request=replace(request, region=region)))
+
+        def moved(entry: HistoryEntry) -> HistoryEntry:
+            request = entry.request
+            level = request.region.level
+            region = request.region.translate(down >> level, right >> level)
+            return replace(entry, request=replace(request, region=region))
+
+        beside = tuple(moved(entry) for entry in self.beside)
+        own = beside[self.beside.index(self.entry)] if beside else moved(self.entry)
+        return replace(self, entry=own, beside=beside)
 
     def moved(self, by: int) -> Staging:
         """Return the staging with the variant `by` further in view, going round."""
-        return replace(self, index=(self.index + by) % self.count)
+        variants = self.variants
+        entry, index = variants[(self.position + by) % len(variants)]
+        return replace(self, entry=entry, index=index)

@@ -1,4 +1,7 @@
-"""The layers that show a proposal: tissue, outlines of nuclei, rings around the uncertain ones."""
+"""The layers that show a proposal: tissue, outlines of nuclei, rings around the uncertain ones.
+
+Of an ensemble also a map of how undecided it is.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,31 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
-from napari.layers import Labels, Points
+from napari.layers import Image, Labels, Points
 from napari.utils.colormaps import Colormap
 from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.maps import encode_labels
-from napari_histodiff.ui.colormaps import nuclei_colormap, tissue_colormap
+from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES, encode_labels
+from napari_histodiff.ui.colormaps import heat_colormap, nuclei_colormap, tissue_colormap
 from napari_histodiff.ui.proposals.process import UNCERTAIN, Proposal
 from napari_histodiff.ui.workspace.transforms import insert_above, place_region
 
-__all__ = ["PROPOSED_NAME", "PROPOSED_TISSUE_NAME", "UNCERTAIN_NAME", "ProposalLayers"]
+__all__ = [
+    "DOUBT_NAME",
+    "PROPOSED_NAME",
+    "PROPOSED_TISSUE_NAME",
+    "UNCERTAIN_NAME",
+    "ProposalLayers",
+]
 
 PROPOSED_NAME: Final = "Proposed nuclei"
 PROPOSED_TISSUE_NAME: Final = "Proposed tissue"
 UNCERTAIN_NAME: Final = "Uncertain nuclei"
+DOUBT_NAME: Final = "Nuclei in doubt (entropy, 0-1)"
+
+#: Entropies of the first and the last colour: at the rim of every nucleus it is about the first.
+_DOUBT: Final = (0.25, 0.75)
 
 #: From just uncertain to twice that; bright on stained tissue, and lighter the less certain.
 _RING_COLOURS: Final = ((1.0, 0.55, 0.1, 1.0), (1.0, 0.95, 0.2, 1.0))
@@ -44,6 +57,7 @@ class ProposalLayers:
         self._tissue: Labels | None = None
         self._nuclei: Labels | None = None
         self._rings: Points | None = None
+        self._doubt: Image | None = None
         self._uncertain: NDArray[np.intp] = np.zeros(0, np.intp)
         self._sizes: NDArray[np.float64] = np.zeros(0)
 
@@ -56,7 +70,22 @@ class ProposalLayers:
         )
         self._nuclei.contour = _OUTLINE
         self._nuclei.editable = False
+        self._nuclei.features = _features(proposal)
         below = [target, *above]
+        if proposal.entropy is not None:
+            self._doubt = Image(
+                proposal.entropy,
+                name=DOUBT_NAME,
+                colormap=heat_colormap(),
+                contrast_limits=_DOUBT,
+                blending="translucent",
+                metadata={"unit": "entropy, 1 = undecided"},
+                **place,
+            )
+            if hasattr(self._doubt, "colorbar"):
+                self._doubt.colorbar.visible = True
+            insert_above(self._viewer, self._doubt, below)
+            below.append(self._doubt)
         if proposal.tissue_map.any():
             self._tissue = Labels(
                 proposal.tissue_map,
@@ -87,14 +116,14 @@ class ProposalLayers:
         self._remove(self._nuclei)
         self._tissue = self._nuclei = None
         self._mark(painted)
-        if not painted[self._uncertain].any():
+        if not painted[self._uncertain].any() and self._doubt is None:
             self.hide()
 
     def hide(self) -> None:
         """Remove the layers."""
-        for layer in (self._tissue, self._nuclei, self._rings):
+        for layer in (self._tissue, self._nuclei, self._rings, self._doubt):
             self._remove(layer)
-        self._tissue = self._nuclei = self._rings = None
+        self._tissue = self._nuclei = self._rings = self._doubt = None
 
     def _mark(self, shown: NDArray[np.bool_]) -> None:
         if self._rings is not None and self._rings in self._viewer.layers:
@@ -106,6 +135,20 @@ class ProposalLayers:
             selected = set(self._viewer.layers.selection) - {layer}
             self._viewer.layers.remove(layer)
             self._viewer.layers.selection = selected
+
+
+def _features(proposal: Proposal) -> dict[str, NDArray[Any]]:
+    """What the status bar says of the nucleus under the pointer."""
+    numbers = np.arange(1, len(proposal) + 1)
+    names = np.array(["unknown", *CLASS_NAMES])
+    columns: dict[str, NDArray[Any]] = {
+        "index": (N_CLASSES + 1) * numbers + proposal.classes,
+        "class": names[proposal.classes],
+        "uncertainty": proposal.uncertainty.round(2),
+    }
+    if proposal.agreement is not None:
+        columns["agreement"] = proposal.agreement.round(2)
+    return columns
 
 
 def _labels(proposal: Proposal, least: float) -> NDArray[np.int32]:

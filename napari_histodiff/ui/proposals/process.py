@@ -11,7 +11,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -200,9 +200,20 @@ class Judge:
         """Process id of the run, None when there is none."""
         return None if self._run is None else self._run.pid
 
-    def begin(self, image: NDArray[np.uint8], mpp: float, coverage: NDArray[np.bool_]) -> None:
-        """Look for nuclei; see `JudgeRun`. Nothing more is heard of a run before."""
-        self._run = JudgeRun(self._command, image, mpp, coverage, self._put)
+    def begin(
+        self,
+        image: NDArray[np.uint8],
+        mpp: float,
+        coverage: NDArray[np.bool_],
+        *,
+        ensemble: bool = False,
+    ) -> None:
+        """Look for nuclei; see `JudgeRun`. Nothing more is heard of a run before.
+
+        With `ensemble` it also says how far several proposals agree.
+        """
+        command = (*self._command, "--ensemble") if ensemble else self._command
+        self._run = JudgeRun(command, image, mpp, coverage, self._put)
 
     def events(self) -> Iterator[JudgeEvent]:
         """Take what was told since the last call; the run is over before its last event."""
@@ -278,6 +289,10 @@ class Proposal:
         Of the disc of the same area, in pixels.
     tissue_map : (h, w) uint8
         Ids of `core.maps.TISSUE_NAMES`; 0 where the segmenter is in doubt.
+    agreement : (n,) float32, optional
+        Share of an ensemble's proposals that find each nucleus, at its place and of its class.
+    entropy : (h, w) float32, optional
+        How undecided the ensemble is of each pixel, 0-1.
     """
 
     instance_map: NDArray[np.int32]
@@ -286,6 +301,8 @@ class Proposal:
     centres: NDArray[np.float64]
     diameters: NDArray[np.float64]
     tissue_map: NDArray[np.uint8]
+    agreement: NDArray[np.float32] | None = None
+    entropy: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -349,6 +366,14 @@ def make_proposal(arrays: Mapping[str, Any], coverage: NDArray[np.bool_]) -> Pro
         raise _unexpected(f"{len(uncertainty)} uncertainties for other nuclei")
     if not ((uncertainty >= 0) & (uncertainty <= 1)).all():
         raise _unexpected("uncertainties outside 0-1")
+    agreement, entropy = (
+        np.asarray(arrays[name], np.float32) if name in arrays else None
+        for name in ("agreement", "entropy")
+    )
+    if agreement is not None and agreement.shape != ids.shape:
+        raise _unexpected(f"{len(agreement)} agreements for {len(ids)} nuclei")
+    if entropy is not None and entropy.shape != found.shape:
+        raise _unexpected(f"an entropy of {entropy.shape} for {found.shape} px")
     found = np.where(coverage, found, 0)
     present, numbered = np.unique(found, return_inverse=True)
     if not present.size or present[0] != 0:
@@ -356,8 +381,13 @@ def make_proposal(arrays: Mapping[str, Any], coverage: NDArray[np.bool_]) -> Pro
     instances = numbered.reshape(found.shape).astype(np.int32)
     order = np.argsort(ids)
     of_present = order[np.searchsorted(ids, present[1:], sorter=order)]
-    return _measured(
+    proposal = _measured(
         instances, classes, uncertainty[of_present], np.where(coverage, tissue, 0).astype(np.uint8)
+    )
+    return replace(
+        proposal,
+        agreement=None if agreement is None else agreement[of_present],
+        entropy=None if entropy is None else np.where(coverage, entropy, np.float32(0)),
     )
 
 

@@ -94,8 +94,11 @@ class Proposer:
         """Process id of the running judge."""
         return self._judge.pid
 
-    def propose(self) -> None:
-        """Ask the judge for the nuclei under the frame; a proposal that waits is dropped."""
+    def propose(self, *, ensemble: bool = False) -> None:
+        """Ask the judge for the nuclei under the frame; a proposal that waits is dropped.
+
+        With `ensemble` several proposals are compared, and where they disagree is a layer.
+        """
         if self._judge.is_running:
             self._notice(Level.WARNING, "Nuclei are being proposed; cancel that or wait for it.")
             return
@@ -130,7 +133,7 @@ class Proposer:
             return
         self.discard()
         self._target, self._region = workspace.target, region
-        self._judge.begin(image, summary.mpp, target.coverage(region))
+        self._judge.begin(image, summary.mpp, target.coverage(region), ensemble=ensemble)
         self._show(ProposingState(running=True, note="Getting ready to find nuclei…"))
 
     def cancel(self) -> None:

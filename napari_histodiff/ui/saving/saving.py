@@ -28,6 +28,7 @@ from napari_histodiff.ui.workspace.pending import PendingStep, StepReader
 from napari_histodiff.ui.workspace.targets import RawTarget
 
 if TYPE_CHECKING:
+    from napari_histodiff.core.requests import EditRequest
     from napari_histodiff.ui.generation.history import History, HistoryEntry
     from napari_histodiff.ui.generation.staged import StagedVariants
     from napari_histodiff.ui.workspace.document import Document
@@ -73,6 +74,17 @@ class Saving:
         self._history = history
         self._tell = tell
         self._reader = StepReader()
+        self._met: dict[str, tuple[BackendInfo, Path | None]] = {}
+
+    def meet(self, info: BackendInfo, folder: Path | None) -> None:
+        """Remember a model by its weights, for what it drew; `folder` is None for the bundled."""
+        self._met[info.revision] = (info, folder)
+
+    def drawn_by(
+        self, request: EditRequest, info: BackendInfo | None, folder: Path | None = None
+    ) -> tuple[BackendInfo | None, Path | None]:
+        """Return the model of a request and its folder; where it does not say, those given."""
+        return self._met.get(request.model_revision, (info, folder))
 
     def variant(self, entry: HistoryEntry | None = None, index: int = 0) -> Staging | None:
         """Return an entry's variant, else the one in view, else the newest edit; None = nothing."""
@@ -153,7 +165,8 @@ class Saving:
     ) -> Callable[[], list[Path]]:
         if what is Saved.VARIANT:
             assert staging is not None
-            return lambda: _write_edit(folder, staging, info)
+            own, _ = self.drawn_by(staging.entry.request, info)
+            return lambda: _write_edit(folder, staging, own)
         document = self._workspace.document
         if what is Saved.FRAME:
             source = frame_source(document)

@@ -138,8 +138,11 @@ class StagingBar(QWidget):
         """Show which variant is in view; None hides the bar."""
         self.setVisible(staging is not None)
         if staging is not None:
-            self.which.setText(f"{staging.index + 1} of {staging.count}")
-            self._several = staging.count > 1
+            total = len(staging.variants)
+            where = f"{staging.position + 1} of {total}"
+            self.which.setText(f"{where}\n{staging.model}" if staging.model else where)
+            self.which.setToolTip(f"Drawn by {staging.model}" if staging.model else "")
+            self._several = total > 1
             self._refresh()
 
     def set_doing(self, text: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import napari_histodiff as hd
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.requests import EditKind
 from napari_histodiff.diffusion.backend import DiffusionBackend
@@ -107,3 +108,14 @@ def test_inversion_is_kept_with_a_request() -> None:
     request = whole_image(inverted=True)
     assert type(request).from_dict(request.to_dict()).inverted is True
     assert "inverted" not in whole_image().to_dict()
+
+
+def test_a_model_without_paint_needs_no_segmenter_to_compare(folder_of, monkeypatch) -> None:
+    model = hd.Model(ForeignBackend.load(folder_of("DDIMPipeline"), "cpu", "float32"))
+    monkeypatch.setattr(type(model), "segmenters", lambda self: pytest.fail("asked for paint"))
+    rng = np.random.default_rng(0)
+    image = (rng.integers(-9, 10, (70, 96, 3)) + np.array([200, 130, 170])).astype(np.uint8)
+    found = model.anomaly_map(image, model.info.mpp[0])
+    assert found.values.shape == (70, 96)
+    assert np.isfinite(found.values).all()
+    assert "this image" in found.unit

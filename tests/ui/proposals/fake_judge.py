@@ -1,4 +1,6 @@
-"""Proposes nuclei as `segmenter.propose` does, without a model: `fake_judge.py MODE IN OUT`.
+"""Proposes nuclei as `segmenter.propose` does, without a model.
+
+`fake_judge.py MODE [--ensemble] IN OUT`.
 
 Dark blobs are nuclei of class lymphocyte; the redder a blob, the less certain. Stroma is the left
 half of the image where there are any.
@@ -16,7 +18,8 @@ import numpy as np
 from scipy.ndimage import label, maximum
 
 
-def main(mode: str, source: str, result: str) -> None:
+def main(mode: str, *options: str) -> None:
+    *flags, source, result = options
     with np.load(source) as arrays:
         image = arrays["image"]
     for done in (1, 2):
@@ -40,6 +43,9 @@ def main(mode: str, source: str, result: str) -> None:
     tissue = np.zeros(instances.shape, np.uint8)
     tissue[:, : instances.shape[1] // 2] = 2 if n else 0
     found = {"instance_map": instances, "class_map": classes, "tissue_map": tissue}
+    if flags == ["--ensemble"]:
+        found["agreement"] = (1 - uncertainty).astype(np.float32)
+        found["entropy"] = np.where(instances > 0, 0.4, 0.0).astype(np.float32)
     np.savez(result, ids=ids, uncertainty=uncertainty, **found)
 
 

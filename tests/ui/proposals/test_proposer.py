@@ -15,7 +15,12 @@ from napari.components import ViewerModel
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.ui.generation.states import Level, Notice
 from napari_histodiff.ui.proposals import process
-from napari_histodiff.ui.proposals.layers import PROPOSED_NAME, PROPOSED_TISSUE_NAME, UNCERTAIN_NAME
+from napari_histodiff.ui.proposals.layers import (
+    DOUBT_NAME,
+    PROPOSED_NAME,
+    PROPOSED_TISSUE_NAME,
+    UNCERTAIN_NAME,
+)
 from napari_histodiff.ui.proposals.process import JudgeDone, make_proposal
 from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.workspace.workspace import Workspace
@@ -121,6 +126,28 @@ def bench(open_bench: Callable[[str], Bench]) -> Bench:
     bench = open_bench("hang")
     bench.propose()
     return bench
+
+
+def test_where_an_ensemble_disagrees_is_a_layer_and_a_column(
+    open_bench: Callable[[str], Bench],
+) -> None:
+    bench = open_bench("work")
+    bench.proposer.propose(ensemble=True)
+    bench.until(lambda: bench.proposer.state.proposal is not None)
+    doubt = bench.viewer.layers[DOUBT_NAME]
+    proposed = bench.viewer.layers[PROPOSED_NAME]
+    assert doubt.data.shape == proposed.data.shape
+    assert bench.names.index(DOUBT_NAME) < bench.names.index(PROPOSED_NAME)
+    np.testing.assert_array_equal(doubt.scale, proposed.scale)
+    features = proposed.features
+    labels = np.unique(proposed.data)
+    assert set(features["index"]) == set(labels[labels > 0])
+    assert set(features["class"]) == {"lymphocyte"}
+    np.testing.assert_allclose(features["agreement"], 1 - features["uncertainty"], atol=0.011)
+    bench.proposer.accept(keep=False)
+    assert DOUBT_NAME in bench.names  # for a second look at what was painted
+    bench.proposer.discard()
+    assert DOUBT_NAME not in bench.names
 
 
 def test_from_pixels_to_a_proposal(open_bench: Callable[[str], Bench]) -> None:

@@ -1,0 +1,1 @@
+"""Where the frame is unlike what the model draws, as a layer."""
