@@ -201,6 +201,7 @@ _EDITS: Final = (
         "Draw with a model of the Hugging Face Hub",
         lambda d: d.actions.ask_hub_model(),
     ),
+    Command(
         "compare_model",
         "Compare with a model folder",
         lambda d: d.actions.ask_model_folder(d.second.compare_with),

@@ -304,6 +304,7 @@ class StudioDock(DockedWidget):
         self.caption.changed.connect(lambda text: c.set(caption=text))
         self.caption.regions.changed.connect(lambda said: c.set(region_captions=said))
         self.settings.changed.connect(lambda change: c.set(**change))
+        self.settings.steering.serve(c)
         self.readings.changed.connect(self.run.readings.set_reading)
         self.run.readings.divided.connect(self.looks.divide)
         self.palette_box.mask.changed.connect(lambda change: c.set(**change))

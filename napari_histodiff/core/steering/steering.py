@@ -17,17 +17,25 @@ from napari_histodiff.core.digest import digest_of
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.json_data import array_from_json, array_to_json
 from napari_histodiff.core.maps import as_rgb
-from napari_histodiff.core.steering.guides import as_guides
+from napari_histodiff.core.steering.guides import as_guides, guide_text
 from napari_histodiff.core.steering.walk import walk
 
-__all__ = ["DEFAULT_REFERENCE", "REFERENCE_STRENGTH", "STEERING_LIMITS", "Steering"]
+__all__ = [
+    "DEFAULT_REFERENCE",
+    "REFERENCE_SIDES",
+    "REFERENCE_STRENGTH",
+    "STEERING_LIMITS",
+    "Steering",
+]
 
 #: Inclusive limits of how strongly a drawing is made like its reference, and what is usual.
 REFERENCE_STRENGTH: Final = (0.0, 10.0)
 DEFAULT_REFERENCE: Final = 2.0
 
+#: Fewest and most pixels a side of a reference.
+REFERENCE_SIDES: Final = (32, 2048)
+
 _MPP: Final = (0.1, 64.0)
-_SIDES: Final = (32, 2048)
 
 #: Inclusive limits of the whole numbers, shared by validation and widgets.
 STEERING_LIMITS: Final[dict[str, tuple[int, int]]] = {"repaint": (1, 20), "jump_length": (1, 50)}
@@ -96,6 +104,17 @@ class Steering:
     def acts(self) -> bool:
         """Whether anything steers."""
         return self.resamples or bool(self.guide) or self.reference is not None
+
+    @property
+    def text(self) -> str:
+        """What steers, in words; empty where nothing does."""
+        said = [f"guided by {guide_text(self.guide)}"] if self.guide else []
+        if self.reference is not None:
+            height, width = self.reference.shape[:2]
+            said.append(f"like a reference of {width} x {height} px, {self.reference_strength:g}")
+        if self.resamples:
+            said.append(f"{self.jump_length} steps {self.repaint} times")
+        return ", ".join(said)
 
     def __eq__(self, other: object) -> bool:
         """Tell whether all of both is the same."""
@@ -169,7 +188,7 @@ def _reference(image: Any) -> NDArray[np.uint8] | None:
     if image is None:
         return None
     pixels = np.array(as_rgb(image), copy=True)
-    low, high = _SIDES
+    low, high = REFERENCE_SIDES
     if not all(low <= side <= high for side in pixels.shape[:2]):
         raise InvalidRequest(
             f"expected a reference of {low} to {high} pixels a side, got {pixels.shape[0]} x "

@@ -49,7 +49,9 @@ class EditMark:
     model, revision : str
         What drew it; the revision names the weights.
     masks : dict
-        SHA-256 of each map it was drawn from, by name.
+        SHA-256 of each map it was drawn from, and of a reference, by name.
+    steering : str
+        What steered it beside paint and caption, in words.
     """
 
     kind: str
@@ -68,6 +70,7 @@ class EditMark:
     revision: str
     masks: dict[str, str] = field(default_factory=dict)
     region_captions: dict[str, str] = field(default_factory=dict)
+    steering: str = ""
 
     @classmethod
     def of(cls, request: EditRequest, model: str, revision: str) -> EditMark:
@@ -75,6 +78,7 @@ class EditMark:
         drawn = request.drawn
         level = drawn.level
         maps = {name: getattr(request, name) for name in _MASKS}
+        maps["reference"] = request.steering.reference
         return cls(
             kind=str(request.kind),
             y=drawn.y << level,
@@ -92,6 +96,7 @@ class EditMark:
             revision=request.model_revision or revision,
             masks={name: sha256_of(array) for name, array in maps.items() if array is not None},
             region_captions=dict(request.region_captions),
+            steering=request.steering.text,
         )
 
     @property
@@ -206,9 +211,10 @@ class Provenance:
             regions = "".join(
                 f', of {name} "{said}"' for name, said in edit.region_captions.items()
             )
+            steered = f", {edit.steering}" if edit.steering else ""
             yield (
                 f"Edit {number}",
                 f"{edit.kind} at x {edit.x}, y {edit.y}, {edit.width} x {edit.height} px, "
-                f'seed {edit.seed}, caption "{edit.caption}"{regions}, model {edit.model} '
-                f"{edit.revision}{masks}",
+                f'seed {edit.seed}, caption "{edit.caption}"{regions}{steered}, '
+                f"model {edit.model} {edit.revision}{masks}",
             )

@@ -57,6 +57,7 @@ from napari_histodiff.ui.generation.suggestions import Suggestions
 from napari_histodiff.ui.generation.variation import Series, Variation, share_of, varied
 from napari_histodiff.ui.masks.context import widened
 from napari_histodiff.ui.saving.saving import Saving
+from napari_histodiff.ui.steering.reference import Reference, reference_of
 from napari_histodiff.ui.workspace.frame import at_its_level
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class Controller:
     #: Which share of the frame each painted tissue covers, by name.
     tissue_changed = Signal(dict)
     noticed = Signal(Notice)
+    reference_changed = Signal(object)  # Reference | None
 
     def __init__(
         self,
@@ -125,6 +127,7 @@ class Controller:
         self.plan = FramePlan("Generate", False, _NO_IMAGE)
         self.engine = engine
         self.model_folder: Path | None = None
+        self.reference: Reference | None = None
         self._store = store or SettingsStore()
         self._mailbox = Mailbox()
         self._unsubscribe = engine.subscribe(self._mailbox.put)
@@ -210,6 +213,23 @@ class Controller:
         self.settings_changed.emit(settings)
         self._touch()
 
+    def take_reference(self) -> None:
+        """Take what lies in the frame as what drawings are made like."""
+        try:
+            document = self.workspace.document
+            self._refer(reference_of(document.snapshot(), document.target.name))
+        except HistodiffError as error:
+            self._notice(Level.WARNING, str(error))
+
+    def drop_reference(self) -> None:
+        """Make drawings like nothing any more."""
+        self._refer(None)
+
+    def _refer(self, reference: Reference | None) -> None:
+        self.reference = reference
+        self.reference_changed.emit(reference)
+        self._touch()
+
     def next_seed(self) -> None:
         """Move to the next seed."""
         self.set(seed=following_seed(self.settings.seed))
@@ -225,7 +245,8 @@ class Controller:
     def refresh_plan(self) -> None:
         """Look at the frame and say what the main button will do."""
         summary, problem = self._summary()
-        self.plan = make_plan(summary, problem, self.settings_here, self.status, self._estimator)
+        at, here = (self.status, self._estimator, self.reference), self.settings_here
+        self.plan = make_plan(summary, problem, here, *at)
         self.plan_changed.emit(self.plan)
         if summary is not None and summary.counts != self._counts:
             self._counts = summary.counts
@@ -304,7 +325,9 @@ class Controller:
             on, info = document.target, self.status.info
             requests = [
                 on.with_slide_conditions(
-                    request_of(widened(one, document, settings.context), settings, info)
+                    request_of(
+                        widened(one, document, settings.context), settings, info, self.reference
+                    )
                 )
                 for one in snapshots
             ]

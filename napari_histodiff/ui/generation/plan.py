@@ -19,6 +19,7 @@ from napari_histodiff.ui.steering.steering import can_repaint, guide_remark, ste
 from napari_histodiff.ui.text import count_text, duration_text
 
 if TYPE_CHECKING:
+    from napari_histodiff.ui.steering.reference import Reference
     from napari_histodiff.ui.workspace.snapshot import FrameSummary
 
 __all__ = [
@@ -72,6 +73,7 @@ def make_plan(
     settings: Settings,
     status: EngineStatus,
     estimator: Estimator,
+    reference: Reference | None = None,
 ) -> FramePlan:
     """Plan the edit of a frame.
 
@@ -87,12 +89,14 @@ def make_plan(
         The engine's state.
     estimator : Estimator
         What it will cost.
+    reference : Reference, optional
+        What it is made like.
     """
     if summary is None:
         return FramePlan("Generate", False, problem)
     if summary.problem:
         return FramePlan("Generate", False, summary.problem)
-    plan = _plan_of(summary, settings, status, estimator)
+    plan = _plan_of(summary, settings, status, estimator, reference)
     return replace(
         plan,
         has_pixels=summary.has_pixels,
@@ -102,7 +106,11 @@ def make_plan(
 
 
 def _plan_of(
-    summary: FrameSummary, settings: Settings, status: EngineStatus, estimator: Estimator
+    summary: FrameSummary,
+    settings: Settings,
+    status: EngineStatus,
+    estimator: Estimator,
+    reference: Reference | None,
 ) -> FramePlan:
     title = _TITLES[summary.kind]
     repaints = summary.kind is EditKind.INPAINT
@@ -129,7 +137,7 @@ def _plan_of(
         guidance_scale=settings.guidance_scale,
         variants=settings.variants,
         info=status.info,
-        steering=steering_of(summary.kind, settings),
+        steering=steering_of(summary.kind, settings, reference),
     )
     note = str(estimate) + guide_remark(settings)
     if drawn_mpp != summary.mpp:

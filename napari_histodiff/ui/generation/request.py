@@ -14,6 +14,7 @@ from napari_histodiff.ui.steering.steering import settings_of_steering, steering
 
 if TYPE_CHECKING:
     from napari_histodiff.core.backend import BackendInfo
+    from napari_histodiff.ui.steering.reference import Reference
     from napari_histodiff.ui.workspace.document import Document
     from napari_histodiff.ui.workspace.snapshot import FrameSnapshot
 
@@ -87,12 +88,15 @@ def schema_of(info: BackendInfo | None) -> tuple[str, ...]:
 
 
 def request_of(
-    snapshot: FrameSnapshot, settings: Settings, info: BackendInfo | None = None
+    snapshot: FrameSnapshot,
+    settings: Settings,
+    info: BackendInfo | None = None,
+    reference: Reference | None = None,
 ) -> EditRequest:
     """Resolve a frame and the settings that count there into the request that decides the pixels.
 
     Tissue is told in the schema of the model, what that lacks is unspecified; None before a model
-    has said what it is.
+    has said what it is. A `reference` gives stain and texture.
 
     Raises
     ------
@@ -118,7 +122,7 @@ def request_of(
         steps=settings.steps,
         strength=settings.strength,
         feather=settings.feather if snapshot.kind is EditKind.INPAINT else 0.0,
-        steering=steering_of(snapshot.kind, settings),
+        steering=steering_of(snapshot.kind, settings, reference),
         seed=settings.seed,
         variants=settings.variants,
         mpp=snapshot.mpp,

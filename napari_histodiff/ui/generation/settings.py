@@ -10,7 +10,11 @@ from typing import Any, Final, Self
 from napari_histodiff.core.json_data import fields_from_json
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, LIMITS
 from napari_histodiff.core.steering.guides import GUIDE_STRENGTH, GUIDES
-from napari_histodiff.core.steering.steering import STEERING_LIMITS
+from napari_histodiff.core.steering.steering import (
+    DEFAULT_REFERENCE,
+    REFERENCE_STRENGTH,
+    STEERING_LIMITS,
+)
 from napari_histodiff.inpainting.context import DEFAULT_CONTEXT
 from napari_histodiff.ui.config_file import config_file, read_config, write_config
 from napari_histodiff.ui.starting.preferences import preferences
@@ -46,7 +50,8 @@ class Settings:
     edit mask is moved at once, `mask_around` how far around nuclei it reaches, `feather` how far
     inside it old and new fade into each other, and `context` how far around it the model sees; um.
 
-    `guide` names what there is to be more of, `guide_strength` how much; see `core.steering`.
+    `guide` names what there is to be more of, `guide_strength` how much, and
+    `reference_strength` how near a drawing comes to its reference; see `core.steering`.
     """
 
     caption: str = ""
@@ -73,6 +78,7 @@ class Settings:
     jump_length: int = 5
     guide: str = ""
     guide_strength: float = 2.0
+    reference_strength: float = DEFAULT_REFERENCE
 
     def clipped(self) -> Settings:
         """Return the same settings with every number inside its limits."""
@@ -134,6 +140,7 @@ _LIMITS: Final[dict[str, tuple[float, float]]] = {
     **WINDOW_LIMITS,
     **STEERING_LIMITS,
     "guide_strength": GUIDE_STRENGTH,
+    "reference_strength": REFERENCE_STRENGTH,
 }
 
 _GUIDES: Final = frozenset(guide.name for guide in GUIDES)

@@ -56,6 +56,8 @@ class Facts:
         Name of the model.
     seconds : float
         How long it took.
+    steering : str
+        What steered it beside paint and caption, in words.
     """
 
     id: str
@@ -74,6 +76,7 @@ class Facts:
     mpp: float
     model: str
     seconds: float
+    steering: str = ""
 
     @classmethod
     def of(cls, entry: HistoryEntry) -> Facts:
@@ -97,6 +100,7 @@ class Facts:
             mpp=r.mpp,
             model=r.model_name,
             seconds=entry.seconds,
+            steering=r.steering.text,
         )
 
 
@@ -120,7 +124,8 @@ class Kept:
                 f"{width} x {height} px of {f.mpp:g} µm at x {x * f.mpp / 1000:.2f}, "
                 f"y {y * f.mpp / 1000:.2f} mm",
                 f"caption: {f.caption or '(none)'}",
-                f"guidance {f.guidance_scale:g}, {f.steps} steps, strength {f.strength:g}",
+                f"guidance {f.guidance_scale:g}, {f.steps} steps, strength {f.strength:g}"
+                + (f"\n{f.steering}" if f.steering else ""),
                 f"seed {f.seed}, {f.variants} variants, {f.seconds:.1f} s",
             )
         )

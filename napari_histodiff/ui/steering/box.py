@@ -9,10 +9,11 @@ from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
 from napari_histodiff.core.steering.guides import GUIDE_STRENGTH, GUIDES
-from napari_histodiff.core.steering.steering import STEERING_LIMITS
+from napari_histodiff.core.steering.steering import REFERENCE_STRENGTH, STEERING_LIMITS
 from napari_histodiff.ui.widgets.forms import (
     NumberRow,
     button,
+    line_label,
     name_label,
     named_label,
     note_label,
@@ -21,8 +22,10 @@ from napari_histodiff.ui.widgets.forms import (
 )
 
 if TYPE_CHECKING:
+    from napari_histodiff.ui.generation.controller import Controller
     from napari_histodiff.ui.generation.plan import FramePlan
     from napari_histodiff.ui.generation.settings import Settings
+    from napari_histodiff.ui.steering.reference import Reference
 
 __all__ = ["SteeringBox"]
 
@@ -39,6 +42,7 @@ class SteeringBox(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self._steers = self._refers = False
         self.toggle = button(
             "Steer", "Guide a drawing by what the segmenter finds, take steps again", checkable=True
         )
@@ -84,12 +88,28 @@ class SteeringBox(QWidget):
         )
         self.note = note_label()
         self.note.setText(_TOO_FEW)
+        self.refer = button("Use frame", "Take what lies in the frame as reference, now")
+        self.refer.setObjectName("use_reference")
+        self.drop = button("None", "Make drawings like nothing any more")
+        self.drop.setObjectName("drop_reference")
+        self.shown = line_label()
+        self.likeness = NumberRow(
+            "How near",
+            REFERENCE_STRENGTH,
+            0.5,
+            "How near to the reference's texture a drawing comes; 0 takes its stain alone. Layout, "
+            "and with it the paint, stays; how many nuclei there are may follow the reference.",
+        )
         self.content = QWidget()
         inside = QVBoxLayout(self.content)
         inside.setContentsMargins(0, 0, 0, 0)
         inside.setSpacing(3)
         inside.addLayout(row(name_label("Guide to", self.guide), self.guide, stretch=1))
-        for widget in (self.strength, self.again, self.note):
+        inside.addWidget(self.strength)
+        inside.addLayout(
+            row(name_label("Reference", self.refer), self.refer, self.drop, stretch=(1, 2))
+        )
+        for widget in (self.shown, self.likeness, self.again, self.note):
             inside.addWidget(widget)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -99,6 +119,21 @@ class SteeringBox(QWidget):
         self._connect()
         self._unfold(shown=False)
         self.set_plan(None)
+        self.set_reference(None)
+
+    def serve(self, controller: Controller) -> None:
+        """Let the controller take and drop references, and show which it has."""
+        self.refer.clicked.connect(controller.take_reference)
+        self.drop.clicked.connect(controller.drop_reference)
+        controller.reference_changed.connect(self.set_reference)
+
+    def set_reference(self, reference: Reference | None) -> None:
+        """Show what drawings are made like."""
+        self._refers = reference is not None
+        self.shown.setText("" if reference is None else f"like {reference}")
+        for widget in (self.shown, self.likeness, self.drop):
+            widget.setVisible(self._refers)
+        self._show_on()
 
     def set_settings(self, settings: Settings) -> None:
         """Show settings without telling anyone."""
@@ -109,8 +144,9 @@ class SteeringBox(QWidget):
         self.strength.set_value(settings.guide_strength)
         self.strength.setEnabled(bool(settings.guide))
         self.jump.setEnabled(settings.repaint > 1)
-        steers = bool(settings.guide) or settings.repaint > 1
-        self.toggle.setText("Steer (on)" if steers else "Steer")
+        self.likeness.set_value(settings.reference_strength)
+        self._steers = bool(settings.guide) or settings.repaint > 1
+        self._show_on()
 
     def set_plan(self, plan: FramePlan | None) -> None:
         """Show what can act on the frame: steps again need known pixels, and enough of them."""
@@ -124,6 +160,7 @@ class SteeringBox(QWidget):
             self.jump.interpretText()
         return {
             "guide_strength": self.strength.take_typed(),
+            "reference_strength": self.likeness.take_typed(),
             "repaint": self.repaint.value(),
             "jump_length": self.jump.value(),
         }
@@ -135,8 +172,12 @@ class SteeringBox(QWidget):
             lambda _: tell({"guide": self.guide.currentData() or ""})
         )
         self.strength.changed.connect(lambda v: tell({"guide_strength": v}))
+        self.likeness.changed.connect(lambda v: tell({"reference_strength": v}))
         self.repaint.valueChanged.connect(lambda v: tell({"repaint": v}))
         self.jump.valueChanged.connect(lambda v: tell({"jump_length": v}))
+
+    def _show_on(self) -> None:
+        self.toggle.setText("Steer (on)" if self._steers or self._refers else "Steer")
 
     def _unfold(self, *, shown: bool) -> None:
         self.toggle.setArrowType(Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow)

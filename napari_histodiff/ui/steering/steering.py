@@ -10,6 +10,7 @@ from napari_histodiff.core.steering.steering import Steering
 
 if TYPE_CHECKING:
     from napari_histodiff.ui.generation.settings import Settings
+    from napari_histodiff.ui.steering.reference import Reference
 
 __all__ = ["can_repaint", "guide_remark", "settings_of_steering", "steering_of"]
 
@@ -29,7 +30,7 @@ def can_repaint(kind: EditKind, settings: Settings) -> bool:
     return settings.steps >= 3
 
 
-def steering_of(kind: EditKind, settings: Settings) -> Steering:
+def steering_of(kind: EditKind, settings: Settings, reference: Reference | None = None) -> Steering:
     """Return what steers an edit of a kind: nothing that can not act there."""
     again = can_repaint(kind, settings)
     taken = settings.steps
@@ -40,6 +41,10 @@ def steering_of(kind: EditKind, settings: Settings) -> Steering:
         repaint=settings.repaint if again else 1,
         jump_length=settings.jump_length if again else 1,
         guide=((settings.guide, settings.guide_strength),) if guided else (),
+        reference=None if reference is None else reference.image,
+        reference_mpp=None if reference is None else reference.mpp,
+        # One step takes its stain alone.
+        reference_strength=settings.reference_strength if taken >= 2 else 0.0,
     )
 
 
@@ -61,6 +66,8 @@ def settings_of_steering(steering: Steering) -> dict[str, Any]:
         "guide": "",
     }
     named = [pair for pair in steering.guide if pair[0] != PYTHON_GUIDE]
+    if steering.reference is not None:
+        found["reference_strength"] = steering.reference_strength
     if named:
         found["guide"], found["guide_strength"] = named[0]
     return found

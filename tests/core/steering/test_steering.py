@@ -92,3 +92,9 @@ def test_what_is_no_reference_is_refused(changes: dict[str, Any], words: str) ->
 def test_a_garbled_reference_is_refused(bad: Any) -> None:
     with pytest.raises(InvalidRequest):
         Steering.from_dict({"reference": bad})
+
+
+def test_what_steers_is_said_in_words() -> None:
+    steering = Steering(repaint=3, jump_length=2, guide="size:-1", reference=REFERENCE)
+    said = "guided by size:-1, like a reference of 50 x 40 px, 2, 2 steps 3 times"
+    assert (steering.text, Steering().text) == (said, "")

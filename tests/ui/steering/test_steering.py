@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from qtpy.QtWidgets import QAbstractButton
 
+from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind
 from napari_histodiff.core.steering.guides import CLIMBS, GUIDES
 from napari_histodiff.core.steering.steering import Steering
 from napari_histodiff.ui.generation.plan import Estimator, FramePlan
 from napari_histodiff.ui.generation.settings import Settings
 from napari_histodiff.ui.steering.box import SteeringBox
+from napari_histodiff.ui.steering.reference import reference_of
 from napari_histodiff.ui.steering.steering import (
     can_repaint,
     guide_remark,
     settings_of_steering,
     steering_of,
 )
+from napari_histodiff.ui.workspace.snapshot import FrameSnapshot
 from tests.fakes import FAKE_INFO
 from tests.ui.find import find
 
@@ -104,8 +109,65 @@ def test_the_box_tells_what_is_chosen_and_shows_it_silently(qtbot) -> None:
     box.set_settings(Settings(guide="size", guide_strength=-3.0, repaint=5, jump_length=4))
     assert said == []
     assert (box.guide.currentData(), box.toggle.text()) == ("size", "Steer (on)")
-    assert box.take_typed() == {"guide_strength": -3.0, "repaint": 5, "jump_length": 4}
+    assert box.take_typed() == {
+        "guide_strength": -3.0,
+        "reference_strength": 2.0,
+        "repaint": 5,
+        "jump_length": 4,
+    }
     box.guide.setCurrentIndex(1 + [g.name for g in GUIDES].index("plasma"))
     box.repaint.setValue(2)
     box.guide.setCurrentIndex(0)
     assert said == [{"guide": "plasma"}, {"repaint": 2}, {"guide": ""}]
+
+
+def painted(shape: tuple[int, int], *, missing: int = 0) -> FrameSnapshot:
+    coverage = np.ones(shape, bool)
+    coverage.ravel()[:missing] = False
+    blank = np.zeros(shape, np.uint8)
+    return FrameSnapshot(
+        kind=EditKind.GENERATE,
+        region=Region(0, 0, 0, *shape),
+        mpp=0.25,
+        image=np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8),
+        edit_mask=blank.astype(bool),
+        class_map=blank,
+        instance_map=blank.astype(np.int32),
+        coverage=coverage,
+        tissue_map=blank,
+    )
+
+
+def test_a_frame_becomes_a_reference_of_the_next_drawings() -> None:
+    snapshot = painted((64, 96))
+    reference = reference_of(snapshot, "slide")
+    assert str(reference) == "96 \u00d7 64 px of slide"
+    steering = steering_of(EditKind.GENERATE, Settings(reference_strength=3.0), reference)
+    np.testing.assert_array_equal(steering.reference, snapshot.image)
+    assert (steering.reference_mpp, steering.reference_strength) == (0.25, 3.0)
+    once = steering_of(EditKind.GENERATE, Settings(steps=1), reference)
+    assert once.reference_strength == 0  # one step has nothing to guide: its stain alone
+    large = reference_of(painted((2100, 40)), "slide")
+    assert large.image.shape == (2048, 40, 3)
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "words"),
+    [(painted((64, 64), missing=3), "3 pixels missing"), (painted((64, 20)), "too few")],
+)
+def test_a_frame_without_tissue_is_no_reference(snapshot, words) -> None:
+    with pytest.raises(InvalidRequest, match=words):
+        reference_of(snapshot, "slide")
+
+
+def test_the_box_shows_which_reference_there_is(qtbot) -> None:
+    box = SteeringBox()
+    qtbot.addWidget(box)
+    box.show()
+    find(box, "steer", QAbstractButton).click()
+    assert not box.likeness.isVisible()
+    box.set_reference(reference_of(painted((64, 96)), "slide"))
+    assert (box.shown.text(), box.likeness.isVisible()) == ("like 96 \u00d7 64 px of slide", True)
+    assert box.toggle.text() == "Steer (on)"
+    box.set_reference(None)
+    assert (box.drop.isVisible(), box.toggle.text()) == (False, "Steer")

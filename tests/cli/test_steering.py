@@ -1,0 +1,108 @@
+"""What steers a drawing, from the command line and from Python: it acts, or is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from skimage.io import imsave
+
+import napari_histodiff as hd
+from napari_histodiff.cli.main import main
+from napari_histodiff.core.steering.steering import Steering
+from tests.diffusion.tiny import save_tiny, tiny_pipeline
+
+TISSUE = np.random.default_rng(0).integers(60, 200, (48, 64, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tiny_pipeline(), tmp_path_factory.mktemp("steering") / "model")
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> hd.Model:
+    return hd.load_model(folder, "cpu")
+
+
+@pytest.fixture
+def run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(tmp_path)
+    imsave("tissue.png", TISSUE, check_contrast=False)
+    mask = np.zeros((48, 64), np.uint8)
+    mask[10:30, 20:50] = 255
+    imsave("mask.png", mask, check_contrast=False)
+
+    def invoke(*words: object) -> Result:
+        common = ["--model", str(folder), "--device", "cpu", "-o", "out"]
+        return CliRunner().invoke(main, [*map(str, words), *common])
+
+    return invoke
+
+
+def test_options_reach_the_request_that_is_saved(run) -> None:
+    result = run(
+        "inpaint", "tissue.png", "--edit-mask", "mask.png", "--steps", 3, "--repaint", 2,
+        "--jump-length", 1, "--guide", "lymphocyte:2", "--guide", "size:-1",
+        "--reference", "tissue.png", "--reference-strength", 1.5,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    steering = hd.EditRequest.from_json("out/inpaint-001.json").steering
+    assert steering == Steering(
+        repaint=2,
+        guide={"lymphocyte": 2, "size": -1},
+        reference=TISSUE,
+        reference_strength=1.5,
+    )
+    assert run("generate", "--size", 48, 48, "--guide", "plasma").exit_code == 0
+    assert hd.EditRequest.from_json("out/generate-001.json").steering == Steering(guide="plasma")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("generate", "--size", 48, 48, "--guide", "tumour:2"), "expected a guide of"),
+        (("generate", "--size", 48, 48, "--guide", "plasma:lots"), "strength of plasma"),
+        (("generate", "--size", 48, 48, "--guide", "python"), "expected the function"),
+        (("generate", "--size", 48, 48, "--guide", "plasma", "--steps", 1), "at least 2 steps"),
+        (("generate", "--size", 48, 48, "--reference", "none.png"), "does not exist"),
+        (("inpaint", "tissue.png", "--mask", "mask.png", "--repaint", 3), "at least 3 steps"),
+        (("inpaint", "tissue.png", "--mask", "mask.png", "--repaint", 0), "range"),
+    ],
+)
+def test_what_cannot_act_is_refused_in_a_line(run, words, said) -> None:
+    more = () if "--steps" in words else ("--steps", 2)
+    result = run(*words, *more)
+    assert result.exit_code == 2
+    assert said in result.output
+    assert not list(Path().glob("out/*"))
+
+
+def test_a_function_guides_from_python(model: hd.Model) -> None:
+    def red(images: Any) -> Any:
+        return images[:, 0].mean((1, 2))
+
+    settings: dict[str, Any] = {"shape": (48, 48), "steps": 3, "suggest": False}
+    more = model(guide=red, **settings)
+    plain = model(**settings)
+    request = model.request(guide={"python": -4}, **settings)
+    (less,) = model.draw(request, guide=red)
+    assert less[..., 0].mean() < plain[..., 0].mean() < more[..., 0].mean()
+    with pytest.raises(hd.InvalidRequest, match="functions are not kept with requests"):
+        model.draw(request)
+
+
+def test_a_reference_gives_its_stain_unless_another_is_given(model: hd.Model) -> None:
+    settings: dict[str, Any] = {"shape": (48, 48), "suggest": False, "reference": TISSUE}
+    request = model.request(**settings)
+    assert request.stain is None
+    assert request.steering.reference is not None
+    likened = model.draw(request)
+    alone = model.draw(model.request(**settings, reference_strength=0))
+    assert (likened != alone).any()
+    stained = model.request(shape=(48, 48), suggest=False, stain_from=TISSUE)
+    np.testing.assert_array_equal(alone, model.draw(stained))
+    assert model.request(**settings, stain_from=255 - TISSUE).stain is not None
