@@ -65,7 +65,9 @@ REASONS = {
     "ui.anomaly.box": "one section of the dock",
     "ui.compare.reading_row": "one section of the dock",
     "ui.generation.structures": "the paint of the variant in view, apart from what is suggested",
+    "ui.live.rough": "pure, apart from when it is drawn",
     "ui.masks.outlines": "shapes of napari as pixels, apart from what is done with them",
+    "ui.models.remote": "one dialog",
     "ui.painting.anchors": "where layers stay, apart from what is painted on them",
     "ui.painting.paint_tools": "what a document has in hand, each tool in a file of its own",
     "ui.plugin": "what napari.yaml names",
@@ -78,6 +80,9 @@ REASONS = {
     "ui.starting.garbage": "what Python is told to leave alone, and only that",
     "ui.starting.welcome": "one section of the dock",
     "ui.steering.steering": "what can act on a frame, apart from how it is asked",
+    "ui.queue.part": "what the buttons of a section do",
+    "ui.queue.results": "what is in view, apart from what is drawn",
+    "ui.queue.time_left": "pure, with a clock of its own",
     "ui.saving.script": "code for elsewhere, apart from files",
 }
 

@@ -231,6 +231,12 @@ class EditRequest:
         return self.region.shape
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of its maps and images."""
+        arrays = (getattr(self, name) for name in _ARRAYS)
+        return sum(array.nbytes for array in arrays if array is not None)
+
+    @property
     def drawn(self) -> Region:
         """The rectangle whose pixels a backend returns: the target, or the whole frame."""
         return self.region if self.target is None else self.target

@@ -27,6 +27,7 @@ from napari_histodiff.ui.generation.presets import Preset, Presets
 from napari_histodiff.ui.generation.states import Staging
 from napari_histodiff.ui.models.dialogs import ask_masks, show_card
 from napari_histodiff.ui.models.hub_dialog import HubDialog
+from napari_histodiff.ui.models.remote import ask_remote
 from napari_histodiff.ui.painting.selection import NucleusSelection
 from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.saving.script import python_of
@@ -163,6 +164,10 @@ class StudioActions:
                 use(folder)
 
         self._attempt(chosen)
+
+    def ask_remote(self) -> None:
+        """Ask where an engine on another machine is, and draw with it."""
+        self._attempt(lambda: ask_remote(self._parent, self._controller))
 
     def show_model(self) -> None:
         """Say what the model is: what it was trained on, its size, licence and hash."""

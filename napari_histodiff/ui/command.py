@@ -19,10 +19,12 @@ class Studio(Protocol):
     anomaly: Any
     controller: Any
     grid: Any
+    live: Any
     looks: Any
     masks: Any
     project: Any
     proposer: Any
+    queue: Any
     readings: Any
     recipes: Any
     second: Any

@@ -14,6 +14,27 @@ __all__ = ["COMMANDS", "command", "run"]
 _EDITS: Final = (
     Command("generate", "Generate the frame", lambda d: d.actions.generate(), "Control-Enter"),
     Command("cancel", "Cancel the running edit", lambda d: d.actions.cancel(), "Control-."),
+    Command(
+        "queue_hold",
+        "Pause or go on with waiting edits",
+        lambda d: d.queue.toggle_hold(),
+        "Alt-P",
+        "Hold the edits that wait, or go on with them; the one that is drawn is finished",
+    ),
+    Command(
+        "queue_next",
+        "Go to the next drawn edit",
+        lambda d: d.queue.go_to_next(),
+        "Alt-G",
+        "Show the variants of an edit that was drawn at another place",
+    ),
+    Command(
+        "live",
+        "Live painting on or off",
+        lambda d: d.live.toggle(),
+        "Alt-L",
+        "Show a rough picture of the frame after each stroke; Generate draws the full one",
+    ),
     Command("next_variant", "Next variant", lambda d: d.controller.staged.step(1), "Alt-Right"),
     Command(
         "previous_variant", "Previous variant", lambda d: d.controller.staged.step(-1), "Alt-Left"
@@ -212,6 +233,7 @@ _EDITS: Final = (
         lambda d: d.second.compare_with(None),
     ),
     Command("stop_comparing", "Stop comparing models", lambda d: d.second.stop()),
+    Command("remote_engine", "Use an engine on another machine", lambda d: d.actions.ask_remote()),
     Command("model_card", "About the model that draws", lambda d: d.actions.show_model()),
     Command(
         "copy_diagnostics",

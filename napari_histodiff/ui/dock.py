@@ -28,6 +28,7 @@ from napari_histodiff.ui.generation.states import EngineStatus
 from napari_histodiff.ui.history.archive import Archive
 from napari_histodiff.ui.history.past import Past
 from napari_histodiff.ui.history.returning import Returning
+from napari_histodiff.ui.live.live import LivePainting
 from napari_histodiff.ui.masks.context import ContextOutline
 from napari_histodiff.ui.masks.mask_tools import MaskTools
 from napari_histodiff.ui.masks.recipes import Recipes
@@ -35,6 +36,7 @@ from napari_histodiff.ui.preload import preload_later
 from napari_histodiff.ui.project.part import ProjectPart
 from napari_histodiff.ui.proposals.box import ProposalBox
 from napari_histodiff.ui.proposals.proposer import Proposer
+from napari_histodiff.ui.queue.part import QueuePart
 from napari_histodiff.ui.slide.part import SlidePart
 from napari_histodiff.ui.starting.garbage import KeptObjects
 from napari_histodiff.ui.starting.preferences import preferences
@@ -125,6 +127,8 @@ class StudioDock(DockedWidget):
         self.project = ProjectPart(self, *shared, self.slide, kept.folder("sessions"))
         self.presets = Presets(kept.folder("presets"))
         self.returning = Returning(*shared, self.slide.open_slide, show_warning)
+        self.queue = QueuePart(self.controller, self.returning)
+        self.live = LivePainting(self.workspace, self.controller)
         self.actions = StudioActions(
             self,
             napari_viewer,
@@ -149,15 +153,15 @@ class StudioDock(DockedWidget):
             widget.setToolTipDuration(_TOOLTIP)
         self._timer = QTimer(self)
         self._timer.setInterval(_PUMP)
-        pumped = (self.controller, self.proposer, self.readings, self.slide, self.project)
-        for part in (*pumped, self.anomaly, self.second):
+        pumped = (self.controller, self.live, self.proposer, self.readings, self.slide)
+        for part in (*pumped, self.project, self.anomaly, self.second):
             self._timer.timeout.connect(part.pump)
         for reader in (self.workspace, self.masks, self.past):
             self._timer.timeout.connect(reader.deliver)
         self._timer.start()
         # Not methods of this widget: they must outlive it. The slide needs the engine to the end.
-        parts = (self.project, self.slide, self.proposer, self.readings, self.controller, self.past)
-        for closing in (self.anomaly, *parts, self.second, self._kept):
+        first = (self.anomaly, self.project, self.slide, self.live, self.proposer, self.readings)
+        for closing in (*first, self.controller, self.past, self.second, self._kept):
             self.destroyed.connect(closing.close)
         self.controller.start()
         preload_later(self, self._kept.leave_out)
@@ -176,6 +180,7 @@ class StudioDock(DockedWidget):
         self.project.close()
         self.slide.close_slide()
         self.anomaly.close()
+        self.live.close()
         self.proposer.close()
         self.readings.close()
         self.second.close()
@@ -230,6 +235,7 @@ class StudioDock(DockedWidget):
         outer.setSpacing(4)
         outer.addWidget(self.status)
         outer.addWidget(scroll, 1)
+        outer.addWidget(self.queue.box)
         outer.addWidget(self.run)
         outer.addWidget(self.readout)
         self.setMinimumWidth(360)
@@ -253,10 +259,11 @@ class StudioDock(DockedWidget):
         c = self.controller
         c.status_changed.connect(self._show_status)
         c.plan_changed.connect(self._show_plan)
-        c.run_changed.connect(self.run.set_run)
-        c.run_changed.connect(self._activity.set_run)
+        c.drawing.run_changed.connect(self.run.set_run)
+        c.drawing.run_changed.connect(self._activity.set_run)
         self.second.run_changed.connect(self.run.set_run)
         c.staging_changed.connect(self.run.set_staging)
+        self.live.said.connect(self.run.set_live)
         c.staging_changed.connect(self.actions.make_way)
         c.drawn.connect(self.past.add)
         self.past.changed.connect(self._show_history)
@@ -352,6 +359,7 @@ class StudioDock(DockedWidget):
         self.caption.regions.set_captions(settings.region_captions)
         self.palette_box.mask.set_settings(settings)
         self.settings.set_settings(self.controller.settings_here)
+        self.run.live.setChecked(settings.live)
 
     def _show_target(self, *_: object) -> None:
         self.settings.set_settings(self.controller.settings_here)

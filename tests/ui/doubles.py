@@ -16,7 +16,7 @@ from skimage.measure import label
 from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.engine import EngineState, EngineStateChanged, Job, JobFinished, Listener
 from napari_histodiff.core.errors import InvalidRequest
-from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.settings import SeedMode, SettingsStore
@@ -49,13 +49,12 @@ class RecordingDocument:
     """A document of one frame; it is its own target and its own paint layers."""
 
     mpps = (0.5,)
+    mpp = 0.5
+    origin = (0, 0)
     key = "the image"
     name = "Canvas"
     path = ""
-
-    @property
-    def region(self) -> Region:
-        return self.frame.region
+    spec = PyramidSpec(4096, 4096, 256, 1, 0.5)
 
     def __init__(self, doing: PendingOperations) -> None:
         self.frame = Frame()
@@ -67,6 +66,10 @@ class RecordingDocument:
         #: What `write` and `undo` begin; tests end it where it is not over at once.
         self.step = PendingStep.carried_out(None)
         self.target = self.nuclei = self
+
+    @property
+    def region(self) -> Region:
+        return self.frame.region
 
     def snapshot(self) -> Frame:
         if self.problem:

@@ -23,10 +23,12 @@ from napari_histodiff.ui.dock import StudioDock
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.second import SecondModel
 from napari_histodiff.ui.generation.staged import StagedVariants
+from napari_histodiff.ui.live.live import LivePainting
 from napari_histodiff.ui.masks.mask_tools import MaskTools
 from napari_histodiff.ui.masks.recipes import Recipes
 from napari_histodiff.ui.project.part import ProjectPart
 from napari_histodiff.ui.proposals.proposer import Proposer
+from napari_histodiff.ui.queue.part import QueuePart
 from napari_histodiff.ui.slide.part import SlidePart
 from napari_histodiff.ui.slide.scans.shown import ShownScans
 from napari_histodiff.ui.text import PLUGIN
@@ -96,10 +98,12 @@ def test_a_command_calls_one_thing_that_is_there(command: Command) -> None:
         "anomaly": AnomalyMapper,
         "controller": Controller,
         "grid": VariantGrid,
+        "live": LivePainting,
         "looks": Looks,
         "masks": MaskTools,
         "project": ProjectPart,
         "proposer": Proposer,
+        "queue": QueuePart,
         "readings": Readings,
         "recipes": Recipes,
         "second": SecondModel,

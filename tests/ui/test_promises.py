@@ -80,7 +80,7 @@ def test_window_lives_while_a_job_runs(open_dock: OpenDock, qtbot, wait_for: Wai
     timer.timeout.connect(lambda: ticks.append(time.perf_counter()))
     timer.start(10)
     seen: list[int] = []
-    dock.controller.run_changed.connect(lambda state: seen.append(state.done))
+    dock.controller.drawing.run_changed.connect(lambda state: seen.append(state.done))
     started = time.perf_counter()
     _run(dock, wait_for)
     worked = time.perf_counter() - started

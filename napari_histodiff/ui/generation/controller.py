@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,17 +17,11 @@ from psygnal import Signal
 
 from napari_histodiff.core.engine import (
     Engine,
-    EngineEvent,
     EngineState,
     EngineStateChanged,
-    JobCancelled,
-    JobFailed,
     JobFinished,
-    JobPreview,
-    JobProgress,
 )
 from napari_histodiff.core.errors import HistodiffError, InvalidRequest
-from napari_histodiff.ui.generation.batch import Batch, MadeOn
 from napari_histodiff.ui.generation.engines import Mailbox
 from napari_histodiff.ui.generation.history import History, HistoryEntry
 from napari_histodiff.ui.generation.plan import Estimate, Estimator, FramePlan, make_plan
@@ -56,6 +50,10 @@ from napari_histodiff.ui.generation.structures import StructureInView
 from napari_histodiff.ui.generation.suggestions import Suggestions
 from napari_histodiff.ui.generation.variation import Series, Variation, share_of, varied
 from napari_histodiff.ui.masks.context import widened
+from napari_histodiff.ui.queue.drawing import Drawing
+from napari_histodiff.ui.queue.edits import Place, QueuedEdit
+from napari_histodiff.ui.queue.results import Results
+from napari_histodiff.ui.queue.series import SeriesDrawing
 from napari_histodiff.ui.saving.saving import Saving
 from napari_histodiff.ui.steering.reference import Reference, reference_of
 from napari_histodiff.ui.workspace.frame import at_its_level
@@ -92,7 +90,6 @@ class Controller:
 
     status_changed = Signal(EngineStatus)
     plan_changed = Signal(FramePlan)
-    run_changed = Signal(RunState)
     staging_changed = Signal(object)  # Staging | None
     history_changed = Signal()
     #: An edit is finished, and in the history.
@@ -107,6 +104,8 @@ class Controller:
     tissue_changed = Signal(dict)
     noticed = Signal(Notice)
     reference_changed = Signal(object)  # Reference | None
+    #: An event of the engine, on the window's thread.
+    engine_told = Signal(object)
 
     def __init__(
         self,
@@ -123,7 +122,6 @@ class Controller:
         self.saving = Saving(workspace, self.staged, self.history, self.noticed.emit)
         self.settings = (store or SettingsStore()).load()
         self.status = EngineStatus(engine.state, engine.info)
-        self.run_state = RunState()
         self.plan = FramePlan("Generate", False, _NO_IMAGE)
         self.engine = engine
         self.model_folder: Path | None = None
@@ -132,18 +130,21 @@ class Controller:
         self._mailbox = Mailbox()
         self._unsubscribe = engine.subscribe(self._mailbox.put)
         self._estimator = Estimator()
-        self._estimate: Estimate | None = None
-        self._batch: Batch | None = None
-        self._left: Batch | None = None
+        self.drawing = Drawing(engine)
+        self.drawing.drawn.connect(self._drawn)
+        self.drawing.failed.connect(self._complain)
+        self.drawing.run_changed.connect(self._on_run)
         self._structure = StructureInView(workspace)
         self._plan_due: float | None = 0.0
         self._counts: Mapping[str, int] = {}
         self._shares: Mapping[str, float] = {}
         for signal in (workspace.frame_changed, workspace.target_changed, workspace.pixels_changed):
             signal.connect(self._touch)
-        workspace.target_changed.connect(self._leave)
         workspace.painting_changed.connect(self._touch)
         workspace.doing.changed.connect(self._touch)
+        self.results = Results(workspace, self.drawing, self.staged)
+        self.series = SeriesDrawing(self.drawing, self.results)
+        self.series.drawn.connect(self.series_drawn.emit)
         self.staged.changed.connect(self.staging_changed.emit)
         self.staged.changed.connect(self._structure.follow)
         self.staged.changed.connect(self._touch)
@@ -168,6 +169,7 @@ class Controller:
         self.engine = engine
         self._unsubscribe = engine.subscribe(self._mailbox.put)
         self._estimator = Estimator()
+        self.drawing.use_engine(engine)
         self.start()
 
     def _attempt(self, action: Callable[[], None]) -> None:
@@ -187,7 +189,11 @@ class Controller:
         self.suggestions.deliver()
         self.saving.deliver()
         for event in self._mailbox.drain():
-            self._handle(event)
+            if isinstance(event, EngineStateChanged):
+                self._engine_changed(event)
+            self.drawing.handle(event)
+            self.engine_told.emit(event)
+        self.drawing.pump()
         due = self._plan_due is not None and time.monotonic() >= self._plan_due
         if due and not self.workspace.doing.text:
             self._plan_due = None
@@ -255,8 +261,16 @@ class Controller:
             self._shares = summary.tissue
             self.tissue_changed.emit(summary.tissue)
 
+    @property
+    def run_state(self) -> RunState:
+        """How far the edit is that is drawn."""
+        return self.drawing.run
+
     def generate(self) -> None:
-        """Start the edit that the plan names; what is staged is discarded."""
+        """Start the edit that the plan names, after the one that runs and those that wait.
+
+        What is staged at the same place is discarded, and at another one set aside.
+        """
         self._begin(None)
 
     def vary(self, variation: Variation) -> None:
@@ -268,14 +282,13 @@ class Controller:
         info, estimate = self.status.info, self.plan.estimate
         if info is None or estimate is None:
             return None
-        share = share_of(variation, self.settings_here, info)
-        windows = max(1, round(estimate.windows * share))
-        return replace(estimate, seconds=estimate.seconds * share, windows=windows)
+        return estimate.times(share_of(variation, self.settings_here, info))
+
+    def _cost(self, variation: Variation | None, count: int) -> Estimate | None:
+        whole = self.plan.estimate if variation is None else self.price(variation)
+        return None if whole is None else whole.times(1 / count)
 
     def _begin(self, variation: Variation | None) -> None:
-        if self._batch is not None:
-            self._notice(Level.WARNING, "An edit is running; cancel it or wait for its end.")
-            return
         if not self._is_still():
             return
         self.refresh_plan()
@@ -320,34 +333,42 @@ class Controller:
 
     def _draw(self, snapshots: Sequence[FrameSnapshot], variation: Variation | None) -> None:
         document, settings = self.workspace.document, self.settings_here
-        self.staged.discard()
         try:
             on, info = document.target, self.status.info
+            seen = [widened(one, document, settings.context) for one in snapshots]
             requests = [
-                on.with_slide_conditions(
-                    request_of(
-                        widened(one, document, settings.context), settings, info, self.reference
-                    )
-                )
-                for one in snapshots
+                on.with_slide_conditions(request_of(one, settings, info, self.reference))
+                for one in seen
             ]
-            made_on = MadeOn(on.key, on.name, on.path, tuple(one.tissue_map for one in snapshots))
             wanted = varied(requests, variation, info)
-            self._batch = Batch(self.engine, wanted, made_on, variation)
+            edits = {
+                label: QueuedEdit(
+                    ", ".join(filter(None, (self.plan.title.partition(" (")[0], label.lower()))),
+                    request,
+                    Place.of(on, document.region),
+                    tissue=tissue if tissue.any() else None,
+                    estimate=self._cost(variation, len(wanted)),
+                )
+                for (label, request), tissue in zip(
+                    wanted.items(), cycle(one.tissue_map for one in snapshots), strict=False
+                )
+            }
+            first = next(iter(edits.values()))
+            self.results.make_room(first)
+            if variation is None:
+                self.drawing.ask_for(first)
+            else:
+                self.series.ask_for(variation.what, edits)
         except HistodiffError as error:
             self._complain(error)
             return
         self._store.save(self.settings)
-        self._estimate = self.plan.estimate if variation is None else self.price(variation)
-        self._set_run(RunState(RunPhase.RUNNING))
 
     def cancel(self) -> None:
         """Ask the running edit to stop, or leave what is being suggested for it."""
         self.suggestions.cancel()
         self.stopping.emit()
-        if self._batch is not None and self.run_state.phase is RunPhase.RUNNING:
-            self._set_run(replace(self.run_state, phase=RunPhase.CANCELLING))
-            self._batch.cancel()
+        self.drawing.cancel()
 
     # ----------------------------------------------------------------- history
     def restore(self, entry: HistoryEntry) -> None:
@@ -384,20 +405,6 @@ class Controller:
             self.staged.put(Staging(entry, index % len(entry.images)))
 
     # ---------------------------------------------------------------- internal
-    def _handle(self, event: EngineEvent) -> None:
-        if isinstance(event, EngineStateChanged):
-            self._engine_changed(event)
-        elif self._batch is None or (job := self._batch.job(event.job)) is None:
-            log.debug("event of another job: %s", event)
-        elif isinstance(event, JobProgress):
-            done, total = self._batch.progress(event)
-            self._set_run(replace(self.run_state, done=done, total=total, message=event.message))
-        elif isinstance(event, JobPreview):
-            if self.run_state.phase is RunPhase.RUNNING:
-                self.staged.show(job.request.region, event.image)
-        elif isinstance(event, JobFinished | JobCancelled | JobFailed):
-            self._ended(self._batch, event)
-
     def _engine_changed(self, event: EngineStateChanged) -> None:
         info = event.info or self.status.info
         self.set(**own_settings(self.status.info, info))
@@ -411,37 +418,28 @@ class Controller:
             self._notice(Level.ERROR, event.message)
         self._touch()
 
-    def _ended(self, batch: Batch, event: JobFinished | JobCancelled | JobFailed) -> None:
-        batch.end(event)
-        if batch.is_over:
-            self._batch = None
-            self._set_run(RunState())
-            self.staged.preview.hide()
-        if isinstance(event, JobFinished):
-            entry = batch.keep(self.history, event)
-            self.history_changed.emit()
-            self.drawn.emit(entry)
-        elif isinstance(event, JobFailed):
-            self._complain(event.error, event.details)
-        if batch.is_whole:
-            self._drawn(batch)
-        self._touch()
+    def _on_run(self, state: RunState) -> None:
+        if state.phase is RunPhase.IDLE:
+            self._touch()
 
-    def _drawn(self, batch: Batch) -> None:
-        if self._estimate is not None:
-            self._estimator.learn(self._estimate, batch.seconds)
-        if batch is self._left:
-            return
-        self.staged.put(Staging(batch.entries[0]))
-        if batch.series is not None:
-            self.series_drawn.emit(batch.series)
-
-    def _leave(self) -> None:
-        # What is drawn or staged belongs to another image, or to another place of one that grew.
-        self._left = self._batch
-        self.cancel()
-        if self.staged.now is not None:
-            self.staged.put(None)
+    def _drawn(self, edit: QueuedEdit, event: JobFinished) -> None:
+        if edit.estimate is not None:
+            self._estimator.learn(edit.estimate, event.seconds)
+        place = edit.place
+        entry = self.history.add(
+            edit.request,
+            event.images,
+            event.seconds,
+            place.key,
+            edit.tissue,
+            image_name=place.name,
+            image_path=place.path,
+        )
+        self.history_changed.emit()
+        self.drawn.emit(entry)
+        if not self.series.take(edit.id, entry):
+            self.drawing.set_ready(edit.id, entry)
+            self.results.offer(edit.id)
 
     def _is_still(self) -> bool:
         """Whether nothing is being written; says so when something is."""
@@ -449,10 +447,6 @@ class Controller:
         if doing:
             self._notice(Level.WARNING, f"{doing} Try again in a moment.")
         return not doing
-
-    def _set_run(self, state: RunState) -> None:
-        self.run_state = state
-        self.run_changed.emit(state)
 
     def _summary(self) -> tuple[FrameSummary | None, str]:
         """Return what lies in the frame, or why there is none to look at."""

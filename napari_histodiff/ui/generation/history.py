@@ -44,16 +44,8 @@ class HistoryEntry:
     @property
     def nbytes(self) -> int:
         """Bytes the entry holds, the request's maps included."""
-        request = self.request
-        arrays = (
-            request.image,
-            request.class_map,
-            request.instance_map,
-            request.tissue_map,
-            request.edit_mask,
-            self.tissue,
-        )
-        return self.images.nbytes + sum(a.nbytes for a in arrays if a is not None)
+        tissue = 0 if self.tissue is None else self.tissue.nbytes
+        return self.images.nbytes + self.request.nbytes + tissue
 
 
 class History:

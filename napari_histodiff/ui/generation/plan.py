@@ -229,6 +229,12 @@ class Estimate:
         where = self.device.split(" ")[0]
         return f"About {duration_text(self.seconds)} on {where}"
 
+    def times(self, share: float) -> Estimate:
+        """Return the estimate of so many times the work."""
+        return replace(
+            self, windows=max(1, round(self.windows * share)), seconds=self.seconds * share
+        )
+
 
 class Estimator:
     """Estimates from the backend's measured speed, corrected by the jobs that have run."""

@@ -38,7 +38,9 @@ def following_seed(seed: int) -> int:
 
 
 def seed_of_run(settings: Settings) -> int:
-    """Return the seed of the run that starts now, as the seed mode says."""
+    """Return the seed of the run that starts now, as the seed mode says; live painting keeps it."""
+    if settings.live:
+        return settings.seed
     if settings.seed_mode is SeedMode.RANDOM:
         return random.SystemRandom().randint(*_SEEDS)
     if settings.seed_mode is SeedMode.NEXT:

@@ -86,7 +86,7 @@ class SecondModel:
         self._job: Job | None = None
         self._is_adding = False
         controller.drawn.connect(self._on_drawn)
-        controller.run_changed.connect(self._on_run)
+        controller.drawing.run_changed.connect(self._on_run)
         controller.stopping.connect(self.cancel)
 
     @property
@@ -201,7 +201,7 @@ class SecondModel:
         finally:
             self._is_adding = False
         now = controller.staged.now
-        if now is not None and first in (now.beside or (now.entry,)):
+        if now is not None and first.id in {one.id for one in now.entries}:
             controller.staged.put(now.joined(entry))
 
     def _trouble(self, message: str, details: str = "") -> None:

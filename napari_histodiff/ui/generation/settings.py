@@ -41,9 +41,11 @@ class SeedMode(StrEnum):
 class Settings:
     """Everything in the dock that is not paint; ranges as in `core.requests.LIMITS`.
 
-    `folded` names the sections that are folded away, None = nobody chose yet.
+    `engine_address` and `engine_certificate` are of the engine on another machine that was used
+    last. `folded` names the sections that are folded away, None = nobody chose yet.
 
-    With `suggest`, what is not painted is suggested before it is drawn.
+    With `suggest`, what is not painted is suggested before it is drawn; with `live`, the frame is
+    drawn roughly after each stroke.
 
     `guidance_scale` is meant for canvases and images, `slide_guidance` for slides; None, as a slide
     was drawn, so that an edit looks like what lies around it. `mask_step` is how far the edge of an
@@ -63,12 +65,15 @@ class Settings:
     seed_mode: SeedMode = SeedMode.RANDOM
     variants: int = 2
     suggest: bool = True
+    live: bool = False
     export_folder: str = ""
     folded: tuple[str, ...] | None = None
     class_id: int = 2
     tissue_id: int = 1
     density: float = 1.0
     model: str = ""
+    engine_address: str = ""
+    engine_certificate: str = ""
     mask_step: float = 2.0
     mask_around: float = 2.0
     feather: float = 2.0

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PREVIEW_NAME", "PreviewLayer", "StagedVariants"]
 
+PREVIEW_NAME: Final = "Preview"
+
 
 class StagedVariants:
     """Shows variants, writes the one in view into the image, and takes that back.
@@ -66,11 +68,12 @@ class StagedVariants:
             self.show(staging.region, staging.image)
         self.changed.emit(staging)
 
-    def show(self, region: Region, image: NDArray[np.uint8]) -> None:
+    def show(self, region: Region, image: NDArray[np.uint8], *, name: str = PREVIEW_NAME) -> None:
         """Show what would be in a region, (h, w, 3) uint8, of the image worked on."""
         workspace = self._workspace
         if workspace.target is not None:
             self.preview.show(workspace.target, region, image, below=workspace.paint_layers)
+            self.preview.rename(name)
 
     def step(self, by: int) -> None:
         """Bring the variant `by` further into view."""
@@ -125,9 +128,6 @@ class StagedVariants:
         step.then(lambda done: None if done.error is None else self._complain(done.error))
 
 
-PREVIEW_NAME: Final = "Preview"
-
-
 class PreviewLayer:
     """Shows and hides one RGB layer over the image and under the paint.
 
@@ -179,6 +179,11 @@ class PreviewLayer:
         self._bring_below(below)
         self.layer.visible = True
         self._place = place
+
+    def rename(self, name: str) -> None:
+        """Call the layer by another name: of what kind the picture in it is."""
+        if self.layer is not None and self.layer.name != name:
+            self.layer.name = name
 
     def hide(self) -> None:
         """Show nothing any more."""

@@ -13,6 +13,7 @@ from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.ui.generation.history import HistoryEntry
+from napari_histodiff.ui.text import duration_text
 
 __all__ = ["EngineStatus", "Level", "Notice", "RunPhase", "RunState", "Staging"]
 
@@ -68,12 +69,31 @@ class RunPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """The running edit, if any, in network evaluations done of total."""
+    """The running edit, if any, in network evaluations done of total.
+
+    `elapsed` is how many seconds it has been drawn, None before it began, and `left` how many more
+    it takes, None where nobody knows.
+    """
 
     phase: RunPhase = RunPhase.IDLE
     done: int = 0
     total: int = 0
     message: str = ""
+    elapsed: float | None = None
+    left: float | None = None
+
+    def text(self) -> str:
+        """Return how far it is, and how much longer it takes."""
+        if self.message:
+            return self.message
+        if self.elapsed is None:
+            return "Waiting to start"
+        step = f"Step {self.done} of {self.total}: " if self.total else ""
+        text = f"{step}{duration_text(self.elapsed)} so far"
+        if self.left is None:
+            return text
+        left = "nearly done" if self.left < 1 else f"about {duration_text(self.left)} left"
+        return f"{text}, {left}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,10 +114,14 @@ class Staging:
         return len(self.entry.images)
 
     @property
+    def entries(self) -> tuple[HistoryEntry, ...]:
+        """The edits of all models, in order."""
+        return self.beside or (self.entry,)
+
+    @property
     def variants(self) -> tuple[tuple[HistoryEntry, int], ...]:
         """All variants of all models in order: their edit and their number in it."""
-        entries = self.beside or (self.entry,)
-        return tuple((entry, i) for entry in entries for i in range(len(entry.images)))
+        return tuple((entry, i) for entry in self.entries for i in range(len(entry.images)))
 
     @property
     def position(self) -> int:
@@ -111,7 +135,7 @@ class Staging:
 
     def joined(self, entry: HistoryEntry) -> Staging:
         """Return the staging with the variants of another model after its own."""
-        return replace(self, beside=(*(self.beside or (self.entry,)), entry))
+        return replace(self, beside=(*self.entries, entry))
 
     @property
     def image(self) -> NDArray[np.uint8]:
@@ -131,6 +155,8 @@ class Staging:
 
     def shifted(self, down: int, right: int) -> Staging:
         """Return the staging where it lies in an image that grew by so many pixels of level 0."""
+        if not (down or right):
+            return self
 
         def moved(entry: HistoryEntry) -> HistoryEntry:
             request = entry.request

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_histodiff.core.errors import HistodiffError
+from napari_histodiff.core.errors import HistodiffError, InvalidRequest
 from napari_histodiff.ui.generation.request import settings_of
 from napari_histodiff.ui.generation.settings import SeedMode
 from napari_histodiff.ui.viewport import look_at
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_histodiff.ui.generation.history import HistoryEntry
     from napari_histodiff.ui.history.archive import Kept
     from napari_histodiff.ui.history.past import Past
+    from napari_histodiff.ui.queue.edits import QueuedEdit
     from napari_histodiff.ui.widgets.history_box import HistoryBox
     from napari_histodiff.ui.workspace.pending import PendingStep
     from napari_histodiff.ui.workspace.workspace import Workspace
@@ -93,7 +94,7 @@ class Returning:
             self._tell(str(step.error))
 
     def _arrive(self, entry: HistoryEntry) -> None:
-        layer = self._layer_of(entry)
+        layer = self._layer_of(entry.image, entry.image_path)
         if layer is None:
             self._controller.set(**settings_of(entry.request))
             place = entry.image_path or entry.image_name or "the image"
@@ -104,19 +105,44 @@ class Returning:
             return
         self._workspace.use_layer(layer)
         self._controller.restore(entry)
+        self._look(layer)
+
+    def visit(self, edit: QueuedEdit) -> None:
+        """Go to the place of an edit of the queue; what is drawn of it waits for Apply there.
+
+        The paint is left as it is: what was painted since is not of that edit.
+        """
+        place = edit.place
+        try:
+            layer = self._layer_of(place.key, place.path)
+            if layer is None:
+                raise InvalidRequest(
+                    f"expected {place.path or place.name} to be open, got it closed; open it and "
+                    "go there again: what was drawn is in the history as well"
+                )
+            self._workspace.use_layer(layer)
+            document = self._workspace.document
+            document.set_frame(place.follow(place.frame, document.target))
+        except HistodiffError as error:
+            self._tell(str(error))
+            return
+        self._controller.results.show(edit.id)
+        self._look(layer)
+
+    def _look(self, layer: Any) -> None:
         document = self._workspace.document
         frame = document.target.spec.at_level(document.region, 0)
         corners = np.array([[frame.y, frame.x], [frame.bottom, frame.right]], np.float64)
         look_at(self._viewer, layer, corners)
 
-    def _layer_of(self, entry: HistoryEntry) -> Any:
-        if entry.image is None:
+    def _layer_of(self, key: Hashable, path: str) -> Any:
+        """Return the layer of an image by its key, opened again where that is for us to do."""
+        if key is None:
             return self._workspace.target
-        layer = self._workspace.layer_of(entry.image)
-        path = entry.image_path
+        layer = self._workspace.layer_of(key)
         # A picture that napari opened is for napari to open again, with the reader it had.
-        is_picture = str(entry.image).startswith(f"{path}#")
+        is_picture = str(key).startswith(f"{path}#")
         if layer is None and path and not is_picture and Path(path).exists():
             self._open_slide(Path(path))
-            layer = self._workspace.layer_of(entry.image)
+            layer = self._workspace.layer_of(key)
         return layer

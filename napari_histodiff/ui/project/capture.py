@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import Region, WindowGrid
 from napari_histodiff.ui.project.folder import Slot, same_file
+from napari_histodiff.ui.queue.edits import EditState
+from napari_histodiff.ui.queue.kept import described
 from napari_histodiff.ui.viewport import camera_of
 from napari_histodiff.ui.workspace.journal import MemoryJournal
 from napari_histodiff.ui.workspace.resting_paint import PLANES
@@ -60,6 +62,8 @@ class Capture:
         self._identities: dict[str, dict[str, Any] | None] = {}
         #: Images of the project that are not brought back (yet), by key, as it describes them.
         self.absent: dict[str, dict[str, Any]] = {}
+        #: Edits that waited when the project was opened, as it describes them.
+        self.absent_edits: list[dict[str, Any]] = []
         #: Whether anything changed since `take` was over.
         self.is_due = False
         self._paint_due = True
@@ -67,7 +71,11 @@ class Capture:
         workspace.target_changed.connect(self._target)
         workspace.painting_changed.connect(self._paint)
         workspace.frame_changed.connect(self._paint)
-        for signal in (controller.settings_changed, controller.staging_changed):
+        for signal in (
+            controller.settings_changed,
+            controller.staging_changed,
+            controller.drawing.queue_changed,
+        ):
             signal.connect(self._touch)
         camera = camera_of(viewer)
         for event in (camera.events.center, camera.events.zoom):
@@ -121,10 +129,14 @@ class Capture:
         current = None if workspace.target is None else workspace.document.target.key
         shown = {document.target.key: self._image(document) for document in self.documents}
         images = self.absent | shown
+        # What is drawn is in the history.
+        undrawn = (e for e in controller.drawing.queue.edits if e.state is not EditState.READY)
+        waiting = [described(edit) for edit in undrawn if edit.place.key in shown]
         return {
             "made_by": "napari-histodiff",
             "saved": time.time(),
             "images": list(images.values()),
+            "queue": waiting + [edit for edit in self.absent_edits if edit["image"] in self.absent],
             "current": current,
             "settings": asdict(controller.settings),
             "hand": {name: getattr(workspace.paint, name) for name in KEPT_HAND},

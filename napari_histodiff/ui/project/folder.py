@@ -25,6 +25,7 @@ from napari_histodiff.core.digest import digest_of
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.json_data import read_json_object
+from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.ui.config_file import write_whole
 
 __all__ = ["FILE", "ProjectFolder", "SavedProject", "Slot", "read_project", "same_file"]
@@ -127,7 +128,7 @@ class ProjectFolder:
         Parameters
         ----------
         description : mapping
-            With a list "images" of mappings that have a "key".
+            With a list "images" of mappings that have a "key"; it may hold requests of edits.
         changed : mapping
             New arrays; where all are zero, none is kept.
         owned : bool
@@ -155,7 +156,7 @@ class ProjectFolder:
                 "images": images,
                 "owner": _me() if owned else None,
             }
-            write_whole(self.path / FILE, json.dumps(whole).encode())
+            write_whole(self.path / FILE, json.dumps(whole, default=EditRequest.to_dict).encode())
         except OSError as error:
             raise StorageError(
                 f"expected to write the project in {self.path}, got '{error.strerror or error}'; "

@@ -153,6 +153,7 @@ class Keeper:
         self._taken = {}
         self._folder = ProjectFolder(project.path)
         self.capture.absent = {image["key"]: image for image in project.description["images"]}
+        self.capture.absent_edits = list(project.description.get("queue", ()))
         self.project = None if project.path.parent == self._sessions else project.path
         if (project.path / _HISTORY).is_dir():
             self._past.take_in(Archive(project.path / _HISTORY))

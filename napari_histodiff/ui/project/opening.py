@@ -18,6 +18,8 @@ from napari_histodiff.ui.generation.settings import Settings
 from napari_histodiff.ui.project.capture import KEPT_HAND
 from napari_histodiff.ui.project.folder import SavedProject, same_file
 from napari_histodiff.ui.project.lasting import lay_over
+from napari_histodiff.ui.queue.kept import restored
+from napari_histodiff.ui.text import count_text
 from napari_histodiff.ui.viewport import camera_of
 from napari_histodiff.ui.workspace.journal import MemoryJournal
 from napari_histodiff.ui.workspace.resting_paint import PLANES
@@ -74,15 +76,28 @@ class Opening:
         Images that are open stay where they are in the layer list; those of the project are added.
         """
         problems: list[str] = []
+        keys: dict[str, str] = {}
         for image in project.description["images"]:
             try:
-                self._open_image(project, image)
+                keys[image["key"]] = self._open_image(project, image)
             except (HistodiffError, OSError, ValueError, KeyError, TypeError) as error:
                 problems.append(f"{image.get('name', 'An image')}: {error}")
         self._restore_rest(project.description)
-        return problems
+        return problems + self._put_back(project.description, keys)
 
-    def _open_image(self, project: SavedProject, image: dict[str, Any]) -> None:
+    def _put_back(self, said: dict[str, Any], keys: dict[str, str]) -> list[str]:
+        """Let the edits wait on whose images are open; returns what could not be, in words."""
+        edits, lost = [], 0
+        for kept in said.get("queue", ()):
+            try:
+                edits.append(restored(kept, keys[kept["image"]]))
+            except (HistodiffError, ValueError, KeyError, TypeError):
+                lost += 1
+        self._controller.drawing.put_back(edits)
+        return [f"{count_text(lost, 'edit')} that waited."] if lost else []
+
+    def _open_image(self, project: SavedProject, image: dict[str, Any]) -> str:
+        """Open an image; returns its key."""
         kind = image["kind"]
         if kind in ("canvas", "pixels"):
             document = self._workspace.add(self._made(project, image))
@@ -102,6 +117,7 @@ class Opening:
             document.journal.begin_with(from_json(EditMark, mark) for mark in marks)
         self._workspace.refill(document, partial(_fill, project, image))
         self._opened(image, document)
+        return str(target.key)
 
     def _made(self, project: SavedProject, image: dict[str, Any]) -> RawTarget:
         """Return a canvas, or an image that has no file but this one."""

@@ -28,6 +28,10 @@ class RunBox(QWidget):
         self.main.setObjectName("generate")
         self.main.setProperty("role", MAIN)
         self.main.setMinimumHeight(32)
+        self.after = QPushButton()
+        self.after.setObjectName("generate_after")
+        self.after.setMinimumHeight(32)
+        set_command(self.after, "generate")
         self.note = note_label()
         self._bar = QProgressBar()
         self._bar.setFixedHeight(6)
@@ -37,18 +41,21 @@ class RunBox(QWidget):
         self.readings = ReadingRow()
         self.undo = command_button("undo", "Undo")
         self.redo = command_button("redo", "Redo")
+        self.live = command_button("live", "Live", checkable=True)
+        self._live = ""
         self._can = (False, False)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
         layout.setSpacing(4)
-        layout.addWidget(self.main)
+        layout.addLayout(row(self.main, self.after))
         layout.addWidget(self._bar)
         layout.addWidget(self.note)
         layout.addWidget(self.resample)
         layout.addWidget(self.readings)
         layout.addWidget(self.staging)
         vary = command_button("vary", "Vary…")
-        layout.addLayout(row(self.undo, self.redo, vary, command_button("save", "Save…")))
+        save = command_button("save", "Save…")
+        layout.addLayout(row(self.live, self.undo, self.redo, vary, save))
         self.set_plan(self._plan)
         self.set_run(RunState())
         self.set_staging(None)
@@ -70,8 +77,12 @@ class RunBox(QWidget):
         self._bar.setValue(state.done)
         self._refresh()
         if running:
-            steps = f"Step {state.done} of {state.total}" if state.total else "Waiting to start"
-            self.note.setText(state.message or steps)
+            self.note.setText(state.text())
+
+    def set_live(self, text: str) -> None:
+        """Say what is to be said of live painting, above the price of the real edit."""
+        self._live = text
+        self._refresh()
 
     def set_staging(self, staging: Staging | None) -> None:
         """Offer variants for Apply or Discard."""
@@ -100,10 +111,15 @@ class RunBox(QWidget):
         idle = self._phase is RunPhase.IDLE
         may_begin = self._plan.enabled and not self._doing
         self.main.setEnabled(may_begin if idle else self._phase is RunPhase.RUNNING)
+        self.after.setVisible(not idle)
+        self.after.setEnabled(may_begin)
+        self.after.setText(f"{self._plan.title.partition(' (')[0]} next")
+        self.after.setToolTip("Draw this frame as it is now, after what is drawn and waits")
         set_command(self.main, "generate" if idle else "cancel")
         show_running(self.main, running=self._phase is RunPhase.RUNNING)
         if idle:
-            self.note.setText(self._doing or self._plan.note)
+            parts = (self._live, self._plan.note)
+            self.note.setText(self._doing or " ".join(part for part in parts if part))
 
 
 class StagingBar(QWidget):

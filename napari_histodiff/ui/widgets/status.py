@@ -47,6 +47,7 @@ class StatusLine(QWidget):
                 ("Compare with a model folder...", "compare_model"),
                 ("Compare with the bundled model", "compare_bundled"),
                 ("Stop comparing", "stop_comparing"),
+                ("Use an engine on another machine…", "remote_engine"),
                 ("Train on your own slides...", "train"),
                 ("About this model...", "model_card"),
                 ("Copy diagnostics", "copy_diagnostics"),

@@ -135,13 +135,6 @@ def test_a_request_that_is_refused_leaves_no_job_behind(desk: Desk) -> None:
     assert "edit mask" in desk.notices[-1].message
 
 
-def test_one_edit_at_a_time(desk: Desk) -> None:
-    desk.controller.generate()
-    desk.controller.generate()
-    assert len(desk.engine.submitted) == 1
-    assert desk.notices[-1].level is Level.WARNING
-
-
 @pytest.mark.parametrize("mode", list(SeedMode))
 def test_seed_modes(desk: Desk, mode: SeedMode) -> None:
     desk.controller.set(seed=41, seed_mode=mode)
@@ -184,7 +177,7 @@ def test_the_preview_does_not_take_the_selection(desk: Desk) -> None:
     assert desk.viewer.layers.selection.active is painting
 
 
-def test_another_image_ends_the_run_and_takes_nothing_over(desk: Desk) -> None:
+def test_nothing_drawn_for_one_image_is_staged_on_another(desk: Desk) -> None:
     desk.ready()
     desk.controller.generate()
     desk.finish()
@@ -192,10 +185,12 @@ def test_another_image_ends_the_run_and_takes_nothing_over(desk: Desk) -> None:
     desk.workspace.target_changed.emit()
     assert desk.controller.staged.now is None
     desk.controller.generate()
+    desk.workspace.document.key = "another image"
     desk.workspace.target_changed.emit()
-    assert desk.engine.cancelled == ["2"]
-    desk.finish()  # it was done before it heard of it
+    assert desk.engine.cancelled == []  # it goes on, and waits for its image
+    desk.finish()
     assert desk.controller.staged.now is None
+    assert len(desk.controller.drawing.queue.ready) == 2
     assert len(desk.controller.history.entries) == 2
     assert desk.controller.run_state.phase is RunPhase.IDLE
 

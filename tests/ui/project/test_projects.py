@@ -116,6 +116,41 @@ def test_the_next_session_goes_on_where_the_last_stopped(
     assert (third.workspace.target.data[FAR.slices] == 40).all()
 
 
+def test_edits_that_waited_wait_on_held_in_the_next_session(
+    open_dock: OpenDock, said: list[str], wait_for: WaitFor
+) -> None:
+    engine = RecordingEngine()
+    dock = open_dock(engine)
+    dock.workspace.new_canvas(1500, 1200, mpp=0.25)
+    for place, class_id in ((FAR, 3), (NEAR, 5)):
+        _paint(dock, place, class_id)
+        dock.controller.generate()
+    asked = [edit.request for edit in dock.controller.drawing.queue.edits]
+    dock.shut_down()
+
+    other = RecordingEngine()
+    later = open_dock(other)
+    offers: list[object] = []
+    later.project.offered.connect(offers.append)
+    wait_for(lambda: bool(offers))
+    later.project.resume()
+    wait_for(lambda: later.workspace.target is not None)
+    drawing = later.controller.drawing
+    assert [edit.place.frame for edit in drawing.queue.waiting] == [FAR, NEAR]
+    assert other.submitted == []  # nothing is drawn unasked
+    assert "2 held" in later.queue.box.corner.text()
+    later.queue.toggle_hold()
+    other.ready()
+    later.controller.pump()
+    (request,) = other.submitted
+    assert request.to_dict() == asked[0].to_dict()
+    images = np.full((request.variants, *request.shape, 3), 9, np.uint8)
+    other.emit(JobFinished("1", images, 0.5))
+    later.controller.pump()
+    assert later.controller.staged.now.region == FAR
+    assert said == []
+
+
 def test_a_saved_project_moves_and_goes_on_by_itself(
     open_dock: OpenDock, said: list[str], wait_for: WaitFor, tmp_path: Path
 ) -> None:
