@@ -105,7 +105,50 @@ def geojson(side: int, folder: Path) -> None:
     print(export_geojson(source(side), folder / "a.geojson.gz", tissue=True), file=sys.stderr)
 
 
+def masks(side: int, folder: Path) -> None:
+    """Instances and classes of nuclei and tissue, as TIFF."""
+    from napari_histodiff.slide.exporting.masks import export_masks
+
+    export_masks(source(side), folder / "a.instances.tif")
+
+
+def changes(side: int, folder: Path) -> None:
+    """Tiles with synthetic pixels, and their outlines."""
+    from napari_histodiff.slide.exporting.changes import export_changes
+
+    export_changes(source(max(side, 5000)), folder / "changes")
+
+
+def geojson_in(side: int, folder: Path) -> None:
+    """100,000 cells as QuPath writes them, painted over a scan (of 300 px: a few)."""
+    from napari_histodiff.core.geometry import PyramidSpec
+    from napari_histodiff.slide.overlays.annotations import paint_annotations
+
+    path = folder / "cells.geojson"
+    with path.open("w") as file:
+        file.write('{"type":"FeatureCollection","features":[')
+        for number in range(min(100_000, (side // 127) ** 2)):
+            y, x = 127 * (number // (side // 127)) + 40, 127 * (number % (side // 127)) + 40
+            ring = [
+                [round(x + 11 * np.cos(a), 2), round(y + 11 * np.sin(a), 2)]
+                for a in np.linspace(0, 2 * np.pi, 24)
+            ]
+            ring[-1] = ring[0]
+            cell = {
+                "type": "Feature",
+                "geometry": {"type": "Polygon", "coordinates": [ring]},
+                "properties": {"objectType": "cell", "classification": {"name": "Lymphocyte"}},
+            }
+            file.write(("," if number else "") + json.dumps(cell))
+        file.write("]}")
+    spec = PyramidSpec(side, side, 256, 8, 0.5)
+    print(paint_annotations(path, spec, 0.5, lambda *_: None, 1).report, file=sys.stderr)
+
+
 EXPORTS = {
+    "masks": masks,
+    "changes": changes,
+    "geojson-in": geojson_in,
     "ome-tiff": ome_tiff,
     "ome-tiff-jpeg": ome_tiff_jpeg,
     "ome-zarr": ome_zarr,
@@ -115,6 +158,8 @@ EXPORTS = {
 
 def measure(what: str, side: int, folder: Path) -> dict[str, float]:
     """Run one export here; memory in MiB."""
+    for name in ("small", "large"):
+        (folder / name).mkdir()
     EXPORTS[what](300, folder / "small")  # imports, caches, pools
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()

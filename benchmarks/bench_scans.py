@@ -8,7 +8,10 @@ Without slides it makes a pyramid of JPEG tiles, `--side` pixels a side, and del
 from __future__ import annotations
 
 import argparse
+import json
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,6 +23,9 @@ import openslide
 import tifffile
 
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.slide.overlays.overlay import ScanOverlay
+from napari_histodiff.slide.overlays.recipe import SUFFIX
 from napari_histodiff.slide.scans.opening import open_scan
 
 TILE, TILES = 256, 400
@@ -62,24 +68,62 @@ def milliseconds(read: Callable[[int, int], object], places: np.ndarray) -> np.n
     return np.array(took)
 
 
+def first_view(path: Path, what: str) -> dict[str, float]:
+    """Open a slide, read its overview and a hundred tiles; in a process of its own."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    if what == "ours":
+        scan = open_scan(path)
+        scan.read(scan.spec.bounds(scan.spec.levels - 1))
+    else:
+        slide = openslide.OpenSlide(path)
+        slide.read_region((0, 0), slide.level_count - 1, slide.level_dimensions[-1]).convert("RGB")
+    took = time.perf_counter() - start
+    for number in range(100):
+        y, x = number // 10 * TILE, number % 10 * TILE
+        if what == "ours":
+            scan.read(Region(0, y, x, TILE, TILE))
+        else:
+            np.asarray(slide.read_region((x, y), 0, (TILE, TILE)).convert("RGB"))
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"ms": 1e3 * took, "MB": (after - before) / 1024}
+
+
+def show_first_views(path: Path) -> None:
+    """Print what opening takes, both readers by turns, the median of five processes each."""
+    found: dict[str, list[dict[str, float]]] = {"ours": [], "openslide": []}
+    for _ in range(5):
+        for what, runs in found.items():
+            command = [sys.executable, __file__, str(path), "--first-view", what]
+            run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            runs.append(json.loads(run.stdout))
+    middle = {
+        what: {key: float(np.median([run[key] for run in runs])) for key in ("ms", "MB")}
+        for what, runs in found.items()
+    }
+    for what, one in middle.items():
+        print(f"  open to overview, {what}: {one['ms']:.1f} ms, and 100 tiles {one['MB']:.1f} MB")
+    ratios = (middle["ours"][key] / middle["openslide"][key] for key in ("ms", "MB"))
+    print("  ours over openslide: {:.2f} in time, {:.2f} in memory".format(*ratios))
+
+
 def measure(path: Path) -> None:
-    start = time.perf_counter()
     scan = open_scan(path)
-    last = scan.spec.levels - 1
-    scan.read(scan.spec.bounds(last))
-    ours = time.perf_counter() - start
-    start = time.perf_counter()
     slide = openslide.OpenSlide(path)
-    slide.read_region((0, 0), slide.level_count - 1, slide.level_dimensions[-1]).convert("RGB")
-    raw = time.perf_counter() - start
     print(f"{path.name}: {scan.spec.height} x {scan.spec.width}, read by {scan.facts.reader}")
-    print(f"  open to overview: {1e3 * ours:.1f} ms, openslide {1e3 * raw:.1f} ms")
+    show_first_views(path)
+    edits = tempfile.TemporaryDirectory()
+    overlay = ScanOverlay.create(Path(edits.name) / f"edits{SUFFIX}", scan)
+    corner = Region(0, 0, 0, TILE, TILE)
+    request = EditRequest(kind=EditKind.GENERATE, region=corner)
+    overlay.write(request, np.zeros((TILE, TILE, 3), np.uint8))
     rng = np.random.default_rng(1)
     rows, cols = scan.spec.height // TILE, scan.spec.width // TILE
-    numbers = rng.permutation(rows * cols)[:TILES]
+    numbers = 1 + rng.permutation(rows * cols - 1)[:TILES]  # the first one is edited
     places = np.stack([numbers // cols, numbers % cols], 1) * TILE
     readers: dict[str, Callable[[int, int], object]] = {
         "ours": lambda y, x: scan.read(Region(0, y, x, TILE, TILE)),
+        "ours, with edits": lambda y, x: overlay.read(Region(0, y, x, TILE, TILE)),
         "openslide": lambda y, x: np.asarray(
             slide.read_region((x, y), 0, (TILE, TILE)).convert("RGB")
         ),
@@ -101,14 +145,17 @@ def measure(path: Path) -> None:
         for part in parts:  # by turns, so that a busy machine slows all of them
             for name, read in readers.items():
                 took[name].append(milliseconds(read, part))
-    best = min(np.median(np.concatenate(t)) for name, t in took.items() if name != "ours")
+    best = min(np.median(np.concatenate(took[name])) for name in took if "ours" not in name)
     for name, times in took.items():
         all_ = np.concatenate(times)
         print(f"  tile, {name}: p50 {np.median(all_):.2f} ms, p95 {np.percentile(all_, 95):.2f} ms")
-    middle = np.median(np.concatenate(took["ours"]))
-    print(f"  ours over the faster of the others: {middle / best:.2f}")
+    for name in ("ours", "ours, with edits"):
+        middle = np.median(np.concatenate(took[name]))
+        print(f"  {name}, over the faster of the others: {middle / best:.2f}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"  peak memory of the process, all readers: {peak:.0f} MB")
+    overlay.close()
+    edits.cleanup()
     scan.close()
     slide.close()
 
@@ -117,7 +164,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("slides", nargs="*", type=Path)
     parser.add_argument("--side", type=int, default=40_000)
+    parser.add_argument("--first-view", choices=["ours", "openslide"], help="in this process")
     options = parser.parse_args()
+    if options.first_view:
+        print(json.dumps(first_view(options.slides[0], options.first_view)))
+        return
     for path in options.slides:
         measure(path)
     if not options.slides:

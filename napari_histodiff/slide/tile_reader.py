@@ -78,6 +78,9 @@ class TileReader:
 
     def read(self, region: Region) -> NDArray[np.uint8]:
         """Return what shows in a region, (h, w, 3) uint8; see `SlideStore.read`."""
+        # A scan is read at once where nobody edited it, and not tile by tile.
+        if self._base.has_pixels and not any(map(self._shows_edits, self._spec.tiles(region))):
+            return self._base.colours(region)
         return self._put_together(region, self.part)
 
     def base(self, region: Region) -> NDArray[np.uint8]:
@@ -127,6 +130,10 @@ class TileReader:
         if edited.all():
             return image[inside]
         return np.where(edited[..., None], image[inside], self.coarser(tile, region))
+
+    def _shows_edits(self, tile: TileAddress) -> bool:
+        """Whether a tile of a scan holds edits, or lies under some."""
+        return self._lookup(tile).has("edits") or bool(self._over(tile))
 
     @property
     def shows_edits_only(self) -> bool:
@@ -181,7 +188,7 @@ class TileReader:
 
     def lay_over(self, region: Region, pixels: NDArray[np.uint8]) -> None:
         """Put the edits of a scan over what something else shows of a region, in place."""
-        for tile in self._spec.tiles(region):
+        for tile in filter(self._shows_edits, self._spec.tiles(region)):
             piece = self._spec.region(tile).intersect(region)
             part = pixels[piece.relative_to(region).slices]
             part[:] = self._with_coarser_edits(tile, piece, part, self._lookup, self._stored)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -26,6 +27,9 @@ MaskKind = Literal["tiff", "png", "npy"]
 _SUFFIX: Final[dict[MaskKind, str]] = {"tiff": ".tif", "png": ".png", "npy": ".npy"}
 _MAPS: Final = ("instances", "classes")
 _SIDE: Final = 512
+
+#: Nuclei between two times that pages are taken out of memory.
+_LET_GO: Final = 2000
 
 #: Pixels of the largest PNG, which is made in memory.
 _MOST_PNG: Final = 2**28
@@ -90,6 +94,8 @@ def export_masks(
             place = nucleus.box.slices
             nuclei[0][place][nucleus.mask] = count
             nuclei[1][place][nucleus.mask] = nucleus.class_id
+            if count % _LET_GO == 0:
+                _let_go(nuclei)
         wide = np.uint16 if count <= np.iinfo(np.uint16).max else np.uint32
         if kind == "png" and wide is np.uint32:
             raise InvalidRequest(
@@ -118,6 +124,8 @@ def _save(
         out = np.lib.format.open_memmap(path, "w+", dtype, plane.shape)
         for start in range(0, plane.shape[0], _SIDE):
             out[start : start + _SIDE] = plane[start : start + _SIDE]
+            _let_go(plane)
+            _let_go(out)
         out.flush()
     else:
         resolution: dict[str, Any] = (
@@ -146,3 +154,17 @@ def _tiles(plane: NDArray[Any], dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
             found = plane[y : y + _SIDE, x : x + _SIDE]
             tile[: found.shape[0], : found.shape[1]] = found
             yield tile
+        _let_go(plane)
+
+
+def _let_go(mapped: NDArray[Any]) -> None:
+    """Take the pages of a mapped file out of memory; what was written stays in the file.
+
+    They count as this process's own until somebody needs the room, which on a large slide is all
+    of it. Where a system has no such call, they stay.
+    """
+    base: Any = mapped
+    while base is not None and not isinstance(base, mmap.mmap):
+        base = getattr(base, "_mmap", None) or getattr(base, "base", None)
+    if base is not None and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
