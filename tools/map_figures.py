@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import binary_dilation, gaussian_filter
+from scipy.ndimage import binary_dilation, find_objects, gaussian_filter
 from scipy.stats import rankdata
 from skimage.draw import ellipse
 
@@ -221,15 +221,16 @@ def measure_uncertainty(data: Path) -> None:
             np.bincount(tile.ids.ravel()),
         )
         wrong, kept = np.ones(count, bool), np.zeros(count, bool)
-        for number in range(1, count + 1):
-            inside = ids == number
-            kept[number - 1] = tile.valid[inside].mean() > 0.9
-            theirs, shared = np.unique(tile.ids[inside & (tile.ids > 0)], return_counts=True)
+        for number, place in enumerate(find_objects(ids), start=1):
+            inside = ids[place] == number
+            kept[number - 1] = tile.valid[place][inside].mean() > 0.9
+            labels = tile.ids[place]
+            theirs, shared = np.unique(labels[inside & (labels > 0)], return_counts=True)
             if not len(theirs):
                 continue
             best = int(theirs[shared.argmax()])
             overlap = shared.max() / (sizes[number] + their_sizes[best] - shared.max())
-            kind = int(np.bincount(tile.types[inside & (tile.ids == best)]).argmax())
+            kind = int(np.bincount(tile.types[place][inside & (labels == best)]).argmax())
             mine = int(found.probabilities[number - 1].argmax()) + 1
             wrong[number - 1] = overlap < 0.5 or not is_class(mine, kind, tile.pooled)
         entropy = np.bincount(ids.ravel(), found.entropy.ravel(), count + 1)[1:] / sizes[1:]

@@ -7,6 +7,7 @@ of another kind come back as something nearer to what it was trained on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -48,6 +49,10 @@ NUCLEI_MPP: Final = 0.75
 
 #: Squares in which the stain of an image is measured, so that ink in some does not decide it.
 _SQUARES: Final = 4
+
+#: Values that a median is taken of at the most, and rows of a file changed at a time.
+_SAMPLE: Final = 4_000_000
+_ROWS: Final = 512
 
 #: Share of tissue below which a tile is glass.
 _LEAST_TISSUE: Final = 0.002
@@ -165,17 +170,25 @@ def ordinary_of(
     info : BackendInfo
         The model.
     density : (h, w) float32
-        As `difference` returns it; 0 on glass.
+        As `difference` returns it; 0 on glass. One that lies in a file is changed there, a few rows
+        at a time, so that a slide's need not fit into memory.
     """
     found = _measured().get(settings.key(info))
     unit = HELD_OUT
     if found is None:
-        tissue = density[density > 0]
+        step = max(1, math.isqrt(density.size // _SAMPLE))
+        some = np.asarray(density[::step, ::step])
+        tissue = some[some > 0]
         middle = float(np.median(tissue)) if tissue.size else 1.0
         found = middle, middle * 3
         unit = OWN
     middle, high = found
-    values = (density / np.float32(middle)).astype(np.float32)
+    values = density
+    if isinstance(density, np.memmap):
+        for top in range(0, len(density), _ROWS):
+            density[top : top + _ROWS] /= np.float32(middle)
+    else:
+        values = (density / np.float32(middle)).astype(np.float32)
     return AnomalyMap(values, middle, unit, (high / middle, 3 * high / middle))
 
 

@@ -169,6 +169,15 @@ def test_measured_ordinary_tissue_is_the_unit(monkeypatch) -> None:
     assert found_in(tissue(), settings=AnomalySettings(draws=3)).unit == OWN
 
 
+def test_a_map_in_a_file_is_the_map_in_memory(tmp_path) -> None:
+    image = tissue(600, 300)
+    found = found_in(image, folder=tmp_path / "tiles")
+    assert isinstance(found.values, np.memmap)
+    plain = found_in(image)
+    np.testing.assert_allclose(found.values, plain.values, rtol=1e-5)
+    assert found.limits == plain.limits
+
+
 def test_it_stops_when_asked(tmp_path) -> None:
     def stop(done: int, total: int) -> None:
         raise Cancelled("stop")
