@@ -203,9 +203,9 @@ def test_what_cannot_be_compared_is_said_in_a_sentence(bench) -> None:
     bench.ready()
     assert "how large its pixels are" in refused(bench)
     bench.workspace.set_pixel_size(0.5)
-    bench.controller.run_state = RunState(RunPhase.RUNNING)
+    bench.controller.drawing.run = RunState(RunPhase.RUNNING)
     assert "An edit is running" in refused(bench)
-    bench.controller.run_state = RunState()
+    bench.controller.drawing.run = RunState()
     bench.use(np.full((SIDE, SIDE, 3), 250, np.uint8))
     assert "choose a place with tissue" in refused(bench)
 
