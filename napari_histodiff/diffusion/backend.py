@@ -38,7 +38,7 @@ from napari_histodiff.diffusion.loading import load_pipeline
 from napari_histodiff.diffusion.model_folder import ModelInfo, bundled_model_path, check_folder
 from napari_histodiff.diffusion.phase_cache import CACHE_BYTES, PhaseCache
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
-from napari_histodiff.diffusion.projection import project_on_coarse
+from napari_histodiff.diffusion.projection import even_target, project_on_coarse
 from napari_histodiff.diffusion.sampling import jump_steps, solver_of
 from napari_histodiff.diffusion.steering.gradient import (
     Ascent,
@@ -168,7 +168,7 @@ class DiffusionBackend:
         request = self._known_size(request)
         return self._pipeline.evaluations(
             request.region,
-            target=_even_target(request),
+            target=even_target(request),
             **self._sampling(request),
             num_images_per_prompt=request.variants,
             micro_batch=self._micro_batch,
@@ -214,7 +214,7 @@ class DiffusionBackend:
                 f"expected more than {self._info.jump_steps} steps to find the noise of an image, "
                 f"got {request.steps}: {self._info.name} jumps with so few; take more steps"
             )
-        target = _even_target(request)
+        target = even_target(request)
         if target is not None:
             self._pipeline.check_target(request.region, target, request.steps)
 
@@ -292,7 +292,7 @@ class DiffusionBackend:
         image = None
         if sampling["strength"] < 1 and request.image is not None:
             image = from_pixels(request.image)
-        target = _even_target(request)
+        target = even_target(request)
         images = self._pipeline(
             conditions,
             image=image,
@@ -400,13 +400,6 @@ def default_backend(
     if folder and is_foreign(Path(folder)):
         return ForeignBackend.load(Path(folder), device, dtype, book)
     return DiffusionBackend.load(folder, device, dtype, book)
-
-
-def _even_target(request: EditRequest) -> Region | None:
-    """The target, grown to whole 2 x 2 blocks of the plane, which projection works on."""
-    if request.target is None or request.kind is not EditKind.ZOOM:
-        return request.target
-    return request.target.snap(2)
 
 
 def _enlarging(request: EditRequest, on_step: OnStep | None) -> OnStep | None:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.requests import EditKind, EditRequest
 
-__all__ = ["project_on_coarse"]
+__all__ = ["even_target", "project_on_coarse"]
 
 #: Whole numbers per gray level: sums of them are exact, and a block never misses by a level.
 _UNIT: Final = 256
@@ -20,6 +21,13 @@ _PASSES: Final = 4
 
 #: The four pixels of every block, each (n, rows, columns, c) int32.
 _Quarters = list[NDArray[np.int32]]
+
+
+def even_target(request: EditRequest) -> Region | None:
+    """Return a target, grown to the whole 2 x 2 blocks of the plane that projection works on."""
+    if request.target is None or request.kind is not EditKind.ZOOM:
+        return request.target
+    return request.target.snap(2)
 
 
 def project_on_coarse(

@@ -1,9 +1,9 @@
-"""Edits of images that are finer than a model knows: drawn at its pixel size, and enlarged."""
+"""Frames of another pixel size than a model knows: drawn at its own, and brought back."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,13 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.inpainting.blending import keep_known
 
-__all__ = ["at_pixel_size", "enlarged", "resized_labels"]
+__all__ = ["at_pixel_size", "enlarged", "resized"]
 
 T = TypeVar("T", bound=np.generic)
 
 
 def at_pixel_size(request: EditRequest, mpp: float) -> EditRequest:
-    """Return the same edit with larger pixels; a feather is left to `enlarged`.
+    """Return the same edit with larger or smaller pixels; a feather is left to `enlarged`.
 
     A large pixel may change where any small one in it may, so that what is drawn reaches as far.
     What is known there is the mean of small pixels that may not.
@@ -28,19 +28,19 @@ def at_pixel_size(request: EditRequest, mpp: float) -> EditRequest:
     Parameters
     ----------
     request : EditRequest
-        Of a frame: not of a part of the endless plane, and without a coarse image.
+        Of a frame: not of a part of the endless plane.
     mpp : float
-        Micrometres per pixel, more than the request's.
+        Micrometres per pixel, others than the request's.
 
     Raises
     ------
     InvalidRequest
-        When the request has a target or a coarse image, or its pixels are not smaller.
+        When the request has a target, or such pixels already.
     """
-    if request.target is not None or request.coarse is not None or mpp <= request.mpp:
+    if request.target is not None or mpp == request.mpp:
         raise InvalidRequest(
-            f"expected an edit of a frame finer than {mpp:g} um per pixel, got {request.kind} at "
-            f"{request.mpp:g}; draw it at a pixel size that the model knows"
+            f"expected an edit of a frame at other than {mpp:g} um per pixel, got {request.kind} "
+            f"at {request.mpp:g}; draw it at a pixel size that the model knows"
         )
     factor = request.mpp / mpp
     height, width = (max(1, round(side * factor)) for side in request.shape)
@@ -51,18 +51,17 @@ def at_pixel_size(request: EditRequest, mpp: float) -> EditRequest:
         # The least share is one small pixel's; what is below is rounding.
         share = _resized(mask.astype(np.float32), region.shape, Image.Resampling.BOX)
         mask = share > 1e-4
+    changes: dict[str, Any] = {}
+    for name, like in _LIKE.items():
+        value = getattr(request, name)
+        changes[name] = None if value is None else like(value, region.shape)
     return replace(
         request,
         region=region,
         mpp=mpp,
-        image=None
-        if request.image is None
-        else _resized(request.image, region.shape, Image.Resampling.BOX),
         edit_mask=mask,
-        class_map=_resized_map(request.class_map, region.shape),
-        instance_map=_resized_map(request.instance_map, region.shape),
-        tissue_map=_resized_map(request.tissue_map, region.shape),
         feather=0.0,
+        **changes,
     )
 
 
@@ -82,11 +81,25 @@ def enlarged(drawn: NDArray[np.uint8], request: EditRequest) -> NDArray[np.uint8
     -------
     (variants, h, w, 3) uint8
     """
-    large = [_resized(image, request.shape, Image.Resampling.BICUBIC) for image in drawn]
-    return keep_known(np.stack(large), request)
+    return keep_known(np.stack([resized(image, request.shape) for image in drawn]), request)
 
 
-def resized_labels(labels: NDArray[T], shape: tuple[int, int]) -> NDArray[T]:
+def resized(image: NDArray[T], shape: tuple[int, int]) -> NDArray[T]:
+    """Return a picture at another height and width: means of smaller pixels, or between larger.
+
+    Parameters
+    ----------
+    image : (h, w, 3) uint8 or float32
+    shape : (int, int)
+    """
+    shrinks = shape[0] * shape[1] < image.shape[0] * image.shape[1]
+    how = Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC
+    if image.dtype == np.uint8:
+        return _resized(image, shape, how)
+    return np.stack([_resized(plane, shape, how) for plane in np.moveaxis(image, -1, 0)], -1)
+
+
+def _resized_labels(labels: NDArray[T], shape: tuple[int, int]) -> NDArray[T]:
     """Return (h, w) numbers that cannot be mixed at another height and width.
 
     Each pixel has the number in its middle.
@@ -104,5 +117,6 @@ def _resized(array: NDArray[T], shape: tuple[int, int], how: Image.Resampling) -
     return np.array(Image.fromarray(array).resize((width, height), how))
 
 
-def _resized_map(array: NDArray[np.generic] | None, shape: tuple[int, int]) -> NDArray[Any] | None:
-    return None if array is None else resized_labels(array, shape)
+_PIXELS: Final = ("image", "coarse")
+_LABELS: Final = ("class_map", "instance_map", "tissue_map")
+_LIKE: Final = dict.fromkeys(_PIXELS, resized) | dict.fromkeys(_LABELS, _resized_labels)

@@ -6,7 +6,7 @@ import pytest
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
-from napari_histodiff.inpainting.rescaling import at_pixel_size, enlarged
+from napari_histodiff.inpainting.rescaling import at_pixel_size, enlarged, resized
 
 
 def request(mpp: float, shape: tuple[int, int] = (96, 128), **changes: object) -> EditRequest:
@@ -86,7 +86,7 @@ def test_a_picture_comes_back_where_it_was() -> None:
 
 
 def test_only_frames_finer_than_the_model_are_enlarged() -> None:
-    with pytest.raises(InvalidRequest, match="expected an edit of a frame finer"):
+    with pytest.raises(InvalidRequest, match="expected an edit of a frame at other than"):
         at_pixel_size(request(0.5), 0.5)
     plane = EditRequest(
         kind=EditKind.GENERATE,
@@ -96,3 +96,22 @@ def test_only_frames_finer_than_the_model_are_enlarged() -> None:
     )
     with pytest.raises(InvalidRequest, match="frame"):
         at_pixel_size(plane, 0.5)
+
+
+def test_half_as_large_pixels_show_the_same_place() -> None:
+    edit = request(0.5)
+    fine = at_pixel_size(edit, 0.25)
+    assert fine.region == Region(0, 80, 120, 192, 256)
+    assert edit.edit_mask is not None
+    expected = np.kron(edit.edit_mask, np.ones((2, 2), bool))
+    np.testing.assert_array_equal(fine.edit_mask, expected)
+
+
+@pytest.mark.parametrize("shape", [(30, 40), (120, 100)])
+def test_a_picture_of_fractions_is_resized_like_one_of_bytes(shape: tuple[int, int]) -> None:
+    ramp = np.zeros((60, 80, 3), np.uint8)
+    ramp[..., 0] = np.arange(80) * 2
+    ramp[..., 1] = np.arange(60)[:, None] * 3
+    fractions = resized(ramp.astype(np.float32), shape)
+    assert fractions.dtype == np.float32
+    np.testing.assert_allclose(fractions, resized(ramp, shape), atol=1)

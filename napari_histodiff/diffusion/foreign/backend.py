@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_histodiff.core.backend import BackendInfo, OnStep, drawn_apart
-from napari_histodiff.core.errors import OutOfMemory
+from napari_histodiff.core.errors import InvalidRequest, OutOfMemory
 from napari_histodiff.core.foreign.folder import ForeignFolder, check_foreign
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.recipe import TILE
@@ -23,9 +23,8 @@ from napari_histodiff.diffusion.foreign.codec import LatentCodec, PixelCodec, en
 from napari_histodiff.diffusion.foreign.drawing import Drawer, DrawingSettings
 from napari_histodiff.diffusion.foreign.loading import Loaded, load_parts
 from napari_histodiff.diffusion.foreign.network import Inputs
-from napari_histodiff.diffusion.foreign.rescaling import at_model_scale, reach, resized
 from napari_histodiff.diffusion.phase_cache import CACHE_BYTES, PhaseCache
-from napari_histodiff.diffusion.projection import project_on_coarse
+from napari_histodiff.diffusion.projection import even_target, project_on_coarse
 from napari_histodiff.diffusion.steering.gradient import (
     Ascent,
     Score,
@@ -34,11 +33,15 @@ from napari_histodiff.diffusion.steering.gradient import (
     ascent_of,
 )
 from napari_histodiff.inpainting.blending import keep_known
+from napari_histodiff.inpainting.rescaling import at_pixel_size, resized
 
 __all__ = ["ForeignBackend"]
 
 #: Windows per network call; a processor gains nothing from more.
 _MICRO_BATCH = {"cpu": 1, "cuda": 4, "mps": 1}
+
+#: How many times finer or coarser than the model's a frame may be: beyond that a nucleus is a dot.
+_REACH = 4.0
 
 
 class ForeignBackend:
@@ -88,7 +91,7 @@ class ForeignBackend:
             guidance_scale=folder.convention.guidance_scale,
             kind=folder.class_name,
             nbytes=folder.nbytes,
-            reach=reach(folder.convention.mpp),
+            reach=(folder.convention.mpp[0] / _REACH, folder.convention.mpp[1] * _REACH),
         )
         self._cache = PhaseCache(cache_bytes, f"{folder.revision} {self._info.device}".encode())
 
@@ -133,7 +136,7 @@ class ForeignBackend:
         """Return how many network evaluations `render` will spend on a request at the most."""
         if request.structures:
             return sum(map(self.evaluations, request.apart))
-        own = at_model_scale(request, self._info.mpp)
+        own = self._at_model_scale(request)
         return self._drawer.evaluations(own, self._settings)
 
     def render(
@@ -162,13 +165,24 @@ class ForeignBackend:
         self._info.check_tissue(request)
         if request.kind is EditKind.GENERATE and request.target is None:
             request = replace(request, image=None, edit_mask=None)
-        if request.kind is EditKind.ZOOM and request.target is not None:
-            # Projection works on whole 2 x 2 blocks of the plane.
-            request = replace(request, target=request.target.snap(2))
-        own = at_model_scale(request, self._info.mpp)
+        own = self._at_model_scale(replace(request, target=even_target(request)))
         self._drawer.check(own)
         self._ascent(own)
         return own
+
+    def _at_model_scale(self, request: EditRequest) -> EditRequest:
+        """Return a request with pixels of a size that the model knows; itself where it has."""
+        info, drawn = self._info, self._info.drawn_mpp(request.mpp)
+        if drawn == request.mpp:
+            return request
+        if drawn is None or request.target is not None:
+            (finest, coarsest), (low, high) = info.frames_mpp, info.mpp
+            raise InvalidRequest(
+                f"expected {finest:g} to {coarsest:g} um per pixel of a frame, and {low:g} to "
+                f"{high:g} of a slide's level, got {request.mpp:g}; rescale the image, or use a "
+                "model trained at its resolution"
+            )
+        return at_pixel_size(request, drawn)
 
     def _ascent(self, own: EditRequest) -> Ascent | None:
         codec = self._loaded.network.codec
@@ -203,7 +217,7 @@ class ForeignBackend:
         place = own.drawn
         if own.region.shape != request.region.shape:
             place = request.drawn
-            images = resized(images, place.shape)
+            images = np.stack([resized(image, place.shape) for image in images])
         if request.kind is EditKind.ZOOM and request.coarse is not None:
             coarse = request.coarse[place.relative_to(request.region).slices]
             pixels = project_on_coarse(images, coarse, place)

@@ -223,7 +223,7 @@ class Drawer:
                     memory.keep(solved)
         assert isinstance(latents, Field)
         if request.target is None:
-            pixels = self._decoded(latents)
+            pixels = self.decoded(latents)
         else:  # each window by itself, so that a tile needs no decoded neighbours
             phase = _enlarged(plans[-1], self._factor)
             own = {
@@ -233,12 +233,18 @@ class Drawer:
             pixels = run_phase(latents, phase, self.layout.ramp * self._factor, solver, own)
         return pixels.read(request.drawn)
 
-    def _decoded(self, latents: Field) -> Field:
+    @property
+    def decoding(self) -> WindowLayout:
+        """Windows of the autoencoder, which overlap by a quarter, as the tiles of diffusers do."""
+        size, multiple = self.layout.size, self.layout.multiple_of
+        unit = 2 * multiple
+        return WindowLayout(size, max(self.layout.ramp, size // 4 // unit * unit), 1, multiple)
+
+    def decoded(self, latents: Field) -> Field:
         """Return the pixels of a canvas, decoded in windows that overlap."""
         if isinstance(self.network.codec, PixelCodec):
             return latents
-        sides = (self.layout.size, self.layout.ramp, 1, self.layout.multiple_of)
-        layout = WindowLayout(*sides)
+        layout = self.decoding
         (small,) = plan(latents.region, layout, 1)
         phase = _enlarged(small, self._factor)
         return run_phase(

@@ -292,8 +292,8 @@ def test_windows_decoded_apart_agree_with_the_whole(folder_of) -> None:
     decoded: list[torch.Tensor] = []
     (windows,) = model.render([EditRequest(kind=EditKind.GENERATE, region=region, steps=4)])
     drawer = model._drawer
-    real = drawer._decoded
-    drawer._decoded = lambda latents: decoded.append(latents.values) or real(latents)
+    real = drawer.decoded
+    drawer.decoded = lambda latents: decoded.append(latents.values) or real(latents)
     model.render([EditRequest(kind=EditKind.GENERATE, region=region, steps=4)])
     with torch.no_grad():
         whole = to_pixels(parts.network.codec.decode(decoded[0][None]))
