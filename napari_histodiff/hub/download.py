@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dask.utils import format_bytes
+from filelock import FileLock, Timeout
 
 from napari_histodiff.core.errors import Cancelled, HistodiffError, HubUnavailable, StorageError
 from napari_histodiff.core.errors import make_folder as make
@@ -42,8 +43,8 @@ _PART: Final = 2**22
 
 
 def partial_folder(model: HubModel) -> Path:
-    """Return where the files of a model arrive."""
-    return model.folder.parent / f".{model.folder.name}.part"
+    """Return where the files of a model arrive: those of one commit, which do not mix."""
+    return model.folder.parent / f".{model.folder.name}.{model.commit[:12]}.part"
 
 
 class Download:
@@ -68,6 +69,9 @@ class Download:
         self._cancelled = False
         self._said: deque[str] = deque(maxlen=40)
         make(self._part)
+        for other in self._part.parent.glob(f".{model.folder.name}.*.part"):
+            if other != self._part:  # of a commit that nobody asks for any more
+                shutil.rmtree(other, ignore_errors=True)
         self._check_room()
         settings = {
             "name": str(model.name),
@@ -182,8 +186,17 @@ def fetch(settings: Mapping[str, Any]) -> int:
 
     The child's side of `Download`; its last line says what went wrong.
     """
+    folder = Path(settings["folder"])
     try:
-        _fetch(settings)
+        with FileLock(folder.parent / f".{folder.name}.lock", timeout=0):
+            _fetch(settings)
+    except Timeout:
+        words = (
+            f"expected to download {settings['name']} alone, got another download of it under way; "
+            "wait for its end, then use the model"
+        )
+        sys.stdout.write("\n" + json.dumps({"error": words, "kind": "hub"}) + "\n")
+        return 2
     except HistodiffError as error:
         kind = "storage" if isinstance(error, StorageError) else "hub"
         sys.stdout.write("\n" + json.dumps({"error": str(error), "kind": kind}) + "\n")
@@ -194,6 +207,9 @@ def fetch(settings: Mapping[str, Any]) -> int:
 def _fetch(settings: Mapping[str, Any]) -> None:
     part, folder = Path(settings["part"]), Path(settings["folder"])
     name = str(settings["name"])
+    if folder.is_dir():  # by another process, meanwhile
+        shutil.rmtree(part, ignore_errors=True)
+        return
     try:
         for file in settings["files"]:
             with hub_words(name):

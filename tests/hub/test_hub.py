@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 import napari_histodiff as hd
 from napari_histodiff.core.errors import (
@@ -211,6 +213,29 @@ def test_other_bytes_than_listed_are_no_model(hub) -> None:
     assert not model.folder.exists()
     hub.lies = False
     assert Download(model).wait() == model.folder
+
+
+def test_files_of_another_commit_are_not_gone_on_with(hub) -> None:
+    model = look_up(MODEL)
+    old = partial_folder(replace(model, commit="f" * 40))
+    (old / "unet").mkdir(parents=True)
+    (old / "unet" / "config.json").write_text("{}")
+    folder = Download(model).wait()
+    assert (folder / "unet" / "config.json").read_bytes() != b"{}"
+    assert not old.exists()
+
+
+def test_two_downloads_of_one_model_do_not_mix(hub) -> None:
+    model = look_up(MODEL)
+    model.folder.parent.mkdir(parents=True)
+    with (
+        FileLock(model.folder.parent / f".{model.folder.name}.lock"),
+        pytest.raises(HubUnavailable, match="another download of it under way"),
+    ):
+        Download(model).wait()
+    assert Download(model).wait() == model.folder
+    assert Download(model).wait() == model.folder  # asked for before the other ended
+    assert not partial_folder(model).exists()
 
 
 def test_no_room_is_told_before_it_starts(hub, monkeypatch) -> None:
