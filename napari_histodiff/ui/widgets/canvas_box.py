@@ -102,14 +102,14 @@ class CanvasBox(Section):
             row(
                 command_button("export", "Export…"),
                 command_button("import_annotations", "Paint annotations…"),
-                command_button("slide_room", "Make room…"),
             )
         )
         self.level = QComboBox()
         self.level.setToolTip(_LEVEL_TIP)
         self.level.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.levels = QWidget()
-        self.levels.setLayout(row(named_label("Edit at", self.level), self.level, stretch=1))
+        room = command_button("slide_room", "Make room…", share=False)
+        self.levels.setLayout(row(named_label("Edit at", self.level), self.level, room, stretch=1))
         self.body.addWidget(self.sizes)
         self.body.addLayout(frame)
         self.body.addWidget(self.levels)
