@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from napari_histodiff.datasets.pictures import read_picture
     from napari_histodiff.evaluation.maps.anomaly import AnomalyMap, AnomalySettings
     from napari_histodiff.layout.changes import change_paint
+    from napari_histodiff.layout.invention import invent
     from napari_histodiff.slide.opened import open_slide
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "UnusedInput",
     "__version__",
     "change_paint",
+    "invent",
     "load_model",
     "open_slide",
     "read_picture",
@@ -64,6 +66,7 @@ _MODULES = {
     "UnseenClass": "api",
     "UnusedInput": "api",
     "change_paint": "layout.changes",
+    "invent": "layout.invention",
     "load_model": "api",
     "open_slide": "slide.opened",
     "read_picture": "datasets.pictures",

@@ -30,6 +30,7 @@ from napari_histodiff.core.steering.guides import PYTHON_GUIDE, as_guides
 from napari_histodiff.core.steering.steering import DEFAULT_REFERENCE, Steering
 from napari_histodiff.core.threads import busy_waiting
 from napari_histodiff.layout.completion import Completion, complete_paint, completed, structure_seed
+from napari_histodiff.layout.invention import Invention, invent
 
 if TYPE_CHECKING:
     from napari_histodiff.core.backend import Backend, BackendInfo, OnStep
@@ -271,6 +272,13 @@ class Model:
         """
         found = self.suggest(class_map, instance_map, tissue_map, caption, seed=seed, mpp=mpp)
         return found.tissue_map
+
+    def invent(self, shape: tuple[int, int], caption: str = "", **more: Any) -> Invention:
+        """Return tissue and nuclei made up by seed, in the tissues this model knows.
+
+        Parameters are those of `napari_histodiff.invent`.
+        """
+        return invent(_pair("shape", shape), caption, tissue_names=self.info.tissue_names, **more)
 
     def draw(
         self,

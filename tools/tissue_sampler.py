@@ -234,7 +234,8 @@ def train(pack: Path, output: Path, minutes: float) -> None:
             mean[name].lerp_(value, 1 - keep)
         if step % 50 == 0:
             print(f"{step * BATCH} crops, loss {float(mean_loss):.3f}, {done:.0%}", flush=True)
-    save_file({name: value.numpy().astype(np.float16) for name, value in mean.items()}, output)
+    weights = {n: v.contiguous().numpy().astype(np.float16) for n, v in mean.items()}
+    save_file(weights, output)
 
 
 def _borders(tissue: NDArray[np.uint8], asked: NDArray[np.bool_]) -> float:

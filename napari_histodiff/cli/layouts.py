@@ -1,4 +1,4 @@
-"""`histodiff change`: paint changed as it is said in words, by rules."""
+"""`histodiff change`, `invent`, `layouts`: paint changed in words, layouts made up and measured."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.cli.pictures import nuclei_of, scale_of
-from napari_histodiff.core.errors import make_folder
+from napari_histodiff.core.errors import InvalidRequest, make_folder
 from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 
-__all__ = ["change", "write_layout"]
+__all__ = ["change", "invent", "layouts", "write_layout"]
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -60,6 +60,134 @@ def change(text: str, output: Path, **settings: Any) -> None:
     for sentence in done.said:
         click.echo(sentence)
     click.echo(write_layout(output, "changed-", maps, facts))
+
+
+@click.command()
+@click.argument("caption", default="")
+@click.option("--size", type=(int, int), default=(512, 512), show_default=True, help="In pixels.")
+@click.option("--mpp", default=0.5, show_default=True, help="Micrometres per pixel.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--variants", default=1, show_default=True, help="Seeds from the first one on.")
+@click.option("--density", default=1.0, show_default=True, help="Nuclei; 1 = as in real tissue.")
+@click.option("--count", "counts", multiple=True, metavar="CLASS=NUMBER", help="As lymphocyte=120.")
+@click.option("--like-classes", type=_FILE, help="Class map of an example.")
+@click.option("--like-instances", type=_FILE, help="Instance map of it.")
+@click.option("--like-labels", type=_FILE, help="Both in one: label = 7 * instance + class.")
+@click.option("--like-tissue", type=_FILE, help="Tissue map of it.")
+@click.option("--like-mpp", type=float, help="Its um per pixel; else of the files, else --mpp.")
+@click.option("-o", "--output", type=_FOLDER, default=Path("histodiff-output"), help="Folder.")
+def invent(caption: str, output: Path, **settings: Any) -> None:
+    """Make up tissue and nuclei that CAPTION, counts or an example describe.
+
+    Writes class map, instance map, tissue map, a picture of them and a JSON file per seed;
+    `histodiff generate` draws them.
+    """
+    from tqdm import tqdm
+
+    from napari_histodiff.layout.invention import EVALUATIONS
+    from napari_histodiff.layout.invention import invent as invent_layout
+
+    like, like_mpp = _example(settings)
+    counts = _counts(settings["counts"])
+    for seed in range(settings["seed"], settings["seed"] + settings["variants"]):
+        with tqdm(total=EVALUATIONS, unit="step", leave=False, disable=None) as bar:
+
+            def on_step(done: int, _: int, bar: Any = bar) -> None:
+                bar.update(done - bar.n)
+
+            found = invent_layout(
+                settings["size"],
+                caption,
+                counts=counts,
+                density=settings["density"],
+                like=like,
+                like_mpp=like_mpp,
+                mpp=settings["mpp"],
+                seed=seed,
+                on_step=on_step,
+            )
+        maps = found.class_map, found.instance_map, found.tissue_map
+        click.echo(write_layout(output, "invented-", maps, found.facts))
+
+
+@click.command()
+@click.argument("held_out", type=_FILE)
+@click.argument("others", type=_FILE)
+@click.option(
+    "--way",
+    type=click.Choice(["like", "caption", "rules"]),
+    default="like",
+    show_default=True,
+    help="Sampled from shares and densities of the field, from its caption, or laid out by rules.",
+)
+@click.option("--seeds", default=1, show_default=True, help="Layouts for each field.")
+@click.option("-o", "--output", type=_FOLDER, default=Path("histodiff-layouts"), help="Folder.")
+def layouts(held_out: Path, others: Path, way: str, seeds: int, output: Path) -> None:
+    """Measure invented layouts against the real ones of the packed file HELD_OUT.
+
+    Each statistic stands beside the distance between real fields, those of OTHERS and HELD_OUT.
+    Writes a page, a JSON file and a sheet.
+    """
+    from tqdm import tqdm
+
+    from napari_histodiff.evaluation.layouts import (
+        compare,
+        fields_of,
+        invented_like,
+        measure,
+        write_report,
+    )
+
+    real, other = fields_of(held_out), fields_of(others)
+    jobs = [(field, seed) for seed in range(seeds) for field in real]
+    made = [
+        invented_like(field, seed, way)
+        for field, seed in tqdm(jobs, unit="field", leave=False, disable=None)
+    ]
+    sets = {
+        "held-out": [measure(field) for field in real],
+        "other real": [measure(field) for field in other],
+        "invented": [measure(field) for field in made],
+    }
+    found = compare(sets["held-out"], sets["other real"], sets["invented"])
+    facts = {
+        "way": way,
+        "seeds": seeds,
+        "held-out fields": len(real),
+        "other fields": len(other),
+        "invented fields": len(made),
+    }
+    pairs = list(zip(real, made, strict=False))
+    for line in write_report(output, facts, found, sets, pairs):
+        click.echo(line)
+    click.echo(output / "layouts.html")
+
+
+def _counts(given: tuple[str, ...]) -> dict[str, int]:
+    counts = {}
+    for pair in given:
+        name, _, number = pair.partition("=")
+        if not number.strip().isdecimal():
+            raise InvalidRequest(
+                f'expected CLASS=NUMBER, got "{pair}"; give for example lymphocyte=120'
+            )
+        counts[name.strip()] = int(number)
+    return counts
+
+
+def _example(settings: dict[str, Any]) -> tuple[Any, float | None]:
+    from napari_histodiff.datasets.pictures import read_picture
+
+    names = ("classes", "instances", "labels", "tissue")
+    given = {name: settings[f"like_{name}"] for name in names}
+    pictures = {name: read_picture(path) for name, path in given.items() if path is not None}
+    if not pictures:
+        return None, None
+    classes, instances = nuclei_of(pictures)
+    tissue = None if "tissue" not in pictures else pictures["tissue"].ids()
+    shapes = [a.shape for a in (classes, instances, tissue) if a is not None]
+    maps = [np.zeros(shapes[0], np.uint8) if a is None else a for a in (classes, instances, tissue)]
+    return tuple(maps), scale_of(settings["like_mpp"], pictures)
 
 
 def write_layout(

@@ -18,7 +18,7 @@ from napari_histodiff.cli.export import export, inspect, sign
 from napari_histodiff.cli.foreign import masks
 from napari_histodiff.cli.glands import train_gland
 from napari_histodiff.cli.inpaint_slide import SLIDE_OPTIONS, inpaint_slide, is_of_slide
-from napari_histodiff.cli.layouts import change
+from napari_histodiff.cli.layouts import change, invent, layouts
 from napari_histodiff.cli.maps import MAP_COMMANDS
 from napari_histodiff.cli.models import model_option
 from napari_histodiff.cli.pictures import nuclei_of, region_captions_of, scale_of
@@ -200,6 +200,8 @@ for _command in (
     train_gland,
     suggest,
     change,
+    invent,
+    layouts,
     export,
     inspect,
     sign,

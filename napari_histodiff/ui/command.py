@@ -19,6 +19,7 @@ class Studio(Protocol):
     anomaly: Any
     controller: Any
     grid: Any
+    layouts: Any
     live: Any
     looks: Any
     masks: Any

@@ -28,6 +28,8 @@ from napari_histodiff.ui.generation.states import EngineStatus
 from napari_histodiff.ui.history.archive import Archive
 from napari_histodiff.ui.history.past import Past
 from napari_histodiff.ui.history.returning import Returning
+from napari_histodiff.ui.layouts.box import LayoutBox
+from napari_histodiff.ui.layouts.maker import LayoutMaker
 from napari_histodiff.ui.live.live import LivePainting
 from napari_histodiff.ui.masks.context import ContextOutline
 from napari_histodiff.ui.masks.mask_tools import MaskTools
@@ -116,6 +118,7 @@ class StudioDock(DockedWidget):
         self.proposer = Proposer(napari_viewer, self.workspace, judge)
         self.recipes = Recipes(self.workspace, self.controller, self.masks, self.proposer)
         self.anomaly = AnomalyMapper(napari_viewer, self.workspace, self.controller, judge)
+        self.layouts = LayoutMaker(self.workspace, self.controller)
         self.viewer = napari_viewer
         self._activity = Activity(self)
         self._kept = KeptObjects(napari_viewer)
@@ -153,15 +156,15 @@ class StudioDock(DockedWidget):
             widget.setToolTipDuration(_TOOLTIP)
         self._timer = QTimer(self)
         self._timer.setInterval(_PUMP)
-        pumped = (self.controller, self.live, self.proposer, self.readings, self.slide)
-        for part in (*pumped, self.project, self.anomaly, self.second):
+        asked = (self.controller, self.live, self.proposer, self.readings, self.layouts)
+        for part in (*asked, self.slide, self.project, self.anomaly, self.second):
             self._timer.timeout.connect(part.pump)
         for reader in (self.workspace, self.masks, self.past):
             self._timer.timeout.connect(reader.deliver)
         self._timer.start()
         # Not methods of this widget: they must outlive it. The slide needs the engine to the end.
-        first = (self.anomaly, self.project, self.slide, self.live, self.proposer, self.readings)
-        for closing in (*first, self.controller, self.past, self.second, self._kept):
+        first = (self.anomaly, self.layouts, self.project, self.slide, self.live, self.proposer)
+        for closing in (*first, self.readings, self.controller, self.past, self.second, self._kept):
             self.destroyed.connect(closing.close)
         self.controller.start()
         preload_later(self, self._kept.leave_out)
@@ -182,6 +185,7 @@ class StudioDock(DockedWidget):
         self.anomaly.close()
         self.live.close()
         self.proposer.close()
+        self.layouts.close()
         self.readings.close()
         self.second.close()
         self.controller.close()
@@ -211,6 +215,7 @@ class StudioDock(DockedWidget):
         self.palette_box.body.addWidget(self.tools)
         self.palette_box.body.addWidget(self.proposal)
         self.palette_box.body.addWidget(self.unlike)
+        self.palette_box.body.addWidget(LayoutBox(self.layouts))
         inside.addWidget(self.welcome)
         self._sections: tuple[Section, ...] = (
             self.canvas,
@@ -277,6 +282,7 @@ class StudioDock(DockedWidget):
         self.proposer.state_changed.connect(self.proposal.set_state)
         self.proposer.noticed.connect(show_notice)
         self.anomaly.state_changed.connect(self.unlike.set_state)
+        self.layouts.noticed.connect(show_notice)
         self.proposal.least_changed.connect(self.proposer.set_least)
 
     def _connect_workspace(self) -> None:

@@ -128,6 +128,25 @@ PAINT_COMMANDS: Final = (
         "Put tissue that fits the nuclei into the frame, and nuclei that fit tissue; again: others",
     ),
     Command(
+        "change_paint",
+        "Change the paint in words",
+        lambda d: d.layouts.change(),
+        tip="Change nuclei and tissue of the frame as the line says, by rules; draws nothing",
+    ),
+    Command(
+        "invent",
+        "Invent a layout",
+        lambda d: d.layouts.invent(),
+        tip="Make up tissue and nuclei for the frame, as the caption says or like what is painted",
+    ),
+    Command("cancel_layout", "Stop inventing", lambda d: d.layouts.cancel()),
+    Command(
+        "take_back_layout",
+        "Take back the change or invention",
+        lambda d: d.layouts.take_back(),
+        tip="Bring back what was painted before, nuclei and tissue in one step",
+    ),
+    Command(
         "palette_nuclei",
         "Paint nuclei",
         lambda d: d.actions.select_palette("nuclei"),

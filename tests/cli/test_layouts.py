@@ -54,3 +54,22 @@ def test_words_that_are_not_known_are_one_line_and_nothing_is_written(tmp_path: 
     assert done.exit_code == 2
     assert 'did you mean "grow"' in done.output
     assert not (tmp_path / "o").exists()
+
+
+def test_layouts_are_invented_with_a_picture_and_what_they_were_made_from(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    size = ("--size", 96, 128)
+    done = run("invent", "colon, gland", *size, "--count", "lymphocyte=9", "--seed", 5, "-o", out)
+    assert done.exit_code == 0, done.output
+    facts = json.loads((out / "invented-001.json").read_text(encoding="utf-8"))
+    assert (facts["model"], facts["seed"]) == ("layout-sampler-v1", 5)
+    assert abs(facts["nuclei"]["lymphocyte"] - 9) <= 4
+    assert imread(out / "invented-001.png").shape == (96, 128, 3)
+    like = ("--like-classes", out / "invented-001_classes.png")
+    like += ("--like-instances", out / "invented-001_instances.tif")
+    again = run("invent", *size, *like, "--like-tissue", out / "invented-001_tissue.png", "-o", out)
+    assert again.exit_code == 0, again.output
+    assert (out / "invented-002.json").is_file()
+    wrong = run("invent", "--count", "lymphocyte=many", "-o", out)
+    assert wrong.exit_code == 2
+    assert "CLASS=NUMBER" in wrong.output

@@ -133,7 +133,9 @@ def zone_of(
         if not body.any():
             raise nothing_of(place.tissue, tissue)
         away = ndimage.distance_transform_edt(~body) * mpp
-        length = f"{border_length(body, mpp) / 1000:.1f} mm of the border of the {name}"
+        long = border_length(body, mpp)
+        length = f"{long / 1000:.1f} mm" if long >= 100 else f"{long:.0f} µm"
+        length += f" of the border of the {name}"
         if place.kind == "border":
             mask, words = (away > 0) & (away <= (width or _BORDER)), f" along {length}"
         elif place.kind == "between":

@@ -1,7 +1,7 @@
 """A small U-Net over maps of cells, in plain numpy.
 
 It runs beside a window without torch: a convolution is nine matrix products over shifted views.
-`tools/tissue_sampler.py` trains what it runs.
+`tools/tissue_sampler.py` and `tools/layout_sampler.py` train what it runs.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Layouts in the Studio: paint changed in words, layouts made up."""
