@@ -474,10 +474,12 @@ class StudioActions:
 
     def _set_contour(self, width: int) -> None:
         document = self._workspace.document
-        for layer in document.paint_layers:
-            layer.contour = width
         # Whoever works on the mask has it filled again; until then it must not be overlooked.
-        document.edit_mask.layer.contour = _MASK_OUTLINE if width else 0
+        wider = {document.edit_mask.layer: _MASK_OUTLINE if width else 0}
+        for layer in document.paint_layers:
+            wanted = wider.get(layer, width)
+            if layer.contour != wanted:  # napari draws anew for the same width, too
+                layer.contour = wanted
 
     def _attempt(self, action: Callable[[], object]) -> None:
         try:

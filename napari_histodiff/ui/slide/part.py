@@ -307,6 +307,7 @@ class SlidePart:
             store = in_background(open_store)
             with waiting():
                 self.close_slide()
+                glance()
                 self._start(store)
         except HistodiffError as error:
             show_trouble(error)
