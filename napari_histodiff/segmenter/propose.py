@@ -3,7 +3,8 @@
 ``python -m napari_histodiff.segmenter.propose IN.npz OUT.npz``. IN has `image` (h, w, 3) uint8 and
 `mpp`, micrometres per pixel. OUT gets `instance_map` (h, w) int32, `class_map` (h, w) uint8, `ids`
 (n,) int32, `uncertainty` (n,) float32 in 0-1, one per id, and `tissue_map` (h, w) uint8; with
---ensemble also `agreement` (n,) and `entropy` (h, w) float32, see `segmenter.ensemble`. Each step
+--ensemble also `agreement` (n,) and `entropy` (h, w) float32, see `segmenter.ensemble`; with
+``--drawn-by REVISION`` also `nearness`, see `nearest.TrainingIndex`, NaN where unknown. Each step
 is a line of JSON on stdout, ``{"done": 1, "total": 8}``; a failure ends stderr with such a line,
 ``{"error": "expected ..."}``.
 """
@@ -64,10 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         image, mpp = _read(options.source)
         judge, tissue = load_judge(options.model, options.device), load_tissue(options.device)
-        if options.ensemble:
-            judge = use_ensemble(judge)
-        nuclei = judge.propose(image, mpp=mpp, on_step=_tell)
-        _write(options.result, nuclei, tissue.propose(image, mpp=mpp, nuclei=nuclei))
+        proposer = use_ensemble(judge) if options.ensemble else judge
+        nuclei = proposer.propose(image, mpp=mpp, on_step=_tell)
+        found = _nearness(options, judge, image, mpp)
+        _write(options.result, nuclei, tissue.propose(image, mpp=mpp, nuclei=nuclei), found)
     except HistodiffError as error:
         _say(sys.stderr, {"error": str(error)})
         return 1
@@ -83,6 +84,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("result", type=Path, metavar="OUT.npz", help="where they are written")
     parser.add_argument("--model", type=Path, help="model folder (default: the bundled one)")
     parser.add_argument("--ensemble", action="store_true", help="say where members disagree")
+    parser.add_argument("--drawn-by", help="revision of the model whose training crops are near")
+    parser.add_argument("--drawn-in", type=Path, help="its folder (default: the bundled one)")
     parser.add_argument("--device", default="auto", help='"auto", "cpu" or "cuda:0"')
     return parser.parse_args(arguments)
 
@@ -97,10 +100,25 @@ def _read(path: Path) -> tuple[NDArray[np.uint8], float]:
         ) from error
 
 
-def _write(path: Path, proposal: Any, tissue_map: NDArray[np.uint8]) -> None:
+def _nearness(
+    options: argparse.Namespace, judge: Any, image: NDArray[np.uint8], mpp: float
+) -> dict[str, float]:
+    if options.drawn_by is None:
+        return {}
+    from napari_histodiff.segmenter.nearest import TrainingIndex, index_of
+
+    folder = index_of(options.drawn_in, options.drawn_by)
+    index = None if folder is None else TrainingIndex.load(folder)
+    found = None
+    if index is not None and index.info.judge == judge.info.revision:
+        found = index.nearness(judge, image, mpp)
+    return {"nearness": float("nan") if found is None else found}
+
+
+def _write(path: Path, proposal: Any, tissue_map: NDArray[np.uint8], more: dict[str, Any]) -> None:
     ids = np.unique(proposal.instance_map)
     ids = ids[ids > 0].astype(np.int32)
-    more: Any = {
+    doubts = {
         name: np.asarray(getattr(proposal, name), np.float32)
         for name in ("agreement", "entropy")
         if hasattr(proposal, name)
@@ -113,6 +131,7 @@ def _write(path: Path, proposal: Any, tissue_map: NDArray[np.uint8]) -> None:
             ids=ids,
             uncertainty=np.asarray(proposal.uncertainty, np.float32),
             tissue_map=tissue_map,
+            **doubts,
             **more,
         )
     except OSError as error:

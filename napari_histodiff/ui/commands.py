@@ -94,7 +94,7 @@ _EDITS: Final = (
         "Look for the painted nuclei",
         lambda d: d.readings.look_for_nuclei(),
         "Alt-N",
-        "Let the segmenter look for the painted nuclei in the variant in view",
+        "Let the segmenter look for the painted nuclei, and for training tissue like it",
     ),
     Command(
         "undo",

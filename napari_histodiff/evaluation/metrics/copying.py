@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import InvalidImage, InvalidRequest
+from napari_histodiff.segmenter.nearest import nearest_distances
 
 __all__ = [
     "Memorisation",
@@ -19,7 +20,6 @@ __all__ = [
     "pixel_vectors",
 ]
 
-_CHUNK: Final = 2048
 _THUMBNAIL: Final = 32
 
 
@@ -42,37 +42,6 @@ class Memorisation:
     generated_median: float
     test_median: float
     share_below: float
-
-
-def nearest_distances(
-    queries: NDArray[np.floating], bank: NDArray[np.floating]
-) -> NDArray[np.float64]:
-    """Return the Euclidean distance of each (n, k) query to the nearest row of the (m, k) bank.
-
-    (n,) float64, at least 0; inf when the bank is empty. Memory stays at a few tens of MB.
-
-    Raises
-    ------
-    InvalidRequest
-        When the vectors differ in length.
-    """
-    if queries.ndim != 2 or bank.ndim != 2 or queries.shape[1] != bank.shape[1]:
-        raise InvalidRequest(
-            f"expected (n, k) and (m, k) vectors, got {queries.shape} and {bank.shape}; "
-            "compute both in one way"
-        )
-    # Shifted to the bank's mean, as the expanded square below loses digits far from zero.
-    shift = bank.mean(0, dtype=np.float64) if len(bank) else 0.0
-    nearest = np.full(len(queries), np.inf)
-    for b in range(0, len(bank), _CHUNK):
-        known = bank[b : b + _CHUNK] - shift
-        known_norms = (known**2).sum(1)
-        for q in range(0, len(queries), _CHUNK):
-            asked = queries[q : q + _CHUNK] - shift
-            squares = (asked**2).sum(1)[:, None] + known_norms - 2 * asked @ known.T
-            part = nearest[q : q + _CHUNK]
-            np.minimum(part, np.sqrt(np.maximum(squares.min(1), 0)), out=part)
-    return nearest
 
 
 def nearest_rows(queries: NDArray[np.floating], bank: NDArray[np.floating]) -> NDArray[np.int64]:

@@ -25,7 +25,7 @@ _SIGNS: Final = {
 
 
 class ReadingRow(QWidget):
-    """Seam, stain and nuclei of a variant in small words, and below them the divider.
+    """Seam, stain, training and nuclei of a variant in small words, below them the divider.
 
     `divided` carries how far from the left the divider stands, 0-1.
     """
@@ -34,7 +34,7 @@ class ReadingRow(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.seam, self.stain = QLabel(), QLabel()
+        self.seam, self.stain, self.training = QLabel(), QLabel(), QLabel()
         self.nuclei: QToolButton = command_button("check_nuclei", "Nuclei ?", share=False)
         self.divider = QSlider(Qt.Orientation.Horizontal)
         self.divider.setRange(0, 100)
@@ -44,7 +44,8 @@ class ReadingRow(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
-        column.addLayout(row(self.seam, self.stain, self.nuclei, stretch=(0, 1)))
+        column.addLayout(row(self.seam, self.stain, stretch=(0, 1)))
+        column.addLayout(row(self.training, self.nuclei, stretch=(0, 1)))
         column.addLayout(
             row(
                 name_label("Divide"),
@@ -63,7 +64,12 @@ class ReadingRow(QWidget):
             with signals_blocked(self.divider):
                 self.divider.setValue(0)
             return
-        widgets = {"seam": self.seam, "stain": self.stain, "nuclei": self.nuclei}
+        widgets = {
+            "seam": self.seam,
+            "stain": self.stain,
+            "training": self.training,
+            "nuclei": self.nuclei,
+        }
         for name, (light, words, explanation) in lights_of(reading).items():
             sign, meaning = _SIGNS[light]
             widgets[name].setText(f"{sign} {words}")

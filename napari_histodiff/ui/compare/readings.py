@@ -21,6 +21,7 @@ from napari_histodiff.evaluation.metrics.objects import centroids
 from napari_histodiff.inpainting.readouts import seams_and_shifts, strangeness
 from napari_histodiff.ui.generation.states import Level, Notice
 from napari_histodiff.ui.proposals.process import (
+    DrawnBy,
     Judge,
     JudgeDone,
     JudgeEvent,
@@ -46,6 +47,10 @@ _STAIN: Final = (0.3, 0.45)
 #: Below the first share of painted nuclei that are found one should look.
 _FOUND: Final = (0.7, 0.5)
 _STRANGE: Final = 0.3
+#: Below the first distance to the nearest training crop one should look. Of 1,742 crops of held-out
+#: real tissue 1 in 1,000 was below 0.66 and none below 0.58; 95 % of training crops that were
+#: encoded anew were below 0.41.
+_NEAR: Final = (0.65, 0.45)
 
 
 class Light(StrEnum):
@@ -69,6 +74,9 @@ class Reading:
         Painted nuclei that the segmenter finds again, of so many; None before it looked.
     looking : bool
         Whether the segmenter works.
+    nearness : float or None
+        How far the nearest training crop is, in multiples of what is typical of unseen real tissue;
+        None before it was looked for, or where it cannot be told.
     """
 
     seam: float | None = None
@@ -76,10 +84,11 @@ class Reading:
     found: int | None = None
     painted: int | None = None
     looking: bool = False
+    nearness: float | None = None
 
 
 def lights_of(reading: Reading) -> dict[str, tuple[Light, str, str]]:
-    """Return light, words and explanation of "seam", "stain" and "nuclei"."""
+    """Return light, words and explanation of "seam", "stain", "nuclei" and "training"."""
     at, shift = reading.seam, reading.stain
     seam_light = Light.UNKNOWN if at is None else _light(at, *_SEAM)
     stain_light = Light.UNKNOWN if shift is None else _light(shift, *_STAIN)
@@ -101,6 +110,7 @@ def lights_of(reading: Reading) -> dict[str, tuple[Light, str, str]]:
             f"{100 * _STAIN[0]:.0f} % look whether it is another tissue or another stain.",
         ),
     }
+    result["training"] = _training(reading)
     explained = (
         "Painted nuclei where pixels changed that the segmenter, which never met the model, finds "
         "in this variant at their place."
@@ -114,6 +124,22 @@ def lights_of(reading: Reading) -> dict[str, tuple[Light, str, str]]:
         light = _light(share, -_FOUND[0], -_FOUND[1])
         result["nuclei"] = (light, f"Nuclei {reading.found}/{reading.painted}", explained)
     return result
+
+
+def _training(reading: Reading) -> tuple[Light, str, str]:
+    explained = (
+        "How far the training crop that is nearest to any part of this variant is from it, by what "
+        "the segmenter sees: 1 = as far as real tissue that the model never saw, 0 = a copy. Of "
+        f"such tissue 1 crop in 1,000 is below {_NEAR[0]:g}; below {_NEAR[1]:g} it may repeat a "
+        "picture the model learnt from."
+    )
+    near = reading.nearness
+    if reading.looking:
+        return Light.UNKNOWN, "Training …", explained
+    if near is None:
+        known = "Measured with the nuclei, for models whose training crops are known."
+        return Light.UNKNOWN, "Training ?", f"{explained} {known}"
+    return _light(-near, -_NEAR[0], -_NEAR[1]), f"Training {near:.2f}", explained
 
 
 class Readings:
@@ -147,16 +173,20 @@ class Readings:
         return None if staging is None else self._readings[staging.index]
 
     def look_for_nuclei(self) -> None:
-        """Have the segmenter look for the painted nuclei in the variant in view."""
+        """Have the segmenter look for the painted nuclei, and training crops like the variant."""
         staging = self._staging
         if staging is None or self._judge.is_running:
             return
         request, self._looked_at = staging.request, staging.index
         if not _painted(request).any():
             self._notice(Level.WARNING, "No nuclei were painted where pixels changed.")
-            return
+            if not request.model_revision:  # nor are its training crops known
+                return
         everywhere = np.ones(request.shape, np.bool_)
-        self._judge.begin(staging.image, request.mpp, everywhere)
+        drawn_by = None
+        if request.model_revision:
+            drawn_by = DrawnBy(request.model_revision, self._controller.model_folder)
+        self._judge.begin(staging.image, request.mpp, everywhere, drawn_by=drawn_by)
         self._set(staging.index, looking=True)
 
     def pump(self) -> None:
@@ -208,7 +238,8 @@ class Readings:
         elif isinstance(event, JudgeDone) and self._staging is not None:
             request = self._staging.entry.request.alone(self._looked_at)
             found, painted = _agreement(request, event.proposal.instance_map)
-            self._set(self._looked_at, looking=False, found=found, painted=painted)
+            near = event.nearness
+            self._set(self._looked_at, looking=False, found=found, painted=painted, nearness=near)
 
     def _set(self, index: int, **changes: Any) -> None:
         self._readings[index] = replace(self._readings[index], **changes)

@@ -29,9 +29,10 @@ MOST: Final = 12
 #: Seeds looked at for stains that differ.
 _TRIED: Final = 200
 
-_ALL_PAINTED: Final = (
-    "Everything in the frame is painted, so there is no structure to vary; take some paint away, "
-    "or vary the guidance."
+_NOT_SUGGESTED: Final = (
+    "There is no structure to vary here, as none is suggested: the frame is painted whole, lies "
+    "on a slide, which has its own, is an edit without paint, or suggestions are off in Settings. "
+    "Take some paint away, or vary the guidance."
 )
 _STAIN_KEPT: Final = (
     "An edit keeps the stain around it; to vary the stain, put the frame where it is drawn anew."
@@ -128,7 +129,7 @@ def varied(
     if variation.what is Varied.STRUCTURE:
         alone = [replace(one, variants=1) for one in requests]
         if len(alone) < 2 or not joined(alone).structures:
-            raise InvalidRequest(_ALL_PAINTED)
+            raise InvalidRequest(_NOT_SUGGESTED)
         return {f"Structure {n}": one for n, one in enumerate(alone, 1)}
     if base.kind is not EditKind.GENERATE:
         raise InvalidRequest(_STAIN_KEPT)

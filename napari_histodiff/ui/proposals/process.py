@@ -6,6 +6,7 @@ The window never holds torch, and cancel is certain.
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 import threading
@@ -36,6 +37,7 @@ from napari_histodiff.engine.process import (
 __all__ = [
     "JUDGE_COMMAND",
     "UNCERTAIN",
+    "DrawnBy",
     "Judge",
     "JudgeDone",
     "JudgeEvent",
@@ -53,6 +55,20 @@ _STOP_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
+class DrawnBy:
+    """The revision of a model, and its folder; None = the bundled one."""
+
+    revision: str
+    folder: Path | None = None
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Arguments of `segmenter.propose`."""
+        place = () if self.folder is None else ("--drawn-in", str(self.folder))
+        return ("--drawn-by", self.revision, *place)
+
+
+@dataclass(frozen=True, slots=True)
 class JudgeStep:
     """`done` of `total` passes over the image are done."""
 
@@ -62,9 +78,13 @@ class JudgeStep:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JudgeDone:
-    """The nuclei and the tissue that were found."""
+    """The nuclei and the tissue that were found.
+
+    `nearness` is how far the nearest training crop is, where that was asked for and can be told.
+    """
 
     proposal: Proposal
+    nearness: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +181,9 @@ class JudgeRun:
         if code != 0 or not result.exists():
             return _failure(code, words.read_text("utf-8", errors="replace"))
         with np.load(result, allow_pickle=False) as arrays:
-            return JudgeDone(make_proposal(arrays, self._coverage))
+            found = float(arrays["nearness"]) if "nearness" in arrays else math.nan
+            proposal = make_proposal(arrays, self._coverage)
+            return JudgeDone(proposal, None if math.isnan(found) else found)
 
     def _start(self, command: Sequence[str], stderr: IO[bytes]) -> ChildProcess | None:
         with self._lock:
@@ -207,13 +229,16 @@ class Judge:
         coverage: NDArray[np.bool_],
         *,
         ensemble: bool = False,
+        drawn_by: DrawnBy | None = None,
     ) -> None:
         """Look for nuclei; see `JudgeRun`. Nothing more is heard of a run before.
 
-        With `ensemble` it also says how far several proposals agree.
+        With `ensemble` it also says how far several proposals agree. Of what was drawn, the
+        training crop of the model that is nearest is looked for, too.
         """
-        command = (*self._command, "--ensemble") if ensemble else self._command
-        self._run = JudgeRun(command, image, mpp, coverage, self._put)
+        more = () if drawn_by is None else drawn_by.options
+        flags = ("--ensemble", *more) if ensemble else more
+        self._run = JudgeRun((*self._command, *flags), image, mpp, coverage, self._put)
 
     def events(self) -> Iterator[JudgeEvent]:
         """Take what was told since the last call; the run is over before its last event."""

@@ -7,13 +7,13 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from napari_histodiff.core.errors import InvalidImage, InvalidRequest
-from napari_histodiff.evaluation.metrics import copying
 from napari_histodiff.evaluation.metrics.copying import (
     memorisation,
     nearest_distances,
     pixel_memorisation,
     pixel_vectors,
 )
+from napari_histodiff.segmenter import nearest
 
 
 def test_nearest_distances_by_hand() -> None:
@@ -25,7 +25,7 @@ def test_nearest_distances_by_hand() -> None:
 def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     queries, bank = rng.normal(1000, 1, (50, 6)), rng.normal(1000, 1, (70, 6))
-    monkeypatch.setattr(copying, "_CHUNK", 16)
+    monkeypatch.setattr(nearest, "_CHUNK", 16)
     np.testing.assert_allclose(nearest_distances(queries, bank), cdist(queries, bank).min(1))
 
 

@@ -77,10 +77,11 @@ def test_painted_nuclei_are_looked_for_when_asked(desk: Desk, wait_for: WaitFor)
 def test_without_painted_nuclei_it_says_so(desk: Desk, wait_for: WaitFor) -> None:
     frame = desk.workspace.document.frame
     frame.class_map[:], frame.instance_map[:] = 0, 0
-    readings = Readings(desk.controller)
+    readings = Readings(desk.controller, (sys.executable, str(FAKE_JUDGE), "good"))
     staged(desk, readings, wait_for)
     readings.look_for_nuclei()
     assert "No nuclei were painted" in desk.notices[-1].message
+    readings.close()
 
 
 @pytest.mark.parametrize(
@@ -103,3 +104,26 @@ def test_lights_have_limits(reading: Reading, name: str, light: Light, words: st
     assert found is light
     assert words in text
     assert len(explained) > 40
+
+
+def test_the_nearest_training_crop_is_told_with_the_nuclei(desk: Desk, wait_for: WaitFor) -> None:
+    for mode, near, light in (("good", 0.5, Light.LOOK), ("far", None, Light.UNKNOWN)):
+        readings = Readings(desk.controller, (sys.executable, str(FAKE_JUDGE), mode))
+        staged(desk, readings, wait_for)
+        assert lights_of(readings.now)["training"][1] == "Training ?"
+        readings.look_for_nuclei()
+        assert lights_of(readings.now)["training"][1] == "Training …"
+
+        def done(readings: Readings = readings) -> bool:
+            readings.pump()
+            return readings.now is not None and not readings.now.looking
+
+        wait_for(done)
+        assert readings.now.nearness == near
+        assert lights_of(readings.now)["training"][0] is light
+        readings.close()
+
+
+def test_lights_of_the_nearest_training_crop() -> None:
+    found = [lights_of(Reading(nearness=value))["training"][0] for value in (1.0, 0.5, 0.1)]
+    assert found == [Light.GOOD, Light.LOOK, Light.BAD]

@@ -1,6 +1,6 @@
 """Proposes nuclei as `segmenter.propose` does, without a model.
 
-`fake_judge.py MODE [--ensemble] IN OUT`.
+`fake_judge.py MODE [--ensemble] [--drawn-by REVISION] IN OUT`.
 
 Dark blobs are nuclei of class lymphocyte; the redder a blob, the less certain. Stroma is the left
 half of the image where there are any.
@@ -18,8 +18,8 @@ import numpy as np
 from scipy.ndimage import label, maximum
 
 
-def main(mode: str, *options: str) -> None:
-    *flags, source, result = options
+def main(mode: str, *words: str) -> None:
+    *flags, source, result = words
     with np.load(source) as arrays:
         image = arrays["image"]
     for done in (1, 2):
@@ -43,9 +43,11 @@ def main(mode: str, *options: str) -> None:
     tissue = np.zeros(instances.shape, np.uint8)
     tissue[:, : instances.shape[1] // 2] = 2 if n else 0
     found = {"instance_map": instances, "class_map": classes, "tissue_map": tissue}
-    if flags == ["--ensemble"]:
+    if "--ensemble" in flags:
         found["agreement"] = (1 - uncertainty).astype(np.float32)
         found["entropy"] = np.where(instances > 0, 0.4, 0.0).astype(np.float32)
+    if "--drawn-by" in flags:
+        found["nearness"] = float("nan") if mode == "far" else 0.5
     np.savez(result, ids=ids, uncertainty=uncertainty, **found)
 
 
