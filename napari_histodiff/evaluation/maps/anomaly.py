@@ -136,8 +136,8 @@ class AnomalyMap:
     unit : str
         What 1 is.
     limits : (float, float)
-        Values between which colours are told apart: up to the 99th percentile of ordinary tissue,
-        and three times that.
+        Values between which colours are told apart: the 99th percentile of a usual tile of ordinary
+        tissue, and three times that.
     """
 
     values: NDArray[np.float32]
@@ -152,7 +152,7 @@ OWN: Final = "times the median of this image's tissue"
 
 @cache
 def _measured() -> dict[str, tuple[float, float]]:
-    """Median and 99th percentile over ordinary tissue, by `AnomalySettings.key`."""
+    """Median and 99th percentile of a usual ordinary tile, by `AnomalySettings.key`."""
     data = read_json_object(Path(__file__).with_name("ordinary.json"))
     return {str(key): (float(pair[0]), float(pair[1])) for key, pair in data.items()}
 
