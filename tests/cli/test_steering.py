@@ -12,6 +12,7 @@ from skimage.io import imsave
 
 import napari_histodiff as hd
 from napari_histodiff.cli.main import main
+from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.steering.steering import Steering
 from tests.diffusion.tiny import save_tiny, tiny_pipeline
 
@@ -91,7 +92,7 @@ def test_a_function_guides_from_python(model: hd.Model) -> None:
     request = model.request(guide={"python": -4}, **settings)
     (less,) = model.draw(request, guide=red)
     assert less[..., 0].mean() < plain[..., 0].mean() < more[..., 0].mean()
-    with pytest.raises(hd.InvalidRequest, match="functions are not kept with requests"):
+    with pytest.raises(InvalidRequest, match="functions are not kept with requests"):
         model.draw(request)
 
 
