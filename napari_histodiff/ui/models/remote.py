@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ask_remote", "remote_form", "use_remote"]
 
+#: Pixels of the fields.
+_WIDTH = 320
+
 _NOTE = (
     "On the other machine, where the same release is installed:\n"
     "    histodiff serve --host 0.0.0.0 --certificate engine.pem\n"
@@ -56,14 +59,14 @@ def use_remote(
 def remote_form(controller: Controller) -> FunctionGui[None]:
     """Return the form of `use_remote`, with what was chosen last."""
     settings = controller.settings
+    file = settings.engine_certificate
 
     def form(
         address: str = settings.engine_address,
-        certificate: pathlib.Path = pathlib.Path(settings.engine_certificate),
+        certificate: pathlib.Path | None = pathlib.Path(file) if file else None,
         allow_unencrypted: bool = False,
     ) -> None:
-        chosen = certificate if certificate.name else None
-        use_remote(controller, address, chosen, allow_unencrypted)
+        use_remote(controller, address, certificate, allow_unencrypted)
 
     made: FunctionGui[None] = magicgui(
         form,
@@ -75,6 +78,7 @@ def remote_form(controller: Controller) -> FunctionGui[None]:
         certificate={
             "label": "Certificate",
             "filter": "*.pem",
+            "nullable": True,
             "tooltip": "The file that histodiff serve made there, copied to this machine",
         },
         allow_unencrypted={
@@ -82,6 +86,9 @@ def remote_form(controller: Controller) -> FunctionGui[None]:
             "tooltip": "Only in a network that nobody else can reach",
         },
     )
+    for name in ("address", "certificate"):
+        made[name].min_width = _WIDTH
+    made["address"].native.setPlaceholderText("gpu-box:8786")
     return made
 
 

@@ -170,8 +170,12 @@ class QueueBox(Section):
     def _say(self, index: int) -> None:
         edit, item = self._edits[index], self.list.item(index)
         said = state_text(edit, self._run, shown=edit.id == self._shown)
-        where = f"{edit.title}, {place_text(edit)}"
-        text = f"{where}\n{said}"
+        image = edit.place.name
+        where = f"{edit.title}, {place_text(edit)} of {image}"
+        # There is little room: the image is named where there are several.
+        several = len({one.place.key for one in self._edits}) > 1
+        text = f"{image}: {edit.title}" if several else f"{edit.title}, {place_text(edit)}"
+        text += f"\n{said}"
         if item.text() != text:
             item.setText(text)
             item.setToolTip(f"{where}\n{edit.request.caption or 'No caption'}\n{said}")
@@ -206,7 +210,7 @@ def place_text(edit: QueuedEdit) -> str:
     scale = place.mpp * (1 << place.frame.level)
     height, width = (microns_text(n * scale) for n in place.frame.shape)
     x, y = (microns_text(n * scale) for n in (place.frame.x, place.frame.y))
-    return f"{width.removesuffix(' µm')} × {height} at {x}, {y} of {place.name}"
+    return f"{width.removesuffix(' µm')} × {height} at {x}, {y}"
 
 
 def state_text(edit: QueuedEdit, run: RunState, *, shown: bool) -> str:

@@ -63,7 +63,7 @@ def test_the_list_is_there_only_while_something_waits(
     assert box.isHidden()
     _press_at(dock, 128, 256)
     assert not box.isHidden()
-    assert _rows(dock)[1].startswith("Generate, 64 × 32 µm at 128 µm, 64 µm of Canvas\nWaits")
+    assert _rows(dock)[1].startswith("Generate, 64 × 32 µm at 128 µm, 64 µm\nWaits")
     assert box.corner.text().startswith("1 wait")
     _finish(dock, engine)
     _finish(dock, engine)
