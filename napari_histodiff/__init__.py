@@ -11,15 +11,7 @@ from typing import TYPE_CHECKING, Any
 from napari_histodiff.core.threads import wait_quietly
 
 if TYPE_CHECKING:
-    from napari_histodiff.api import (
-        BusyThreads,
-        MixedClasses,
-        Model,
-        UnknownCaptionWords,
-        UnseenClass,
-        UnusedInput,
-        load_model,
-    )
+    from napari_histodiff.api import BusyThreads, Model, load_model
     from napari_histodiff.core.errors import HistodiffError
     from napari_histodiff.core.geometry import Region
     from napari_histodiff.core.requests import EditKind, EditRequest
@@ -27,6 +19,12 @@ if TYPE_CHECKING:
     from napari_histodiff.evaluation.maps.anomaly import AnomalyMap, AnomalySettings
     from napari_histodiff.layout.changes import change_paint
     from napari_histodiff.layout.invention import invent
+    from napari_histodiff.remarks import (
+        MixedClasses,
+        UnknownCaptionWords,
+        UnseenClass,
+        UnusedInput,
+    )
     from napari_histodiff.slide.opened import open_slide
 
 __all__ = [
@@ -59,12 +57,12 @@ _MODULES = {
     "EditKind": "core.requests",
     "EditRequest": "core.requests",
     "HistodiffError": "core.errors",
-    "MixedClasses": "api",
+    "MixedClasses": "remarks",
     "Model": "api",
     "Region": "core.geometry",
-    "UnknownCaptionWords": "api",
-    "UnseenClass": "api",
-    "UnusedInput": "api",
+    "UnknownCaptionWords": "remarks",
+    "UnseenClass": "remarks",
+    "UnusedInput": "remarks",
     "change_paint": "layout.changes",
     "invent": "layout.invention",
     "load_model": "api",

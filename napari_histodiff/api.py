@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,18 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_histodiff.core.backend import Guidable
-from napari_histodiff.core.captions import ParseReport, parse_caption
 from napari_histodiff.core.errors import InvalidImage, InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import (
-    CLASS_NAMES,
     as_class_map,
     as_edit_mask,
     as_instance_map,
     as_rgb,
     as_tissue_map,
     in_schema,
-    mixed_instances,
 )
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.core.steering.guides import PYTHON_GUIDE, as_guides
@@ -31,6 +27,7 @@ from napari_histodiff.core.steering.steering import DEFAULT_REFERENCE, Steering
 from napari_histodiff.core.threads import busy_waiting
 from napari_histodiff.layout.completion import Completion, complete_paint, completed, structure_seed
 from napari_histodiff.layout.invention import Invention, invent
+from napari_histodiff.remarks import remark_on
 
 if TYPE_CHECKING:
     from napari_histodiff.core.backend import Backend, BackendInfo, OnStep
@@ -43,11 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BusyThreads",
-    "MixedClasses",
     "Model",
-    "UnknownCaptionWords",
-    "UnseenClass",
-    "UnusedInput",
     "load_model",
 ]
 
@@ -55,30 +48,8 @@ __all__ = [
 GuideArgument = str | Mapping[str, float] | Callable[[Any], Any] | None
 
 
-class UnusedInput(UserWarning):
-    """Paint or a caption that the model takes no notice of."""
-
-
-class UnknownCaptionWords(UserWarning):
-    """Part of a caption has no effect; `report` tells which words and why."""
-
-    def __init__(self, report: ParseReport) -> None:
-        self.report = report
-        parts = [f'"{words}" is not understood' for words in report.ignored]
-        parts += [f'"{a}" contradicts "{b}"' for a, b in report.contradictory]
-        super().__init__(f"{'; '.join(parts)}: the model does not see these words")
-
-
 class BusyThreads(UserWarning):
     """torch was loaded before this package could quiet its threads: drawing is slow."""
-
-
-class UnseenClass(UserWarning):
-    """A painted nucleus class the model was never trained on; drawn as of unknown class."""
-
-
-class MixedClasses(UserWarning):
-    """Nuclei that hold pixels of several classes; drawn as painted, though a nucleus has one."""
 
 
 def load_model(
@@ -221,7 +192,7 @@ class Model:
             model_revision=self.info.revision,
             **maps,  # type: ignore[arg-type]
         )
-        self._warn(request)
+        remark_on(request, self.info, __file__)
         suggest = suggest and bool(self.info.paint)
         return completed(request, self.info.tissue_names) if suggest else request
 
@@ -547,50 +518,6 @@ class Model:
             return as_tissue_map(tissue_map, len(self.info.tissue_names))
         return in_schema(tissue_map, self.info.tissue_names)  # all of it is unspecified
 
-    def _warn(self, request: EditRequest) -> None:
-        level = _caller_level()
-        for caption in (request.caption, *dict(request.region_captions).values()):
-            report = parse_caption(caption).report
-            if self.info.captions == "vocabulary" and (report.ignored or report.contradictory):
-                warnings.warn(UnknownCaptionWords(report), stacklevel=level)
-        if unused := _unused(request, self.info):
-            text = f"{self.info.name} takes no {' and no '.join(unused)}; they have no effect"
-            warnings.warn(UnusedInput(text), stacklevel=level)
-        if request.class_map is not None and request.instance_map is not None:
-            mixed, _ = mixed_instances(request.instance_map, request.class_map)
-            if mixed:
-                text = (
-                    f"nuclei that hold pixels of several classes: {mixed}; a nucleus has one "
-                    "class, so check that both maps are of the same image"
-                )
-                warnings.warn(MixedClasses(text), stacklevel=level)
-        if "nuclei" not in self.info.paint:
-            return
-        painted = () if request.class_map is None else np.unique(request.class_map).tolist()
-        names = [CLASS_NAMES[i - 1] for i in painted if i > 0]
-        unseen = [name for name in names if not self.info.class_counts.get(name)]
-        if unseen:
-            text = (
-                f"{self.info.name} was never shown {', '.join(unseen)} nuclei; they are drawn as "
-                "nuclei of unknown class"
-            )
-            warnings.warn(UnseenClass(text), stacklevel=level)
-
-
-def _unused(request: EditRequest, info: BackendInfo) -> list[str]:
-    """Name what a request gives that a model takes no notice of."""
-    nuclei = request.class_map is not None and "nuclei" not in info.paint
-    tissue = request.tissue_map is not None and "tissue" not in info.paint
-    caption = request.caption.strip() and info.captions == "none"
-    regions = request.region_captions and info.captions != "vocabulary"
-    given = {
-        "nuclei": nuclei,
-        "tissue map": tissue,
-        "caption": caption,
-        "captions of tissues": regions,
-    }
-    return [name for name, unused in given.items() if unused]
-
 
 def _stain_of(image: ArrayLike) -> tuple[float, ...]:
     from napari_histodiff.inpainting.stains import stain_vector, too_little_tissue
@@ -613,11 +540,3 @@ def _pair(name: str, value: tuple[int, int]) -> tuple[int, int]:
             f"expected {name} as two whole numbers, got {value!r}; give (rows, columns)"
         ) from None
     return first, second
-
-
-def _caller_level() -> int:
-    """Return the `stacklevel` that makes a warning point at the first line outside this module."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename == __file__:
-        level, frame = level + 1, frame.f_back
-    return level

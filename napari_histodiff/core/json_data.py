@@ -157,8 +157,10 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def array_to_json(array: NDArray[Any]) -> dict[str, Any]:
-    """Return an array ready for JSON: zlib-compressed and base64-coded."""
+def array_to_json(array: NDArray[Any] | None) -> dict[str, Any] | None:
+    """Return an array ready for JSON: zlib-compressed and base64-coded; None stays None."""
+    if array is None:
+        return None
     packed = zlib.compress(np.ascontiguousarray(array).tobytes(), 6)
     return {
         "dtype": array.dtype.str,
@@ -167,7 +169,9 @@ def array_to_json(array: NDArray[Any]) -> dict[str, Any]:
     }
 
 
-def array_from_json(data: dict[str, Any]) -> NDArray[Any]:
+def array_from_json(data: dict[str, Any] | None) -> NDArray[Any] | None:
     """Return the array of `array_to_json`; KeyError, TypeError, ValueError or zlib.error."""
+    if data is None:
+        return None
     raw = zlib.decompress(base64.b64decode(data["zlib"]))
     return np.frombuffer(raw, dtype=np.dtype(data["dtype"])).reshape(data["shape"])

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.core.captions import captions_by_tissue
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.json_data import array_from_json, array_to_json, read_json_object
@@ -213,7 +214,7 @@ class EditRequest:
             number = _number(name, getattr(self, name), low, high)
             object.__setattr__(self, name, number)
         object.__setattr__(self, "stain", _stain(self.stain))
-        object.__setattr__(self, "region_captions", _region_captions(self.region_captions))
+        object.__setattr__(self, "region_captions", captions_by_tissue(self.region_captions))
         for name in _ARRAYS:
             object.__setattr__(self, name, self._frozen(name, getattr(self, name)))
         object.__setattr__(self, "structures", self._frozen_structures())
@@ -287,13 +288,9 @@ class EditRequest:
         if self.inverted:
             result["inverted"] = True
         if self.structures:
-            result["structures"] = [
-                [None if array is None else array_to_json(array) for array in maps]
-                for maps in self.structures
-            ]
+            result["structures"] = [[*map(array_to_json, maps)] for maps in self.structures]
         for name in _ARRAYS:
-            array = getattr(self, name)
-            result[name] = None if array is None else array_to_json(array)
+            result[name] = array_to_json(getattr(self, name))
         return result
 
     @classmethod
@@ -312,15 +309,10 @@ class EditRequest:
                 "open it with the release of napari-histodiff that wrote it"
             )
         try:
-            arrays: dict[str, Any] = {
-                name: None if data[name] is None else array_from_json(data[name])
-                for name in _ARRAYS
-            }
+            arrays: dict[str, Any] = {name: array_from_json(data[name]) for name in _ARRAYS}
             numbers = {n: data[n] for n in LIMITS if n in data or n not in _LATER}
-            structures: Any = tuple(
-                tuple(None if array is None else array_from_json(array) for array in maps)
-                for maps in data.get("structures", ())
-            )
+            told = data.get("structures", ())
+            structures: Any = tuple(tuple(map(array_from_json, maps)) for maps in told)
             return cls(
                 kind=data["kind"],
                 region=Region(*data["region"]),
@@ -468,22 +460,6 @@ def _stain(values: Any) -> tuple[float, ...] | None:
             "measure it on a reference image or leave it out"
         )
     return stain
-
-
-def _region_captions(given: Any) -> tuple[tuple[str, str], ...]:
-    """Return captions by tissue in the order of the ids, without empty ones."""
-    try:
-        found = dict(given)
-    except (TypeError, ValueError):
-        found = {given: None}
-    for name, caption in found.items():
-        if name not in TISSUE_NAMES[1:] or not isinstance(caption, str):
-            raise InvalidRequest(
-                f"expected captions by tissue ({', '.join(TISSUE_NAMES[1:])}), got {caption!r} for "
-                f'{name!r}; write for example {{"gland": "high neutrophil"}}'
-            )
-    said = {name: " ".join(caption.split()) for name, caption in found.items()}
-    return tuple((name, said[name]) for name in TISSUE_NAMES if said.get(name))
 
 
 def _number(name: str, value: object, low: float, high: float) -> float:

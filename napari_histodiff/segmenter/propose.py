@@ -118,7 +118,7 @@ def _nearness(
 def _write(path: Path, proposal: Any, tissue_map: NDArray[np.uint8], more: dict[str, Any]) -> None:
     ids = np.unique(proposal.instance_map)
     ids = ids[ids > 0].astype(np.int32)
-    doubts = {
+    doubts: Any = {
         name: np.asarray(getattr(proposal, name), np.float32)
         for name in ("agreement", "entropy")
         if hasattr(proposal, name)

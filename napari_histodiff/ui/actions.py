@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from napari.layers import Image, Labels
 from napari.utils.notifications import show_info, show_warning
-from qtpy.QtWidgets import QApplication, QDialog, QFileDialog, QInputDialog, QWidget
+from qtpy.QtWidgets import QApplication, QDialog, QInputDialog, QWidget
 
 from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.core.geometry import Region
@@ -25,7 +25,7 @@ from napari_histodiff.ui.generation.engines import default_engine
 from napari_histodiff.ui.generation.history import HistoryEntry
 from napari_histodiff.ui.generation.presets import Preset, Presets
 from napari_histodiff.ui.generation.states import Staging
-from napari_histodiff.ui.models.dialogs import ask_masks, show_card
+from napari_histodiff.ui.models.dialogs import ask_folder, ask_masks, show_card
 from napari_histodiff.ui.models.hub_dialog import HubDialog
 from napari_histodiff.ui.models.remote import ask_remote
 from napari_histodiff.ui.painting.selection import NucleusSelection
@@ -140,17 +140,9 @@ class StudioActions:
 
     def ask_model_folder(self, use: Callable[[Path], None]) -> None:
         """Let the user choose a model folder, and say how it takes paint where nobody has."""
-        folder = QFileDialog.getExistingDirectory(self._parent, "Folder of a model")
-        if not folder:
-            return
-        if not (Path(folder) / "model_index.json").is_file():
-            show_warning(
-                f"Expected a model in {folder}, got none; choose the folder pipeline of a "
-                "training, or that of a model of diffusers."
-            )
-            return
-
-        self._ask_masks(Path(folder), use)
+        folder = ask_folder(self._parent)
+        if folder is not None:
+            self._ask_masks(folder, use)
 
     def ask_hub_model(self) -> None:
         """Let the user name a model of the Hugging Face Hub, accept its licence and download it."""

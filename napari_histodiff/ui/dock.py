@@ -182,15 +182,9 @@ class StudioDock(DockedWidget):
         self.grid.close()
         self.project.close()
         self.slide.close_slide()
-        self.anomaly.close()
-        self.live.close()
-        self.proposer.close()
-        self.layouts.close()
-        self.readings.close()
-        self.second.close()
-        self.controller.close()
-        self.past.close()
-        self._kept.close()
+        drawing = (self.anomaly, self.live, self.proposer, self.layouts, self.readings, self.second)
+        for part in (*drawing, self.controller, self.past, self._kept):
+            part.close()
 
     # ------------------------------------------------------------------ layout
     def _make_sections(self) -> None:

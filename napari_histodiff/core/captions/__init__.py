@@ -6,7 +6,7 @@ is parsed into slots with a report of what became of each word; painted maps are
 
 from __future__ import annotations
 
-from napari_histodiff.core.captions.captions import caption_from_maps
+from napari_histodiff.core.captions.captions import caption_from_maps, captions_by_tissue
 from napari_histodiff.core.captions.parser import parse_caption
 from napari_histodiff.core.captions.report import ParsedCaption, ParseReport
 from napari_histodiff.core.captions.slots import (
@@ -33,6 +33,7 @@ __all__ = [
     "ParseReport",
     "ParsedCaption",
     "caption_from_maps",
+    "captions_by_tissue",
     "level_of_share",
     "parse_caption",
 ]

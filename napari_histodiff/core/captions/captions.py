@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,7 +12,7 @@ from napari_histodiff.core.captions.slots import (
     Caption,
     level_of_share,
 )
-from napari_histodiff.core.errors import InvalidMap
+from napari_histodiff.core.errors import InvalidMap, InvalidRequest
 from napari_histodiff.core.maps import (
     N_CLASSES,
     TISSUE_NAMES,
@@ -21,7 +21,7 @@ from napari_histodiff.core.maps import (
     nuclei_union,
 )
 
-__all__ = ["caption_from_maps"]
+__all__ = ["caption_from_maps", "captions_by_tissue"]
 
 _TISSUE_SHARE: Final = 0.01
 _WORD_OF: Final = {"muscle": "smooth muscle"}
@@ -66,3 +66,25 @@ def _tissue_words(tissue_map: ArrayLike | None, shape: tuple[int, ...]) -> tuple
     seen = (name for name, count in zip(TISSUE_NAMES, counts, strict=True) if count >= wanted)
     words = (_WORD_OF.get(name, name) for name in seen)
     return tuple(word for word in words if word in TISSUE_WORDS)
+
+
+def captions_by_tissue(given: Any) -> tuple[tuple[str, str], ...]:
+    """Return captions of single tissues in the order of their ids, without empty ones.
+
+    Raises
+    ------
+    InvalidRequest
+        When a tissue has no such name, or a caption is no text.
+    """
+    try:
+        found = dict(given)
+    except (TypeError, ValueError):
+        found = {given: None}
+    for name, caption in found.items():
+        if name not in TISSUE_NAMES[1:] or not isinstance(caption, str):
+            raise InvalidRequest(
+                f"expected captions by tissue ({', '.join(TISSUE_NAMES[1:])}), got {caption!r} for "
+                f'{name!r}; write for example {{"gland": "high neutrophil"}}'
+            )
+    said = {name: " ".join(caption.split()) for name, caption in found.items()}
+    return tuple((name, said[name]) for name in TISSUE_NAMES if said.get(name))

@@ -7,8 +7,8 @@ control image, the latents of known pixels) is made from its own part of the req
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -23,19 +23,17 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.foreign.convention import Convention
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
-from napari_histodiff.core.steering.guides import CLIMBS
-from napari_histodiff.core.steering.steering import Steering
 from napari_histodiff.diffusion.canvas import Field, Noise, StepProgress, run_phase
 from napari_histodiff.diffusion.conditioning import to_pixels
 from napari_histodiff.diffusion.foreign.codec import PixelCodec, ShrunkField, enlarged, shrunk
-from napari_histodiff.diffusion.foreign.inversion import inverted
-from napari_histodiff.diffusion.foreign.network import Inputs, Network, guided
+from napari_histodiff.diffusion.foreign.network import Network
 from napari_histodiff.diffusion.foreign.place import Place
 from napari_histodiff.diffusion.foreign.schedule import Schedule
+from napari_histodiff.diffusion.foreign.solving import Start, WindowSolver, gradients_of, walks_of
 from napari_histodiff.diffusion.foreign.text import Prompt, prompt_of
 from napari_histodiff.diffusion.phase_cache import PhaseCache, PhaseMemory
 from napari_histodiff.diffusion.steering.gradient import Ascent, check_guide
-from napari_histodiff.diffusion.steering.resampling import Stretch, check_repaint, stretches_of
+from napari_histodiff.diffusion.steering.resampling import Stretch, check_repaint
 from napari_histodiff.diffusion.windows import Phase, Window, WindowLayout, plan, plan_plane
 
 __all__ = ["Drawer", "DrawingSettings"]
@@ -100,10 +98,10 @@ class Drawer:
     def evaluations(self, request: EditRequest, settings: DrawingSettings) -> int:
         """Return how many network evaluations `draw` will spend, and report, at the most."""
         schedule, passes = self._schedule(request), self._passes(request)
-        stretches = _stretches(schedule, self.layout, request.steering)
+        stretches = walks_of(schedule, self.layout, request.steering)
         plans = self._plan(request, len(stretches), settings)
         total = sum(
-            len(p.batches) * (len(s.steps) * passes + _ticks(schedule, s, request.steering))
+            len(p.batches) * (len(s.steps) * passes + gradients_of(schedule, s, request.steering))
             for p, s in zip(plans, stretches, strict=True)
         )
         if request.inverted:
@@ -120,7 +118,7 @@ class Drawer:
             step, which shows the borders of windows.
         """
         schedule = self._schedule(request)
-        stretches = _stretches(schedule, self.layout, request.steering)
+        stretches = walks_of(schedule, self.layout, request.steering)
         check_repaint(stretches, request.steering)
         check_guide(schedule.count, request.steering)
         if request.target is None:
@@ -164,7 +162,7 @@ class Drawer:
             Of the scores that the request names.
         """
         schedule = self._schedule(request)
-        stretches = _stretches(schedule, self.layout, request.steering)
+        stretches = walks_of(schedule, self.layout, request.steering)
         plans = self._plan(request, len(stretches), settings)
         canvas = self._canvas(request)
         drawn = shrunk(canvas if request.target is None else self._target(request), self._factor)
@@ -177,12 +175,12 @@ class Drawer:
             self.network.codec.channels,
             lambda latents: self._preview(latents, drawn, request.drawn),
         )
-        solver = _WindowSolver(
+        solver = WindowSolver(
             network=self.network,
             schedule=schedule,
             place=Place(request, self.convention, canvas),
             prompt=self._prompt(request),
-            settings=settings,
+            split_guidance=settings.split_guidance,
             guidance_scale=request.guidance_scale,
             starts_at=_start_of(request, schedule),
             device=device,
@@ -203,15 +201,15 @@ class Drawer:
     def _draw(
         self,
         request: EditRequest,
-        solver: _WindowSolver,
+        solver: WindowSolver,
         plans: Sequence[Phase],
         stretches: Sequence[Stretch],
         memory: PhaseMemory | None,
     ) -> Tensor:
         """Draw one variant, (3, h, w) of `request.drawn`."""
-        latents: Field | _Start = _Start(solver)
+        latents: Field | Start = Start(solver)
         if request.inverted:
-            latents = run_phase(_Start(solver, False), plans[0], self.layout.ramp, solver.invert)
+            latents = run_phase(Start(solver, False), plans[0], self.layout.ramp, solver.invert)
         solved: dict[Window, Tensor] = {}
         for phase, stretch in zip(plans, stretches, strict=True):
             solver.stretch = stretch
@@ -302,134 +300,6 @@ class Drawer:
         if pixels.shape[-2:] != whole.shape:
             pixels = F.interpolate(pixels, size=whole.shape)
         return to_pixels(Field(whole, pixels[0]).read(wanted))
-
-
-@dataclass(slots=True, kw_only=True)
-class _WindowSolver:
-    """Takes the steps of one phase on a batch of windows; `noise` is that of the variant."""
-
-    network: Network
-    schedule: Schedule
-    place: Place
-    prompt: Prompt | None
-    settings: DrawingSettings
-    guidance_scale: float
-    starts_at: str | None
-    device: torch.device
-    progress: StepProgress
-    steering: Steering
-    ascent: Ascent | None
-    noise: Noise = field(init=False)
-    stretch: Stretch = field(init=False)
-
-    def digest(self, region: Region) -> bytes:
-        """A digest of what decides a window, besides its noise."""
-        return self.place.digest(enlarged(region, self.network.codec.factor))
-
-    def recall(self, phase: Phase, memory: PhaseMemory | None) -> dict[Window, Tensor]:
-        """Enter a phase and return those of its windows that are kept."""
-        if memory is None:
-            return {}
-        found = memory.recall(phase, tuple(map(float, self.stretch.steps)))
-        missing = [window for window in phase.windows if window not in found]
-        unneeded = len(phase.batches) - len(phase.batches_of(missing))
-        ticks = _ticks(self.schedule, self.stretch, self.steering)
-        self.progress.skip(unneeded * len(self.stretch.steps), unneeded * ticks)
-        return {window: value.to(self.device) for window, value in found.items()}
-
-    def start(self, region: Region, noisy: bool = True) -> Tensor:
-        """The noise a drawing starts from, or the image, with its share of noise or without."""
-        noise = self.noise.read(region)
-        if self.starts_at is None:
-            return self.schedule.started(noise)
-        pixels = enlarged(region, self.network.codec.factor)
-        shown = self.place.coarse if self.starts_at == "coarse" else self.place.image
-        clean = self.network.codec.encode(shown(pixels)[None].to(self.device))
-        return (self.schedule.noisy(clean, noise[None], 0) if noisy else clean)[0]
-
-    def invert(self, z: Tensor, windows: Sequence[Window]) -> Tensor:
-        """The noise of the latents of images; see `inversion.inverted`."""
-        regions = [enlarged(window.region, self.network.codec.factor) for window in windows]
-        predict = self._predictor(self._inputs(regions, self._free(regions)))
-        return inverted(self.schedule, predict, z, lambda x: self.progress.saw(windows, x))
-
-    def __call__(self, z: Tensor, windows: Sequence[Window]) -> Tensor:
-        codec = self.network.codec
-        regions = [enlarged(window.region, codec.factor) for window in windows]
-        free = self._free(regions)
-        known = noise = None
-        if self.place.has_image and not bool(free.all()):
-            images = torch.stack([self.place.image(region) for region in regions])
-            known = codec.encode(images.to(self.device))
-            noise = torch.stack([self.noise.read(window.region) for window in windows])
-        if known is not None and noise is not None and not bool(free.any()):  # nothing to draw
-            for _ in self.stretch.steps:
-                self.progress.saw(windows, known)
-            for _ in range(_ticks(self.schedule, self.stretch, self.steering)):
-                self.progress.tick()
-            return self.schedule.noisy(known, noise, self.stretch.steps.stop)
-        predict = self._predictor(self._inputs(regions, free))
-
-        def after(z: Tensor, clean: Tensor, step: int) -> Tensor:
-            self.progress.saw(windows, clean)
-            if known is None or noise is None or self.network.inpaints:
-                return z
-            return torch.where(free > 0, z, self.schedule.noisy(known, noise, step))
-
-        if self.stretch.goes_back:
-            fresh = replace(self.noise, variant=self.stretch.noise_of(self.noise.variant))
-            eps = torch.stack([fresh.read(window.region) for window in windows])
-            z = self.schedule.noise_again(z, eps, self.stretch.begin, self.stretch.steps.start)
-        ascent = self.ascent
-        moved = None if ascent is None else lambda x0: ascent(x0, free, self.progress.tick)
-        return self.schedule.run(predict, z, self.stretch.steps, after, moved)
-
-    def _free(self, regions: Sequence[Region]) -> Tensor:
-        """Which latents may change: any of whose pixels may, whatever is drawn is drawn whole."""
-        free = torch.stack([self.place.free(region) for region in regions]).to(self.device)
-        return F.max_pool2d(free, self.network.codec.factor)
-
-    def _predictor(self, inputs: Inputs) -> Callable[[Tensor, Tensor], Tensor]:
-        scale, split = self.guidance_scale, self.settings.split_guidance
-        return lambda z, t: guided(self.network, z, t, inputs, scale, split=split)
-
-    def _inputs(self, regions: Sequence[Region], free: Tensor) -> Inputs:
-        known = None
-        if self.network.inpaints:
-            images = torch.stack([self.place.without_edit(region) for region in regions])
-            known = torch.cat([free, self.network.codec.encode(images.to(self.device))], 1)
-        controls = [self.place.control(region) for region in regions]
-        painted = [control for control in controls if control is not None]
-        count = len(regions)
-        prompt = self.prompt
-        return Inputs(
-            prompt=None if prompt is None else prompt.rows([1] * count),
-            plain=None if prompt is None or self.guidance_scale <= 1 else prompt.rows([0] * count),
-            known=known,
-            control=torch.stack(painted) if painted else None,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Start:
-    """What the first phase reads."""
-
-    solver: _WindowSolver
-    noisy: bool = True
-
-    def read(self, region: Region) -> Tensor:
-        return self.solver.start(region, self.noisy)
-
-
-def _stretches(schedule: Schedule, layout: WindowLayout, steering: Steering) -> tuple[Stretch, ...]:
-    """What each lattice of windows walks."""
-    return stretches_of(schedule.count, layout.phases, steering, from_noise=schedule.first == 0)
-
-
-def _ticks(schedule: Schedule, stretch: Stretch, steering: Steering) -> int:
-    """Gradients of scores that a batch of windows takes in one stretch: none at the last step."""
-    guided = len(stretch.steps) - (stretch.steps.stop == schedule.count)
-    return guided * CLIMBS * steering.scores
 
 
 def _start_of(request: EditRequest, schedule: Schedule) -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -53,7 +52,7 @@ from napari_histodiff.ui.masks.context import widened
 from napari_histodiff.ui.queue.drawing import Drawing
 from napari_histodiff.ui.queue.edits import Place, QueuedEdit
 from napari_histodiff.ui.queue.results import Results
-from napari_histodiff.ui.queue.series import SeriesDrawing
+from napari_histodiff.ui.queue.series import SeriesDrawing, edits_of
 from napari_histodiff.ui.saving.saving import Saving
 from napari_histodiff.ui.steering.reference import Reference, reference_of
 from napari_histodiff.ui.workspace.frame import at_its_level
@@ -341,18 +340,13 @@ class Controller:
                 for one in seen
             ]
             wanted = varied(requests, variation, info)
-            edits = {
-                label: QueuedEdit(
-                    ", ".join(filter(None, (self.plan.title.partition(" (")[0], label.lower()))),
-                    request,
-                    Place.of(on, document.region),
-                    tissue=tissue if tissue.any() else None,
-                    estimate=self._cost(variation, len(wanted)),
-                )
-                for (label, request), tissue in zip(
-                    wanted.items(), cycle(one.tissue_map for one in snapshots), strict=False
-                )
-            }
+            edits = edits_of(
+                self.plan.title.partition(" (")[0],
+                wanted,
+                Place.of(on, document.region),
+                tissues=[one.tissue_map for one in snapshots],
+                estimate=self._cost(variation, len(wanted)),
+            )
             first = next(iter(edits.values()))
             self.results.make_room(first)
             if variation is None:

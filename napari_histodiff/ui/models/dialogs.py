@@ -7,21 +7,44 @@ from pathlib import Path
 from typing import Final
 
 from dask.utils import format_bytes
+from napari.utils.notifications import show_warning
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDialog, QDialogButtonBox, QInputDialog, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QInputDialog,
+    QLabel,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.foreign.convention import PRESETS, use_preset
 from napari_histodiff.core.foreign.folder import needs_convention
 from napari_histodiff.ui.text import count_text
 
-__all__ = ["ask_masks", "card_html", "show_card"]
+__all__ = ["ask_folder", "ask_masks", "card_html", "show_card"]
 
 _WORDS: Final = {
     "vocabulary": "words of our vocabulary (organ, stain, nuclei, tissue)",
     "text": "free text, read by the model's own text encoder",
     "none": "none: this model takes no caption",
 }
+
+
+def ask_folder(parent: QWidget | None) -> Path | None:
+    """Let the user choose the folder of a model; None when they do not, or it is none."""
+    folder = QFileDialog.getExistingDirectory(parent, "Folder of a model")
+    if not folder:
+        return None
+    if not (Path(folder) / "model_index.json").is_file():
+        show_warning(
+            f"Expected a model in {folder}, got none; choose the folder pipeline of a training, or "
+            "that of a model of diffusers."
+        )
+        return None
+    return Path(folder)
 
 
 def ask_masks(parent: QWidget | None, folder: Path) -> bool:

@@ -2,22 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
 from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.ui.generation.variation import Series, Varied
-from napari_histodiff.ui.queue.edits import EditState, QueuedEdit
+from napari_histodiff.ui.queue.edits import EditState, Place, QueuedEdit
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_histodiff.core.requests import EditRequest
     from napari_histodiff.ui.generation.history import HistoryEntry
+    from napari_histodiff.ui.generation.plan import Estimate
     from napari_histodiff.ui.queue.drawing import Drawing
     from napari_histodiff.ui.queue.results import Results
 
-__all__ = ["SeriesDrawing"]
+__all__ = ["SeriesDrawing", "edits_of"]
+
+
+def edits_of(
+    title: str,
+    requests: Mapping[str, EditRequest],
+    place: Place,
+    *,
+    tissues: Sequence[NDArray[np.uint8]],
+    estimate: Estimate | None,
+) -> dict[str, QueuedEdit]:
+    """Return the edits that draw requests, by what each is called.
+
+    Parameters
+    ----------
+    title : str
+        What they do, "Generate".
+    requests : mapping of str to EditRequest
+        "" calls the only one.
+    place : Place
+        Of all of them.
+    tissues : sequence of (h, w) uint8
+        What was painted for each; one for all where there is one.
+    estimate : Estimate or None
+        What each takes.
+    """
+    return {
+        label: QueuedEdit(
+            f"{title}, {label.lower()}" if label else title,
+            request,
+            place,
+            tissue=tissue if tissue.any() else None,
+            estimate=estimate,
+        )
+        for (label, request), tissue in zip(requests.items(), cycle(tissues), strict=False)
+    }
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,103 @@
+"""What a model says of a request that it draws all the same, as warnings."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_histodiff.core.captions import ParseReport, parse_caption
+from napari_histodiff.core.maps import CLASS_NAMES, mixed_instances
+from napari_histodiff.core.requests import EditRequest
+
+if TYPE_CHECKING:
+    from napari_histodiff.core.backend import BackendInfo
+
+__all__ = ["MixedClasses", "UnknownCaptionWords", "UnseenClass", "UnusedInput", "remark_on"]
+
+
+class UnusedInput(UserWarning):
+    """Paint or a caption that the model takes no notice of."""
+
+
+class UnknownCaptionWords(UserWarning):
+    """Part of a caption has no effect; `report` tells which words and why."""
+
+    def __init__(self, report: ParseReport) -> None:
+        self.report = report
+        parts = [f'"{words}" is not understood' for words in report.ignored]
+        parts += [f'"{a}" contradicts "{b}"' for a, b in report.contradictory]
+        super().__init__(f"{'; '.join(parts)}: the model does not see these words")
+
+
+class UnseenClass(UserWarning):
+    """A painted nucleus class the model was never trained on; drawn as of unknown class."""
+
+
+class MixedClasses(UserWarning):
+    """Nuclei that hold pixels of several classes; drawn as painted, though a nucleus has one."""
+
+
+def remark_on(request: EditRequest, info: BackendInfo, *modules: str) -> None:
+    """Warn of what a model takes no notice of in a request, or never learnt.
+
+    Parameters
+    ----------
+    request : EditRequest
+    info : BackendInfo
+        The model.
+    modules : str
+        Files whose callers are meant: a warning points at the first line outside them.
+    """
+    level = _caller_level({__file__, *modules})
+    for caption in (request.caption, *dict(request.region_captions).values()):
+        report = parse_caption(caption).report
+        if info.captions == "vocabulary" and (report.ignored or report.contradictory):
+            warnings.warn(UnknownCaptionWords(report), stacklevel=level)
+    if unused := _unused(request, info):
+        text = f"{info.name} takes no {' and no '.join(unused)}; they have no effect"
+        warnings.warn(UnusedInput(text), stacklevel=level)
+    if request.class_map is not None and request.instance_map is not None:
+        mixed, _ = mixed_instances(request.instance_map, request.class_map)
+        if mixed:
+            text = (
+                f"nuclei that hold pixels of several classes: {mixed}; a nucleus has one "
+                "class, so check that both maps are of the same image"
+            )
+            warnings.warn(MixedClasses(text), stacklevel=level)
+    if "nuclei" not in info.paint:
+        return
+    painted = () if request.class_map is None else np.unique(request.class_map).tolist()
+    names = [CLASS_NAMES[i - 1] for i in painted if i > 0]
+    unseen = [name for name in names if not info.class_counts.get(name)]
+    if unseen:
+        text = (
+            f"{info.name} was never shown {', '.join(unseen)} nuclei; they are drawn as "
+            "nuclei of unknown class"
+        )
+        warnings.warn(UnseenClass(text), stacklevel=level)
+
+
+def _unused(request: EditRequest, info: BackendInfo) -> list[str]:
+    """Name what a request gives that a model takes no notice of."""
+    nuclei = request.class_map is not None and "nuclei" not in info.paint
+    tissue = request.tissue_map is not None and "tissue" not in info.paint
+    caption = request.caption.strip() and info.captions == "none"
+    regions = request.region_captions and info.captions != "vocabulary"
+    given = {
+        "nuclei": nuclei,
+        "tissue map": tissue,
+        "caption": caption,
+        "captions of tissues": regions,
+    }
+    return [name for name, unused in given.items() if unused]
+
+
+def _caller_level(files: set[str]) -> int:
+    """Return the `stacklevel` that makes a warning point at the first line outside some files."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename in files:
+        level, frame = level + 1, frame.f_back
+    return level
