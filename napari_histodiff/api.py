@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_histodiff.core.backend import Guidable
+from napari_histodiff.core.backend import guided
 from napari_histodiff.core.errors import InvalidImage, InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import (
@@ -262,17 +262,7 @@ class Model:
 
         `guide` is the function of a request that is guided by "python", which cannot be kept in it.
         """
-        return self._guided(guide).render([request], on_step=on_step)[0]
-
-    def _guided(self, score: Callable[[Any], Any] | None) -> Backend:
-        if score is None:
-            return self._backend
-        if not isinstance(self._backend, Guidable):
-            raise InvalidRequest(
-                f"expected a model in this process to guide by a function, got {self.info.name} "
-                "elsewhere; guide by a name, or load the model with load_model"
-            )
-        return self._backend.guided_by(score)
+        return guided(self._backend, guide).render([request], on_step=on_step)[0]
 
     def evaluations(self, request: EditRequest) -> int:
         """Return how many network evaluations, and calls of `on_step`, `draw` will take."""

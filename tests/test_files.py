@@ -27,7 +27,6 @@ SHORT = 60
 REASONS = {
     "__main__": "`python -m napari_histodiff`",
     "backends": "where a model meets what judges it",
-    "core.steering.walk": "the schedule of a paper, tested alone",
     "cli.enrich": "one command",
     "cli.foreign": "models of other makers",
     "cli.glands": "one command",
@@ -49,6 +48,7 @@ REASONS = {
     "evaluation.metrics.borders": "one metric",
     "studies.reading.plots": "matplotlib, apart from the figures",
     "slide.editing.growths": "pure order of steps, apart from how they are carried out",
+    "segmenter.texture": "one score, of a reference",
     "segmenter.scores": "what torch differentiates of the judge",
     "segmenter.propose": "a program of its own, which the window starts",
     "layout.completion.network": "what goes into one network, apart from how networks run",
@@ -79,7 +79,6 @@ REASONS = {
     "ui.widgets.presets_menu": "one menu of the dock",
     "ui.starting.garbage": "what Python is told to leave alone, and only that",
     "ui.starting.welcome": "one section of the dock",
-    "ui.steering.steering": "what can act on a frame, apart from how it is asked",
     "ui.queue.part": "what the buttons of a section do",
     "ui.queue.results": "what is in view, apart from what is drawn",
     "ui.queue.time_left": "pure, with a clock of its own",

@@ -24,6 +24,7 @@ __all__ = [
     "OnStep",
     "Step",
     "drawn_apart",
+    "guided",
 ]
 
 #: What becomes of a caption, see `BackendInfo.captions`.
@@ -185,6 +186,24 @@ class Guidable(Protocol):
 
     def guided_by(self, score: Callable[[Any], Any]) -> Backend:
         """Return a backend of the same model whose requests guided by "python" climb a score."""
+
+
+def guided(backend: Backend, score: Callable[[Any], Any] | None) -> Backend:
+    """Return a backend that a function guides; the same where there is none.
+
+    Raises
+    ------
+    InvalidRequest
+        When the backend draws elsewhere, where no function of this process reaches.
+    """
+    if score is None:
+        return backend
+    if not isinstance(backend, Guidable):
+        raise InvalidRequest(
+            f"expected a model in this process to guide by a function, got {backend.info.name} "
+            "elsewhere; guide by a name, or load the model with load_model"
+        )
+    return backend.guided_by(score)
 
 
 #: Makes a backend inside the worker process; must be picklable (a module-level function or a
