@@ -1,8 +1,8 @@
 """How soon live painting follows the hand, against the real edit, and what that costs the window.
 
 Strokes are made on a frame at rest; the time of each is from its end to the picture of it in view.
-The real edit is what *Generate* draws of the same frame, one variant, two steps. The promise is the
-ratio: a stroke is seen in a third of that. A timer of 5 ms notes by how much the window is held up.
+The real edit is what *Generate* draws of the same frame, one variant, two steps; the ratio of both
+says what live painting is worth. A timer of 5 ms notes by how much the window is held up.
 
     python benchmarks/bench_live.py [--side 512] [--strokes 10] [--factory MODULE:FUNCTION]
 
