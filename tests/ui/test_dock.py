@@ -325,9 +325,9 @@ def test_style_follows_the_theme() -> None:
 
 def test_the_model_menu_offers_the_bundled_model_a_folder_and_training(dock: StudioDock) -> None:
     texts = [action.text() for action in dock.status.model.menu().actions()]
-    assert texts[:2] == ["Bundled model", "Model folder..."]
-    assert texts[2:4] == ["Use an engine on another machine…", "Train on your own slides..."]
-    assert texts[4:] == ["About this model...", "Copy diagnostics"]
+    assert texts[:3] == ["Bundled model", "Model folder...", "Model of the Hugging Face Hub..."]
+    assert texts[-4:-2] == ["Use an engine on another machine…", "Train on your own slides..."]
+    assert texts[-2:] == ["About this model...", "Copy diagnostics"]
 
 
 def test_a_folder_without_a_model_is_refused(
