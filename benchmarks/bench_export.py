@@ -137,7 +137,7 @@ def geojson_in(side: int, folder: Path) -> None:
             cell = {
                 "type": "Feature",
                 "geometry": {"type": "Polygon", "coordinates": [ring]},
-                "properties": {"objectType": "cell", "classification": {"name": "Lymphocyte"}},
+                "properties": {"objectType": "detection", "classification": {"name": "Lymphocyte"}},
             }
             file.write(("," if number else "") + json.dumps(cell))
         file.write("]}")

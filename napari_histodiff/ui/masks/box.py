@@ -67,6 +67,10 @@ class MaskBox(QWidget):
                 command_button("mask_selection", "Shapes"),
                 command_button("mask_these_nuclei", "Nuclei"),
                 self._nuclei_button(),
+            )
+        )
+        column.addLayout(
+            row(
                 command_button("mask_artefact", "Artefact"),
                 command_button("mask_pen_marks", "Pen marks"),
             )
