@@ -15,7 +15,6 @@ from napari_histodiff.evaluation.layouts.statistics import KINDS, Measured
 
 __all__ = ["Comparison", "compare", "pair_correlation"]
 
-_DRAWS: Final = 300
 _FEW: Final = 40  # nuclei of a kind, below which its figures are left out
 
 Distance = Callable[[Sequence[Measured], Sequence[Measured]], float]
@@ -53,6 +52,7 @@ def compare(
     others: Sequence[Measured],
     invented: Sequence[Measured],
     seed: int = 0,
+    draws: int = 300,
 ) -> list[Comparison]:
     """Compare invented and other real fields with held-out real ones, by bootstrap over fields.
 
@@ -72,7 +72,7 @@ def compare(
     many = len(held_out)
     chosen = [
         tuple(rng.integers(len(fields), size=many) for fields in (held_out, others, invented))
-        for _ in range(_DRAWS)
+        for _ in range(draws)
     ]
     found = []
     for name, unit, distance in _distances(held_out, invented):
@@ -83,7 +83,7 @@ def compare(
             pairs.append((floor, distance([invented[i] for i in c], real)))
         drawn = np.array(pairs)
         drawn = drawn[np.isfinite(drawn).all(axis=1)]
-        if len(drawn) > _DRAWS // 2:
+        if len(drawn) > draws // 2:
             apart = drawn[:, 1] - drawn[:, 0]
             found.append(Comparison(name, unit, *map(_interval, (drawn[:, 0], drawn[:, 1], apart))))
     return found
