@@ -23,6 +23,7 @@ from napari_histodiff.ui.dock import StudioDock
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.second import SecondModel
 from napari_histodiff.ui.generation.staged import StagedVariants
+from napari_histodiff.ui.layouts.maker import LayoutMaker
 from napari_histodiff.ui.live.live import LivePainting
 from napari_histodiff.ui.masks.mask_tools import MaskTools
 from napari_histodiff.ui.masks.recipes import Recipes
@@ -99,6 +100,7 @@ def test_a_command_calls_one_thing_that_is_there(command: Command) -> None:
         "controller": Controller,
         "grid": VariantGrid,
         "live": LivePainting,
+        "layouts": LayoutMaker,
         "looks": Looks,
         "masks": MaskTools,
         "project": ProjectPart,
