@@ -39,7 +39,6 @@ REASONS = {
     "datasets.resampling": "pixels without labels or files",
     "core.foreign.adapters": "the table of kinds of pipelines",
     "diffusion.foreign.inversion": "drawing backwards, apart from drawing",
-    "diffusion.foreign.place": "what a request says of a window, apart from how it is drawn",
     "diffusion.training.fine_tuning": "torch is imported when it is called",
     "engine.inline": "one engine of two",
     "engine.queue": "pure, without threads",
@@ -50,7 +49,6 @@ REASONS = {
     "slide.editing.growths": "pure order of steps, apart from how they are carried out",
     "segmenter.texture": "one score, of a reference",
     "segmenter.scores": "what torch differentiates of the judge",
-    "segmenter.propose": "a program of its own, which the window starts",
     "layout.completion.network": "what goes into one network, apart from how networks run",
     "layout.completion.planned": "a frame without paint",
     "layout.completion.request": "requests, where the others know maps",
@@ -80,7 +78,6 @@ REASONS = {
     "ui.starting.garbage": "what Python is told to leave alone, and only that",
     "ui.starting.welcome": "one section of the dock",
     "ui.queue.part": "what the buttons of a section do",
-    "ui.queue.results": "what is in view, apart from what is drawn",
     "ui.queue.time_left": "pure, with a clock of its own",
     "ui.saving.script": "code for elsewhere, apart from files",
 }
