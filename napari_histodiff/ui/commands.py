@@ -25,7 +25,7 @@ _EDITS: Final = (
         "queue_next",
         "Go to the next drawn edit",
         lambda d: d.queue.go_to_next(),
-        "Alt-G",
+        "Alt-J",
         "Show the variants of an edit that was drawn at another place",
     ),
     Command(
