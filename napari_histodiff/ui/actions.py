@@ -248,8 +248,7 @@ class StudioActions:
             )
             return
         chosen = active if isinstance(active, Image) else None
-        if chosen is None and len(images) == 1:
-            chosen = images[0]
+        chosen = images[0] if chosen is None and len(images) == 1 else chosen
         if chosen is None:
             show_warning("Select an image layer in the layer list first, then press it again.")
             return

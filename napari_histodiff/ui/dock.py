@@ -234,9 +234,8 @@ class StudioDock(DockedWidget):
         outer.setSpacing(4)
         outer.addWidget(self.status)
         outer.addWidget(scroll, 1)
-        outer.addWidget(self.queue.box)
-        outer.addWidget(self.run)
-        outer.addWidget(self.readout)
+        for below in (self.queue.box, self.run, self.readout):
+            outer.addWidget(below)
         self.setMinimumWidth(360)
 
     def _fold(self) -> None:

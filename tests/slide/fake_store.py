@@ -76,6 +76,9 @@ class FakeLayout:
 class FakeStore:
     """Tiles in dictionaries. Of edits: whole-pixel writes and undo, finer tiles become stale."""
 
+    #: It does not grow.
+    growth_to_undo = growth_to_redo = None
+
     def __init__(
         self,
         recipe: SlideRecipe | None = None,

@@ -347,12 +347,8 @@ class Controller:
                 tissues=[one.tissue_map for one in snapshots],
                 estimate=self._cost(variation, len(wanted)),
             )
-            first = next(iter(edits.values()))
-            self.results.make_room(first)
-            if variation is None:
-                self.drawing.ask_for(first)
-            else:
-                self.series.ask_for(variation.what, edits)
+            self.results.make_room(next(iter(edits.values())))
+            self.series.ask_for(None if variation is None else variation.what, edits)
         except HistodiffError as error:
             self._complain(error)
             return

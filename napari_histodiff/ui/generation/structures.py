@@ -43,6 +43,8 @@ class StructureInView:
             return
         if before.entry is staging.entry and not staging.entry.request.structures:
             return
+        if before.entry is not staging.entry and staging.beside:  # the same paint, told to another
+            return
         try:
             self._change(self._workspace.document, before, staging)
         except HistodiffError:  # the frame is being drawn, or has another image below

@@ -62,7 +62,7 @@ def test_paint_and_captions_that_a_model_does_not_take_are_told(folder_of) -> No
 
 
 def test_tissue_is_taken_in_the_models_schema(tmp_path) -> None:
-    folder = tiny_pipeline(tmp_path, CONTROL, preset="bcss-tissue")
+    folder = tiny_pipeline(tmp_path, CONTROL, preset="bcss-tissue", control=0.6)
     model = hd.load_model(folder, device="cpu")
     tissue = np.ones((40, 56), np.uint8)
     tissue[:, 20:] = model.info.tissue_names.index("fat")

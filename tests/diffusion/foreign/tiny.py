@@ -93,10 +93,16 @@ def tiny_vae(kind: str = "AutoencoderKL", **changes: Any) -> Any:
 
 
 def tiny_pipeline(
-    folder: Path, class_name: str, *, preset: str | None = "palette-nuclei", **changes: Any
+    folder: Path,
+    class_name: str,
+    *,
+    preset: str | None = "palette-nuclei",
+    control: float = 0.15,
+    **changes: Any,
 ) -> Path:
     """Write the folder of a pipeline of random weights; the same at every call.
 
+    `control` is the spread of a ControlNet's weights, and so of its say in the picture.
     `changes` are parts that are to be others: a module, or None for one that lacks.
     """
     adapter = ADAPTERS[class_name]
@@ -104,10 +110,10 @@ def tiny_pipeline(
         torch.manual_seed(0)
         parts = _parts(class_name)
         parts.update(changes)
-        for part in parts.values():
+        for name, part in parts.items():
             if isinstance(part, torch.nn.Module):
                 for weights in part.parameters():
-                    torch.nn.init.normal_(weights, std=0.15)
+                    torch.nn.init.normal_(weights, std=control if name == "controlnet" else 0.15)
     index: dict[str, Any] = {"_class_name": class_name, "_diffusers_version": "0.30.0"}
     for name, part in parts.items():
         if part is None:

@@ -136,7 +136,7 @@ def test_labels_for_another_place_are_dropped_with_a_word(viewer, slow, change):
     step = workspace.import_labels(slow, 3)
     change(workspace)
     assert isinstance(step.error, InvalidRequest)
-    assert "import the labels again" in str(step.error)
+    assert "import or fill again" in str(step.error)
     assert workspace.doing.text == ""
     slow.data.go.set()
     while not slow.data.threads:
