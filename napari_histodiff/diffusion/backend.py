@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
@@ -42,9 +41,8 @@ from napari_histodiff.diffusion.projection import even_target, project_on_coarse
 from napari_histodiff.diffusion.sampling import jump_steps, solver_of
 from napari_histodiff.diffusion.steering.gradient import (
     Ascent,
-    Score,
+    GuidedByScore,
     ScoreBook,
-    WithOwnScore,
     ascent_of,
 )
 from napari_histodiff.inpainting.blending import keep_known
@@ -65,7 +63,7 @@ _MICRO_BATCH = {"cpu": 1, "cuda": 8, "mps": 1}
 _FINER = 4.0
 
 
-class DiffusionBackend:
+class DiffusionBackend(GuidedByScore):
     """Draws requests with a `HistoDiffusionPipeline`; implements `core.backend.Backend`.
 
     Parameters
@@ -134,20 +132,6 @@ class DiffusionBackend:
         pipeline = load_pipeline(folder, device, dtype)
         pipeline.compiled = compiled_network(pipeline.network, pipeline.layout)
         return cls(pipeline, check_folder(folder), book=book)
-
-    def guided_by(self, score: Score) -> DiffusionBackend:
-        """Return a backend of the same model for which requests guided by "python" climb a score.
-
-        Parameters
-        ----------
-        score : callable
-            Takes (b, 3, h, w) float32 RGB in [0, 1] and returns one number an image, or one for
-            all, made with torch alone.
-        """
-        other = copy(self)
-        other._book = WithOwnScore(self._book, score)
-        other._cache = PhaseCache(0)  # what another score drew is another window
-        return other
 
     @property
     def info(self) -> BackendInfo:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,9 +26,8 @@ from napari_histodiff.diffusion.phase_cache import CACHE_BYTES, PhaseCache
 from napari_histodiff.diffusion.projection import even_target, project_on_coarse
 from napari_histodiff.diffusion.steering.gradient import (
     Ascent,
-    Score,
+    GuidedByScore,
     ScoreBook,
-    WithOwnScore,
     ascent_of,
 )
 from napari_histodiff.inpainting.blending import keep_known
@@ -44,7 +42,7 @@ _MICRO_BATCH = {"cpu": 1, "cuda": 4, "mps": 1}
 _REACH = 4.0
 
 
-class ForeignBackend:
+class ForeignBackend(GuidedByScore):
     """Draws requests with a pipeline of diffusers; implements `core.backend.Backend`.
 
     Parameters
@@ -112,20 +110,6 @@ class ForeignBackend:
         """
         folder = check_foreign(model)
         return cls(load_parts(folder, device, dtype), folder, book=book)
-
-    def guided_by(self, score: Score) -> ForeignBackend:
-        """Return a backend of the same model for which requests guided by "python" climb a score.
-
-        Parameters
-        ----------
-        score : callable
-            Takes (b, 3, h, w) float32 RGB in [0, 1] and returns one number an image, or one for
-            all, made with torch alone.
-        """
-        other = copy(self)
-        other._book = WithOwnScore(self._book, score)
-        other._cache = PhaseCache(0)  # what another score drew is another window
-        return other
 
     @property
     def info(self) -> BackendInfo:

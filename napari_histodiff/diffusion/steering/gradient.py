@@ -13,8 +13,9 @@ is never guided.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -22,8 +23,17 @@ from torch import Tensor
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.steering.guides import CLIMBS, PYTHON_GUIDE
 from napari_histodiff.core.steering.steering import Steering
+from napari_histodiff.diffusion.phase_cache import PhaseCache
 
-__all__ = ["Ascent", "Score", "ScoreBook", "WithOwnScore", "ascent_of", "check_guide"]
+__all__ = [
+    "Ascent",
+    "GuidedByScore",
+    "Score",
+    "ScoreBook",
+    "WithOwnScore",
+    "ascent_of",
+    "check_guide",
+]
 
 #: Takes (b, 3, h, w) float32 RGB in [0, 1], returns one number an image, or one for all.
 Score = Callable[[Tensor], Tensor]
@@ -65,6 +75,27 @@ class WithOwnScore:
         terms = _named(named, self.book, mpp, device)
         strength = dict(steering.guide).get(PYTHON_GUIDE)
         return terms if strength is None else [*terms, (self.own, strength)]
+
+
+class GuidedByScore:
+    """A backend that a function can guide; it keeps its scores and windows as `_book`, `_cache`."""
+
+    _book: ScoreBook | None
+    _cache: PhaseCache
+
+    def guided_by(self, score: Score) -> Self:
+        """Return a backend of the same model for which requests guided by "python" climb a score.
+
+        Parameters
+        ----------
+        score : callable
+            Takes (b, 3, h, w) float32 RGB in [0, 1] and returns one number an image, or one for
+            all, made with torch alone.
+        """
+        other = copy(self)
+        other._book = WithOwnScore(self._book, score)
+        other._cache = PhaseCache(0)  # what another score drew is another window
+        return other
 
 
 @dataclass(frozen=True, slots=True)
