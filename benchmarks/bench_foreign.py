@@ -5,13 +5,14 @@ with diffusers' own pipeline, in turns, on the same noise, steps and texts, and 
 the medians and the largest difference of the pixels. The U-Net is that of Stable Diffusion with
 fewer channels, the autoencoder likewise, so that a step takes a part of a second.
 
-`memory` evaluates once, at 1024 px, a U-Net of the size of Stable Diffusion (860 million numbers in
-bfloat16, random) by windows of 512 px, and as a whole, each in a process of its own, and prints
-their peaks. `decoding` compares the memory and the pixels of an autoencoder of that size that
-decodes a whole frame, in windows as this package does, and by diffusers' own tiling.
+`memory` evaluates once, at 1024 px, a U-Net of the size of Stable Diffusion (860 million numbers,
+random) by windows of 512 px, and as a whole, each in a process of its own, and prints their peaks;
+a processor without bfloat16 takes hours for it, and `--dtype float32` twice the memory. `decoding`
+compares the memory and the pixels of an autoencoder of that size that decodes a whole frame, in
+windows as this package does, and by diffusers' own tiling.
 
     python benchmarks/bench_foreign.py overhead [--steps 10] [--repeats 5] [--latents 64]
-    python benchmarks/bench_foreign.py memory [--side 1024] [--width 320]
+    python benchmarks/bench_foreign.py memory [--side 1024] [--width 320] [--dtype float32]
     python benchmarks/bench_foreign.py decoding [--side 1024]
 """
 
@@ -153,25 +154,25 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def large_unet(width: int) -> Any:
-    """The U-Net of Stable Diffusion 1 in shape, at a width of 320 in size, in bfloat16."""
+def large_unet(width: int, dtype: torch.dtype) -> Any:
+    """The U-Net of Stable Diffusion 1 in shape, at a width of 320 in size."""
     with torch.device("meta"):
         network = unet((width, 2 * width, 4 * width, 4 * width), 768, 64)
-    network = network.to(torch.bfloat16).to_empty(device="cpu").eval()
+    network = network.to(dtype).to_empty(device="cpu").eval()
     for weights in network.parameters():
         weights.data.normal_(std=0.02)
     return network
 
 
 @torch.inference_mode()
-def evaluate(way: str, side: int, width: int) -> None:
+def evaluate(way: str, side: int, width: int, dtype: torch.dtype) -> None:
     """One evaluation in this process; prints its peak."""
-    network = large_unet(width)
+    network = large_unet(width, dtype)
     count = sum(p.numel() for p in network.parameters())
     before, start = peak(), time.perf_counter()
     if way == "whole":
-        z = torch.zeros(1, 4, side // 8, side // 8, dtype=torch.bfloat16)
-        words = torch.zeros(1, 77, 768, dtype=torch.bfloat16)
+        z = torch.zeros(1, 4, side // 8, side // 8, dtype=dtype)
+        words = torch.zeros(1, 77, 768, dtype=dtype)
         network(z, torch.tensor(500), encoder_hidden_states=words)
     else:
         coder = SimpleNamespace(factor=8, channels=4, decode=_nothing, encode=None)
@@ -234,6 +235,7 @@ def main() -> None:
     parser.add_argument("--latents", type=int, default=64)
     parser.add_argument("--side", type=int, default=1024)
     parser.add_argument("--width", type=int, default=320, help="channels of the first level")
+    parser.add_argument("--dtype", choices=["bfloat16", "float32"], default="bfloat16")
     parser.add_argument("--way", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=Path("/dev/null"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -241,7 +243,8 @@ def main() -> None:
         overhead(options.steps, options.repeats, options.latents)
     elif options.way is not None:
         if options.what == "memory":
-            evaluate(options.way, options.side, options.width)
+            dtype = getattr(torch, options.dtype)
+            evaluate(options.way, options.side, options.width, dtype)
         else:
             decode(options.way, options.side, options.out)
     else:
@@ -249,7 +252,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as place:
             for way in ways:
                 command = [sys.executable, __file__, options.what, "--side", str(options.side)]
-                command += ["--width", str(options.width)]
+                command += ["--width", str(options.width), "--dtype", options.dtype]
                 out = Path(place) / f"{way}.npy"
                 subprocess.run([*command, "--way", way, "--out", str(out)], check=True)
             if options.what == "decoding":

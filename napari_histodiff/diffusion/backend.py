@@ -56,7 +56,7 @@ MODEL_VARIABLE = "HISTODIFF_MODEL"
 DEVICE_VARIABLE = "HISTODIFF_DEVICE"
 PRECISION_VARIABLE = "HISTODIFF_PRECISION"
 
-#: Windows per network call; a processor gains nothing from more.
+#: Windows per network call; a processor gains nothing from more, if they are not compiled.
 _MICRO_BATCH = {"cpu": 1, "cuda": 8, "mps": 1}
 
 #: How many times finer than its own a frame may be: 0.125 um (80x) for a model of 0.5.
@@ -87,7 +87,9 @@ class DiffusionBackend(GuidedByScore):
     ) -> None:
         self._pipeline = pipeline
         self._book = book
-        self._micro_batch = _MICRO_BATCH.get(pipeline.device.type, 1)
+        compiled = pipeline.compiled
+        on_device = _MICRO_BATCH.get(pipeline.device.type, 1)
+        self._micro_batch = on_device if compiled is None else compiled.side_by_side
         self._split_guidance = False
         self._halved = False
         device, dtype = pipeline.device, str(pipeline.dtype).removeprefix("torch.")

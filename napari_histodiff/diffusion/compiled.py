@@ -24,8 +24,11 @@ __all__ = ["OPENVINO_VARIABLE", "CompiledNetwork", "compiled_network"]
 #: Set to 0 to draw without OpenVINO where it is installed.
 OPENVINO_VARIABLE: Final = "HISTODIFF_OPENVINO"
 
-#: Shapes that are kept compiled: a frame of 1,024 px has 7, and each takes about 60 MB.
+#: What is kept compiled: a frame of 1,024 px has 7 shapes, and each takes about 100 MB.
 _SHAPES: Final = 8
+
+#: Windows evaluated side by side at the most; each takes memory of its own.
+_SIDE_BY_SIDE: Final = 4
 
 _TELEMETRY: Final = "openvino_telemetry"
 
@@ -49,7 +52,10 @@ def compiled_network(network: HistoUNet, layout: WindowLayout) -> CompiledNetwor
 
 
 class CompiledNetwork(nn.Module):
-    """Evaluates windows by OpenVINO, one after the other.
+    """Evaluates windows by OpenVINO: one with all threads, several side by side with fewer each.
+
+    Side by side, threads wait less for each other. A window's bits do not depend on the others:
+    where the first windows of a shape show that they would, it is always evaluated alone.
 
     Every shape is compiled by itself, which takes as long as one or two evaluations. So only the
     shapes that come again are: those of tiles and of frames of whole tiles. The network itself
@@ -62,6 +68,11 @@ class CompiledNetwork(nn.Module):
         On the processor, float32.
     layout : WindowLayout
         Windows it will see.
+
+    Attributes
+    ----------
+    side_by_side : int
+        How many windows one call should bring.
 
     Raises
     ------
@@ -79,7 +90,10 @@ class CompiledNetwork(nn.Module):
             self._core: Any = openvino.Core()
             self._model = _converted(openvino, network)
         self._threads = torch.get_num_threads()
-        self._ready: OrderedDict[tuple[int, int], Any] = OrderedDict()
+        self.side_by_side = min(self._threads, _SIDE_BY_SIDE)
+        self._ready: OrderedDict[tuple[int, int, int], list[Any]] = OrderedDict()
+        #: Shapes whose bits are the same side by side, or not; the others have not been tried.
+        self._alike: dict[tuple[int, int], bool] = {}
         self._lock = threading.Lock()
 
     def forward(
@@ -96,38 +110,63 @@ class CompiledNetwork(nn.Module):
         if jump_guidance is None:
             jump_guidance = torch.zeros_like(t)
         given = (sample, t, spatial, embedding, mpp, stain, jump_guidance)
+        rows = [[x[i : i + 1] for x in given] for i in range(len(sample))]
         height, width = sample.shape[-2:]
         if height not in self._sides or width not in self._sides:
-            return self._network(*given)
+            return torch.cat([self._network(*row) for row in rows])
         with self._lock:
-            request = self.prepare(height, width)
-            rows = [_infer(request, [x[i : i + 1] for x in given]) for i in range(len(sample))]
-        return torch.cat(rows)
+            differs = not self._alike.get((height, width), True)
+            if differs or len(rows) == 1 or self.side_by_side == 1:
+                found = [_infer(self.prepare(height, width), [row]) for row in rows]
+            else:
+                found = self._together(height, width, rows)
+        return _joined(found)
 
-    def prepare(self, height: int, width: int) -> Any:
+    def _together(self, height: int, width: int, rows: list[list[Tensor]]) -> list[list[Tensor]]:
+        requests = self.prepare(height, width, self.side_by_side)
+        count = self.side_by_side
+        found = [_infer(requests, rows[i : i + count]) for i in range(0, len(rows), count)]
+        if (height, width) not in self._alike:
+            alone = [_infer(self.prepare(height, width), [row]) for row in rows]
+            self._alike[height, width] = torch.equal(_joined(alone), _joined(found))
+            return alone
+        return found
+
+    def prepare(self, height: int, width: int, windows: int = 1) -> list[Any]:
         """Return what evaluates windows of a shape, compiled when it is asked for first."""
-        if (height, width) not in self._ready:
+        key = (height, width, windows)
+        if key not in self._ready:
             model = self._model.clone()
             shapes = [list(x.shape) for x in _example(self._network, height, width)]
             model.reshape(dict(zip(range(len(shapes)), shapes, strict=True)))
             settings = {
                 "INFERENCE_PRECISION_HINT": "f32",
                 "INFERENCE_NUM_THREADS": self._threads,
-                "NUM_STREAMS": 1,
+                "NUM_STREAMS": windows,
                 "ENABLE_CPU_PINNING": False,  # other programs use these cores too
             }
             compiled = self._core.compile_model(model, "CPU", settings)
-            self._ready[height, width] = compiled.create_infer_request()
+            self._ready[key] = [compiled.create_infer_request() for _ in range(windows)]
             if len(self._ready) > _SHAPES:
                 self._ready.popitem(last=False)
-        self._ready.move_to_end((height, width))
-        return self._ready[height, width]
+        self._ready.move_to_end(key)
+        return self._ready[key]
 
 
-def _infer(request: Any, inputs: Sequence[Tensor]) -> Tensor:
-    arrays = [np.ascontiguousarray(x.float().numpy()) for x in inputs]
-    # The array of the result is written to again at the next call.
-    return torch.from_numpy(request.infer(arrays, share_inputs=True)[0].copy())
+def _infer(requests: Sequence[Any], rows: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """Evaluate windows at once, each by one request."""
+    arrays = [[np.ascontiguousarray(x.float().numpy()) for x in row] for row in rows]
+    running = list(zip(requests, arrays, strict=False))
+    for request, given in running:
+        request.start_async(given, share_inputs=True)
+    for request, _ in running:
+        request.wait()
+    # The array of a result is written to again at the next call.
+    return [torch.from_numpy(request.get_output_tensor(0).data.copy()) for request, _ in running]
+
+
+def _joined(parts: Sequence[Sequence[Tensor]]) -> Tensor:
+    return torch.cat([row for part in parts for row in part])
 
 
 def _converted(openvino: Any, network: HistoUNet) -> Any:

@@ -320,10 +320,11 @@ class HistoDiffusionPipeline(DiffusionPipeline):
     def _plan(
         self, frame: Region, target: Region | None, phases: int, micro_batch: int
     ) -> tuple[Phase, ...]:
+        apart = self.compiled is not None
         if target is not None:
-            return plan_plane(target, self.layout, phases, micro_batch=micro_batch)
+            return plan_plane(target, self.layout, phases, micro_batch=micro_batch, apart=apart)
         canvas = frame.snap(self.layout.multiple_of)
-        return plan(canvas, self.layout, phases, micro_batch=micro_batch)
+        return plan(canvas, self.layout, phases, micro_batch=micro_batch, apart=apart)
 
     def _source(
         self, conditions: Conditions | RequestConditions, frame: Region, reads: Region, plane: bool

@@ -122,12 +122,14 @@ class Phase:
 
     `batch_size[shape]` is the number of windows of a shape that a call must be filled up to. It
     does not depend on how many are wanted, because the number of windows in a call changes the last
-    bits of the result; so can the row of a window, which is fixed where only some are wanted.
+    bits of the result; so can the row of a window, which is fixed where only some are wanted. Where
+    windows are evaluated `apart`, neither does, and calls have no rows but those that are needed.
     """
 
     region: Region
     windows: tuple[Window, ...]
     batch_size: dict[tuple[int, int], int]
+    apart: bool = False
 
     @property
     def reads(self) -> Region:
@@ -147,8 +149,13 @@ class Phase:
         return [
             batch
             for shape, group in groups.items()
-            for batch in _calls(group, self.batch_size[shape])
+            for batch in self._calls(group, self.batch_size[shape])
         ]
+
+    def _calls(self, windows: list[Window], size: int) -> list[list[Window | None]]:
+        if self.apart:
+            return [[*windows[i : i + size]] for i in range(0, len(windows), size)]
+        return _calls(windows, size)
 
 
 def _calls(windows: list[Window], size: int) -> list[list[Window | None]]:
@@ -160,7 +167,7 @@ def _calls(windows: list[Window], size: int) -> list[list[Window | None]]:
 
 
 def plan(
-    frame: Region, layout: WindowLayout, phases: int, *, micro_batch: int = 1
+    frame: Region, layout: WindowLayout, phases: int, *, micro_batch: int = 1, apart: bool = False
 ) -> tuple[Phase, ...]:
     """Return the phases that draw a frame as a canvas of its own, first phase first.
 
@@ -174,17 +181,19 @@ def plan(
         How many lattices are used, at most one per solver step.
     micro_batch : int
         Full windows the device evaluates together; smaller windows are grouped to the same area.
+    apart : bool
+        Whether the bits of a window are the same in any company.
     """
     result = []
     for index in range(phases):
         windows = _windows(frame, layout, layout.offset(index, phases))
         sizes = _batch_sizes(windows, micro_batch * layout.size**2)
-        result.append(Phase(frame, windows, sizes))
+        result.append(Phase(frame, windows, sizes, apart))
     return tuple(result)
 
 
 def plan_plane(
-    target: Region, layout: WindowLayout, phases: int, *, micro_batch: int = 1
+    target: Region, layout: WindowLayout, phases: int, *, micro_batch: int = 1, apart: bool = False
 ) -> tuple[Phase, ...]:
     """Return the phases that draw a part of the endless plane, first phase first.
 
@@ -196,6 +205,8 @@ def plan_plane(
         As in `plan`.
     micro_batch : int
         Windows in every call, which is filled up with repetitions; each has its row by its place.
+    apart : bool
+        Whether the bits of a window are the same in any company; then nothing is repeated.
     """
     wanted = target
     result: list[Phase] = []
@@ -209,7 +220,7 @@ def plan_plane(
             for region in grid.covering(wanted)
         )
         windows = tuple(w for w in every if not w.shown.intersect(wanted).is_empty)
-        result.append(Phase(wanted, windows, {(layout.size, layout.size): micro_batch}))
+        result.append(Phase(wanted, windows, {(layout.size, layout.size): micro_batch}, apart))
         wanted = result[-1].reads
     return tuple(reversed(result))
 

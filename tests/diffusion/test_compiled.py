@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+import napari_histodiff.diffusion.compiled as compiled_module
 from napari_histodiff.core.errors import Cancelled
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
@@ -35,6 +37,16 @@ def compiled() -> CompiledNetwork:
     pytest.importorskip("openvino")
     pipeline = tiny_pipeline()
     return CompiledNetwork(pipeline.network, pipeline.layout)
+
+
+@pytest.fixture
+def in_pairs(compiled, monkeypatch) -> CompiledNetwork:
+    """The same on two threads, before any shape was tried side by side."""
+    monkeypatch.setattr(compiled, "_threads", 2)
+    monkeypatch.setattr(compiled, "side_by_side", 2)
+    monkeypatch.setattr(compiled, "_alike", {})
+    compiled._ready.clear()
+    return compiled
 
 
 CHANNEL_COUNT = spatial_channels(tiny_pipeline().network.tissue_classes)
@@ -69,6 +81,49 @@ def test_the_result_of_one_call_outlives_the_next(compiled) -> None:
     compiled(-given[0], *given[1:])
     assert torch.equal(first, before)
     assert torch.equal(compiled(*given), before)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("side", [TILE, WINDOW, 112])
+def test_a_window_has_the_same_bits_alone_and_in_any_company(in_pairs, side: int) -> None:
+    given = inputs(5, side, side)
+    alone = torch.cat([in_pairs(*(x[i : i + 1] for x in given)) for i in range(5)])
+    for _ in range(2):  # the first call tries both ways
+        assert torch.equal(in_pairs(*given), alone)
+        assert torch.equal(in_pairs(*(x[1:4] for x in given)), alone[1:4])
+
+
+@torch.inference_mode()
+def test_windows_that_would_differ_side_by_side_are_evaluated_alone(in_pairs, monkeypatch) -> None:
+    given = inputs(3, WINDOW, WINDOW)
+    alone = torch.cat([in_pairs(*(x[i : i + 1] for x in given)) for i in range(3)])
+    infer, calls = compiled_module._infer, []
+
+    def other_bits(requests, rows):
+        calls.append(len(requests))
+        found = infer(requests, rows)
+        return [x + 1e-3 for x in found] if len(requests) > 1 else found
+
+    monkeypatch.setattr(compiled_module, "_infer", other_bits)
+    assert torch.equal(in_pairs(*given), alone)
+    assert calls == [2, 2, 1, 1, 1]
+    assert torch.equal(in_pairs(*given), alone)
+    assert calls == [2, 2, 1, 1, 1, 1, 1, 1]
+
+
+def test_a_frame_of_many_windows_has_the_bytes_of_windows_drawn_alone(
+    in_pairs, monkeypatch
+) -> None:
+    pipeline = tiny_pipeline()
+    pipeline.compiled = in_pairs
+    frame = replace(REQUEST, region=Region(0, 0, 0, 2 * TILE, 2 * TILE))
+    in_fewer_calls = DiffusionBackend(pipeline, tiny_info())
+    calls = in_fewer_calls.evaluations(frame)
+    pixels = in_fewer_calls.render([frame])[0]
+    monkeypatch.setattr(in_pairs, "side_by_side", 1)
+    alone = DiffusionBackend(pipeline, tiny_info())
+    assert calls < alone.evaluations(frame)
+    np.testing.assert_array_equal(pixels, alone.render([frame])[0])
 
 
 def test_a_backend_says_that_it_is_compiled_draws_the_same_and_stops_between_steps(

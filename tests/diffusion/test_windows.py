@@ -119,6 +119,19 @@ def test_batches_hold_each_window_once_and_no_more_than_a_call_can(frame, micro_
             assert size == 1 or size * shape[0] * shape[1] <= micro_batch * LAYOUT.size**2
 
 
+@given(frames, targets, st.integers(1, 6), st.data())
+def test_windows_that_are_evaluated_apart_are_never_repeated(frame, target, side, data) -> None:
+    planned = plan(frame, LAYOUT, 2, micro_batch=side, apart=True)
+    for phase in (*planned, *plan_plane(target, LAYOUT, 2, micro_batch=side, apart=True)):
+        some = data.draw(st.lists(st.sampled_from(phase.windows), unique=True))
+        calls = phase.batches_of(some)
+        assert sorted(map(id, some)) == sorted(id(window) for call in calls for window in call)
+        assert len(calls) <= len(phase.batches)
+        for call in calls:
+            (shape,) = {window.region.shape for window in call}
+            assert 1 <= len(call) <= phase.batch_size[shape]
+
+
 @given(targets, st.integers(1, 9), st.data())
 def test_on_the_plane_a_window_has_its_row_in_every_call(target, micro_batch, data) -> None:
     for phase in plan_plane(target, LAYOUT, 2, micro_batch=micro_batch):
