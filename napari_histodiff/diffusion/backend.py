@@ -56,6 +56,9 @@ MODEL_VARIABLE = "HISTODIFF_MODEL"
 DEVICE_VARIABLE = "HISTODIFF_DEVICE"
 PRECISION_VARIABLE = "HISTODIFF_PRECISION"
 
+#: Whether a pipeline of diffusers draws with as little memory as it can from the beginning.
+SPARE_MEMORY_VARIABLE = "HISTODIFF_SPARE_MEMORY"
+
 #: Windows per network call; a processor gains nothing from more, if they are not compiled.
 _MICRO_BATCH = {"cpu": 1, "cuda": 8, "mps": 1}
 
@@ -369,9 +372,10 @@ def default_backend(
     """Load a model folder, of this package or of diffusers; a `core.backend.BackendFactory`.
 
     Without a folder that of the environment variable HISTODIFF_MODEL, else the bundled one; where
-    the device is "auto", HISTODIFF_DEVICE and HISTODIFF_PRECISION choose when they are set. Without
-    a `book` of scores requests that are guided by one are refused; `napari_histodiff.backends` has
-    one.
+    the device is "auto", HISTODIFF_DEVICE and HISTODIFF_PRECISION choose when they are set.
+    HISTODIFF_SPARE_MEMORY=1 lets a pipeline of diffusers begin with as little memory as it can.
+    Without a `book` of scores requests that are guided by one are refused;
+    `napari_histodiff.backends` has one.
 
     Raises
     ------
@@ -384,7 +388,8 @@ def default_backend(
         device = os.environ.get(DEVICE_VARIABLE, device)
         dtype = dtype_named(os.environ.get(PRECISION_VARIABLE, dtype))
     if folder and is_foreign(Path(folder)):
-        return ForeignBackend.load(Path(folder), device, dtype, book)
+        sparing = os.environ.get(SPARE_MEMORY_VARIABLE) == "1"
+        return ForeignBackend.load(Path(folder), device, dtype, book, sparing)
     return DiffusionBackend.load(folder, device, dtype, book)
 
 

@@ -55,6 +55,9 @@ class ForeignBackend(GuidedByScore):
         Main memory for windows that neighbours on the endless plane share; it changes no pixel.
     book : ScoreBook, optional
         Makes the scores that requests are guided by.
+    spare_memory : bool
+        Whether it begins as it goes on when memory ran out: one window at a time, guidance in two
+        calls, the autoencoder in main memory while it does not work.
     """
 
     def __init__(
@@ -63,12 +66,15 @@ class ForeignBackend(GuidedByScore):
         folder: ForeignFolder,
         cache_bytes: int = CACHE_BYTES,
         book: ScoreBook | None = None,
+        spare_memory: bool = False,
     ) -> None:
         self._book = book
         self._loaded = loaded
         self._convention = folder.convention
         self._drawer = Drawer(loaded.network, loaded.scheduler, folder.convention)
         self._settings = DrawingSettings(_MICRO_BATCH.get(loaded.device.type, 1))
+        while spare_memory and self._can_save():
+            self._save()
         layout, factor = self._drawer.layout, loaded.network.codec.factor
         dtype = str(loaded.dtype).removeprefix("torch.")
         self._info = BackendInfo(
@@ -100,6 +106,7 @@ class ForeignBackend(GuidedByScore):
         device: str = "auto",
         dtype: DType = "auto",
         book: ScoreBook | None = None,
+        spare_memory: bool = False,
     ) -> ForeignBackend:
         """Load the folder of a pipeline.
 
@@ -109,7 +116,8 @@ class ForeignBackend(GuidedByScore):
             See `folder.check_foreign` and `loading.load_parts`.
         """
         folder = check_foreign(model)
-        return cls(load_parts(folder, device, dtype), folder, book=book)
+        parts = load_parts(folder, device, dtype)
+        return cls(parts, folder, book=book, spare_memory=spare_memory)
 
     @property
     def info(self) -> BackendInfo:

@@ -26,6 +26,8 @@ class Preferences:
         "auto", "cpu", "cuda:0" ...; counts from the next start of the engine on.
     precision : str
         Number format of the network; as `device`.
+    spare_memory : bool
+        Whether models of other makers draw with as little memory as they can; as `device`.
     cache_mb : int
         Megabytes of tiles kept in memory for each slide.
     history_mb : int
@@ -36,6 +38,7 @@ class Preferences:
 
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    spare_memory: bool = False
     cache_mb: int = 128
     history_mb: int = 1024
     folder: str = ""
@@ -47,7 +50,11 @@ class Preferences:
     @property
     def environment(self) -> dict[str, str]:
         """What the worker process is told of them."""
-        return {"HISTODIFF_DEVICE": self.device, "HISTODIFF_PRECISION": self.precision}
+        return {
+            "HISTODIFF_DEVICE": self.device,
+            "HISTODIFF_PRECISION": self.precision,
+            "HISTODIFF_SPARE_MEMORY": str(int(self.spare_memory)),
+        }
 
 
 def preferences(file: Path | None = None) -> Preferences:

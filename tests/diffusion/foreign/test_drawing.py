@@ -263,6 +263,29 @@ def test_memory_is_saved_by_steps_until_it_suffices(folder_of, monkeypatch) -> N
     np.testing.assert_allclose(images, expected, atol=1)
 
 
+def test_memory_is_spared_from_the_beginning_where_that_is_asked_for(
+    folder_of, monkeypatch
+) -> None:
+    folder = folder_of("StableDiffusionPipeline")
+    request = edit_request(guidance_scale=2.0)
+    expected = ForeignBackend.load(folder, "cpu", "float32").render([request])[0]
+    monkeypatch.setenv("HISTODIFF_SPARE_MEMORY", "1")
+    model = default_backend(folder, "cpu")
+    assert isinstance(model, ForeignBackend)
+    unet, codec = model._loaded.network.unet, model._loaded.network.codec
+    real, batches = unet.forward, []
+
+    def forward(sample: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        batches.append(len(sample))
+        return real(sample, *args, **kwargs)
+
+    monkeypatch.setattr(unet, "forward", forward)
+    (images,) = model.render([request])
+    assert set(batches) == {1}
+    assert codec.offload
+    np.testing.assert_allclose(images, expected, atol=1)
+
+
 def test_memory_that_never_suffices_is_told(folder_of, monkeypatch) -> None:
     parts = loaded(folder_of("StableDiffusionPipeline"))
     model = ForeignBackend(parts, check_foreign(folder_of("StableDiffusionPipeline")))

@@ -37,6 +37,7 @@ def test_a_file_counts_where_napari_keeps_none(
     assert found == Preferences(device="cpu", folder=str(tmp_path))
     assert found.place("history") == tmp_path / "history"
     assert found.environment["HISTODIFF_DEVICE"] == "cpu"
+    assert found.environment["HISTODIFF_SPARE_MEMORY"] == "0"
 
 
 def test_napari_s_own_preferences_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +57,7 @@ def test_napari_reads_the_manifest_s_choices() -> None:
     if not hasattr(manifest.contributions, "configurations"):
         pytest.skip("this npe2 has no configurations")
     chosen = manifest.contributions.configurations
-    assert set(chosen["drawing"].properties) == {"device", "precision"}
+    assert set(chosen["drawing"].properties) == {"device", "precision", "spare_memory"}
 
 
 def test_a_precision_that_is_none_is_refused() -> None:
