@@ -112,7 +112,8 @@ def main() -> None:
         for case, found in real(options.atlas, words):
             print(f"  real {case:32s} {_line(found)}", flush=True)
         for seed in range(options.seeds):
-            found, shares = planned(f"{organ}, gland", options.side, seed)
+            caption = organ if organ == "lymph node" else f"{organ}, gland"
+            found, shares = planned(caption, options.side, seed)
             print(f"  planned, seed {seed:<24d} {_line(found)}; {shares}", flush=True)
 
 

@@ -157,8 +157,11 @@ _LYMPH_NODE: Final = WallPlan(
     layers=(
         Layer(45.0, (0.0, 0.0, 0.01, 0.01, 0.0, 4.2), tone=1.2, along=True),
         Layer(30.0, (0.3, 0.0, 0.12, 0.1, 0.5, 0.6), tone=0.5),
-        Layer(1100.0, (1.0, 0.0, 1.0, 0.5, 1.0, 1.0), tone=0.9, aggregates=True, tissue="lymphoid"),
-        Layer(1500.0, (1.0, 0.0, 0.5, 1.6, 1.0, 1.4), tone=0.8, vessels=True),
+        # As dark as the bundled model draws them.
+        Layer(
+            1100.0, (1.0, 0.0, 1.0, 0.5, 1.0, 1.0), tone=1.25, aggregates=True, tissue="lymphoid"
+        ),
+        Layer(1500.0, (1.0, 0.0, 0.8, 1.6, 1.0, 1.4), tone=1.1, vessels=True, tissue="lymphoid"),
     ),
 )
 _BRAIN: Final = WallPlan(

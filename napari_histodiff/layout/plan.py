@@ -150,7 +150,14 @@ _ORGANS: Final[dict[str, SlidePlan]] = {
         ducts=0.5,
     ),
     "kidney": SlidePlan(
-        glands=0.95, pitch=62.0, thickness=15.0, nests=0.03, fat=0.01, aggregates=0.1
+        glands=0.95,
+        pitch=62.0,
+        gap=5.0,
+        thickness=15.0,
+        nests=0.03,
+        radii=(0.42, 0.7),
+        fat=0.01,
+        aggregates=0.1,
     ),
     "liver": SlidePlan(
         glands=0.96, pitch=85.0, thickness=60.0, nests=1.0, fat=0.02, aggregates=0.1
@@ -169,7 +176,7 @@ _ORGANS: Final[dict[str, SlidePlan]] = {
         follicles=(640.0, 130.0, 250.0),
         fat=0.06,
         aggregates=1.0,
-        densities=(20.0, 0.0, 6500.0, 900.0, 40.0, 700.0),
+        densities=(20.0, 0.0, 9500.0, 900.0, 40.0, 700.0),
         crowd=(0.0, 0.0, 14000.0, 200.0, 0.0, 300.0),
     ),
     "skin": SlidePlan(
