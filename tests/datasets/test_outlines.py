@@ -36,6 +36,17 @@ def test_a_pixel_is_inside_when_its_centre_is(ring: list[tuple[float, float]]) -
     assert differs.sum() <= 1, "of an edge through a centre rounding decides"
 
 
+def test_where_an_outline_crosses_itself_the_rule_is_even_odd() -> None:
+    bow = np.array([(0, 0), (20, 20), (20, 0), (0, 20)], float)
+    found = fill([bow], Region(0, 0, 0, 20, 20))
+    y, x = np.indices((20, 20)) + 0.5
+    edge = (x == y) | (x + y == 20)  # rounding decides
+    left, right = x < np.minimum(y, 20 - y), x > np.maximum(y, 20 - y)
+    np.testing.assert_array_equal(found[~edge], (left | right)[~edge])
+    twice = np.array([(0, 0), (9, 0), (9, 9), (0, 9)] * 2, float)
+    assert not fill([twice], Region(0, 0, 0, 9, 9)).any()
+
+
 def test_holes_are_left_out_and_windows_fit_together() -> None:
     square = np.array([(2, 2), (40, 2), (40, 40), (2, 40)], float)
     hole = np.array([(10, 10), (20, 10), (20, 20), (10, 20)], float)

@@ -25,6 +25,7 @@ __all__ = ["OpenSlideSource", "check_light", "vendor_of"]
 _BLOCK: Final = 512
 _KEPT: Final = 64  # blocks in memory, 48 MiB
 _HEAD: Final = 2**16  # bytes of a DICOM file that hold the name of its series
+_OPAQUE: Final = 255 << 24  # the least of an RGBA pixel of 4 bytes that hides what is below
 
 _FORMATS: Final = {
     "aperio": "aperio svs",
@@ -206,10 +207,13 @@ class OpenSlideSource:
             picture = handle.read_region(place, index, (width, height))
         except (self._library.OpenSlideError, ValueError) as first:
             picture = self._again(handle, first, place, index, (width, height))
-        # As nearly always; Pillow does it three times as fast.
-        if picture.getchannel("A").getextrema() == (255, 255):
-            return np.array(picture.convert("RGB"))
-        return flatten(np.asarray(picture), self._background)
+        rgba = np.asarray(picture)
+        if rgba.view("<u4").min() < _OPAQUE:
+            return flatten(rgba, self._background)
+        pixels = np.empty((height, width, 3), np.uint8)
+        for channel in range(3):  # four times as fast as all at once
+            pixels[..., channel] = rgba[..., channel]
+        return pixels
 
     def _again(self, failed: Any, first: Exception, *region: Any) -> Any:
         """Read with a fresh handle, since another thread's error ends a handle too."""

@@ -236,13 +236,15 @@ class PyramidScan:
 
     def _native(self, region: Region, on_damage: OnDamage | None) -> NDArray[np.uint8]:
         """Return a region of a level that lies in the file; damage is told by the tile."""
-        tiles = list(self._spec.tiles(region))
-        if not any(self._known_damage(tile) for tile in tiles):
+        failed = None
+        if not self._damaged or not any(map(self._known_damage, self._spec.tiles(region))):
             try:
                 return self._decoded(region)
             except DecodingError as error:
-                if len(tiles) == 1:
-                    self._remember(tiles[0], error)
+                failed = error
+        tiles = list(self._spec.tiles(region))
+        if failed is not None and len(tiles) == 1:
+            self._remember(tiles[0], failed)
         pixels = np.empty((*region.shape, 3), np.uint8)
         for tile in tiles:
             part = self._spec.region(tile).intersect(region)

@@ -98,3 +98,24 @@ def test_without_openslide_a_message_says_what_to_install(
     assert scan.facts.mpp == (0.25, 0.25)
     np.testing.assert_array_equal(scan.read(scan.spec.bounds(0)), pixels)
     scan.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("1.2.840.10008.5.1.4.1.1.91.1", "got annotations in"),
+        ("1.2.840.10008.5.1.4.1.1.66.4", "got a segmentation in"),
+        ("1.2.840.10008.5.1.4.1.1.88.34", "got a report in"),
+    ],
+)
+def test_dicom_of_another_kind_is_told_what_it_is(tmp_path: Path, kind: str, says: str) -> None:
+    name = kind.encode() + b"\0" * (len(kind) % 2)
+    media = b"\x02\0\x02\0UI" + len(name).to_bytes(2, "little") + name
+    syntax = b"\x02\0\x10\0UI\x14\x001.2.840.10008.1.2.1\0"
+    group = b"\x02\0\0\0UL\x04\0" + len(media + syntax).to_bytes(4, "little")
+    file = tmp_path / "slide" / "a.dcm"
+    file.parent.mkdir()
+    file.write_bytes(bytes(128) + b"DICM" + group + media + syntax)
+    for path in (file, file.parent):
+        with pytest.raises(ScanInvalid, match=says):
+            open_scan(path)

@@ -63,6 +63,14 @@ def test_cmyk_is_refused(tmp_path: Path) -> None:
         open_scan(tmp_path / "a.jpg")
 
 
+def test_a_palette_shows_its_colours(tmp_path: Path) -> None:
+    flat = Image.fromarray(tissue(300, 300)).quantize(32)
+    flat.save(tmp_path / "a.png")
+    scan = open_scan(tmp_path / "a.png")
+    np.testing.assert_array_equal(scan.read(scan.spec.bounds(0)), np.asarray(flat.convert("RGB")))
+    scan.close()
+
+
 def png_of(width: int, height: int) -> bytes:
     """The beginning of a PNG that claims to be so large."""
     import struct
