@@ -7,9 +7,10 @@ folder, which then takes the place of the old one: undo and provenance go with i
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +24,10 @@ from napari_histodiff.slide.overlays.overlay import ScanOverlay
 from napari_histodiff.slide.scans.padded import Margins, PaddedScan, scan_inside
 from napari_histodiff.slide.storage.transactions import storage_error
 
-__all__ = ["check_margins", "enlarge", "margin_step", "mend"]
+__all__ = ["CarryOut", "check_margins", "enlarge", "margin_step", "mend"]
+
+#: Calls what takes long, and returns when it is done or raises what it raised.
+CarryOut = Callable[[Callable[[], None]], None]
 
 #: The longest side of a canvas, as of synthetic slides, where the scan is not longer itself.
 _LONGEST: Final = 1 << 18
@@ -68,7 +72,11 @@ def check_margins(overlay: ScanOverlay, more: Margins) -> Margins:
     return overlay.margins + more
 
 
-def enlarge(overlay: ScanOverlay, more: Margins) -> ScanOverlay:
+def _here(work: Callable[[], None]) -> None:
+    work()
+
+
+def enlarge(overlay: ScanOverlay, more: Margins, carry_out: CarryOut = _here) -> ScanOverlay:
     """Give the edits of a scan a larger canvas; all of it or nothing.
 
     What was edited and painted stays where it is on the scan; it can be undone as before, but what
@@ -80,6 +88,9 @@ def enlarge(overlay: ScanOverlay, more: Margins) -> ScanOverlay:
         Open for writing, with its scan; closed when it succeeds, and left as it was otherwise.
     more : Margins
         Rows and columns of level 0 to add, multiples of `margin_step`.
+    carry_out : callable
+        Is given what takes long, as long as all edits took to write, to call it in whatever thread;
+        what there is can be read meanwhile, and must not be written.
 
     Returns
     -------
@@ -94,22 +105,18 @@ def enlarge(overlay: ScanOverlay, more: Margins) -> ScanOverlay:
     StorageError
         When it is open for reading only, or there is no room to write it.
     """
-    margins, scan, path = check_margins(overlay, more), overlay.scan, overlay.path
+    check_margins(overlay, more)
+    scan, path = overlay.scan, overlay.path
     if overlay.read_only or scan is None:
         raise StorageError(
             f"expected edits open for writing, got {path} open for reading only; close it where it "
             "is being written, then open it again"
         )
-    wide = PaddedScan(scan_inside(scan), margins)
     copy, new, old = (path.with_name(f".{path.name}{end}") for end in (_COPY, _NEW, _OLD))
     for left in (copy, new, old):
         shutil.rmtree(left, ignore_errors=True)
     try:
-        shutil.copytree(path, copy, ignore=shutil.ignore_patterns("lock"))
-        with ScanOverlay.open(copy, scan, read_only=False) as source:
-            _refuse_damage(source)
-            with ScanOverlay.create(new, wide) as target:
-                _do_again(source, target, more)
+        carry_out(partial(_write_larger, overlay, copy, new, more))
         overlay.close()
         path.rename(old)
         new.rename(path)
@@ -129,6 +136,16 @@ def mend(path: Path) -> None:
     if old.is_dir() and not path.exists():
         with suppress(OSError):
             old.rename(path)
+
+
+def _write_larger(overlay: ScanOverlay, copy: Path, new: Path, more: Margins) -> None:
+    scan, margins = overlay.scan, check_margins(overlay, more)
+    assert scan is not None
+    shutil.copytree(overlay.path, copy, ignore=shutil.ignore_patterns("lock"))
+    with ScanOverlay.open(copy, scan, read_only=False) as source:
+        _refuse_damage(source)
+        with ScanOverlay.create(new, PaddedScan(scan_inside(scan), margins)) as target:
+            _do_again(source, target, more)
 
 
 def _refuse_damage(source: ScanOverlay) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -71,6 +73,39 @@ def moved(region: Region, by: Margins = MORE) -> Region:
 def assert_shows(overlay: ScanOverlay, expected: Expected) -> None:
     for level, (found, wanted) in enumerate(zip(levels_of(overlay), expected.shown(), strict=True)):
         np.testing.assert_array_equal(found, wanted, err_msg=f"level {level}")
+
+
+def test_what_takes_long_is_carried_out_elsewhere_and_the_edits_are_seen_meanwhile(
+    overlay: ScanOverlay,
+) -> None:
+    overlay.write(request(PLACE), NEW)
+    threads: list[int] = []
+    seen: list[bool] = []
+
+    def carry_out(work: Callable[[], None]) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            done = pool.submit(lambda: (work(), threads.append(get_ident())))
+            seen.append(np.array_equal(overlay.read(PLACE), NEW))
+            done.result()
+        seen.append(np.array_equal(overlay.read(PLACE), NEW))
+
+    with enlarge(overlay, MORE, carry_out) as larger:
+        np.testing.assert_array_equal(larger.read(moved(PLACE)), NEW)
+    assert seen == [True, True]
+    assert threads != [get_ident()]
+
+
+def test_what_fails_elsewhere_leaves_all_as_it_was(overlay: ScanOverlay) -> None:
+    overlay.write(request(PLACE), NEW)
+
+    def carry_out(work: Callable[[], None]) -> None:
+        work()
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(StorageError, match="No space left"):
+        enlarge(overlay, MORE, carry_out)
+    np.testing.assert_array_equal(overlay.read(PLACE), NEW)
+    assert [path.name for path in overlay.path.parent.iterdir() if path.name[0] == "."] == []
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -12,13 +12,14 @@ from qtpy.QtWidgets import QDialog, QWidget
 from napari_histodiff.core.errors import HistodiffError, InvalidRequest
 from napari_histodiff.slide.overlays.attaching import scan_beside
 from napari_histodiff.slide.overlays.places import open_overlay
-from napari_histodiff.ui.background import glance, waiting
+from napari_histodiff.ui.background import glance, in_background, waiting
 from napari_histodiff.ui.slide.questions import ask_place
 from napari_histodiff.ui.slide.scans.alone import EditsAlone, ask_scan
 from napari_histodiff.ui.slide.scans.asking import open_asking
 from napari_histodiff.ui.slide.scans.room import room_form
 from napari_histodiff.ui.slide.scans.view import ScanView
 from napari_histodiff.ui.widgets.dialogs import FormDialog
+from napari_histodiff.ui.workspace.pending import PendingStep
 
 if TYPE_CHECKING:
     from napari_histodiff.slide.scans.padded import Margins
@@ -143,6 +144,8 @@ class ShownScans:
     def make_room(self, more: Margins) -> None:
         """Let the canvas of the scan that is worked on go farther beyond its border.
 
+        All its edits are written anew, in a thread that the window waits for and lives meanwhile.
+
         Raises
         ------
         InvalidRequest
@@ -157,8 +160,12 @@ class ShownScans:
                 "expected a scan to make room around, got none; open one, or grow a synthetic "
                 "slide in its section of the dock"
             )
-        staged = self._controller.staged.now
-        view.enlarge(more)
+        staged, step = self._controller.staged.now, PendingStep()
+        self._workspace.doing.follow("Making room: all edits are written anew…", step)
+        try:
+            view.enlarge(more, in_background)
+        finally:
+            step.end()
         if staged is not None and self._controller.staged.now is None:
             self._controller.staged.put(staged.shifted(more.top, more.left))
 

@@ -22,6 +22,7 @@ from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.slide.exporting.provenance import EditMark
 from napari_histodiff.slide.exporting.source import ExportSource
 from napari_histodiff.slide.overlays.edited_scan import EditedLevel, EditedScan
+from napari_histodiff.slide.overlays.growing import CarryOut
 from napari_histodiff.slide.overlays.overlay import ScanOverlay
 from napari_histodiff.slide.overlays.places import NeedsPlace
 from napari_histodiff.slide.scans.padded import Margins
@@ -143,8 +144,14 @@ class EditedScanTarget(Target):
         there = self.coverage(region)
         return bool(there.any()), bool(there.all())
 
-    def enlarge(self, more: Margins) -> None:
+    def enlarge(self, more: Margins, carry_out: CarryOut | None = None) -> None:
         """Give the scan a larger canvas, for whoever shows it; what waits is written before.
+
+        Parameters
+        ----------
+        more : Margins
+        carry_out : callable, optional
+            Calls what takes long; see `growing.enlarge`.
 
         Raises
         ------
@@ -156,7 +163,7 @@ class EditedScanTarget(Target):
         self.overlay_for_paint()
         if not self.worker.finish(_PATIENCE):
             raise InvalidRequest(_BUSY)
-        self._edited.enlarge(more)
+        self._edited.enlarge(more, carry_out)
 
     def edits_under(self, request: EditRequest) -> int:
         """Return how many tiles hold finer edits that writing this one would replace."""

@@ -14,6 +14,7 @@ from psygnal import Signal
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.slide.overlays.edited_scan import EditedLevel, EditedScan
+from napari_histodiff.slide.overlays.growing import CarryOut
 from napari_histodiff.slide.scans.level_builder import LevelBuilder
 from napari_histodiff.slide.scans.opening import is_synthetic
 from napari_histodiff.slide.scans.padded import Margins
@@ -86,8 +87,14 @@ class ScanView:
         """Whether all that was looked at is shown as it is."""
         return self._builder.is_idle and not self._unshown
 
-    def enlarge(self, more: Margins) -> None:
+    def enlarge(self, more: Margins, carry_out: CarryOut | None = None) -> None:
         """Make room beyond the border of the scan; what is on the screen stays where it is.
+
+        Parameters
+        ----------
+        more : Margins
+        carry_out : callable, optional
+            Calls what takes long; see `growing.enlarge`.
 
         Raises
         ------
@@ -96,7 +103,7 @@ class ScanView:
         StorageError
             When it cannot be written.
         """
-        self.target.enlarge(more)
+        self.target.enlarge(more, carry_out)
         layer, levels = self.layer, self._shown()
         # Data first: napari shows the coarsest level until it draws, and takes these corners of it.
         layer.corner_pixels = np.array([(0, 0), np.subtract(levels[-1].shape[:2], 1)])
