@@ -116,6 +116,11 @@ class ProjectFolder:
         if (path / FILE).exists():
             self._names = _slots(read_project(path, arrays=False).description)
 
+    @property
+    def slots(self) -> frozenset[Slot]:
+        """What arrays it holds."""
+        return frozenset(self._names)
+
     def write(
         self,
         description: Mapping[str, Any],

@@ -1,8 +1,8 @@
 """Edits of images that another reader opened last, bound to the image's file by its contents.
 
 They lie in the user's own folder, written as projects are, and show again whenever the same file is
-worked on, whoever opens it and wherever it lies by then. Undo ends with the window; scans that are
-opened by this package keep theirs (`slide.overlays`).
+worked on, whoever opens it and wherever it lies by then. The last steps can be undone and redone in
+the next window too. Scans that are opened by this package keep theirs (`slide.overlays`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,8 +24,6 @@ from psygnal import Signal
 from napari_histodiff.core.digest import digest_of
 from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.core.geometry import Region, WindowGrid
-from napari_histodiff.core.json_data import from_json
-from napari_histodiff.slide.exporting.provenance import EditMark
 from napari_histodiff.ui.project.folder import (
     FILE,
     ProjectFolder,
@@ -35,6 +32,7 @@ from napari_histodiff.ui.project.folder import (
     read_project,
     same_file,
 )
+from napari_histodiff.ui.project.steps import PIXELS, KeptSteps
 from napari_histodiff.ui.workspace.journal import MemoryJournal
 from napari_histodiff.ui.workspace.targets import CanvasTarget, RawTarget
 
@@ -88,6 +86,7 @@ class LastingEdits:
         self._seen: WeakSet[Document] = WeakSet()
         # By the document, which stays until its edits are written though its layer was removed.
         self._dirty: dict[Document, dict[Region, None]] = {}
+        self._brought: list[tuple[Document, SavedProject]] = []
         self._kept: WeakKeyDictionary[Document, ProjectFolder] = WeakKeyDictionary()
         self._written: dict[Path, tuple[ProjectFolder, dict[str, Any]]] = {}
         self._due = float("inf")
@@ -104,6 +103,9 @@ class LastingEdits:
             if error is not None:
                 log.error("edits of an image could not be kept", exc_info=error)
                 self.told.emit(f"Edits of this image are not kept at the moment: {error}")
+        brought, self._brought = self._brought, []
+        for document, saved in brought:
+            _adopt(document, saved)
         if self._writing is None and self._clock() >= self._due:
             self._write()
 
@@ -157,21 +159,24 @@ class LastingEdits:
                 return
             if self.restores:
                 self._restore(document, saved)
+            else:
+                self._brought.append((document, saved))
         self._kept[document] = ProjectFolder(path)
         document.pixels_changed.connect(partial(self._mark, document))
 
     def _restore(self, document: Document, saved: SavedProject) -> None:
         target = document.target
         assert isinstance(target, RawTarget)
-        for (_, _, tile), pixels in saved.arrays.items():
+        steps = KeptSteps.read(saved.description["images"][0], saved.arrays)
+        tiles = _tiles(saved)
+        for tile, pixels in tiles.items():
             lay_over(target, tile.intersect(target.bounds), pixels)
         if isinstance(document.journal, MemoryJournal):
-            marks = saved.description["images"][0].get("marks", ())
-            document.journal.begin_with(from_json(EditMark, mark) for mark in marks)
-        if saved.arrays:
+            document.journal.begin_with(steps.marks, steps.done, steps.undone)
+        if tiles:
+            can = "The last can be undone" if steps.done else "They cannot be undone any more"
             self.told.emit(
-                f"The edits of {target.name} are shown; they are kept in {saved.path}. They cannot "
-                "be undone any more."
+                f"The edits of {target.name} are shown; they are kept in {saved.path}. {can}."
             )
 
     def _mark(self, document: Document, region: Region) -> None:
@@ -185,17 +190,41 @@ class LastingEdits:
         for document, dirty in self._dirty.items():
             target, folder = document.target, self._kept[document]
             assert isinstance(target, RawTarget)
-            changed: dict[Slot, NDArray[Any]] = {}
+            steps = KeptSteps.of(document.journal)
+            changed = steps.changed(_KEY, folder.slots)
             for tile in dirty:
-                pixels = target.read_raw(tile)
-                pixels[pixels[..., 3] == 0] = 0  # what the file has itself is not kept
-                changed[_KEY, "pixels", tile] = pixels
-            description = _described(document)
+                changed[_KEY, PIXELS, tile] = _edits(target, tile)
+            description = _described(document, steps)
             self._written[folder.path] = (folder, description)
             work.append((folder, description, changed))
         self._dirty, self._due = {}, float("inf")
         if work:
             self._writing = self._executor.submit(_write_all, self._root, work)
+
+
+def _tiles(saved: SavedProject) -> dict[Region, NDArray[Any]]:
+    return {tile: pixels for (_, plane, tile), pixels in saved.arrays.items() if plane == PIXELS}
+
+
+def _edits(target: RawTarget, tile: Region) -> NDArray[np.uint8]:
+    """What is edited of a tile; what the file has itself is not kept."""
+    pixels = target.read_raw(tile)
+    pixels[pixels[..., 3] == 0] = 0
+    return pixels
+
+
+def _adopt(document: Document, saved: SavedProject) -> None:
+    """Take over undo and redo where a project brought back what is kept here."""
+    target, journal = document.target, document.journal
+    assert isinstance(target, RawTarget)
+    if not isinstance(journal, MemoryJournal) or journal.can_undo or journal.can_redo:
+        return
+    if all(
+        np.array_equal(_edits(target, tile.intersect(target.bounds)), pixels)
+        for tile, pixels in _tiles(saved).items()
+    ):
+        steps = KeptSteps.read(saved.description["images"][0], saved.arrays)
+        journal.begin_with(steps.marks, steps.done, steps.undone)
 
 
 def _has_file(document: Document) -> bool:
@@ -205,13 +234,12 @@ def _has_file(document: Document) -> bool:
     )
 
 
-def _described(document: Document) -> dict[str, Any]:
-    journal = document.journal
-    marks = [asdict(mark) for mark in journal.marks] if isinstance(journal, MemoryJournal) else []
+def _described(document: Document, steps: KeptSteps) -> dict[str, Any]:
+    image = {"key": _KEY, "name": Path(document.target.path).name}
     return {
         "made_by": "napari-histodiff",
         "saved": time.time(),
-        "images": [{"key": _KEY, "name": Path(document.target.path).name, "marks": marks}],
+        "images": [image | steps.described()],
     }
 
 

@@ -21,7 +21,7 @@ from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.slide.exporting.provenance import EditMark
 from napari_histodiff.ui.workspace.pending import PendingStep
 
-__all__ = ["EditJournal", "MemoryJournal", "RawPixels", "SparsePlane", "writable"]
+__all__ = ["EditJournal", "JournalStep", "MemoryJournal", "RawPixels", "SparsePlane", "writable"]
 
 _LIMIT_BYTES: Final = 512 * 2**20
 
@@ -74,15 +74,30 @@ class RawPixels(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Change:
+class JournalStep:
+    """One write that can be taken back or repeated.
+
+    Attributes
+    ----------
+    number : int
+        Its own in the journal; later writes have larger ones.
+    region : Region
+        What changed.
+    before, after : (h, w, 4) uint8
+        As `RawPixels` has them.
+    mark : EditMark, optional
+        How it was made.
+    """
+
+    number: int
     region: Region
     before: NDArray[np.uint8]
     after: NDArray[np.uint8]
-    source: weakref.ref[object]
     mark: EditMark | None
 
     @property
     def nbytes(self) -> int:
+        """Bytes of its pixels."""
         return self.before.nbytes + self.after.nbytes
 
 
@@ -102,8 +117,10 @@ class MemoryJournal:
     def __init__(self, target: RawPixels, limit: int = _LIMIT_BYTES) -> None:
         self._target = target
         self._limit = limit
-        self._done: deque[_Change] = deque()
-        self._undone: deque[_Change] = deque()
+        self._done: deque[JournalStep] = deque()
+        self._undone: deque[JournalStep] = deque()
+        self._sources: dict[int, weakref.ref[object]] = {}
+        self._next = 1
         self._lasting: list[EditMark] = []
 
     @property
@@ -111,9 +128,38 @@ class MemoryJournal:
         """The edits that the image shows, oldest first, also those that cannot be undone more."""
         return (*self._lasting, *(change.mark for change in self._done if change.mark is not None))
 
-    def begin_with(self, marks: Iterable[EditMark]) -> None:
-        """Say which edits the image shows already, of an earlier window."""
+    @property
+    def done(self) -> tuple[JournalStep, ...]:
+        """What can be taken back, oldest first."""
+        return tuple(self._done)
+
+    @property
+    def undone(self) -> tuple[JournalStep, ...]:
+        """What can be repeated; the last one is repeated first."""
+        return tuple(self._undone)
+
+    def begin_with(
+        self,
+        marks: Iterable[EditMark],
+        done: Iterable[JournalStep] = (),
+        undone: Iterable[JournalStep] = (),
+    ) -> None:
+        """Say what was done to the image in an earlier window: it shows `marks` and `done` already.
+
+        Parameters
+        ----------
+        marks : iterable of EditMark
+            Of edits that cannot be taken back, oldest first.
+        done, undone : iterable of JournalStep
+            As the properties have them.
+        """
         self._lasting = list(marks)
+        self._done, self._undone = deque(done), deque(undone)
+        steps = (*self._done, *self._undone)
+        for step in steps[:1]:  # whoever copies at the first write shall do it now
+            self._target.write_raw(step.region, self._target.read_raw(step.region))
+        self._sources = {step.number: weakref.ref(self._target.source) for step in steps}
+        self._next = 1 + max((step.number for step in steps), default=0)
 
     @property
     def can_undo(self) -> bool:
@@ -152,9 +198,10 @@ class MemoryJournal:
             return PendingStep.carried_out(changed)
         part = changed.relative_to(region).slices
         target.write_raw(changed, after[part])
-        source = weakref.ref(target.source)
         mark = None if request is None else EditMark.of(request, "", "")
-        change = _Change(changed, before[part].copy(), after[part].copy(), source, mark)
+        change = JournalStep(self._next, changed, before[part].copy(), after[part].copy(), mark)
+        self._sources[self._next] = weakref.ref(target.source)
+        self._next += 1
         self._undone.clear()
         self._done.append(change)
         while self.nbytes > self._limit and len(self._done) > 1:
@@ -185,9 +232,9 @@ class MemoryJournal:
 
     def _travel(
         self,
-        start: deque[_Change],
-        end: deque[_Change],
-        pixels_of: Callable[[_Change], NDArray[np.uint8]],
+        start: deque[JournalStep],
+        end: deque[JournalStep],
+        pixels_of: Callable[[JournalStep], NDArray[np.uint8]],
     ) -> PendingStep:
         if not start:
             return PendingStep.carried_out(None)
@@ -197,8 +244,8 @@ class MemoryJournal:
         end.append(change)
         return PendingStep.carried_out(change.region)
 
-    def _check(self, change: _Change) -> None:
-        if change.source() is not self._target.source:
+    def _check(self, change: JournalStep) -> None:
+        if self._sources[change.number]() is not self._target.source:
             raise InvalidRequest(
                 "expected the pixels that this edit was made on, got others: the layer's data was "
                 "exchanged; put the former array back, or go on without undo"

@@ -14,8 +14,11 @@ from napari.layers._source import layer_source
 from PIL import Image as Picture
 
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.ui.project.folder import FILE
-from napari_histodiff.ui.project.lasting import LastingEdits
+from napari_histodiff.ui.project.folder import FILE, read_project
+from napari_histodiff.ui.project.lasting import LastingEdits, lay_over
+from napari_histodiff.ui.project.steps import KeptSteps
+from napari_histodiff.ui.workspace.journal import MemoryJournal
+from napari_histodiff.ui.workspace.targets import CanvasTarget
 from napari_histodiff.ui.workspace.workspace import Workspace
 from tests.slide.overlays.fake_scan import request
 from tests.ui.slide.stage import wait_until
@@ -97,6 +100,104 @@ def test_what_was_taken_back_does_not_come_back(path: Path, root: Path) -> None:
     np.testing.assert_array_equal(again.shown(), before)
     assert not again.told
     again.lasting.close()
+
+
+@pytest.mark.parametrize("kind", ["array", "pyramid"])
+def test_they_can_be_undone_and_redone_in_the_next_window(path, root, kind) -> None:
+    window = Window(root)
+    window.open(path, kind)
+    blank = window.shown()
+    window.apply()
+    second = request(PLACE)
+    other = NEW[::-1].copy()
+    window.workspace.document.write(PLACE, other, None, second)
+    third = Region(0, 200, 10, 32, 40)
+    untouched = window.shown(third)
+    window.workspace.document.write(third, NEW[:32, :40], None, request(third))
+    window.workspace.document.undo()
+    window.lasting.close()
+    for _ in range(2):  # what is kept is kept again
+        again = Window(root)
+        again.open(path, kind)
+        assert "The last can be undone." in again.told[0]
+        document = again.workspace.document
+        journal = document.journal
+        assert (len(journal.done), len(journal.undone), len(journal.marks)) == (2, 1, 2)
+        np.testing.assert_array_equal(again.shown(), other)
+        document.undo()
+        np.testing.assert_array_equal(again.shown(), NEW)
+        document.undo()
+        np.testing.assert_array_equal(again.shown(), blank)
+        assert (journal.can_undo, journal.marks) == (False, ())
+        for _ in range(3):
+            document.redo()
+        np.testing.assert_array_equal(again.shown(), other)
+        np.testing.assert_array_equal(again.shown(third), NEW[:32, :40])
+        document.undo()
+        np.testing.assert_array_equal(again.shown(third), untouched)
+        again.lasting.close()
+    # Nothing of a step is left that cannot be taken any more.
+    last = Window(root)
+    last.open(path, kind)
+    last.workspace.document.undo()
+    last.workspace.document.write(PLACE, NEW[:, ::-1], None, second)
+    last.lasting.close()
+    kept = read_project(next(root.iterdir()))
+    assert [step["undone"] for step in kept.description["images"][0]["steps"]] == [False, False]
+    assert {slot[1] for slot in kept.arrays} - {"before 1"} == {
+        *("pixels", "after 1", "before 4", "after 4")
+    }
+
+
+def test_all_taken_back_can_be_redone_in_the_next_window(path: Path, root: Path) -> None:
+    window = Window(root)
+    window.open(path)
+    blank = window.shown()
+    window.apply()
+    window.workspace.document.undo()
+    window.lasting.close()
+    again = Window(root)
+    again.open(path)
+    assert not again.told
+    np.testing.assert_array_equal(again.shown(), blank)
+    again.workspace.document.redo()
+    np.testing.assert_array_equal(again.shown(), NEW)
+    again.workspace.document.undo()
+    np.testing.assert_array_equal(again.shown(), blank)
+    again.lasting.close()
+
+
+def test_only_the_last_steps_are_kept() -> None:
+    target = CanvasTarget(64, 64, 0.5, (255, 255, 255), "a")
+    journal = MemoryJournal(target)
+    for value in range(4):
+        place = Region(0, 0, 0, 8, 8)
+        journal.write(place, np.full((8, 8, 3), value, np.uint8), None, request(place))
+    step = 2 * 8 * 8 * 4
+    kept = KeptSteps.of(journal, 2 * step)
+    assert [one.number for one in kept.done] == [3, 4]
+    assert len(kept.marks) == 2
+    journal.undo()
+    kept = KeptSteps.of(journal, 2 * step)
+    assert ([one.number for one in kept.done], len(kept.marks)) == ([2, 3], 1)
+    assert kept.undone == ()  # what is shown counts first
+    assert KeptSteps.of(object()).described() == {"marks": [], "steps": []}
+
+
+def test_a_project_brings_undo_along_where_it_shows_the_same(path: Path, root: Path) -> None:
+    window = Window(root)
+    window.open(path)
+    window.apply()
+    window.lasting.close()
+    for pixels, undo in ((NEW, True), (NEW[::-1], False)):
+        again = Window(root)
+        again.lasting.restores = False
+        again.open(path)
+        target = again.workspace.document.target
+        lay_over(target, PLACE, np.dstack((pixels, np.full(PLACE.shape, 255, np.uint8))))
+        again.lasting.pump()
+        assert again.workspace.document.journal.can_undo == undo
+        again.lasting.close()
 
 
 def test_another_file_of_the_name_shows_nothing(path: Path, root: Path) -> None:
