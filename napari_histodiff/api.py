@@ -24,6 +24,7 @@ from napari_histodiff.core.maps import (
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.core.steering.guides import PYTHON_GUIDE, as_guides
 from napari_histodiff.core.steering.steering import DEFAULT_REFERENCE, Steering
+from napari_histodiff.core.steering.strengths import as_strength_map
 from napari_histodiff.core.threads import busy_waiting
 from napari_histodiff.layout.completion import Completion, complete_paint, completed, structure_seed
 from napari_histodiff.layout.invention import Invention, invent
@@ -131,6 +132,7 @@ class Model:
         variants: int = 1,
         image: ArrayLike | None = None,
         edit_mask: ArrayLike | None = None,
+        strength_map: ArrayLike | None = None,
         mpp: float = 0.5,
         origin: tuple[int, int] = (0, 0),
         shape: tuple[int, int] | None = None,
@@ -145,6 +147,8 @@ class Model:
         suggest: bool = True,
     ) -> EditRequest:
         """Return the request `__call__` would draw; parameters are the same."""
+        if edit_mask is None and strength_map is not None:
+            edit_mask = as_strength_map(strength_map) > 0
         if (image is None) != (edit_mask is None):
             given, lacking = ("image", "edit_mask") if edit_mask is None else ("edit_mask", "image")
             raise InvalidRequest(
@@ -157,6 +161,7 @@ class Model:
             "tissue_map": None if tissue_map is None else self._tissue(tissue_map),
             "image": None if image is None else as_rgb(image),
             "edit_mask": None if edit_mask is None else as_edit_mask(edit_mask),
+            "strength_map": None if strength_map is None else as_strength_map(strength_map),
         }
         if instance_map is not None and class_map is None:
             maps["class_map"] = np.zeros(np.shape(instance_map), np.uint8)
@@ -283,6 +288,7 @@ class Model:
         variants: int = 1,
         image: ArrayLike | None = None,
         edit_mask: ArrayLike | None = None,
+        strength_map: ArrayLike | None = None,
         mpp: float = 0.5,
         origin: tuple[int, int] = (0, 0),
         shape: tuple[int, int] | None = None,
@@ -325,6 +331,10 @@ class Model:
             Pixels to inpaint; those outside `edit_mask` come back byte for byte.
         edit_mask : (h, w) bool, optional
             True where pixels may change.
+        strength_map : (h, w) float in 0-1, optional
+            Strength of each pixel of the edit mask, in place of `strength`, at the nearest of 0.05,
+            0.1 ... 1; pixels of 0 stay, so it may stand for the mask. Weaker parts wait until the
+            schedule comes down to them; each strength may be one step more.
         mpp : float
             Micrometres per pixel.
         origin : (int, int)
@@ -381,6 +391,7 @@ class Model:
             variants=variants,
             image=image,
             edit_mask=edit_mask,
+            strength_map=strength_map,
             mpp=mpp,
             origin=origin,
             shape=shape,

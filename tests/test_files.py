@@ -39,6 +39,7 @@ REASONS = {
     "datasets.resampling": "pixels without labels or files",
     "core.foreign.adapters": "the table of kinds of pipelines",
     "diffusion.foreign.inversion": "drawing backwards, apart from drawing",
+    "diffusion.steering.parts": "edits whose parts begin at different times",
     "diffusion.training.fine_tuning": "torch is imported when it is called",
     "engine.inline": "one engine of two",
     "engine.queue": "pure, without threads",

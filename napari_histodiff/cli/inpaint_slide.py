@@ -96,6 +96,10 @@ def inpaint_slide(
                 f"expected the pixel size of {path}, got a file that does not tell it; give --mpp"
             )
         region, mask = _place(scan, settings)
+        strengths = _strengths(settings["strength_map"], region)
+        if strengths is not None:
+            mask &= strengths > 0
+            _require_any(mask)
         seen = with_context(
             region, mask, settings["context"] / scan.spec.mpp, scan.spec.bounds(0), most=_MOST
         )
@@ -117,6 +121,7 @@ def inpaint_slide(
                 guidance_scale=settings["guidance"],
                 steps=settings["steps"],
                 strength=settings["strength"],
+                strength_map=_within(strengths, seen.shape, inside),
                 feather=settings["feather"],
                 seed=settings["seed"],
                 mpp=scan.spec.mpp,
@@ -164,20 +169,39 @@ def _place(scan: Scan, settings: dict[str, Any]) -> tuple[Region, NDArray[np.boo
         )
     if masked is not None:
         mask = read_picture(masked).edit_mask()
-        if mask.shape != region.shape:
-            raise InvalidRequest(
-                f"expected a mask of {region.height} x {region.width} pixels as the region, got "
-                f"{mask.shape[0]} x {mask.shape[1]} in {masked}; crop it to the region"
-            )
+        _require_shape(mask, region, masked)
     elif outlines is not None:
         mask = _inside(rings, region)
     else:
         mask = np.ones(region.shape, np.bool_)
+    _require_any(mask)
+    return region, mask
+
+
+def _strengths(path: Path | None, region: Region) -> NDArray[np.float32] | None:
+    """Return how strongly each pixel of the region is drawn anew, where that was given."""
+    from napari_histodiff.datasets.pictures import read_picture
+
+    if path is None:
+        return None
+    found = read_picture(path).strengths()
+    _require_shape(found, region, path)
+    return found
+
+
+def _require_shape(mask: NDArray[Any], region: Region, path: Path) -> None:
+    if mask.shape != region.shape:
+        raise InvalidRequest(
+            f"expected a mask of {region.height} x {region.width} pixels as the region, got "
+            f"{mask.shape[0]} x {mask.shape[1]} in {path}; crop it to the region"
+        )
+
+
+def _require_any(mask: NDArray[np.bool_]) -> None:
     if not mask.any():
         raise InvalidRequest(
             "expected a mask or outlines with pixels in the region, got none; move the region"
         )
-    return region, mask
 
 
 def _rings(path: Path, mpp: float | None) -> list[list[NDArray[np.float64]]]:

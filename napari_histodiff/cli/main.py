@@ -21,7 +21,7 @@ from napari_histodiff.cli.inpaint_slide import SLIDE_OPTIONS, inpaint_slide, is_
 from napari_histodiff.cli.layouts import change, invent, layouts
 from napari_histodiff.cli.maps import MAP_COMMANDS
 from napari_histodiff.cli.models import model_option
-from napari_histodiff.cli.pictures import nuclei_of, region_captions_of, scale_of
+from napari_histodiff.cli.pictures import mask_of, nuclei_of, region_captions_of, scale_of
 from napari_histodiff.cli.serve import serve
 from napari_histodiff.cli.slide import slide
 from napari_histodiff.cli.steering import INPAINT_OPTIONS, STEERING_OPTIONS, steering_of
@@ -45,7 +45,16 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 #: The options that name pictures; the first that states its scale decides where --mpp does not.
-_PICTURES = ("image", "classes", "instances", "labels", "tissue", "edit_mask", "stain_from")
+_PICTURES = (
+    "image",
+    "classes",
+    "instances",
+    "labels",
+    "tissue",
+    "edit_mask",
+    "strength_map",
+    "stain_from",
+)
 
 
 class _Refusal(click.ClickException):
@@ -138,6 +147,11 @@ def generate(size: tuple[int, int] | None, **settings: Any) -> None:
 @click.option("--edit-mask", "--mask", type=_FILE, help="Not black where pixels may change.")
 @click.option("--strength", default=1.0, show_default=True, help="Below 1 keeps some structure.")
 @click.option(
+    "--strength-map",
+    type=_FILE,
+    help="Gray picture, black = stays, white = all drawn anew: a strength for each pixel.",
+)
+@click.option(
     "--feather",
     default=0.0,
     show_default=True,
@@ -154,8 +168,8 @@ def inpaint(image: Path, **settings: Any) -> None:
     """
     if is_of_slide(settings):
         inpaint_slide(image, settings, _run)
-    elif settings["edit_mask"] is None:
-        raise click.UsageError("give --edit-mask; of a slide, --region or --geojson")
+    elif settings["edit_mask"] is None and settings["strength_map"] is None:
+        raise click.UsageError("give --edit-mask or --strength-map; of a slide, --region")
     else:
         _draw(
             settings | {"image": image}, strength=settings["strength"], feather=settings["feather"]
@@ -222,7 +236,7 @@ def _draw(settings: dict[str, Any], **more: Any) -> None:
     tissue = pictures.get("tissue")
     if "image" in pictures:
         more["image"] = pictures["image"].rgb()
-        more["edit_mask"] = pictures["edit_mask"].edit_mask()
+        more |= mask_of(pictures)
     mpp = scale_of(settings["mpp"], pictures)
     others = [None if told == "bundled" else Path(told) for told in settings["compare_with"]]
     models = [load_model(folder, settings["device"]) for folder in (settings["model"], *others)]

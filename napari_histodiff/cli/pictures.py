@@ -12,7 +12,7 @@ from napari_histodiff.core.errors import InvalidMap
 if TYPE_CHECKING:
     from napari_histodiff.datasets.pictures import Picture
 
-__all__ = ["nuclei_of", "region_captions_of", "scale_of"]
+__all__ = ["mask_of", "nuclei_of", "region_captions_of", "scale_of"]
 
 #: Micrometres per pixel where neither the user nor a file says.
 _MPP: Final = 0.5
@@ -45,6 +45,16 @@ def nuclei_of(pictures: dict[str, Picture]) -> tuple[NDArray[Any] | None, NDArra
             err=True,
         )
     return class_map, instance_map
+
+
+def mask_of(pictures: dict[str, Picture]) -> dict[str, NDArray[Any]]:
+    """Return where pixels may change, and how strongly where that was given."""
+    found: dict[str, NDArray[Any]] = {}
+    if "edit_mask" in pictures:
+        found["edit_mask"] = pictures["edit_mask"].edit_mask()
+    if "strength_map" in pictures:
+        found["strength_map"] = pictures["strength_map"].strengths()
+    return found
 
 
 def region_captions_of(settings: dict[str, Any]) -> dict[str, str]:

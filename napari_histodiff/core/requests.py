@@ -26,6 +26,7 @@ from napari_histodiff.core.maps import (
     as_tissue_map,
 )
 from napari_histodiff.core.steering.steering import Steering
+from napari_histodiff.core.steering.strengths import settle_strengths
 
 __all__ = [
     "DEFAULT_GUIDANCE",
@@ -161,6 +162,9 @@ class EditRequest:
         Number of the first draw: a request of one variant can be any of another's.
     structures : tuple of Structure
         Maps of the variants after the first, where each has its own; else all share the request's.
+    strength_map : (h, w) float32 in 0-1, optional
+        Strength of each part of an inpainting's edit mask, see `core.steering.strengths`; then
+        `strength` is the largest in it.
 
     Raises
     ------
@@ -194,6 +198,7 @@ class EditRequest:
     model_revision: str = ""
     first_variant: int = 0
     structures: tuple[Structure, ...] = ()
+    strength_map: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", _kind(self.kind))
@@ -218,6 +223,7 @@ class EditRequest:
         for name in _ARRAYS:
             object.__setattr__(self, name, self._frozen(name, getattr(self, name)))
         object.__setattr__(self, "structures", self._frozen_structures())
+        settle_strengths(self)
         self._check_kind()
         self._check_target()
         self._check_steering()
@@ -234,7 +240,7 @@ class EditRequest:
     @property
     def nbytes(self) -> int:
         """Bytes of its maps and images."""
-        arrays = (getattr(self, name) for name in _ARRAYS)
+        arrays = (getattr(self, name) for name in (*_ARRAYS, "strength_map"))
         return sum(array.nbytes for array in arrays if array is not None)
 
     @property
@@ -289,9 +295,9 @@ class EditRequest:
             result["inverted"] = True
         if self.structures:
             result["structures"] = [[*map(array_to_json, maps)] for maps in self.structures]
-        for name in _ARRAYS:
-            result[name] = array_to_json(getattr(self, name))
-        return result
+        if self.strength_map is not None:
+            result["strength_map"] = array_to_json(self.strength_map)
+        return result | {name: array_to_json(getattr(self, name)) for name in _ARRAYS}
 
     @classmethod
     def from_dict(cls, data: Any) -> EditRequest:
@@ -326,6 +332,7 @@ class EditRequest:
                 model_name=str(data.get("model_name", "")),
                 model_revision=str(data.get("model_revision", "")),
                 structures=structures,
+                strength_map=array_from_json(data.get("strength_map")),
                 **numbers,
                 **arrays,
             )

@@ -19,6 +19,7 @@ from tifffile import TiffFileError
 
 from napari_histodiff.core.errors import InvalidImage, InvalidMap, InvalidRequest
 from napari_histodiff.core.maps import as_rgb
+from napari_histodiff.core.steering.strengths import as_strength_map
 from napari_histodiff.datasets.tiff import plausible, read_tiff, same_scale
 
 __all__ = ["Picture", "read_picture", "same_scale"]
@@ -126,6 +127,29 @@ class Picture:
         if marked.all() and not ((inside[0] == 1).all() or (inside[0] == full).all()):
             raise _no_mask(self, f"one value, {inside[0].tolist()}, everywhere")
         return marked
+
+    def strengths(self) -> NDArray[np.float32]:
+        """Return a gray picture as shares, (h, w) float32: black is 0, white is 1.
+
+        Floats are taken as they are.
+
+        Raises
+        ------
+        InvalidMap
+            When it was saved lossily, shows colours or transparent pixels, or floats beyond 0-1.
+        """
+        shown = self.shown
+        if shown.ndim == 3 and shown.shape[2] == 3 and (shown[..., 1:] == shown[..., :1]).all():
+            shown = shown[..., 0]
+        if self.lossy or shown.ndim != 2 or shown.dtype.kind not in "buf":
+            got = f"{self.lossy}, which blurs its rim" if self.lossy else f"shape {shown.shape}"
+            raise InvalidMap(
+                f"expected strengths as a gray picture, got {got} in {self.path}; save it as gray "
+                "PNG, black where nothing may change and white where all may"
+            )
+        if shown.dtype.kind == "u":
+            shown = shown.astype(np.float32) / np.iinfo(shown.dtype).max
+        return self.checked(as_strength_map, shown)
 
 
 def read_picture(path: str | Path, *, max_side: int | None = None) -> Picture:

@@ -22,6 +22,7 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.core.requests import DEFAULT_STEPS, FLOW_STEPS, EditKind, EditRequest
 from napari_histodiff.core.stain_bank import choose_stain
+from napari_histodiff.core.steering.strengths import levels_of
 from napari_histodiff.devices import DType, dtype_named, is_out_of_memory
 from napari_histodiff.diffusion.compiled import compiled_network
 from napari_histodiff.diffusion.conditioning import (
@@ -196,7 +197,9 @@ class DiffusionBackend(GuidedByScore):
             )
         self._info.check_tissue(request)
         sampling = self._sampling(request)
-        self._pipeline.check_steering(request.steps, sampling["strength"], request.steering)
+        self._pipeline.check_steering(
+            request.steps, sampling["strength"], request.steering, sampling["levels"]
+        )
         self._ascent(self._known_size(request))
         if request.inverted and request.steps <= self._info.jump_steps:
             raise InvalidRequest(
@@ -278,9 +281,11 @@ class DiffusionBackend(GuidedByScore):
         self, request: EditRequest, conditions: RequestConditions, on_step: OnStep | None
     ) -> NDArray[np.uint8]:
         sampling = self._sampling(request)
-        image = None
-        if sampling["strength"] < 1 and request.image is not None:
+        image = parts = None
+        if (sampling["strength"] < 1 or sampling["levels"]) and request.image is not None:
             image = from_pixels(request.image)
+        if request.strength_map is not None:
+            parts = torch.from_numpy(request.strength_map.copy())
         target = even_target(request)
         images = self._pipeline(
             conditions,
@@ -297,6 +302,7 @@ class DiffusionBackend(GuidedByScore):
             on_step=on_step,
             cache=self._cache,
             ascent=self._ascent(request),
+            strength_map=parts,
         ).images
         place = request.region if target is None else target
         if request.kind is EditKind.ZOOM and request.coarse is not None:
@@ -325,6 +331,7 @@ class DiffusionBackend(GuidedByScore):
             "strength": request.strength if request.kind is EditKind.INPAINT else 1.0,
             "steering": request.steering,
             "inverted": request.inverted,
+            "levels": levels_of(request.strength_map),
         }
 
     def _halve(self) -> None:

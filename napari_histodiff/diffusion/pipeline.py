@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -49,6 +50,7 @@ from napari_histodiff.diffusion.sampling import (
     solver_of,
 )
 from napari_histodiff.diffusion.steering.gradient import Ascent, check_guide
+from napari_histodiff.diffusion.steering.parts import Parts
 from napari_histodiff.diffusion.steering.resampling import Stretch, check_repaint, stretches_of
 from napari_histodiff.diffusion.windows import (
     Phase,
@@ -115,6 +117,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         captions: int = 1,
         steering: Steering = _UNSTEERED,
         inverted: bool = False,
+        levels: Sequence[float] = (),
     ) -> int:
         """Return how many network evaluations `__call__` will spend, and report, on a frame.
 
@@ -123,7 +126,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         is made. With a cache it may be fewer.
         """
         sampling = sampling_of(self.network, self.scheduler, num_inference_steps)
-        times = sampling.times(num_inference_steps, strength)
+        times = sampling.times(num_inference_steps, strength, levels)
         stretches = self._stretches(times, steering)
         plans = self._plan(region, target, len(stretches), micro_batch)
         passes = sampling.passes(guidance_scale) + captions - 1
@@ -158,6 +161,8 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         steering: Steering = _UNSTEERED,
         ascent: Ascent | None = None,
         inverted: bool = False,
+        levels: Sequence[float] = (),
+        strength_map: Tensor | None = None,
     ) -> ImagePipelineOutput:
         """Draw a frame, or a part of the endless plane.
 
@@ -195,6 +200,11 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         inverted : bool
             Whether a drawing at strength < 1 starts from the image's own noise, found by walking
             the flow backwards, and not from noise of the seed; not with jumps.
+        levels : sequence of float
+            Strengths of parts, where they differ; `strength` is the largest. Each may be one step
+            more, see `sampling.with_levels`.
+        strength_map : (h, w) float in 0-1, optional
+            Where each of them is; 0 where pixels are known. With an image.
 
         Raises
         ------
@@ -203,7 +213,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             image or with a target, or a target cannot be drawn; see `check_target`.
         """
         frame = _frame_of(conditions, region)
-        if strength < 1 and (image is None or target is not None):
+        if (strength < 1 or levels) and (image is None or target is not None):
             raise InvalidRequest(
                 f"expected an image to start from and no target at strength {strength}, got "
                 f"{'no image' if image is None else target}; give the image of a frame, or "
@@ -211,9 +221,9 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             )
         if target is not None:
             self.check_target(frame, target, num_inference_steps)
-        self.check_steering(num_inference_steps, strength, steering)
+        self.check_steering(num_inference_steps, strength, steering, levels)
         sampling = sampling_of(self.network, self.scheduler, num_inference_steps)
-        times = sampling.times(num_inference_steps, strength)
+        times = sampling.times(num_inference_steps, strength, levels)
         stretches = self._stretches(times, steering)
         plans = self._plan(frame, target, len(stretches), micro_batch)
         total = self.evaluations(
@@ -227,6 +237,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             captions=conditions.captions,
             steering=steering,
             inverted=inverted,
+            levels=levels,
         )
         wanted = frame if target is None else target
         device = self.network.jump.device  # diffusers' own property walks over all modules
@@ -246,7 +257,11 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             ascent=ascent,
         )
         canvas = frame.snap(self.layout.multiple_of)
-        start = None if strength == 1 or image is None else mirror_pad(image, frame, canvas)
+        shown = None if image is None else mirror_pad(image, frame, canvas)
+        if strength_map is not None and shown is not None:
+            strengths = mirror_pad(strength_map[None], frame, canvas)
+            solve.parts = Parts(Field(canvas, strengths), Field(canvas, shown))
+        start = None if strength == 1 else shown
         images = []
         for variant in range(first_variant, first_variant + num_images_per_prompt):
             noise = Noise(seed, variant, device)
@@ -262,15 +277,9 @@ class HistoDiffusionPipeline(DiffusionPipeline):
                 field = self._start(noise, canvas, times[0], start)
             memory = None
             if cache is not None and target is not None:
-                shared = (
-                    seed,
-                    variant,
-                    guidance_scale,
-                    sampling.jumps,
-                    sampling.solver.order,
-                    self.layout,
-                )
-                calls = (micro_batch, split_guidance)  # they change the last bits
+                shared = (seed, variant, guidance_scale, sampling.jumps, sampling.solver.order)
+                # The last two change the last bits.
+                calls = (self.layout, micro_batch, split_guidance)
                 steered = steering.digest
                 memory = PhaseMemory(cache, digest_of(shared, calls, steered), source.digest)
             for phase, stretch in zip(plans, stretches, strict=True):
@@ -300,7 +309,9 @@ class HistoDiffusionPipeline(DiffusionPipeline):
                 f"give a region that reaches {self.layout.margin} pixels around its tiles"
             )
 
-    def check_steering(self, steps: int, strength: float, steering: Steering) -> None:
+    def check_steering(
+        self, steps: int, strength: float, steering: Steering, levels: Sequence[float] = ()
+    ) -> None:
         """Check that what steers a drawing can act in its steps.
 
         Raises
@@ -309,7 +320,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             When there are too few of them.
         """
         sampling = sampling_of(self.network, self.scheduler, steps)
-        stretches = self._stretches(sampling.times(steps, strength), steering)
+        stretches = self._stretches(sampling.times(steps, strength, levels), steering)
         check_repaint(stretches, steering)
         check_guide(stretches[-1].steps.stop, steering)
 
@@ -366,6 +377,7 @@ class _WindowSolver:
     progress: StepProgress
     steering: Steering
     ascent: Ascent | None
+    parts: Parts | None = None
     noise: Noise = field(init=False)
     stretch: Stretch = field(init=False)
 
@@ -393,6 +405,20 @@ class _WindowSolver:
     def __call__(self, z: Tensor, windows: Sequence[Window]) -> Tensor:
         crops = [self.source.at(window.region) for window in windows]
         conditions = reduce(Conditions.cat, crops).to(self.device, torch.float32)
+        times = self.times[self.stretch.steps.start : self.stretch.steps.stop + 1]
+        if self.stretch.goes_back:
+            noise = replace(self.noise, variant=self.stretch.noise_of(self.noise.variant))
+            eps = torch.stack([noise.read(window.region) for window in windows])
+            z = noise_again(z, eps, self.times[self.stretch.begin], times[0])
+        if self.parts is None:
+            return self.sampling.solver.run(self._observed(conditions, windows), z, times)
+        for step in pairwise(times):
+            told = self.parts.waiting(conditions, windows, step[0])
+            z = self.sampling.solver.run(self._observed(told, windows), z, step)
+        return z
+
+    def _observed(self, conditions: Conditions, windows: Sequence[Window]) -> Denoiser:
+        """The denoiser of some windows, which tells what it saw."""
         free = conditions.spatial[:, CHANNELS["known_mask"]] < 0.5
         denoise = self._denoiser(conditions)
 
@@ -403,12 +429,7 @@ class _WindowSolver:
             self.progress.saw(windows, x0)
             return x0
 
-        times = self.times[self.stretch.steps.start : self.stretch.steps.stop + 1]
-        if self.stretch.goes_back:
-            noise = replace(self.noise, variant=self.stretch.noise_of(self.noise.variant))
-            eps = torch.stack([noise.read(window.region) for window in windows])
-            z = noise_again(z, eps, self.times[self.stretch.begin], times[0])
-        return self.sampling.solver.run(observed, z, times)
+        return observed
 
     def _denoiser(self, conditions: Conditions) -> Denoiser:
         if bool((conditions.spatial[:, CHANNELS["known_mask"]] > 0.5).all()):

@@ -34,6 +34,7 @@ __all__ = [
     "solver_of",
     "split",
     "timesteps",
+    "with_levels",
 ]
 
 Denoiser = Callable[[Tensor, float], Tensor]
@@ -57,6 +58,25 @@ def timesteps(steps: int, strength: float = 1.0, shift: float = 1.0) -> tuple[fl
     used = max(1, round(steps * share))
     even = (share * (used - i) / used for i in range(1, used + 1))
     return (strength, *(shift * u / (1 + (shift - 1) * u) for u in even))
+
+
+#: How near a step may lie to where a part begins that it begins there instead.
+_NEAR: Final = 0.05
+
+
+def with_levels(times: Sequence[float], levels: Sequence[float]) -> tuple[float, ...]:
+    """Return a schedule that stops at each of some times, where weaker parts of an edit begin.
+
+    Such a stop takes the place of the nearest one in between that is no more than 0.05 away; else
+    it is one more.
+    """
+    start, *between, end = times
+    stops = sorted({level for level in levels if end < level < start}, reverse=True)
+    for stop in stops:
+        near = min(between, key=lambda t: abs(t - stop), default=start)
+        if near in between and abs(near - stop) <= _NEAR:
+            between.remove(near)
+    return (start, *sorted({*between, *stops}, reverse=True), end)
 
 
 #: Time below which the direction of the flow is not told well: where walks backwards begin.
@@ -186,9 +206,9 @@ class Sampling:
         """Return the network passes of one denoiser call: 2 with guidance, unless it jumps."""
         return 1 if self.jumps or guidance_scale == 1 else 2
 
-    def times(self, steps: int, strength: float) -> tuple[float, ...]:
-        """Return the schedule, see `samplers.timesteps`."""
-        return timesteps(steps, strength, self.shift)
+    def times(self, steps: int, strength: float, levels: Sequence[float] = ()) -> tuple[float, ...]:
+        """Return the schedule, see `timesteps` and `with_levels`."""
+        return with_levels(timesteps(steps, strength, self.shift), levels)
 
 
 def jump_steps(network: HistoUNet) -> int:

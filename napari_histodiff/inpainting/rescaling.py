@@ -46,11 +46,15 @@ def at_pixel_size(request: EditRequest, mpp: float) -> EditRequest:
     height, width = (max(1, round(side * factor)) for side in request.shape)
     place = request.region
     region = Region(place.level, round(place.y * factor), round(place.x * factor), height, width)
-    mask = request.edit_mask
+    mask, strengths = request.edit_mask, request.strength_map
     if mask is not None:
         # The least share is one small pixel's; what is below is rounding.
         share = _resized(mask.astype(np.float32), region.shape, Image.Resampling.BOX)
         mask = share > 1e-4
+        if strengths is not None:
+            sums = _resized(strengths, region.shape, Image.Resampling.BOX)
+            # Of those small pixels that may change; what is above 1 is rounding.
+            strengths = np.where(mask, np.minimum(sums / np.maximum(share, 1e-4), 1), 0)
     changes: dict[str, Any] = {}
     for name, like in _LIKE.items():
         value = getattr(request, name)
@@ -61,6 +65,7 @@ def at_pixel_size(request: EditRequest, mpp: float) -> EditRequest:
         mpp=mpp,
         edit_mask=mask,
         feather=0.0,
+        strength_map=strengths,
         **changes,
     )
 

@@ -89,8 +89,9 @@ def save_edit(
 
     `{stem}.tif` holds the image with its pixel size, `{stem}_classes.png` the class map,
     `{stem}_instances.tif` the instance map, `{stem}_tissue.png` the tissue map,
-    `{stem}_edit_mask.png` the edit mask (maps only where the request has them), `{stem}.json` the
-    request, the model with the names of the tissue ids, and the mark that it is synthetic.
+    `{stem}_edit_mask.png` the edit mask, `{stem}_strength.png` the strengths of its parts, black to
+    white for 0 to 1 (maps only where the request has them), `{stem}.json` the request, the model
+    with the names of the tissue ids, and the mark that it is synthetic.
 
     Parameters
     ----------
@@ -155,6 +156,9 @@ def _writers(
         writers[f"{stem}_tissue.png"] = partial(_png, request.tissue_map)
     if request.edit_mask is not None:
         writers[f"{stem}_edit_mask.png"] = partial(_png, request.edit_mask.astype(np.uint8) * 255)
+    if request.strength_map is not None:
+        strengths = np.rint(request.strength_map * 255).astype(np.uint8)
+        writers[f"{stem}_strength.png"] = partial(_png, strengths)
     writers[f"{stem}.json"] = partial(_json, said)
     return writers
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.colours import CLASS_HEX, TISSUE_HEX, UNKNOWN_HEX, rgb_of
 from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES, TISSUE_NAMES
+from napari_histodiff.core.steering.strengths import STRENGTHS
 
 __all__ = [
     "CLASS_COLOURS",
@@ -63,6 +64,10 @@ CLASS_COLOURS: Final = tuple(rgb_of(entry.colour) for entry in PALETTE)
 UNKNOWN: Final = PaintClass(0, "unknown", UNKNOWN_HEX, "")
 
 EDIT_MASK_COLOUR: Final = "#7cff3a"
+
+#: Of the weakest part of an edit mask.
+EDIT_MASK_PALE: Final = "#e8f4ff"
+
 FRAME_COLOUR: Final = "#2f6bff"
 
 # Factors on the colour of nuclei whose instance id is 0, 1, 2 modulo 3.
@@ -89,11 +94,15 @@ def nuclei_colormap() -> CyclicLabelColormap:
 
 
 def edit_mask_colormap() -> CyclicLabelColormap:
-    """Return the colormap of the Edit mask layer: 0 transparent, anything else the mask colour.
+    """Return the colormap of the Edit mask layer: 0 transparent, 1 the mask colour, 2-20 paler.
 
     A direct colormap would say the same, and compile for a second when the first slide opens.
     """
-    return CyclicLabelColormap(colors=np.array([np.zeros(4), _rgba(EDIT_MASK_COLOUR, 1.0)]))
+    full = _rgba(EDIT_MASK_COLOUR, 1.0)
+    pale = np.append(np.array(rgb_of(EDIT_MASK_PALE)) / 255, 0.55)
+    weaker = np.linspace(0, 1, STRENGTHS)[:, None]
+    colours = full * (1 - weaker) + pale * weaker
+    return CyclicLabelColormap(colors=np.concatenate([np.zeros((1, 4)), colours]))
 
 
 def tissue_colormap() -> CyclicLabelColormap:

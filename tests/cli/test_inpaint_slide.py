@@ -17,6 +17,7 @@ from PIL import Image
 from napari_histodiff import open_slide
 from napari_histodiff.cli.main import main
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.slide.overlays.places import open_overlay
 from napari_histodiff.slide.scans.opening import open_scan
 from tests.diffusion.tiny import save_tiny, tiny_pipeline
@@ -79,6 +80,34 @@ def test_a_region_of_a_scan_is_redrawn_under_a_mask(run, slide, tmp_path) -> Non
         overlay.undo()
         np.testing.assert_array_equal(overlay.read(overlay.spec.bounds(0)), whole)
     scan.close()
+
+
+def test_parts_of_a_region_have_a_strength_each(run, slide, tmp_path) -> None:
+    gray = np.zeros(PLACE.shape, np.uint8)
+    gray[8:30, 8:70], gray[30:50, 8:70] = 255, 128
+    Image.fromarray(gray).save(tmp_path / "gray.png")
+    place = (PLACE.y, PLACE.x, PLACE.height, PLACE.width)
+    told = ("--region", *place, "--mpp", 0.5, "--strength-map", tmp_path / "gray.png")
+    with open_slide(slide) as opened:
+        whole = opened.read(opened.spec.bounds(0))
+    result = run(slide, *told)
+    assert result.exit_code == 0, result.output
+    with open_slide(slide, mpp=0.5) as opened:
+        found = opened.read(opened.spec.bounds(0))
+    changed = np.zeros(whole.shape[:2], np.bool_)
+    changed[PLACE.slices] = gray > 0
+    np.testing.assert_array_equal(found[~changed], whole[~changed])
+    with closing(open_scan(slide, mpp=0.5)) as scan, open_overlay(scan) as overlay:
+        (kept,) = (EditRequest.from_dict(said) for said in overlay.requests())
+    assert kept.strength_map is not None
+    inside = PLACE.relative_to(kept.region).slices
+    np.testing.assert_array_equal(
+        kept.strength_map[inside], np.select([gray == 255, gray > 0], [1, np.float32(0.5)])
+    )
+    Image.fromarray(gray[:9]).save(tmp_path / "gray.png")
+    assert "crop it to the region" in run(slide, *told).output
+    Image.fromarray(gray * 0).save(tmp_path / "gray.png")
+    assert "with pixels in the region, got none" in run(slide, *told).output
 
 
 def test_outlines_say_where_and_the_edits_lie_where_one_wants(run, slide, tmp_path) -> None:

@@ -40,6 +40,7 @@ class Frame:
     class_map: np.ndarray = field(default_factory=lambda: np.zeros((48, 64), np.uint8))
     instance_map: np.ndarray = field(default_factory=lambda: np.zeros((48, 64), np.int32))
     tissue_map: np.ndarray = field(default_factory=lambda: np.zeros((48, 64), np.uint8))
+    shares: np.ndarray | None = None
     uses_paint = FrameSnapshot.uses_paint
     uses_tissue = FrameSnapshot.uses_tissue
     _counts = FrameSnapshot._counts
@@ -65,7 +66,8 @@ class RecordingDocument:
         self.doing = doing
         #: What `write` and `undo` begin; tests end it where it is not over at once.
         self.step = PendingStep.carried_out(None)
-        self.target = self.nuclei = self
+        self.strengths: list[np.ndarray | None] = []
+        self.target = self.nuclei = self.edit_mask = self
 
     @property
     def region(self) -> Region:
@@ -122,6 +124,9 @@ class RecordingDocument:
 
     def set_painting(self, *maps: np.ndarray) -> None:
         self.painted.append(maps)
+
+    def recall(self, strength_map: np.ndarray | None) -> None:
+        self.strengths.append(strength_map)
 
     def undo(self) -> PendingStep:
         self.undone += 1

@@ -17,7 +17,15 @@ from napari_histodiff.diffusion.conditioning import from_pixels
 
 __all__ = ["Place"]
 
-_MAPS = ("class_map", "instance_map", "tissue_map", "image", "edit_mask", "coarse")
+_MAPS = (
+    "class_map",
+    "instance_map",
+    "tissue_map",
+    "image",
+    "edit_mask",
+    "coarse",
+    "strength_map",
+)
 
 
 class Place:
@@ -73,6 +81,11 @@ class Place:
             return torch.ones(1, *region.shape)
         mask = self.part(region)["edit_mask"]
         return torch.from_numpy(mask.astype(np.float32))[None]
+
+    def strengths(self, region: Region) -> Tensor | None:
+        """Return how strongly each pixel of a part is drawn anew, (1, h, w); None: all alike."""
+        found = self.part(region).get("strength_map")
+        return None if found is None else torch.from_numpy(found.copy())[None]
 
     def image(self, region: Region) -> Tensor:
         """Return the pixels of a part, (3, h, w) in [-1, 1].

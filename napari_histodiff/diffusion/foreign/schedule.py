@@ -86,13 +86,16 @@ class Schedule:
             raise InvalidRequest(f"expected at most {most} steps, got {steps}; take fewer")
         own = copy.deepcopy(scheduler)
         own.set_timesteps(steps, device=device)
-        used = min(max(int(steps * strength), 1), steps)
-        return cls(own, len(own.timesteps) - used)
+        return cls(own, _first(own, strength))
 
     @property
     def count(self) -> int:
         """How many steps are taken."""
         return len(self.scheduler.timesteps) - self.first
+
+    def begins(self, strength: float) -> int:
+        """Return the step that a part of a strength begins with."""
+        return max(0, _first(self.scheduler, strength) - self.first)
 
     def noisy(self, clean: Tensor, noise: Tensor, step: int) -> Tensor:
         """Return latents at the noise level before a step; after the last: clean."""
@@ -193,3 +196,10 @@ class Schedule:
                 clean = own.model_outputs[-1]  # of multistep solvers: converted
             z = after(found.prev_sample, clean, step + 1)
         return z
+
+
+def _first(scheduler: Any, strength: float) -> int:
+    """The first step of a strength, as in diffusers' image-to-image pipelines."""
+    steps = scheduler.num_inference_steps
+    used = min(max(int(steps * strength), 1), steps)
+    return len(scheduler.timesteps) - used

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.steering.guides import CLIMBS
 from napari_histodiff.core.steering.steering import Steering
+from napari_histodiff.core.steering.strengths import STRENGTHS, levels_of
 from napari_histodiff.diffusion.canvas import Noise, StepProgress
 from napari_histodiff.diffusion.foreign.codec import enlarged
 from napari_histodiff.diffusion.foreign.inversion import inverted
@@ -81,8 +82,9 @@ class WindowSolver:
         codec = self.network.codec
         regions = [enlarged(window.region, codec.factor) for window in windows]
         free = self._free(regions)
+        begins = self._begins(regions)
         known = noise = None
-        if self.place.has_image and not bool(free.all()):
+        if self.place.has_image and not (bool(free.all()) and begins is None):
             images = torch.stack([self.place.image(region) for region in regions])
             known = codec.encode(images.to(self.device))
             noise = torch.stack([self.noise.read(window.region) for window in windows])
@@ -96,9 +98,12 @@ class WindowSolver:
 
         def after(z: Tensor, clean: Tensor, step: int) -> Tensor:
             self.progress.saw(windows, clean)
-            if known is None or noise is None or self.network.inpaints:
+            if known is None or noise is None:
                 return z
-            return torch.where(free > 0, z, self.schedule.noisy(known, noise, step))
+            moves = torch.ones_like(free) if self.network.inpaints else free
+            if begins is not None:
+                moves = moves * (begins <= step)
+            return torch.where(moves > 0, z, self.schedule.noisy(known, noise, step))
 
         if self.stretch.goes_back:
             fresh = replace(self.noise, variant=self.stretch.noise_of(self.noise.variant))
@@ -112,6 +117,18 @@ class WindowSolver:
         """Which latents may change: any of whose pixels may, whatever is drawn is drawn whole."""
         free = torch.stack([self.place.free(region) for region in regions]).to(self.device)
         return F.max_pool2d(free, self.network.codec.factor)
+
+    def _begins(self, regions: Sequence[Region]) -> Tensor | None:
+        """The step that each latent begins with, (b, 1, h, w); None: all with the first."""
+        parts = [part for region in regions if (part := self.place.strengths(region)) is not None]
+        if not parts:
+            return None
+        strengths = F.max_pool2d(torch.stack(parts), self.network.codec.factor)
+        begins = torch.zeros_like(strengths, device=self.device)
+        for level in levels_of(strengths.flatten(0, 2).numpy()):
+            here = (strengths - level).abs() < 0.5 / STRENGTHS
+            begins[here.to(self.device)] = self.schedule.begins(level)
+        return begins
 
     def _predictor(self, inputs: Inputs) -> Callable[[Tensor, Tensor], Tensor]:
         scale, split = self.guidance_scale, self.split_guidance

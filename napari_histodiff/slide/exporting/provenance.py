@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditRequest
+from napari_histodiff.core.steering.strengths import steering_text
 
 __all__ = ["PROVENANCE_VERSION", "EditMark", "Extent", "Provenance", "sha256_of"]
 
@@ -22,7 +23,7 @@ PROVENANCE_VERSION: Final = 1
 #: How much of an image is synthetic.
 Extent = Literal["all", "part", "none"]
 
-_MASKS: Final = ("edit_mask", "class_map", "instance_map", "tissue_map")
+_MASKS: Final = ("edit_mask", "strength_map", "class_map", "instance_map", "tissue_map")
 
 
 def sha256_of(array: NDArray[Any]) -> str:
@@ -51,7 +52,7 @@ class EditMark:
     masks : dict
         SHA-256 of each map it was drawn from, and of a reference, by name.
     steering : str
-        What steered it beside paint and caption, in words.
+        What steered it beside paint and caption, in words; strengths of parts too.
     """
 
     kind: str
@@ -96,7 +97,7 @@ class EditMark:
             revision=request.model_revision or revision,
             masks={name: sha256_of(array) for name, array in maps.items() if array is not None},
             region_captions=dict(request.region_captions),
-            steering=request.steering.text,
+            steering=steering_text(request),
         )
 
     @property

@@ -382,6 +382,7 @@ class Controller:
                 empty.astype(bool) if request.edit_mask is None else request.edit_mask,
                 entry.tissue,
             )
+            document.edit_mask.recall(request.strength_map)
         except HistodiffError as error:
             self._complain(error)
             return

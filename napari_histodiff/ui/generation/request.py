@@ -123,6 +123,7 @@ def request_of(
         guidance_scale=settings.guidance_scale,
         steps=settings.steps,
         strength=settings.strength,
+        strength_map=None if snapshot.shares is None else snapshot.shares * settings.strength,
         feather=settings.feather if snapshot.kind is EditKind.INPAINT else 0.0,
         steering=steering_of(snapshot.kind, settings, reference),
         seed=settings.seed,

@@ -21,11 +21,12 @@ from napari_histodiff.ui.starting.preferences import preferences
 
 __all__ = ["WINDOW_LIMITS", "SeedMode", "Settings", "SettingsStore"]
 
-#: Inclusive limits of the lengths that only the window knows, in um.
+#: Inclusive limits of what only the window knows: lengths in um, and a share in percent.
 WINDOW_LIMITS: Final[dict[str, tuple[float, float]]] = {
     "mask_step": (0.5, 50.0),
     "mask_around": (0.0, 20.0),
     "context": (0.0, 250.0),
+    "mask_strength": (5.0, 100.0),
 }
 
 
@@ -51,6 +52,7 @@ class Settings:
     was drawn, so that an edit looks like what lies around it. `mask_step` is how far the edge of an
     edit mask is moved at once, `mask_around` how far around nuclei it reaches, `feather` how far
     inside it old and new fade into each other, and `context` how far around it the model sees; um.
+    `mask_strength` is the share of `strength` that a mask is painted with, in percent.
 
     `guide` names what there is to be more of, `guide_strength` how much, and
     `reference_strength` how near a drawing comes to its reference; see `core.steering`.
@@ -78,6 +80,7 @@ class Settings:
     mask_around: float = 2.0
     feather: float = 2.0
     context: float = DEFAULT_CONTEXT
+    mask_strength: float = 100.0
     region_captions: tuple[tuple[str, str], ...] = ()
     repaint: int = 1
     jump_length: int = 5

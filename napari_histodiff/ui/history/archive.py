@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.errors import HistodiffError, StorageError
 from napari_histodiff.core.json_data import from_json
 from napari_histodiff.core.requests import EditRequest
+from napari_histodiff.core.steering.strengths import steering_text
 from napari_histodiff.ui.config_file import write_whole
 from napari_histodiff.ui.generation.history import HistoryEntry, thumbnail
 
@@ -57,7 +58,7 @@ class Facts:
     seconds : float
         How long it took.
     steering : str
-        What steered it beside paint and caption, in words.
+        What steered it beside paint and caption, in words; strengths of parts too.
     """
 
     id: str
@@ -100,7 +101,7 @@ class Facts:
             mpp=r.mpp,
             model=r.model_name,
             seconds=entry.seconds,
-            steering=r.steering.text,
+            steering=steering_text(r),
         )
 
 

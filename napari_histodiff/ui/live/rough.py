@@ -44,7 +44,13 @@ def rough(request: EditRequest, info: BackendInfo) -> EditRequest:
         )
     steps = 1 if info.jump_steps else _FLOW_STEPS
     fast = replace(
-        request, steps=steps, guidance_scale=1.0, strength=1.0, variants=1, region_captions=()
+        request,
+        steps=steps,
+        guidance_scale=1.0,
+        strength=1.0,
+        strength_map=None,
+        variants=1,
+        region_captions=(),
     )
     wanted = request.mpp * max(1.0, max(request.shape) / _SIDE)
     mpp = max(drawn, min(wanted, info.mpp[1]))

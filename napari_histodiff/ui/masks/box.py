@@ -17,7 +17,7 @@ __all__ = ["MaskBox"]
 
 
 class MaskBox(QWidget):
-    """Buttons that change the edit mask; `changed` carries a dict of the length that was chosen."""
+    """Buttons that change the edit mask; `changed` carries a dict of the number that was chosen."""
 
     changed = Signal(dict)
 
@@ -41,6 +41,14 @@ class MaskBox(QWidget):
             0.5,
             "How far inside the mask old and new tissue fade into each other, in µm; 0 = a sharp "
             "edge. Only for inpainting; outside the mask nothing changes.",
+        )
+        self.strength = NumberRow(
+            "Redraw",
+            WINDOW_LIMITS["mask_strength"],
+            5,
+            "How much of the tissue is redrawn where the mask is painted next, in percent of "
+            "Strength in the settings: 100 = as much as it says; less keeps more of what is there, "
+            "and is shown paler. Paint or fill over a part of the mask to change it.",
         )
         self.context = NumberRow(
             "Context",
@@ -81,6 +89,7 @@ class MaskBox(QWidget):
                 command_button("recipe_same_layout", "Same layout, new tissue"),
             )
         )
+        column.addWidget(self.strength)
         column.addWidget(self.around)
         column.addWidget(self.feather)
         column.addWidget(self.context)
@@ -89,6 +98,7 @@ class MaskBox(QWidget):
             "mask_around": self.around,
             "feather": self.feather,
             "context": self.context,
+            "mask_strength": self.strength,
         }
         for name, slider in self._rows.items():
             slider.changed.connect(partial(self._tell, name))

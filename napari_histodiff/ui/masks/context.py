@@ -81,6 +81,9 @@ def widened(snapshot: FrameSnapshot, document: Document, context: float) -> Fram
         instance_map=around(snapshot.instance_map, np.zeros(seen.shape, np.int32)),
         coverage=around(snapshot.coverage, np.ones(seen.shape, np.bool_)),
         tissue_map=around(snapshot.tissue_map, np.zeros(seen.shape, np.uint8)),
+        shares=None
+        if snapshot.shares is None
+        else around(snapshot.shares, np.zeros(seen.shape, np.float32)),
     )
 
 

@@ -22,6 +22,7 @@ from napari_histodiff.ui.workspace.pending import StepReader
 if TYPE_CHECKING:
     from napari_histodiff.core.geometry import Region
     from napari_histodiff.ui.generation.controller import Controller
+    from napari_histodiff.ui.generation.settings import Settings
     from napari_histodiff.ui.workspace.document import Document
     from napari_histodiff.ui.workspace.pending import PendingStep
     from napari_histodiff.ui.workspace.workspace import Workspace
@@ -55,6 +56,8 @@ class MaskTools:
         self._workspace = workspace
         self._controller = controller
         self._reader = StepReader()
+        self._take_in_hand(controller.settings)
+        controller.settings_changed.connect(self._take_in_hand)
 
     def invert(self) -> None:
         """Let pixels change where they may not, and the other way round."""
@@ -118,6 +121,10 @@ class MaskTools:
         self._reader.deliver()
 
     # ---------------------------------------------------------------- plumbing
+    def _take_in_hand(self, settings: Settings) -> None:
+        """Let what is painted next be drawn with the share of the strength chosen."""
+        self._workspace.paint.mask_share = settings.mask_strength / 100
+
     def _look_for(self, doing: str, look: Look, *, nothing: str = "", needs: str = "") -> None:
         """Have a place found in the frame, in a thread, and add it to the mask.
 

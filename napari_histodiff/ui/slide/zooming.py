@@ -121,7 +121,8 @@ class KeptView:
         if self.paint is not None:
             tissue, mask, labels = self.paint
             instances, classes = decode_labels(labels)
-            workspace.document.set_painting(classes, instances, mask, tissue)
+            workspace.document.set_painting(classes, instances, mask != 0, tissue)
+            workspace.document.edit_mask.put_parts(mask)
         if self.target is not None:
             workspace.use_layer(self.target)
         session.render_frame(place)

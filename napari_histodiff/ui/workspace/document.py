@@ -175,7 +175,8 @@ class Document:
         self.tissue = TissueLayer(
             image, region, self.resting.read("tissue", resting), self.settings
         )
-        self.edit_mask = EditMaskLayer(image, region, self.resting.read("edit mask", resting))
+        masked = self.resting.read("edit mask", resting)
+        self.edit_mask = EditMaskLayer(image, region, masked, self.settings)
         self.nuclei = NucleiLayer(
             image,
             region,
@@ -369,9 +370,9 @@ class Document:
         )
         if kind is EditKind.OUTPAINT:
             mask |= ~coverage
-        classes, instances = self.nuclei.maps()
+        maps = self.nuclei.maps()
         return FrameSnapshot(
-            kind, self.region, self.mpp, image, mask, classes, instances, coverage, tissue
+            kind, self.region, self.mpp, image, mask, *maps, coverage, tissue, self.edit_mask.shares
         )
 
     def write(
@@ -586,5 +587,5 @@ class Document:
         resting = self._at_rest(self.region)
         self.resting.write("nuclei", resting, self.framed("nuclei", self.nuclei.labels))
         self.resting.write("tissue", resting, self.framed("tissue", self.tissue.layer.data))
-        self.resting.write("edit mask", resting, self.edit_mask.mask.astype(np.uint8))
+        self.resting.write("edit mask", resting, self.edit_mask.parts)
         self.next_instance = self.nuclei.next_instance

@@ -19,6 +19,7 @@ from napari_histodiff.core.maps import (
     encode_labels,
     label_of,
 )
+from napari_histodiff.core.steering.strengths import STRENGTHS
 from napari_histodiff.ui.colormaps import UNKNOWN, edit_mask_colormap, nuclei_colormap
 from napari_histodiff.ui.workspace.runs import Runs
 from napari_histodiff.ui.workspace.transforms import place_region
@@ -57,6 +58,8 @@ class PaintSettings:
         What brush, polygon, fill and erase paint: "nuclei", "tissue" or "edit mask".
     tissue_id : int
         Tissue that is painted, an id of `core.maps.TISSUE_NAMES`.
+    mask_share : float
+        Share of the strength that the edit mask is painted with, 0.05-1.
     """
 
     class_id: int = 2
@@ -66,6 +69,7 @@ class PaintSettings:
     overwrite: bool = False
     palette: str = "nuclei"
     tissue_id: int = 1
+    mask_share: float = 1.0
 
     def recall(self, class_id: int, tissue_id: int, density: float) -> None:
         """Take in hand what was there in an earlier session; what is out of range is left."""
@@ -299,9 +303,10 @@ EDIT_MASK_NAME: Final = "Edit mask"
 
 
 class EditMaskLayer:
-    """A Labels layer of 0 and 1 over the frame, painted with napari's own tools.
+    """A Labels layer over the frame, painted with napari's own tools.
 
-    An outline of it, for a look at what lies below, ends with the next stroke.
+    Label 1 is drawn anew with the whole strength of an edit, label 2 with 0.95 of it, and so on
+    down to 20 with 0.05. An outline, for a look at what lies below, ends with the next stroke.
 
     Parameters
     ----------
@@ -311,11 +316,20 @@ class EditMaskLayer:
         The frame, in pixels of its level of the image.
     painted : (h, w) uint8
         What is painted there already.
+    settings : PaintSettings, optional
+        Shared; tells the share of the strength that is painted with.
     """
 
     changed = Signal()
 
-    def __init__(self, target: Layer, region: Region, painted: NDArray[np.uint8]) -> None:
+    def __init__(
+        self,
+        target: Layer,
+        region: Region,
+        painted: NDArray[np.uint8],
+        settings: PaintSettings | None = None,
+    ) -> None:
+        self._settings = settings or PaintSettings()
         self.layer = Labels(
             painted,
             name=EDIT_MASK_NAME,
@@ -334,10 +348,44 @@ class EditMaskLayer:
         painted: NDArray[np.bool_] = np.asarray(self.layer.data) != 0
         return painted
 
+    @property
+    def parts(self) -> NDArray[np.uint8]:
+        """A copy of the painted labels, (h, w) uint8; others than 0-20 count as 1."""
+        painted = np.asarray(self.layer.data)
+        return np.where((painted >= 0) & (painted <= STRENGTHS), painted, 1).astype(np.uint8)
+
+    @property
+    def shares(self) -> NDArray[np.float32] | None:
+        """Share of the strength of each pixel, (h, w) in 0-1; None: the whole of it everywhere."""
+        parts = self.parts
+        if parts.max(initial=0) <= 1:
+            return None
+        table = np.append(0, np.arange(STRENGTHS, 0, -1) / STRENGTHS)
+        return table.astype(np.float32)[parts]
+
     def put(self, mask: NDArray[np.bool_]) -> None:
-        """Replace the mask, (h, w) bool, as one undo step, and show it as an area."""
+        """Replace the mask, (h, w) bool, as one undo step, and show it as an area.
+
+        What was painted keeps its share of the strength, what is new gets that in hand.
+        """
+        parts = self.parts
+        self.put_parts(np.where(mask, np.where(parts > 0, parts, self._in_hand()), 0))
+
+    def put_parts(self, parts: NDArray[Any]) -> None:
+        """Replace the labels, (h, w), as one undo step, and show them as an area."""
         self.show_filled()
-        set_labels(self.layer, mask.astype(np.uint8))
+        set_labels(self.layer, parts.astype(np.uint8))
+
+    def recall(self, strength_map: NDArray[np.float32] | None) -> None:
+        """Show the strengths that an edit of this mask was drawn with; None: one everywhere."""
+        if strength_map is not None:
+            share = np.rint(strength_map / strength_map.max() * STRENGTHS)
+            self.put_parts(np.where(strength_map > 0, STRENGTHS + 1 - np.maximum(share, 1), 0))
+
+    def _in_hand(self) -> int:
+        """The label that is painted with."""
+        steps = round(self._settings.mask_share * STRENGTHS)
+        return STRENGTHS + 1 - min(max(steps, 1), STRENGTHS)
 
     def show_filled(self) -> None:
         """Show what may change as an area: it is worked on."""
@@ -346,3 +394,5 @@ class EditMaskLayer:
     def _begin_stroke(self, layer: Labels, _: Any) -> None:
         if layer.mode in ("paint", "polygon", "fill", "erase"):
             self.show_filled()
+            if layer.selected_label:  # else napari's X key: paint with nothing
+                layer.selected_label = self._in_hand()

@@ -74,6 +74,8 @@ class FrameSnapshot:
         Where pixels exist.
     tissue_map : (h, w) uint8
         The painted tissue, ids of `core.maps.TISSUE_NAMES`, 0 = unspecified.
+    shares : (h, w) float32 in 0-1, optional
+        Share of the strength that each part of the edit mask is drawn with; None: all of it.
     """
 
     kind: EditKind
@@ -85,6 +87,7 @@ class FrameSnapshot:
     instance_map: NDArray[np.int32]
     coverage: NDArray[np.bool_]
     tissue_map: NDArray[np.uint8]
+    shares: NDArray[np.float32] | None = None
 
     @property
     def uses_paint(self) -> bool:

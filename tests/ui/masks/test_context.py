@@ -42,6 +42,20 @@ def mask_at_the_top(workspace: Workspace) -> np.ndarray:
     return mask
 
 
+def test_parts_of_the_mask_keep_their_share_with_the_context(viewer) -> None:
+    workspace = on_image(viewer)
+    mask_at_the_top(workspace)
+    parts = np.zeros(FRAME.shape, np.uint8)
+    parts[:10, 20:25], parts[:10, 25:30] = 1, 11
+    workspace.document.edit_mask.put_parts(parts)
+    seen = widened(workspace.document.snapshot(), workspace.document, 16.0)
+    inside = FRAME.relative_to(seen.region).slices
+    np.testing.assert_array_equal(seen.shares > 0, seen.edit_mask)
+    assert set(np.unique(seen.shares[inside]).tolist()) == {0.0, 0.5, 1.0}
+    request = request_of(seen, Settings(strength=0.6))
+    assert set(np.unique(request.strength_map).round(2)) == set(np.float32([0, 0.3, 0.6]))
+
+
 def test_the_model_sees_pixels_around_the_mask_and_may_not_change_them(viewer) -> None:
     workspace = on_image(viewer)
     mask = mask_at_the_top(workspace)

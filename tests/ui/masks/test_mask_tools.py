@@ -15,6 +15,7 @@ from napari_histodiff.ui.masks.mask_tools import MaskTools
 from napari_histodiff.ui.workspace.workspace import Workspace
 from tests.ui.conftest import WaitFor
 from tests.ui.doubles import RecordingEngine
+from tests.ui.mouse import click
 
 
 class Desk:
@@ -88,6 +89,66 @@ def test_a_change_shows_the_mask_as_an_area(desk: Desk) -> None:
     desk.workspace.document.edit_mask.layer.contour = 3
     desk.masks.grow()
     assert desk.workspace.document.edit_mask.layer.contour == 0
+
+
+def test_what_is_painted_next_gets_the_share_of_the_strength_in_hand(desk: Desk) -> None:
+    layer = desk.workspace.document.edit_mask
+    desk.workspace.select_palette("edit mask")
+    desk.workspace.set_brush(4.0)
+    click(layer.layer, (10, 10))
+    assert layer.shares is None  # the whole strength: as before there were parts
+    desk.controller.set(mask_strength=40.0)
+    click(layer.layer, (40, 40))
+    assert layer.mask.sum() > 0
+    assert (layer.shares[10, 10], layer.shares[40, 40]) == pytest.approx((1.0, 0.4))
+    np.testing.assert_array_equal(layer.shares > 0, layer.mask)
+    desk.masks.grow()  # what was painted keeps its share
+    assert (layer.shares[10, 10], layer.shares[40, 40]) == pytest.approx((1.0, 0.4))
+    assert np.unique(layer.shares).tolist() == pytest.approx([0, 0.4, 1])
+    desk.workspace.select_tool("fill")
+    click(layer.layer, (10, 10))
+    assert np.unique(layer.shares).tolist() == pytest.approx([0, 0.4])
+    layer.layer.undo()
+    assert np.unique(layer.shares).tolist() == pytest.approx([0, 0.4, 1])
+
+
+def test_parts_of_the_mask_stay_where_the_frame_was(desk: Desk) -> None:
+    document = desk.workspace.document
+    parts = np.zeros((64, 64), np.uint8)
+    parts[20:40, 20:30], parts[20:40, 30:40] = 1, 15
+    document.edit_mask.put_parts(parts)
+    document.set_frame(Region(0, 64, 64, 64, 64))
+    assert not document.edit_mask.mask[20:, 20:].any()
+    document.set_frame(Region(0, 32, 32, 64, 64))
+    np.testing.assert_array_equal(document.edit_mask.parts, parts)
+    assert document.edit_mask.shares[25, 35] == pytest.approx(0.3)
+
+
+def test_strengths_of_an_edit_come_back_as_shares_of_the_largest(desk: Desk) -> None:
+    mask = desk.workspace.document.edit_mask
+    strengths = np.zeros((64, 64), np.float32)
+    strengths[:10], strengths[10:20] = 0.8, 0.2
+    mask.recall(strengths)
+    assert (mask.shares[5, 5], mask.shares[15, 5], mask.shares[30, 5]) == pytest.approx(
+        (1, 0.25, 0)
+    )
+    before = mask.parts
+    mask.recall(None)
+    np.testing.assert_array_equal(mask.parts, before)
+
+
+def test_numbers_of_somebody_else_are_a_mask_of_the_whole_strength(desk: Desk) -> None:
+    layer = desk.workspace.document.edit_mask
+    layer.layer.data = np.where(square(), 255, 0).astype(np.uint8)
+    np.testing.assert_array_equal(layer.parts, square())
+    assert layer.shares is None
+
+
+def test_a_part_is_paler_the_weaker_it_is(desk: Desk) -> None:
+    colours = desk.workspace.document.edit_mask.layer.colormap.map(np.arange(21, dtype=np.uint8))
+    assert colours[0, 3] == 0
+    assert (np.diff(colours[1:, 3]) < 0).all()
+    assert (np.diff(colours[1:, :3].sum(1)) > 0).all()
 
 
 def test_the_lengths_are_remembered(desk: Desk, tmp_path: Path) -> None:
