@@ -1,4 +1,4 @@
-"""Makes the pictures of editing a scan: a fold under a stroke, its mask, inpainted, outpainted.
+"""Makes the pictures of editing a scan: a fold under a stroke, its mask and rim, drawn, outpainted.
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python tools/scan_images.py
 
@@ -17,6 +17,7 @@ from typing import Any, Final
 import napari
 import numpy as np
 import tifffile
+from napari._qt.dialogs.qt_notification import NapariQtNotification
 from numpy.typing import NDArray
 from PIL import Image
 from qtpy.QtCore import QEventLoop, QTimer
@@ -25,7 +26,7 @@ import napari_histodiff as hd
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.slide.scans.padded import Margins
 from napari_histodiff.ui.dock import StudioDock
-from napari_histodiff.ui.generation.settings import SettingsStore
+from napari_histodiff.ui.generation.settings import SeedMode, SettingsStore
 from napari_histodiff.ui.viewport import camera_of
 
 IMAGES: Final = Path(__file__).resolve().parent.parent / "docs" / "images"
@@ -79,7 +80,7 @@ class Story:
         self._viewer.window.add_dock_widget(self._dock, name="Histodiff Studio", area="right")
         self._dock.slide.open_slide(path)
         self._dock.workspace.document.set_frame(FRAME)
-        self._dock.controller.set(variants=1, seed=2)
+        self._dock.controller.set(variants=1, seed=2, seed_mode=SeedMode.FIXED, suggest=False)
 
     def tell(self) -> None:
         """Go through it, a picture at each step."""
@@ -93,6 +94,9 @@ class Story:
         self._until(lambda: not dock.workspace.doing.text)
         dock.masks.grow()
         self._picture("scan-mask")
+        dock.controller.set(mask_strength=40.0, mask_step=5.0)
+        dock.masks.grow()
+        self._picture("scan-parts")
         self._draw()
         self._picture("scan-staged")
         self._apply()
@@ -125,6 +129,8 @@ class Story:
 
     def _picture(self, name: str) -> None:
         self._dock.controller.refresh_plan()
+        for told in self._viewer.window._qt_window.findChildren(NapariQtNotification):
+            told.close()
         _wait(1.5)
         picture = self._viewer.screenshot(canvas_only=False, flash=False)
         shown = Image.fromarray(np.ascontiguousarray(picture[..., :3]))

@@ -99,7 +99,7 @@ def edit_mask_colormap() -> CyclicLabelColormap:
     A direct colormap would say the same, and compile for a second when the first slide opens.
     """
     full = _rgba(EDIT_MASK_COLOUR, 1.0)
-    pale = np.append(np.array(rgb_of(EDIT_MASK_PALE)) / 255, 0.55)
+    pale = np.append(np.array(rgb_of(EDIT_MASK_PALE)) / 255, 0.85)
     weaker = np.linspace(0, 1, STRENGTHS)[:, None]
     colours = full * (1 - weaker) + pale * weaker
     return CyclicLabelColormap(colors=np.concatenate([np.zeros((1, 4)), colours]))

@@ -13,15 +13,18 @@ from PIL import Image
 
 from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.requests import EditKind
 from napari_histodiff.slide.export import save_edit
 from napari_histodiff.slide.exporting.changes import export_changes
 from napari_histodiff.slide.exporting.inspection import inspect_file
 from napari_histodiff.slide.exporting.nuclei import export_geojson
 from napari_histodiff.slide.exporting.ome_zarr import export_ome_zarr
+from napari_histodiff.slide.exporting.provenance import EditMark, Provenance, sha256_of
 from napari_histodiff.slide.exporting.source import ExportSource
 from napari_histodiff.slide.exporting.tiff import export_tiff
 from napari_histodiff.slide.exporting.training_sets import export_training_set
 from tests.fakes import FAKE_INFO
+from tests.recording import edit_request
 from tests.slide.exporting.sources import drawn_slide, part_synthetic
 from tests.slide.slides import request
 
@@ -102,3 +105,16 @@ def test_packed_geojson_is_told(tmp_path: Path) -> None:
     export_geojson(source, tmp_path / "n.geojson.gz")
     assert gzip.decompress((tmp_path / "n.geojson.gz").read_bytes())
     assert "All of this image" in str(inspect_file(tmp_path / "n.geojson.gz"))
+
+
+def test_strengths_of_parts_are_told_with_the_edit() -> None:
+    strengths = np.zeros((32, 48), np.float32)
+    strengths[8:12, 12:24], strengths[12:16, 12:24] = 1, 0.4
+    edit = edit_request(EditKind.INPAINT, strength_map=strengths)
+    mark = EditMark.of(edit, "model", "revision")
+    assert (mark.strength, mark.steering) == (1.0, "parts of strength 0.4 to 1")
+    assert edit.strength_map is not None
+    assert mark.masks["strength_map"] == sha256_of(edit.strength_map)
+    told = dict(Provenance(extent="part", source={}, edits=(mark,)).pairs())["Edit 1"]
+    assert "parts of strength 0.4 to 1" in told
+    assert "strength_map sha256" in told

@@ -16,6 +16,7 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.ui.generation.history import History, HistoryEntry
 from napari_histodiff.ui.history.archive import Archive
+from tests.recording import edit_request
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -151,3 +152,15 @@ def test_a_kill_leaves_whole_files_only(after: float, tmp_path: Path) -> None:
     assert all(archive.read(one).images.shape == (2, 256, 256, 3) for one in kept)
     archive.write(replace(entry_of(History()), id="9"))
     assert len(archive.all()) == len(kept) + 1
+
+
+def test_strengths_of_parts_are_kept_and_told(tmp_path: Path) -> None:
+    strengths = np.zeros((32, 48), np.float32)
+    strengths[8:12, 12:24], strengths[12:16, 12:24] = 1, 0.4
+    request = edit_request(EditKind.INPAINT, strength_map=strengths)
+    history, archive = History(), Archive(tmp_path)
+    entry = history.add(request, np.zeros((1, 32, 48, 3), np.uint8), 1.0, "image")
+    archive.write(entry)
+    (kept,) = archive.all()
+    assert "parts of strength 0.4 to 1" in kept.summary()
+    np.testing.assert_array_equal(archive.read(kept).request.strength_map, request.strength_map)
