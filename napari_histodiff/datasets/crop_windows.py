@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = ["Window", "class_places", "image_odds", "orient", "window_around"]
 
 Window = tuple[slice, slice]
+_Value = TypeVar("_Value", bound=np.generic)
 
 
 def image_odds(
@@ -51,7 +53,7 @@ def window_around(centre: ArrayLike, size: int, shape: tuple[int, ...]) -> Windo
     return slice(y, y + size), slice(x, x + size)
 
 
-def orient(array: NDArray[np.uint8], turns: int, flip: bool) -> NDArray[np.uint8]:
+def orient(array: NDArray[_Value], turns: int, flip: bool) -> NDArray[_Value]:
     """Return an image after quarter turns and, with `flip`, left to right; contiguous."""
     turned = np.rot90(array, turns)
     return np.ascontiguousarray(turned[:, ::-1] if flip else turned)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -11,11 +12,24 @@ from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 
 from napari_histodiff.core.errors import InvalidRequest
-from napari_histodiff.evaluation.layouts.statistics import KINDS, Measured
+from napari_histodiff.evaluation.layouts.fields import Field
+from napari_histodiff.evaluation.layouts.statistics import (
+    CLASSES,
+    KINDS,
+    Grouping,
+    Measured,
+    measure,
+)
 
-__all__ = ["Comparison", "compare", "pair_correlation"]
+__all__ = ["FEW", "SETS", "Comparison", "Part", "compare", "enough", "pair_correlation", "parts_of"]
 
-_FEW: Final = 40  # nuclei of a kind, below which its figures are left out
+#: What is compared: real fields, others to tell how far real ones lie apart, and invented ones.
+SETS: Final = ("held-out", "other real", "invented")
+
+#: Nuclei of a kind in each of the sets below which its figures are left out.
+FEW: Final = 40
+
+_LEAST_FIELDS: Final = 2  # of a set: fewer cannot be drawn anew
 
 Distance = Callable[[Sequence[Measured], Sequence[Measured]], float]
 
@@ -47,6 +61,50 @@ class Comparison:
         return self.more[1] <= 0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """Fields compared with their nuclei grouped in one way.
+
+    Attributes
+    ----------
+    sets : dict of str to list of Measured
+        By the names of `SETS`.
+    found : list of Comparison
+    """
+
+    sets: dict[str, list[Measured]]
+    found: list[Comparison]
+
+    @property
+    def counts(self) -> dict[str, tuple[int, ...]]:
+        """Nuclei of each kind in each of `SETS`."""
+        names = self.sets[SETS[0]][0].grouping.names
+        sums = [np.sum([field.count for field in self.sets[name]], axis=0) for name in SETS]
+        return {name: tuple(int(some[k]) for some in sums) for k, name in enumerate(names)}
+
+
+def parts_of(fields: Mapping[str, Sequence[Field]]) -> tuple[Part, Part | None]:
+    """Measure and compare fields of each of `SETS`: in kinds, and by class.
+
+    By class are those of sets that tell our classes apart, and nothing where a set has fewer than
+    two of them.
+
+    Raises
+    ------
+    InvalidRequest
+        When there are fewer than two fields of a set.
+    """
+    telling = {name: [one for one in some if one.tells_classes] for name, some in fields.items()}
+    few = min(map(len, telling.values())) < _LEAST_FIELDS
+    return _part(fields, KINDS), None if few else _part(telling, CLASSES)
+
+
+def _part(fields: Mapping[str, Sequence[Field]], grouping: Grouping) -> Part:
+    sets = {name: [measure(field, grouping) for field in fields[name]] for name in SETS}
+    held_out, others, invented = (sets[name] for name in SETS)
+    return Part(sets, compare(held_out, others, invented))
+
+
 def compare(
     held_out: Sequence[Measured],
     others: Sequence[Measured],
@@ -56,14 +114,15 @@ def compare(
 ) -> list[Comparison]:
     """Compare invented and other real fields with held-out real ones, by bootstrap over fields.
 
-    In each draw as many other real fields are taken as there are held-out ones.
+    In each draw as many other real fields are taken as there are held-out ones. Kinds with fewer
+    than `FEW` nuclei in a set are left out.
 
     Raises
     ------
     InvalidRequest
         When there are fewer than two fields of a set.
     """
-    if min(len(held_out), len(others), len(invented)) < 2:
+    if min(len(held_out), len(others), len(invented)) < _LEAST_FIELDS:
         raise InvalidRequest(
             f"expected two fields or more of each set, got {len(held_out)} held out, {len(others)} "
             f"other and {len(invented)} invented; give more images"
@@ -75,7 +134,7 @@ def compare(
         for _ in range(draws)
     ]
     found = []
-    for name, unit, distance in _distances(held_out, invented):
+    for name, unit, distance in _distances(held_out, others, invented):
         pairs = []
         for a, b, c in chosen:
             real = [held_out[i] for i in a]
@@ -97,30 +156,34 @@ def pair_correlation(fields: Sequence[Measured], a: int, b: int) -> NDArray[np.f
         return np.asarray(pairs / expected, np.float64)
 
 
-def _distances(
-    held_out: Sequence[Measured], invented: Sequence[Measured]
-) -> list[tuple[str, str, Distance]]:
-    kinds = range(len(KINDS))
-    enough = [
-        all(sum(len(f.size[k]) for f in fields) >= _FEW for fields in (held_out, invented))
-        for k in kinds
-    ]
-    pairs = [(a, b) for a in kinds for b in kinds if enough[a] and enough[b]]
+def enough(*sets: Sequence[Measured]) -> list[int]:
+    """Return the kinds of which each set has `FEW` nuclei or more."""
+    counts = [np.sum([field.count for field in fields], axis=0) for fields in sets]
+    return np.flatnonzero(np.min(counts, axis=0) >= FEW).tolist()
+
+
+def _distances(*sets: Sequence[Measured]) -> list[tuple[str, str, Distance]]:
+    names, kinds = sets[0][0].grouping.names, enough(*sets)
     found: list[tuple[str, str, Distance]] = [
-        (f"pair correlation {_names(a, b)}", "", _of_pairs(a, b)) for a, b in pairs if a <= b
+        (f"pair correlation {_names(names, a, b)}", "", _of_pairs(a, b))
+        for a, b in product(kinds, kinds)
+        if a <= b
     ]
-    found += [(f"nearest {KINDS[b]} of {KINDS[a]}", "µm", _of_nearest(a, b)) for a, b in pairs]
+    found += [
+        (f"nearest {names[b]} of {names[a]}", "µm", _of_nearest(a, b))
+        for a, b in product(kinds, kinds)
+    ]
     for k in kinds:
-        if enough[k]:
-            found.append((f"diameter {KINDS[k]}", "µm", _of_shape("size", k)))
-            found.append((f"eccentricity {KINDS[k]}", "", _of_shape("eccentricity", k)))
-            found.append((f"nuclei per mm² {KINDS[k]}", "/mm²", _of_density(k)))
-    found.append(("shares of tissue", "", _of_shares))
+        found.append((f"diameter {names[k]}", "µm", _of_shape("size", k)))
+        found.append((f"eccentricity {names[k]}", "", _of_shape("eccentricity", k)))
+        found.append((f"nuclei per mm² {names[k]}", "/mm²", _of_density(k)))
+    if names == KINDS.names:  # which have nothing to do with how nuclei are grouped
+        found.append(("shares of tissue", "", _of_shares))
     return found
 
 
-def _names(a: int, b: int) -> str:
-    return KINDS[a] if a == b else f"{KINDS[a]} and {KINDS[b]}"
+def _names(names: Sequence[str], a: int, b: int) -> str:
+    return names[a] if a == b else f"{names[a]} and {names[b]}"
 
 
 def _of_pairs(a: int, b: int) -> Distance:
@@ -154,7 +217,10 @@ def _of_density(kind: int) -> Distance:
 
 
 def _of_shares(one: Sequence[Measured], other: Sequence[Measured]) -> float:
-    first, second = (np.mean([f.shares for f in fields], axis=0) for fields in (one, other))
+    known = [[f.shares for f in fields if np.isfinite(f.shares[0])] for fields in (one, other)]
+    if not all(known):
+        return np.nan
+    first, second = (np.mean(shares, axis=0) for shares in known)
     return float(0.5 * np.abs(first - second).sum())
 
 

@@ -25,8 +25,9 @@ WAYS: Final = ("like", "caption", "rules")
 _SIDE: Final = 280.0  # um
 _LEAST_VALID: Final = 0.2
 _LEAST_NUCLEI: Final = 25
-#: Sets in which some classes are not outlined.
+#: Sets in which some classes are not outlined, and those that have one class for several of ours.
 _INCOMPLETE: Final = ("monusac",)
+_LUMPED: Final = ("consep",)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +43,8 @@ class Field:
     tissue : (h, w) uint8
     valid : (h, w) bool
         Where somebody looked.
+    tells_classes : bool
+        Whether its set tells our six classes apart.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Field:
     instances: NDArray[np.int32]
     tissue: NDArray[np.uint8]
     valid: NDArray[np.bool_]
+    tells_classes: bool = True
 
 
 def fields_of(pack: Path) -> list[Field]:
@@ -77,6 +81,7 @@ def fields_of(pack: Path) -> list[Field]:
             instances.astype(np.int32),
             plane["tissue"],
             plane["valid"] > 0,
+            item.source not in _LUMPED,
         )
         fields += list(_cut(whole))
     if not fields:

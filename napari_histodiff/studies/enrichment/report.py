@@ -17,6 +17,7 @@ from napari_histodiff.evaluation.tables import Table
 from napari_histodiff.studies.enrichment.mixes import parse_mix
 from napari_histodiff.studies.enrichment.options import EnrichmentOptions
 from napari_histodiff.studies.enrichment.runs import MixRun
+from napari_histodiff.studies.enrichment.segmenters.base import About
 from napari_histodiff.studies.report import write_study_report
 
 if TYPE_CHECKING:
@@ -32,23 +33,28 @@ _COUNTS: Final = "count R2"
 _COLOUR: Final = "#5b3f8c"
 _SMOOTH: Final = 50  # updates that a point of a loss curve averages
 _NOTES: Final = (
-    "The same small segmenter, trained from nothing on each mix for equally many updates of "
-    "equally many crops, and tested on real tiles of other patients. Shares are of the number of "
-    'real training tiles: "75_25" replaces a quarter of them by tiles drawn from their nuclei, '
+    "Each mix is trained on for equally many updates of equally many crops, and tested on real "
+    "tiles of other patients. Shares are of the number of real training tiles: "
+    '"75_25" replaces a quarter of them by tiles drawn from their nuclei, '
     '"100_25" adds as many, "o" draws from the nuclei of the real tiles in the mix alone, "c" '
     "changes stain, light, focus and grain of the crops at random. Figures are means over seeds "
     "with 95 % intervals that draw seeds and test tiles with replacement; gains are over the first "
     "mix on the same tiles, and an interval that holds 0 shows no help. With few seeds intervals "
-    "are too narrow. Crops around rare classes are drawn more often in every mix. A model that was "
-    "trained on the real tiles knows more of them than their nuclei: mixes with few real tiles "
-    "then flatter it."
+    "are too narrow. A model that was trained on the real tiles knows more of them than their "
+    "nuclei: mixes with few real tiles then flatter it."
 )
 
 
 def write_enrichment_report(
-    output: Path, runs: Sequence[MixRun], options: EnrichmentOptions, facts: Mapping[str, Any]
+    output: Path,
+    runs: Sequence[MixRun],
+    options: EnrichmentOptions,
+    facts: Mapping[str, Any],
+    about: About,
 ) -> list[Table]:
     """Write `report.html`, `report.md` and `figures.json`, and return the tables.
+
+    `about` is the segmenter that was trained.
 
     Raises
     ------
@@ -56,15 +62,15 @@ def write_enrichment_report(
         When the folder cannot be written.
     """
     tables = enrichment_tables(runs, options, facts["training nuclei"])
-    whole, classes, _ = tables
-    plots = {"PQ of each mix": _forest(whole, "PQ")}
+    plots = {"PQ of each mix": _forest(tables[0], "PQ")}
     for c in _rare(runs, facts["training nuclei"]):
         name = CLASS_NAMES[c]
-        plots[f"F1 of {name}, rare"] = _forest(classes, f"F1 {name}")
+        plots[f"F1 of {name}, rare"] = _forest(tables[1], f"F1 {name}")
     plots["loss of the first seed"] = figure_uri(
         lambda axes: _losses(axes, runs), "loss of the first seed, smoothed"
     )
-    write_study_report(output, "Does drawn tissue help?", _NOTES, tables, plots=plots, facts=facts)
+    notes = f"{about.training} {_NOTES}"
+    write_study_report(output, "Does drawn tissue help?", notes, tables, plots=plots, facts=facts)
     return tables
 
 
@@ -72,6 +78,8 @@ def enrichment_tables(
     runs: Sequence[MixRun], options: EnrichmentOptions, trained_on: Mapping[str, int]
 ) -> list[Table]:
     """Return the tables of all nuclei, of classes, and of rare classes in rows of their own.
+
+    Where nothing was tested on has a class, or the segmenter tells none, the first alone.
 
     Parameters
     ----------
@@ -110,7 +118,7 @@ def enrichment_tables(
                 int(support[c]),
                 trained_on.get(name, 0) if parse_mix(mix).real == 1 else None,
             )
-    return [whole, classes, rare]
+    return [whole, classes, rare] if named else [whole]
 
 
 def _mean(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +26,8 @@ from napari_histodiff.studies.enrichment.mixes import DrawnTile, Mix, choose_til
 from napari_histodiff.studies.enrichment.options import EnrichmentOptions
 from napari_histodiff.studies.enrichment.report import write_enrichment_report
 from napari_histodiff.studies.enrichment.runs import MixRun
-from napari_histodiff.studies.enrichment.training import find_in, targets_of, train_segmenter
+from napari_histodiff.studies.enrichment.segmenters.base import Lesson, Segmenter
+from napari_histodiff.studies.enrichment.segmenters.ours import OwnSegmenter
 
 __all__ = ["run_enrichment"]
 
@@ -42,6 +43,7 @@ def run_enrichment(
     test: Path,
     output: Path,
     options: EnrichmentOptions | None = None,
+    segmenter: Segmenter | None = None,
 ) -> list[Table]:
     """Train the same segmenter on every mix of real and drawn tiles, and write a report.
 
@@ -57,17 +59,27 @@ def run_enrichment(
     output : Path
         Folder of the report.
     options : EnrichmentOptions, optional
+    segmenter : Segmenter, optional
+        What is trained; ours by default, see `segmenters.load_segmenter` for others.
 
     Raises
     ------
     TrainingError
-        When a pack cannot be read or holds too few tiles.
+        When a pack cannot be read or holds too few tiles, or the segmenter cannot be trained.
     InvalidRequest
-        When a patient is in both packs, or a mix is empty of so few tiles.
+        When a patient is in both packs, a mix is empty of so few tiles, or the segmenter cannot be
+        trained with the augmentation that a mix asks for.
     StorageError
         When the folder cannot be written.
     """
-    options = options or EnrichmentOptions()
+    options, segmenter = options or EnrichmentOptions(), segmenter or OwnSegmenter()
+    about = segmenter.about
+    classical = [mix.name for mix in options.parsed if mix.classical]
+    if classical and not about.augments:
+        raise InvalidRequest(
+            f"expected mixes without classical augmentation for {about.name}, got "
+            f"{', '.join(classical)}; leave c out, or use our segmenter"
+        )
     given = _given(load_pack(train), load_pack(test), options)
     plan = {
         (mix, seed): choose_tiles(mix, given.patients, options.seed + seed)
@@ -81,13 +93,14 @@ def run_enrichment(
     for (mix, seed), (real, some) in tqdm(plan.items(), "trainings", unit="run", disable=None):
         path = output / _RUNS_FOLDER / f"{mix.name}-{seed}.json"
         run = _Run(mix, seed, real, some)
-        kept = MixRun.read(path, digest := run.digest(given, drawn, options))
+        kept = MixRun.read(path, digest := run.digest(given, drawn, options, segmenter))
         if kept is None:
-            kept = run.train(given, drawn, options)
+            kept = run.train(given, drawn, options, segmenter)
             kept.write(path, digest)
         runs.append(kept)
     facts = {
         "model": {"name": backend.info.name, "revision": backend.info.revision},
+        "segmenter": {"name": about.name, "weights": about.weights},
         "options": asdict(options),
         "training tiles": len(given.train),
         "training patients": len(set(given.patients)),
@@ -95,7 +108,7 @@ def run_enrichment(
         "training nuclei": _class_counts(given.train),
         "test nuclei": _class_counts(given.test),
     }
-    return write_enrichment_report(output, runs, options, facts)
+    return write_enrichment_report(output, runs, options, facts, about)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,10 +129,14 @@ class _Run:
     real: list[int]
     drawn: list[DrawnTile]
 
-    def digest(self, given: _Given, drawn: _Drawn, options: EnrichmentOptions) -> str:
+    def digest(
+        self, given: _Given, drawn: _Drawn, options: EnrichmentOptions, segmenter: Segmenter
+    ) -> str:
         """All that decides the outcome, in short."""
         parts = [repr((self.mix, self.seed, options.widths, options.updates, options.batch))]
         parts.append(repr((options.crop, options.seed)))
+        if segmenter.about.weights:  # of ours, runs of before there were others stay known
+            parts.append(repr((segmenter.about.name, segmenter.about.weights)))
         arrays = [given.train[i].image for i in self.real]
         arrays += [given.train[tile.tile].class_map for tile in self.drawn]
         arrays += [drawn[tile] for tile in self.drawn]
@@ -127,21 +144,23 @@ class _Run:
         truth = [tile.instance_map for tile in given.test]
         return digest_of(*parts, *arrays, *truth).hex()
 
-    def train(self, given: _Given, drawn: _Drawn, options: EnrichmentOptions) -> MixRun:
+    def train(
+        self, given: _Given, drawn: _Drawn, options: EnrichmentOptions, segmenter: Segmenter
+    ) -> MixRun:
         """Train, and look what is found in the test tiles."""
         tiles = [given.train[i] for i in self.real]
         images = [tile.image for tile in tiles]
         tiles += [given.train[tile.tile] for tile in self.drawn]
         images += [drawn[tile] for tile in self.drawn]
-        network, losses = train_segmenter(
-            targets_of(tiles, images),
-            options,
-            options.seed + self.seed,
-            classical=self.mix.classical,
-        )
-        scores = tile_scores(given.test, find_in(network, given.test))
+        seed = options.seed + self.seed
+        trained = segmenter.train(Lesson(tiles, images, options, seed, self.mix.classical))
+        test = given.test
+        if not segmenter.about.tells_classes:
+            test = [replace(tile, has_classes=False) for tile in test]
+        scores = tile_scores(test, [trained.find(tile.image) for tile in test])
         counts = len(self.real), len(self.drawn)
-        return MixRun(self.mix.name, self.seed, *counts, tuple(losses), tuple(scores))
+        losses = tuple(float(loss) for loss in trained.losses)
+        return MixRun(self.mix.name, self.seed, *counts, losses, tuple(scores))
 
 
 def _given(train: Pack, test: Pack, options: EnrichmentOptions) -> _Given:

@@ -116,6 +116,6 @@ def train_segmenter(
     return average.module, losses
 
 
-def find_in(network: JudgeNetwork, tiles: Sequence[Tile]) -> list[FoundNuclei]:
-    """Return what a segmenter finds in real tiles."""
-    return [find_nuclei(predict(network, tile.image)) for tile in tiles]
+def find_in(network: JudgeNetwork, image: NDArray[np.uint8]) -> FoundNuclei:
+    """Return what a segmenter finds in an image at 0.5 um/px."""
+    return find_nuclei(predict(network, image))

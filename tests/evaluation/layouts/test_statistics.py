@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from napari_histodiff.core.errors import InvalidRequest
-from napari_histodiff.evaluation.layouts import Field, compare, invented_like, measure
+from napari_histodiff.evaluation.layouts import (
+    SETS,
+    Field,
+    compare,
+    invented_like,
+    measure,
+    parts_of,
+    write_report,
+)
 from napari_histodiff.evaluation.layouts.compare import pair_correlation
 from napari_histodiff.evaluation.layouts.statistics import EDGES
 
-EPITHELIAL, LYMPHOCYTE, CONNECTIVE = 2, 3, 6
+EPITHELIAL, LYMPHOCYTE, EOSINOPHIL, CONNECTIVE = 2, 3, 5, 6
 
 
 def field(
@@ -86,3 +97,58 @@ def test_an_invented_field_has_the_size_and_window_of_the_real_one(way: str) -> 
     assert made.tissue.all()
     with pytest.raises(InvalidRequest, match="expected one of like"):
         invented_like(real, 1, "guess")
+
+
+def sets_of(*, eosinophils: int, tells: bool = True) -> dict[str, list[Field]]:
+    """Four fields of each set, a few connective nuclei of each turned into eosinophils."""
+    sets = {}
+    for n, name in enumerate(SETS):
+        fields = []
+        for seed in range(4):
+            one = field(10 * n + seed)
+            ids = np.unique(one.instances[one.classes == CONNECTIVE])[:eosinophils]
+            classes = np.where(np.isin(one.instances, ids), EOSINOPHIL, one.classes)
+            fields.append(replace(one, classes=classes.astype(np.uint8), tells_classes=tells))
+        sets[name] = fields
+    return sets
+
+
+def test_classes_are_measured_apart_and_those_with_few_nuclei_left_out_by_name(tmp_path) -> None:
+    sets = sets_of(eosinophils=12)
+    kinds, classes = parts_of(sets)
+    assert classes is not None
+    names = [one.name for one in classes.found]
+    assert "pair correlation eosinophil" in names
+    assert "nearest lymphocyte of eosinophil" in names
+    assert not any("plasma" in name or "shares" in name for name in names)
+    assert classes.counts["eosinophil"] == (48, 48, 48)
+    assert classes.counts["plasma"] == (0, 0, 0)
+    assert kinds.counts["inflammatory"][0] > classes.counts["lymphocyte"][0]
+    lines = write_report(tmp_path, {"way": "like"}, kinds, classes, [(sets["held-out"][0],) * 2])
+    assert any("left out: neutrophil (0 nuclei), plasma (0 nuclei)" in line for line in lines)
+    told = json.loads((tmp_path / "layouts.json").read_text("utf-8"))["by class"]
+    assert told["nuclei"]["eosinophil"] == dict.fromkeys(SETS, 48)
+    assert len(told["statistics"]) == len(names)
+    page = (tmp_path / "layouts.html").read_text("utf-8")
+    assert "no, fewer than 40" in page
+    assert page.count("<img") == 6 + 4 + 1  # pairs of kinds, classes with themselves, the sheet
+    few = parts_of(sets_of(eosinophils=9))[1]
+    assert few is not None
+    assert not any("eosinophil" in one.name for one in few.found)
+
+
+def test_sets_that_do_not_tell_our_classes_are_measured_in_kinds_alone(tmp_path) -> None:
+    sets = sets_of(eosinophils=12, tells=False)
+    kinds, classes = parts_of(sets)
+    assert classes is None
+    assert len(kinds.found) > 9
+    lines = write_report(tmp_path, {}, kinds, None, [(sets["held-out"][0],) * 2])
+    assert lines[-1] == "by class: too few fields tell our six classes apart"
+
+
+def test_shares_are_left_out_where_nobody_told_the_tissue() -> None:
+    sets = sets_of(eosinophils=0)
+    sets["other real"] = [replace(one, tissue=one.tissue * 0) for one in sets["other real"]]
+    names = [one.name for one in parts_of(sets)[0].found]
+    assert "shares of tissue" not in names
+    assert "shares of tissue" in [one.name for one in parts_of(sets_of(eosinophils=0))[0].found]

@@ -18,10 +18,10 @@ from napari_histodiff.evaluation.fidelity import TileScore
 from napari_histodiff.evaluation.metrics.agreement import Interval
 from napari_histodiff.evaluation.metrics.instances import PanopticQuality
 from napari_histodiff.evaluation.tiles import study_tiles
-from napari_histodiff.studies.enrichment import study as enrichment
 from napari_histodiff.studies.enrichment.options import EnrichmentOptions
 from napari_histodiff.studies.enrichment.report import enrichment_tables
 from napari_histodiff.studies.enrichment.runs import MixRun
+from napari_histodiff.studies.enrichment.segmenters import ours
 from napari_histodiff.studies.enrichment.study import run_enrichment
 from tests.evaluation.doubles import Echo, write_pack
 
@@ -77,13 +77,13 @@ def test_a_study_that_was_stopped_goes_on(packs, echo, tmp_path, monkeypatch) ->
     drawn = echo.drawn
     (tmp_path / "runs" / "0_100-1.json").write_text("{")
     trained = []
-    real = enrichment.train_segmenter
+    real = ours.train_segmenter
 
     def train(targets, options, seed, *, classical):
         trained.append(seed)
         return real(targets, options, seed, classical=classical)
 
-    monkeypatch.setattr(enrichment, "train_segmenter", train)
+    monkeypatch.setattr(ours, "train_segmenter", train)
     again = run_enrichment(echo, *packs, tmp_path, TINY)
     assert trained == [1]
     assert echo.drawn == drawn
