@@ -62,7 +62,6 @@ REASONS = {
     "inpainting.readouts": "measures of an edit, apart from how they are shown",
     "slide.exporting.changes": "one format",
     "ui.anomaly.box": "one section of the dock",
-    "ui.compare.reading_row": "one section of the dock",
     "ui.generation.structures": "the paint of the variant in view, apart from what is suggested",
     "ui.live.rough": "pure, apart from when it is drawn",
     "ui.masks.outlines": "shapes of napari as pixels, apart from what is done with them",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import platformdirs
+from napari_histodiff.files import data_folder
 
 __all__ = ["HubName", "downloaded", "hub_name", "models_folder"]
 
@@ -59,7 +59,7 @@ def models_folder() -> Path:
     own = os.environ.get("HISTODIFF_MODELS")
     if own:
         return Path(own).expanduser()
-    return Path(platformdirs.user_data_path("napari-histodiff", appauthor=False)) / "models"
+    return data_folder("models")
 
 
 def downloaded(name: HubName) -> Path | None:

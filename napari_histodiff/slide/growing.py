@@ -19,6 +19,7 @@ from typing import Any, Final
 from napari_histodiff.core.errors import InvalidRequest, StorageError, make_folder
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.recipe import TILE, SlideRecipe
+from napari_histodiff.files import move_into_place
 from napari_histodiff.slide.editing.pyramid import rebuild_far
 from napari_histodiff.slide.editing.undo import UndoSteps, stale_state
 from napari_histodiff.slide.state import SlideState, StoreState
@@ -33,7 +34,7 @@ from napari_histodiff.slide.storage.tile_table import (
     TileTable,
     is_drawn,
 )
-from napari_histodiff.slide.storage.transactions import move_into_place, write_file
+from napari_histodiff.slide.storage.transactions import write_file
 
 __all__ = ["check_sides", "finish_growing", "follow", "grow", "is_growing", "refine", "shrink"]
 

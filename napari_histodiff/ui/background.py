@@ -43,5 +43,6 @@ def in_background(work: Callable[[], T]) -> T:
 
 
 def glance() -> None:
-    """Draw the window and run its timers once, amid work that only its own thread can do."""
-    QApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
+    """Draw the window and run its timers, amid work that only its own thread can do."""
+    for _ in range(3):  # timers, then what they and the window draw, then timers again
+        QApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)

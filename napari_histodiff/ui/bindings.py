@@ -45,7 +45,7 @@ def command_button(
 
 def command_menu(text: str, tip: str, command_ids: Iterable[str]) -> QToolButton:
     """Make a flat button with a menu of commands, by their titles."""
-    made = button(text, tip)
+    made = button(text, tip, share=False)
     made.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
     menu = QMenu(made)
     menu.setToolTipsVisible(True)

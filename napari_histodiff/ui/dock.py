@@ -11,7 +11,6 @@ from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QVBoxLayout, QWidg
 
 from napari_histodiff.core.engine import Engine
 from napari_histodiff.ui.actions import StudioActions
-from napari_histodiff.ui.anomaly.box import AnomalyBox
 from napari_histodiff.ui.anomaly.mapper import AnomalyMapper
 from napari_histodiff.ui.bindings import bind_dock, bind_keymap
 from napari_histodiff.ui.colormaps import PALETTE, TISSUE_PALETTE
@@ -28,7 +27,7 @@ from napari_histodiff.ui.generation.states import EngineStatus
 from napari_histodiff.ui.history.archive import Archive
 from napari_histodiff.ui.history.past import Past
 from napari_histodiff.ui.history.returning import Returning
-from napari_histodiff.ui.layouts.box import LayoutBox
+from napari_histodiff.ui.layouts.box import CheckAndChange
 from napari_histodiff.ui.layouts.maker import LayoutMaker
 from napari_histodiff.ui.live.live import LivePainting
 from napari_histodiff.ui.masks.context import ContextOutline
@@ -71,9 +70,10 @@ _PUMP: Final = 33
 #: Milliseconds that a tooltip stays.
 _TOOLTIP: Final = 120_000
 
-#: Pixels of a screen on which not all sections fit, and those that begin folded there.
+#: What begins folded away; and more of it on a screen of fewer pixels than all sections need.
+_RARE: Final = ("Check and change",)
 _SMALL: Final = 900
-_FOLDED: Final = ("Slide", "Settings", "History")
+_FOLDED: Final = ("Canvas", "Slide", "History", *_RARE)
 
 
 class StudioDock(DockedWidget):
@@ -194,7 +194,7 @@ class StudioDock(DockedWidget):
         self.palette_box = PaletteBox(PALETTE, TISSUE_PALETTE)
         self.tools = ToolsBox(self.workspace.paint.density)
         self.proposal = ProposalBox()
-        self.unlike = AnomalyBox()
+        self.checks = CheckAndChange(self.anomaly, self.layouts)
         self.caption = CaptionBox()
         self.settings = SettingsBox()
         self.history = HistoryBox()
@@ -206,10 +206,9 @@ class StudioDock(DockedWidget):
         inside = QVBoxLayout(column)
         inside.setContentsMargins(0, 0, 6, 0)
         inside.setSpacing(4)
+        self.tools.foot.insertWidget(0, self.proposal.main)
         self.palette_box.body.addWidget(self.tools)
         self.palette_box.body.addWidget(self.proposal)
-        self.palette_box.body.addWidget(self.unlike)
-        self.palette_box.body.addWidget(LayoutBox(self.layouts))
         inside.addWidget(self.welcome)
         self._sections: tuple[Section, ...] = (
             self.canvas,
@@ -217,6 +216,7 @@ class StudioDock(DockedWidget):
             self.palette_box,
             self.caption,
             self.settings,
+            self.checks,
             self.history,
         )
         self._fold()
@@ -244,7 +244,7 @@ class StudioDock(DockedWidget):
         if folded is None:
             screen = QApplication.primaryScreen()
             small = screen is not None and screen.availableGeometry().height() < _SMALL
-            folded = _FOLDED if small else ()
+            folded = _FOLDED if small else _RARE
         for section in self._sections:
             section.set_folded(folded=section.title in folded)
 
@@ -274,7 +274,6 @@ class StudioDock(DockedWidget):
     def _connect_proposer(self) -> None:
         self.proposer.state_changed.connect(self.proposal.set_state)
         self.proposer.noticed.connect(show_notice)
-        self.anomaly.state_changed.connect(self.unlike.set_state)
         self.layouts.noticed.connect(show_notice)
         self.proposal.least_changed.connect(self.proposer.set_least)
 

@@ -70,6 +70,7 @@ def preload() -> threading.Thread:
 def _preload() -> None:
     try:
         templates_of(_MPP)
+        importlib.import_module("vispy.visuals.line.dash_atlas").DashAtlas()  # kept by its patterns
         importlib.import_module("pandas")  # which napari imports for the first layer in a window
         Labels(np.zeros((1, 1), np.int32), units=("um", "um"))
     except Exception:  # whatever fails here fails where it is needed, and is told there

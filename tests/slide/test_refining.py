@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from ome_zarr.io import parse_url
 from ome_zarr.reader import Reader
 
+from napari_histodiff import files
 from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide import growing
 from napari_histodiff.slide.lazy_levels import pyramid
-from napari_histodiff.slide.storage import transactions
 from napari_histodiff.slide.storage.edit_files import Edit
 from napari_histodiff.slide.storage.ome import read_recipe
 from napari_histodiff.slide.storage.tile_table import TileState
@@ -238,7 +238,7 @@ def test_refining_cut_off_at_any_moment_is_not_begun_or_finished(
                 raise KeyboardInterrupt
             replace_file(*paths)
 
-        for module in (transactions, growing):
+        for module in (files, growing):
             monkeypatch.setattr(module.os, "replace", limited)
         try:
             store.refine(MODEL)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_histodiff import files
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.layout.sketch import Sketch
@@ -191,7 +192,7 @@ def killed_at(
 ) -> bool:
     """Take a step in a process that is killed after so many files were moved into place."""
     left = [moves]
-    move = transactions.move_into_place
+    move = files.move_into_place
 
     def limited(source: Path, target: Path) -> None:
         if source.parent == target.parent:  # one whole file, not a step of a transaction

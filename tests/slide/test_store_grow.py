@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_histodiff import files
 from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.recipe import MAX_SIDE
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.slide import growing
 from napari_histodiff.slide.state import SlideState
-from napari_histodiff.slide.storage import transactions
 from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
 from tests.slide.slides import (
@@ -168,7 +168,7 @@ def test_growing_cut_off_at_any_moment_is_not_begun_or_finished(
             spend()
             rename(*paths)
 
-        for module in (transactions, growing):
+        for module in (files, growing):
             monkeypatch.setattr(module.os, "replace", limited_replace)
             monkeypatch.setattr(module.os, "rename", limited_rename)
         try:

@@ -77,7 +77,8 @@ def test_status_line_and_restart(dock: StudioDock, engine: RecordingEngine) -> N
         assert dock.status.text.text() == words
         assert dock.status.restart.isHidden()
     _tell(dock, engine, EngineStateChanged(EngineState.READY, FAKE_INFO, 3 * 2**29))
-    assert dock.status.text.text() == "Ready · cpu (fake) · 1.5 GB"
+    assert dock.status.text.text() == "Ready · cpu · 1.5 GB"
+    assert "cpu (fake)" in dock.status.toolTip()
     _tell(dock, engine, EngineStateChanged(EngineState.DEAD))
     assert not dock.status.restart.isHidden()
     press(dock, "restart_engine")

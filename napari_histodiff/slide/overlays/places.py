@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-import platformdirs
-
 from napari_histodiff.core.errors import StorageError
-from napari_histodiff.core.json_data import read_json_object
+from napari_histodiff.files import config_file, read_config, write_config
 from napari_histodiff.slide.overlays.growing import mend
 from napari_histodiff.slide.overlays.overlay import ScanOverlay
 from napari_histodiff.slide.overlays.recipe import SUFFIX, read_scan_recipe
 from napari_histodiff.slide.scans.scan import Scan
-from napari_histodiff.slide.storage.transactions import write_file
 
 __all__ = ["NeedsPlace", "find_overlay", "open_overlay", "overlay_name"]
 
@@ -171,20 +167,13 @@ def _remember(scan: Scan, overlay: Path) -> None:
     places.pop(key, None)
     places[key] = str(overlay.absolute())
     kept = dict(list(places.items())[-_REMEMBERED:])
-    # A read-only home only means that the place is asked for again.
-    with suppress(StorageError):
-        write_file(_file(), json.dumps({"overlays": kept}, indent=1).encode())
+    write_config(_file(), {"overlays": kept})
 
 
 def _places() -> dict[str, str]:
-    try:
-        found = read_json_object(_file()).get("overlays", {})
-        return {str(key): str(value) for key, value in dict(found).items()}
-    except (OSError, ValueError, TypeError):
-        return {}
+    found = read_config(_file()).get("overlays")
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
 
 def _file() -> Path:
-    return (
-        Path(platformdirs.user_config_path("napari-histodiff", appauthor=False)) / "overlays.json"
-    )
+    return config_file("overlays.json")

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
-from napari_histodiff.core.errors import StorageError
-from napari_histodiff.core.json_data import read_json_object
+from napari_histodiff.files import config_file, read_config, write_config
 from napari_histodiff.slide.scans.brightfield import SixteenBits, Window
 from napari_histodiff.slide.scans.opening import open_scan
 from napari_histodiff.slide.scans.pyramid_scan import PyramidScan
 from napari_histodiff.slide.scans.scan import ScanIdentity
-from napari_histodiff.slide.storage.transactions import write_file
 
 __all__ = ["FULL_WINDOW", "RememberedScans", "open_known"]
 
@@ -33,8 +27,7 @@ class RememberedScans:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        folder = Path(platformdirs.user_config_path("napari-histodiff", appauthor=False))
-        self._path = path or folder / "scans.json"
+        self._path = path or config_file("scans.json")
 
     def mpp(self, scan: ScanIdentity) -> float | None:
         """Return the micrometres per pixel that a person gave."""
@@ -50,21 +43,13 @@ class RememberedScans:
 
     def remember(self, scan: ScanIdentity, **values: object) -> None:
         """Keep what a person said; where nothing can be written it is asked for again."""
-        kept = self._read()
+        kept = read_config(self._path)
         kept[scan.sha256] = {**self._of(scan), **values}
-        with suppress(OSError, StorageError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_file(self._path, json.dumps(kept, indent=1).encode())
+        write_config(self._path, kept)
 
     def _of(self, scan: ScanIdentity) -> dict[str, Any]:
-        kept = self._read().get(scan.sha256)
+        kept = read_config(self._path).get(scan.sha256)
         return kept if isinstance(kept, dict) else {}
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            return read_json_object(self._path)
-        except (OSError, ValueError):
-            return {}
 
 
 def open_known(

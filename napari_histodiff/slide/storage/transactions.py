@@ -7,10 +7,7 @@ what is still aside is moved.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import sys
-import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -22,15 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import StorageError, make_folder
+from napari_histodiff.files import move_into_place, sync_file, sync_folder, write_whole
 from napari_histodiff.slide.storage.tile_table import ENTRY
 
 __all__ = [
     "Transaction",
-    "move_into_place",
     "remove_file",
     "storage_error",
     "sync_all",
-    "sync_folder",
     "write_aside",
     "write_file",
 ]
@@ -168,10 +164,6 @@ class Transaction:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-# A reader that has the file open keeps Windows from replacing it for a moment.
-_ATTEMPTS: Final = 20 if sys.platform == "win32" else 1
-_PAUSE: Final = 0.02
-
 _SYNCING: Final = 16
 
 
@@ -200,20 +192,9 @@ def write_file(path: Path, data: bytes, *, sync: bool = False) -> None:
     StorageError
         When the disk is full or the folder can not be written; `path` is then as it was.
     """
-    temporary = path.parent / f".{path.name}.{os.getpid()}.{time.monotonic_ns()}"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(data)
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        move_into_place(temporary, path)
-        if sync:
-            sync_folder(path.parent)
+        write_whole(path, data, sync=sync)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise storage_error(path, error) from error
 
 
@@ -234,19 +215,6 @@ def write_aside(path: Path, data: bytes) -> None:
         raise storage_error(path, error) from error
 
 
-def move_into_place(temporary: Path, path: Path) -> None:
-    """Replace `path` by a file of the same disk in one step."""
-    for attempt in range(_ATTEMPTS):
-        try:
-            os.replace(temporary, path)
-        except PermissionError:
-            if attempt + 1 == _ATTEMPTS:
-                raise
-            time.sleep(_PAUSE)
-        else:
-            return
-
-
 def remove_file(path: Path) -> None:
     """Remove a file where there is one.
 
@@ -261,12 +229,6 @@ def remove_file(path: Path) -> None:
         raise storage_error(path, error) from error
 
 
-def sync_folder(folder: Path) -> None:
-    """Make new names in a folder survive a power cut, where the system can."""
-    if sys.platform != "win32":
-        _sync(folder, os.O_RDONLY)
-
-
 def sync_all(files: Iterable[Path], folders: Iterable[Path] = ()) -> None:
     """Make written files, and new names in folders, survive a power cut.
 
@@ -277,18 +239,10 @@ def sync_all(files: Iterable[Path], folders: Iterable[Path] = ()) -> None:
     """
     # At the same time: a disk takes many such orders in hardly more time than one.
     with ThreadPoolExecutor(_SYNCING) as pool:
-        work = [(path, pool.submit(_sync, path, os.O_RDWR)) for path in files]
+        work = [(path, pool.submit(sync_file, path)) for path in files]
         work += [(path, pool.submit(sync_folder, path)) for path in folders]
         for path, done in work:
             try:
                 done.result()
             except OSError as error:
                 raise storage_error(path, error) from error
-
-
-def _sync(path: Path, flags: int) -> None:
-    handle = os.open(path, flags | getattr(os, "O_BINARY", 0))
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -6,7 +6,7 @@ from typing import Final
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QLabel, QSlider, QToolButton, QVBoxLayout, QWidget
-from superqt.utils import signals_blocked
+from superqt.utils import QFlowLayout, signals_blocked
 
 from napari_histodiff.ui.bindings import command_button
 from napari_histodiff.ui.commands import command
@@ -44,8 +44,14 @@ class ReadingRow(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
-        column.addLayout(row(self.seam, self.stain, stretch=(0, 1)))
-        column.addLayout(row(self.training, self.nuclei, stretch=(0, 1)))
+        said = QFlowLayout()
+        said.setContentsMargins(0, 0, 0, 0)
+        said.setHorizontalSpacing(8)
+        # Last what may be hidden: a flow leaves its place empty.
+        for widget in (self.training, self.nuclei, self.seam, self.stain):
+            widget.setMinimumHeight(self.nuclei.minimumHeight())
+            said.addWidget(widget)
+        column.addLayout(said)
         column.addLayout(
             row(
                 name_label("Divide"),
@@ -78,4 +84,6 @@ class ReadingRow(QWidget):
             if name == "nuclei":
                 tip = f"{command('check_nuclei').tooltip}\n{tip}"
             widgets[name].setToolTip(tip)
+        for label, known in ((self.seam, reading.seam), (self.stain, reading.stain)):
+            label.setVisible(known is not None)  # a frame that is new has no edge to look at
         self.nuclei.setEnabled(not reading.looking)

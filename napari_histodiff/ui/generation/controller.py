@@ -24,11 +24,10 @@ from napari_histodiff.core.errors import HistodiffError, InvalidRequest
 from napari_histodiff.ui.generation.engines import Mailbox
 from napari_histodiff.ui.generation.history import History, HistoryEntry
 from napari_histodiff.ui.generation.plan import Estimate, Estimator, FramePlan, make_plan
-from napari_histodiff.ui.generation.presets import steps_for
+from napari_histodiff.ui.generation.presets import settings_for
 from napari_histodiff.ui.generation.request import (
     caption_of,
     following_seed,
-    own_settings,
     request_of,
     schema_of,
     seed_of_run,
@@ -348,7 +347,10 @@ class Controller:
                 estimate=self._cost(variation, len(wanted)),
             )
             self.results.make_room(next(iter(edits.values())))
-            self.series.ask_for(None if variation is None else variation.what, edits)
+            if variation is None:
+                self.drawing.ask_for(edits[""])
+            else:
+                self.series.ask_for(variation.what, edits)
         except HistodiffError as error:
             self._complain(error)
             return
@@ -397,14 +399,13 @@ class Controller:
 
     # ---------------------------------------------------------------- internal
     def _engine_changed(self, event: EngineStateChanged) -> None:
-        info = event.info or self.status.info
-        self.set(**own_settings(self.status.info, info))
+        before, info = self.status.info, event.info or self.status.info
         died = event.state is EngineState.DEAD and self.status.state is not EngineState.DEAD
         self.status = EngineStatus(event.state, info, event.memory, event.message)
         self.status_changed.emit(self.status)
         if event.info is not None:
             self.saving.meet(event.info, self.model_folder)
-            self.set(**steps_for(self.settings, event.info))
+            self.set(**settings_for(self.settings, before, event.info))
         if died and event.message:
             self._notice(Level.ERROR, event.message)
         self._touch()

@@ -13,10 +13,11 @@ from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.json_data import from_json, read_json_object
 from napari_histodiff.core.requests import LIMITS
-from napari_histodiff.ui.config_file import write_whole
+from napari_histodiff.files import write_whole
+from napari_histodiff.ui.generation.request import own_settings
 from napari_histodiff.ui.generation.settings import Settings
 
-__all__ = ["BUILT_IN", "Preset", "Presets", "model_key", "steps_for"]
+__all__ = ["BUILT_IN", "Preset", "Presets", "model_key", "settings_for"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,14 +160,19 @@ def model_key(info: BackendInfo) -> str:
     return f"{info.name} {info.revision}"
 
 
-def steps_for(settings: Settings, info: BackendInfo) -> dict[str, Any]:
+def settings_for(
+    settings: Settings, before: BackendInfo | None, info: BackendInfo
+) -> dict[str, Any]:
     """Return what of the settings changes because another model draws, by name.
 
-    Steps that were chosen for a model are right for that one only; where nobody knows for which,
-    they are raised to what this one needs.
+    What was chosen for a model stays for one that is meant for the same; where that one is not
+    known any more, steps are this model's own, and where nobody knows for which model they were
+    chosen, they are raised to what this one needs.
     """
     key = model_key(info)
     if settings.model == key:
         return {}
+    if before is not None:
+        return {"model": key, **own_settings(before, info)}
     steps = info.steps if settings.model else max(settings.steps, info.steps)
     return {"model": key, "steps": steps}

@@ -78,7 +78,7 @@ def own_settings(before: BackendInfo | None, info: BackendInfo | None) -> dict[s
 
     Those of the bundled model are two steps, at which most others draw noise.
     """
-    if before is None or info is None or before.revision == info.revision:
+    if before is None or info is None:
         return {}
     own = {"steps": info.steps, "guidance_scale": info.guidance_scale}
     return own if own != {name: getattr(before, name) for name in own} else {}

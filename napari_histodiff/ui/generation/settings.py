@@ -15,8 +15,8 @@ from napari_histodiff.core.steering.steering import (
     REFERENCE_STRENGTH,
     STEERING_LIMITS,
 )
+from napari_histodiff.files import config_file, read_config, write_config
 from napari_histodiff.inpainting.context import DEFAULT_CONTEXT
-from napari_histodiff.ui.config_file import config_file, read_config, write_config
 from napari_histodiff.ui.starting.preferences import preferences
 
 __all__ = ["WINDOW_LIMITS", "SeedMode", "Settings", "SettingsStore"]
@@ -181,8 +181,7 @@ class SettingsStore:
 
     def load(self) -> Settings:
         """Return the remembered settings, or the defaults when there are none readable."""
-        data = read_config(self.path)
-        return Settings() if data is None else Settings.from_dict(data).clipped()
+        return Settings.from_dict(read_config(self.path)).clipped()
 
     def save(self, settings: Settings) -> None:
         """Write the settings; a read-only home only means that they are not remembered."""

@@ -53,7 +53,7 @@ class EngineStatus:
         """Return one short line: state, device, memory."""
         parts = [str(self.state).capitalize()]
         if self.info is not None and not self.restartable:
-            parts.append(self.info.device)
+            parts.append(self.info.device.partition(" (")[0])
             if self.memory:
                 parts.append(f"{self.memory / 2**30:.1f} GB")
         return " · ".join(parts)

@@ -23,7 +23,7 @@ from napari_histodiff.core.errors import HistodiffError, StorageError
 from napari_histodiff.core.json_data import from_json
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.core.steering.strengths import steering_text
-from napari_histodiff.ui.config_file import write_whole
+from napari_histodiff.files import write_whole
 from napari_histodiff.ui.generation.history import HistoryEntry, thumbnail
 
 __all__ = ["Archive", "Facts", "Kept"]

@@ -1,4 +1,4 @@
-"""A line for a change in words, and the button that makes up a layout."""
+"""What is rarely asked for: a look at doubts, a change of the paint in words, a made-up layout."""
 
 from __future__ import annotations
 
@@ -6,15 +6,48 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QCompleter, QLineEdit, QProgressBar, QVBoxLayout, QWidget
 
 from napari_histodiff.layout.changes import EXAMPLES, PHRASES_TO_TYPE
+from napari_histodiff.ui.anomaly.box import AnomalyBox
+from napari_histodiff.ui.anomaly.mapper import AnomalyMapper, MappingState
 from napari_histodiff.ui.bindings import command_button, set_command
 from napari_histodiff.ui.layouts.maker import LayoutMaker, MakingState
-from napari_histodiff.ui.widgets.forms import NumberRow, note_label, row
+from napari_histodiff.ui.widgets.forms import NumberRow, Section, note_label, row
 
-__all__ = ["LayoutBox"]
+__all__ = ["CheckAndChange", "LayoutBox"]
+
+
+class CheckAndChange(Section):
+    """Where frame and nuclei are in doubt, and what changes the paint; opens when it has news.
+
+    Parameters
+    ----------
+    mapper : AnomalyMapper
+        What its questions are answered by.
+    maker : LayoutMaker
+        What paint is changed and layouts are made by.
+    """
+
+    def __init__(self, mapper: AnomalyMapper, maker: LayoutMaker) -> None:
+        super().__init__("Check and change")
+        self.doubts, self.layouts = AnomalyBox(), LayoutBox(maker)
+        self.body.addWidget(self.doubts)
+        self.body.addWidget(self.layouts)
+        mapper.state_changed.connect(self._mapped)
+        maker.state_changed.connect(self._made)
+
+    def _mapped(self, state: MappingState) -> None:
+        self.doubts.set_state(state)
+        self._open_for(state.running or bool(state.note))
+
+    def _made(self, state: MakingState) -> None:
+        self._open_for(state.total > 0 or bool(state.said))
+
+    def _open_for(self, news: bool) -> None:
+        if news:
+            self.set_folded(folded=False)
 
 
 class LayoutBox(QWidget):
-    """Below the tools of the palette.
+    """A line for a change in words, and the button that makes up a layout.
 
     Parameters
     ----------

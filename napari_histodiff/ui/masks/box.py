@@ -24,19 +24,19 @@ class MaskBox(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.step = NumberRow(
-            "Step",
+            "Step µm",
             WINDOW_LIMITS["mask_step"],
             0.5,
             "How far Grow and Shrink move the edge of the mask, in µm",
         )
         self.around = NumberRow(
-            "Around",
+            "Around µm",
             WINDOW_LIMITS["mask_around"],
             0.5,
             "How far around nuclei pixels may change, in µm, where the mask is made from nuclei",
         )
         self.feather = NumberRow(
-            "Feather",
+            "Feather µm",
             LIMITS["feather"],
             0.5,
             "How far inside the mask old and new tissue fade into each other, in µm; 0 = a sharp "
@@ -51,7 +51,7 @@ class MaskBox(QWidget):
             "and is shown paler. Paint or fill over a part of the mask to change it.",
         )
         self.context = NumberRow(
-            "Context",
+            "Context µm",
             WINDOW_LIMITS["context"],
             8,
             "How far around the mask the model sees, in µm, also beyond the frame: the dashed "

@@ -26,7 +26,7 @@ from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.json_data import read_json_object
 from napari_histodiff.core.requests import EditRequest
-from napari_histodiff.ui.config_file import write_whole
+from napari_histodiff.files import write_whole
 
 __all__ = ["FILE", "ProjectFolder", "SavedProject", "Slot", "read_project", "same_file"]
 

@@ -14,7 +14,7 @@ __all__ = ["ProposalBox"]
 
 
 class ProposalBox(QWidget):
-    """Below the tools; the offer is in view while a proposal waits."""
+    """Below the tools, in whose last row `main` stands; the offer is in view while one waits."""
 
     least_changed = Signal(float)
 
@@ -23,7 +23,6 @@ class ProposalBox(QWidget):
         self._running = self._possible = False
         self.main = command_button("propose_nuclei", "Propose nuclei", share=False)
         self.note = note_label()
-        self.note.setMinimumWidth(0)  # the button stands beside it
         self._bar = QProgressBar()
         self._bar.setFixedHeight(6)
         self._bar.setTextVisible(False)
@@ -41,8 +40,8 @@ class ProposalBox(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
-        column.addLayout(row(self.main, self.note, stretch=1))
         column.addWidget(self._bar)
+        column.addWidget(self.note)
         column.addWidget(self.offer)
         self.least.changed.connect(self.least_changed)
         self.set_state(ProposingState())
@@ -59,6 +58,7 @@ class ProposalBox(QWidget):
         self._bar.setRange(0, state.total)
         self._bar.setValue(state.done)
         self.note.setText(state.note)
+        self.note.setVisible(bool(state.note))
         self.offer.setVisible(state.proposal is not None)
         self.least.set_value(state.least)
         self._refresh()

@@ -94,8 +94,8 @@ class SeriesDrawing:
         self._open: dict[str, _OpenSeries] = {}
         drawing.queue_changed.connect(self._look)
 
-    def ask_for(self, what: Varied | None, edits: Mapping[str, QueuedEdit]) -> None:
-        """Draw edits, all of them or none, by what each is called; None: they are no series.
+    def ask_for(self, what: Varied, edits: Mapping[str, QueuedEdit]) -> None:
+        """Draw edits in which one thing varies, all of them or none, by what each is called.
 
         Raises
         ------
@@ -111,8 +111,6 @@ class SeriesDrawing:
             for edit in asked:
                 self._drawing.remove(edit.id)
             raise
-        if what is None:
-            return
         series = _OpenSeries(what, {edit.id: label for label, edit in edits.items()})
         self._open.update(dict.fromkeys(series.labels, series))
 

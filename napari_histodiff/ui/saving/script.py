@@ -9,7 +9,7 @@ from typing import Final
 from napari_histodiff.core.digest import digest_of
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.requests import EditRequest
-from napari_histodiff.ui.config_file import write_whole
+from napari_histodiff.files import write_whole
 
 __all__ = ["python_of"]
 

@@ -288,7 +288,7 @@ class NewSlideDialog(QDialog):
         for side, preset in self.sides.items():
             preset.setChecked(height == width == side)
         size = size_text(height, width, mpp)
-        self.microns.setText(f"{size} at {magnification_of(mpp):.3g}x")
+        self.microns.setText(f"{size} at {magnification_of(mpp):.3g}×")
         recipe = self.recipe()
         self.preview.show_layout(recipe, self._sketch)
         self.cost.setText("" if recipe is None else self._cost_text(recipe))

@@ -22,6 +22,7 @@ from napari_histodiff.ui.slide.files.forms import export_form, import_annotation
 from napari_histodiff.ui.slide.files.job import FileJob
 from napari_histodiff.ui.slide.new_slide import NewSlide
 from napari_histodiff.ui.slide.new_slide_dialog import NewSlideDialog
+from napari_histodiff.ui.slide.placeholders import first_look
 from napari_histodiff.ui.slide.questions import (
     ask_draw_all,
     ask_growth,
@@ -102,7 +103,7 @@ class SlidePart:
         self._open_session = open_session
         self._engine_in_use: Engine | None = None
         self._hand = SketchHand(viewer, self.box.sketch)
-        self._changed = True
+        self._changed, self._is_opening = True, False
         self._show_due = self._weigh_due = 0.0
         self.recent = RecentMenu(parent, self.places, self.open_slide)
         self._connect()
@@ -183,7 +184,7 @@ class SlidePart:
         """Let the session work, and show what it says four times a second; call it on a timer."""
         self.scans.pump()
         session = self.session
-        if session is None:
+        if session is None or self._is_opening:
             return
         if self._controller.engine is not self._engine_in_use:
             self._engine_in_use = self._controller.engine
@@ -304,7 +305,7 @@ class SlidePart:
 
     def _open(self, open_store: Callable[[], SlideStore]) -> None:
         try:
-            store = in_background(open_store)
+            store = in_background(lambda: _looked_at(open_store()))
             with waiting():
                 self.close_slide()
                 glance()
@@ -352,14 +353,24 @@ class SlidePart:
         if kept is not None:
             kept.place(session.layer)
         self.session, self._engine_in_use = session, engine
-        session.changed.connect(self._touch)
-        session.noticed.connect(show_warning)
-        session.closed.connect(self._closed)
-        self._viewer.reset_view()
-        self._workspace.use_layer(session.layer, glance)
+        self._is_opening = (
+            True  # its layers come one by one: it looks at the view when all are there
+        )
+        try:
+            self._show_layers(session)
+        finally:
+            self._is_opening = False
         self.places.add(Path(store.path))
         self._show_slide()
         self.box.show()
+
+    def _show_layers(self, session: SlideSession) -> None:
+        session.changed.connect(self._touch)
+        session.noticed.connect(show_warning)
+        session.closed.connect(self._closed)
+        glance()
+        self._viewer.reset_view()
+        self._workspace.use_layer(session.layer, glance)
 
     def _closed(self) -> None:
         """The session is over, for whatever reason: its layer may have been removed."""
@@ -412,6 +423,11 @@ def _cache_bytes() -> int:
 def _created(new: NewSlide) -> SlideStore:
     make_folder(new.path.parent)
     return SlideStore.create(new.path, new.recipe, new.sketch, cache_bytes=_cache_bytes())
+
+
+def _looked_at(store: SlideStore) -> SlideStore:
+    first_look(store)
+    return store
 
 
 def _refined(path: Path, info: BackendInfo) -> SlideStore:

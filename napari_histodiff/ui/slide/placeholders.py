@@ -13,6 +13,7 @@ import logging
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ from napari_histodiff.ui.workspace.pending import StepWorker
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Placeholders", "ShownSlide"]
+__all__ = ["Placeholders", "ShownSlide", "first_look"]
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,27 @@ _THEN: Final = (1, 0)
 
 #: How many levels coarser still than the coarsest one its first picture is.
 _QUICK: Final = 3
+
+
+#: What `first_look` found, and where on the plane, by layout.
+_LOOKS: Final[WeakKeyDictionary[Any, tuple[Region, NDArray[np.uint8]]]] = WeakKeyDictionary()
+
+
+def first_look(store: SlideStore) -> tuple[Region, NDArray[np.uint8]]:
+    """Return a coarse picture of all of a slide, and its place, worked out once for each layout.
+
+    That takes 50 ms: whoever opens a slide does it in the thread that reads the slide.
+    """
+    recipe, layout = store.recipe, store.layout
+    found = _LOOKS.get(layout)
+    bounds = recipe.spec.bounds(recipe.spec.levels - 1)
+    y, x, scale = bounds.y >> _QUICK, bounds.x >> _QUICK, 1 << _QUICK
+    height, width = -(-bounds.bottom // scale) - y, -(-bounds.right // scale) - x
+    place = Region(bounds.level + _QUICK, y, x, height, width)
+    plane = to_plane(recipe, place)
+    if found is None or found[0] != plane:
+        found = _LOOKS[layout] = plane, layout.colours(plane)
+    return place, found[1]
 
 
 class Placeholders:
@@ -87,17 +109,15 @@ class Placeholders:
 
         Having been asked, the thread works it out and then calls who subscribed.
         """
-        recipe, layout = self._store.recipe, self._store.layout
-        if self._exact is layout or recipe.spec.levels - 1 <= recipe.coarsest:
+        recipe = self._store.recipe
+        if self._exact is self._store.layout or recipe.spec.levels - 1 <= recipe.coarsest:
             return None
         with self._wake:
             self._wants_top = True
             self._wake.notify()
         result = np.empty((*region.shape, 3), np.uint8)
-        y, x, scale = region.y >> _QUICK, region.x >> _QUICK, 1 << _QUICK
-        height, width = -(-region.bottom // scale) - y, -(-region.right // scale) - x
-        place = Region(region.level + _QUICK, y, x, height, width)
-        _enlarge(layout.colours(to_plane(recipe, place)), place, result, region)
+        place, pixels = first_look(self._store)
+        _enlarge(pixels, place, result, region)
         return result
 
     def subscribe(self, listener: Callable[[Region], None]) -> Callable[[], None]:

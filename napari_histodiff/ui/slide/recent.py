@@ -6,11 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import platformdirs
 from qtpy.QtWidgets import QDialog, QFileDialog, QMenu, QWidget
 
+from napari_histodiff.files import config_file, data_folder, read_config, write_config
 from napari_histodiff.slide.scans.opening import is_slide_folder
-from napari_histodiff.ui.config_file import config_file, read_config, write_config
 
 __all__ = ["SUFFIX", "RecentMenu", "SlideDialog", "SlidePlaces", "ask_slide"]
 
@@ -44,7 +43,7 @@ class SlidePlaces:
         kept = self._read().get("folder")
         if isinstance(kept, str) and kept:
             return Path(kept)
-        return Path(platformdirs.user_data_path("napari-histodiff", appauthor=False)) / "slides"
+        return data_folder("slides")
 
     def recent(self) -> list[Path]:
         """Return the slides opened lately that are still there, newest first."""
@@ -72,7 +71,7 @@ class SlidePlaces:
         return f"slide-{number}"
 
     def _read(self) -> dict[str, object]:
-        return read_config(self._path) or {}
+        return read_config(self._path)
 
     def _write(self, **values: object) -> None:
         write_config(self._path, {**self._read(), **values})

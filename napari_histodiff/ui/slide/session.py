@@ -28,7 +28,7 @@ from napari_histodiff.ui.slide.watcher import ViewWatcher, coverage_of
 from napari_histodiff.ui.viewport import camera_of, to_world
 from napari_histodiff.ui.workspace.pending import StepWorker
 from napari_histodiff.ui.workspace.targets import register_target
-from napari_histodiff.ui.workspace.transforms import taken_away
+from napari_histodiff.ui.workspace.transforms import insert_above, taken_away
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -119,7 +119,7 @@ class SlideSession:
         self._sketch = SketchEditor(viewer, self.layer, store)
         self._feed = TileFeed(store, engine)
         self._unsubscribe = store.subscribe(self._dirty.append)
-        viewer.add_layer(self.layer)
+        insert_above(viewer, self.layer, [])
         viewer.layers.events.removed.connect(self._on_removed)
         self.status = self._status_now()
 

@@ -40,8 +40,8 @@ class SlideStatus:
     ----------
     level : int
         Pyramid level shown, 0 = finest.
-    mpp, magnification : float
-        Micrometres per pixel of that level, and the objective it corresponds to (0.5 = 20x).
+    mpp : float
+        Micrometres per pixel of that level.
     queued, in_flight, failed : int
         Tiles that wait, are being drawn, and could not be drawn.
     rate : float
@@ -60,7 +60,6 @@ class SlideStatus:
 
     level: int = 0
     mpp: float = 0.5
-    magnification: float = 20.0
     queued: int = 0
     in_flight: int = 0
     failed: int = 0
@@ -98,7 +97,6 @@ def status_of(slide: SlideReader, feed: FeedStatus, view: Region | None) -> Slid
     return SlideStatus(
         level=level,
         mpp=mpp,
-        magnification=magnification_of(mpp),
         queued=feed.queued,
         in_flight=sum(region.snap(TILE).area // TILE**2 for region in feed.in_flight),
         failed=len(feed.failed),
@@ -150,9 +148,9 @@ def size_text(height: int, width: int, mpp: float) -> str:
 
 
 def level_text(status: SlideStatus) -> str:
-    """Return the level in view: "Level 1 · 1.00 µm/px · 10x"."""
+    """Return the level in view: "Level 1 · 1.00 µm/px"."""
     mpp = f"{status.mpp:.2f}" if status.mpp < 10 else f"{status.mpp:.0f}"
-    return f"Level {status.level} · {mpp} µm/px · {status.magnification:.2g}x"
+    return f"Level {status.level} · {mpp} µm/px"
 
 
 def place_text(view: Region, mpp: float) -> str:

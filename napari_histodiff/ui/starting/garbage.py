@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
@@ -49,7 +50,8 @@ class KeptObjects:
 
     def close(self) -> None:
         """Look through all of it again from now on; idempotent."""
-        self._again.stop()
+        with suppress(RuntimeError):  # Qt's part of it is gone, where the process ends first
+            self._again.stop()
         if self._is_left_out:
             self._is_left_out = False
             gc.unfreeze()

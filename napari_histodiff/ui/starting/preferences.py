@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from napari_histodiff.core.json_data import fields_from_json
-from napari_histodiff.ui.config_file import config_file, data_folder, read_config
+from napari_histodiff.files import config_file, data_folder, read_config
 from napari_histodiff.ui.text import PLUGIN
 
 __all__ = ["Preferences", "preferences"]
@@ -68,7 +68,7 @@ def preferences(file: Path | None = None) -> Preferences:
     """
     chosen = _of_napari()
     if chosen is None:
-        chosen = read_config(file or config_file(_FILE)) or {}
+        chosen = read_config(file or config_file(_FILE))
     return Preferences(**fields_from_json(Preferences, chosen))
 
 

@@ -29,6 +29,7 @@ class Welcome(QFrame):
         text.setWordWrap(True)
         self.canvas = _button("new_canvas", "New canvas…")
         self.open = _button("open_slide", "Open slide or image…")
+        self.use = _button("use_image", "Use image")
         self.sample = _button("sample_canvas", "Sample")
         self.slide = _button("sample_slide", "Sample slide")
         self.resume = _button("resume", "Go on where you stopped")
@@ -38,7 +39,7 @@ class Welcome(QFrame):
         layout.addWidget(text)
         layout.addWidget(self.resume)
         layout.addLayout(row(self.canvas, self.open))
-        layout.addLayout(row(self.sample, self.slide))
+        layout.addLayout(row(self.use, self.sample, self.slide))
         self.set_offer(None)
 
     def set_offer(self, project: SavedProject | None) -> None:

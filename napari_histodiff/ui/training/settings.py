@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.core.json_data import fields_from_json
 from napari_histodiff.datasets.folders import detect_format
-from napari_histodiff.ui.config_file import config_file, read_config, write_config
+from napari_histodiff.files import config_file, read_config, write_config
 from napari_histodiff.ui.text import bytes_text
 
 __all__ = [
@@ -98,8 +98,7 @@ class TrainingStore:
 
     def load(self) -> TrainingSettings:
         """Return the remembered settings, or the defaults when there are none readable."""
-        data = read_config(self.path)
-        return TrainingSettings() if data is None else TrainingSettings.from_dict(data)
+        return TrainingSettings.from_dict(read_config(self.path))
 
     def save(self, settings: TrainingSettings) -> None:
         """Write the settings; a read-only home only means that they are not remembered."""

@@ -53,7 +53,9 @@ class CanvasBox(Section):
         self._new = command_menu("New", "Start on something empty", ("new_canvas", "new_slide"))
         self._open = command_menu("Open", "Open a slide", ("open_slide",))
         self._import = command_menu(
-            "Import", "Take nuclei or tissue from elsewhere", ("import_labels", "import_tissue")
+            "Import",
+            "Take nuclei or tissue from elsewhere",
+            ("import_labels", "import_tissue", "import_annotations"),
         )
         self.frame_width = whole_number((MIN_SIDE, MAX_SIDE), "", step=16)
         self.frame_height = whole_number((MIN_SIDE, MAX_SIDE), "", step=16)
@@ -95,13 +97,13 @@ class CanvasBox(Section):
                 stretch=1,
             )
         )
-        self.body.addLayout(
-            row(self._new, self._open, command_button("use_image", "Use image"), self._import)
-        )
+        begin = (self._new, self._open, command_button("use_image", "Use image", share=False))
         self.body.addLayout(
             row(
-                command_button("export", "Export…"),
-                command_button("import_annotations", "Paint annotations…"),
+                *begin,
+                self._import,
+                command_button("export", "Export…", share=False),
+                stretch=(0, 1, 2, 3, 4),
             )
         )
         self.level = QComboBox()

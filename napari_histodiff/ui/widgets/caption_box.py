@@ -111,14 +111,16 @@ class CaptionBox(Section):
         self._menu.aboutToShow.connect(self.fill_menu)
         self.templates.setMenu(self._menu)
         self.fill_menu()
+        self.regions = RegionCaptions()
+        self.regions.add.clicked.connect(lambda: self.set_folded(folded=False))
         for made in (
             self.templates,
-            command_button("caption_from_paint", "Write from paint", share=False),
+            command_button("caption_from_paint", "From paint", share=False),
+            self.regions.add,
         ):
             self.heading.addWidget(made)
         self.body.addWidget(self.edit)
         self.body.addWidget(self.report)
-        self.regions = RegionCaptions()
         self.body.addWidget(self.regions)
         self._is_typing = False
         self._commit_soon = qdebounced(self.commit, timeout=_PAUSE, parent=self)

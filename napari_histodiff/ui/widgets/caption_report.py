@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from typing import Final
 from urllib.parse import quote, unquote
 
 from qtpy.QtCore import QEvent, Signal
@@ -22,6 +23,8 @@ _TIP = (
     "Only words of the model's vocabulary steer it: organ, stain look, no/low/medium/high of each "
     "nucleus class, tissue words. Ignored words change nothing."
 )
+
+_ALL_USED: Final = "✓ Every word is used."
 
 
 class CaptionReport(QWidget):
@@ -64,6 +67,10 @@ class CaptionReport(QWidget):
         said = report_lines(parsed.report, empty=empty, captions=captions)
         if captions == "vocabulary" and (remark := _organ(parsed.caption, self._info)):
             said[WARNING] = "<br>".join(filter(None, (said.get(WARNING), f"⚠ {escape(remark)}")))
+        whole = parsed.report.used and not parsed.report.mapped and tuple(said) == (SUBTLE,)
+        if whole and captions == "vocabulary":  # nothing to see to: which words it were, on asking
+            self._lines[SUBTLE].setToolTip(f"{said[SUBTLE]}<br>{_TIP}")
+            said = {SUBTLE: _ALL_USED}
         for role, line in self._lines.items():
             line.ensurePolished()
             ink = line.palette().color(line.foregroundRole()).name()

@@ -287,7 +287,7 @@ class ToolsBox(QWidget):
         for made in tools:
             self._group.addButton(made)
         self.brush = NumberRow(
-            "Width", (0.5, 400.0), 0.5, "Width in µm of brush, eraser and scatter; keys [ and ]"
+            "Width µm", (0.5, 400.0), 0.5, "Width in µm of brush, eraser and scatter; keys [ and ]"
         )
         self.selected = QWidget()
         self.selected.setLayout(
@@ -313,13 +313,13 @@ class ToolsBox(QWidget):
         column.addWidget(self.brush)
         column.addWidget(self.selected)
         column.addWidget(self.density)
-        column.addLayout(
-            row(
-                command_button("fill_area", "Fill area"),
-                command_button("outlines", "Outlines"),
-                command_button("clear_painting", "Clear"),
-            )
+        #: The last row, in which others may stand before these.
+        self.foot = row(
+            command_button("fill_area", "Fill area"),
+            command_button("outlines", "Outlines"),
+            command_button("clear_painting", "Clear"),
         )
+        column.addLayout(self.foot)
         self.brush.changed.connect(self.brush_changed)
         self.density.changed.connect(self.density_changed)
         self.select("brush")

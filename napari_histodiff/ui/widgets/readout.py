@@ -73,7 +73,7 @@ class Readout(QElidingLabel):
             target = self._workspace.document.target
             shown = magnification_of(self._viewer, target.layer, target.mpp)
             if shown is not None and target.knows_mpp:
-                parts.append(f"{shown:.3g}×")
+                parts.append(f"{shown:.{2 if shown < 10 else 3}g}×")
         self.setText(" · ".join([*parts, self._place] if self._place else parts))
 
 

@@ -11,7 +11,7 @@ from superqt.utils import signals_blocked
 
 from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.maps import TISSUE_NAMES
-from napari_histodiff.ui.widgets.forms import row
+from napari_histodiff.ui.widgets.forms import button, row
 
 __all__ = ["RegionCaptions"]
 
@@ -22,7 +22,7 @@ _TIP = (
 
 
 class RegionCaptions(QWidget):
-    """Lines of a tissue and its caption, and a button that adds one."""
+    """Lines of a tissue and its caption; `add`, a button for another one, stands elsewhere."""
 
     #: The captions by tissue, as pairs; without those that are empty.
     changed = Signal(tuple)
@@ -30,13 +30,11 @@ class RegionCaptions(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._lines: list[tuple[QWidget, QComboBox, QLineEdit]] = []
-        self.add = QPushButton("Caption for a tissue…")
+        self.add = button("By tissue…", _TIP, share=False)
         self.add.setObjectName("add_region_caption")
-        self.add.setToolTip(_TIP)
         self.add.clicked.connect(lambda: self._add_line())
         self._rows = QVBoxLayout(self)
         self._rows.setContentsMargins(0, 0, 0, 0)
-        self._rows.addWidget(self.add)
 
     @property
     def captions(self) -> tuple[tuple[str, str], ...]:

@@ -85,6 +85,7 @@ class StatusLine(QWidget):
                         tip,
                         f"Model: {i.name} ({i.revision})",
                         f"Weights: {i.licence}",
+                        f"Draws on: {i.device}",
                         f"Trained for {i.mpp[0]:g} to {i.mpp[1]:g} µm/px",
                     ),
                 )

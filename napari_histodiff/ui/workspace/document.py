@@ -168,7 +168,7 @@ class Document:
         Parameters
         ----------
         between : callable
-            Called before each layer is added, which takes napari a while.
+            Called before each layer is added, which takes napari a while, and after the last one.
         """
         image, region = self.target.layer, self.region
         resting = self._at_rest(region)
@@ -210,6 +210,7 @@ class Document:
             insert_above(self._viewer, layer, below)
             self.anchors.hold(layer)
             below.append(layer)
+        between()
 
     def close(self) -> None:
         """Remove the layers and keep their paint."""
@@ -465,22 +466,16 @@ class Document:
         """
         self.tissue.put(self._framed_tissue(tissue_map))
 
-    def fill_area(self, area: ArrayLike | None = None, *, caption: str = "") -> int:
-        """Fill an area with nuclei, as one undo step, and return how many; see `filling`."""
-        return self.nuclei.add(*self.filling(area, caption=caption).nuclei())
-
-    def filling(self, area: ArrayLike | None = None, *, caption: str = "") -> Filling:
-        """Return what fills an area with nuclei, in whatever thread.
+    def filling(self, caption: str = "") -> Filling:
+        """Return what fills edit mask or frame with nuclei, in whatever thread.
 
         Parameters
         ----------
-        area : (h, w) bool, optional
-            In the frame; None = the painted edit mask, or the whole frame when none is painted.
         caption : str
             Its organ and levels say how many nuclei tissue has.
         """
-        mask = self.edit_mask.mask if area is None else self.framed("area", as_edit_mask(area))
-        if area is None and not mask.any():
+        mask = self.edit_mask.mask
+        if not mask.any():
             mask = ~mask
         return self.tools.brushes.filling(mask, self.region, caption)
 

@@ -364,7 +364,7 @@ class Workspace:
         return self._import(under, read, lambda labels: document.put_labels(labels))
 
     def fill_area(self, caption: str = "") -> PendingStep:
-        """Fill edit mask or frame with nuclei like `Document.fill_area`, in a thread.
+        """Fill the edit mask, or the frame where none is painted, with nuclei, in a thread.
 
         `deliver` paints them, clear of what was painted meanwhile. The step ends with an error when
         the frame or the image becomes another one.
@@ -375,7 +375,7 @@ class Workspace:
             When there is no image to work on, or something else is worked out or read.
         """
         document, left = self.document, Event()
-        region, filling = document.region, document.filling(caption=caption)
+        region, filling = document.region, document.filling(caption)
 
         def paint(nuclei: Nuclei) -> Region | None:
             return region if document.nuclei.add(*nuclei) else None

@@ -8,7 +8,7 @@ import pytest
 from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.engine import EngineState, EngineStateChanged
 from napari_histodiff.core.errors import InvalidRequest, StorageError
-from napari_histodiff.ui.generation.presets import BUILT_IN, Preset, Presets, steps_for
+from napari_histodiff.ui.generation.presets import BUILT_IN, Preset, Presets, settings_for
 from napari_histodiff.ui.generation.settings import Settings
 from tests.fakes import FAKE_INFO
 from tests.ui.doubles import Desk
@@ -68,4 +68,6 @@ def test_steps_follow_the_model(tmp_path: Path) -> None:
     assert desk.controller.settings.steps == 9  # chosen for this one
     desk.emit(EngineStateChanged(EngineState.READY, FAKE_INFO))
     assert desk.controller.settings.steps == FAKE_INFO.steps
-    assert steps_for(Settings(steps=9), FLOW)["steps"] == 9
+    assert settings_for(Settings(steps=9), None, FLOW)["steps"] == 9
+    kept = settings_for(Settings(steps=9, model="other 1"), FLOW, replace(FLOW, revision="2"))
+    assert "steps" not in kept  # both are meant for the same

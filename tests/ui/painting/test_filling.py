@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.nucleus_shapes import nucleus_statistics
 from napari_histodiff.ui.painting.filling import Filling
 from napari_histodiff.ui.workspace.workspace import Workspace
+from tests.ui.filling import deliver
 
 
 @pytest.fixture
@@ -36,14 +36,6 @@ def held(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Filling, "nuclei", wait)
     yield go, threads
     go.set()
-
-
-def deliver(workspace: Workspace, step) -> None:
-    end = time.monotonic() + 60
-    while not step.is_over:
-        assert time.monotonic() < end, "waited in vain"
-        workspace.deliver()
-        time.sleep(0.002)
 
 
 def test_an_area_is_filled_in_a_thread_clear_of_what_is_painted_meanwhile(workspace, held) -> None:

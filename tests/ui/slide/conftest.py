@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.settings import SettingsStore
-from napari_histodiff.ui.slide import part, recent
+from napari_histodiff.ui.slide import part
 from napari_histodiff.ui.slide.recent import SUFFIX
 from napari_histodiff.ui.workspace.workspace import Workspace
 from tests.ui.slide.stage import wait_until
@@ -17,8 +18,8 @@ from tests.ui.slide.widget_doubles import SIDE, recipe_of
 @pytest.fixture
 def places_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the user's own list of slides and folder out of it."""
-    monkeypatch.setattr(recent, "config_file", lambda name: tmp_path / name)
-    monkeypatch.setattr(recent.platformdirs, "user_data_path", lambda *a, **k: tmp_path / "data")
+    monkeypatch.setattr(platformdirs, "user_config_path", lambda *_, **__: tmp_path)
+    monkeypatch.setattr(platformdirs, "user_data_path", lambda *_, **__: tmp_path / "data")
 
 
 @pytest.fixture

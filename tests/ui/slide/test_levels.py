@@ -26,6 +26,7 @@ from napari_histodiff.ui.workspace.transforms import place_region
 from napari_histodiff.ui.workspace.workspace import Workspace
 from tests.slide.fake_store import FakeLayout, PlaneFactory, small_recipe
 from tests.ui.doubles import RecordingEngine
+from tests.ui.filling import fill_area
 from tests.ui.mouse import drag
 from tests.ui.slide.stage import Stage, put_block
 
@@ -173,7 +174,7 @@ def test_scatter_draws_nuclei_of_their_size_in_um(stage, workspace):
     for level in (0, 1):
         workspace.document.set_frame(Region(level, 256 << (1 - level), 256, 256, 256))
         workspace.paint.density = 0.5
-        placed = workspace.document.fill_area()
+        placed = fill_area(workspace)
         labels = workspace.document.nuclei.labels
         areas.append(np.count_nonzero(labels) / placed * workspace.document.mpp**2)
     assert areas[1] == pytest.approx(areas[0], rel=0.35)

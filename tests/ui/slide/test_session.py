@@ -82,7 +82,7 @@ def test_zooming_out_asks_for_coarser_tiles(stage):
     stage.pump_until(lambda: stage.session.status.in_flight == 0)
     assert not stage.store.state(0).any()
     status = stage.session.status
-    assert (status.level, status.mpp, status.magnification) == (2, 1.0, 10.0)
+    assert (status.level, status.mpp) == (2, 1.0)
 
 
 def test_a_hidden_layer_asks_for_nothing(still):

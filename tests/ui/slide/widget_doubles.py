@@ -25,7 +25,7 @@ def recipe_of(height: int = 4096, width: int = 8192, **settings: Any) -> SlideRe
 
 
 def status_of(**changes: Any) -> SlideStatus:
-    busy = SlideStatus(1, 1.0, 10.0, 12, 2, 0, 9.8, 75.0, generated=40, edited=2)
+    busy = SlideStatus(1, 1.0, 12, 2, 0, 9.8, 75.0, generated=40, edited=2)
     return replace(busy, **changes)
 
 

@@ -6,6 +6,7 @@ from napari.components import ViewerModel
 
 from napari_histodiff.core.nucleus_shapes import nucleus_statistics
 from napari_histodiff.ui.workspace.workspace import Workspace
+from tests.ui.filling import fill_area
 from tests.ui.mouse import click, drag
 
 
@@ -76,13 +77,13 @@ def test_a_scatter_drag_follows_the_density_and_is_one_undo_step(workspace):
 
 def test_scatter_fills_the_edit_mask_or_the_frame(workspace):
     workspace.document.nuclei.select_class(3)
-    placed = workspace.document.fill_area()
+    placed = fill_area(workspace)
     assert placed == total(workspace) > 50
     workspace.document.clear()
     mask = np.zeros((512, 512), np.uint8)
     mask[:100, :100] = 1
     workspace.document.set_painting(np.zeros_like(mask), np.zeros(mask.shape, np.int32), mask)
-    placed = workspace.document.fill_area()
+    placed = fill_area(workspace)
     rows, cols = np.nonzero(nuclei(workspace).data)
     assert placed == total(workspace) > 0
     assert max(rows.max(), cols.max()) < 100 + 16
@@ -125,6 +126,6 @@ def test_same_seed_same_painting():
     for _ in range(2):
         workspace = Workspace(ViewerModel(), seed=5)
         workspace.new_canvas(128, 128)
-        workspace.document.fill_area()
+        fill_area(workspace)
         paintings.append(nuclei(workspace).data)
     assert np.array_equal(*paintings)

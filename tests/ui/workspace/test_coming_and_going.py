@@ -24,7 +24,7 @@ def test_the_window_lives_between_layers_and_meanwhile_there_is_no_image(viewer)
         viewer.layers["image"],
         lambda: seen.append((len(viewer.layers), workspace.target is None)),
     )
-    assert seen == [(1, True), (2, True), (3, True), (4, True)]
+    assert seen == [(1, True), (2, True), (3, True), (4, True), (5, True)]
     assert workspace.target is viewer.layers["image"]
     assert workspace.document.is_whole
 

@@ -10,6 +10,7 @@ from skimage.measure import regionprops
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 from napari_histodiff.ui.workspace.workspace import Workspace
+from tests.ui.filling import fill_area
 from tests.ui.mouse import click, drag
 
 GLAND, STROMA, LUMEN, GLASS = range(1, 5)
@@ -48,7 +49,7 @@ def shares(found: np.ndarray) -> dict[str, float]:
 def test_fill_area_places_the_nuclei_that_tissue_has(workspace: Workspace) -> None:
     tissue = crypt()
     workspace.document.paint_tissue(tissue)
-    assert workspace.document.fill_area() > 100
+    assert fill_area(workspace) > 100
     found = classes(workspace)
     assert shares(found[tissue == GLAND])["epithelial"] > 0.9
     assert shares(found[tissue == STROMA])["connective"] > 0.3
@@ -60,8 +61,10 @@ def test_fill_area_places_the_nuclei_that_tissue_has(workspace: Workspace) -> No
 
 
 def test_a_gland_gets_a_row_of_nuclei_along_its_border(workspace: Workspace) -> None:
-    workspace.document.paint_tissue(crypt())
-    workspace.document.fill_area(crypt() == GLAND)
+    nothing = np.zeros((SIDE, SIDE), np.uint8)
+    mask, labels = crypt() == GLAND, nothing.astype(np.int32)
+    workspace.document.set_painting(nothing, labels, mask, crypt())
+    fill_area(workspace)
     y, x = np.mgrid[:SIDE, :SIDE]
     depth = (100 - np.hypot(y - 130, x - 130)) / 2  # um from the border
     found = classes(workspace) > 0
@@ -77,7 +80,7 @@ def test_painted_nuclei_stay_and_only_the_edit_mask_is_filled(workspace: Workspa
     nuclei, mask = empty.copy(), np.zeros((SIDE, SIDE), bool)
     nuclei[200:212, 100:112], mask[180:] = 4, True
     document.set_painting(nuclei, nuclei.astype(np.int32), mask, np.full_like(empty, STROMA))
-    document.fill_area()
+    fill_area(workspace)
     found = classes(workspace)
     assert (found[200:212, 100:112] == 4).all()
     assert not found[:160].any()
@@ -89,7 +92,7 @@ def test_where_no_tissue_is_painted_the_selected_class_is_scattered(workspace: W
     tissue[:, : SIDE // 2] = STROMA
     workspace.document.paint_tissue(tissue)
     workspace.select_class(5)
-    workspace.document.fill_area()
+    fill_area(workspace)
     found = classes(workspace)
     assert shares(found[:, SIDE // 2 + 16 :])["eosinophil"] == 1
     assert shares(found[:, : SIDE // 2 - 16])["connective"] > 0.3
@@ -102,7 +105,7 @@ def test_density_and_caption_count(workspace: Workspace) -> None:
         workspace.document.clear()
         workspace.document.paint_tissue(np.full((SIDE, SIDE), STROMA))
         workspace.paint.density = density
-        return workspace.document.fill_area(caption=caption)
+        return fill_area(workspace, caption=caption)
 
     assert filled(0.2) < 0.5 * filled(1.0)
     workspace.paint.density = 1.0

@@ -11,6 +11,7 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind
 from napari_histodiff.ui.workspace.tools import TOOLS
 from napari_histodiff.ui.workspace.workspace import Workspace
+from tests.ui.filling import fill_area
 from tests.ui.mouse import click
 
 
@@ -145,7 +146,7 @@ def test_kind_follows_pixels_and_paint(canvas):
 
 
 def test_paint_stays_at_its_place_when_the_frame_moves(canvas):
-    canvas.document.fill_area()
+    fill_area(canvas)
     mask = paint_mask(canvas)
     before = canvas.document.snapshot()
     counts = canvas.document.nuclei.counts()
@@ -240,7 +241,7 @@ def test_a_pyramid_is_edited_without_touching_it(viewer, workspace):
 
 def test_each_image_keeps_its_own_paint_and_undo(viewer, canvas):
     first = canvas.target
-    canvas.document.fill_area()
+    fill_area(canvas)
     counts = canvas.document.nuclei.counts()
     canvas.document.write(canvas.document.region, noise((128, 128)))
     canvas.use_layer(viewer.add_image(noise((256, 256))))
@@ -262,7 +263,7 @@ def test_removing_the_image_lets_go_of_it(viewer, canvas):
 
 
 def test_removing_our_layers_by_accident_loses_no_paint(viewer, canvas):
-    canvas.document.fill_area()
+    fill_area(canvas)
     counts = canvas.document.nuclei.counts()
     viewer.layers.remove("Nuclei")
     viewer.layers.remove("Frame")
@@ -277,7 +278,7 @@ def test_removing_our_layers_by_accident_loses_no_paint(viewer, canvas):
 
 
 def test_painting_is_restored_as_it_was(canvas):
-    canvas.document.fill_area()
+    fill_area(canvas)
     paint_mask(canvas)
     before = canvas.document.snapshot()
     canvas.document.clear()
