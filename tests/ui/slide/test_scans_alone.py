@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from threading import Event, get_ident
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from PIL import Image
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_histodiff.core.errors import StorageError
+from napari_histodiff.slide.overlays import growing
+from napari_histodiff.slide.scans.padded import Margins
 from napari_histodiff.slide.scans.remembered import RememberedScans
 from napari_histodiff.ui.slide.scans import shown
 from napari_histodiff.ui.slide.scans.alone import ask_scan
@@ -109,3 +114,36 @@ def test_the_question(qapp, sent, monkeypatch, press, named, found):
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (named, ""))
     assert ask_scan(None, sent) == found
     assert "slide.png" in said[0]
+
+
+def test_room_is_made_in_a_thread_while_the_window_lives(scans, sent, slide, monkeypatch):
+    answer(monkeypatch, slide)
+    scans.scans.show_edits(sent)
+    workspace = scans.scans._workspace
+    ticked, said, threads = Event(), [], []
+    real = growing._write_larger
+
+    def slowly(*arguments: object) -> None:
+        threads.append(get_ident())
+        assert ticked.wait(30)  # for the window's timer
+        real(*arguments)
+
+    def tick() -> None:
+        said.append(workspace.doing.text)
+        ticked.set()
+
+    monkeypatch.setattr(growing, "_write_larger", slowly)
+    QTimer.singleShot(0, tick)
+    scans.scans.make_room(Margins(right=256))
+    assert threads != [get_ident()]
+    assert said == ["Making room: all edits are written anew…"]
+    assert workspace.doing.text == ""
+    (layer,) = [layer for layer in scans.viewer.layers if "scan" in layer.metadata]
+    height, width = open_size(slide)
+    assert layer.data[0].shape == (height, width + 256, 3)
+    np.testing.assert_array_equal(layer.data[0][PLACE.slices], NEW)
+
+
+def open_size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as picture:
+        return picture.height, picture.width
