@@ -53,6 +53,9 @@ _SOON: Final = 1.0
 #: The one image in a folder of edits.
 _KEY: Final = "image"
 
+#: What a description that is not ours raises.
+_GARBLED: Final = (ValueError, KeyError, IndexError, TypeError)
+
 #: Images whose edits are kept; those edited longest ago are forgotten.
 _IMAGES: Final = 500
 
@@ -105,7 +108,10 @@ class LastingEdits:
                 self.told.emit(f"Edits of this image are not kept at the moment: {error}")
         brought, self._brought = self._brought, []
         for document, saved in brought:
-            _adopt(document, saved)
+            try:
+                _adopt(document, saved)
+            except _GARBLED as error:
+                log.warning("undo of %s is not kept: %s", document.target.name, error)
         if self._writing is None and self._clock() >= self._due:
             self._write()
 
@@ -134,7 +140,7 @@ class LastingEdits:
             try:
                 self._finish()  # of the same image, opened again, the last edits
                 self._follow(document, self._root / name)
-            except (HistodiffError, ValueError, KeyError, IndexError) as error:
+            except (HistodiffError, *_GARBLED) as error:
                 self.told.emit(
                     f"The edits of {target.name} that were kept cannot be shown: {error}"
                 )

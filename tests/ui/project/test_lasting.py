@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -197,6 +198,26 @@ def test_a_project_brings_undo_along_where_it_shows_the_same(path: Path, root: P
         lay_over(target, PLACE, np.dstack((pixels, np.full(PLACE.shape, 255, np.uint8))))
         again.lasting.pump()
         assert again.workspace.document.journal.can_undo == undo
+        again.lasting.close()
+
+
+@pytest.mark.parametrize("steps", [None, [{}], [{"number": 1, "region": [0, 0, 0, 5, 5]}], [7]])
+def test_steps_that_are_garbled_are_told_and_do_no_harm(path, root, steps) -> None:
+    window = Window(root)
+    window.open(path)
+    window.apply()
+    window.lasting.close()
+    file = next(root.glob(f"*/{FILE}"))
+    said = json.loads(file.read_text())
+    said["images"][0]["steps"] = steps
+    file.write_text(json.dumps(said))
+    for restores in (True, False):
+        again = Window(root)
+        again.lasting.restores = restores
+        again.open(path)
+        again.lasting.pump()
+        assert not again.workspace.document.journal.can_undo
+        assert ("cannot be shown" in "".join(again.told)) == restores
         again.lasting.close()
 
 
