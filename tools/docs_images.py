@@ -15,7 +15,8 @@ from PIL import Image
 
 import napari_histodiff as hd
 from napari_histodiff.core.colours import colour_nuclei
-from napari_histodiff.ui.starting.painted import DEMO_CAPTION, paint_demo, run_demo
+from napari_histodiff.ui.demo import run_demo
+from napari_histodiff.ui.starting.painted import DEMO_CAPTION, paint_demo
 
 IMAGES: Final = Path(__file__).resolve().parent.parent / "docs" / "images"
 WINDOWS: Final = {

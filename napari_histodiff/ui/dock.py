@@ -269,12 +269,11 @@ class StudioDock(DockedWidget):
         c.settings_changed.connect(self._show_settings)
         c.counts_changed.connect(self.palette_box.nuclei.set_counts)
         c.tissue_changed.connect(self.palette_box.tissue.set_shares)
-        c.noticed.connect(show_notice)
 
     def _connect_proposer(self) -> None:
         self.proposer.state_changed.connect(self.proposal.set_state)
-        self.proposer.noticed.connect(show_notice)
-        self.layouts.noticed.connect(show_notice)
+        for part in (self.controller, self.proposer, self.layouts):
+            part.noticed.connect(show_notice)
         self.proposal.least_changed.connect(self.proposer.set_least)
 
     def _connect_workspace(self) -> None:

@@ -217,7 +217,7 @@ def test_new_canvas_asks_for_size_and_background(
     dock.actions.ask_new_canvas()
     assert dock.workspace.document.region.shape == (128, 192)
     assert dock.workspace.document.mpp == 0.25
-    assert "192 × 128 px · 0.25 µm/px" in dock.canvas.corner.text()
+    assert "192×128 px · 0.25 µm/px" in dock.canvas.corner.text()
     assert (dock.workspace.document.snapshot().image == GLASS_COLOUR).all()
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QLabel, QSlider, QToolButton, QVBoxLayout, QWidget
-from superqt.utils import QFlowLayout, signals_blocked
+from superqt.utils import signals_blocked
 
 from napari_histodiff.ui.bindings import command_button
 from napari_histodiff.ui.commands import command
@@ -44,14 +44,7 @@ class ReadingRow(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
-        said = QFlowLayout()
-        said.setContentsMargins(0, 0, 0, 0)
-        said.setHorizontalSpacing(8)
-        # Last what may be hidden: a flow leaves its place empty.
-        for widget in (self.training, self.nuclei, self.seam, self.stain):
-            widget.setMinimumHeight(self.nuclei.minimumHeight())
-            said.addWidget(widget)
-        column.addLayout(said)
+        column.addLayout(row(self.seam, self.stain, self.training, self.nuclei, stretch=3))
         column.addLayout(
             row(
                 name_label("Divide"),

@@ -11,7 +11,7 @@ from napari_histodiff.core.requests import LIMITS
 from napari_histodiff.ui.bindings import command_button, set_command
 from napari_histodiff.ui.colormaps import PALETTE
 from napari_histodiff.ui.generation.settings import WINDOW_LIMITS, Settings
-from napari_histodiff.ui.widgets.forms import NumberRow, button, row
+from napari_histodiff.ui.widgets.forms import NumberRow, Unfolding, button, row
 
 __all__ = ["MaskBox"]
 
@@ -69,18 +69,14 @@ class MaskBox(QWidget):
                 command_button("mask_clear", "None"),
             )
         )
-        column.addWidget(self.step)
         column.addLayout(
             row(
-                command_button("mask_selection", "Shapes"),
-                command_button("mask_these_nuclei", "Nuclei"),
+                command_button("mask_selection", "Shapes", share=False),
+                command_button("mask_these_nuclei", "Nuclei", share=False),
                 self._nuclei_button(),
-            )
-        )
-        column.addLayout(
-            row(
-                command_button("mask_artefact", "Artefact"),
-                command_button("mask_pen_marks", "Pen marks"),
+                command_button("mask_artefact", "Artefact", share=False),
+                command_button("mask_pen_marks", "Pen marks", share=False),
+                stretch=(),
             )
         )
         column.addLayout(
@@ -90,9 +86,16 @@ class MaskBox(QWidget):
             )
         )
         column.addWidget(self.strength)
-        column.addWidget(self.around)
-        column.addWidget(self.feather)
-        column.addWidget(self.context)
+        self.lengths = QWidget()
+        inside = QVBoxLayout(self.lengths)
+        inside.setContentsMargins(0, 0, 0, 0)
+        inside.setSpacing(3)
+        for slider in (self.step, self.around, self.feather, self.context):
+            inside.addWidget(slider)
+        column.addWidget(
+            Unfolding("Lengths", "How far the mask moves, fades and sees", self.lengths)
+        )
+        column.addWidget(self.lengths)
         self._rows = {
             "mask_step": self.step,
             "mask_around": self.around,
@@ -112,7 +115,7 @@ class MaskBox(QWidget):
         self.changed.emit({name: value})
 
     def _nuclei_button(self) -> QToolButton:
-        made = button("Class", "Add all nuclei of a class in the frame to the mask")
+        made = button("Class", "Add all nuclei of a class in the frame to the mask", share=False)
         made.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self)
         for entry in PALETTE:

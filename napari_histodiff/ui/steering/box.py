@@ -12,6 +12,7 @@ from napari_histodiff.core.steering.guides import GUIDE_STRENGTH, GUIDES
 from napari_histodiff.core.steering.steering import REFERENCE_STRENGTH, STEERING_LIMITS
 from napari_histodiff.ui.widgets.forms import (
     NumberRow,
+    Unfolding,
     button,
     line_label,
     name_label,
@@ -43,11 +44,6 @@ class SteeringBox(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._steers = self._refers = False
-        self.toggle = button(
-            "Steer", "Guide a drawing by what the segmenter finds, take steps again", checkable=True
-        )
-        self.toggle.setObjectName("steer")
-        self.toggle.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.guide = QComboBox()
         self.guide.setObjectName("guide")
         self.guide.addItem("nothing", "")
@@ -101,6 +97,10 @@ class SteeringBox(QWidget):
             "and with it the paint, stays; how many nuclei there are may follow the reference.",
         )
         self.content = QWidget()
+        self.toggle = Unfolding(
+            "Steer", "Guide a drawing by what the segmenter finds, take steps again", self.content
+        )
+        self.toggle.setObjectName("steer")
         inside = QVBoxLayout(self.content)
         inside.setContentsMargins(0, 0, 0, 0)
         inside.setSpacing(3)
@@ -117,7 +117,6 @@ class SteeringBox(QWidget):
         column.addWidget(self.toggle)
         column.addWidget(self.content)
         self._connect()
-        self._unfold(shown=False)
         self.set_plan(None)
         self.set_reference(None)
 
@@ -167,7 +166,6 @@ class SteeringBox(QWidget):
 
     def _connect(self) -> None:
         tell = self.changed.emit
-        self.toggle.toggled.connect(lambda on: self._unfold(shown=on))
         self.guide.currentIndexChanged.connect(
             lambda _: tell({"guide": self.guide.currentData() or ""})
         )
@@ -178,7 +176,3 @@ class SteeringBox(QWidget):
 
     def _show_on(self) -> None:
         self.toggle.setText("Steer (on)" if self._steers or self._refers else "Steer")
-
-    def _unfold(self, *, shown: bool) -> None:
-        self.toggle.setArrowType(Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow)
-        self.content.setVisible(shown)

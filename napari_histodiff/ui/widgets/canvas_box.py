@@ -103,7 +103,7 @@ class CanvasBox(Section):
                 *begin,
                 self._import,
                 command_button("export", "Export…", share=False),
-                stretch=(0, 1, 2, 3, 4),
+                stretch=(),
             )
         )
         self.level = QComboBox()
@@ -134,12 +134,12 @@ class CanvasBox(Section):
         magnification: float | None = None,
     ) -> None:
         """Show the image in use; an empty name means none."""
-        size = f"{width} × {height} px · {mpp:.3g} µm/px{'' if knows_mpp else ' (assumed)'}"
+        size = f"{width}×{height} px · {mpp:.3g} µm/px{'' if knows_mpp else ' (assumed)'}"
         if magnification:
             size += f" · {magnification:g}×"
         self.corner.setText(size if name else "none yet")
         told = f"{name} does not tell its pixel size; say it below if it is not {mpp:g} µm"
-        self.corner.setToolTip(name if knows_mpp else told)
+        self.corner.setToolTip(f"{name}: {size}" if knows_mpp else told)
         self.sizes.setVisible(bool(name) and (is_told or not knows_mpp))
         with signals_blocked(self.pixel_size):
             self.pixel_size.setValue(mpp)

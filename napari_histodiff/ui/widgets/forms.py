@@ -27,6 +27,7 @@ __all__ = [
     "NumberRow",
     "RealNumber",
     "Section",
+    "Unfolding",
     "WholeNumber",
     "button",
     "dice_icon",
@@ -103,6 +104,26 @@ class Section(QCollapsible):
         # folded away is out of the keyboard's way, too.
         self.content().setMaximumHeight(QWIDGETSIZE_MAX)
         self.content().setVisible(expanded)
+
+
+class Unfolding(QToolButton):
+    """A button that shows and hides what stands below it; hidden at first."""
+
+    def __init__(self, text: str, tip: str, content: QWidget) -> None:
+        super().__init__()
+        self.setText(text)
+        self.setToolTip(tip)
+        self.setCheckable(True)
+        self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setMinimumHeight(24)
+        self._content = content
+        self.toggled.connect(self._unfold)
+        self._unfold(False)
+
+    def _unfold(self, shown: bool) -> None:
+        self.setArrowType(Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow)
+        self._content.setVisible(shown)
 
 
 class NumberRow(QWidget):

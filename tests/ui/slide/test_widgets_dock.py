@@ -54,7 +54,7 @@ def test_the_section_is_there_while_a_slide_is_open(dock: StudioDock, slide_path
     dock.slide.open_slide(slide_path)
     assert not dock.slide.box.isHidden()
     assert dock.workspace.target is dock.slide.session.layer
-    assert "4096 × 4096 px · 0.5 µm/px" in dock.canvas.corner.text()
+    assert "4096×4096 px · 0.5 µm/px" in dock.canvas.corner.text()
     dock.slide.box.close_slide.click()
     assert dock.slide.session is None
     assert dock.slide.box.isHidden()
