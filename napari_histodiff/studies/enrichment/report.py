@@ -31,6 +31,7 @@ RARE_SHARE: Final = 0.05
 _FIGURES: Final = {"Dice": "Dice", "AJI": "AJI", "DQ": "RQ", "SQ": "SQ", "PQ": "PQ"}
 _COUNTS: Final = "count R2"
 _COLOUR: Final = "#5b3f8c"
+_STYLES: Final = ("-", "--")  # colours come again after ten
 _SMOOTH: Final = 50  # updates that a point of a loss curve averages
 _NOTES: Final = (
     "Each mix is trained on for equally many updates of equally many crops, and tested on real "
@@ -184,9 +185,11 @@ def _forest(table: Table, column: str) -> str:
 
 
 def _losses(axes: Axes, runs: Sequence[MixRun]) -> None:
-    for run in (run for run in runs if run.seed == runs[0].seed):
+    for i, run in enumerate(run for run in runs if run.seed == runs[0].seed):
         width = min(_SMOOTH, len(run.losses))
         smooth = np.convolve(run.losses, np.ones(width) / width, "valid")
-        axes.plot(np.arange(len(smooth)) + width, smooth, label=run.mix, linewidth=1)
+        axes.plot(
+            np.arange(len(smooth)) + width, smooth, label=run.mix, lw=1, ls=_STYLES[i // 10 % 2]
+        )
     axes.set(xlabel="updates", ylabel="loss")
     axes.legend(frameon=False, fontsize="x-small", ncols=2)
