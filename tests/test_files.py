@@ -61,6 +61,7 @@ REASONS = {
     "inpainting.artefacts": "one proposal of a mask",
     "inpainting.readouts": "measures of an edit, apart from how they are shown",
     "slide.exporting.changes": "one format",
+    "ui.compare.reading_row": "one section of the dock",
     "ui.anomaly.box": "one section of the dock",
     "ui.generation.structures": "the paint of the variant in view, apart from what is suggested",
     "ui.live.rough": "pure, apart from when it is drawn",
