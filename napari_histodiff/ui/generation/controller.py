@@ -334,11 +334,8 @@ class Controller:
         try:
             on, info = document.target, self.status.info
             seen = [widened(one, document, settings.context) for one in snapshots]
-            requests = [
-                on.with_slide_conditions(request_of(one, settings, info, self.reference))
-                for one in seen
-            ]
-            wanted = varied(requests, variation, info)
+            own = [request_of(one, settings, info, self.reference) for one in seen]
+            wanted = varied([on.with_slide_conditions(one) for one in own], variation, info)
             edits = edits_of(
                 self.plan.title.partition(" (")[0],
                 wanted,
