@@ -104,8 +104,11 @@ def show_first_views(path: Path) -> None:
     }
     for what, one in middle.items():
         print(f"  open to overview, {what}: {one['ms']:.1f} ms, and 100 tiles {one['MB']:.1f} MB")
-    ratios = (middle["ours"][key] / middle["openslide"][key] for key in ("ms", "MB"))
-    print("  ours over openslide: {:.2f} in time, {:.2f} in memory".format(*ratios))
+    time_, memory = (
+        middle["ours"][key] / max(middle["openslide"][key], least)
+        for key, least in (("ms", 1e-3), ("MB", 0.1))  # a small slide may need no more memory
+    )
+    print(f"  ours over openslide: {time_:.2f} in time, {memory:.2f} in memory")
 
 
 def measure(path: Path) -> None:
