@@ -16,9 +16,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -26,8 +23,6 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-
-_HERE = Path(__file__).resolve().parents[1]
 
 #: Where each class is, in this layout and in the one of release 4.
 _MODULES = {
@@ -55,30 +50,18 @@ def main() -> None:
     if options.json:
         print(json.dumps(_measure(options.side)))
         return
-    checkouts = {"now": _HERE} | ({"before": options.before} if options.before else {})
-    found: dict[str, dict[str, list[float]]] = {name: {} for name in checkouts}
-    for _ in range(options.repeats):
-        for name, folder in checkouts.items():
-            for what, seconds in _in_process(folder, options.side).items():
-                found[name].setdefault(what, []).append(seconds)
+    from benchmarks.in_turns import measured_in_turns  # which an older checkout may lack
+
+    arguments = ["--side", str(options.side)]
+    found = measured_in_turns(__file__, arguments, options.before, options.repeats)
     for what in found["now"]:
         line = f"{what:>20}:"
-        for name in checkouts:
-            times = found[name][what]
+        for name, measured in found.items():
+            times = measured[what]
             line += f"  {name} {median(times) * 1000:7.1f} ms ({min(times) * 1000:.1f} least)"
         if options.before:
             line += f"  ratio {median(found['now'][what]) / median(found['before'][what]):.3f}"
         print(line)
-
-
-def _in_process(folder: Path, side: int) -> dict[str, float]:
-    environment = os.environ | {"PYTHONPATH": str(folder), "OMP_WAIT_POLICY": "PASSIVE"}
-    command = [sys.executable, str(Path(__file__).resolve()), "--json", "--side", str(side)]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise SystemExit(result.stderr)
-    seconds: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
-    return seconds
 
 
 def _measure(side: int) -> dict[str, float]:

@@ -15,9 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,8 +22,6 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
-
-_HERE = Path(__file__).resolve().parents[1]
 
 #: Seconds after the slide is there that still belong to opening it, and that a new window rests.
 _AFTER = 2.0
@@ -45,29 +40,16 @@ def main() -> None:
     if options.json:
         print(json.dumps(_measure(options.side, options.again)))
         return
-    checkouts = {"now": _HERE} | ({"before": options.before} if options.before else {})
-    found: dict[str, dict[str, list[float]]] = {name: {} for name in checkouts}
-    for _ in range(options.repeats):
-        for name, folder in checkouts.items():
-            for what, seconds in _in_process(folder, options).items():
-                found[name].setdefault(what, []).append(seconds)
+    from benchmarks.in_turns import measured_in_turns  # which an older checkout may lack
+
+    arguments = ["--side", str(options.side), "--again", str(options.again)]
+    found = measured_in_turns(__file__, arguments, options.before, options.repeats)
     for what in found["now"]:
         line = f"{what:>16}:"
-        for name in checkouts:
-            times = found[name][what]
+        for name, measured in found.items():
+            times = measured[what]
             line += f"  {name} {median(times) * 1000:6.0f} ms ({max(times) * 1000:.0f} most)"
         print(line)
-
-
-def _in_process(folder: Path, options: argparse.Namespace) -> dict[str, float]:
-    environment = os.environ | {"PYTHONPATH": str(folder), "OMP_WAIT_POLICY": "PASSIVE"}
-    command = [sys.executable, str(Path(__file__).resolve()), "--json"]
-    command += ["--side", str(options.side), "--again", str(options.again)]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise SystemExit(result.stderr)
-    seconds: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
-    return seconds
 
 
 def _measure(side: int, again: int) -> dict[str, float]:
