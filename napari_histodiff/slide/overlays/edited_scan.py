@@ -13,7 +13,7 @@ from napari_histodiff.core.errors import HistodiffError, StorageError
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.listeners import Listeners
 from napari_histodiff.slide.lazy_levels import LevelArray
-from napari_histodiff.slide.overlays.growing import CarryOut, enlarge
+from napari_histodiff.slide.overlays.growing import CarryOut, at_once, enlarge
 from napari_histodiff.slide.overlays.overlay import ScanOverlay
 from napari_histodiff.slide.overlays.places import find_overlay, open_overlay
 from napari_histodiff.slide.scans.padded import Margins, margins_of, scan_inside
@@ -113,7 +113,7 @@ class EditedScan:
             there |= self.overlay.shows_edits(region)
         return there
 
-    def enlarge(self, more: Margins, carry_out: CarryOut | None = None) -> None:
+    def enlarge(self, more: Margins, carry_out: CarryOut = at_once) -> None:
         """Give the scan a larger canvas; see `growing.enlarge`.
 
         Raises
@@ -126,7 +126,7 @@ class EditedScan:
         overlay = self.make()
         place = overlay.path
         try:
-            larger = enlarge(overlay, more, *() if carry_out is None else (carry_out,))
+            larger = enlarge(overlay, more, carry_out)
         except HistodiffError:
             if overlay.read_only:  # closed by now; what is there is shown
                 self._take(open_overlay(scan_inside(self.scan), place))

@@ -22,9 +22,10 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.slide.overlays.overlay import ScanOverlay
 from napari_histodiff.slide.scans.padded import Margins, PaddedScan, scan_inside
+from napari_histodiff.slide.scans.scan import Scan
 from napari_histodiff.slide.storage.transactions import storage_error
 
-__all__ = ["CarryOut", "check_margins", "enlarge", "margin_step", "mend"]
+__all__ = ["CarryOut", "at_once", "check_margins", "enlarge", "margin_step", "mend"]
 
 #: Calls what takes long, and returns when it is done or raises what it raised.
 CarryOut = Callable[[Callable[[], None]], None]
@@ -72,11 +73,12 @@ def check_margins(overlay: ScanOverlay, more: Margins) -> Margins:
     return overlay.margins + more
 
 
-def _here(work: Callable[[], None]) -> None:
+def at_once(work: Callable[[], None]) -> None:
+    """Carry out what takes long where it is asked for."""
     work()
 
 
-def enlarge(overlay: ScanOverlay, more: Margins, carry_out: CarryOut = _here) -> ScanOverlay:
+def enlarge(overlay: ScanOverlay, more: Margins, carry_out: CarryOut = at_once) -> ScanOverlay:
     """Give the edits of a scan a larger canvas; all of it or nothing.
 
     What was edited and painted stays where it is on the scan; it can be undone as before, but what
@@ -105,18 +107,18 @@ def enlarge(overlay: ScanOverlay, more: Margins, carry_out: CarryOut = _here) ->
     StorageError
         When it is open for reading only, or there is no room to write it.
     """
-    check_margins(overlay, more)
-    scan, path = overlay.scan, overlay.path
+    margins, scan, path = check_margins(overlay, more), overlay.scan, overlay.path
     if overlay.read_only or scan is None:
         raise StorageError(
             f"expected edits open for writing, got {path} open for reading only; close it where it "
             "is being written, then open it again"
         )
+    wide = PaddedScan(scan_inside(scan), margins)
     copy, new, old = (path.with_name(f".{path.name}{end}") for end in (_COPY, _NEW, _OLD))
     for left in (copy, new, old):
         shutil.rmtree(left, ignore_errors=True)
     try:
-        carry_out(partial(_write_larger, overlay, copy, new, more))
+        carry_out(partial(_write_larger, path, scan, copy, wide, new, more))
         overlay.close()
         path.rename(old)
         new.rename(path)
@@ -138,13 +140,14 @@ def mend(path: Path) -> None:
             old.rename(path)
 
 
-def _write_larger(overlay: ScanOverlay, copy: Path, new: Path, more: Margins) -> None:
-    scan, margins = overlay.scan, check_margins(overlay, more)
-    assert scan is not None
-    shutil.copytree(overlay.path, copy, ignore=shutil.ignore_patterns("lock"))
+def _write_larger(
+    path: Path, scan: Scan, copy: Path, wide: PaddedScan, new: Path, more: Margins
+) -> None:
+    """Write the edits of `path` anew over a wider scan, by way of a copy that is undone on."""
+    shutil.copytree(path, copy, ignore=shutil.ignore_patterns("lock"))
     with ScanOverlay.open(copy, scan, read_only=False) as source:
         _refuse_damage(source)
-        with ScanOverlay.create(new, PaddedScan(scan_inside(scan), margins)) as target:
+        with ScanOverlay.create(new, wide) as target:
             _do_again(source, target, more)
 
 

@@ -353,9 +353,8 @@ class SlidePart:
         if kept is not None:
             kept.place(session.layer)
         self.session, self._engine_in_use = session, engine
-        self._is_opening = (
-            True  # its layers come one by one: it looks at the view when all are there
-        )
+        # Its layers come one by one: it looks at the view when all are there.
+        self._is_opening = True
         try:
             self._show_layers(session)
         finally:

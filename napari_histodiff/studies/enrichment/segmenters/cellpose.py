@@ -81,18 +81,13 @@ class CellposeSegmenter:
             )
         self._channels = _channels(weights, self._version)
         name = f"cellpose {number}"
-        self._about = About(
+        self.about = About(
             name=name,
             weights=digest_of_files([weights]),
             training=_WORDS.format(name=name, crops=_CROPS[self._version]),
             tells_classes=False,
             augments=False,
         )
-
-    @property
-    def about(self) -> About:
-        """What it is."""
-        return self._about
 
     def train(self, lesson: Lesson) -> _Trained:
         """Train on tiles: an update is an epoch of one batch."""

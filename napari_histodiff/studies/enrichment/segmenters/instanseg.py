@@ -86,18 +86,13 @@ class InstanSegSegmenter:
         require_package("edt", _PACKAGES)  # which it asks for only while it trains
         self._state = _state_of(weights / _WEIGHTS)
         name = f"instanseg {version('instanseg-torch')}"
-        self._about = About(
+        self.about = About(
             name=name,
             weights=digest_of_files([weights / _LOG, weights / _WEIGHTS]),
             training=_WORDS.format(name=name),
             tells_classes=False,
             augments=False,
         )
-
-    @property
-    def about(self) -> About:
-        """What it is."""
-        return self._about
 
     def train(self, lesson: Lesson) -> _Trained:
         """Train on tiles."""

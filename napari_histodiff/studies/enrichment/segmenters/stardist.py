@@ -84,18 +84,13 @@ class StarDistSegmenter:
         self._thresholds = _thresholds(weights)
         same = config.get("n_classes") == len(CLASS_NAMES)
         name = f"stardist {version('stardist')}"
-        self._about = About(
+        self.about = About(
             name=name,
             weights=digest_of_files([weights / _CONFIG, path]),
             training=_WORDS.format(name=name, head="" if same else " that begins anew"),
             tells_classes=True,
             augments=False,
         )
-
-    @property
-    def about(self) -> About:
-        """What it is."""
-        return self._about
 
     def train(self, lesson: Lesson) -> _Trained:
         """Train on tiles: one epoch of all updates, without a choice among its states."""

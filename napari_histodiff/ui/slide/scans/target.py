@@ -22,7 +22,7 @@ from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.slide.exporting.provenance import EditMark
 from napari_histodiff.slide.exporting.source import ExportSource
 from napari_histodiff.slide.overlays.edited_scan import EditedLevel, EditedScan
-from napari_histodiff.slide.overlays.growing import CarryOut
+from napari_histodiff.slide.overlays.growing import CarryOut, at_once
 from napari_histodiff.slide.overlays.overlay import ScanOverlay
 from napari_histodiff.slide.overlays.places import NeedsPlace
 from napari_histodiff.slide.scans.padded import Margins
@@ -144,7 +144,7 @@ class EditedScanTarget(Target):
         there = self.coverage(region)
         return bool(there.any()), bool(there.all())
 
-    def enlarge(self, more: Margins, carry_out: CarryOut | None = None) -> None:
+    def enlarge(self, more: Margins, carry_out: CarryOut = at_once) -> None:
         """Give the scan a larger canvas, for whoever shows it; what waits is written before.
 
         Parameters

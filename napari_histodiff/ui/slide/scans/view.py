@@ -14,7 +14,7 @@ from psygnal import Signal
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.slide.overlays.edited_scan import EditedLevel, EditedScan
-from napari_histodiff.slide.overlays.growing import CarryOut
+from napari_histodiff.slide.overlays.growing import CarryOut, at_once
 from napari_histodiff.slide.scans.level_builder import LevelBuilder
 from napari_histodiff.slide.scans.opening import is_synthetic
 from napari_histodiff.slide.scans.padded import Margins
@@ -87,7 +87,7 @@ class ScanView:
         """Whether all that was looked at is shown as it is."""
         return self._builder.is_idle and not self._unshown
 
-    def enlarge(self, more: Margins, carry_out: CarryOut | None = None) -> None:
+    def enlarge(self, more: Margins, carry_out: CarryOut = at_once) -> None:
         """Make room beyond the border of the scan; what is on the screen stays where it is.
 
         Parameters
