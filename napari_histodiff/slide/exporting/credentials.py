@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from importlib.metadata import version
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,6 +47,9 @@ _KINDS: Final = {
 }
 
 _YEARS: Final = 10
+
+#: How a manifest store begins, in any file: the JUMBF box that describes it, by type.
+_STORE: Final = b"jumdc2pa\x00\x11\x00\x10\x80\x00\x00\xaa\x00\x38\x9b\x71"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def credentials_of(path: Path) -> Credentials | None:
         with library.Reader(str(path)) as reader:
             store, state = json.loads(reader.json()), reader.get_validation_state()
     except library.C2paError as error:
-        if "ManifestNotFound" in str(error):
+        if "ManifestNotFound" in str(error) or not _carries(path):
             return None
         return Credentials("", valid=False, trusted=False, statement="")
     manifest = store["manifests"][store["active_manifest"]]
@@ -219,6 +223,15 @@ def _library() -> Any:
             "expected the library c2pa-python, got none; install it with "
             'pip install "napari-histodiff[credentials]"'
         ) from error
+
+
+def _carries(path: Path) -> bool:
+    """Whether a file that the library cannot read, as several levels of OME-TIFF, is signed."""
+    try:
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            return data.find(_STORE) >= 0
+    except (OSError, ValueError):  # empty, or gone
+        return False
 
 
 def _manifest(name: str, said: Mapping[str, Any]) -> dict[str, Any]:

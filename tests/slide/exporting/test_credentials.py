@@ -82,6 +82,23 @@ def test_a_saved_variant_is_signed_read_and_seen_to_be_changed(tmp_path, identit
 
 
 @needs_library
+@pytest.mark.parametrize("ending", [".tif", ".png", ".jpg"])
+def test_a_signed_file_that_was_cut_off_does_not_hold(tmp_path, identity, ending) -> None:
+    path = edit(tmp_path, ending)
+    sign(path, inspect_file(path).said, *identity)
+    path.write_bytes(path.read_bytes()[:-200])
+    assert not credentials_of(path).valid
+
+
+@needs_library
+@pytest.mark.parametrize("ending", [".tif", ".png", ".jpg"])
+def test_what_is_no_image_has_no_credentials(tmp_path, ending) -> None:
+    path = tmp_path / f"a{ending}"
+    path.write_bytes(b"no image at all")
+    assert credentials_of(path) is None
+
+
+@needs_library
 def test_a_pyramid_stays_one_and_its_digest_still_matches(tmp_path, identity) -> None:
     path = tmp_path / "a.tif"
     export_tiff(part_synthetic(), path, kind="pyramid")
@@ -104,6 +121,8 @@ def test_a_pyramid_stays_one_and_its_digest_still_matches(tmp_path, identity) ->
 def test_a_file_that_the_library_cannot_rewrite_is_told_and_left(tmp_path, identity) -> None:
     path = tmp_path / "a.ome.tif"
     export_tiff(part_synthetic(), path)
+    assert credentials_of(path) is None  # it cannot be read, and that is no sign of a change
+    assert inspect_file(path).credentials is None
     before = path.read_bytes()
     with pytest.raises(InvalidRequest, match="export with --format tiff"):
         sign(path, {"extent": "part"}, *identity)
