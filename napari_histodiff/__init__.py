@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from napari_histodiff.core.threads import wait_quietly
+from napari_histodiff.core.torch_start import wait_quietly
 
 if TYPE_CHECKING:
     from napari_histodiff.api import BusyThreads, Model, load_model

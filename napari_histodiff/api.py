@@ -25,7 +25,7 @@ from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.core.steering.guides import PYTHON_GUIDE, as_guides
 from napari_histodiff.core.steering.steering import DEFAULT_REFERENCE, Steering
 from napari_histodiff.core.steering.strengths import as_strength_map
-from napari_histodiff.core.threads import busy_waiting
+from napari_histodiff.core.torch_start import busy_waiting
 from napari_histodiff.layout.completion import Completion, complete_paint, completed, structure_seed
 from napari_histodiff.layout.invention import Invention, invent
 from napari_histodiff.remarks import remark_on

@@ -209,3 +209,21 @@ print("torch" in sys.modules, "diffusers" in sys.modules)
         check=False,
     )
     assert done.stdout.strip().endswith("False False"), done.stdout + done.stderr
+
+
+def test_a_model_loads_in_the_console_of_an_open_window() -> None:
+    """Mesa has drawn by then: its LLVM and Triton's, which torch brings, end a process together."""
+    script = """
+import napari, numpy as np
+viewer = napari.Viewer(show=True)
+viewer.add_image(np.zeros((64, 64, 3), np.uint8))
+viewer.screenshot()
+import napari_histodiff as hd
+images = hd.load_model()(shape=(32, 32), steps=1)
+viewer.close()
+print("drawn", np.shape(images))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.stdout.strip().endswith("32, 32, 3)"), done.stdout + done.stderr

@@ -10,8 +10,8 @@ import pytest
 
 REPORT = """
 import os
-from napari_histodiff.core import threads
-print(os.environ["OMP_WAIT_POLICY"], threads.busy_waiting())
+from napari_histodiff.core import torch_start
+print(os.environ["OMP_WAIT_POLICY"], torch_start.busy_waiting())
 """
 
 
