@@ -80,7 +80,7 @@ def edit(backend: Backend, **changes) -> EditRequest:
     rng = np.random.default_rng(0)
     mask = np.zeros((SIDE, SIDE), bool)
     mask[32:112, 16:128] = True
-    steps = 2 if backend.info.jump_steps else 10
+    steps = 2 if backend.info.jump_steps else 6
     return EditRequest(
         kind=EditKind.INPAINT,
         region=Region(0, 0, 64, SIDE, SIDE),
