@@ -38,7 +38,7 @@ _WHITE: Final = np.array(GLASS_COLOUR, np.float32)
 _STROMA: Final = np.array([-0.44, -0.34, -0.35], np.float32)
 _BLOOD: Final = np.array([-1.25, 0.75, 0.95], np.float32)
 _MUCUS: Final = np.array([-0.95, -1.15, -1.1], np.float32)
-_MUSCLE: Final = 1.25  # as dark as that many times stroma
+_MUSCLE: Final = np.array([-0.65, -0.42, -0.5], np.float32)  # eosin and hardly haematoxylin
 _CYTOPLASM: Final = np.array([0.14, 0.12, 0.03], np.float32)
 _NUCLEUS: Final = np.array([1.9, 1.35, 1.6], np.float32)
 _STEPS: Final = 512  # entries of the table of exp(-density) per unit of density
@@ -68,7 +68,7 @@ class Colours:
         self._others = {
             BLOOD: np.maximum(mean + _BLOOD * spread, 0.02),
             MUCUS: np.maximum(mean + _MUCUS * spread, 0.02),
-            MUSCLE: self._bare[0] * np.float32(_MUSCLE),
+            MUSCLE: np.maximum(mean + _MUSCLE * spread, 0.02),
         }
         plan = anatomy.plan
         densities = [*anatomy.densities, np.array(plan.crowd, np.float32)]
@@ -76,7 +76,9 @@ class Colours:
         layers = () if plan.wall is None else plan.wall.layers
         tones = [*(layer.tone for layer in layers), 1.0]
         # By place, see `Anatomy.place`: of fibres alone, and of fibres with nuclei.
-        self._stroma = np.array([self._bare[0] * np.float32(tone) for tone in tones])
+        red = [layer.tissue == "muscle" for layer in layers] + [False]
+        bare = [self._others[MUSCLE] if muscle else self._bare[0] for muscle in red]
+        self._stroma = np.array([b * np.float32(t) for b, t in zip(bare, tones, strict=True)])
         mixed = [
             self._with_nuclei(fibres, share)
             for fibres, share in zip(self._stroma, shares, strict=False)

@@ -22,7 +22,7 @@ class Layer:
         How many nuclei of each class there are, in the order of `CLASS_NAMES`, as a share of the
         stroma's densities of the slide.
     tone : float
-        How dark fibres are, 1 as elsewhere.
+        How dark fibres are, 1 as those of its tissue are elsewhere.
     along : bool
         Whether fibres and nuclei lie along the wall, as muscle cut lengthwise does.
     round : bool
@@ -101,12 +101,12 @@ _COLON: Final = WallPlan(
     pitch=96.0,
     crypt=31.0,
     layers=(
-        Layer(620.0, _PROPRIA, glands=True),
-        Layer(48.0, (0.1, 0.0, 0.1, 0.05, 0.1, 2.1), tone=1.25, along=True, tissue="muscle"),
+        Layer(660.0, _PROPRIA, glands=True),
+        Layer(48.0, (0.1, 0.0, 0.1, 0.05, 0.1, 2.1), along=True, tissue="muscle"),
         Layer(560.0, _LOOSE, tone=0.72, vessels=True, aggregates=True),
-        Layer(620.0, MUSCLE_NUCLEI, tone=1.3, along=True, tissue="muscle"),
+        Layer(560.0, MUSCLE_NUCLEI, tone=1.05, along=True, tissue="muscle"),
         Layer(28.0, (0.3, 0.0, 0.3, 0.2, 0.2, 0.9), tone=0.75),
-        Layer(430.0, MUSCLE_NUCLEI, tone=1.22, round=True, tissue="muscle"),
+        Layer(400.0, MUSCLE_NUCLEI, round=True, tissue="muscle"),
         Layer(900.0, _FAT, tone=0.8, fat=True, vessels=True),
     ),
 )
@@ -122,7 +122,7 @@ _BLADDER: Final = WallPlan(
     ridge=26.0,
     layers=(
         Layer(420.0, (1.0, 0.0, 1.0, 0.8, 1.0, 0.8), tone=0.85, vessels=True, aggregates=True),
-        Layer(1100.0, MUSCLE_NUCLEI, tone=1.28, along=True, tissue="muscle"),
+        Layer(1100.0, MUSCLE_NUCLEI, along=True, tissue="muscle"),
         Layer(900.0, _FAT, tone=0.8, fat=True, vessels=True),
     ),
 )
@@ -145,7 +145,7 @@ _SQUAMOUS: Final = WallPlan(
     layers=(
         Layer(420.0, (1.0, 0.0, 1.3, 1.0, 0.5, 0.8), vessels=True, aggregates=True),
         Layer(700.0, _LOOSE, tone=0.85, glands=True, vessels=True, aggregates=True),
-        Layer(900.0, MUSCLE_NUCLEI, tone=1.28, along=True, tissue="muscle"),
+        Layer(900.0, MUSCLE_NUCLEI, along=True, tissue="muscle"),
         Layer(900.0, _FAT, tone=0.8, fat=True, vessels=True),
     ),
 )

@@ -117,7 +117,7 @@ _ORGANS: Final[dict[str, SlidePlan]] = {
     "colon": SlidePlan(
         glands=0.22,
         pitch=86.0,
-        fat=0.62,
+        fat=0.88,
         aggregates=0.4,
         gap=10.0,
         nests=0.02,
@@ -131,7 +131,7 @@ _ORGANS: Final[dict[str, SlidePlan]] = {
         thickness=18.0,
         gap=8.0,
         nests=0.02,
-        fat=0.8,
+        fat=0.88,
         radii=(0.4, 0.56),
         stretch=1.6,
     ),

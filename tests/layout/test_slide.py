@@ -141,8 +141,8 @@ def test_the_border_of_a_large_slide_is_glass(seed: int, height: int, width: int
         Region(4, 0, cols - 1, rows, 1),
     ):
         assert (slide.tissue(strip) == GLASS).all()
-    middle = slide.colours(Region(9, 0, 0, height >> 9, width >> 9))[..., 1]
-    assert 0.2 < (middle < 220).mean() < 0.85
+    whole = slide.tissue(Region(9, 0, 0, height >> 9, width >> 9))
+    assert 0.2 < (whole != GLASS).mean() < 0.85
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -40,6 +40,8 @@ _ARTERIES: Final = 0.4  # of the vessels; the others have hardly a wall
 _FULL, _HALF = 0.5, 0.75  # shares of vessels filled with blood, and filled or half filled
 _CLOT: Final = 0.62  # of the lumen's radius, in those half filled
 _THICKEST: Final = 34.0  # um, of an artery's wall
+_ADVENTITIA: Final = 9.0  # um of stroma around a vessel
+_IN_FAT: Final = 0.4  # of the vessels that fat would have, were it stroma
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class StromaTissues:
     def __init__(self, ground: Ground) -> None:
         self._ground, plan, um = ground, ground.plan, 1 / ground.mpp
         self.bubbles = StarLattice(
-            ground.seed, 11, round(plan.bubble * um), 4.5 * um, (0.6, 0.95), 1.15, 0.05, self._fat
+            ground.seed, 11, round(plan.bubble * um), 2.5 * um, (0.7, 1.0), 1.15, 0.05, self._fat
         )
         self.vessels = StarLattice(
             ground.seed, 12, round(300 * um), 60 * um, (0.03, 0.2), 2.6, 0.15, self._vessel
@@ -153,7 +155,8 @@ class StromaTissues:
         if not len(vessels):
             return
         lumen, blood = self._lumina(vessels)
-        layers = ((vessels.outer, MUSCLE), (lumen, VESSEL), (blood, BLOOD))
+        around = inset(vessels.outer, -self._um(_ADVENTITIA))
+        layers = ((around, STROMA), (vessels.outer, MUSCLE), (lumen, VESSEL), (blood, BLOOD))
         values = [(radii, np.full(len(vessels), kind, np.uint8)) for radii, kind in layers]
         paint(out, pixels, vessels, values)
 
@@ -201,9 +204,10 @@ class StromaTissues:
         if wall is not None:
             depth, _, fade = wall.near(y, x)
             there &= wall.holds("vessels", depth) & (depth > self._um(80))
+            few = uniform(key_of(ground.seed, 86), rows, cols) < np.float32(_IN_FAT)
+            there &= ~wall.holds("fat", depth) | lean | few
             if ground.plan.tumour:
                 there &= fade > np.float32(0.9)
-            there &= ~wall.holds("fat", depth) | lean
             if there.any():
                 there &= ground.aggregates.at(y, x) == 0
         else:
