@@ -37,11 +37,15 @@ from napari_histodiff.layout.wall import Fibres, Wall
 if TYPE_CHECKING:
     from napari_histodiff.layout.sketch import Sketch
 
-__all__ = ["DUCTS", "Anatomy"]
+__all__ = ["DUCTS", "TUFT", "Anatomy"]
 
 #: Added to the rows of ducts, so that they are told from glands.
 DUCTS: Final = 2**40
 
+#: Of a glomerulus' inside, from which it is the tuft; less deep is Bowman's space.
+TUFT: Final = 0.9
+
+_CAPSULE, _BOWMAN = 0.37, 0.5  # of the same, where its capsule and space begin
 _BLOCK: Final = 32_768  # pixels of level 0 worked on at once, for the memory's sake
 _POINTS: Final = 16_384  # evaluated at once; more leave the processor's cache
 _CORE: Final = 255  # in place of a tissue, where a nest may have small lumina
@@ -114,6 +118,7 @@ class Anatomy:
             accept=self._aggregate if self.wall else None,
         )
         self.lobules = Aggregates(seed, round(950 / mpp), plan.lobules, (0.15, 0.4), 54)
+        self.glomeruli = Aggregates(seed, round(600 / mpp), plan.glomeruli, (0.17, 0.21), 56)
         self.stroma = StromaTissues(
             Ground(
                 seed,
@@ -176,6 +181,11 @@ class Anatomy:
                 self._paint_wall(out, pixels, inside, drawn)
             found = self.glands_within(pixels.box) if glands is None else glands
             self._paint_glands(out, pixels, found)
+            if self.plan.glomeruli > 0:
+                within = self.glomeruli.on(pixels)
+                out[within > np.float32(_CAPSULE)] = STROMA
+                out[within > np.float32(_BOWMAN)] = LUMEN
+                out[within > np.float32(TUFT)] = STROMA
         if drawn is None:
             out[~inside] = GLASS
             return out
@@ -292,7 +302,7 @@ class Anatomy:
         return self.gland_above if gives else float("inf")
 
     def _gland(self, rows: Any, cols: Any, y: Any, x: Any) -> NDArray[np.bool_]:
-        share = self.growth.share(y, x) if self.plan.tumour else np.float32(0.93)
+        share = self.growth.share(y, x) if self.plan.tumour else np.float32(self.plan.filled)
         there: NDArray[np.bool_] = uniform(key_of(self.seed, 21), rows, cols) < share
         if self.plan.tumour:
             there &= self.growth.small(y, x)
@@ -305,6 +315,7 @@ class Anatomy:
             there &= self.fatness.at(y, x) < self.fat_above - 0.1
         if there.any():
             there &= self.aggregates.at(y, x) < 0.2
+            there &= self.glomeruli.at(y, x) < _BOWMAN
         if self.sketch is None or self.sketched is None:
             return there
         pitch = self.glands.pitch

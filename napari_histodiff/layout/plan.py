@@ -25,6 +25,8 @@ class SlidePlan:
     ----------
     glands : float
         Share of the tissue whose stroma carries glands.
+    filled : float
+        Share of a gland's places there that hold one.
     pitch : float
         Distance of neighbouring glands.
     gap : float
@@ -57,6 +59,8 @@ class SlidePlan:
         Share of sites that carry a lobule; glands lie in lobules only. 0: glands are not bundled.
     ducts : float
         Share of sites that carry a duct, apart from the lobules.
+    glomeruli : float
+        Share of sites, 600 um apart, that carry a glomerulus.
     crypts : float
         Share of a wall's crypts that are there.
     pierced : float
@@ -74,6 +78,7 @@ class SlidePlan:
     """
 
     glands: float = 0.55
+    filled: float = 0.93
     pitch: float = 150.0
     gap: float = 13.0
     thickness: float = 26.0
@@ -91,6 +96,7 @@ class SlidePlan:
     roughness: float = 0.2
     lobules: float = 0.0
     ducts: float = 0.0
+    glomeruli: float = 0.0
     crypts: float = 0.96
     pierced: float = 0.0
     goblets: float = 0.0
@@ -149,15 +155,20 @@ _ORGANS: Final[dict[str, SlidePlan]] = {
         lobules=0.75,
         ducts=0.5,
     ),
+    # Tubules lie back to back.
     "kidney": SlidePlan(
-        glands=0.95,
-        pitch=62.0,
-        gap=5.0,
-        thickness=15.0,
+        glands=0.97,
+        filled=1.0,
+        pitch=54.0,
+        gap=1.5,
+        thickness=17.0,
         nests=0.03,
-        radii=(0.42, 0.7),
+        radii=(0.75, 0.85),
+        stretch=2.0,
+        roughness=0.08,
         fat=0.01,
-        aggregates=0.1,
+        aggregates=0.02,
+        glomeruli=0.7,
     ),
     "liver": SlidePlan(
         glands=0.96, pitch=85.0, thickness=60.0, nests=1.0, fat=0.02, aggregates=0.1
@@ -246,6 +257,7 @@ def _grown(plan: SlidePlan) -> SlidePlan:
         roughness=0.34,
         lobules=0.0,
         ducts=1.0,
+        glomeruli=0.0,
         pierced=0.7,
         goblets=0.1 * plan.goblets,
         tumour=True,

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.layout.anatomy import Anatomy
+from napari_histodiff.layout.anatomy import TUFT, Anatomy
 from napari_histodiff.layout.fields import ValueNoise
 from napari_histodiff.layout.layers import MUSCLE_NUCLEI
 from napari_histodiff.layout.plan import CONNECTIVE
@@ -17,6 +17,7 @@ __all__ = ["NucleusDensities"]
 
 _THICK: Final = (260.0, 90.0)  # um over which nuclei lie more or less close
 _VESSEL_NUCLEI: Final = 11_000.0  # per mm^2
+_TUFT_NUCLEI: Final = 7500.0
 _PER_MM2: Final = 1e-6
 
 
@@ -71,12 +72,14 @@ class NucleusDensities:
             drawn = anatomy.sketch.at(y, x)
             crowded = np.where(drawn == LYMPHOID, np.float32(1), crowded)
             muscle = muscle | (drawn == MUSCLE)
+        tuft = anatomy.glomeruli.at(y, x) > np.float32(TUFT)
         kind = np.full(len(y), -1, np.int64)
         total = np.zeros(len(y), np.float32)
         for index, crowd in enumerate(self._plan.crowd):
             share = many if index == CONNECTIVE else swing
             density = np.where(muscle, self._muscle[index], self._many[place, index] * share)
             density = density * (1 - crowded) + np.float32(crowd) * crowded
+            density = np.where(tuft, np.float32(_TUFT_NUCLEI * (index == CONNECTIVE)), density)
             upper = np.asarray(total + density * self._area, np.float32)
             kind[(chance >= total) & (chance < upper)] = index
             total = upper

@@ -92,6 +92,25 @@ def test_mucus_in_a_caption_fills_glands() -> None:
     assert shares[1] > 2 * shares[0]
 
 
+def test_tubules_of_a_kidney_lie_back_to_back_around_glomeruli() -> None:
+    # Interstitium of a healthy cortex is 5 to 20 % of it, glomeruli about 5 %.
+    one, pixels = anatomy("kidney", home=16_384), Pixels(4000, 4000, 4, 1200, 1200)
+    parts, crowd = one.parts(pixels), one.glomeruli.on(pixels)
+    tubules = np.isin(parts, (GLAND, LUMEN)) & (crowd == 0)
+    assert 0.72 < tubules.mean() < 0.92
+    assert (parts == GLAND).mean() > 3 * (parts[crowd == 0] == LUMEN).mean()
+    tufts, count = ndimage.label(crowd > 0.95)
+    assert count > 8
+    assert (parts[tufts > 0] == STROMA).all()
+    across = 2 * np.sqrt(np.bincount(tufts.ravel())[1:] / np.pi) * 4 * MPP
+    assert 130 < np.median(across) < 220  # um
+    # A space around each, which opens into no tubule.
+    spaces, _ = ndimage.label(parts == LUMEN)
+    ring = (crowd > 0.55) & (crowd < 0.8)
+    assert (parts[ring] == LUMEN).all()
+    assert (crowd[np.isin(spaces, np.unique(spaces[ring]))] > 0.3).all()
+
+
 def test_muscle_without_a_wall_is_asked_for() -> None:
     pixels = Pixels(0, 0, 16, 400, 400)
     assert (anatomy("prostate").parts(pixels) == MUSCLE).mean() < 0.03
