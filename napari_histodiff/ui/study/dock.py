@@ -23,7 +23,7 @@ from napari_histodiff.studies.reading.answers import RATING_WORDS
 from napari_histodiff.ui.study.controller import Asked, ReadingController
 from napari_histodiff.ui.widgets.docked import DockedWidget
 from napari_histodiff.ui.widgets.forms import Section, button, name_label, note_label, row
-from napari_histodiff.ui.widgets.style import WRONG, dock_style
+from napari_histodiff.ui.widgets.style import WRONG, dock_style, set_role
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -131,6 +131,7 @@ class ReadingDock(DockedWidget):
         self.trial.body.addWidget(self.reason)
         self.trial.hide()
         self.error = note_label()
+        set_role(self.error, WRONG)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(8, 4, 4, 6)
         for widget in (start, self.trial, self.error):
@@ -215,7 +216,7 @@ class ReadingDock(DockedWidget):
         self.setStyleSheet(dock_style(self.viewer.theme))
 
     def _tell(self, error: str) -> None:
-        self.error.setText(f'<span style="color:{WRONG}">{error}</span>' if error else "")
+        self.error.setText(error)
 
     def _clear(self) -> None:
         if READING_LAYER in self.viewer.layers:

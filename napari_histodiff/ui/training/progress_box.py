@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import math
+import importlib
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from typing import Final
+from threading import Thread
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from qtpy.QtGui import (
-    QColor,
-    QMouseEvent,
-    QPainter,
-    QPaintEvent,
-    QPen,
-    QPixmap,
-    QPolygonF,
-    QResizeEvent,
-)
-from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
+from qtpy.QtCore import QSize, Qt, QTimer, Signal
+from qtpy.QtGui import QColor, QFontInfo, QMouseEvent, QPixmap, QResizeEvent
+from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_histodiff.ui.text import short_count
 from napari_histodiff.ui.training.process import LossTable
 from napari_histodiff.ui.widgets.forms import Section, line_label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["LossCurve", "SheetView", "TrainingProgressBox"]
 
@@ -107,112 +105,129 @@ def _samples_of(sheet: Path) -> int:
     return int(digits) if digits.isdigit() else 0
 
 
-_TRAIN: Final = QColor("#3b8eea")
-_CHECK: Final = QColor("#d9822b")
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 10.0, 20.0, 20.0
+#: Colours of training and validation loss on a dark and on a light ground, at 4.5:1 and more.
+_ON_DARK: Final = ("#6cb0ff", "#f0a04b")
+_ON_LIGHT: Final = ("#1a53a8", "#8a4700")
+
+#: Part of the words' size that the letters in the plot have.
+_SMALL: Final = 0.85
+
+#: Milliseconds between two looks whether matplotlib is there.
+_LOOK: Final = 50
 
 
 class LossCurve(QWidget):
-    """Training loss as a line and validation loss as dots, both over training crops; log scale."""
+    """Training loss as a line and validation loss as dots, both over training crops; log scale.
+
+    matplotlib draws it. That takes a second to load: in a thread, once there is something to draw.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.train = np.empty((0, 2))
-        self._checks = np.empty((0, 2))
-        self._text, self._ground = QColor("#d0d0d0"), QColor("#333840")
+        self.checks = np.empty((0, 2))
+        self.figure: Figure | None = None
+        self._text, self._ground = "#d0d0d0", "#333840"
+        self.words = QLabel("The loss curve comes with the first log")
+        self.words.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._looks = QTimer(self)
+        self._looks.setInterval(_LOOK)
+        self._looks.timeout.connect(self._look)
+        inside = QVBoxLayout(self)
+        inside.setContentsMargins(0, 0, 0, 0)
+        inside.addWidget(self.words)
+        self.setAccessibleName("Loss over training crops")
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
     def sizeHint(self) -> QSize:
         """Ask for a low strip."""
-        return QSize(320, 150)
+        return QSize(320, 190)
 
     def set_colours(self, text: str, ground: str) -> None:
         """Take words and ground of a theme, as "#rrggbb"."""
-        self._text, self._ground = QColor(text), QColor(ground)
-        self.update()
+        self._text, self._ground = text, ground
+        self._draw()
 
     def set_losses(self, train: NDArray[np.float64], checks: NDArray[np.float64]) -> None:
         """Show two (n, 2) tables of crops and loss."""
-        self.train, self._checks = train[train[:, 1] > 0], checks[checks[:, 1] > 0]
-        self.update()
+        self.train, self.checks = train[train[:, 1] > 0], checks[checks[:, 1] > 0]
+        self.setAccessibleDescription(self._said())
+        if self.figure is None and len(self.train) + len(self.checks):
+            _load_matplotlib()
+            self._looks.start()
+        self._draw()
 
-    def paintEvent(self, _: QPaintEvent) -> None:
-        """Draw ground, axes, line, dots and key."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(self._ground)
-        painter.drawRoundedRect(QRectF(self.rect()), 3, 3)
-        font = painter.font()
-        font.setPointSizeF(max(7.0, font.pointSizeF() * 0.85))
-        painter.setFont(font)
-        rows = np.concatenate([self.train, self._checks])
-        if len(rows):
-            self._draw(painter, rows)
-        else:
-            painter.setPen(self._text)
-            painter.drawText(
-                self.rect(), Qt.AlignmentFlag.AlignCenter, "The loss curve comes with the first log"
-            )
-        painter.end()
+    def _look(self) -> None:
+        if not _load_matplotlib().is_alive():
+            self._looks.stop()
+            self._make_canvas()
+            self._draw()
 
-    def _draw(self, painter: QPainter, rows: NDArray[np.float64]) -> None:
-        field = QRectF(self.rect()).adjusted(_LEFT, _TOP, -_RIGHT, -_BOTTOM)
-        end = max(1.0, float(rows[:, 0].max()))
-        low, high = float(rows[:, 1].min()), float(rows[:, 1].max())
-        bottom, top = math.log(low) - 0.02, math.log(high) + 0.02
+    def _make_canvas(self) -> None:
+        from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
+        from matplotlib.figure import Figure
 
-        def place(row: NDArray[np.float64]) -> QPointF:
-            y = (math.log(row[1]) - bottom) / (top - bottom)
-            return QPointF(
-                field.left() + field.width() * row[0] / end, field.bottom() - field.height() * y
-            )
+        self.figure = Figure(layout="constrained")
+        canvas: QWidget = FigureCanvasQTAgg(self.figure)
+        # The wheel scrolls the dock, over the curve as elsewhere.
+        canvas.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        canvas.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.words.hide()
+        self.layout().addWidget(canvas)
 
-        self._axes(painter, field, (low, high), end)
-        painter.setPen(QPen(_TRAIN, 1.5))
-        painter.drawPolyline(QPolygonF([place(row) for row in self.train]))
-        if len(self._checks):
-            self._dots(painter, [place(row) for row in self._checks])
-        self._key(painter, field)
+    def _draw(self) -> None:
+        if self.figure is None:
+            return
+        from matplotlib import rc_context
 
-    def _axes(
-        self, painter: QPainter, field: QRectF, losses: tuple[float, float], end: float
-    ) -> None:
-        faint = QColor(self._text)
-        faint.setAlpha(70)
-        painter.setPen(QPen(faint, 1))
-        painter.drawLine(field.bottomLeft(), field.bottomRight())
-        painter.drawLine(field.bottomLeft(), field.topLeft())
-        painter.setPen(self._text)
-        right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        low, high = losses
-        for y, loss in ((field.top(), high), (field.bottom(), low)):
-            painter.drawText(QRectF(0, y - 8, _LEFT - 5, 16), right, f"{loss:.3g}")
-        below = QRectF(field.left(), field.bottom() + 2, field.width(), _BOTTOM - 2)
-        painter.drawText(below, right, f"{short_count(end)} crops")
-        painter.drawText(below, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, "0")
+        text, ground = self._text, self._ground
+        names = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
+        size = _SMALL * QFontInfo(self.font()).pointSizeF()
+        with rc_context(dict.fromkeys(names, text) | {"font.size": size, "axes.facecolor": ground}):
+            self.figure.clear()
+            self.figure.set_facecolor(ground)
+            self._plot(self.figure.add_subplot())
+        self.figure.canvas.draw_idle()
 
-    def _dots(self, painter: QPainter, dots: list[QPointF]) -> None:
-        line = QColor(_CHECK)
-        line.setAlpha(110)
-        painter.setPen(QPen(line, 1))
-        painter.drawPolyline(QPolygonF(dots))
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(_CHECK)
-        for dot in dots:
-            painter.drawEllipse(dot, 2.5, 2.5)
-        best = dots[int(self._checks[:, 1].argmin())]
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.setPen(QPen(_CHECK, 1.5))
-        painter.drawEllipse(best, 6, 6)
+    def _plot(self, axes: Axes) -> None:
+        from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-    def _key(self, painter: QPainter, field: QRectF) -> None:
-        x = field.left() + 4
-        names = [("training", _TRAIN)]
-        if len(self._checks):
-            names += [("validation (ring: best)", _CHECK)]
-        for name, colour in names:
-            painter.setPen(colour)
-            width = painter.fontMetrics().horizontalAdvance(name)
-            painter.drawText(QPointF(x, 14), name)
-            x += width + 14
+        line, dots = _ON_DARK if QColor(self._ground).lightnessF() < 0.5 else _ON_LIGHT
+        axes.plot(*self.train.T, color=line, label="training")
+        if len(self.checks):
+            axes.plot(*self.checks.T, "o-", color=dots, ms=3, lw=0.8, label="validation")
+            best = self.checks[self.checks[:, 1].argmin()]
+            axes.plot(*best, "o", mec=dots, mfc="none", ms=9, label="best")
+        axes.set(xlabel="training crops", ylabel="loss", yscale="log", xlim=(0, None))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda crops, _: short_count(crops)))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda loss, _: f"{loss:.3g}"))
+        axes.legend(loc="upper right", frameon=False)
+
+    def _said(self) -> str:
+        said = []
+        if len(self.train):
+            crops, loss = self.train[-1]
+            said.append(f"Training loss {loss:.3g} after {crops:,.0f} crops.")
+        if len(self.checks):
+            crops, loss = self.checks[self.checks[:, 1].argmin()]
+            said.append(f"Best validation loss {loss:.3g} after {crops:,.0f} crops.")
+        return " ".join(said)
+
+
+@cache
+def _load_matplotlib() -> Thread:
+    """Begin to load what the curve needs, once a process; return the thread that does."""
+    # No daemon: a library half loaded may not survive the end of the process.
+    thread = Thread(target=_import_canvas, name="histodiff-matplotlib")
+    thread.start()
+    return thread
+
+
+def _import_canvas() -> None:
+    with suppress(ImportError):  # it fails again, and is told, where it is needed
+        for needed in ("matplotlib.figure", "matplotlib.backends.backend_qtagg"):
+            importlib.import_module(needed)

@@ -14,6 +14,7 @@ from napari_histodiff.studies.reading.database import ReaderStudy
 from napari_histodiff.studies.reading.trials import ReadingOptions
 from napari_histodiff.ui.study.controller import ReadingController
 from napari_histodiff.ui.study.dock import READING_LAYER, READING_WIDGET, ReadingDock
+from napari_histodiff.ui.widgets.style import WRONG
 from tests.studies.reading.pictures import folders
 from tests.ui.conftest import WaitFor
 
@@ -126,6 +127,7 @@ def test_what_cannot_be_opened_is_said_in_the_dock(dock, tmp_path, wait_for) -> 
     dock.file.setText(str(tmp_path / "none.study"))
     dock.begin()
     wait_for(lambda: "no file" in dock.error.text())
+    assert dock.error.property("role") == WRONG
     assert dock.start.isEnabled()
     assert READING_LAYER not in dock.viewer.layers
     dock.file.setText(str(tmp_path / "a.study"))
