@@ -181,7 +181,7 @@ class StudioDock(DockedWidget):
         self.readout.close_readout()
         self.grid.close()
         self.project.close()
-        self.slide.close_slide()
+        self.slide.close()
         drawing = (self.anomaly, self.live, self.proposer, self.layouts, self.readings, self.second)
         for part in (*drawing, self.controller, self.past, self._kept):
             part.close()

@@ -112,11 +112,6 @@ class Highlights:
         if not self._layer.visible:
             self._layer.visible = True
 
-    def close(self) -> None:
-        """Take the layer away."""
-        if self.layer is not None:
-            self._viewer.layers.remove(self.layer)
-
     def _draw_all(self) -> NDArray[np.uint8]:
         labels = self._nuclei.labels
         self._seen = labels.copy()

@@ -103,7 +103,7 @@ class SlidePart:
         self._open_session = open_session
         self._engine_in_use: Engine | None = None
         self._hand = SketchHand(viewer, self.box.sketch)
-        self._changed, self._is_opening = True, False
+        self._changed, self._is_busy = True, False
         self._show_due = self._weigh_due = 0.0
         self.recent = RecentMenu(parent, self.places, self.open_slide)
         self._connect()
@@ -167,8 +167,15 @@ class SlidePart:
 
     def close_slide(self) -> None:
         """Close the slide and take its layers away; what was drawn stays on the disk."""
-        if self.session is not None:
-            self.session.close()
+        session = self.session
+        if session is None:
+            return
+        self._is_busy = True
+        try:
+            self._workspace.leave(session.layer, glance)
+        finally:
+            self._is_busy = False
+        session.close()
 
     def close(self) -> None:
         """Close the slide when the dock is gone, its widgets perhaps with it; idempotent."""
@@ -184,7 +191,7 @@ class SlidePart:
         """Let the session work, and show what it says four times a second; call it on a timer."""
         self.scans.pump()
         session = self.session
-        if session is None or self._is_opening:
+        if session is None or self._is_busy:
             return
         if self._controller.engine is not self._engine_in_use:
             self._engine_in_use = self._controller.engine
@@ -353,12 +360,12 @@ class SlidePart:
         if kept is not None:
             kept.place(session.layer)
         self.session, self._engine_in_use = session, engine
-        # Its layers come one by one: it looks at the view when all are there.
-        self._is_opening = True
+        # Its layers come and go one by one: it looks at the view when all are there.
+        self._is_busy = True
         try:
             self._show_layers(session)
         finally:
-            self._is_opening = False
+            self._is_busy = False
         self.places.add(Path(store.path))
         self._show_slide()
         self.box.show()

@@ -28,7 +28,7 @@ from napari_histodiff.ui.slide.watcher import ViewWatcher, coverage_of
 from napari_histodiff.ui.viewport import camera_of, to_world
 from napari_histodiff.ui.workspace.pending import StepWorker
 from napari_histodiff.ui.workspace.targets import register_target
-from napari_histodiff.ui.workspace.transforms import insert_above, taken_away
+from napari_histodiff.ui.workspace.transforms import insert_above, take_away
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -322,11 +322,7 @@ class SlideSession:
         self._unsubscribe()
         self._feed.close()
         self._placeholders.close()
-        with taken_away(self._viewer):
-            self._sketch.close()
-            self._overlay.close()
-            if self.layer in self._viewer.layers:
-                self._viewer.layers.remove(self.layer)
+        take_away(self._viewer, (self._sketch.layer, self._overlay.layer, self.layer))
         self._worker.close(self.store.close)
         self.closed.emit()
 

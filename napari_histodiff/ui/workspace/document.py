@@ -53,7 +53,7 @@ from napari_histodiff.ui.workspace.transforms import (
     place_on,
     place_region,
     put_on,
-    taken_away,
+    take_away,
 )
 
 if TYPE_CHECKING:
@@ -212,14 +212,11 @@ class Document:
             below.append(layer)
         between()
 
-    def close(self) -> None:
-        """Remove the layers and keep their paint."""
+    def close(self, between: Callable[[], object] | None = None) -> None:
+        """Remove the layers, in one go or with `between` called after each; their paint is kept."""
         self.rest()
         layers, self._is_open = self.layers, False
-        with taken_away(self._viewer):
-            self.tools.highlights.close()
-            for layer in filter(self._viewer.layers.__contains__, layers):
-                self._viewer.layers.remove(layer)
+        take_away(self._viewer, [self.tools.highlights.layer, *layers], between)
 
     # ------------------------------------------------------------------- frame
     def level_in_view(self) -> int:

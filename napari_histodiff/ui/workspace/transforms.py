@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from napari.utils.transforms import CompositeAffine
@@ -22,8 +22,11 @@ __all__ = [
     "place_on",
     "place_region",
     "put_on",
-    "taken_away",
+    "take_away",
 ]
+
+#: Modes of napari's labels, and what it draws over them then.
+_STROKES: Final = {"polygon": "polygon", "paint": "brush_stroke"}
 
 #: Taken when an image does not tell its pixel size.
 DEFAULT_MPP: Final = 0.5
@@ -92,6 +95,7 @@ def _same(one: Any, other: Any) -> bool:
 
 def insert_above(viewer: Any, layer: Layer, below: Iterable[Layer]) -> None:
     """Add a layer right above the topmost of `below`, leaving the selection as it is."""
+    _leave_strokes_for_later(layer)
     selected, active = set(viewer.layers.selection), viewer.layers.selection.active
     positions = [viewer.layers.index(other) for other in below if other in viewer.layers]
     # napari selects what is new and lays out the controls at every change: nobody hears of them.
@@ -101,7 +105,35 @@ def insert_above(viewer: Any, layer: Layer, below: Iterable[Layer]) -> None:
         viewer.layers.selection.active = active
 
 
-def taken_away(viewer: Any) -> AbstractContextManager[None]:
-    """Take several layers away in one go: napari cleans the canvas once, and not for each."""
+def take_away(
+    viewer: Any, layers: Iterable[Layer | None], between: Callable[[], object] | None = None
+) -> None:
+    """Take away those of some layers that are there.
+
+    In one go, so that napari cleans the canvas once; or one by one, with `between` called after
+    each, so that the window lives meanwhile.
+    """
     together = getattr(viewer.layers, "batched_update", nullcontext)
-    return cast("AbstractContextManager[None]", together())
+    with together() if between is None else nullcontext():
+        for layer in [layer for layer in layers if layer is not None and layer in viewer.layers]:
+            viewer.layers.remove(layer)
+            if between is not None:
+                between()
+
+
+def _leave_strokes_for_later(layer: Layer) -> None:
+    """Keep napari from making at once what shows polygons and strokes on labels while one draws.
+
+    That is half of what adding labels takes; napari makes them when they are first visible.
+    """
+    overlays = getattr(layer, "_overlays", {})
+    for mode, name in _STROKES.items():
+        if name in overlays:
+            overlays[name].visible = str(layer.mode) == mode
+            layer.events.mode.connect(_show_strokes)  # once, however often it is connected
+
+
+def _show_strokes(event: Any) -> None:
+    overlay = event.source._overlays.get(_STROKES.get(str(event.mode)))
+    if overlay is not None:
+        overlay.visible = True

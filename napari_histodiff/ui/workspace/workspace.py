@@ -206,14 +206,14 @@ class Workspace:
             with suppress(InvalidRequest):
                 select(hand.get(name, getattr(self.paint, name)))
 
-    def use_layer(self, image_layer: Any, between: Callable[[], object] = lambda: None) -> None:
+    def use_layer(self, image_layer: Any, between: Callable[[], object] | None = None) -> None:
         """Work on an open image layer; its source is never written to.
 
         Parameters
         ----------
         image_layer : napari Image
             The layer.
-        between : callable
+        between : callable, optional
             As `Document.open` takes it; meanwhile there is no image to work on.
 
         Raises
@@ -228,6 +228,14 @@ class Workspace:
             next(known, None) or self._new_document(open_target(image_layer, self._viewer)),
             between,
         )
+
+    def leave(self, image_layer: Any, between: Callable[[], object]) -> None:
+        """Work on no image, if it is this one; `between` is called after each layer taken away."""
+        document = self._document
+        if document is not None and image_layer is self.target:
+            self._document = None
+            document.close(between)
+            self.target_changed.emit()
 
     def layer_of(self, key: object) -> Image | None:
         """Return the image layer that a target's key names; None when it was not worked on here."""
@@ -488,11 +496,11 @@ class Workspace:
         region = first_frame(self._viewer, target)
         return Document(self._viewer, target, region, self._snap, self.paint, self._rng, self.doing)
 
-    def _work_on(self, document: Document, between: Callable[[], object] = lambda: None) -> None:
+    def _work_on(self, document: Document, between: Callable[[], object] | None = None) -> None:
         # Nobody's document while it closes: a listener would find it broken and open it again.
         old, self._document = self._document, None
         if old is not None:
-            old.close()
+            old.close(between)
         if document not in self._documents:
             self._documents.append(document)
             for name in (
@@ -509,7 +517,7 @@ class Workspace:
                 for name in ("scale", "units", "translate", "rotate", "shear", "affine"):
                     event = getattr(document.target.layer.events, name)
                     event.connect(partial(self._place_anew, document))
-        document.open(between)
+        document.open(between or (lambda: None))
         self._document = document
         for layer in document.paint_layers:
             layer.events.brush_size.connect(self._tell_brush)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -20,13 +22,29 @@ def viewer() -> ViewerModel:
 def test_the_window_lives_between_layers_and_meanwhile_there_is_no_image(viewer) -> None:
     workspace = Workspace(viewer, seed=0)
     seen: list[tuple[int, bool]] = []
-    workspace.use_layer(
-        viewer.layers["image"],
-        lambda: seen.append((len(viewer.layers), workspace.target is None)),
-    )
+    workspace.use_layer(viewer.layers["image"], partial(_note, seen, viewer, workspace))
     assert seen == [(1, True), (2, True), (3, True), (4, True), (5, True)]
     assert workspace.target is viewer.layers["image"]
     assert workspace.document.is_whole
+
+
+def test_an_image_is_left_layer_by_layer_while_the_window_lives(viewer) -> None:
+    workspace = Workspace(viewer, seed=0)
+    image = viewer.layers["image"]
+    workspace.use_layer(image)
+    told: list[object] = []
+    workspace.target_changed.connect(lambda: told.append(workspace.target))
+    seen: list[tuple[int, bool]] = []
+    between = partial(_note, seen, viewer, workspace)
+    workspace.leave(viewer.add_image(np.zeros((128, 128, 3), np.uint8), rgb=True), between)
+    assert workspace.target is image  # not the one that was left
+    workspace.leave(image, between)
+    assert seen == [(5, True), (4, True), (3, True), (2, True)]
+    assert told == [None]
+
+
+def _note(seen: list[tuple[int, bool]], viewer: ViewerModel, workspace: Workspace) -> None:
+    seen.append((len(viewer.layers), workspace.target is None))
 
 
 def test_who_follows_the_selection_hears_once_of_the_layers_that_come(viewer) -> None:

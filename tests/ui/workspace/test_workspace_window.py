@@ -53,6 +53,22 @@ def test_a_click_stamps_in_the_middle_and_the_view_stays(viewer, workspace, qtbo
     assert view_centre(viewer) == centre
 
 
+def test_polygons_are_drawn_by_clicks_though_their_lines_are_made_late(viewer, workspace, qtbot):
+    workspace.select_tool("brush")
+    workspace.select_tool("polygon")
+    widget = canvas_widget(viewer)
+    qtbot.waitExposed(widget)
+    middle = QPoint(widget.width() // 2, widget.height() // 2)
+    corners = [middle + QPoint(*by) for by in ((-60, -60), (60, -60), (60, 60), (-60, 60))]
+    plain = Qt.KeyboardModifier.NoModifier
+    for corner in corners:
+        QTest.mouseMove(widget, corner)
+        QTest.mouseClick(widget, Qt.MouseButton.LeftButton, plain, corner)
+    QTest.mouseDClick(widget, Qt.MouseButton.LeftButton, plain, corners[-1])
+    assert sum(workspace.document.nuclei.counts().values()) == 1
+    assert workspace.document.nuclei.layer.data[64, 64] > 0
+
+
 def test_each_class_shows_in_its_colour(viewer, workspace):
     labels = workspace.document.nuclei.layer
     labels.opacity = 1
