@@ -15,6 +15,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import napari
@@ -24,11 +25,15 @@ from qtpy.QtCore import QEventLoop, Qt, QTimer
 from napari_histodiff.core.engine import EngineState
 from napari_histodiff.engine.local import LocalEngine
 from napari_histodiff.ui.dock import StudioDock
+from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.engines import BACKEND
 from napari_histodiff.ui.generation.settings import Settings, SettingsStore
 from napari_histodiff.ui.starting.painted import paint_demo
 
 _PERIOD = 0.005
+
+#: Seconds until something must have happened.
+_PATIENCE = 300.0
 
 
 def main() -> None:
@@ -49,7 +54,8 @@ def main() -> None:
     document, controller, live = dock.workspace.document, dock.controller, dock.live
     document.set_frame(document.region)
     document.set_painting(*paint_demo(side, side), np.zeros((side, side), bool))
-    _until(lambda: controller.status.state in (EngineState.READY, EngineState.DEAD))
+    until = partial(_until, controller)
+    until("the engine", lambda: controller.status.state in (EngineState.READY, EngineState.DEAD))
     if controller.status.state is EngineState.DEAD:
         raise SystemExit(controller.status.message)
 
@@ -57,11 +63,11 @@ def main() -> None:
     for _ in range(3):
         start = time.perf_counter()
         dock.actions.generate()
-        _until(lambda: controller.staged.now is not None)
+        until("a variant", lambda: controller.staged.now is not None)
         real.append(time.perf_counter() - start)
         controller.staged.discard()
     controller.set(live=True)
-    _until(lambda: live.shown == live.strokes)
+    until("the live picture", lambda: live.shown == live.strokes)
 
     seen, fired = [], []
     timer = QTimer()
@@ -74,7 +80,7 @@ def main() -> None:
         rows, cols = (n.ravel() for n in np.mgrid[y - 6 : y + 6, x - 6 : x + 6])
         start = time.perf_counter()
         document.nuclei.layer.data_setitem((rows, cols), document.nuclei.new_label())
-        _until(lambda: live.shown == live.strokes)
+        until("the live picture", lambda: live.shown == live.strokes)
         seen.append(time.perf_counter() - start)
     timer.stop()
     held = np.clip(np.diff(fired) - _PERIOD, 0, None) * 1000
@@ -89,8 +95,12 @@ def main() -> None:
     viewer.close()
 
 
-def _until(reached: Callable[[], bool]) -> None:
+def _until(controller: Controller, what: str, reached: Callable[[], bool]) -> None:
+    end = time.monotonic() + _PATIENCE
     while not reached():
+        if time.monotonic() > end:
+            said = f"{controller.status.text()} {controller.plan.note}"
+            raise SystemExit(f"expected {what} by now, got none: {said}")
         loop = QEventLoop()
         QTimer.singleShot(5, loop.quit)
         loop.exec()
