@@ -32,12 +32,16 @@ TILE, TILES = 256, 400
 
 
 def made(path: Path, side: int) -> Path:
-    """Write a pyramid whose tiles are a few of noise, so that it takes seconds."""
+    """Write a pyramid of a few tiles again and again, so that it takes seconds.
+
+    Their grain makes them as long as tiles of tissue, about 20 kB: decoding takes as long, too.
+    """
     rng = np.random.default_rng(0)
-    smooth = rng.integers(120, 240, (8, 8, 8, 3), dtype=np.uint8)
+    smooth = np.kron(rng.integers(120, 240, (8, 8, 8, 3)), np.ones((1, 32, 32, 1)))
+    grain = rng.normal(0, 12, (8, TILE, TILE, 1))
     tiles = [
-        imagecodecs.jpeg8_encode(np.kron(one, np.ones((32, 32, 1), np.uint8)), level=80)
-        for one in smooth
+        imagecodecs.jpeg8_encode(one, level=80)
+        for one in np.clip(smooth + grain, 0, 255).astype(np.uint8)
     ]
     with tifffile.TiffWriter(path, bigtiff=True) as tif:
         for level in range(7):
@@ -117,7 +121,8 @@ def measure(path: Path) -> None:
     print(f"{path.name}: {scan.spec.height} x {scan.spec.width}, read by {scan.facts.reader}")
     show_first_views(path)
     edits = tempfile.TemporaryDirectory()
-    overlay = ScanOverlay.create(Path(edits.name) / f"edits{SUFFIX}", scan)
+    below = open_scan(path)  # its own, else it has in memory what was read a moment ago
+    overlay = ScanOverlay.create(Path(edits.name) / f"edits{SUFFIX}", below)
     corner = Region(0, 0, 0, TILE, TILE)
     request = EditRequest(kind=EditKind.GENERATE, region=corner)
     overlay.write(request, np.zeros((TILE, TILE, 3), np.uint8))
@@ -161,6 +166,7 @@ def measure(path: Path) -> None:
     print(f"  peak memory of the process, all readers: {peak:.0f} MB")
     overlay.close()
     edits.cleanup()
+    below.close()
     scan.close()
     slide.close()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,9 +47,15 @@ class Region:
     width: int
 
     def __post_init__(self) -> None:
-        kinds = {type(self.level), type(self.y), type(self.x), type(self.height), type(self.width)}
-        # A read of one tile makes a dozen regions, which were half of its time over decoding.
-        if kinds == {int} and self.height >= 0 and self.width >= 0:
+        # Written out, since a read of one tile makes several: half of its time over decoding.
+        if (
+            type(self.level) is int
+            and type(self.y) is int
+            and type(self.x) is int
+            and type(self.height) is int
+            and type(self.width) is int
+            and self.height >= 0 <= self.width
+        ):
             return
         for name in ("level", "y", "x", "height", "width"):
             object.__setattr__(self, name, _whole(f"region {name}", getattr(self, name)))
@@ -146,7 +153,7 @@ class Region:
 
     def translate(self, dy: int, dx: int) -> Region:
         """Move by whole pixels."""
-        return replace(self, y=self.y + dy, x=self.x + dx)
+        return Region(self.level, self.y + dy, self.x + dx, self.height, self.width)
 
     def relative_to(self, other: Region) -> Region:
         """Return the same place in coordinates whose (0, 0) is the first pixel of `other`."""
@@ -229,16 +236,17 @@ class PyramidSpec:
             raise InvalidRequest(
                 f"expected a level from 0 to {self.levels - 1}, got {level}; choose one of those"
             )
-        scale = 1 << level
-        return Region(level, 0, 0, -(-self.height // scale), -(-self.width // scale))
+        return _bounds(self.height, self.width, level)
 
     def tiles(self, region: Region) -> Iterator[TileAddress]:
         """Yield the existing tiles that share a pixel with `region`, in row-major order."""
-        inside = region.intersect(self.bounds(region.level))
-        if inside.is_empty:
+        bounds, side = self.bounds(region.level), self.tile
+        top, bottom = max(region.y, 0), min(region.bottom, bounds.height)
+        left, right = max(region.x, 0), min(region.right, bounds.width)
+        if top >= bottom or left >= right:
             return
-        for row in range(inside.y // self.tile, -(-inside.bottom // self.tile)):
-            for col in range(inside.x // self.tile, -(-inside.right // self.tile)):
+        for row in range(top // side, -(-bottom // side)):
+            for col in range(left // side, -(-right // side)):
                 yield TileAddress(region.level, row, col)
 
     def region(self, tile: TileAddress) -> Region:
@@ -315,6 +323,13 @@ class WindowGrid:
         low = (first - self.offset - self.size) // self.stride + 1
         high = -(-(end - self.offset) // self.stride)
         return range(self.offset + low * self.stride, self.offset + high * self.stride, self.stride)
+
+
+@lru_cache(1024, typed=True)
+def _bounds(height: int, width: int, level: int) -> Region:
+    """Return a level of a slide; asked for with every read."""
+    scale = 1 << level
+    return Region(level, 0, 0, -(-height // scale), -(-width // scale))
 
 
 def _whole(name: str, value: object) -> int:

@@ -18,6 +18,7 @@ __all__ = [
     "COARSEST_STATED",
     "COARSEST_TAGGED",
     "decimal_of",
+    "is_rgb",
     "plausible",
     "read_tiff",
     "same_scale",
@@ -113,6 +114,14 @@ def read_tiff(
         shown = to_rgb(array, page, path)
     stored = np.ascontiguousarray(upright(array, orientation))
     return np.ascontiguousarray(upright(shown, orientation)), stored, scale, lossy, white_is_zero
+
+
+def is_rgb(page: TiffPage) -> bool:
+    """Return whether the decoded numbers of a page are red, green and blue as they are shown."""
+    if page.photometric == PHOTOMETRIC.YCBCR:
+        return page.compression in _DECODED_TO_RGB
+    is_luma = page.compression == COMPRESSION.APERIO_JP2000_YCBC
+    return bool(page.photometric == PHOTOMETRIC.RGB and not is_luma)
 
 
 def to_rgb(array: NDArray[Any], page: TiffPage, path: Path) -> NDArray[Any]:

@@ -23,6 +23,7 @@ from napari_histodiff.slide.storage.tile_table import (
     IS_AVERAGED,
     PLANE_FLAGS,
     SETTLED,
+    UNTOUCHED,
     TileState,
 )
 from napari_histodiff.slide.storage.transactions import write_file
@@ -209,6 +210,11 @@ def repair(slide: StoreState, plane: str, tile: TileAddress) -> None:
         _redo_far(slide, change, tile)
     elif plane == "image":
         _give_up(slide, change, tile)
+    elif plane == "edits" and slide.info(tile).state in UNTOUCHED:
+        # None of them was made at this level: the finer ones tell where there are some.
+        change.put_chunk("edits", tile, None)
+        change.settle(tile, slide.info(tile).state)
+        average_tile(change, slide.tile_reader, tile)
     elif plane == "edits":
         # Rather keep too much than draw over the user's work.
         change.put("edits", tile, np.full((TILE, TILE), EDITED_HERE, np.uint8))

@@ -27,7 +27,6 @@ from napari_histodiff.slide.storage.edit_files import EditFiles
 from napari_histodiff.slide.storage.ledger import CommittedEdits, Ledger
 from napari_histodiff.slide.storage.ome import metadata_files, read_recipe
 from napari_histodiff.slide.storage.tile_table import (
-    HAS_EDITS,
     IS_AVERAGED,
     TileInfo,
     TileState,
@@ -177,6 +176,7 @@ class StoreState(ABC):
             self._averaged,
             self.repair,
             self.edits_over,
+            self.shows_edits,
         )
 
     def refresh(self) -> list[Region]:
@@ -211,14 +211,12 @@ class StoreState(ABC):
         return self.ledger.table[tile]
 
     def edits_over(self, tile: TileAddress) -> list[TileAddress]:
-        """Return the coarser tiles at the place of one that hold edits, the finest first."""
-        flags, coarsest = self.ledger.table.flags, self.recipe.coarsest
-        steps = range(1, coarsest - tile.level + 1)
-        return [
-            TileAddress(tile.level + n, tile.row >> n, tile.col >> n)
-            for n in steps
-            if flags[tile.level + n][tile.row >> n, tile.col >> n] & HAS_EDITS
-        ]
+        """Return the coarser tiles at the place of one that were edited, the finest first."""
+        return self.ledger.table.edited_over(tile, self.recipe.coarsest)
+
+    def shows_edits(self, region: Region) -> bool:
+        """Return whether edits show in a region of a scan."""
+        return self.ledger.table.shows_edits(region, self.recipe.coarsest)
 
     def change(self) -> Change:
         """Return an empty change."""

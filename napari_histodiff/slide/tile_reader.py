@@ -16,7 +16,13 @@ from napari_histodiff.core.recipe import TILE
 from napari_histodiff.slide.base import Base, StoreRecipe
 from napari_histodiff.slide.storage.chunks import EDITED_HERE, PLANES, ChunkReader, DamagedChunk
 from napari_histodiff.slide.storage.dependencies import outside
-from napari_histodiff.slide.storage.tile_table import HAS_BASE, SETTLED, TileInfo, TileState
+from napari_histodiff.slide.storage.tile_table import (
+    HAS_BASE,
+    SETTLED,
+    UNTOUCHED,
+    TileInfo,
+    TileState,
+)
 
 __all__ = ["TileReader", "full_tile"]
 
@@ -50,7 +56,9 @@ class TileReader:
     repair : callable
         What to do about a damaged chunk.
     over : callable
-        Which coarser tiles at the place of one hold edits, the finest first.
+        Which coarser tiles at the place of one were edited, the finest first.
+    shows_edits : callable
+        Whether edits show in a region of a scan.
     """
 
     def __init__(
@@ -62,6 +70,7 @@ class TileReader:
         averaged: Callable[[], NDArray[np.bool_]],
         repair: Repair,
         over: Callable[[TileAddress], list[TileAddress]],
+        shows_edits: Callable[[Region], bool],
     ) -> None:
         self._recipe = recipe
         self._spec = recipe.spec
@@ -71,6 +80,7 @@ class TileReader:
         self._averaged = averaged
         self._repair = repair
         self._over = over
+        self._shows_edits = shows_edits
         self._clock = itertools.count(1)
         # Pages of these that no tile was read of take no memory.
         bounds = [self._spec.bounds(level).snap(TILE) for level in range(self._spec.levels)]
@@ -79,7 +89,7 @@ class TileReader:
     def read(self, region: Region) -> NDArray[np.uint8]:
         """Return what shows in a region, (h, w, 3) uint8; see `SlideStore.read`."""
         # A scan is read at once where nobody edited it, and not tile by tile.
-        if self._base.has_pixels and not any(map(self._shows_edits, self._spec.tiles(region))):
+        if self._base.has_pixels and not self._shows_edits(region):
             return self._base.colours(region)
         return self._put_together(region, self.part)
 
@@ -130,10 +140,6 @@ class TileReader:
         if edited.all():
             return image[inside]
         return np.where(edited[..., None], image[inside], self.coarser(tile, region))
-
-    def _shows_edits(self, tile: TileAddress) -> bool:
-        """Whether a tile of a scan holds edits, or lies under some."""
-        return self._lookup(tile).has("edits") or bool(self._over(tile))
 
     @property
     def shows_edits_only(self) -> bool:
@@ -188,8 +194,10 @@ class TileReader:
 
     def lay_over(self, region: Region, pixels: NDArray[np.uint8]) -> None:
         """Put the edits of a scan over what something else shows of a region, in place."""
-        for tile in filter(self._shows_edits, self._spec.tiles(region)):
+        for tile in self._spec.tiles(region):
             piece = self._spec.region(tile).intersect(region)
+            if not self._shows_edits(piece):
+                continue
             part = pixels[piece.relative_to(region).slices]
             part[:] = self._with_coarser_edits(tile, piece, part, self._lookup, self._stored)
             image, edits = (
@@ -216,7 +224,7 @@ class TileReader:
         free = np.ones(region.shape, np.bool_)
         for parent in parents:
             level, info = parent.level, lookup(parent)
-            if not info.has("edits"):
+            if info.state in UNTOUCHED:  # it holds means of finer edits at most
                 continue
             edits = stored("edits", parent)
             if edits is None:

@@ -9,7 +9,12 @@ from napari_histodiff.core.errors import HistodiffError, InvalidRequest, ScanInv
 from napari_histodiff.datasets.tiff import COARSEST_STATED, plausible
 from napari_histodiff.slide.scans.brightfield import Window, check_window
 from napari_histodiff.slide.scans.colour_profile import ProfiledSource
-from napari_histodiff.slide.scans.openslide_reader import OpenSlideSource, check_light, vendor_of
+from napari_histodiff.slide.scans.openslide_reader import (
+    OpenSlideSource,
+    check_light,
+    open_aperio,
+    vendor_of,
+)
 from napari_histodiff.slide.scans.picture_reader import PictureSource
 from napari_histodiff.slide.scans.pyramid_scan import PyramidScan
 from napari_histodiff.slide.scans.source import ScanSource
@@ -153,7 +158,7 @@ def _in_file(path: Path, window: Window | None) -> ScanSource:
     vendor = vendor_of(path)
     if vendor not in ("", "generic-tiff"):
         check_light(path, vendor)
-        return OpenSlideSource(path)
+        return open_aperio(path) if vendor == "aperio" else OpenSlideSource(path)
     if head.startswith(_TIFF):
         return TiffSource(path, window)
     return PictureSource(path, window)

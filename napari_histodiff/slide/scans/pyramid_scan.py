@@ -26,7 +26,7 @@ __all__ = ["TILE", "OnDamage", "PyramidScan", "level_of"]
 #: Side of a tile.
 TILE: Final = 256
 
-_CACHE_FORMAT: Final = 1  # another one where levels are made in another way
+_CACHE_FORMAT: Final = 2  # another one where levels are made in another way
 _COARSEST: Final = 512  # longest side of the last level, which napari keeps in memory
 _KEPT_FROM: Final = 2  # levels above one in the file: nearer ones are made again as fast as read
 _PATIENCE: Final = 30.0  # seconds until a tile that could not be decoded is tried again
@@ -194,9 +194,13 @@ class PyramidScan:
         return max(native for native in self._natives if native <= level)
 
     def _anywhere(self, region: Region, on_damage: OnDamage | None) -> NDArray[np.uint8]:
-        inside = region.intersect(self._spec.bounds(region.level))
-        if inside == region and not region.is_empty:
-            return self._read(region, on_damage)
+        bounds = self._spec.bounds(region.level)
+        # By numbers, since most reads are of one tile and every rectangle made takes its share.
+        lies_inside = region.y >= 0 <= region.x and not region.is_empty
+        if lies_inside and region.bottom <= bounds.height and region.right <= bounds.width:
+            read = self._native if region.level in self._natives else self._read
+            return read(region, on_damage)
+        inside = region.intersect(bounds)
         pixels = np.full((*region.shape, 3), 255, np.uint8)
         if not inside.is_empty:
             pixels[inside.relative_to(region).slices] = self._read(inside, on_damage)
@@ -270,13 +274,13 @@ class PyramidScan:
         """Return a region as the source has it; the edge of a level may be a pixel short."""
         index = self._natives[region.level]
         height, width = self._source.shapes[index]
+        if region.bottom <= height and region.right <= width:
+            return self._source.read(index, region.y, region.x, region.height, region.width)
         y, x = min(region.y, height - 1), min(region.x, width - 1)
         bottom, right = min(region.bottom, height), min(region.right, width)
         pixels = self._source.read(index, y, x, max(1, bottom - y), max(1, right - x))
         short = [(0, region.height - pixels.shape[0]), (0, region.width - pixels.shape[1])]
-        if any(after for _, after in short):
-            pixels = np.pad(pixels, [*short, (0, 0)], mode="edge")
-        return pixels
+        return np.pad(pixels, [*short, (0, 0)], mode="edge")
 
     def _known_damage(self, tile: TileAddress) -> ScanError | None:
         """Return why a tile could not be decoded a moment ago: trying again can take long."""

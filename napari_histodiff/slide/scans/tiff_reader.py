@@ -13,7 +13,7 @@ from zict import LRU
 
 from napari_histodiff.core.errors import InvalidImage, ScanInvalid
 from napari_histodiff.core.maps import as_rgb
-from napari_histodiff.datasets.tiff import stated_scale, to_rgb, upright
+from napari_histodiff.datasets.tiff import is_rgb, stated_scale, to_rgb, upright
 from napari_histodiff.slide.scans.brightfield import (
     Window,
     check_pixels,
@@ -90,15 +90,28 @@ class TiffSource:
         DecodingError
             When some of it cannot be decoded.
         """
-        level, grid = self._layout.levels[index], self._grids[index]
+        turned = self._grids[index].orientation
+        if turned == 1:
+            return self._stored(index, y, x, height, width)
         rows, cols = self.shapes[index]
-        turned = level.orientation
         if turned in {3, 4, 7, 8}:
             y = rows - y - height
         if turned in {2, 3, 6, 7}:
             x = cols - x - width
         if turned in range(5, 9):
             y, x, height, width = x, y, width, height
+        return upright(self._stored(index, y, x, height, width), turned)
+
+    def _stored(self, index: int, y: int, x: int, height: int, width: int) -> NDArray[np.uint8]:
+        """Return a rectangle of a level as it lies in the file."""
+        if not self._is_open:
+            raise DecodingError("the scan was closed")
+        grid = self._grids[index]
+        key = index, y // grid.height, x // grid.width
+        whole = height == grid.height and width == grid.width
+        if whole and not (y % height or x % width or key in self._tiles):
+            # Handed on as it was decoded: no copy, and nothing to keep.
+            return self._fresh(*key)
         pixels = np.empty((height, width, 3), np.uint8)
         for row in range(y // grid.height, -(-(y + height) // grid.height)):
             for col in range(x // grid.width, -(-(x + width) // grid.width)):
@@ -109,7 +122,12 @@ class TiffSource:
                 pixels[first - y : last - y, start - x : end - x] = tile[
                     first - top : last - top, start - left : end - left
                 ]
-        return upright(pixels, turned)
+        return pixels
+
+    @property
+    def pages(self) -> tuple[TiffPage, ...]:
+        """How each level lies in the file, the finest first."""
+        return tuple(level.page for level in self._layout.levels)
 
     def associated(self, name: str) -> NDArray[np.uint8]:
         """Return one of the other pictures.
@@ -140,30 +158,40 @@ class TiffSource:
         self._tiles.clear()
 
     def _tile(self, index: int, row: int, col: int) -> NDArray[np.uint8]:
-        if not self._is_open:
-            raise DecodingError("the scan was closed")
         key = index, row, col
         tile = self._tiles.get(key)
         if tile is None:
-            try:
-                tile = self._decoded(self._layout.levels[index], self._grids[index], row, col)
-            except DecodingError:
-                raise
-            except Exception as error:  # decoders raise whatever they like
-                raise DecodingError(str(error) or type(error).__name__) from error
-            self._tiles[key] = tile
+            tile = self._tiles[key] = self._fresh(*key)
         return tile
+
+    def _fresh(self, index: int, row: int, col: int) -> NDArray[np.uint8]:
+        """Return a tile decoded now, whole, which nobody else has."""
+        grid = self._grids[index]
+        try:
+            tile = self._decoded(self._layout.levels[index], grid, row, col)
+        except DecodingError:
+            raise
+        except Exception as error:  # decoders raise whatever they like
+            raise DecodingError(str(error) or type(error).__name__) from error
+        if tile.shape != (shape := grid.shape(row)):
+            raise DecodingError(f"pixels of shape {tile.shape}, not {shape}")
+        return tile if tile.flags.writeable else tile.copy()
 
     def _decoded(self, level: TiffLevel, grid: _Grid, row: int, col: int) -> NDArray[np.uint8]:
         number = row * grid.cols + col
+        if grid.is_shown and len(level.pages) == grid.planes == 1:  # as most are: the quick way
+            found = self._segment(level.page, grid, number, 0, row)
+            return np.full(grid.shape(row), 255, np.uint8) if found is None else found
         parts = []
         for page in level.pages:
             for plane in range(grid.planes):
                 part = self._segment(page, grid, number + plane * grid.count, plane, row)
                 if part is None:  # nothing was scanned here
-                    return np.full((grid.height, grid.width, 3), 255, np.uint8)
+                    return np.full(grid.shape(row), 255, np.uint8)
                 parts.append(part)
         array = np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0]
+        if grid.is_shown:
+            return np.ascontiguousarray(array)
         shown = to_rgb(array[..., 0] if array.shape[2] == 1 else array, level.page, self._path)
         return flatten(shown, window=self._window)
 
@@ -177,12 +205,9 @@ class TiffSource:
         if not offset or not count:
             return None
         data = self._bytes(offset, count)
-        options: dict[str, Any] = {"_fullsize": True} if page.is_tiled else {}
-        if page.compression in _JPEG:
-            if not data.rstrip(b"\0").endswith(_JPEG_END):
-                raise DecodingError("a JPEG that ends early")
-            options |= {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
-        segment = page.decode(data, number, **options)[0]
+        if grid.is_jpeg and not _ends(data):
+            raise DecodingError("a JPEG that ends early")
+        segment = page.decode(data, number, **grid.options)[0]
         return None if segment is None else segment[0]
 
     def _raw(self, page: TiffPage, grid: _Grid, plane: int, row: int) -> NDArray[Any]:
@@ -260,11 +285,21 @@ class TiffSource:
 
 
 class _Grid:
-    """How the pixels of a level are cut into pieces: as the file has them, or into bands."""
+    """How the pixels of a level are cut into pieces: as the file has them, or into bands.
+
+    What is asked for every tile is found out once, since looking tags up takes as long as a part
+    of the decoding.
+    """
 
     def __init__(self, level: TiffLevel) -> None:
         page = level.page
         length, width = level.stored
+        self.orientation = level.orientation
+        self.is_jpeg = page.compression in _JPEG
+        #: What the decoder is told besides the bytes.
+        self.options: dict[str, Any] = {"_fullsize": True} if page.is_tiled else {}
+        if self.is_jpeg:
+            self.options |= {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
         self.is_raw = bool(page.is_contiguous) and not page.is_tiled
         separate = page.planarconfig == PLANARCONFIG.SEPARATE
         self.planes = int(page.samplesperpixel) if separate and page.samplesperpixel > 1 else 1
@@ -275,6 +310,20 @@ class _Grid:
             self.height, self.width = min(rows, length), width
         self.cols = -(-width // self.width)
         self.count = self.cols * -(-length // self.height)
+        self._rows = None if page.is_tiled else length
+        #: Whether decoded numbers are the colours to show, which nothing is to be done to.
+        self.is_shown = level.channels == 3 and page.dtype == np.uint8 and is_rgb(page)
+
+    def shape(self, row: int) -> tuple[int, int, int]:
+        """Return the shape of a piece: a tile is whole at the border too, a strip is cut there."""
+        if self._rows is None:
+            return self.height, self.width, 3
+        return min(self.height, self._rows - row * self.height), self.width, 3
+
+
+def _ends(data: bytes) -> bool:
+    """Whether a JPEG has its end; what pads it may follow."""
+    return data.endswith(_JPEG_END) or data.rstrip(b"\0").endswith(_JPEG_END)
 
 
 def _opened(path: Path) -> TiffFile:

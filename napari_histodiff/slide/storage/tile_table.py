@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.geometry import PyramidSpec, TileAddress
+from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
 
 __all__ = [
     "COLUMNS",
@@ -51,8 +51,11 @@ class TileState(IntEnum):
     STALE = 4
 
 
+_STATES: Final = tuple(TileState)
+
 #: States of tiles of which only edits show; elsewhere what the store lies on does.
 UNTOUCHED: Final = (TileState.EMPTY, TileState.SOURCE)
+_UNTOUCHED: Final = frozenset(map(int, UNTOUCHED))
 
 #: States whose pixels finer levels may be drawn from.
 SETTLED: Final = (TileState.SOURCE, TileState.GENERATED, TileState.EDITED)
@@ -156,11 +159,13 @@ class TileTable:
     checks: list[NDArray[np.uint32]] = field(init=False)
     sizes: list[NDArray[np.uint32]] = field(init=False)
     total: int = field(init=False, default=0)
+    _touched: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
         for name, dtype in COLUMNS:
             levels = range(self.spec.levels)
             setattr(self, name, [np.zeros(self.shape(level), dtype) for level in levels])
+        self._touched = [0] * self.spec.levels
 
     @classmethod
     def untouched(cls, spec: PyramidSpec, state: TileState) -> TileTable:
@@ -177,13 +182,48 @@ class TileTable:
         return -(-bounds.height // side), -(-bounds.width // side)
 
     def __getitem__(self, tile: TileAddress) -> TileInfo:
-        level, at = tile.level, (tile.row, tile.col)
+        level, row, col = tile.level, tile.row, tile.col
         return TileInfo(
-            TileState(int(self.states[level][at])),
-            int(self.flags[level][at]),
-            int(self.checks[level][at]),
-            int(self.sizes[level][at]),
+            _STATES[self.states[level].item(row, col)],
+            self.flags[level].item(row, col),
+            self.checks[level].item(row, col),
+            self.sizes[level].item(row, col),
         )
+
+    def shows_edits(self, region: Region, coarsest: int) -> bool:
+        """Return whether edits show in a region of a scan: its own, means of finer, or coarser.
+
+        A coarser tile that only holds the means of finer edits shows nothing at finer levels; it
+        has kept the state that it had without, so that no chunk has to be looked at. This is asked
+        with every tile that is read.
+        """
+        level, side = region.level, self.spec.tile
+        flags = self.flags[level]
+        top, left = max(region.y, 0) // side, max(region.x, 0) // side
+        bottom = min(-(-region.bottom // side), flags.shape[0])
+        right = min(-(-region.right // side), flags.shape[1])
+        if top >= bottom or left >= right:
+            return False
+        for row in range(top, bottom):
+            for col in range(left, right):
+                if flags.item(row, col) & HAS_EDITS:
+                    return True
+        if not any(self._touched[level + 1 : coarsest + 1]):
+            return False
+        return any(
+            self.edited_over(TileAddress(level, row, col), coarsest)
+            for row in range(top, bottom)
+            for col in range(left, right)
+        )
+
+    def edited_over(self, tile: TileAddress, coarsest: int) -> list[TileAddress]:
+        """Return the coarser tiles at the place of one that were edited, the finest first."""
+        row, col, found = tile.row, tile.col, []
+        for level in range(tile.level + 1, coarsest + 1):
+            row, col = row // 2, col // 2
+            if self.states[level].item(row, col) not in _UNTOUCHED:
+                found.append(TileAddress(level, row, col))
+        return found
 
     def apply(self, entries: NDArray[Any]) -> None:
         """Take over lines of dtype `ENTRY`; a later one of the same tile wins.
@@ -201,12 +241,14 @@ class TileTable:
             self.states[level][at] = lines["state"]
             self.flags[level][at] = lines["flags"]
             self.checks[level][at] = lines["check"]
+            self._touched[level] = _touched(self.states[level])
             sizes[at] = lines["size"]
             after = int(sizes.sum(dtype=np.int64)) if len(lines) > 1 else int(sizes[at][0])
             self.total += after - before
 
     def recount(self) -> None:
-        """Bring the total up to date after arrays were written to."""
+        """Bring the totals up to date after arrays were written to."""
+        self._touched = [_touched(states) for states in self.states]
         self.total = sum(int(sizes.sum(dtype=np.int64)) for sizes in self.sizes)
 
     def addresses(self, level: int, chosen: NDArray[np.bool_]) -> Iterator[TileAddress]:
@@ -245,6 +287,10 @@ class TileTable:
             raise ValueError("a table of tiles of another shape")
         table.recount()
         return table
+
+
+def _touched(states: NDArray[np.uint8]) -> int:
+    return int(np.count_nonzero(states > max(UNTOUCHED)))
 
 
 def entries_of(lines: Iterable[tuple[TileAddress, TileInfo]]) -> NDArray[Any]:

@@ -91,6 +91,25 @@ def test_a_torn_tile_comes_back_from_the_kept_edit(overlay: ScanOverlay, scan: F
         assert again.verify().is_whole
 
 
+def test_torn_means_are_made_again_and_nothing_around_them_changes(
+    overlay: ScanOverlay, scan: FakeScan
+) -> None:
+    before = levels_of(overlay)
+    overlay.forget_steps()  # nothing is kept that could bring them back
+    overlay.close()
+    torn = list(overlay.path.glob("histodiff/edits/[12]/c/*/*"))
+    for chunk in torn:
+        chunk.write_bytes(chunk.read_bytes()[:-9])
+    with ScanOverlay.open(overlay.path, scan) as again:
+        assert torn
+        assert same(levels_of(again), before)
+        assert again.verify().is_whole
+        again.write(request(Region(0, 300, 300, 20, 20)), NEW[:20, :20])
+        changed = levels_of(again)[0]
+        changed[300:320, 300:320] = before[0][300:320, 300:320]
+        np.testing.assert_array_equal(changed, before[0])
+
+
 def test_a_damaged_tile_of_the_scan_refuses_the_edit_and_changes_nothing(
     overlay: ScanOverlay, scan: FakeScan, monkeypatch: pytest.MonkeyPatch
 ) -> None:

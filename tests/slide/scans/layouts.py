@@ -56,9 +56,13 @@ def write_pyramid(
 
 
 def write_svs(
-    path: Path, levels: list[NDArray[np.uint8]], properties: str = "AppMag = 40|MPP = 0.2500"
+    path: Path,
+    levels: list[NDArray[np.uint8]],
+    properties: str = "AppMag = 40|MPP = 0.2500",
+    **options: Any,
 ) -> Path:
     """Write levels, thumbnail, label and macro as Aperio's scanners do, but without loss."""
+    options = {"compression": "deflate"} | options
     height, width = levels[0].shape[:2]
     head = f"Aperio Image Library v12.0.15\r\n{width}x{height} (256x256) JPEG/RGB Q=70|{properties}"
     small = {"rowsperstrip": 16, "photometric": "rgb", "metadata": None}
@@ -68,10 +72,10 @@ def write_svs(
             tif.write(
                 pixels,
                 tile=(256, 256),
-                compression="deflate",
                 photometric="rgb",
                 description=head,
                 metadata=None,
+                **options,
             )
             if number == 0:
                 tif.write(levels[-1][::4, ::4], description=head, **small)

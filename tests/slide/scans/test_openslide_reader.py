@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 
 from napari_histodiff.core.box_mean import box_down
@@ -11,6 +13,7 @@ from napari_histodiff.core.errors import InvalidRequest, ScanInvalid
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.slide.scans import openslide_reader
 from napari_histodiff.slide.scans.opening import open_scan
+from napari_histodiff.slide.scans.openslide_reader import OpenSlideSource
 from napari_histodiff.slide.scans.scan import ScanError
 from tests.slide.scans.layouts import pyramid_of, tissue, write_svs
 from tests.slide.scans.scan_contract import ScanContract
@@ -33,6 +36,57 @@ class TestQuarters(ScanContract):
 
     def write(self, folder: Path, pixels: NDArray[np.uint8]) -> Path:
         return write_svs(folder / "slide.svs", pyramid_of(pixels, 3)[::2])
+
+
+#: JPEG 2000 of Aperio, without loss.
+JPEG_2000 = {"compression": 33005, "compressionargs": {"reversible": True, "codecformat": "j2k"}}
+
+
+class TestJpeg2000(ScanContract):
+    """What tifffile decodes, since OpenSlide takes twice as long for the same pixels."""
+
+    reader = "tifffile"
+
+    def write(self, folder: Path, pixels: NDArray[np.uint8]) -> Path:
+        return write_svs(folder / "slide.svs", pyramid_of(pixels, 3)[::2], **JPEG_2000)
+
+
+def test_tiles_read_by_tifffile_are_those_of_openslide_and_so_is_the_header(tmp_path: Path) -> None:
+    path = write_svs(tmp_path / "a.svs", pyramid_of(tissue(700, 900), 2), **JPEG_2000)
+    scan, slide = open_scan(path), OpenSlideSource(path)
+    assert replace(slide.header, reader="tifffile") == scan._source.header
+    assert set(scan.facts.associated) == {"label", "macro", "thumbnail"}
+    for place in (Region(0, 0, 0, 256, 256), Region(0, 130, 77, 400, 500)):
+        wanted = slide.read(0, place.y, place.x, place.height, place.width)
+        np.testing.assert_array_equal(scan.read(place), wanted)
+    np.testing.assert_array_equal(scan.associated("label"), slide.associated("label"))
+    slide.close()
+    scan.close()
+
+
+def test_a_slide_that_lacks_tiles_is_left_to_openslide(tmp_path: Path) -> None:
+    path = write_svs(tmp_path / "a.svs", [tissue(700, 900)], **JPEG_2000)
+    with tifffile.TiffFile(path, mode="r+b") as tif:
+        tag = tif.pages[0].tags["TileByteCounts"]
+        tag.overwrite([0, *tag.value[1:]])
+    scan = open_scan(path)
+    assert scan.facts.reader == "openslide"
+    scan.close()
+
+
+def test_jpeg_is_left_to_openslide_which_notices_damage(tmp_path: Path) -> None:
+    path = write_svs(tmp_path / "a.svs", [tissue(700, 700)], compression="jpeg")
+    with tifffile.TiffFile(path) as tif:
+        offset, count = (
+            getattr(tif.pages[0], name)[4] for name in ("dataoffsets", "databytecounts")
+        )
+    with path.open("r+b") as file:
+        file.seek(offset + count // 3)
+        file.write(bytes(count // 4))
+    scan = open_scan(path)
+    with pytest.raises(ScanError, match="copy the file again"):
+        scan.read(Region(0, 300, 300, 20, 20))
+    scan.close()
 
 
 def test_levels_are_those_of_the_file(tmp_path: Path) -> None:
