@@ -14,6 +14,7 @@ from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, Edit
 from napari_histodiff.core.stain_bank import StainEntry
 from napari_histodiff.core.steering.guides import CLIMBS
 from napari_histodiff.core.steering.steering import Steering
+from napari_histodiff.core.steering.strengths import with_levels
 
 __all__ = [
     "Backend",
@@ -133,14 +134,22 @@ class BackendInfo:
             )
 
     def evaluations_per_window(
-        self, steps: int, guidance_scale: float, steering: Steering | None = None
+        self,
+        steps: int,
+        guidance_scale: float,
+        steering: Steering | None = None,
+        strengths: Sequence[float] = (1.0,),
     ) -> int:
-        """Return the network evaluations that one variant of one window costs.
+        """Return about how many network evaluations one variant of one window costs.
 
-        A gradient of a score, which takes about as long, counts as one.
+        A gradient of a score, which takes about as long, counts as one. `strengths` are those of
+        the parts of an edit mask, the largest first: only steps below that one are taken, and the
+        bundled model begins weaker parts at steps of their own.
         """
         steering = steering or Steering()
-        taken = steering.taken(steps)
+        used = max(1, round(steps * strengths[0]))
+        even = tuple(strengths[0] * (used - i) / used for i in range(used + 1))
+        taken = steering.taken(len(even if self.kind else with_levels(even, strengths)) - 1)
         jumps = steps <= self.jump_steps
         calls = taken if jumps else self.solver_order * (taken - 1) + 1
         passes = 1 if jumps or guidance_scale <= 1 else 2

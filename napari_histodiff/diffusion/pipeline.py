@@ -202,7 +202,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             the flow backwards, and not from noise of the seed; not with jumps.
         levels : sequence of float
             Strengths of parts, where they differ; `strength` is the largest. Each may be one step
-            more, see `sampling.with_levels`.
+            more, see `with_levels`.
         strength_map : (h, w) float in 0-1, optional
             Where each of them is; 0 where pixels are known. With an image.
 

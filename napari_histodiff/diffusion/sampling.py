@@ -15,6 +15,7 @@ from typing import Any, Final
 from torch import Tensor
 
 from napari_histodiff.core.errors import ModelInvalid
+from napari_histodiff.core.steering.strengths import with_levels
 from napari_histodiff.diffusion.network import HistoUNet
 
 __all__ = [
@@ -34,7 +35,6 @@ __all__ = [
     "solver_of",
     "split",
     "timesteps",
-    "with_levels",
 ]
 
 Denoiser = Callable[[Tensor, float], Tensor]
@@ -58,25 +58,6 @@ def timesteps(steps: int, strength: float = 1.0, shift: float = 1.0) -> tuple[fl
     used = max(1, round(steps * share))
     even = (share * (used - i) / used for i in range(1, used + 1))
     return (strength, *(shift * u / (1 + (shift - 1) * u) for u in even))
-
-
-#: How near a step may lie to where a part begins that it begins there instead.
-_NEAR: Final = 0.05
-
-
-def with_levels(times: Sequence[float], levels: Sequence[float]) -> tuple[float, ...]:
-    """Return a schedule that stops at each of some times, where weaker parts of an edit begin.
-
-    Such a stop takes the place of the nearest one in between that is no more than 0.05 away; else
-    it is one more.
-    """
-    start, *between, end = times
-    stops = sorted({level for level in levels if end < level < start}, reverse=True)
-    for stop in stops:
-        near = min(between, key=lambda t: abs(t - stop), default=start)
-        if near in between and abs(near - stop) <= _NEAR:
-            between.remove(near)
-    return (start, *sorted({*between, *stops}, reverse=True), end)
 
 
 #: Time below which the direction of the flow is not told well: where walks backwards begin.

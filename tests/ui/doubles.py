@@ -18,6 +18,7 @@ from napari_histodiff.core.engine import EngineState, EngineStateChanged, Job, J
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.core.steering.strengths import levels_of
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.settings import SeedMode, SettingsStore
 from napari_histodiff.ui.generation.states import Notice
@@ -89,6 +90,7 @@ class RecordingDocument:
             self.counts(),
             self.problem,
             shares_of(frame.tissue_map),
+            shares=levels_of(frame.shares) or (1.0,),
         )
 
     def maps(self) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -10,7 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
 from napari_histodiff.core.steering.steering import Steering
 
-__all__ = ["STRENGTHS", "as_strength_map", "levels_of", "settle_strengths", "steering_text"]
+__all__ = [
+    "STRENGTHS",
+    "as_strength_map",
+    "levels_of",
+    "settle_strengths",
+    "steering_text",
+    "with_levels",
+]
 
 #: How many strengths there are; others count as the nearest of them.
 STRENGTHS: Final = 20
@@ -52,6 +60,25 @@ def levels_of(strength_map: NDArray[np.float32] | None) -> tuple[float, ...]:
         return ()
     counts = np.bincount(np.rint(strength_map * STRENGTHS).astype(np.uint8).ravel(), minlength=1)
     return tuple(int(k) / STRENGTHS for k in np.flatnonzero(counts[1:])[::-1] + 1)
+
+
+#: How near a step may lie to where a part begins that it begins there instead.
+_NEAR: Final = 0.05
+
+
+def with_levels(times: Sequence[float], levels: Sequence[float]) -> tuple[float, ...]:
+    """Return a schedule that stops at each of some times, where weaker parts of an edit begin.
+
+    Such a stop takes the place of the nearest one in between that is no more than 0.05 away; else
+    it is one more.
+    """
+    start, *between, end = times
+    stops = sorted({level for level in levels if end < level < start}, reverse=True)
+    for stop in stops:
+        near = min(between, key=lambda t: abs(t - stop), default=start)
+        if near in between and abs(near - stop) <= _NEAR:
+            between.remove(near)
+    return (start, *sorted({*between, *stops}, reverse=True), end)
 
 
 class Strengthened(Protocol):

@@ -13,6 +13,7 @@ from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.maps import CLASS_NAMES, FEW_NUCLEI
 from napari_histodiff.core.requests import EditKind
 from napari_histodiff.core.steering.steering import Steering
+from napari_histodiff.core.steering.strengths import STRENGTHS
 from napari_histodiff.ui.generation.settings import Settings
 from napari_histodiff.ui.generation.states import EngineStatus
 from napari_histodiff.ui.steering.steering import can_repaint, guide_remark, steering_of
@@ -138,6 +139,7 @@ def _plan_of(
         variants=settings.variants,
         info=status.info,
         steering=steering_of(summary.kind, settings, reference),
+        strengths=_strengths_of(summary, settings),
     )
     note = str(estimate) + guide_remark(settings)
     if drawn_mpp != summary.mpp:
@@ -157,6 +159,14 @@ def _plan_of(
         )
     note += _tissue_remark(summary, status.info)
     return FramePlan(title, True, note, estimate, repaints)
+
+
+def _strengths_of(summary: FrameSummary, settings: Settings) -> tuple[float, ...]:
+    """Return how strongly the parts of the mask are drawn anew, the largest first."""
+    if summary.kind is not EditKind.INPAINT:
+        return (1.0,)
+    parts = {max(1, round(share * settings.strength * STRENGTHS)) for share in summary.shares}
+    return tuple(part / STRENGTHS for part in sorted(parts, reverse=True))
 
 
 def _tissue_remark(summary: FrameSummary, info: BackendInfo) -> str:
@@ -251,6 +261,7 @@ class Estimator:
         variants: int,
         info: BackendInfo,
         steering: Steering | None = None,
+        strengths: Sequence[float] = (1.0,),
     ) -> Estimate:
         """Estimate a frame of `shape` pixels.
 
@@ -268,13 +279,15 @@ class Estimator:
             Window size and seconds per evaluation.
         steering : Steering, optional
             Which steps are taken again, and what a drawing is guided by.
+        strengths : sequence of float
+            Of the parts of the edit mask, the largest first.
         """
         windows = variants
         area = float(variants)
         for length in shape:
             windows *= max(1, math.ceil(length / info.window))
             area *= length / info.window
-        passes = info.evaluations_per_window(steps, guidance_scale, steering)
+        passes = info.evaluations_per_window(steps, guidance_scale, steering, strengths)
         # Overlaps of windows, and whatever else this machine does, are left to the correction.
         seconds = area * passes * info.seconds_per_window * self._correction
         return Estimate(windows, seconds, info.device)

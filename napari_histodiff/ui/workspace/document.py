@@ -340,9 +340,9 @@ class Document:
             strips = (slice(y, y + _STRIP) for y in range(0, self.region.height, _STRIP))
             uses_paint = any(labels[strip][mask[strip]].any() for strip in strips)
         shares = shares_of(tissue)
-        astray = nuclei_without_tissue(labels, tissue, shares)
+        paint = shares, nuclei_without_tissue(labels, tissue, shares), self.edit_mask.levels
         return FrameSummary(
-            kind, self.region, self.mpp, any_pixels, uses_paint, counts, problem, shares, astray
+            kind, self.region, self.mpp, any_pixels, uses_paint, counts, problem, *paint
         )
 
     def snapshot(self) -> FrameSnapshot:

@@ -19,7 +19,7 @@ from napari_histodiff.core.maps import (
     encode_labels,
     label_of,
 )
-from napari_histodiff.core.steering.strengths import STRENGTHS
+from napari_histodiff.core.steering.strengths import STRENGTHS, levels_of
 from napari_histodiff.ui.colormaps import UNKNOWN, edit_mask_colormap, nuclei_colormap
 from napari_histodiff.ui.workspace.runs import Runs
 from napari_histodiff.ui.workspace.transforms import place_region
@@ -362,6 +362,11 @@ class EditMaskLayer:
             return None
         table = np.append(0, np.arange(STRENGTHS, 0, -1) / STRENGTHS)
         return table.astype(np.float32)[parts]
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The shares that occur, the largest first."""
+        return levels_of(self.shares) or (1.0,)
 
     def put(self, mask: NDArray[np.bool_]) -> None:
         """Replace the mask, (h, w) bool, as one undo step, and show it as an area.

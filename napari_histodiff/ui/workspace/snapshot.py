@@ -38,6 +38,8 @@ class FrameSummary:
         Which share of the frame, 0-1, each painted tissue covers.
     astray : mapping of str to int
         How many nuclei are painted where none are expected: in lumen, in glass.
+    shares : tuple of float
+        Shares of the strength that parts of the edit mask are painted with, the largest first.
     """
 
     kind: EditKind
@@ -49,6 +51,7 @@ class FrameSummary:
     problem: str = ""
     tissue: Mapping[str, float] = field(default_factory=dict)
     astray: Mapping[str, int] = field(default_factory=dict)
+    shares: tuple[float, ...] = (1.0,)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,13 +14,13 @@ from napari_histodiff.core.backend import Backend
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.core.steering.steering import Steering
-from napari_histodiff.core.steering.strengths import levels_of
+from napari_histodiff.core.steering.strengths import levels_of, with_levels
 from napari_histodiff.diffusion.backend import DiffusionBackend
 from napari_histodiff.diffusion.canvas import Field
 from napari_histodiff.diffusion.conditioning import CHANNELS, conditions_from_request
 from napari_histodiff.diffusion.foreign import loading
 from napari_histodiff.diffusion.foreign.backend import ForeignBackend
-from napari_histodiff.diffusion.sampling import timesteps, with_levels
+from napari_histodiff.diffusion.sampling import timesteps
 from napari_histodiff.diffusion.steering.parts import Parts
 from napari_histodiff.diffusion.windows import Window
 from tests.diffusion.foreign import tiny as foreign

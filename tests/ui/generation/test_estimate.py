@@ -28,6 +28,26 @@ def test_windows_and_seconds_grow_with_the_work() -> None:
     assert str(one).startswith("About 0.1 s on cpu")
 
 
+def test_parts_of_other_strength_and_weaker_edits_count() -> None:
+    estimator = Estimator()
+    jumps = {"info": replace(FAKE_INFO, jump_steps=2), "steps": 2}
+    whole = _estimate(estimator, **jumps).seconds
+    for strengths, steps in (
+        ((1.0,), 2),
+        ((1.0, 0.7), 3),  # a step of its own
+        ((1.0, 0.5), 2),  # where a step is anyway
+        ((1.0, 0.8, 0.7, 0.3), 5),
+        ((0.5,), 1),
+        ((0.5, 0.3), 2),
+    ):
+        found = _estimate(estimator, strengths=strengths, **jumps).seconds
+        assert found == pytest.approx(whole * steps / 2), strengths
+    many = {"steps": 30, "strengths": (1.0, 0.7, 0.3)}
+    assert _estimate(estimator, **many).seconds == _estimate(estimator, steps=30).seconds
+    foreign = {"info": replace(FAKE_INFO, jump_steps=2, kind="Other"), "steps": 2}
+    assert _estimate(estimator, strengths=(1.0, 0.7), **foreign).seconds == pytest.approx(whole)
+
+
 def test_finished_jobs_correct_the_estimate() -> None:
     estimator = Estimator()
     for _ in range(12):

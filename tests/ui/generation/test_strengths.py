@@ -32,3 +32,23 @@ def test_parts_of_the_mask_have_a_share_of_the_strength(desk: Desk) -> None:
     desk.controller.restore(entry)
     assert desk.controller.settings.strength == 0.8
     np.testing.assert_array_equal(desk.workspace.document.strengths[-1], request.strength_map)
+
+
+def test_the_estimate_counts_a_step_of_its_own_for_each_part(desk: Desk) -> None:
+    frame = desk.workspace.document.frame
+    frame.kind, frame.has_pixels = EditKind.INPAINT, True
+    frame.edit_mask[8:24] = True
+    desk.ready()
+    desk.controller.set(steps=4, strength=1.0)
+    desk.controller.refresh_plan()
+    one = desk.controller.plan.estimate
+    frame.shares = np.where(frame.edit_mask, 0.6, 0).astype(np.float32)
+    frame.shares[16:24] = 1
+    desk.controller.refresh_plan()
+    assert desk.controller.plan.estimate.seconds == pytest.approx(one.seconds * 5 / 4)
+    desk.controller.set(strength=0.5)  # half of the steps, and the part begins at one of them
+    desk.controller.refresh_plan()
+    assert desk.controller.plan.estimate.seconds == pytest.approx(one.seconds * 2 / 4)
+    frame.kind = EditKind.OUTPAINT  # is drawn from noise alone, all of it
+    desk.controller.refresh_plan()
+    assert desk.controller.plan.estimate.seconds == one.seconds

@@ -154,6 +154,15 @@ def test_the_summary_tells_shares_and_nuclei_where_none_are_expected(workspace: 
     assert document.summary().astray == {}
 
 
+def test_the_summary_tells_the_strengths_of_parts(workspace: Workspace) -> None:
+    document = workspace.document
+    assert document.summary().shares == (1.0,)
+    parts = np.zeros(REGION.shape, np.uint8)
+    parts[:20], parts[20:30] = 1, 9
+    document.edit_mask.put_parts(parts)
+    assert document.summary().shares == (1.0, 0.6)
+
+
 def test_tissue_counts_where_pixels_may_change(workspace: Workspace) -> None:
     document = workspace.document
     empty = np.zeros(REGION.shape, np.uint8)
