@@ -97,7 +97,7 @@ def write_whole(path: Path, data: bytes, *, sync: bool = True) -> None:
 
 
 def move_into_place(temporary: Path, path: Path) -> None:
-    """Replace `path` by a file of the same disk in one step."""
+    """Replace a file by another one of the same disk in one step; also a folder, by a new name."""
     for attempt in range(_ATTEMPTS):
         try:
             os.replace(temporary, path)

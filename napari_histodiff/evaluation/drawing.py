@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -19,6 +20,7 @@ from napari_histodiff.core.maps import in_schema
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.evaluation.options import StudyOptions
 from napari_histodiff.evaluation.tiles import Tile
+from napari_histodiff.files import write_whole
 from napari_histodiff.inpainting.stains import stain_vector
 from napari_histodiff.layout.completion import complete_paint
 
@@ -129,7 +131,6 @@ def _read(path: Path) -> NDArray[np.uint8] | None:
 
 
 def _write(path: Path, image: NDArray[np.uint8]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.npz")
-    np.savez_compressed(partial, image=image)
-    partial.replace(path)
+    packed = io.BytesIO()
+    np.savez_compressed(packed, image=image)
+    write_whole(path, packed.getvalue(), sync=False)

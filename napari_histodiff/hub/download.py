@@ -32,6 +32,7 @@ from napari_histodiff.engine.process import (
     child_environment,
     describe_exit,
 )
+from napari_histodiff.files import move_into_place
 from napari_histodiff.hub.lookup import HubModel, endpoint, hub_words
 
 __all__ = ["Download", "fetch", "partial_folder"]
@@ -218,7 +219,7 @@ def _fetch(settings: Mapping[str, Any]) -> None:
         write_record(
             part, HubRecord(name, str(settings["commit"]), str(settings["licence"]), accepted)
         )
-        part.rename(folder)
+        move_into_place(part, folder)
     except HistodiffError:  # some are errors of connections and of files
         raise
     except OSError as error:
@@ -248,7 +249,7 @@ def _fetch_file(settings: Mapping[str, Any], file: Mapping[str, Any], part: Path
             f"expected {file['name']} of {file['size']} bytes as the hub lists it, got {size} "
             "others; download it again"
         )
-    half.rename(path)
+    move_into_place(half, path)
 
 
 def _append(settings: Mapping[str, Any], file: Mapping[str, Any], half: Path) -> None:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from napari_histodiff.core.errors import ModelInvalid, ModelNotFound, StorageError
 from napari_histodiff.core.model_files import check_safetensors, read_description, read_model_json
+from napari_histodiff.files import move_into_place
 from napari_histodiff.segmenter.network import GlandNetwork, JudgeNetwork
 
 __all__ = [
@@ -151,7 +152,7 @@ def write_network(
         target = files.weights(folder)
         partial = target.with_name(f"{target.name}.partial")
         save_file(weights, partial, metadata={"format": "pt"})
-        partial.replace(target)
+        move_into_place(partial, target)
         _write_json(folder / _CONFIG, {"_class_name": files.network.__name__, **config})
         _write_json(files.info(folder), facts)
         (folder / "README.md").write_text(card, encoding="utf-8")

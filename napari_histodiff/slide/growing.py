@@ -171,7 +171,7 @@ def finish_growing(path: Path) -> None:
                     _move_aside(path / folder, intent["rows"] // side, intent["cols"] // side)
             if intent.get("shrinks"):
                 _drop_beyond(path, recipe)
-            os.replace(path / _INTENT, path / _MOVED)
+            move_into_place(path / _INTENT, path / _MOVED)
         for folder, _ in _folders(recipe):
             _move_back(path / folder)
         if not intent["keeps_far"]:
@@ -258,7 +258,7 @@ def _move_aside(folder: Path, rows: int, cols: int) -> None:
                 continue
             target = new.joinpath(*channel, str(row), str(col))
             target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(chunk, target)
+            move_into_place(chunk, target)
     shutil.rmtree(old)
 
 

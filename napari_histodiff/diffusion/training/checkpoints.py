@@ -24,6 +24,7 @@ from napari_histodiff.datasets.packing import Pack, class_counts
 from napari_histodiff.diffusion.model_folder import check_folder
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
 from napari_histodiff.diffusion.training.crops import COARSEST_CROP, collect_stains
+from napari_histodiff.files import move_into_place
 
 if TYPE_CHECKING:
     from napari_histodiff.diffusion.training.config import Progress
@@ -64,7 +65,7 @@ def save_checkpoint(folder: Path, parts: Mapping[str, HasState], progress: Progr
     partial = folder / (_FILE + ".partial")
     with _storing(folder):
         torch.save(state, partial)
-        partial.replace(folder / _FILE)
+        move_into_place(partial, folder / _FILE)
 
 
 def refuse_checkpoint(folder: Path) -> None:
@@ -167,7 +168,7 @@ def save_pipeline(
         (partial / "model_info.json").write_text(json.dumps(info, indent=2) + "\n")
         if folder.exists():
             shutil.rmtree(folder)
-        partial.replace(folder)
+        move_into_place(partial, folder)
     return folder
 
 

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import InvalidRequest, StorageError
+from napari_histodiff.files import move_into_place
 
 __all__ = ["Legend", "check_free", "map_files", "write_map"]
 
@@ -113,7 +114,7 @@ def write_map(
         for temporary, write in zip(scratch, writers, strict=True):
             write(temporary)
         for temporary, path in zip(scratch, paths, strict=True):
-            temporary.replace(path)
+            move_into_place(temporary, path)
     except OSError as error:
         raise StorageError(
             f"expected to write {paths[0]}, got '{error.strerror or error}'; free some space or "

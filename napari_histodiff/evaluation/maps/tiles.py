@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import StorageError, make_folder
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.files import move_into_place
 
 __all__ = ["ArraySource", "OnTile", "Source", "Tile", "TileFolder", "Tiling", "map_of"]
 
@@ -196,7 +197,7 @@ class TileFolder:
             with scratch.open("wb") as stream:
                 named: Any = arrays
                 np.savez(stream, **named)
-            scratch.replace(file)
+            move_into_place(scratch, file)
 
     def get(self, tile: Tile) -> dict[str, NDArray[Any]]:
         """Return what was kept of a tile."""

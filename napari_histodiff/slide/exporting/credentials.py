@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from napari_histodiff.core.errors import InvalidRequest, StorageError
+from napari_histodiff.files import move_into_place
 
 __all__ = ["SIGNED", "Credentials", "credentials_of", "new_identity", "sign"]
 
@@ -151,7 +152,7 @@ def sign(
         signer = library.Signer.from_info(library.C2paSignerInfo(algorithm, chain, secret, None))
         with library.Builder(json.dumps(_manifest(path.name, said))) as builder:
             builder.sign_file(str(path), str(part), signer)
-        os.replace(part, out)
+        move_into_place(part, out)
     except (library.C2paError, ValueError) as error:
         if str(error).startswith("Io"):  # 64-bit SubIFDs, of three levels and more, it cannot read
             raise InvalidRequest(

@@ -14,6 +14,7 @@ from typing import Final
 import psutil
 
 from napari_histodiff.core.errors import HistodiffError, StorageError
+from napari_histodiff.files import move_into_place
 
 __all__ = ["ExportProgress", "OnProgress", "Steps", "place", "staged"]
 
@@ -132,15 +133,15 @@ def place(parts: dict[Path, Path]) -> None:
         for path, part in parts.items():
             if path.exists():
                 backup = part.with_name(f"{part.name}.old")
-                os.replace(path, backup)
+                move_into_place(path, backup)
                 kept[path] = backup
-            os.replace(part, path)
+            move_into_place(part, path)
             placed.append(path)
     except OSError:
         for path in placed:
             _remove(path)
         for path, backup in kept.items():
-            os.replace(backup, path)
+            move_into_place(backup, path)
         raise
     for backup in kept.values():
         _remove(backup)

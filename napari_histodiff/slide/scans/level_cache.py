@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from zict import LRU
 
 from napari_histodiff.core.geometry import TileAddress
+from napari_histodiff.files import write_whole
 
 __all__ = ["LevelCache", "cache_folder"]
 
@@ -94,14 +95,10 @@ class LevelCache:
             return
         packed = Zstd(level=1).encode(np.ascontiguousarray(pixels))
         file = self._file(tile)
-        scratch = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
+        check = google_crc32c.value(packed).to_bytes(_CHECK, "little")
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            scratch.write_bytes(google_crc32c.value(packed).to_bytes(_CHECK, "little") + packed)
-            scratch.replace(file)
+            write_whole(file, check + packed, sync=False)
         except OSError:
-            with suppress(OSError):
-                scratch.unlink(missing_ok=True)
             return
         with self._lock:
             self._unseen += len(packed)

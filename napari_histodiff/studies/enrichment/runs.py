@@ -11,6 +11,7 @@ import numpy as np
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.evaluation.fidelity import TileScore
 from napari_histodiff.evaluation.metrics.instances import PanopticQuality
+from napari_histodiff.files import write_whole
 
 __all__ = ["MixRun"]
 
@@ -53,11 +54,9 @@ class MixRun:
             for score in self.scores
         ]
         kept = {name: getattr(self, name) for name in ("mix", "seed", "real", "drawn", "losses")}
-        partial = path.with_suffix(".partial")
+        told = json.dumps({"digest": digest, **kept, "scores": scores})
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(json.dumps({"digest": digest, **kept, "scores": scores}))
-            partial.replace(path)
+            write_whole(path, told.encode(), sync=False)
         except OSError as error:
             raise StorageError(
                 f"expected to write {path}, got '{error.strerror or error}'; free some space, "

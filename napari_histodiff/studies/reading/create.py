@@ -13,6 +13,7 @@ import numpy as np
 
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.datasets.pictures import read_picture
+from napari_histodiff.files import move_into_place
 from napari_histodiff.studies.reading.database import SCHEMA, ReaderStudy
 from napari_histodiff.studies.reading.images import FoundImages, collect_images, encoded, square
 from napari_histodiff.studies.reading.trials import ReadingOptions, Trial, deal
@@ -67,7 +68,7 @@ def new_study(
             connection.executescript(SCHEMA)
             connection.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
             _write_trials(connection, found, trials, options.seed)
-        partial.replace(path)
+        move_into_place(partial, path)
     except (OSError, sqlite3.OperationalError) as error:
         raise StorageError(
             f"expected to write {path}, got '{error}'; free some space or choose another place"
