@@ -83,8 +83,9 @@ def open_scan(
     path = Path(path).expanduser()
     lengths = _lengths(mpp)
     check_window(window)
-    if not path.exists():
-        raise ScanInvalid(f"expected a slide in {path}, got nothing there; check the path")
+    if not (path.is_file() or path.is_dir()):
+        got = "no file" if path.exists() else "nothing there"
+        raise ScanInvalid(f"expected a slide in {path}, got {got}; check the path")
     source = _in_folder(path, window) if path.is_dir() else _in_file(path, window)
     if icc:
         try:

@@ -296,7 +296,8 @@ class AperioSource:
     def __init__(self, slide: OpenSlideSource, tiles: TiffSource) -> None:
         self._slide = slide
         self._tiles = tiles
-        self.header = replace(slide.header, reader=tiles.header.reader)
+        notes = tuple(dict.fromkeys((*slide.header.notes, *tiles.header.notes)))
+        self.header = replace(slide.header, reader=tiles.header.reader, notes=notes)
         self.shapes = tiles.shapes
 
     def read(self, index: int, y: int, x: int, height: int, width: int) -> NDArray[np.uint8]:

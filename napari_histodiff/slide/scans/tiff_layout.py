@@ -138,6 +138,7 @@ def _pages(series: TiffPageSeries, path: Path) -> tuple[TiffPage, ...]:
 
 def _of_pages(tif: TiffFile) -> TiffLayout:
     """Find the largest page, and those that are the same picture, smaller: behind or below it."""
+    len(tif.pages)  # counted with an eye to chains that come back to themselves; a loop has none
     pages = [page.aspage() if isinstance(page, TiffFrame) else page for page in tif.pages]
     image, best = max(enumerate(pages), key=lambda one: _area(one[1]))
     whole = (int(best.imagelength), int(best.imagewidth))

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from tifffile import COMPRESSION, PHOTOMETRIC, PLANARCONFIG, TiffFile, TiffPage
+from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, PLANARCONFIG, TiffFile, TiffPage
 from zict import LRU
 
 from napari_histodiff.core.errors import InvalidImage, ScanInvalid
@@ -19,6 +19,7 @@ from napari_histodiff.slide.scans.brightfield import (
     check_pixels,
     flatten,
     not_brightfield,
+    unmultiplied,
 )
 from napari_histodiff.slide.scans.pixel_size import believed
 from napari_histodiff.slide.scans.source import DecodingError, Header
@@ -34,6 +35,8 @@ _LARGEST: Final = 2**29
 
 #: Rows that are read at once of pixels that lie in the file as they are.
 _ROWS: Final = 128
+
+_CUT: Final = "the file ends early: it was copied in part, and what lacks cannot be shown"
 
 _PROFILE: Final = 34675  # the tag of an ICC profile
 
@@ -155,6 +158,8 @@ class TiffSource:
         with self._lock:
             self._is_open = False
             self._tif.close()
+            for page in self._pages:
+                page.parent.filehandle.close()
         self._tiles.clear()
 
     def _tile(self, index: int, row: int, col: int) -> NDArray[np.uint8]:
@@ -193,6 +198,10 @@ class TiffSource:
         if grid.is_shown:
             return np.ascontiguousarray(array)
         shown = to_rgb(array[..., 0] if array.shape[2] == 1 else array, level.page, self._path)
+        if grid.is_multiplied:
+            shown = unmultiplied(shown)
+        elif not grid.is_transparent:
+            shown = shown[..., :3]
         return flatten(shown, window=self._window)
 
     def _segment(
@@ -204,7 +213,7 @@ class TiffSource:
         offset, count = page.dataoffsets[number], page.databytecounts[number]
         if not offset or not count:
             return None
-        data = self._bytes(offset, count)
+        data = self._bytes(page, offset, count)
         if grid.is_jpeg and not _ends(data):
             raise DecodingError("a JPEG that ends early")
         segment = page.decode(data, number, **grid.options)[0]
@@ -213,19 +222,22 @@ class TiffSource:
     def _raw(self, page: TiffPage, grid: _Grid, plane: int, row: int) -> NDArray[Any]:
         length, width = int(page.imagelength), int(page.imagewidth)
         samples = 1 if grid.planes > 1 else int(page.samplesperpixel)
-        dtype = np.dtype(page.dtype).newbyteorder(self._tif.byteorder)
+        dtype = np.dtype(page.dtype).newbyteorder(page.parent.byteorder)
         stride = width * samples * dtype.itemsize
         rows = min(grid.height, length - row * grid.height)
         offset = page.dataoffsets[0] + (plane * length + row * grid.height) * stride
-        data = self._bytes(offset, rows * stride)
+        data = self._bytes(page, offset, rows * stride)
         array = np.frombuffer(data, dtype).reshape(rows, width, samples)
         return array.astype(page.dtype, copy=False)
 
-    def _bytes(self, offset: int, count: int) -> bytes:
+    def _bytes(self, page: TiffPage, offset: int, count: int) -> bytes:
+        """Return a piece of the file that a page is in: OME-TIFF may have several."""
         with self._lock:
             if not self._is_open:
                 raise DecodingError("the scan was closed")
-            handle = self._tif.filehandle
+            handle = page.parent.filehandle
+            if handle.closed:  # as tifffile leaves the others
+                handle.open()
             handle.seek(offset)
             data: bytes = handle.read(count)
         if len(data) < count:
@@ -245,11 +257,31 @@ class TiffSource:
             reader="tifffile",
             mpp=mpp,
             magnification=None,
-            files=(self._path,),
+            files=self._files(),
             associated=tuple(sorted(layout.others)),
             has_icc=_PROFILE in page.tags,
-            notes=notes,
+            notes=notes if self._ends_whole() else (*notes, _CUT),
         )
+
+    def _ends_whole(self) -> bool:
+        """Whether the file is as long as its header says."""
+        return all(
+            int(np.add(page.dataoffsets, page.databytecounts).max(initial=0))
+            <= page.parent.filehandle.size
+            for page in self._pages
+        )
+
+    @property
+    def _pages(self) -> list[TiffPage]:
+        return [page for level in self._layout.levels for page in level.pages]
+
+    def _files(self) -> tuple[Path, ...]:
+        others = {
+            page.parent.filehandle.path: None
+            for page in self._pages
+            if page.parent is not self._tif
+        }
+        return (self._path, *map(Path, others))
 
     def _check(self) -> None:
         """Refuse what is no RGB, and what would have to be decoded in one piece.
@@ -310,6 +342,9 @@ class _Grid:
             self.height, self.width = min(rows, length), width
         self.cols = -(-width // self.width)
         self.count = self.cols * -(-length // self.height)
+        #: What a fourth number of a pixel is, as the file says; others than opacity show nothing.
+        self.is_multiplied = EXTRASAMPLE.ASSOCALPHA in page.extrasamples
+        self.is_transparent = EXTRASAMPLE.UNASSALPHA in page.extrasamples
         self._rows = None if page.is_tiled else length
         #: Whether decoded numbers are the colours to show, which nothing is to be done to.
         self.is_shown = level.channels == 3 and page.dtype == np.uint8 and is_rgb(page)

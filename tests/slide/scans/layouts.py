@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.box_mean import box_down
 
-__all__ = ["MPP", "pyramid_of", "tissue", "write_pyramid", "write_svs"]
+__all__ = ["JPEG_2000", "MPP", "pyramid_of", "tissue", "write_pyramid", "write_svs"]
+
+#: How Aperio's scanners compress with JPEG 2000, but without loss.
+JPEG_2000: Final[dict[str, Any]] = {
+    "compression": 33005,
+    "compressionargs": {"reversible": True, "codecformat": "j2k"},
+}
 
 #: Micrometres per pixel that the files state.
 MPP: Final = 0.25

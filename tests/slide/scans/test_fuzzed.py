@@ -18,7 +18,7 @@ from PIL import Image
 from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.slide.scans.opening import open_scan
-from tests.slide.scans.layouts import pyramid_of, tissue, write_pyramid, write_svs
+from tests.slide.scans.layouts import JPEG_2000, pyramid_of, tissue, write_pyramid, write_svs
 from tests.slide.scans.test_tiff_reader import write_ome
 from tests.slide.scans.test_zarr_reader import write_zarr
 
@@ -48,6 +48,7 @@ def originals(folder: Path) -> dict[str, bytes]:
         write_pyramid(made / "jpeg.tif", levels, tile=(128, 128), compression="jpeg"),
         write_ome(made / "a.ome.tif", levels, tile=(128, 128)),
         write_svs(made / "a.svs", levels),
+        write_svs(made / "j2k.svs", levels, **JPEG_2000),
     ]
     Image.fromarray(levels[0]).save(made / "a.png")
     Image.fromarray(levels[0]).save(made / "a.jpg")
@@ -95,7 +96,8 @@ def _told(error: HistodiffError, outcome: str) -> str:
 @settings(max_examples=COUNT)
 @given(data=st.data())
 @pytest.mark.parametrize(
-    "name", ["flat.tif", "jpeg.tif", "a.ome.tif", "a.svs", "a.png", "a.jpg", "a.zarr.zip"]
+    "name",
+    ["flat.tif", "jpeg.tif", "a.ome.tif", "a.svs", "j2k.svs", "a.png", "a.jpg", "a.zarr.zip"],
 )
 @pytest.mark.filterwarnings("ignore")
 def test_changed_bytes(

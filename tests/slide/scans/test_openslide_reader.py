@@ -15,7 +15,7 @@ from napari_histodiff.slide.scans import openslide_reader
 from napari_histodiff.slide.scans.opening import open_scan
 from napari_histodiff.slide.scans.openslide_reader import OpenSlideSource
 from napari_histodiff.slide.scans.scan import ScanError
-from tests.slide.scans.layouts import pyramid_of, tissue, write_svs
+from tests.slide.scans.layouts import JPEG_2000, pyramid_of, tissue, write_svs
 from tests.slide.scans.scan_contract import ScanContract
 from tests.slide.scans.test_tiff_reader import damaged
 
@@ -36,10 +36,6 @@ class TestQuarters(ScanContract):
 
     def write(self, folder: Path, pixels: NDArray[np.uint8]) -> Path:
         return write_svs(folder / "slide.svs", pyramid_of(pixels, 3)[::2])
-
-
-#: JPEG 2000 of Aperio, without loss.
-JPEG_2000 = {"compression": 33005, "compressionargs": {"reversible": True, "codecformat": "j2k"}}
 
 
 class TestJpeg2000(ScanContract):

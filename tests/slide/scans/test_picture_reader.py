@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,13 @@ def test_a_picture_with_a_wrong_ending_is_read_as_what_it_is(tmp_path: Path) -> 
     scan = open_scan(path)
     np.testing.assert_array_equal(scan.read(scan.spec.bounds(0)), pixels)
     scan.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without such files")
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.svs")
+    with pytest.raises(ScanInvalid, match="got no file; check the path"):
+        open_scan(tmp_path / "a.svs")
 
 
 def test_folders_and_missing_files_are_refused(tmp_path: Path) -> None:
