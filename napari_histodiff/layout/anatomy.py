@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -46,6 +47,7 @@ DUCTS: Final = 2**40
 TUFT: Final = 0.9
 
 _CAPSULE, _BOWMAN = 0.37, 0.5  # of the same, where its capsule and space begin
+_GERMINAL: Final = 0.58  # of a follicle's radius
 _BLOCK: Final = 32_768  # pixels of level 0 worked on at once, for the memory's sake
 _POINTS: Final = 16_384  # evaluated at once; more leave the processor's cache
 _CORE: Final = 255  # in place of a tissue, where a nest may have small lumina
@@ -77,7 +79,8 @@ class Anatomy:
         self.seed, self.plan, self.mpp, self.sketch = seed, plan, mpp, sketch
         self.sketched = None if sketch is None else SketchedGlands(sketch, mpp)
         sections = plan.wall is not None and plan.wall.ends
-        self.outline = TissueOutline(seed, mpp, home, sections)
+        single = plan.wall is not None and plan.wall.closed
+        self.outline = TissueOutline(seed, mpp, home, sections, single)
         span = float(np.clip(0.22 * min(home) * mpp, 700, 2600)) / mpp
         cells = tuple(max(2, round(span / part)) for part in (1, 2.1, 4.6, 9.7))
         self.zones = ValueNoise(seed, 3, cells, (1.0, 0.5, 0.3, 0.2))
@@ -106,7 +109,7 @@ class Anatomy:
         self.growth = TumourGrowth(seed, mpp)
         self.wall, self.mucosa = None, None
         if plan.wall is not None:
-            self.wall = Wall(seed, plan.wall, mpp, home, self.zones, self._wall_above)
+            self.wall = Wall(seed, plan.wall, mpp, home, self.zones, self._wall_above, self.outline)
             if plan.wall.surface > 0 and plan.glands > 0:
                 self.mucosa = Mucosa(seed, self.wall, mpp, plan.crypts, plan.tumour)
         sites, small, large = plan.follicles
@@ -117,6 +120,9 @@ class Anatomy:
             (small / sites, large / sites),
             accept=self._aggregate if self.wall else None,
         )
+        low, high = self.aggregates.radii
+        #: Their pale middles.
+        self.germinal = replace(self.aggregates, radii=(_GERMINAL * low, _GERMINAL * high))
         self.lobules = Aggregates(seed, round(950 / mpp), plan.lobules, (0.15, 0.4), 54)
         self.glomeruli = Aggregates(seed, round(600 / mpp), plan.glomeruli, (0.17, 0.21), 56)
         self.stroma = StromaTissues(

@@ -44,6 +44,8 @@ _NUCLEUS: Final = np.array([1.9, 1.35, 1.6], np.float32)
 _STEPS: Final = 512  # entries of the table of exp(-density) per unit of density
 _TRANSMITTED: Final = 255 * np.exp(-np.arange(4 * _STEPS) / _STEPS).astype(np.float32)
 _NUCLEUS_AREA: Final = 19.0  # um^2, over all classes of stroma
+_MANTLE: Final = 1.2  # times darker than lymphoid tissue around is a follicle
+_PALER: Final = 0.36  # than that is its germinal centre
 _CROWDED: Final = 0.6  # share of a tumour's places that hold a gland
 _SECRETING: Final = 0.37  # share of a gland that is mucus, where each place has a goblet cell
 _GLAND_NUCLEI: Final = 0.27  # share of a gland's epithelium that is nuclei
@@ -124,8 +126,9 @@ class Colours:
         glands = self._bare[1] if level <= _NUCLEI else self._glands
         place, depth = self._place(pixels)
         crowd = None
-        if level > _NUCLEI:
+        if level > _NUCLEI and self._anatomy.plan.aggregates > 0:
             crowd = self._anatomy.aggregates.on(pixels)
+            core = self._anatomy.germinal.on(pixels)
         strands = np.zeros_like(shade)
         if level in _STREAKS:
             along = None if place is None else self._along[place]
@@ -136,7 +139,8 @@ class Colours:
             own = fibres[0, channel] if place is None else np.take(fibres[:, channel], place)
             first = own * (tone + strands)
             if crowd is not None:
-                first += (self._crowded[channel] - own) * crowd
+                darker = np.maximum(self._crowded[channel], own * np.float32(_MANTLE))
+                first += (darker - own) * crowd - darker * (np.float32(_PALER) * core)
             white, seen = _WHITE[channel], np.full_like(tone, _WHITE[channel])
             for kind, share in shares.items():
                 if kind == STROMA:

@@ -31,6 +31,8 @@ class Layer:
         Whether it holds fat, vessels, and glands besides those of the surface.
     aggregates : bool
         Whether lymphoid aggregates lie in it.
+    sinuses : bool
+        Whether pale channels part it, as sinuses do the cords of a node's medulla.
     tissue : str
         What it is made of, a name of `TISSUE_NAMES`.
     """
@@ -44,6 +46,7 @@ class Layer:
     vessels: bool = False
     glands: bool = False
     aggregates: bool = False
+    sinuses: bool = False
     tissue: str = "stroma"
 
 
@@ -65,6 +68,8 @@ class WallPlan:
         How much deeper the surface's epithelium reaches at ridges.
     gap : float
         Width of the space between two surfaces that face each other.
+    closed : bool
+        Whether it closes around ovals, see `Ovals`, whose border is where the second layer begins.
     """
 
     layers: tuple[Layer, ...]
@@ -73,6 +78,7 @@ class WallPlan:
     crypt: float = 0.0
     ridge: float = 0.0
     gap: float = 130.0
+    closed: bool = False
 
     @property
     def ends(self) -> bool:
@@ -153,15 +159,24 @@ _SQUAMOUS: Final = WallPlan(
 _LYMPH_NODE: Final = WallPlan(
     surface=0.0,
     pitch=100.0,
-    gap=700.0,
+    closed=True,
     layers=(
+        Layer(9000.0, _FAT, tone=0.6, fat=True, vessels=True),
         Layer(45.0, (0.0, 0.0, 0.01, 0.01, 0.0, 4.2), tone=1.2, along=True),
-        Layer(30.0, (0.3, 0.0, 0.12, 0.1, 0.5, 0.6), tone=0.5),
-        # As dark as the bundled model draws them.
+        Layer(24.0, (0.3, 0.0, 0.12, 0.1, 0.5, 0.6), tone=0.5),
+        # As dark as the bundled model draws them. Follicles lie at the rim, their middles in the
+        # second of these.
+        Layer(120.0, (1.0, 0.0, 1.0, 0.5, 1.0, 1.0), tone=1.25, tissue="lymphoid"),
+        Layer(340.0, (1.0, 0.0, 1.0, 0.5, 1.0, 1.0), tone=1.25, aggregates=True, tissue="lymphoid"),
+        Layer(330.0, (1.0, 0.0, 1.0, 0.6, 1.0, 1.0), tone=1.2, vessels=True, tissue="lymphoid"),
         Layer(
-            1100.0, (1.0, 0.0, 1.0, 0.5, 1.0, 1.0), tone=1.25, aggregates=True, tissue="lymphoid"
+            1500.0,
+            (1.0, 0.0, 0.62, 1.8, 1.0, 1.4),
+            tone=1.02,
+            vessels=True,
+            sinuses=True,
+            tissue="lymphoid",
         ),
-        Layer(1500.0, (1.0, 0.0, 0.8, 1.6, 1.0, 1.4), tone=1.1, vessels=True, tissue="lymphoid"),
     ),
 )
 _BRAIN: Final = WallPlan(

@@ -39,12 +39,15 @@ class TissueOutline:
         with a side below `SMALL`, the plane is tissue with a few tears instead.
     sections : bool
         Whether walls bound the pieces across the longer side, and only their ends are cut here.
+    single : bool
+        Whether there is one piece instead of up to three.
     """
 
     seed: int
     mpp: float
     home: tuple[int, int]
     sections: bool = False
+    single: bool = False
     _waves: ValueNoise = field(init=False)
     _filled: float = field(init=False)
 
@@ -136,7 +139,7 @@ class TissueOutline:
         key = key_of(self.seed, 2)
         cell = np.array([row])
         chance = [float(uniform(key, cell, np.array([col * 16 + i]))[0]) for i in range(16)]
-        count = 1 if self.sections else 1 + (chance[0] > 0.5) + (chance[0] > 0.85)
+        count = 1 if self.sections or self.single else 1 + (chance[0] > 0.5) + (chance[0] > 0.85)
         height, width = self.home
         wide = width >= height
         value = np.full(np.broadcast_shapes(y.shape, x.shape), -np.inf, np.float32)

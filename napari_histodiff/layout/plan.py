@@ -184,8 +184,8 @@ _ORGANS: Final[dict[str, SlidePlan]] = {
     ),
     "lymph node": SlidePlan(
         glands=0.0,
-        follicles=(640.0, 130.0, 250.0),
-        fat=0.06,
+        follicles=(560.0, 130.0, 230.0),
+        fat=0.95,
         aggregates=1.0,
         densities=(20.0, 0.0, 9500.0, 900.0, 40.0, 700.0),
         crowd=(0.0, 0.0, 14000.0, 200.0, 0.0, 300.0),

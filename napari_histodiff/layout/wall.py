@@ -3,7 +3,8 @@
 Walls lie side by side over the plane, two and two with their surfaces facing each other across a
 gap, bent and rippled by noise. On a large slide each is a section of its own, which ends somewhere
 in the fat and has glass on both sides. Their coordinates are known at nodes of a coarse lattice and
-linear between them, so that they cost little at any pixel.
+linear between them, so that they cost little at any pixel. Walls that close around ovals have the
+depth of those instead.
 
 The direction of the stroma's fibres, and the streaks they make.
 """
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 
 from napari_histodiff.layout.fields import Pixels, ValueNoise, key_of, uniform, whole
 from napari_histodiff.layout.layers import WallPlan
-from napari_histodiff.layout.outline import SMALL
+from napari_histodiff.layout.outline import SMALL, TissueOutline
+from napari_histodiff.layout.tissues.ovals import Ovals
 
 __all__ = ["CRYPTS", "Fibres", "Wall", "WallPatch"]
 
@@ -64,6 +66,8 @@ class Wall:
         Where it is above a number, something else takes the place of the wall's epithelium.
     above : float
         That number.
+    outline : TissueOutline
+        Where there is tissue, which walls that close lie within.
     """
 
     def __init__(
@@ -74,10 +78,12 @@ class Wall:
         home: tuple[int, int],
         zones: ValueNoise,
         above: float,
+        outline: TissueOutline,
     ) -> None:
         self.plan, um = plan, 1 / mpp
         self._zones, self._above = zones, np.float32(above)
         self._last: WallPatch | None = None
+        self._ovals = Ovals(seed, mpp, home, outline) if plan.closed else None
         self.node = 1 << max(0, int(np.log2(_NODE * um)))
         self.pitch = plan.pitch * um
         #: Depth at which each layer starts, in pixels of level 0.
@@ -251,6 +257,9 @@ class Wall:
         x: NDArray[Any],
         value: Callable[[ValueNoise, int, int], NDArray[np.float32]],
     ) -> Coordinates:
+        if self._ovals is not None:
+            deep = self._ovals.deep(y, x, value) + self.edges[1]
+            return deep, np.zeros_like(deep), np.ones_like(deep)
         across, along = self._axes(y, x)
         far = self._far
         dy, dx = (0, far) if self._wide else (far, 0)

@@ -38,3 +38,9 @@ def overview(caption: str, seed: int) -> NDArray[np.uint8]:
 def test_haematoxylin_of_a_colon_is_that_of_its_mucosa(seed: int) -> None:
     # Ten overviews of colon: 0.26 to 0.52; muscle, pink, has about half the red density.
     assert 0.22 < haematoxylin(overview("colon, gland", seed)) < 0.52
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_node_is_nearly_all_haematoxylin(seed: int) -> None:
+    # One overview of two lymph nodes in fat: 0.75.
+    assert 0.55 < haematoxylin(overview("lymph node", seed)) < 0.95

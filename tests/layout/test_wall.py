@@ -14,6 +14,7 @@ from napari_histodiff.layout.layers import WALLS
 from napari_histodiff.layout.lining import BASE, SPACING, rows_of
 from napari_histodiff.layout.mucosa import Mucosa
 from napari_histodiff.layout.nucleus_templates import AXES, VARIANTS
+from napari_histodiff.layout.outline import TissueOutline
 from napari_histodiff.layout.plan import CONNECTIVE, plan_of
 from napari_histodiff.layout.tissues.kinds import GLAND, GLASS, LUMEN
 from napari_histodiff.layout.wall import Wall
@@ -25,7 +26,8 @@ WHOLE = float("inf")
 
 
 def wall(organ: str = "colon", seed: int = 3, above: float = WHOLE, home: int = 4096) -> Wall:
-    return Wall(seed, WALLS[organ], MPP, (home, home), ZONES, above)
+    outline = TissueOutline(seed, MPP, (home, home))
+    return Wall(seed, WALLS[organ], MPP, (home, home), ZONES, above, outline)
 
 
 def anatomy(caption: str, seed: int = 3, home: int = 8192) -> Anatomy:

@@ -11,13 +11,15 @@ from napari_histodiff.layout.anatomy import TUFT, Anatomy
 from napari_histodiff.layout.fields import ValueNoise
 from napari_histodiff.layout.layers import MUSCLE_NUCLEI
 from napari_histodiff.layout.plan import CONNECTIVE
-from napari_histodiff.layout.tissues.kinds import LYMPHOID, MUSCLE
+from napari_histodiff.layout.tissues.kinds import LYMPHOID, MUSCLE, STROMA
 
 __all__ = ["NucleusDensities"]
 
 _THICK: Final = (260.0, 90.0)  # um over which nuclei lie more or less close
 _VESSEL_NUCLEI: Final = 11_000.0  # per mm^2
 _TUFT_NUCLEI: Final = 7500.0
+_LOOSER: Final = 0.35  # fewer nuclei in the middle of a follicle
+_IN_SINUSES: Final = 0.3  # of those that cords of the same layer have
 _PER_MM2: Final = 1e-6
 
 
@@ -37,6 +39,8 @@ class NucleusDensities:
         span = tuple(round(length / anatomy.mpp) for length in _THICK)
         self._thickness = ValueNoise(anatomy.seed, 42, span, (0.35, 0.25))
         self._many = anatomy.densities
+        layers = () if anatomy.wall is None else anatomy.wall.plan.layers
+        self._sinuses = np.array([*(layer.sinuses for layer in layers), False])
         self._muscle = np.array(MUSCLE_NUCLEI, np.float32) * np.array(self._plan.densities)
 
     def classes(
@@ -67,18 +71,22 @@ class NucleusDensities:
             swing = many * (np.float32(0.4) + anatomy.mucosa_near(y, x))
             place, muscle = np.zeros(len(y), np.int64), parts == MUSCLE
         else:
+            if (sinus := self._sinuses[place] & (parts == STROMA)).any():
+                many = np.where(sinus, many * np.float32(_IN_SINUSES), many)
             swing = many
         if anatomy.sketch is not None:
             drawn = anatomy.sketch.at(y, x)
             crowded = np.where(drawn == LYMPHOID, np.float32(1), crowded)
             muscle = muscle | (drawn == MUSCLE)
         tuft = anatomy.glomeruli.at(y, x) > np.float32(TUFT)
+        # Cells of germinal centres are large.
+        loose = 1 - np.float32(_LOOSER) * anatomy.germinal.at(y, x)
         kind = np.full(len(y), -1, np.int64)
         total = np.zeros(len(y), np.float32)
         for index, crowd in enumerate(self._plan.crowd):
             share = many if index == CONNECTIVE else swing
             density = np.where(muscle, self._muscle[index], self._many[place, index] * share)
-            density = density * (1 - crowded) + np.float32(crowd) * crowded
+            density = density * (1 - crowded) + np.float32(crowd) * loose * crowded
             density = np.where(tuft, np.float32(_TUFT_NUCLEI * (index == CONNECTIVE)), density)
             upper = np.asarray(total + density * self._area, np.float32)
             kind[(chance >= total) & (chance < upper)] = index

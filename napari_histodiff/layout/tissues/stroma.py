@@ -36,10 +36,12 @@ _CROWDED: Final = 0.5  # of an aggregate's inside, from which it is lymphoid tis
 _FRAY: Final = ((170.0, 12.0), (62.0, 6.0), (24.0, 3.0))  # um: length and height of what it swings
 _SEPTA: Final = (340.0, 130.0)  # um between the fibrous septa of muscle
 _SEPTUM_WIDTH: Final = 0.03  # of the field whose zeros they are
+_SINUS_WIDTH: Final = 0.11  # the same between cords of lymphoid tissue
 _ARTERIES: Final = 0.4  # of the vessels; the others have hardly a wall
 _FULL, _HALF = 0.5, 0.75  # shares of vessels filled with blood, and filled or half filled
 _CLOT: Final = 0.62  # of the lumen's radius, in those half filled
 _THICKEST: Final = 34.0  # um, of an artery's wall
+_WHOLE_CELL: Final = 26.0  # um from the middle of a fat cell to its border
 _ADVENTITIA: Final = 9.0  # um of stroma around a vessel
 _IN_FAT: Final = 0.4  # of the vessels that fat would have, were it stroma
 
@@ -94,6 +96,7 @@ class StromaTissues:
             ground.seed, 12, round(300 * um), 60 * um, (0.03, 0.2), 2.6, 0.15, self._vessel
         )
         layers = () if ground.wall is None else ground.wall.plan.layers
+        self._sinuses = np.array([layer.sinuses for layer in layers])
         self._kinds = np.array([TISSUE_NAMES.index(layer.tissue) for layer in layers], np.uint8)
         cells = tuple(max(2, round(length * um)) for length, _ in _FRAY)
         self._fray = ValueNoise(ground.seed, 80, cells, tuple(height * um for _, height in _FRAY))
@@ -129,7 +132,11 @@ class StromaTissues:
             depth, _, fade = patch.on(pixels)
         else:
             depth, _, fade = wall.on(pixels)
-        kinds = self._kinds[wall.layer(depth + self._fray.on(pixels))]
+        layer = wall.layer(depth + self._fray.on(pixels))
+        kinds = self._kinds[layer]
+        if self._sinuses.any() and (parted := self._sinuses[layer]).any():
+            sinuses = np.abs(self._septa.on(pixels)) < np.float32(_SINUS_WIDTH)
+            kinds[parted & sinuses] = STROMA
         if self._ground.plan.tumour:
             kinds[fade < np.float32(TUMOUR_FADE)] = STROMA
         out[...] = kinds
@@ -182,7 +189,8 @@ class StromaTissues:
         there: NDArray[np.bool_] = np.ones(y.shape, np.bool_)
         if wall is not None:
             depth, _, fade = wall.near(y, x)
-            there = wall.holds("fat", depth)
+            # None across the border of what the fat lies around.
+            there = wall.holds("fat", depth) & wall.holds("fat", depth + self._um(_WHOLE_CELL))
             if ground.plan.tumour:
                 there &= fade > np.float32(0.9)
         if there.any():
