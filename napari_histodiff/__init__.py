@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_histodiff.layout.changes import change_paint
     from napari_histodiff.layout.invention import invent
     from napari_histodiff.remarks import (
+        AstrayNuclei,
         MixedClasses,
         UnknownCaptionWords,
         UnseenClass,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AnomalyMap",
     "AnomalySettings",
+    "AstrayNuclei",
     "BusyThreads",
     "EditKind",
     "EditRequest",
@@ -57,6 +59,7 @@ _MODULES = {
     "EditKind": "core.requests",
     "EditRequest": "core.requests",
     "HistodiffError": "core.errors",
+    "AstrayNuclei": "remarks",
     "MixedClasses": "remarks",
     "Model": "api",
     "Region": "core.geometry",

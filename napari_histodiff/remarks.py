@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from scipy import ndimage
 
 from napari_histodiff.core.captions import ParseReport, parse_caption
 from napari_histodiff.core.maps import CLASS_NAMES, mixed_instances
@@ -15,7 +16,17 @@ from napari_histodiff.core.requests import EditRequest
 if TYPE_CHECKING:
     from napari_histodiff.core.backend import BackendInfo
 
-__all__ = ["MixedClasses", "UnknownCaptionWords", "UnseenClass", "UnusedInput", "remark_on"]
+__all__ = [
+    "AstrayNuclei",
+    "MixedClasses",
+    "UnknownCaptionWords",
+    "UnseenClass",
+    "UnusedInput",
+    "remark_on",
+]
+
+#: Tissues that hold no nuclei.
+_EMPTY: Final = ("lumen", "glass")
 
 
 class UnusedInput(UserWarning):
@@ -38,6 +49,10 @@ class UnseenClass(UserWarning):
 
 class MixedClasses(UserWarning):
     """Nuclei that hold pixels of several classes; drawn as painted, though a nucleus has one."""
+
+
+class AstrayNuclei(UserWarning):
+    """Nuclei painted where none are expected, in lumen or glass; drawn as painted."""
 
 
 def remark_on(request: EditRequest, info: BackendInfo, *modules: str) -> None:
@@ -69,6 +84,10 @@ def remark_on(request: EditRequest, info: BackendInfo, *modules: str) -> None:
             warnings.warn(MixedClasses(text), stacklevel=level)
     if "nuclei" not in info.paint:
         return
+    if "tissue" in info.paint and (astray := _astray(request, info)):
+        found = " and ".join(f"{count} in {name}" for name, count in astray.items())
+        text = f"nuclei painted where none are expected: {found}; they are drawn as painted"
+        warnings.warn(AstrayNuclei(text), stacklevel=level)
     painted = () if request.class_map is None else np.unique(request.class_map).tolist()
     names = [CLASS_NAMES[i - 1] for i in painted if i > 0]
     unseen = [name for name in names if not info.class_counts.get(name)]
@@ -93,6 +112,23 @@ def _unused(request: EditRequest, info: BackendInfo) -> list[str]:
         "captions of tissues": regions,
     }
     return [name for name, unused in given.items() if unused]
+
+
+def _astray(request: EditRequest, info: BackendInfo) -> dict[str, int]:
+    """Count the nuclei most of whose pixels lie in tissue that holds none, by its name."""
+    if request.tissue_map is None or request.class_map is None:
+        return {}
+    numbers = {n: info.tissue_names.index(n) for n in _EMPTY if n in info.tissue_names}
+    nuclei = request.instance_map
+    if nuclei is None or not nuclei.any():
+        nuclei, _ = ndimage.label(request.class_map > 0)
+    sizes = np.unique_counts(nuclei[nuclei > 0])
+    counts = {}
+    for name, number in numbers.items():
+        within = np.unique_counts(nuclei[(nuclei > 0) & (request.tissue_map == number)])
+        whole = sizes.counts[np.searchsorted(sizes.values, within.values)]
+        counts[name] = int((2 * within.counts > whole).sum())
+    return {name: count for name, count in counts.items() if count}
 
 
 def _caller_level(files: set[str]) -> int:

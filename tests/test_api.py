@@ -144,6 +144,26 @@ def test_a_class_the_model_never_saw_is_told() -> None:
         MODEL(np.full((4, 4), 2), caption="colon")
 
 
+@pytest.mark.parametrize("numbered", [True, False])
+def test_nuclei_in_lumen_or_glass_are_told_and_drawn_as_painted(numbered: bool) -> None:
+    names = MODEL.info.tissue_names
+    tissue = np.full((12, 12), names.index("stroma"))
+    tissue[:, 4:8], tissue[:, 8:] = names.index("lumen"), names.index("glass")
+    classes, instances = np.zeros((12, 12), int), np.zeros((12, 12), int)
+    for number, (row, col) in enumerate([(1, 1), (1, 5), (6, 5), (1, 9), (6, 3)], 1):
+        classes[row : row + 3, col : col + 3] = 2
+        instances[row : row + 3, col : col + 3] = number
+    maps = (classes, instances if numbered else None, tissue)
+    with pytest.warns(hd.AstrayNuclei, match="in lumen and 1 in glass") as caught:
+        request = MODEL.request(*maps)
+    assert caught[0].filename == __file__
+    np.testing.assert_array_equal(request.class_map, classes)
+    np.testing.assert_array_equal(request.tissue_map, tissue)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MODEL.request(classes[:, :4], None, tissue[:, :4])
+
+
 def test_tissue_is_proposed_from_an_image(model_folder) -> None:
     model = hd.load_model(model_folder, device="cpu")
     image = np.full((96, 120, 3), 246, np.uint8)

@@ -269,12 +269,27 @@ def _draw(settings: dict[str, Any], **more: Any) -> None:
 def _tissue_for(
     model: Model, tissue: Picture | None, *, is_first: bool
 ) -> NDArray[np.integer[Any]] | None:
-    """The tissue map as told; to models it is only compared with, in their own schema."""
-    from napari_histodiff.core.maps import in_schema
+    """The tissue map as told, by name where names are known: of a saved edit, or the first model.
+
+    The ids of other models mean other tissues; what a model has no name for is said.
+    """
+    from napari_histodiff.core.maps import TISSUE_NAMES
+    from napari_histodiff.datasets.tissue.maps import by_name, names_beside
 
     if tissue is None:
         return None
-    return tissue.ids() if is_first else in_schema(tissue.ids(), model.info.tissue_names)
+    names = names_beside(tissue.path)
+    if names is None and is_first:
+        return tissue.ids()
+    told, wanted = names or TISSUE_NAMES, model.info.tissue_names
+    found, lost = tissue.checked(lambda ids: by_name(ids, told, wanted), tissue.ids())
+    if lost and "tissue" in model.info.paint:
+        click.echo(
+            f"Warning: {model.info.name} has no {', '.join(lost)}, which {tissue.path} holds; "
+            "these places are unspecified",
+            err=True,
+        )
+    return found
 
 
 def _run(model: Model, request: EditRequest) -> NDArray[np.uint8]:

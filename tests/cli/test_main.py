@@ -17,7 +17,7 @@ from skimage.io import imread, imsave
 
 from napari_histodiff.cli.main import main
 from napari_histodiff.core.errors import TrainingError
-from napari_histodiff.core.maps import encode_labels
+from napari_histodiff.core.maps import TISSUE_NAMES, encode_labels
 from napari_histodiff.core.requests import EditKind, EditRequest
 from tests.diffusion.tiny import save_tiny, tiny_pipeline
 
@@ -90,6 +90,32 @@ def test_captions_of_single_tissues(run, tmp_path) -> None:
         result = run(*arguments, "--caption-for", wrong)
         assert result.exit_code == 2
         assert told in result.output
+
+
+def test_tissue_of_an_edit_that_another_model_drew_is_read_by_its_names(run, tmp_path) -> None:
+    names = ["unspecified", "cartilage", "lumen", "gland"]
+    ids = np.repeat(np.arange(4, dtype=np.uint8), 10)[None].repeat(24, axis=0)
+    imsave("other_tissue.png", ids, check_contrast=False)
+    Path("other.json").write_text(json.dumps({"model": {"tissue_names": names}}))
+    np.save("classes.npy", class_map())
+    arguments = ("generate", "--tissue", "other_tissue.png", "--steps", 1, "--no-suggest")
+    result = run(*arguments, "-o", "out")
+    assert result.exit_code == 0, result.output
+    assert "has no cartilage, which other_tissue.png holds" in result.stderr
+    found = saved_request(tmp_path / "out" / "generate-001.json").tissue_map
+    known = TISSUE_NAMES.index("lumen"), TISSUE_NAMES.index("gland")
+    np.testing.assert_array_equal(found[0, ::10], [0, 0, *known])
+    # Refused: ids beyond the names beside it, and maps of another size than the nuclei.
+    imsave("other_tissue.png", ids + 1, check_contrast=False)
+    result = run(*arguments, "-o", "out")
+    assert result.exit_code == 2
+    assert "ids 0-3, got uint8 with values 1 to 4" in result.output
+    assert "other_tissue.png" in result.output
+    np.save("small.npy", ids[:, :20])
+    result = run("generate", "--classes", "classes.npy", "--tissue", "small.npy", "--steps", 1)
+    assert result.exit_code == 2
+    assert "got (24, 20)" in result.output
+    assert "Traceback" not in result.output
 
 
 def test_a_second_run_overwrites_nothing(run, tmp_path) -> None:

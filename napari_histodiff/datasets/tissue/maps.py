@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.colours import TISSUE_HEX, rgb_of
 from napari_histodiff.core.errors import InvalidMap
-from napari_histodiff.core.maps import TISSUE_NAMES, as_tissue_map
+from napari_histodiff.core.maps import TISSUE_NAMES, as_tissue_map, in_schema
 from napari_histodiff.datasets.pictures import Picture
 
-__all__ = ["tissue_of_picture"]
+__all__ = ["by_name", "names_beside", "tissue_of_picture"]
+
+#: How edits name the tissue map they save, beside the request and the model's names of the ids.
+_SAVED: Final = "_tissue.png"
 
 #: What ids 1-4 were painted in up to version 0.1; still read, and no colour means two tissues.
 _EARLIER_HEX: Final = ("#000000", "#8e44ad", "#f4a6c0", "#5dade2", "#ffffff")
@@ -60,6 +64,36 @@ def tissue_of_picture(picture: Picture, names: Sequence[str] = TISSUE_NAMES) -> 
     if shown.dtype == np.uint8 and shown.ndim == 2 and np.isin(shown, (0, 255)).all():
         return _by_colour(np.dstack([shown] * 3), picture.path, names)
     return _by_id(picture.ids(), picture.path, names)
+
+
+def names_beside(path: Path) -> list[str] | None:
+    """Return the names that the model of a saved edit gave the ids of its tissue map.
+
+    None where the file is none of an edit, or the edit is not beside it.
+    """
+    if not path.name.endswith(_SAVED):
+        return None
+    beside = path.with_name(path.name.removesuffix(_SAVED) + ".json")
+    try:
+        told: Any = json.loads(beside.read_text("utf-8"))["model"]["tissue_names"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return told if isinstance(told, list) and all(isinstance(n, str) for n in told) else None
+
+
+def by_name(
+    ids: NDArray[Any], names: Sequence[str], wanted: Sequence[str]
+) -> tuple[NDArray[np.uint8], list[str]]:
+    """Return a tissue map in another schema, and which of its tissues have no name there.
+
+    Raises
+    ------
+    InvalidMap
+        When it holds ids beyond `names`.
+    """
+    ids = as_tissue_map(ids, len(names))
+    present = [names[i] for i in np.unique(ids).tolist() if i]
+    return in_schema(ids, wanted, names), [name for name in present if name not in wanted]
 
 
 def _by_id(ids: NDArray[np.generic], path: Path, names: Sequence[str]) -> NDArray[np.uint8]:

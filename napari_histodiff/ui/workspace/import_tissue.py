@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import InvalidMap
 from napari_histodiff.core.geometry import PyramidSpec, Region
-from napari_histodiff.core.maps import TISSUE_NAMES, as_tissue_map, in_schema
+from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.datasets.annotations.reading import SUFFIXES
 from napari_histodiff.datasets.pictures import read_picture
-from napari_histodiff.datasets.tissue.maps import tissue_of_picture
+from napari_histodiff.datasets.tissue.maps import by_name, names_beside, tissue_of_picture
 from napari_histodiff.datasets.tissue.regions import read_regions
 
 __all__ = ["ImportedTissue", "tissue_from_file", "tissue_from_labels"]
-
-#: How `Save` names the tissue map, beside the request and the model's names of the ids.
-_SAVED: Final = "_tissue.png"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,25 +81,11 @@ def tissue_from_file(path: Path, spec: PyramidSpec, region: Region) -> ImportedT
 
 def _ids_of(path: Path) -> tuple[NDArray[np.uint8], Counter[str]]:
     """Return the ids of a picture; those of a saved edit by the names its model gave them."""
-    names = _names_beside(path)
+    names = names_beside(path)
     if names is None:
         return tissue_of_picture(read_picture(path)), Counter()
-    ids = as_tissue_map(read_picture(path).ids(), len(names))
-    lost = (name for i, name in enumerate(names) if i and name not in TISSUE_NAMES)
-    present = {names[i] for i in np.unique(ids).tolist()}
-    left_out = Counter(f"class {name}" for name in lost if name in present)
-    return in_schema(ids, TISSUE_NAMES, names), left_out
-
-
-def _names_beside(path: Path) -> list[str] | None:
-    if not path.name.endswith(_SAVED):
-        return None
-    beside = path.with_name(path.name.removesuffix(_SAVED) + ".json")
-    try:
-        told: Any = json.loads(beside.read_text("utf-8"))["model"]["tissue_names"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return told if isinstance(told, list) and all(isinstance(n, str) for n in told) else None
+    ids, lost = by_name(read_picture(path).ids(), names, TISSUE_NAMES)
+    return ids, Counter(f"class {name}" for name in lost)
 
 
 def _placed(
