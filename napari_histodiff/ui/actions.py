@@ -30,6 +30,7 @@ from napari_histodiff.ui.models.hub_dialog import HubDialog
 from napari_histodiff.ui.models.remote import ask_remote
 from napari_histodiff.ui.painting.selection import NucleusSelection
 from napari_histodiff.ui.proposals.proposer import Proposer
+from napari_histodiff.ui.saving.saving import Saved
 from napari_histodiff.ui.saving.script import python_of
 from napari_histodiff.ui.slide.questions import ask_overwrite
 from napari_histodiff.ui.starting import samples
@@ -408,7 +409,8 @@ class StudioActions:
         form = save_form(choices, controller.settings.export_folder)
         note = "Nothing is overwritten: each file has the next free number."
         if FormDialog(self._parent, "Save", form, note).exec() == QDialog.DialogCode.Accepted:
-            folder, what = form["folder"].value, form["what"].value
+            # PySide keeps the word of a choice alone.
+            folder, what = form["folder"].value, Saved(form["what"].value)
             controller.set(export_folder=str(folder))
             controller.saving.save(folder, controller.status.info, entry, what=what)
 

@@ -70,13 +70,13 @@ class VaryDialog(FormDialog):
         InvalidRequest
             When values are no numbers, out of range, too few or too many.
         """
-        what = self._what.value
+        what = Varied(self._what.value)  # PySide keeps the word of it alone
         if what is Varied.GUIDANCE:
             return Variation(what, values=values_of(self._values.value))
         return Variation(what, count=self._count.value)
 
     def _show(self, *_: object) -> None:
-        sweeps = self._what.value is Varied.GUIDANCE
+        sweeps = self._what.value == Varied.GUIDANCE
         self._values.enabled, self._count.enabled = sweeps, not sweeps
         box = self.findChild(QDialogButtonBox)
         button = None if box is None else box.button(QDialogButtonBox.StandardButton.Ok)
