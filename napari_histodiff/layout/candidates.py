@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.layout.anatomy import DUCTS, Anatomy
 from napari_histodiff.layout.fields import Pixels, bits, key_of, uniforms
-from napari_histodiff.layout.lining import BASE, REACH, ROW, SPACING, rows_of
+from napari_histodiff.layout.lining import BASE, REACH, ROW, rows_of
 from napari_histodiff.layout.nucleus_templates import AXES, TURNS, VARIANTS, templates_of, turn_of
 from napari_histodiff.layout.plan import CONNECTIVE, EPITHELIAL
 from napari_histodiff.layout.star_lattice import ANGLES, DIRECTIONS, LatticePoints, inset
@@ -127,7 +127,7 @@ class NucleusProposals:
         step_y, step_x = np.roll(y, -1, 1) - y, np.roll(x, -1, 1) - x
         length = np.sqrt(step_y * step_y + step_x * step_x)
         way = np.cumsum(length, axis=1, dtype=np.float32)
-        count = (way[:, -1] / np.float32(SPACING * um)).astype(np.int64)
+        count = (way[:, -1] / np.float32(self.anatomy.plan.spacing * um)).astype(np.int64)
         count = np.minimum(count, _SLOTS - _FEWER * row)
         slots = np.arange(int(count.max(initial=0)))
         gland, slot = np.nonzero(slots[None, :] < count[:, None])

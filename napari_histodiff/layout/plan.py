@@ -59,6 +59,8 @@ class SlidePlan:
         Share of sites that carry a lobule; glands lie in lobules only. 0: glands are not bundled.
     ducts : float
         Share of sites that carry a duct, apart from the lobules.
+    spacing : float
+        Distance of neighbouring nuclei around a gland.
     glomeruli : float
         Share of sites, 600 um apart, that carry a glomerulus.
     crypts : float
@@ -96,6 +98,7 @@ class SlidePlan:
     roughness: float = 0.2
     lobules: float = 0.0
     ducts: float = 0.0
+    spacing: float = 5.8
     glomeruli: float = 0.0
     crypts: float = 0.96
     pierced: float = 0.0
@@ -168,6 +171,7 @@ _ORGANS: Final[dict[str, SlidePlan]] = {
         roughness=0.08,
         fat=0.01,
         aggregates=0.02,
+        spacing=12.0,
         glomeruli=0.7,
     ),
     "liver": SlidePlan(
@@ -257,6 +261,7 @@ def _grown(plan: SlidePlan) -> SlidePlan:
         roughness=0.34,
         lobules=0.0,
         ducts=1.0,
+        spacing=5.8,
         glomeruli=0.0,
         pierced=0.7,
         goblets=0.1 * plan.goblets,

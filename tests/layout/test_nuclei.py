@@ -35,6 +35,11 @@ def test_densities_are_those_of_cellular_tissue() -> None:
         assert 2000 < total / (MM2 * tissue.mean()) < 6000
 
 
+def test_tubules_hold_as_many_nuclei_as_in_a_cortex() -> None:
+    found = counts("kidney", Region(0, 3000, 3000, 2048, 2048))[EPITHELIAL - 1]
+    assert 2500 < found / MM2 < 5000  # they stand 12 um apart, those of crypts 5.8
+
+
 @pytest.mark.parametrize("index", [0, 2, 3, 4, 5])
 def test_levels_of_a_caption_change_how_many_there_are(index: int) -> None:
     noun = ("neutrophils", "", "lymphocytes", "plasma cells", "eosinophils", "connective cells")
