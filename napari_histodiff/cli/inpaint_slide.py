@@ -11,7 +11,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.cli.pictures import nuclei_of, region_captions_of
+from napari_histodiff.cli.pictures import nuclei_of, region_captions_of, tissue_of
 from napari_histodiff.cli.steering import steering_of
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
@@ -108,8 +108,10 @@ def inpaint_slide(
         given = {name: settings.get(name) for name in names}
         pictures = {name: read_picture(file) for name, file in given.items() if file is not None}
         classes, instances = nuclei_of(pictures)
-        tissue = pictures["tissue"].ids() if "tissue" in pictures else None
         model = load_model(settings["model"], settings["device"])
+        info = model.info
+        knows = info.name if "tissue" in info.paint else None
+        tissue = tissue_of(pictures.get("tissue"), info.tissue_names, of=knows)
         with open_overlay(scan, settings["out"], read_only=False) as overlay:
             # On the canvas, which may begin before the scan.
             seen, region = (part.translate(*overlay.margins[:2]) for part in (seen, region))

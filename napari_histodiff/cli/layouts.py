@@ -10,7 +10,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.cli.pictures import nuclei_of, scale_of
+from napari_histodiff.cli.pictures import nuclei_of, scale_of, tissue_of
 from napari_histodiff.core.errors import InvalidRequest, make_folder
 from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 
@@ -48,7 +48,7 @@ def change(text: str, output: Path, **settings: Any) -> None:
     done = change_paint(
         class_map,
         instance_map,
-        None if tissue is None else tissue.ids(),
+        tissue_of(tissue),
         text,
         mpp=mpp,
         where=None if here is None else here.edit_mask(),
@@ -180,7 +180,7 @@ def _example(settings: dict[str, Any]) -> tuple[Any, float | None]:
     if not pictures:
         return None, None
     classes, instances = nuclei_of(pictures)
-    tissue = None if "tissue" not in pictures else pictures["tissue"].ids()
+    tissue = tissue_of(pictures.get("tissue"))
     shapes = [a.shape for a in (classes, instances, tissue) if a is not None]
     maps = [np.zeros(shapes[0], np.uint8) if a is None else a for a in (classes, instances, tissue)]
     return tuple(maps), scale_of(settings["like_mpp"], pictures)

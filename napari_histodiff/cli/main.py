@@ -21,7 +21,13 @@ from napari_histodiff.cli.inpaint_slide import SLIDE_OPTIONS, inpaint_slide, is_
 from napari_histodiff.cli.layouts import change, invent, layouts
 from napari_histodiff.cli.maps import MAP_COMMANDS
 from napari_histodiff.cli.models import model_option
-from napari_histodiff.cli.pictures import mask_of, nuclei_of, region_captions_of, scale_of
+from napari_histodiff.cli.pictures import (
+    mask_of,
+    nuclei_of,
+    region_captions_of,
+    scale_of,
+    tissue_of,
+)
 from napari_histodiff.cli.serve import serve
 from napari_histodiff.cli.slide import slide
 from napari_histodiff.cli.steering import INPAINT_OPTIONS, STEERING_OPTIONS, steering_of
@@ -29,6 +35,7 @@ from napari_histodiff.cli.study import study
 from napari_histodiff.cli.suggest import suggest
 from napari_histodiff.cli.training import COMMANDS
 from napari_histodiff.core.errors import HistodiffError, make_folder
+from napari_histodiff.core.maps import TISSUE_NAMES
 
 if TYPE_CHECKING:
     from napari_histodiff.api import Model
@@ -269,27 +276,15 @@ def _draw(settings: dict[str, Any], **more: Any) -> None:
 def _tissue_for(
     model: Model, tissue: Picture | None, *, is_first: bool
 ) -> NDArray[np.integer[Any]] | None:
-    """The tissue map as told, by name where names are known: of a saved edit, or the first model.
-
-    The ids of other models mean other tissues; what a model has no name for is said.
-    """
-    from napari_histodiff.core.maps import TISSUE_NAMES
-    from napari_histodiff.datasets.tissue.maps import by_name, names_beside
-
-    if tissue is None:
-        return None
-    names = names_beside(tissue.path)
-    if names is None and is_first:
-        return tissue.ids()
-    told, wanted = names or TISSUE_NAMES, model.info.tissue_names
-    found, lost = tissue.checked(lambda ids: by_name(ids, told, wanted), tissue.ids())
-    if lost and "tissue" in model.info.paint:
-        click.echo(
-            f"Warning: {model.info.name} has no {', '.join(lost)}, which {tissue.path} holds; "
-            "these places are unspecified",
-            err=True,
-        )
-    return found
+    """The tissue map in a model's schema; ids without names are those of the first model."""
+    info = model.info
+    knows = "tissue" in info.paint  # one that does not says so itself
+    return tissue_of(
+        tissue,
+        info.tissue_names,
+        of=info.name if knows else None,
+        told=None if is_first else TISSUE_NAMES,
+    )
 
 
 def _run(model: Model, request: EditRequest) -> NDArray[np.uint8]:

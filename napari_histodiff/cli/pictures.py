@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import InvalidMap
+from napari_histodiff.core.maps import TISSUE_NAMES
 
 if TYPE_CHECKING:
     from napari_histodiff.datasets.pictures import Picture
 
-__all__ = ["mask_of", "nuclei_of", "region_captions_of", "scale_of"]
+__all__ = ["mask_of", "nuclei_of", "region_captions_of", "scale_of", "tissue_of"]
 
 #: Micrometres per pixel where neither the user nor a file says.
 _MPP: Final = 0.5
@@ -54,6 +57,36 @@ def mask_of(pictures: dict[str, Picture]) -> dict[str, NDArray[Any]]:
         found["edit_mask"] = pictures["edit_mask"].edit_mask()
     if "strength_map" in pictures:
         found["strength_map"] = pictures["strength_map"].strengths()
+    return found
+
+
+def tissue_of(
+    picture: Picture | None,
+    names: Sequence[str] = TISSUE_NAMES,
+    *,
+    of: str | None = "napari-histodiff",
+    told: Sequence[str] | None = None,
+) -> NDArray[np.integer[Any]] | None:
+    """Return a tissue map in the schema `names`, by name where the file's own names are known.
+
+    They are those of the model that drew the edit that the file was saved with, else `told`; where
+    neither is there, ids are what the file says. What has no name in the schema is warned of, as
+    none of the tissues of `of`, unless that is None.
+    """
+    from napari_histodiff.datasets.tissue.maps import by_name, names_beside
+
+    if picture is None:
+        return None
+    known = names_beside(picture.path) or told
+    if known is None:
+        return picture.ids()
+    found, lost = picture.checked(lambda ids: by_name(ids, known, names), picture.ids())
+    if lost and of is not None:
+        click.echo(
+            f"Warning: {of} has no {', '.join(lost)}, which {picture.path} holds; these places "
+            "are unspecified",
+            err=True,
+        )
     return found
 
 

@@ -8,7 +8,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.cli.pictures import nuclei_of, scale_of
+from napari_histodiff.cli.pictures import nuclei_of, scale_of, tissue_of
 from napari_histodiff.core.errors import make_folder
 from napari_histodiff.core.maps import TISSUE_NAMES
 
@@ -59,14 +59,14 @@ def suggest(
     given = {"classes": classes, "instances": instances, "labels": labels, "tissue": tissue}
     pictures = {name: read_picture(path) for name, path in given.items() if path is not None}
     class_map, instance_map = nuclei_of(pictures)
-    painted = pictures.get("tissue")
+    painted = tissue_of(pictures.get("tissue"))
     scale = scale_of(mpp, pictures)
     make_folder(output)
     for number in range(seed, seed + variants):
         found = complete_paint(
             class_map,
             instance_map,
-            None if painted is None else painted.ids(),
+            painted,
             shape=size,
             caption=caption,
             mpp=scale,

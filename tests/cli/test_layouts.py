@@ -49,6 +49,29 @@ def test_paint_is_changed_in_words_and_written_beside_a_picture(tmp_path: Path) 
     assert (out / "changed-002_tissue.png").is_file()
 
 
+def test_tissue_of_a_saved_edit_is_read_by_the_names_of_its_model(tmp_path: Path) -> None:
+    names = ["unspecified", "cartilage", "gland"]
+    ids = np.repeat(np.arange(3, dtype=np.uint8), 32)[None].repeat(96, axis=0)
+    imsave(tmp_path / "edit_tissue.png", ids, check_contrast=False)
+    (tmp_path / "edit.json").write_text(json.dumps({"model": {"tissue_names": names}}))
+    told = ("--tissue", tmp_path / "edit_tissue.png", "-o", tmp_path / "out")
+    done = run("change", "3 lymphocytes at the border of the gland", *told)
+    assert done.exit_code == 0, done.output
+    assert "has no cartilage, which" in done.stderr
+    found = imread(tmp_path / "out" / "changed-001_tissue.png")
+    np.testing.assert_array_equal(found, np.where(ids == 2, TISSUE_NAMES.index("gland"), 0))
+    done = run("suggest", *told)
+    assert done.exit_code == 0, done.output
+    assert "has no cartilage, which" in done.stderr
+    found = imread(tmp_path / "out" / "suggested-000_tissue.png")
+    np.testing.assert_array_equal(found[ids == 2], TISSUE_NAMES.index("gland"))
+    imsave(tmp_path / "edit_tissue.png", ids + 1, check_contrast=False)
+    for command in (("change", "grow the gland"), ("suggest",)):
+        done = run(*command, *told)
+        assert done.exit_code == 2
+        assert "edit_tissue.png" in done.output
+
+
 def test_words_that_are_not_known_are_one_line_and_nothing_is_written(tmp_path: Path) -> None:
     done = run("change", "gorw the tumour", "--tissue", tissue_file(tmp_path), "-o", tmp_path / "o")
     assert done.exit_code == 2
