@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
 from napari_histodiff.core.captions import ParseReport, parse_caption
-from napari_histodiff.core.maps import CLASS_NAMES, mixed_instances
+from napari_histodiff.core.maps import BARE_TISSUES, CLASS_NAMES, mixed_instances
 from napari_histodiff.core.requests import EditRequest
 
 if TYPE_CHECKING:
@@ -24,9 +24,6 @@ __all__ = [
     "UnusedInput",
     "remark_on",
 ]
-
-#: Tissues that hold no nuclei.
-_EMPTY: Final = ("lumen", "glass")
 
 
 class UnusedInput(UserWarning):
@@ -118,7 +115,7 @@ def _astray(request: EditRequest, info: BackendInfo) -> dict[str, int]:
     """Count the nuclei most of whose pixels lie in tissue that holds none, by its name."""
     if request.tissue_map is None or request.class_map is None:
         return {}
-    numbers = {n: info.tissue_names.index(n) for n in _EMPTY if n in info.tissue_names}
+    numbers = {n: info.tissue_names.index(n) for n in BARE_TISSUES if n in info.tissue_names}
     nuclei = request.instance_map
     if nuclei is None or not nuclei.any():
         nuclei, _ = ndimage.label(request.class_map > 0)

@@ -11,7 +11,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.cli.pictures import nuclei_of, region_captions_of, tissue_of
+from napari_histodiff.cli.pictures import nuclei_of, region_captions_of, tissue_for
 from napari_histodiff.cli.steering import steering_of
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
@@ -109,9 +109,7 @@ def inpaint_slide(
         pictures = {name: read_picture(file) for name, file in given.items() if file is not None}
         classes, instances = nuclei_of(pictures)
         model = load_model(settings["model"], settings["device"])
-        info = model.info
-        knows = info.name if "tissue" in info.paint else None
-        tissue = tissue_of(pictures.get("tissue"), info.tissue_names, of=knows)
+        tissue = tissue_for(model.info, pictures.get("tissue"))
         with open_overlay(scan, settings["out"], read_only=False) as overlay:
             # On the canvas, which may begin before the scan.
             seen, region = (part.translate(*overlay.margins[:2]) for part in (seen, region))

@@ -26,7 +26,7 @@ from napari_histodiff.cli.pictures import (
     nuclei_of,
     region_captions_of,
     scale_of,
-    tissue_of,
+    tissue_for,
 )
 from napari_histodiff.cli.serve import serve
 from napari_histodiff.cli.slide import slide
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from napari_histodiff.api import Model
     from napari_histodiff.core.backend import Step
     from napari_histodiff.core.requests import EditRequest
-    from napari_histodiff.datasets.pictures import Picture
 
 __all__ = ["main"]
 
@@ -254,7 +253,8 @@ def _draw(settings: dict[str, Any], **more: Any) -> None:
             request = model.request(
                 class_map,
                 instance_map,
-                _tissue_for(model, tissue, is_first=model is models[0]),
+                # Ids without names are those of the first model.
+                tissue_for(model.info, tissue, None if model is models[0] else TISSUE_NAMES),
                 settings["caption"],
                 guidance_scale=settings["guidance"],
                 steps=settings["steps"],
@@ -271,20 +271,6 @@ def _draw(settings: dict[str, Any], **more: Any) -> None:
             click.echo(f"Warning: {note.message}", err=True)
         for path in _save(settings["output"], _run(model, request), request, model):
             click.echo(f"{path} ({model.info.name})" if others else path)
-
-
-def _tissue_for(
-    model: Model, tissue: Picture | None, *, is_first: bool
-) -> NDArray[np.integer[Any]] | None:
-    """The tissue map in a model's schema; ids without names are those of the first model."""
-    info = model.info
-    knows = "tissue" in info.paint  # one that does not says so itself
-    return tissue_of(
-        tissue,
-        info.tissue_names,
-        of=info.name if knows else None,
-        told=None if is_first else TISSUE_NAMES,
-    )
 
 
 def _run(model: Model, request: EditRequest) -> NDArray[np.uint8]:

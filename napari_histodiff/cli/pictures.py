@@ -13,9 +13,10 @@ from napari_histodiff.core.errors import InvalidMap
 from napari_histodiff.core.maps import TISSUE_NAMES
 
 if TYPE_CHECKING:
+    from napari_histodiff.core.backend import BackendInfo
     from napari_histodiff.datasets.pictures import Picture
 
-__all__ = ["mask_of", "nuclei_of", "region_captions_of", "scale_of", "tissue_of"]
+__all__ = ["mask_of", "nuclei_of", "region_captions_of", "scale_of", "tissue_for", "tissue_of"]
 
 #: Micrometres per pixel where neither the user nor a file says.
 _MPP: Final = 0.5
@@ -88,6 +89,14 @@ def tissue_of(
             err=True,
         )
     return found
+
+
+def tissue_for(
+    info: BackendInfo, picture: Picture | None, told: Sequence[str] | None = None
+) -> NDArray[np.integer[Any]] | None:
+    """Return a tissue map in a model's schema, see `tissue_of`; one without tissue says so."""
+    knows = "tissue" in info.paint
+    return tissue_of(picture, info.tissue_names, of=info.name if knows else None, told=told)
 
 
 def region_captions_of(settings: dict[str, Any]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_histodiff.core.errors import HistodiffError, InvalidImage, InvalidMap, InvalidRequest
 
 __all__ = [
+    "BARE_TISSUES",
     "CLASS_NAMES",
     "FEW_NUCLEI",
     "FIRST_TISSUE_NAMES",
@@ -70,6 +71,9 @@ TISSUE_NAMES: Final = (
 
 #: What models before version 5 know of the schema, and slides hold that were made before.
 FIRST_TISSUE_NAMES: Final = TISSUE_NAMES[:5]
+
+#: Tissue in which no nucleus is expected.
+BARE_TISSUES: Final = ("lumen", "glass")
 
 _LABEL_BASE: Final = N_CLASSES + 1
 

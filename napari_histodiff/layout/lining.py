@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from napari_histodiff.layout.fields import bits, key_of, uniform, uniforms, whole
 from napari_histodiff.layout.mucosa import Mucosa
-from napari_histodiff.layout.plan import SlidePlan
+from napari_histodiff.layout.plan import SPACING, SlidePlan
 from napari_histodiff.layout.star_lattice import LatticePoints, inset, smoothed
 from napari_histodiff.layout.wall import WallPatch
 
-__all__ = ["BASE", "REACH", "ROW", "SPACING", "THECA", "GlandEpithelium", "Rows", "rows_of"]
+__all__ = ["BASE", "REACH", "ROW", "THECA", "GlandEpithelium", "Rows", "rows_of"]
 
-SPACING: Final = 5.8  # um between neighbours of a row of epithelial nuclei
 BASE: Final = 6.0  # um from the border of a gland to the middle of its first row
 ROW: Final = 8.5  # um between rows
 REACH: Final = 40.0  # um; no nucleus lies farther from a point it is nearest to

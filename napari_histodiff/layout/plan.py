@@ -12,7 +12,9 @@ from napari_histodiff.core.captions import Caption, parse_caption
 from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.layout.layers import TUMOUR_STROMA, WALLS, WallPlan
 
-__all__ = ["SlidePlan", "plan_of"]
+__all__ = ["SPACING", "SlidePlan", "plan_of"]
+
+SPACING: Final = 5.8  # um between neighbours of a row of epithelial nuclei
 
 NEUTROPHIL, EPITHELIAL, LYMPHOCYTE, PLASMA, EOSINOPHIL, CONNECTIVE = range(6)
 
@@ -98,7 +100,7 @@ class SlidePlan:
     roughness: float = 0.2
     lobules: float = 0.0
     ducts: float = 0.0
-    spacing: float = 5.8
+    spacing: float = SPACING
     glomeruli: float = 0.0
     crypts: float = 0.96
     pierced: float = 0.0
@@ -261,7 +263,7 @@ def _grown(plan: SlidePlan) -> SlidePlan:
         roughness=0.34,
         lobules=0.0,
         ducts=1.0,
-        spacing=5.8,
+        spacing=SPACING,
         glomeruli=0.0,
         pierced=0.7,
         goblets=0.1 * plan.goblets,

@@ -11,11 +11,11 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.layout.anatomy import Anatomy
 from napari_histodiff.layout.fields import Pixels, ValueNoise
 from napari_histodiff.layout.layers import WALLS
-from napari_histodiff.layout.lining import BASE, SPACING, rows_of
+from napari_histodiff.layout.lining import BASE, rows_of
 from napari_histodiff.layout.mucosa import Mucosa
 from napari_histodiff.layout.nucleus_templates import AXES, VARIANTS
 from napari_histodiff.layout.outline import TissueOutline
-from napari_histodiff.layout.plan import CONNECTIVE, plan_of
+from napari_histodiff.layout.plan import CONNECTIVE, SPACING, plan_of
 from napari_histodiff.layout.tissues.kinds import GLAND, GLASS, LUMEN
 from napari_histodiff.layout.wall import Wall
 from tests.layout.slides import layout

@@ -366,6 +366,8 @@ class EditMaskLayer:
     @property
     def levels(self) -> tuple[float, ...]:
         """The shares that occur, the largest first."""
+        if np.asarray(self.layer.data).max(initial=0) <= 1:  # as most are; asked after each stroke
+            return (1.0,)
         return levels_of(self.shares) or (1.0,)
 
     def put(self, mask: NDArray[np.bool_]) -> None:

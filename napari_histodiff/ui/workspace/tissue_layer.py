@@ -12,7 +12,7 @@ from psygnal import Signal
 
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.maps import TISSUE_NAMES
+from napari_histodiff.core.maps import BARE_TISSUES, TISSUE_NAMES
 from napari_histodiff.ui.colormaps import tissue_colormap
 from napari_histodiff.ui.workspace.paint_layers import PaintSettings, set_labels
 from napari_histodiff.ui.workspace.runs import Runs
@@ -25,9 +25,6 @@ TISSUE_NAME: Final = "Tissue"
 #: Opacity of areas, through which the image is seen, and of thin contours.
 _FILLED: Final = 0.4
 _CONTOUR: Final = 0.9
-
-#: Tissue in which no nucleus is expected.
-_EMPTY: Final = ("lumen", "glass")
 
 
 class TissueLayer:
@@ -142,7 +139,7 @@ def nuclei_without_tissue(
     shares : mapping of str to float
         What `shares_of` says of it.
     """
-    empty = [name for name in _EMPTY if name in shares]
+    empty = [name for name in BARE_TISSUES if name in shares]
     if not empty or not labels.any():
         return {}
     runs = Runs.of(labels)
