@@ -29,7 +29,7 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region, WindowGrid
 from napari_histodiff.core.noise import ramp_weights
 
-__all__ = ["Phase", "Window", "WindowLayout", "plan", "plan_plane", "union"]
+__all__ = ["Phase", "Window", "WindowLayout", "plan", "plan_plane", "reach", "union"]
 
 _ALL_CUT = (True, True, True, True)
 
@@ -223,6 +223,20 @@ def plan_plane(
         result.append(Phase(wanted, windows, {(layout.size, layout.size): micro_batch}, apart))
         wanted = result[-1].reads
     return tuple(reversed(result))
+
+
+@lru_cache(maxsize=64)
+def reach(layout: WindowLayout, side: int) -> int:
+    """Return the pixels around a square, anywhere on the plane, that its windows read at the most.
+
+    Rows and columns are cut alike, so one column of the square says what all of it reads.
+    """
+    furthest = 0
+    for start in range(layout.stride):
+        target = Region(0, start, 0, side, 1)
+        reads = plan_plane(target, layout, layout.phases)[0].reads
+        furthest = max(furthest, target.y - reads.y, reads.bottom - target.bottom)
+    return furthest
 
 
 def _slot(region: Region, layout: WindowLayout, micro_batch: int) -> int:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from napari_histodiff.diffusion.foreign import backend, loading
+from napari_histodiff.diffusion.foreign.loading import Loaded
 from tests.diffusion.tiny import save_tiny, tiny_pipeline
 
 
@@ -13,3 +18,22 @@ from tests.diffusion.tiny import save_tiny, tiny_pipeline
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A valid model folder; copy it before changing it."""
     return save_tiny(tiny_pipeline(), tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def folders_are_loaded_once() -> Iterator[None]:
+    """Load each folder of another maker once; a backend has a copy of its own of what was loaded.
+
+    Loading takes diffusers ten times as long as a tiny model draws, and has tests of its own.
+    """
+    load, kept = backend.load_parts, dict[Any, Loaded]()
+
+    def load_parts(folder: Any, device: str = "auto", dtype: Any = "auto") -> Loaded:
+        key = (folder.path, folder.revision, device, dtype, loading.load_text_encoder)
+        if key not in kept:
+            kept[key] = load(folder, device, dtype)
+        return copy.deepcopy(kept[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backend, "load_parts", load_parts)
+        yield

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.diffusion.windows import WindowLayout, plan, plan_plane
+from napari_histodiff.diffusion.windows import WindowLayout, plan, plan_plane, reach
 from tests.strategies import FAR, regions
 
 LAYOUT = WindowLayout(96, 32)
@@ -105,6 +105,19 @@ def test_a_tile_costs_the_same_wherever_it_lies(row, column, phases) -> None:
 @pytest.mark.parametrize(("phases", "margin"), [(1, 16), (2, 144), (3, 272), (4, 400)])
 def test_the_margin_grows_by_half_a_stride_with_each_phase(phases, margin) -> None:
     assert WindowLayout(phases=phases).margin == margin
+
+
+@pytest.mark.parametrize("side", [33, 129])
+@pytest.mark.parametrize("phases", [1, 2, 3])
+def test_no_square_of_the_plane_reads_further_than_its_reach(side, phases) -> None:
+    layout = WindowLayout(64, 16, phases, 8)
+    read = []
+    for y in range(layout.stride):
+        target = Region(0, y, 7 * y, side, side)
+        reads = plan_plane(target, layout, phases)[0].reads
+        read += [target.y - reads.y, reads.bottom - target.bottom]
+        read += [target.x - reads.x, reads.right - target.right]
+    assert max(read) == reach(layout, side)
 
 
 @given(frames, st.integers(1, 6))

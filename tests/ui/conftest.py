@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from npe2 import PluginManifest
+from npe2.manifest.schema import DiscoverResults
 
 from napari_histodiff.core.engine import Engine
 from napari_histodiff.ui.dock import StudioDock
@@ -26,6 +30,41 @@ def modules_are_no_garbage() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(KeptObjects, "leave_out", lambda _: None)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plugins_are_found_once() -> Iterator[None]:
+    """Read the manifests of all installed plugins once: napari reads them for each window."""
+    look, found = PluginManifest.discover, list[DiscoverResults]()
+
+    def discover(paths: Sequence[str | Path] = ()) -> Iterator[DiscoverResults]:
+        if paths:
+            return look(paths)
+        if not found:
+            found.extend(look())
+        return iter(found)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PluginManifest, "discover", discover)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def layers_go_without_a_search() -> Iterator[None]:
+    """Remove layers as napari did before it looked for garbage at each, for drivers of Windows."""
+    with pytest.MonkeyPatch.context() as patch:
+        if sys.platform != "win32":
+            patch.setattr("napari._vispy.canvas.gc", SimpleNamespace(collect=lambda: None))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def what_a_window_leaves_is_no_garbage(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Look through what a window left once, when it is closed, and not again."""
+    yield
+    if "make_napari_viewer" in request.fixturenames:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture

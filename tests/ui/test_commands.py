@@ -92,9 +92,10 @@ def test_keys_are_unique_and_documented() -> None:
             assert table.get(command.title) == command.key_text
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.id)
-def test_a_command_calls_one_thing_that_is_there(command: Command) -> None:
-    parts = {
+@pytest.fixture(scope="module")
+def parts() -> SimpleNamespace:
+    """A dock whose parts know their methods, and note which are called."""
+    kinds = {
         "actions": StudioActions,
         "anomaly": AnomalyMapper,
         "controller": Controller,
@@ -109,15 +110,23 @@ def test_a_command_calls_one_thing_that_is_there(command: Command) -> None:
         "readings": Readings,
         "recipes": Recipes,
         "second": SecondModel,
+        "slide": SlidePart,
     }
-    dock = SimpleNamespace(slide=create_autospec(SlidePart, instance=True))
-    for name, kind in parts.items():
-        setattr(dock, name, create_autospec(kind, instance=True))
+    dock = SimpleNamespace(
+        **{name: create_autospec(kind, instance=True) for name, kind in kinds.items()}
+    )
     dock.actions.edit_caption = Mock()
     dock.slide.scans = create_autospec(ShownScans, instance=True)
     dock.controller.staged = create_autospec(StagedVariants, instance=True)
-    command.act(dock)
-    calls = [call for part in vars(dock).values() for call in part.method_calls]
+    return dock
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.id)
+def test_a_command_calls_one_thing_that_is_there(command: Command, parts: SimpleNamespace) -> None:
+    for part in vars(parts).values():
+        part.reset_mock()
+    command.act(parts)
+    calls = [call for part in vars(parts).values() for call in part.method_calls]
     assert len(calls) == 1
 
 

@@ -34,7 +34,7 @@ from napari_histodiff.diffusion.foreign.text import Prompt, prompt_of
 from napari_histodiff.diffusion.phase_cache import PhaseCache, PhaseMemory
 from napari_histodiff.diffusion.steering.gradient import Ascent, check_guide
 from napari_histodiff.diffusion.steering.resampling import Stretch, check_repaint
-from napari_histodiff.diffusion.windows import Phase, Window, WindowLayout, plan, plan_plane
+from napari_histodiff.diffusion.windows import Phase, Window, WindowLayout, plan, plan_plane, reach
 
 __all__ = ["Drawer", "DrawingSettings"]
 
@@ -87,13 +87,7 @@ class Drawer:
 
     def margin(self, tile: int) -> int:
         """Return the pixels around a tile, anywhere on the plane, that its windows reach."""
-        cells = -(-tile // self._factor) + 1
-        reach = 0
-        for start in range(self.layout.stride):
-            target = Region(0, start, start, cells, cells)
-            reads = plan_plane(target, self.layout, self.layout.phases)[0].reads
-            reach = max(reach, target.y - reads.y, reads.bottom - target.bottom)
-        return (reach + 1) * self._factor
+        return (reach(self.layout, -(-tile // self._factor) + 1) + 1) * self._factor
 
     def evaluations(self, request: EditRequest, settings: DrawingSettings) -> int:
         """Return how many network evaluations `draw` will spend, and report, at the most."""

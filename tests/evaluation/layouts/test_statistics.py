@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from napari_histodiff.evaluation.layouts.statistics import EDGES
 EPITHELIAL, LYMPHOCYTE, EOSINOPHIL, CONNECTIVE = 2, 3, 5, 6
 
 
+@cache
 def field(
     seed: int, many: int = 300, side: int = 400, *, spacing: float = 0.0, hole: bool = False
 ) -> Field:
@@ -43,6 +45,8 @@ def field(
         instances[y : y + 2, x : x + 2] = len(places)
         classes[y : y + 2, x : x + 2] = (EPITHELIAL, LYMPHOCYTE, CONNECTIVE)[len(places) % 3]
     tissue = np.full((side, side), 2, np.uint8)
+    for array in (classes, instances, tissue, valid):
+        array.setflags(write=False)  # tests share them
     return Field(f"f{seed}", f"s{seed}", "colon", 0.5, classes, instances, tissue, valid)
 
 
@@ -105,7 +109,7 @@ def sets_of(*, eosinophils: int, tells: bool = True) -> dict[str, list[Field]]:
     for n, name in enumerate(SETS):
         fields = []
         for seed in range(4):
-            one = field(10 * n + seed)
+            one = field(10 * n + seed, 150, side=280)
             ids = np.unique(one.instances[one.classes == CONNECTIVE])[:eosinophils]
             classes = np.where(np.isin(one.instances, ids), EOSINOPHIL, one.classes)
             fields.append(replace(one, classes=classes.astype(np.uint8), tells_classes=tells))
