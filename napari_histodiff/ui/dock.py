@@ -205,7 +205,7 @@ class StudioDock(DockedWidget):
         column = QWidget()
         inside = QVBoxLayout(column)
         inside.setContentsMargins(0, 0, 6, 0)
-        inside.setSpacing(4)
+        inside.setSpacing(2)
         self.tools.foot.insertWidget(0, self.proposal.main)
         self.palette_box.body.addWidget(self.tools)
         self.palette_box.body.addWidget(self.proposal)

@@ -60,13 +60,16 @@ class MaskBox(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
+        self.lengths = QWidget()
         column.addLayout(
             row(
-                command_button("mask_grow", "Grow"),
-                command_button("mask_shrink", "Shrink"),
-                command_button("mask_invert", "Invert"),
-                command_button("mask_whole", "All"),
-                command_button("mask_clear", "None"),
+                command_button("mask_grow", "Grow", share=False),
+                command_button("mask_shrink", "Shrink", share=False),
+                command_button("mask_invert", "Invert", share=False),
+                command_button("mask_whole", "All", share=False),
+                command_button("mask_clear", "None", share=False),
+                self._recipes_button(),
+                stretch=(),
             )
         )
         column.addLayout(
@@ -79,22 +82,13 @@ class MaskBox(QWidget):
                 stretch=(),
             )
         )
-        column.addLayout(
-            row(
-                command_button("recipe_replace", "Replace by painted nuclei"),
-                command_button("recipe_same_layout", "Same layout, new tissue"),
-            )
-        )
-        column.addWidget(self.strength)
-        self.lengths = QWidget()
+        unfolding = Unfolding("Lengths", "How far the mask moves, fades and sees", self.lengths)
+        column.addLayout(row(self.strength, unfolding, stretch=0))
         inside = QVBoxLayout(self.lengths)
         inside.setContentsMargins(0, 0, 0, 0)
         inside.setSpacing(3)
         for slider in (self.step, self.around, self.feather, self.context):
             inside.addWidget(slider)
-        column.addWidget(
-            Unfolding("Lengths", "How far the mask moves, fades and sees", self.lengths)
-        )
         column.addWidget(self.lengths)
         self._rows = {
             "mask_step": self.step,
@@ -115,12 +109,24 @@ class MaskBox(QWidget):
         self.changed.emit({name: value})
 
     def _nuclei_button(self) -> QToolButton:
-        made = button("Class", "Add all nuclei of a class in the frame to the mask", share=False)
-        made.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        menu = QMenu(self)
+        made, menu = _menu_button("Class", "Add all nuclei of a class in the frame to the mask")
         for entry in PALETTE:
             set_command(menu.addAction(entry.name.capitalize()), f"mask_class_{entry.id}")
         menu.addSeparator()
         set_command(menu.addAction("All nuclei"), "mask_all_nuclei")
-        made.setMenu(menu)
         return made
+
+    def _recipes_button(self) -> QToolButton:
+        made, menu = _menu_button("Recipes", "Several steps of an edit at once")
+        menu.setToolTipsVisible(True)
+        set_command(menu.addAction("Replace by painted nuclei"), "recipe_replace")
+        set_command(menu.addAction("Same layout, new tissue"), "recipe_same_layout")
+        return made
+
+
+def _menu_button(text: str, tip: str) -> tuple[QToolButton, QMenu]:
+    made = button(text, tip, share=False)
+    made.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+    menu = QMenu(made)
+    made.setMenu(menu)
+    return made, menu

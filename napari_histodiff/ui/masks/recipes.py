@@ -62,7 +62,7 @@ class Recipes:
                 if not mask.any():
                     raise Unchanged(
                         "Outline what shall be replaced with the edit mask, or paint the nuclei "
-                        "that shall be there, then press Replace by painted nuclei again."
+                        "that shall be there, then choose Replace by painted nuclei again."
                     )
                 mask = shrink(mask, _APART - _AROUND, document.mpp)
             ids = nuclei_under(instances, mask)

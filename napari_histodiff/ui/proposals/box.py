@@ -60,6 +60,7 @@ class ProposalBox(QWidget):
         self.note.setText(state.note)
         self.note.setVisible(bool(state.note))
         self.offer.setVisible(state.proposal is not None)
+        self.setVisible(state.running or bool(state.note) or state.proposal is not None)
         self.least.set_value(state.least)
         self._refresh()
 

@@ -7,15 +7,16 @@ from typing import Final
 
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtGui import QTextCursor
-from qtpy.QtWidgets import QCompleter, QMenu, QPlainTextEdit, QToolButton
+from qtpy.QtWidgets import QCompleter, QLabel, QMenu, QPlainTextEdit, QToolButton
 from superqt.utils import qdebounced, signals_blocked
 
 from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.captions.spelling import PHRASES_TO_TYPE, TEMPLATES
 from napari_histodiff.ui.bindings import command_button
 from napari_histodiff.ui.widgets.caption_report import CaptionReport
-from napari_histodiff.ui.widgets.forms import Section, button
+from napari_histodiff.ui.widgets.forms import Section, button, row
 from napari_histodiff.ui.widgets.region_captions import RegionCaptions
+from napari_histodiff.ui.widgets.style import SUBTLE
 
 __all__ = ["CaptionBox", "CaptionEdit"]
 
@@ -101,7 +102,13 @@ class CaptionBox(Section):
     def __init__(self) -> None:
         super().__init__("Caption")
         self.edit = CaptionEdit()
-        self.report = CaptionReport()
+        self.tick = QLabel("✓")
+        self.tick.setAccessibleName("Every word is used")
+        self.tick.setProperty("role", SUBTLE)
+        room = self.tick.sizePolicy()
+        room.setRetainSizeWhenHidden(True)  # what is typed stays where it is
+        self.tick.setSizePolicy(room)
+        self.report = CaptionReport(tick=self.tick)
         self._recent: tuple[str, ...] = ()
         self.templates = button(
             "Templates", "Captions to start from, and those used lately", share=False
@@ -119,7 +126,7 @@ class CaptionBox(Section):
             self.regions.add,
         ):
             self.heading.addWidget(made)
-        self.body.addWidget(self.edit)
+        self.body.addLayout(row(self.edit, self.tick, stretch=0))
         self.body.addWidget(self.report)
         self.body.addWidget(self.regions)
         self._is_typing = False

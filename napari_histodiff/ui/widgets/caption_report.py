@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from qtpy.QtCore import QEvent, Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_histodiff.core.backend import BackendInfo, Captions
 from napari_histodiff.core.captions import Caption, ParseReport, parse_caption
@@ -28,13 +28,26 @@ _ALL_USED: Final = "✓ Every word is used."
 
 
 class CaptionReport(QWidget):
-    """Words used, contradictory and ignored, a line each; `meant` carries a word and its like."""
+    """Words used, contradictory and ignored, a line each; `meant` carries a word and its like.
+
+    Parameters
+    ----------
+    without : str
+        What is said where there is no caption.
+    tick : QLabel, optional
+        What stands, elsewhere, while every word is used, in place of a line that says so.
+    """
 
     meant = Signal(str, str)
 
-    def __init__(self, without: str = "No caption: the paint alone steers the model.") -> None:
+    def __init__(
+        self,
+        without: str = "No caption: the paint alone steers the model.",
+        tick: QLabel | None = None,
+    ) -> None:
         super().__init__()
         self._without = without
+        self._tick = tick
         self._info: BackendInfo | None = None
         self._text = ""
         self._lines = {role: note_label() for role in (SUBTLE, WRONG, WARNING)}
@@ -69,8 +82,14 @@ class CaptionReport(QWidget):
             said[WARNING] = "<br>".join(filter(None, (said.get(WARNING), f"⚠ {escape(remark)}")))
         whole = parsed.report.used and not parsed.report.mapped and tuple(said) == (SUBTLE,)
         if whole and captions == "vocabulary":  # nothing to see to: which words it were, on asking
-            self._lines[SUBTLE].setToolTip(f"{said[SUBTLE]}<br>{_TIP}")
+            place = self._lines[SUBTLE] if self._tick is None else self._tick
+            place.setToolTip(f"{_ALL_USED}<br>{said[SUBTLE]}<br>{_TIP}")
             said = {SUBTLE: _ALL_USED}
+        if self._tick is not None:
+            whole = said == {SUBTLE: _ALL_USED}
+            self._tick.setVisible(whole)
+            said = {} if whole else said
+        self.setVisible(bool(said))
         for role, line in self._lines.items():
             line.ensurePolished()
             ink = line.palette().color(line.foregroundRole()).name()

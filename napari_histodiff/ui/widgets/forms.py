@@ -80,8 +80,8 @@ class Section(QCollapsible):
         self.corner.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.heading = row(toggle, self.corner, stretch=1)
         outer = cast("QVBoxLayout", self.layout())
-        outer.setContentsMargins(0, 0, 0, 2)
-        outer.setSpacing(3)
+        outer.setContentsMargins(0, 0, 0, 1)
+        outer.setSpacing(2)
         outer.insertLayout(0, self.heading)
         self.body = cast("QVBoxLayout", self.content().layout())
         self.body.setContentsMargins(0, 0, 0, 0)
@@ -115,7 +115,7 @@ class Unfolding(QToolButton):
         self.setToolTip(tip)
         self.setCheckable(True)
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.setMinimumHeight(24)
         self._content = content
         self.toggled.connect(self._unfold)
@@ -129,12 +129,21 @@ class Unfolding(QToolButton):
 class NumberRow(QWidget):
     """Label and slider with its number; `changed` carries what the user chose.
 
-    Dragging goes by steps; what is typed into the number may lie between them.
+    Dragging goes by steps; what is typed into the number may lie between them. One that is not
+    alone in its row has a label no wider than its text.
     """
 
     changed = Signal(float)
 
-    def __init__(self, label: str, limits: tuple[float, float], step: float, tip: str) -> None:
+    def __init__(
+        self,
+        label: str,
+        limits: tuple[float, float],
+        step: float,
+        tip: str,
+        *,
+        is_alone: bool = True,
+    ) -> None:
         super().__init__()
         self._step = step
         self.slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
@@ -146,7 +155,8 @@ class NumberRow(QWidget):
         self.edit: QLineEdit = self.slider.findChild(QLineEdit)
         self.edit.setAccessibleName(f"{label}, number")
         self.set_value(limits[0])
-        self.setLayout(row(name_label(label, self.slider), self.slider, stretch=1))
+        name = (name_label if is_alone else named_label)(label, self.slider)
+        self.setLayout(row(name, self.slider, stretch=1))
         self.setToolTip(tip)
         self.slider.valueChanged.connect(self._chosen)
 

@@ -62,6 +62,7 @@ class PaletteBox(Section):
             self._group.addButton(made)
             self._switches[name] = made
             self.heading.insertWidget(place, made)
+        self.heading.addWidget(command_button("clear_painting", "Clear", share=False))
         self.nuclei = NucleiPalette(nuclei)
         self.tissue = TissuePalette(tissue)
         self.mask = MaskBox()
@@ -140,7 +141,7 @@ class NucleiPalette(QWidget):
 
 
 class TissuePalette(QWidget):
-    """The classes of tissue in two columns; below them, in `offers`, what else fills the layer."""
+    """The classes of tissue in two columns; where the second ends, what else fills the layer."""
 
     def __init__(self, palette: Sequence[PaintClass]) -> None:
         super().__init__()
@@ -157,17 +158,14 @@ class TissuePalette(QWidget):
             self._group.addButton(made, entry.id)
             self.shares[entry.name] = _right(_NONE)
         _two_columns(grid, [(self.buttons[n], self.shares[n]) for n in self.buttons])
-        self.offers = row(
+        offers = row(
             command_button("suggest", "Suggest", share=False),
-            command_button("import_tissue", "Import tissue…", share=False),
-            stretch=(),
+            command_button("import_tissue", "Import…", share=False),
         )
-        self.offers.addStretch(1)
-        column_of_both = QVBoxLayout(self)
-        column_of_both.setContentsMargins(0, 0, 0, 0)
-        column_of_both.setSpacing(3)
-        column_of_both.addLayout(grid)
-        column_of_both.addLayout(self.offers)
+        grid.addLayout(offers, grid.rowCount() - 1, 2, 1, 2)  # there are an odd number of tissues
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addLayout(grid)
         self._refresh()
 
     def select(self, tissue_id: int) -> None:
@@ -287,8 +285,16 @@ class ToolsBox(QWidget):
         for made in tools:
             self._group.addButton(made)
         self.brush = NumberRow(
-            "Width µm", (0.5, 400.0), 0.5, "Width in µm of brush, eraser and scatter; keys [ and ]"
+            "Ø µm",
+            (0.5, 400.0),
+            0.5,
+            "Width in µm of brush, eraser and scatter; keys [ and ]",
+            is_alone=False,
         )
+        self.brush.slider.setAccessibleName("Width of the brush in µm")
+        room = self.brush.sizePolicy()
+        room.setRetainSizeWhenHidden(True)  # the tools beside it stay where they are
+        self.brush.setSizePolicy(room)
         self.selected = QWidget()
         self.selected.setLayout(
             row(
@@ -309,15 +315,12 @@ class ToolsBox(QWidget):
         column.setContentsMargins(0, 2, 0, 0)
         column.setSpacing(3)
         column.addLayout(row(*tools[:_FIRST_ROW], stretch=()))
-        column.addLayout(row(*tools[_FIRST_ROW:], stretch=()))
-        column.addWidget(self.brush)
+        column.addLayout(row(*tools[_FIRST_ROW:], command_button("outlines", "Outlines")))
         column.addWidget(self.selected)
         column.addWidget(self.density)
         #: The last row, in which others may stand before these.
         self.foot = row(
-            command_button("fill_area", "Fill area"),
-            command_button("outlines", "Outlines"),
-            command_button("clear_painting", "Clear"),
+            command_button("fill_area", "Fill area", share=False), self.brush, stretch=1
         )
         column.addLayout(self.foot)
         self.brush.changed.connect(self.brush_changed)

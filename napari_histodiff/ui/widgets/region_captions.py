@@ -35,6 +35,7 @@ class RegionCaptions(QWidget):
         self.add.clicked.connect(lambda: self._add_line())
         self._rows = QVBoxLayout(self)
         self._rows.setContentsMargins(0, 0, 0, 0)
+        self.hide()
 
     @property
     def captions(self) -> tuple[tuple[str, str], ...]:
@@ -70,6 +71,7 @@ class RegionCaptions(QWidget):
         line = QWidget()
         line.setLayout(row(tissue, text, drop, stretch=1))
         self._lines.append((line, tissue, text))
+        self.show()
         self._rows.insertWidget(len(self._lines) - 1, line)
         drop.clicked.connect(partial(self._remove, line))
         text.editingFinished.connect(self._tell)
@@ -79,6 +81,7 @@ class RegionCaptions(QWidget):
 
     def _remove(self, line: QWidget, quietly: bool = False) -> None:
         self._lines = [kept for kept in self._lines if kept[0] is not line]
+        self.setVisible(bool(self._lines))
         self._rows.removeWidget(line)
         with signals_blocked(line):
             line.hide()

@@ -45,8 +45,8 @@ class RunBox(QWidget):
         self._live = ""
         self._can = (False, False)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 4, 0, 0)
-        layout.setSpacing(4)
+        layout.setContentsMargins(0, 2, 0, 0)
+        layout.setSpacing(3)
         layout.addLayout(row(self.main, self.after))
         layout.addWidget(self._bar)
         layout.addWidget(self.note)

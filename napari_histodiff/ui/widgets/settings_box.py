@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QToolButton
+from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QToolButton
 from superqt.utils import signals_blocked
 
 from napari_histodiff.core.requests import LIMITS
@@ -80,17 +80,19 @@ class SettingsBox(Section):
         self.presets.setStyleSheet("QToolButton::menu-indicator { image: none; }")
         self.presets.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.heading.addWidget(self.presets)
-        self.body.addWidget(self.guidance)
-        self.body.addWidget(self.strength)
-        self.body.addLayout(
-            row(
-                name_label("Steps", self.steps),
-                self.steps,
-                named_label("Variants", self.variants),
-                self.variants,
-                stretch=(1, 3),
+        numbers = QGridLayout()  # each row a slider and a box, so that the main path is short
+        numbers.setHorizontalSpacing(4)
+        numbers.setVerticalSpacing(3)
+        for line, (slider, name, box) in enumerate(
+            (
+                (self.guidance, "Steps", self.steps),
+                (self.strength, "Variants", self.variants),
             )
-        )
+        ):
+            for column, widget in enumerate((slider, named_label(name, box), box)):
+                numbers.addWidget(widget, line, column)
+        numbers.setColumnStretch(0, 1)
+        self.body.addLayout(numbers)
         self.body.addLayout(
             row(name_label("Seed", self.seed), self.seed, self.seed_mode, stretch=1)
         )
