@@ -25,6 +25,7 @@ from napari_histodiff.core.maps import (
     as_rgb,
     as_tissue_map,
 )
+from napari_histodiff.core.owned import give, is_given
 from napari_histodiff.core.steering.steering import Steering
 from napari_histodiff.core.steering.strengths import settle_strengths
 
@@ -367,14 +368,13 @@ class EditRequest:
     def _frozen(self, name: str, array: Any) -> Any:
         if array is None:
             return None
-        array = np.array(_CONVERTERS[name](array), copy=True)
+        array = _CONVERTERS[name](array)
         if array.shape[:2] != self.shape:
             raise InvalidRequest(
                 f"expected {name} of shape {self.shape} like the frame, got "
                 f"{array.shape[:2]}; paint or crop it to the frame"
             )
-        array.setflags(write=False)
-        return array
+        return array if is_given(array) else give(np.array(array, copy=True))
 
     def _frozen_structures(self) -> tuple[Structure, ...]:
         found: list[Any] = [

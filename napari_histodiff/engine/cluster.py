@@ -159,7 +159,7 @@ class Cluster(Connection):
         else:
             advice = "it ended before the model was loaded: read the details, then start again"
         error = WorkerDied(
-            f"expected the worker process to go on, got its end by {reason}; {advice}"
+            f"expected the drawing to go on, got the end of its process by {reason}; {advice}"
         )
         self._report(Died(Problem.of(error, output)))
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from napari._qt.dialogs.qt_notification import NapariQtNotification
 from napari.utils.notifications import notification_manager
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
 from napari_histodiff.core.errors import InvalidRequest
@@ -45,14 +47,32 @@ def test_a_notice_of_trouble_offers_the_diagnostics(dock: StudioDock) -> None:
     except InvalidRequest as error:
         show_trouble(error)
     told = notification_manager.records[-1]
-    assert told.message == "Needed: a frame, but there is none. Draw one."
+    assert told.message.strip() == "Needed: a frame, but there is none. Draw one."
     ((text, copy),) = told.actions
     assert text == "Copy diagnostics"
     copy(None)
     copied = QApplication.clipboard().text()
     assert "InvalidRequest: expected a frame" in copied
     assert "napari-histodiff: " in copied
-    assert told.message in copied
+    assert told.message.strip() in copied
+
+
+def test_a_notice_that_is_opened_shows_the_next_step(open_dock: OpenDock, qtbot) -> None:
+    dock = open_dock(RecordingEngine(), show=True)
+    said = "expected the drawing to go on, got the end of its process; " + "draw less, " * 12
+    show_notice(Notice(Level.ERROR, said + "or retry"))
+    window = dock.viewer.window._qt_window
+    qtbot.waitUntil(lambda: bool(window.findChildren(NapariQtNotification)))
+    (row,) = window.findChildren(NapariQtNotification)
+    row.toggle_expansion()
+    text = for_people(said + "or retry")
+    wrapped = int(Qt.TextFlag.TextWordWrap)
+
+    def is_whole() -> bool:
+        room = row.message.contentsRect()
+        return row.message.fontMetrics().boundingRect(room, wrapped, text).height() <= room.height()
+
+    qtbot.waitUntil(is_whole)
 
 
 def test_good_news_offers_nothing(dock: StudioDock) -> None:

@@ -127,6 +127,7 @@ def test_the_frame_says_how_much_tissue_it_is(dock: StudioDock) -> None:
         (Region(0, 0, 0, 512, 512), "256 µm"),
         (Region(0, 0, 0, 256, 512), "256×128\N{THIN SPACE}µm"),
         (Region(0, 0, 0, 4096, 2048), "1.0×2.0\N{THIN SPACE}mm"),
+        (Region(0, 0, 0, 2048, 2048), "1.0 mm"),
     ):
         box.set_region(region, 0.5)
         assert box.extent.text() == said

@@ -295,13 +295,14 @@ class Controller:
             self._notice(Level.WARNING, self.plan.note)
             return
         self.set(seed=seed_of_run(self.settings))
+        settings = self.settings_here  # of now, whatever is chosen while tissue is suggested
         try:
-            if self.settings.suggest and takes_paint(self.status.info):
-                count = self.settings.variants if variation is None else variation.structures
+            if settings.suggest and takes_paint(self.status.info):
+                count = settings.variants if variation is None else variation.structures
                 step = self._suggest(asked=False, count=count)
-                step.then(lambda done: self._draw_suggested(done, variation))
+                step.then(lambda done: self._draw_suggested(done, settings, variation))
             else:
-                self._draw((self.workspace.document.snapshot(),), variation)
+                self._draw((self.workspace.document.snapshot(),), settings, variation)
         except HistodiffError as error:
             self._notice(Level.WARNING, str(error))
 
@@ -323,14 +324,15 @@ class Controller:
         if step.error is not None:
             self._notice(Level.WARNING, str(step.error))
 
-    def _draw_suggested(self, step: PendingStep, variation: Variation | None) -> None:
+    def _draw_suggested(self, step: PendingStep, by: Settings, variation: Variation | None) -> None:
         self._tell_suggested(step)
-        snapshots = self.suggestions.snapshots
-        if step.region is not None and snapshots:
-            self._draw(snapshots, variation)
+        if step.region is not None and self.suggestions.snapshots:
+            self._draw(self.suggestions.snapshots, by, variation)
 
-    def _draw(self, snapshots: Sequence[FrameSnapshot], variation: Variation | None) -> None:
-        document, settings = self.workspace.document, self.settings_here
+    def _draw(
+        self, snapshots: Sequence[FrameSnapshot], settings: Settings, variation: Variation | None
+    ) -> None:
+        document = self.workspace.document
         try:
             on, info = document.target, self.status.info
             seen = [widened(one, document, settings.context) for one in snapshots]

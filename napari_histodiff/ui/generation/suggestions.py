@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.owned import give
 from napari_histodiff.core.requests import EditKind
 from napari_histodiff.layout.completion import (
     Completion,
@@ -25,7 +26,7 @@ from napari_histodiff.ui.workspace.pending import PendingStep, StepReader
 
 if TYPE_CHECKING:
     from napari_histodiff.ui.workspace.document import Document
-    from napari_histodiff.ui.workspace.snapshot import FrameSnapshot
+    from napari_histodiff.ui.workspace.snapshot import FrameCopy, FrameSnapshot
     from napari_histodiff.ui.workspace.targets import Target
     from napari_histodiff.ui.workspace.workspace import Workspace
 
@@ -74,6 +75,21 @@ class _Last:
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Made:
+    """What the thread made: the frame, the paint that counts, and whole maps for each variant.
+
+    The maps are one where variants do not differ, none where what lies around the paint says
+    enough.
+    """
+
+    snapshot: FrameSnapshot
+    paint: Maps
+    founds: tuple[Completion, ...]
+    new_nuclei: bool = False
+    new_tissue: bool = False
+
+
 class Suggestions:
     """One viewer's suggestions.
 
@@ -120,19 +136,11 @@ class Suggestions:
             When what lies in the frame cannot be read.
         """
         document = self._workspace.document
-        snapshot = document.snapshot()
-        shown = (snapshot.class_map, snapshot.instance_map, snapshot.tissue_map)
-        paint: Maps = shown
-        last = self._last
-        if last is not None and asked:
-            paint = last.without(snapshot.region, shown)
-        elif last is not None and not last.asked and last.is_untouched(snapshot.region, shown):
-            paint = last.paint
+        copied = document.copy_frame()  # the rest is made of it in the thread
+        names, last = tuple(tissue_names), self._last
         step = self._reader.begin(
-            partial(
-                _suggested, document.target, snapshot, paint, settings, tuple(tissue_names), count
-            ),
-            partial(self._put, document, snapshot, paint, asked),
+            partial(_suggested, document.target, copied, last, asked, settings, names, count),
+            partial(self._put, document, copied, asked),
         )
         self._workspace.doing.follow("Suggesting what is not painted…", step)
         return step
@@ -148,35 +156,33 @@ class Suggestions:
     def _put(
         self,
         document: Document,
-        snapshot: FrameSnapshot,
-        paint: Maps,
+        copied: FrameCopy,
         asked: bool,
-        founds: tuple[Completion, ...],
+        made: _Made,
     ) -> Region:
-        classes, _ = document.nuclei.maps()
-        tissue = document.tissue.tissue
-        now = (classes, tissue)
-        if not all(map(np.array_equal, now, (snapshot.class_map, snapshot.tissue_map))):
+        snapshot, founds = made.snapshot, made.founds
+        is_same = np.array_equal(document.nuclei.labels, copied.labels)
+        if not (is_same and np.array_equal(document.tissue.tissue, copied.tissue_map)):
             raise InvalidRequest(_MOVED)
         self.snapshots = (snapshot,)
         if not founds:
             return snapshot.region
         found = founds[0]
-        if not np.array_equal(found.class_map, classes):
+        if made.new_nuclei:
             document.paint_nuclei(found.class_map, found.instance_map)
-        if not np.array_equal(found.tissue_map, tissue):
+        if made.new_tissue:
             document.paint_tissue(found.tissue_map)
         self.snapshots = tuple(
             replace(
                 snapshot,
-                class_map=one.class_map,
-                instance_map=one.instance_map,
-                tissue_map=one.tissue_map,
+                class_map=give(one.class_map),
+                instance_map=give(one.instance_map),
+                tissue_map=give(one.tissue_map),
             )
             for one in founds
         )
         if found.suggested:  # else what was suggested before is what the frame still holds
-            self._last = _Last(snapshot.region, paint, founds, asked)
+            self._last = _Last(snapshot.region, made.paint, founds, asked)
         return snapshot.region
 
     def _leave(self, *_: object) -> None:
@@ -185,16 +191,38 @@ class Suggestions:
 
 def _suggested(
     target: Target,
+    copied: FrameCopy,
+    last: _Last | None,
+    asked: bool,
+    settings: Settings,
+    tissue_names: tuple[str, ...],
+    count: int,
+) -> _Made:
+    """Make of a copy of the frame all that is to be put into it; in any thread."""
+    snapshot = copied.resolve()
+    shown = (snapshot.class_map, snapshot.instance_map, snapshot.tissue_map)
+    paint: Maps = shown
+    if last is not None and asked:
+        paint = last.without(snapshot.region, shown)
+    elif last is not None and not last.asked and last.is_untouched(snapshot.region, shown):
+        paint = last.paint
+    founds = _completed(target, snapshot, paint, settings, tissue_names, count)
+    if not founds:
+        return _Made(snapshot, paint, founds)
+    first = founds[0]
+    new_nuclei = not np.array_equal(first.class_map, snapshot.class_map)
+    new_tissue = not np.array_equal(first.tissue_map, snapshot.tissue_map)
+    return _Made(snapshot, paint, founds, new_nuclei, new_tissue)
+
+
+def _completed(
+    target: Target,
     snapshot: FrameSnapshot,
     paint: Maps,
     settings: Settings,
     tissue_names: tuple[str, ...],
     count: int,
 ) -> tuple[Completion, ...]:
-    """Return whole maps for each variant, or of one where they do not differ; in any thread.
-
-    None where what lies around the paint says enough.
-    """
     region = snapshot.region
     where = None if snapshot.kind is EditKind.GENERATE else snapshot.edit_mask
     own = target.own_maps(region)

@@ -18,7 +18,7 @@ from napari_histodiff.ui.colormaps import CLASS_COLOURS
 from napari_histodiff.ui.generation.history import thumbnail
 from napari_histodiff.ui.generation.states import RunState
 from napari_histodiff.ui.queue.edits import EditState, QueuedEdit
-from napari_histodiff.ui.text import count_text, duration_text, microns_text
+from napari_histodiff.ui.text import count_text, duration_text, for_people, microns_text
 from napari_histodiff.ui.widgets.forms import Section, button, row
 
 __all__ = ["QueueBox", "place_text", "state_text"]
@@ -218,7 +218,7 @@ def state_text(edit: QueuedEdit, run: RunState, *, shown: bool) -> str:
     if edit.state is EditState.RUNNING:
         return run.text()
     if edit.state is EditState.FAILED:
-        return f"Failed: {edit.problem}"
+        return f"Failed: {for_people(edit.problem)}"
     if edit.state is EditState.READY:
         count = count_text(edit.request.variants, "variant")
         return f"{count} in view" if shown else f"Drawn: {count} to look at"

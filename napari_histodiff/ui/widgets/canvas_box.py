@@ -183,8 +183,8 @@ class CanvasBox(Section):
 
 
 def _extent(width: float, height: float) -> str:
-    if width == height < _MILLIMETRE:  # the boxes beside it say that it is a square
-        return f"{width:.0f} µm"
+    if width == height:  # the boxes beside it say that it is a square
+        return f"{width:.0f} µm" if width < _MILLIMETRE else f"{width / _MILLIMETRE:.1f} mm"
     if max(width, height) < _MILLIMETRE:
         return f"{width:.0f}×{height:.0f}\N{THIN SPACE}µm"
     return f"{width / _MILLIMETRE:.1f}×{height / _MILLIMETRE:.1f}\N{THIN SPACE}mm"

@@ -29,6 +29,10 @@ _SEVERITIES: Final = {
 #: What is installed that matters.
 _PACKAGES: Final = ("napari-histodiff", "napari", "torch", "numpy", "dask", "superqt")
 
+#: At the end of a notice: opened, napari's row is as high as the text and forgets what is around
+#: it, so that its last lines, which say what to do, would be cut.
+_ROOM: Final = "\n\n"
+
 #: Notices told last that are copied along.
 _LAST: Final = 10
 
@@ -46,7 +50,8 @@ def show_notice(notice: Notice, *, log_details: bool = True) -> None:
     actions: tuple[tuple[str, Callable[[Any], None]], ...] = ()
     if notice.level is not Level.INFO:
         actions = (("Copy diagnostics", lambda _: copy_diagnostics(notice.details)),)
-    shown = Notification(for_people(notice.message), _SEVERITIES[notice.level], actions)
+    said = for_people(notice.message) + _ROOM
+    shown = Notification(said, _SEVERITIES[notice.level], actions)
     notification_manager.dispatch(shown)
 
 
@@ -73,7 +78,7 @@ def diagnostics(details: str = "", **facts: Any) -> str:
         **facts,
     }
     lines = [f"{name}: {value}" for name, value in known.items()]
-    told = [f"{n.date:%H:%M:%S} {n.severity}: {n.message}" for n in _records()]
+    told = [f"{n.date:%H:%M:%S} {n.severity}: {n.message.strip()}" for n in _records()]
     return "\n".join([*lines, *(["", "Told last:", *told] if told else []), "", details]).rstrip()
 
 

@@ -45,7 +45,12 @@ from napari_histodiff.ui.workspace.paint_layers import (
 )
 from napari_histodiff.ui.workspace.pending import PendingOperations, PendingStep
 from napari_histodiff.ui.workspace.resting_paint import RestingPaint
-from napari_histodiff.ui.workspace.snapshot import FrameSnapshot, FrameSummary, kind_of_edit
+from napari_histodiff.ui.workspace.snapshot import (
+    FrameCopy,
+    FrameSnapshot,
+    FrameSummary,
+    kind_of_edit,
+)
 from napari_histodiff.ui.workspace.targets import Target
 from napari_histodiff.ui.workspace.tissue_layer import TissueLayer, nuclei_without_tissue, shares_of
 from napari_histodiff.ui.workspace.transforms import (
@@ -346,7 +351,11 @@ class Document:
         )
 
     def snapshot(self) -> FrameSnapshot:
-        """Copy what lies in the frame; reads no pixel outside it.
+        """Copy what lies in the frame; reads no pixel outside it, and raises as `copy_frame`."""
+        return self.copy_frame().resolve()
+
+    def copy_frame(self) -> FrameCopy:
+        """Copy what lies in the frame, for a snapshot that a thread may make of it.
 
         Raises
         ------
@@ -357,7 +366,7 @@ class Document:
         """
         if problem := self.unready():
             raise InvalidRequest(problem)
-        self.framed("nuclei", self.nuclei.labels)
+        labels = self.framed("nuclei", self.nuclei.labels).copy()
         tissue = self.framed("tissue", self.tissue.tissue).copy()
         image, coverage = self.target.read(self.region), self.target.coverage(self.region)
         mask = self.framed("edit mask", self.edit_mask.mask)
@@ -368,10 +377,8 @@ class Document:
         )
         if kind is EditKind.OUTPAINT:
             mask |= ~coverage
-        maps = self.nuclei.maps()
-        return FrameSnapshot(
-            kind, self.region, self.mpp, image, mask, *maps, coverage, tissue, self.edit_mask.shares
-        )
+        paint = mask, coverage, labels, tissue, self.edit_mask.shares
+        return FrameCopy(kind, self.region, self.mpp, image, *paint)
 
     def write(
         self,

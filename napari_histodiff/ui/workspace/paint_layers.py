@@ -10,7 +10,7 @@ from napari.layers import Labels, Layer
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_histodiff.core.errors import InvalidMap, InvalidRequest
+from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import (
     CLASS_NAMES,
@@ -21,7 +21,7 @@ from napari_histodiff.core.maps import (
 )
 from napari_histodiff.core.steering.strengths import STRENGTHS, levels_of
 from napari_histodiff.ui.colormaps import UNKNOWN, edit_mask_colormap, nuclei_colormap
-from napari_histodiff.ui.workspace.runs import Runs
+from napari_histodiff.ui.workspace.runs import nuclei_maps, nuclei_runs
 from napari_histodiff.ui.workspace.transforms import place_region
 
 __all__ = [
@@ -214,7 +214,7 @@ class NucleiLayer:
         InvalidMap
             When somebody put negative labels into the layer.
         """
-        found = np.bincount(self._runs().present() % _BASE, minlength=_BASE)
+        found = np.bincount(nuclei_runs(self.labels).present() % _BASE, minlength=_BASE)
         names = (UNKNOWN.name, *CLASS_NAMES)
         counts = {name: int(n) for name, n in zip(names, found, strict=True)}
         counts[UNKNOWN.name] = counts.pop(UNKNOWN.name)  # last
@@ -228,18 +228,7 @@ class NucleiLayer:
         InvalidMap
             When somebody put negative labels into the layer.
         """
-        runs = self._runs()
-        classes = (runs.labels % _BASE).astype(np.uint8)
-        return runs.filled(classes), runs.filled(runs.blobs())
-
-    def _runs(self) -> Runs:
-        runs = Runs.of(self.labels)
-        if runs.labels.min(initial=0) < 0:
-            raise InvalidMap(
-                f"expected labels of 7 * instance + class, got {runs.labels.min()}; "
-                "paint with the tools of the dock, or clear the painting"
-            )
-        return runs
+        return nuclei_maps(self.labels)
 
     def _arm(self) -> None:
         """Select the label of the next nucleus; its id is used up by the next stroke only."""
@@ -357,17 +346,15 @@ class EditMaskLayer:
     @property
     def shares(self) -> NDArray[np.float32] | None:
         """Share of the strength of each pixel, (h, w) in 0-1; None: the whole of it everywhere."""
-        parts = self.parts
-        if parts.max(initial=0) <= 1:
+        if np.asarray(self.layer.data).max(initial=0) <= 1:  # as most are
             return None
         table = np.append(0, np.arange(STRENGTHS, 0, -1) / STRENGTHS)
-        return table.astype(np.float32)[parts]
+        shares: NDArray[np.float32] = table.astype(np.float32)[self.parts]
+        return shares if self.parts.max() > 1 else None
 
     @property
     def levels(self) -> tuple[float, ...]:
         """The shares that occur, the largest first."""
-        if np.asarray(self.layer.data).max(initial=0) <= 1:  # as most are; asked after each stroke
-            return (1.0,)
         return levels_of(self.shares) or (1.0,)
 
     def put(self, mask: NDArray[np.bool_]) -> None:

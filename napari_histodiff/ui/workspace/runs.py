@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["Runs"]
+from napari_histodiff.core.errors import InvalidMap
+from napari_histodiff.core.maps import N_CLASSES
+
+__all__ = ["Runs", "nuclei_maps", "nuclei_runs"]
+
+_BASE: Final = N_CLASSES + 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,3 +86,35 @@ class Runs:
         if painted.size:
             result[painted] = connected_components(links, directed=False)[1] + 1
         return result
+
+
+def nuclei_runs(labels: NDArray[Any]) -> Runs:
+    """Cut the labels of a Nuclei layer, 7 * instance + class.
+
+    Raises
+    ------
+    InvalidMap
+        When somebody put negative labels into the layer.
+    """
+    runs = Runs.of(labels)
+    if runs.labels.min(initial=0) < 0:
+        raise InvalidMap(
+            f"expected labels of {_BASE} * instance + class, got {runs.labels.min()}; "
+            "paint with the tools of the dock, or clear the painting"
+        )
+    return runs
+
+
+def nuclei_maps(labels: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Return class map and instance map of the labels of a Nuclei layer, in any thread.
+
+    Every connected blob of a label is one nucleus.
+
+    Raises
+    ------
+    InvalidMap
+        When somebody put negative labels into the layer.
+    """
+    runs = nuclei_runs(labels)
+    classes = (runs.labels % _BASE).astype(np.uint8)
+    return runs.filled(classes), runs.filled(runs.blobs())

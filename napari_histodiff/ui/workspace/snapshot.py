@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.owned import give
 from napari_histodiff.core.requests import EditKind
+from napari_histodiff.ui.workspace.runs import nuclei_maps
 
-__all__ = ["FrameSnapshot", "FrameSummary", "kind_of_edit"]
+__all__ = ["FrameCopy", "FrameSnapshot", "FrameSummary", "kind_of_edit"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +58,7 @@ class FrameSummary:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameSnapshot:
-    """Pixels and paint of the frame; arrays are copies of the frame's shape.
+    """Pixels and paint of the frame; arrays are copies of the frame's shape, and nobody else's.
 
     Attributes
     ----------
@@ -106,6 +108,51 @@ class FrameSnapshot:
         if self.kind in (EditKind.INPAINT, EditKind.OUTPAINT):
             painted = painted & self.edit_mask
         return bool(painted.any())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameCopy:
+    """What a snapshot is made of, copied at one moment; `resolve` does the rest, in any thread.
+
+    Attributes
+    ----------
+    kind, region, mpp, image, edit_mask, coverage, tissue_map, shares
+        As of `FrameSnapshot`.
+    labels : (h, w) int32
+        The painted nuclei, as the layer numbers them.
+    """
+
+    kind: EditKind
+    region: Region
+    mpp: float
+    image: NDArray[np.uint8]
+    edit_mask: NDArray[np.bool_]
+    coverage: NDArray[np.bool_]
+    labels: NDArray[np.int32]
+    tissue_map: NDArray[np.uint8]
+    shares: NDArray[np.float32] | None
+
+    def resolve(self) -> FrameSnapshot:
+        """Tell the nuclei apart; its arrays are the snapshot's from now on.
+
+        Raises
+        ------
+        InvalidMap
+            When labels are none of nuclei.
+        """
+        classes, instances = nuclei_maps(self.labels)
+        return FrameSnapshot(
+            kind=self.kind,
+            region=self.region,
+            mpp=self.mpp,
+            image=give(self.image),
+            edit_mask=give(self.edit_mask),
+            class_map=give(classes),
+            instance_map=give(instances),
+            coverage=self.coverage,
+            tissue_map=give(self.tissue_map),
+            shares=self.shares,
+        )
 
 
 def kind_of_edit(*, any_pixels: bool, all_pixels: bool, is_masked: bool) -> EditKind:

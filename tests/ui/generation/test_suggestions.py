@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.settings import SeedMode, SettingsStore
 from napari_histodiff.ui.generation.variation import Series, Variation, Varied
+from napari_histodiff.ui.workspace import snapshot
 from napari_histodiff.ui.workspace.workspace import Workspace
 from tests.ui.doubles import RecordingEngine
 
@@ -76,6 +78,32 @@ def test_three_strokes_of_tissue_are_enough(studio: Studio) -> None:
     np.testing.assert_array_equal(studio.document.tissue.tissue, request.tissue_map)
     studio.document.tissue.layer.undo()
     np.testing.assert_array_equal(studio.document.tissue.tissue, tissue)
+
+
+def test_what_is_drawn_was_chosen_when_the_button_was_pressed(studio: Studio) -> None:
+    studio.paint_gland()
+    studio.controller.set(guidance_scale=1.5)
+    studio.controller.generate()
+    studio.controller.set(guidance_scale=4.0, caption="lung")
+    studio.wait()
+    (request,) = studio.engine.submitted
+    assert (request.guidance_scale, request.caption) == (1.5, "colon, gland")
+
+
+def test_pressing_generate_copies_and_leaves_the_rest_to_the_thread(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+    told_apart = snapshot.nuclei_maps
+    monkeypatch.setattr(
+        snapshot,
+        "nuclei_maps",
+        lambda labels: threads.append(threading.current_thread()) or told_apart(labels),
+    )
+    studio.paint_gland()
+    run(studio)
+    assert len(threads) == 1
+    assert threads[0] is not threading.main_thread()
 
 
 def run(studio: Studio) -> np.ndarray:

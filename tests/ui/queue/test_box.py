@@ -133,9 +133,9 @@ def test_pause_and_go_on_by_button_and_key(dock: StudioDock, engine: RecordingEn
 
 def test_a_failure_says_why_and_is_retried(dock: StudioDock, engine: RecordingEngine) -> None:
     _press_at(dock, 0, 0)
-    _tell(dock, engine, JobFailed("1", OutOfMemory("no memory; use a smaller frame")))
+    _tell(dock, engine, JobFailed("1", OutOfMemory("expected memory, got none; draw less")))
     box = dock.queue.box
-    assert "Failed: no memory" in _rows(dock)[0]
+    assert "Failed: Needed: memory, but there is none. Draw less." in _rows(dock)[0]
     box.retry.click()
     assert box.isHidden()
     assert len(engine.submitted) == 2
