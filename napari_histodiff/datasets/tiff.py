@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from skimage.color import lab2rgb
-from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage, xml2dict
+from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, TiffFile, TiffPage, xml2dict
 
 from napari_histodiff.core.errors import InvalidImage
 
@@ -127,6 +127,9 @@ def is_rgb(page: TiffPage) -> bool:
 def to_rgb(array: NDArray[Any], page: TiffPage, path: Path) -> NDArray[Any]:
     """Return what the numbers of a page, or of a part of it, show: RGB, with alpha, or gray.
 
+    A number beside the colours is alpha where the file calls it opacity, and else left out; colours
+    that were multiplied by their opacity are as they were before.
+
     Raises
     ------
     InvalidImage
@@ -147,7 +150,31 @@ def to_rgb(array: NDArray[Any], page: TiffPage, path: Path) -> NDArray[Any]:
         return _from_lab(array, page, path)
     if kind in {PHOTOMETRIC.SEPARATED, PHOTOMETRIC.ITULAB}:
         raise _other_colours(path, _name(kind))
+    if array.ndim == 3 and array.shape[2] == page.samplesperpixel:
+        array = _with_opacity(array, page)
     return array.astype(np.uint8) * 255 if array.dtype == np.bool_ else array
+
+
+def _with_opacity(array: NDArray[Any], page: TiffPage) -> NDArray[Any]:
+    """Return RGB or gray, with its opacity where there is one; colours are plain ones."""
+    if EXTRASAMPLE.ASSOCALPHA in page.extrasamples:
+        return _unmultiplied(array)
+    if array.shape[2] == 4 and EXTRASAMPLE.UNASSALPHA not in page.extrasamples:
+        return array[..., :3]
+    return array
+
+
+def _unmultiplied(array: NDArray[Any]) -> NDArray[Any]:
+    whole = array.dtype.kind in "iu"
+    top = np.iinfo(array.dtype).max if whole else 1
+    opacity = array[..., -1:]
+    if not opacity.size or opacity.min() == top:
+        return array
+    known = np.where(opacity > 0, opacity, top)
+    plain = (array[..., :-1] * (top / known)).clip(0, top)
+    return np.concatenate(
+        [np.rint(plain) if whole else plain, opacity], axis=2, dtype=array.dtype, casting="unsafe"
+    )
 
 
 def _from_white(array: NDArray[Any], page: TiffPage, path: Path) -> NDArray[Any]:

@@ -172,6 +172,69 @@ def test_colours_are_those_that_a_viewer_shows(tmp_path: Path) -> None:
         assert np.abs(found.astype(int) - RGB).mean() <= most, name
 
 
+FOURTH = np.arange(48 * 64).reshape(48, 64)  # from 0 up
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_colours_that_were_multiplied_by_their_opacity_are_as_they_were(
+    tmp_path: Path, dtype: Any, planar: str
+) -> None:
+    top = 1 if dtype == np.float32 else np.iinfo(dtype).max
+    whole = np.rint if top > 1 else np.asarray
+    opacity = whole((FOURTH / FOURTH.max() / 2 + 0.5) * top)[..., None]
+    stored = np.dstack([whole(RGB / 255 * opacity), opacity]).astype(dtype)
+    layout = stored if planar == "contig" else np.moveaxis(stored, -1, 0)
+    options = {"photometric": "rgb", "planarconfig": planar, "extrasamples": ["assocalpha"]}
+    shown = read_picture(saved(tmp_path / "a.tif", layout, **options)).shown
+    assert shown.dtype == dtype
+    np.testing.assert_allclose(shown[..., :3] / top * 255, RGB, atol=1.1)
+    np.testing.assert_array_equal(shown[..., 3], stored[..., 3])
+
+
+def test_what_is_as_transparent_as_glass_has_no_colour_to_find(tmp_path: Path) -> None:
+    stored = np.zeros((8, 8, 4), np.uint8)
+    options = {"photometric": "rgb", "extrasamples": ["assocalpha"]}
+    np.testing.assert_array_equal(
+        read_picture(saved(tmp_path / "a.tif", stored, **options)).shown, stored
+    )
+
+
+def test_gray_that_was_multiplied_by_its_opacity_is_as_it_was(tmp_path: Path) -> None:
+    opacity = np.where(MASK, 100, 255)
+    stored = np.dstack([200 * opacity // 255, opacity]).astype(np.uint8)
+    options = {"photometric": "minisblack", "planarconfig": "contig"}
+    path = saved(tmp_path / "a.tif", stored, extrasamples=["assocalpha"], **options)
+    shown = read_picture(path).shown
+    np.testing.assert_allclose(shown[..., 0], 200, atol=2)
+    np.testing.assert_array_equal(shown[..., 1], opacity)
+
+
+@pytest.mark.parametrize("value", [0, 90, 255])
+def test_a_fourth_number_that_is_no_opacity_hides_nothing(tmp_path: Path, value: int) -> None:
+    stored = np.dstack([RGB, np.full(RGB.shape[:2], value, np.uint8)])
+    options = {"photometric": "rgb", "extrasamples": ["unspecified"]}
+    picture = read_picture(saved(tmp_path / "a.tif", stored, **options))
+    np.testing.assert_array_equal(picture.rgb(), RGB)
+    mask = np.dstack([GRAY, GRAY, GRAY, np.full(GRAY.shape, value, np.uint8)])
+    assert (read_picture(saved(tmp_path / "b.tif", mask, **options)).edit_mask() == MASK).all()
+
+
+def test_opacity_stays_opacity_and_is_refused_where_it_hides(tmp_path: Path) -> None:
+    stored = np.dstack([RGB, (FOURTH % 256).astype(np.uint8)])
+    path = saved(
+        tmp_path / "a.tif",
+        stored,
+        photometric="rgb",
+        extrasamples=["unassalpha"],
+        compression="lzw",
+    )
+    picture = read_picture(path)
+    np.testing.assert_array_equal(picture.shown, stored)
+    with pytest.raises(InvalidImage, match="not opaque everywhere"):
+        picture.rgb()
+
+
 def test_colours_of_another_kind_are_refused(tmp_path: Path) -> None:
     cmyk = pillow(tmp_path / "a.jpg", Image.fromarray(RGB).convert("CMYK"))
     with pytest.raises(InvalidImage, match="got CMYK"):

@@ -18,7 +18,6 @@ __all__ = [
     "check_window",
     "flatten",
     "not_brightfield",
-    "unmultiplied",
 ]
 
 #: Which values of 16 bits become black and white.
@@ -75,16 +74,6 @@ def check_pixels(path: Path, dtype: np.dtype[Any], channels: int, window: Window
         )
     if dtype not in (np.uint8, np.uint16):
         raise not_brightfield(path, f"RGB of {dtype}")
-
-
-def unmultiplied(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Return RGBA with plain colours of one whose colours were multiplied by their opacity."""
-    top = np.iinfo(pixels.dtype).max
-    opacity = pixels[..., 3:]
-    if pixels.shape[2] == 3 or not opacity.size or opacity.min() == top:
-        return pixels
-    plain = np.rint(pixels[..., :3] * (top / np.maximum(opacity, 1))).clip(0, top)
-    return np.concatenate([plain.astype(pixels.dtype), opacity], axis=2)
 
 
 def flatten(

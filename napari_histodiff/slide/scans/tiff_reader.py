@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, PLANARCONFIG, TiffFile, TiffPage
+from tifffile import COMPRESSION, PHOTOMETRIC, PLANARCONFIG, TiffFile, TiffPage
 from zict import LRU
 
 from napari_histodiff.core.errors import InvalidImage, ScanInvalid
@@ -19,7 +19,6 @@ from napari_histodiff.slide.scans.brightfield import (
     check_pixels,
     flatten,
     not_brightfield,
-    unmultiplied,
 )
 from napari_histodiff.slide.scans.pixel_size import believed
 from napari_histodiff.slide.scans.source import DecodingError, Header
@@ -198,10 +197,6 @@ class TiffSource:
         if grid.is_shown:
             return np.ascontiguousarray(array)
         shown = to_rgb(array[..., 0] if array.shape[2] == 1 else array, level.page, self._path)
-        if grid.is_multiplied:
-            shown = unmultiplied(shown)
-        elif not grid.is_transparent:
-            shown = shown[..., :3]
         return flatten(shown, window=self._window)
 
     def _segment(
@@ -342,9 +337,6 @@ class _Grid:
             self.height, self.width = min(rows, length), width
         self.cols = -(-width // self.width)
         self.count = self.cols * -(-length // self.height)
-        #: What a fourth number of a pixel is, as the file says; others than opacity show nothing.
-        self.is_multiplied = EXTRASAMPLE.ASSOCALPHA in page.extrasamples
-        self.is_transparent = EXTRASAMPLE.UNASSALPHA in page.extrasamples
         self._rows = None if page.is_tiled else length
         #: Whether decoded numbers are the colours to show, which nothing is to be done to.
         self.is_shown = level.channels == 3 and page.dtype == np.uint8 and is_rgb(page)
