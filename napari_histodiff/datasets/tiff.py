@@ -7,16 +7,28 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from skimage.color import lab2rgb
-from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, TiffFile, TiffPage, xml2dict
+from tifffile import (
+    COMPRESSION,
+    EXTRASAMPLE,
+    PHOTOMETRIC,
+    PLANARCONFIG,
+    TiffFile,
+    TiffPage,
+    TiffPageSeries,
+    xml2dict,
+)
 
 from napari_histodiff.core.errors import InvalidImage
 
 __all__ = [
     "COARSEST_STATED",
     "COARSEST_TAGGED",
+    "JPEG",
+    "StrictJpeg",
     "decimal_of",
     "is_rgb",
     "plausible",
@@ -48,6 +60,14 @@ _LOSSLESS: Final = frozenset(
 _DECODED_TO_RGB: Final = frozenset(
     {COMPRESSION.JPEG, COMPRESSION.ALT_JPEG, COMPRESSION.WEBP, COMPRESSION.JPEGXL}
 )
+JPEG: Final = frozenset({COMPRESSION.JPEG, COMPRESSION.ALT_JPEG, COMPRESSION.OJPEG})
+_START, _END = b"\xff\xd8", b"\xff\xd9"
+#: An Adobe marker by which a decoder takes the three colours for RGB.
+_SAYS_RGB: Final = b"\xff\xee\x00\x0eAdobe\x00\x64" + bytes(5)
+#: What says how colours are coded, and may stand in a part or in the tables of all.
+_COLOUR_MARKS: Final = (b"JFIF", b"Adobe")
+_JPEG_COLOURS: Final = {1: "GRAY", 3: "RGB"}
+_KNOWN_FRAMES: Final = (b"\xff\xc0", b"\xff\xc1", b"\xff\xc2")
 
 #: Micrometres of each unit that OME-XML and ImageJ write.
 _UNITS: Final = {
@@ -104,6 +124,8 @@ def read_tiff(
         series = tif.series[0]
         page = series.keyframe
         check_size(page.imagelength, page.imagewidth)
+        if page.compression in JPEG:
+            _check_jpeg(tif, series)
         array = series.asarray()
         if series.axes == "SYX":
             array = np.moveaxis(array, 0, -1)
@@ -114,6 +136,74 @@ def read_tiff(
         shown = to_rgb(array, page, path)
     stored = np.ascontiguousarray(upright(array, orientation))
     return np.ascontiguousarray(upright(shown, orientation)), stored, scale, lossy, white_is_zero
+
+
+class StrictJpeg:
+    """Decodes the JPEG parts of a page, and refuses those of which the decoder warns.
+
+    tifffile heeds no warning, and shows gray or other colours from a damaged place on.
+
+    Parameters
+    ----------
+    page : TiffPage
+        Of tiles or strips of JPEG.
+    """
+
+    def __init__(self, page: TiffPage) -> None:
+        samples = int(page.samplesperpixel) if page.planarconfig == PLANARCONFIG.CONTIG else 1
+        tables = bytes(page.jpegtables or b"").removeprefix(_START).removesuffix(_END)
+        says_rgb = page.photometric == PHOTOMETRIC.RGB and samples == 3 and not page.is_jfif
+        self._before = _START + tables + (_SAYS_RGB if says_rgb else b"")
+        self._colours = _JPEG_COLOURS.get(samples, "")
+        self._is_checked = bool(self._colours and page.bitspersample == 8 and not page.jpegheader)
+        self._is_known = bool(
+            samples in (1, 3)
+            and not page.extrasamples
+            and page.photometric in {PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR}
+            and not any(mark in tables for mark in _COLOUR_MARKS)
+        )
+        #: Marks in a part that go before ours.
+        self._marks = _COLOUR_MARKS if says_rgb else ()
+
+    def decode(self, data: bytes) -> NDArray[np.uint8] | None:
+        """Return (h, w, samples) as tifffile does, or None where its colours are left to it.
+
+        Raises
+        ------
+        ValueError
+            When the part is damaged.
+        """
+        if not self._is_checked or not data.startswith(_START):
+            return None
+        try:
+            pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+                self._before + data[2:], self._colours
+            )
+        except ValueError:
+            if any(frame in data for frame in _KNOWN_FRAMES):
+                raise
+            return None  # coded in another way, as without loss
+        if not self._is_known or any(mark in data[:64] for mark in self._marks):
+            return None
+        return pixels
+
+
+def _check_jpeg(tif: TiffFile, series: TiffPageSeries) -> None:
+    """Decode all parts of a series that lie in this file once.
+
+    Raises
+    ------
+    ValueError
+        When one is damaged.
+    """
+    decoder = StrictJpeg(series.keyframe)
+    for page in series.pages:
+        if page is not None and page.parent is tif:
+            parts = zip(page.dataoffsets, page.databytecounts, strict=True)
+            for offset, count in parts:
+                if offset and count:
+                    tif.filehandle.seek(offset)
+                    decoder.decode(tif.filehandle.read(count))
 
 
 def is_rgb(page: TiffPage) -> bool:

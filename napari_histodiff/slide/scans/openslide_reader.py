@@ -38,9 +38,8 @@ _FORMATS: Final = {
     "generic-tiff": "pyramidal tiff",
 }
 
-#: What both libraries decode with OpenJPEG. Of damaged JPEG, OpenSlide heeds the warnings of its
-#: decoder and tifffile does not, so it is left to OpenSlide.
-_BY_TIFFFILE: Final = frozenset({COMPRESSION.APERIO_JP2000_RGB})
+#: What is decoded by the same libraries either way, OpenJPEG and libjpeg-turbo.
+_DECODED_ALIKE: Final = frozenset({COMPRESSION.APERIO_JP2000_RGB, COMPRESSION.JPEG})
 
 #: Hamamatsu's slides of several files, and what names them.
 _VMS: Final = "hamamatsu vms"
@@ -283,7 +282,7 @@ class OpenSlideSource:
 
 
 class AperioSource:
-    """An SVS of JPEG 2000 whose header OpenSlide reads and whose tiles tifffile; see `ScanSource`.
+    """An SVS whose header OpenSlide reads and whose tiles tifffile; see `ScanSource`.
 
     The pixels are those that OpenSlide shows, in less of the time.
 
@@ -333,7 +332,7 @@ class AperioSource:
 def _is_sure(page: TiffPage) -> bool:
     """Whether all tiles of a level are there: OpenSlide fills others from other levels."""
     return bool(
-        page.compression in _BY_TIFFFILE
+        page.compression in _DECODED_ALIKE
         and page.is_tiled
         and page.samplesperpixel == 3
         and page.bitspersample == 8

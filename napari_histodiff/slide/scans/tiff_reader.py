@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from tifffile import COMPRESSION, PHOTOMETRIC, PLANARCONFIG, TiffFile, TiffPage
+from tifffile import PHOTOMETRIC, PLANARCONFIG, TiffFile, TiffPage
 from zict import LRU
 
 from napari_histodiff.core.errors import InvalidImage, ScanInvalid
 from napari_histodiff.core.maps import as_rgb
-from napari_histodiff.datasets.tiff import is_rgb, stated_scale, to_rgb, upright
+from napari_histodiff.datasets.tiff import JPEG, StrictJpeg, is_rgb, stated_scale, to_rgb, upright
 from napari_histodiff.slide.scans.brightfield import (
     Window,
     check_pixels,
@@ -39,7 +39,6 @@ _CUT: Final = "the file ends early: it was copied in part, and what lacks cannot
 
 _PROFILE: Final = 34675  # the tag of an ICC profile
 
-_JPEG: Final = frozenset({COMPRESSION.JPEG, COMPRESSION.ALT_JPEG, COMPRESSION.OJPEG})
 _JPEG_END: Final = b"\xff\xd9"
 
 
@@ -209,8 +208,12 @@ class TiffSource:
         if not offset or not count:
             return None
         data = self._bytes(page, offset, count)
-        if grid.is_jpeg and not _ends(data):
-            raise DecodingError("a JPEG that ends early")
+        if grid.jpeg is not None:
+            if not _ends(data):
+                raise DecodingError("a JPEG that ends early")
+            found = grid.jpeg.decode(data)
+            if found is not None and found.shape[:2] == grid.shape(row)[:2]:
+                return found
         segment = page.decode(data, number, **grid.options)[0]
         return None if segment is None else segment[0]
 
@@ -322,10 +325,10 @@ class _Grid:
         page = level.page
         length, width = level.stored
         self.orientation = level.orientation
-        self.is_jpeg = page.compression in _JPEG
+        self.jpeg = StrictJpeg(page) if page.compression in JPEG else None
         #: What the decoder is told besides the bytes.
         self.options: dict[str, Any] = {"_fullsize": True} if page.is_tiled else {}
-        if self.is_jpeg:
+        if self.jpeg is not None:
             self.options |= {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
         self.is_raw = bool(page.is_contiguous) and not page.is_tiled
         separate = page.planarconfig == PLANARCONFIG.SEPARATE

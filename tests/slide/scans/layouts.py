@@ -68,7 +68,7 @@ def write_svs(
     **options: Any,
 ) -> Path:
     """Write levels, thumbnail, label and macro as Aperio's scanners do, but without loss."""
-    options = {"compression": "deflate"} | options
+    options = {"compression": "deflate", "photometric": "rgb"} | options
     height, width = levels[0].shape[:2]
     head = f"Aperio Image Library v12.0.15\r\n{width}x{height} (256x256) JPEG/RGB Q=70|{properties}"
     small = {"rowsperstrip": 16, "photometric": "rgb", "metadata": None}
@@ -78,7 +78,6 @@ def write_svs(
             tif.write(
                 pixels,
                 tile=(256, 256),
-                photometric="rgb",
                 description=head,
                 metadata=None,
                 **options,
