@@ -72,7 +72,7 @@ _TOOLTIP: Final = 120_000
 
 #: What begins folded away; and more of it on a screen of fewer pixels than all sections need.
 _RARE: Final = ("Check and change",)
-_SMALL: Final = 900
+_SMALL: Final = 1000
 _FOLDED: Final = ("Canvas", "Slide", "History", *_RARE)
 
 

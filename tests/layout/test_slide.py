@@ -141,6 +141,12 @@ def test_the_border_of_a_large_slide_is_glass(seed: int, height: int, width: int
         Region(4, 0, cols - 1, rows, 1),
     ):
         assert (slide.tissue(strip) == GLASS).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("height", "width"), [(131_072, 131_072), (9_000, 60_000)])
+def test_a_large_slide_is_tissue_in_part(seed: int, height: int, width: int) -> None:
+    slide = SlideLayout(recipe(height=height, width=width, seed=seed))
     whole = slide.tissue(Region(9, 0, 0, height >> 9, width >> 9))
     assert 0.2 < (whole != GLASS).mean() < 0.85
 
