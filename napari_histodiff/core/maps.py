@@ -7,7 +7,8 @@ A *class map* says what is where (Lizard ids), an *instance map* which nucleus a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,14 +30,18 @@ __all__ = [
     "as_tissue_map",
     "decode_labels",
     "encode_labels",
+    "give",
     "in_schema",
     "instance_edges",
+    "is_given",
     "label_of",
     "mixed_instances",
     "nuclei_mask",
     "nuclei_union",
     "plain_ids",
 ]
+
+A = TypeVar("A", bound=NDArray[Any])
 
 #: Nucleus classes; the id is the position + 1 (ids of the Lizard data set).
 CLASS_NAMES: Final = (
@@ -400,3 +405,29 @@ def _instances_like(
             f"got {instances.shape}; crop both to the same frame"
         )
     return instances
+
+
+#: By their identity: an array can be read-only for one and have a view that another writes to.
+_GIVEN: WeakValueDictionary[int, NDArray[Any]] = WeakValueDictionary()
+
+
+def give(array: A) -> A:
+    """Freeze an array and return it: a request takes it as it is.
+
+    Parameters
+    ----------
+    array : ndarray
+        Its own, or one of whose pixels nobody holds a view that can be written to.
+    """
+    array.setflags(write=False)
+    _GIVEN[id(array)] = array
+    return array
+
+
+def is_given(array: Any) -> bool:
+    """Tell whether an array was given, and is as it was then."""
+    return (
+        isinstance(array, np.ndarray)
+        and _GIVEN.get(id(array)) is array
+        and not array.flags.writeable
+    )

@@ -24,8 +24,9 @@ from napari_histodiff.core.maps import (
     as_instance_map,
     as_rgb,
     as_tissue_map,
+    give,
+    is_given,
 )
-from napari_histodiff.core.owned import give, is_given
 from napari_histodiff.core.steering.steering import Steering
 from napari_histodiff.core.steering.strengths import settle_strengths
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.owned import give
+from napari_histodiff.core.maps import give
 from napari_histodiff.core.requests import EditKind
 from napari_histodiff.layout.completion import (
     Completion,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.owned import give
+from napari_histodiff.core.maps import give
 from napari_histodiff.core.requests import EditKind
 from napari_histodiff.ui.workspace.runs import nuclei_maps
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.owned import give, is_given
+from napari_histodiff.core.maps import give, is_given
 from napari_histodiff.core.requests import EditKind, EditRequest
 
 FRAME = Region(0, 0, 0, 32, 48)
