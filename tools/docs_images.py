@@ -1,4 +1,4 @@
-"""Makes the pictures of the documentation anew: the window, and one painting at three guidances.
+"""Makes the pictures of the documentation anew: windows, a painting at three guidances, a failure.
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python tools/docs_images.py
 
@@ -7,16 +7,27 @@ No real tissue is in them: the data sets' licences keep it out of the repository
 
 from __future__ import annotations
 
+import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import napari
 import numpy as np
+import psutil
+from napari._qt.dialogs.qt_notification import NapariQtNotification
 from PIL import Image
+from qtpy.QtCore import QEventLoop, QTimer
 
 import napari_histodiff as hd
 from napari_histodiff.core.colours import colour_nuclei
 from napari_histodiff.ui.demo import run_demo
+from napari_histodiff.ui.dock import StudioDock
+from napari_histodiff.ui.generation.settings import SettingsStore
 from napari_histodiff.ui.starting.painted import DEMO_CAPTION, paint_demo
+from napari_histodiff.ui.starting.samples import open_canvas
+from napari_histodiff.ui.text import WIDGET
 
 IMAGES: Final = Path(__file__).resolve().parent.parent / "docs" / "images"
 WINDOWS: Final = {
@@ -26,6 +37,8 @@ WINDOWS: Final = {
     "4_after": "studio-after",
 }
 GUIDANCES: Final = (1.0, 1.5, 2.5)
+#: Seconds until the window must be as far as the next picture needs.
+PATIENCE: Final = 900.0
 
 
 def main() -> None:
@@ -36,6 +49,8 @@ def main() -> None:
     run_demo(Path("demo"))
     for source, name in WINDOWS.items():
         _save(Image.open(Path("demo") / f"window_{source}.png").convert("RGB"), name)
+    with tempfile.TemporaryDirectory() as folder:
+        _fail(Path(folder))
 
 
 def _draw_guidances() -> None:
@@ -47,6 +62,49 @@ def _draw_guidances() -> None:
         for guidance in GUIDANCES
     ]
     _save(Image.fromarray(np.concatenate(row, axis=1)), "guidance")
+
+
+def _fail(folder: Path) -> None:
+    """Draw, take the worker away as a machine without memory does, and look at what is said."""
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(1440, 900)
+    dock = StudioDock(viewer, store=SettingsStore(folder / "studio.json"))
+    viewer.window.add_dock_widget(dock, name=WIDGET, area="right")
+    open_canvas(dock)
+    dock.controller.set(variants=2, seed=1)
+    _until(lambda: dock.controller.status.info is not None)
+    dock.actions.generate()
+    _until(lambda: dock.controller.staged.preview.shown)
+    for child in psutil.Process().children(recursive=True):
+        child.kill()
+    told: list[NapariQtNotification] = []
+
+    def notices() -> bool:
+        told[:] = viewer.window._qt_window.findChildren(NapariQtNotification)
+        return bool(told)
+
+    _until(notices)
+    _wait(1)  # until it has slid in: it grows from where it is
+    told[-1].toggle_expansion()
+    _wait(3)
+    picture = viewer.screenshot(canvas_only=False, flash=False)
+    _save(Image.fromarray(np.ascontiguousarray(picture[..., :3])), "studio-failed")
+    dock.shut_down()
+    viewer.close()
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > end:
+            raise SystemExit("expected the window to be further by now, got nothing; look above")
+        _wait(0.1)
+
+
+def _wait(seconds: float) -> None:
+    loop = QEventLoop()
+    QTimer.singleShot(round(seconds * 1000), loop.quit)
+    loop.exec()
 
 
 def _save(picture: Image.Image, name: str) -> None:
