@@ -74,6 +74,10 @@ _WORDS: Final = (
     (r"(?<=\d) x (?=\d)", " × "),
     (r"\bdtype\b", "kind of number"),
     (r"\bthe judge\b", "the program that finds nuclei"),
+    (
+        r"^Needed: the drawing to go on\. Found: the end of its process by",
+        "The drawing stopped: its process was ended by",
+    ),
 )
 
 
