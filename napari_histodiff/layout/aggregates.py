@@ -19,7 +19,7 @@ _KEPT: Final = 1024
 
 _GROWTH: Final = (2100.0, 900.0, 380.0)  # um, lengths of the waves of a tumour's growth
 _APART: Final = 0.12  # of the field that tells large from small glands: what lies between
-_CROWDED: Final = 0.72  # share of a tumour's places that hold a gland, in the mean
+_CROWDED: Final = 0.85  # share of a tumour's places that hold a gland, in the mean
 
 
 @dataclass(frozen=True, slots=True)

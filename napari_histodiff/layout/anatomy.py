@@ -97,6 +97,7 @@ class Anatomy:
             plan.stretch,
             plan.roughness,
             self._gland,
+            plan.skew,
         )
         gap, radii, stretch, rough, accept = (
             (14, (0.3, 0.75), 3.0, 0.45, self._large)

@@ -64,6 +64,8 @@ class WallPlan:
         Distance of neighbouring crypts, or of ridges where there are none.
     crypt : float
         Height of the epithelium of crypts; 0 for a wall without crypts.
+    closing : float
+        How much higher it is at their ends, as a share: their lumina close.
     ridge : float
         How much deeper the surface's epithelium reaches at ridges.
     gap : float
@@ -76,6 +78,7 @@ class WallPlan:
     surface: float
     pitch: float
     crypt: float = 0.0
+    closing: float = 0.0
     ridge: float = 0.0
     gap: float = 130.0
     closed: bool = False
@@ -119,7 +122,8 @@ _COLON: Final = WallPlan(
 _STOMACH: Final = WallPlan(
     surface=24.0,
     pitch=64.0,
-    crypt=20.0,
+    crypt=19.0,
+    closing=0.6,
     layers=(Layer(760.0, (2.0, 0.0, 1.8, 2.2, 1.5, 0.7), glands=True), *_COLON.layers[1:]),
 )
 _BLADDER: Final = WallPlan(

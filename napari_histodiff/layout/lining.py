@@ -26,6 +26,8 @@ _AROUND: Final = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
 _SWAY: Final = 2.6  # um that nuclei stand more or less deep in their row
 _TOP: Final = 24.0  # um of the height that the first row and what is above the last one take
 _PLACES: Final = 2**20  # along a crypt
+_WIDE: Final = 100.0  # um from the middle of a tumour's gland, from which it would be a lake
+_FILLED: Final = 0.8  # of those are sheets of cells, most with small lumina
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,13 @@ class GlandEpithelium:
         return np.maximum(inner, 0)
 
     def nest(self, glands: LatticePoints) -> NDArray[np.bool_]:
-        """Return which glands are solid nests, (n,) bool."""
+        """Return which glands are solid nests, (n,) bool; of a tumour's wide ones most are."""
         chance = uniform(key_of(self.seed, 20), glands.rows, glands.cols)
-        nest: NDArray[np.bool_] = chance < self.plan.nests
+        share = np.full(len(glands), self.plan.nests, np.float32)
+        if self.plan.tumour:
+            wide = glands.reach > np.float32(_WIDE / self.mpp)
+            share[wide] = np.maximum(share[wide], np.float32(_FILLED))
+        nest: NDArray[np.bool_] = chance < share
         return nest
 
     def layers(self, glands: LatticePoints) -> NDArray[np.int64]:

@@ -41,6 +41,7 @@ class Mucosa:
         self.height = np.float32(plan.crypt * um)
         self.surface = np.float32(plan.surface * um)
         self.ridge = np.float32(plan.ridge * um)
+        self._closing = np.float32(plan.closing)
         index, zero = np.arange(CRYPTS), np.zeros(CRYPTS, np.int64)
         one, two, three = uniforms(key_of(seed, 76), index, zero)
         four, five, six = uniforms(key_of(seed, 77), index, zero)
@@ -111,7 +112,7 @@ class Mucosa:
         past = np.maximum(depth - np.take(self._end, index), 0)
         apart = np.sqrt(offset * offset + past * past)
         inside = np.where(width > 0, width - apart, -self.pitch)
-        return inside, index, offset, width, self.height * higher
+        return inside, index, offset, width, self.height * higher * (1 + self._closing * share)
 
     def _uneven(self, depth: NDArray[Any], index: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         # Two smooth numbers around 1 along each crypt.

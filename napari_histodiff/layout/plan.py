@@ -55,6 +55,8 @@ class SlidePlan:
         The same in a lymphoid aggregate.
     radii : tuple of float
         Smallest and largest radius of glands as a share of `pitch`.
+    skew : int
+        See `StarLattice`.
     stretch, roughness : float
         Largest ratio of a gland's axes, and size of its waves as a share of the radius.
     lobules : float
@@ -96,6 +98,7 @@ class SlidePlan:
     densities: tuple[float, ...] = (40.0, 0.0, 1000.0, 600.0, 100.0, 2500.0)
     crowd: tuple[float, ...] = (0.0, 0.0, 9500.0, 500.0, 0.0, 350.0)
     radii: tuple[float, float] = (0.3, 0.68)
+    skew: int = 1
     stretch: float = 2.3
     roughness: float = 0.2
     lobules: float = 0.0
@@ -127,14 +130,16 @@ class SlidePlan:
 _ORGANS: Final[dict[str, SlidePlan]] = {
     "colon": SlidePlan(
         glands=0.22,
-        pitch=86.0,
+        pitch=88.0,
         fat=0.88,
         aggregates=0.4,
-        gap=10.0,
+        gap=7.0,
         nests=0.02,
-        radii=(0.4, 0.56),
-        stretch=1.7,
-        goblets=0.75,
+        radii=(0.3, 1.2),  # cut across, obliquely and at their ends
+        skew=2,
+        stretch=2.4,
+        goblets=0.85,
+        mucin=0.2,
     ),
     "stomach": SlidePlan(
         glands=0.3,
@@ -146,7 +151,19 @@ _ORGANS: Final[dict[str, SlidePlan]] = {
         radii=(0.4, 0.56),
         stretch=1.6,
     ),
-    "prostate": SlidePlan(glands=0.6, pitch=190.0, thickness=20.0, nests=0.02, fat=0.02),
+    # Wide glands with folds, and small ones.
+    "prostate": SlidePlan(
+        glands=0.6,
+        pitch=170.0,
+        gap=9.0,
+        thickness=20.0,
+        nests=0.02,
+        fat=0.02,
+        radii=(0.25, 1.1),
+        skew=2,
+        stretch=2.8,
+        roughness=0.5,
+    ),
     "breast": SlidePlan(
         glands=0.4,
         pitch=62.0,
@@ -253,20 +270,22 @@ def _grown(plan: SlidePlan) -> SlidePlan:
     return replace(
         plan,
         glands=max(plan.glands, 0.8 if plan.wall is None else 0.62),
-        pitch=max(plan.pitch, 150.0),
+        pitch=108.0,
         thickness=max(plan.thickness, 30.0),
         nests=max(plan.nests, 0.3),
         layers=plan.layers + 1,
         gap=6.0,
-        radii=(0.3, 0.85),
+        radii=(0.22, 1.3),
+        skew=2,
         stretch=3.2,
-        roughness=0.34,
+        roughness=0.5,
         lobules=0.0,
         ducts=1.0,
         spacing=SPACING,
         glomeruli=0.0,
-        pierced=0.7,
+        pierced=0.8,
         goblets=0.1 * plan.goblets,
+        mucin=0.5 * plan.mucin,
         tumour=True,
     )
 

@@ -108,6 +108,8 @@ class StarLattice:
         Size of the waves as a share of the radius.
     accept : callable
         Which cells hold one: maps rows, columns, centre y and centre x to bool, elementwise.
+    skew : int
+        How much rarer large ones are than small ones: the power of an even share of `radii`.
     """
 
     seed: int
@@ -118,6 +120,7 @@ class StarLattice:
     stretch: float
     roughness: float
     accept: Callable[..., NDArray[np.bool_]]
+    skew: int = 1
 
     def filled(self) -> StarLattice:
         """Return the lattice with something in every cell."""
@@ -162,6 +165,9 @@ class StarLattice:
     def _alone(self, rows: NDArray[Any], cols: NDArray[Any]) -> NDArray[np.float32]:
         # The shape without neighbours: 1 / radius**8 in each direction, (n, ANGLES).
         size, stretch, turn = uniforms(key_of(self.seed, self.channel, 1), rows, cols)
+        share = size
+        for _ in range(self.skew - 1):  # not a power, whose bits differ between machines
+            size = size * share
         low, high = self.radii
         mean = self.pitch * (low + (high - low) * size)
         root = np.sqrt(1 + (self.stretch - 1) * stretch * stretch)
