@@ -6,6 +6,7 @@ A copy is handed over only when nothing changed while it was made, so it is of o
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import Region, WindowGrid
 from napari_histodiff.ui.project.folder import Slot, same_file
+from napari_histodiff.ui.project.steps import MOST, KeptSteps
 from napari_histodiff.ui.queue.edits import EditState
 from napari_histodiff.ui.queue.kept import described
 from napari_histodiff.ui.viewport import camera_of
@@ -122,6 +124,14 @@ class Capture:
         self.is_due = False
         return True
 
+    def steps(self, there: Iterable[Slot]) -> dict[Slot, NDArray[Any]]:
+        """Return what a folder that holds some arrays lacks of what can be undone; copies none."""
+        known, found = frozenset(there), dict[Slot, NDArray[Any]]()
+        for document in self.documents:
+            if not document.target.path:
+                found |= KeptSteps.of(document.journal).changed(document.target.key, known)
+        return found
+
     def describe(self) -> dict[str, Any]:
         """Return everything but the arrays."""
         workspace, controller = self._workspace, self._controller
@@ -211,7 +221,9 @@ class Capture:
         if isinstance(target, CanvasTarget):
             described["background"] = list(target.background)
         if isinstance(document.journal, MemoryJournal):
-            described["marks"] = [asdict(mark) for mark in document.journal.marks]
+            # Of a picture's file the steps are kept elsewhere (`lasting`).
+            steps = KeptSteps.of(document.journal, 0 if target.path else MOST)
+            described |= steps.described()
         return described
 
 

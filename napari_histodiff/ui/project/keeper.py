@@ -200,7 +200,8 @@ class Keeper:
 
     # ---------------------------------------------------------------- plumbing
     def _begin(self, *, owned: bool = True) -> Future[None]:
-        taken, self._taken = self._taken, {}
+        taken = self._taken | self.capture.steps(self._folder.slots)
+        self._taken = {}
         description = self.capture.describe()
         keys = {image["key"] for image in description["images"]}
         edits = [kept.facts.id for kept in self._past.entries if kept.facts.image in keys]

@@ -12,12 +12,11 @@ from napari.layers import Image
 
 from napari_histodiff.core.errors import HistodiffError, InvalidRequest
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.json_data import from_json
-from napari_histodiff.slide.exporting.provenance import EditMark
 from napari_histodiff.ui.generation.settings import Settings
 from napari_histodiff.ui.project.capture import KEPT_HAND
 from napari_histodiff.ui.project.folder import SavedProject, same_file
 from napari_histodiff.ui.project.lasting import lay_over
+from napari_histodiff.ui.project.steps import KeptSteps
 from napari_histodiff.ui.queue.kept import restored
 from napari_histodiff.ui.text import count_text
 from napari_histodiff.ui.viewport import camera_of
@@ -113,8 +112,8 @@ class Opening:
                 if one == key and plane == "pixels":
                     lay_over(target, tile, pixels)
         if isinstance(document.journal, MemoryJournal):
-            marks = image.get("marks", ())
-            document.journal.begin_with(from_json(EditMark, mark) for mark in marks)
+            steps = KeptSteps.read(image, project.arrays)
+            document.journal.begin_with(steps.marks, steps.done, steps.undone)
         self._workspace.refill(document, partial(_fill, project, image))
         self._opened(image, document)
         return str(target.key)

@@ -15,13 +15,16 @@ from napari_histodiff.slide.exporting.provenance import EditMark
 from napari_histodiff.ui.project.folder import Slot
 from napari_histodiff.ui.workspace.journal import JournalStep, MemoryJournal
 
-__all__ = ["PIXELS", "KeptSteps"]
+__all__ = ["MOST", "PIXELS", "KeptSteps"]
 
 #: Name of the plane of the pixels themselves.
 PIXELS: Final = "pixels"
 
 #: Bytes of steps that are kept, before they are compressed.
-_MOST: Final = 2**27
+MOST: Final = 2**27
+
+#: Names of the planes of a step's pixels, before its number.
+_PLANES: Final = ("before", "after")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +44,7 @@ class KeptSteps:
     undone: tuple[JournalStep, ...] = ()
 
     @classmethod
-    def of(cls, journal: object, most: int = _MOST) -> KeptSteps:
+    def of(cls, journal: object, most: int = MOST) -> KeptSteps:
         """Return the last steps of a journal in memory, up to so many bytes; of others none."""
         if not isinstance(journal, MemoryJournal):
             return cls()
@@ -101,7 +104,7 @@ class KeptSteps:
         gaps = {
             slot: np.zeros((1, 1), np.uint8)
             for slot in known
-            if slot[0] == key and slot[1] != PIXELS and slot not in wanted
+            if slot[0] == key and slot[1].partition(" ")[0] in _PLANES and slot not in wanted
         }
         return gaps | {slot: array for slot, array in wanted.items() if slot not in known}
 
@@ -118,7 +121,8 @@ def _last(steps: tuple[JournalStep, ...], most: int) -> tuple[tuple[JournalStep,
 
 
 def _planes(number: int) -> tuple[str, str]:
-    return f"before {number}", f"after {number}"
+    before, after = (f"{name} {number}" for name in _PLANES)
+    return before, after
 
 
 def _sides(region: Region) -> list[int]:
