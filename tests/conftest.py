@@ -51,6 +51,9 @@ def data_root() -> Path:
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a pipeline of diffusers with what nobody needs beside it; copy it to change it."""
+    from napari_histodiff.core.torch_start import load_triton_apart
+
+    load_triton_apart()  # tests of windows ask for it, too
     from tests.diffusion.foreign.tiny import tiny_pipeline
 
     folder = tiny_pipeline(tmp_path_factory.mktemp("hub") / "tiny", "DDIMPipeline")
