@@ -70,8 +70,8 @@ def tiny_unet(kind: str = "2d", **changes: Any) -> Any:
         }
         return diffusers.UNet2DModel(**settings | changes)
     settings |= {
-        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
-        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
         "cross_attention_dim": WORDS,
         "in_channels": LATENTS,
         "out_channels": LATENTS,
