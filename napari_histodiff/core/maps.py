@@ -20,6 +20,7 @@ __all__ = [
     "CLASS_NAMES",
     "FEW_NUCLEI",
     "FIRST_TISSUE_NAMES",
+    "LABEL_BASE",
     "MAX_INSTANCE",
     "N_CLASSES",
     "TISSUE_NAMES",
@@ -80,10 +81,11 @@ FIRST_TISSUE_NAMES: Final = TISSUE_NAMES[:5]
 #: Tissue in which no nucleus is expected.
 BARE_TISSUES: Final = ("lumen", "glass")
 
-_LABEL_BASE: Final = N_CLASSES + 1
+#: Labels of nuclei are this times their number, plus their class.
+LABEL_BASE: Final = N_CLASSES + 1
 
 #: The largest nucleus id whose label still fits int32.
-MAX_INSTANCE: Final = (2**31 - 1) // _LABEL_BASE - 1
+MAX_INSTANCE: Final = (2**31 - 1) // LABEL_BASE - 1
 
 
 def as_class_map(a: ArrayLike) -> NDArray[np.uint8]:
@@ -269,12 +271,12 @@ def encode_labels(instance_map: ArrayLike, class_map: ArrayLike) -> NDArray[np.i
         When a map is invalid or the two differ in shape.
     """
     classes = as_class_map(class_map)
-    return _instances_like(classes, instance_map) * np.int32(_LABEL_BASE) + classes
+    return _instances_like(classes, instance_map) * np.int32(LABEL_BASE) + classes
 
 
 def label_of(instance: int, class_id: int) -> int:
     """Return the label of one nucleus, as `encode_labels` gives it."""
-    return _LABEL_BASE * instance + class_id
+    return LABEL_BASE * instance + class_id
 
 
 def decode_labels(labels: ArrayLike) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
@@ -287,9 +289,9 @@ def decode_labels(labels: ArrayLike) -> tuple[NDArray[np.int32], NDArray[np.uint
     InvalidMap
         When the labels are not whole numbers from 0 to 2**31 - 1.
     """
-    top = _LABEL_BASE * MAX_INSTANCE + N_CLASSES
+    top = LABEL_BASE * MAX_INSTANCE + N_CLASSES
     checked = _ids(labels, "a label map", top, "use labels of 7 * instance + class")
-    instances, classes = np.divmod(checked, checked.dtype.type(_LABEL_BASE))
+    instances, classes = np.divmod(checked, checked.dtype.type(LABEL_BASE))
     return instances.astype(np.int32), classes.astype(np.uint8)
 
 
@@ -302,8 +304,8 @@ def mixed_instances(instance_map: ArrayLike, class_map: ArrayLike) -> tuple[int,
     classes = as_class_map(class_map)
     instances = _instances_like(classes, instance_map)
     inside = (instances > 0) & (classes > 0)
-    pairs = np.unique(instances[inside].astype(np.int64) * _LABEL_BASE + classes[inside])
-    ids, counts = np.unique(pairs // _LABEL_BASE, return_counts=True)
+    pairs = np.unique(instances[inside].astype(np.int64) * LABEL_BASE + classes[inside])
+    ids, counts = np.unique(pairs // LABEL_BASE, return_counts=True)
     mixed = ids[counts > 1]
     touching = [
         a[(a == b) & (c != d) & (a > 0) & (c > 0) & (d > 0)]

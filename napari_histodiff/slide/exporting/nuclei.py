@@ -16,7 +16,7 @@ from skimage.measure import label
 from napari_histodiff.core.colours import TISSUE_HEX, rgb_of
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.maps import N_CLASSES, TISSUE_NAMES
+from napari_histodiff.core.maps import LABEL_BASE, TISSUE_NAMES
 from napari_histodiff.datasets.tracing import Corners, trace
 from napari_histodiff.slide.exporting.features import (
     Objects,
@@ -38,8 +38,6 @@ _LARGEST: Final = 4096
 
 # Tissue is outlined at the level of about so many micrometres per pixel, in blocks of _BLOCK.
 _TISSUE_MPP: Final = 8.0
-
-_BASE: Final = N_CLASSES + 1
 
 _Labels = Callable[[Region], NDArray[np.int32]]
 
@@ -207,7 +205,7 @@ def _in_block(read: _Labels, block: Region, bounds: Region) -> Iterator[Nucleus]
             continue
         value = int(labels[y - window.y, x - window.x])
         if window.contains(box.pad(1).intersect(bounds)):
-            yield Nucleus(value % _BASE, box, mask, polygons[number])
+            yield Nucleus(value % LABEL_BASE, box, mask, polygons[number])
         elif (whole := _whole(read, value, (y, x), box, bounds)) is not None:
             yield whole
 
@@ -236,7 +234,7 @@ def _whole(
     corner = np.array([box.x, box.y])
     outlines = trace(label(inside, connectivity=1).astype(np.int32))
     polygons = [[ring + corner for ring in rings] for rings in outlines]
-    return Nucleus(value % _BASE, box, inside, polygons)
+    return Nucleus(value % LABEL_BASE, box, inside, polygons)
 
 
 def _tissue_level(source: ExportSource) -> int:

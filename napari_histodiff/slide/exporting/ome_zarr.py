@@ -16,7 +16,7 @@ from zarr.codecs import ZstdCodec
 
 from napari_histodiff.core.colours import CLASS_HEX, TISSUE_HEX, UNKNOWN_HEX, rgb_of
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES, TISSUE_NAMES
+from napari_histodiff.core.maps import CLASS_NAMES, LABEL_BASE, TISSUE_NAMES
 from napari_histodiff.slide.exporting.sidecar import (
     SYNTHETIC_STYLE,
     beside,
@@ -32,7 +32,6 @@ __all__ = ["ZarrVersion", "chunk_digest", "export_ome_zarr"]
 ZarrVersion = Literal["0.4", "0.5"]
 
 _SIDE: Final = 512
-_BASE: Final = N_CLASSES + 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +128,7 @@ def _label_images(source: ExportSource, *, maps: bool) -> Iterator[_Labels]:
 
         def classes(region: Region) -> NDArray[Any]:
             found = nuclei(region)
-            return np.where(found > 0, found % _BASE, 0).astype(np.uint8)
+            return np.where(found > 0, found % LABEL_BASE, 0).astype(np.uint8)
 
         rule = [{"label-value": 7, "class": "a label is 7 * instance + class"}]
         yield _Labels("nuclei", "int32", nuclei, {}, rule)

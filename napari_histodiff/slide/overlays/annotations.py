@@ -14,7 +14,7 @@ from zict import LRU
 
 from napari_histodiff.core.errors import InvalidMap, TrainingError
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
-from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES, TISSUE_NAMES
+from napari_histodiff.core.maps import CLASS_NAMES, LABEL_BASE, TISSUE_NAMES
 from napari_histodiff.datasets.annotated import class_of
 from napari_histodiff.datasets.annotations.reading import annotations_of
 from napari_histodiff.datasets.geojson import LARGEST_NUCLEUS
@@ -33,8 +33,7 @@ _UNPACKED: Final = 256
 _REPORT: Final = 500
 
 #: Labels are 7 * instance + class, 32 bits with a sign.
-_BASE: Final = N_CLASSES + 1
-_MOST: Final = (2**31 - 1) // _BASE
+_MOST: Final = (2**31 - 1) // LABEL_BASE
 
 #: Micrometres per pixel where nobody knows them, to tell nuclei from regions by their size.
 _USUAL_MPP: Final = 0.5
@@ -145,7 +144,7 @@ def paint_annotations(
                 regions.append((outline.area, number, outline))
             elif what == "nucleus" and first + len(areas) <= _MOST:
                 areas.append(outline.area)
-                label = _BASE * (first + len(areas) - 2) + number
+                label = LABEL_BASE * (first + len(areas) - 2) + number
                 if _put_nucleus(sheet, outline, label, first, areas):
                     report.nuclei[_class_name(number)] += 1
                 else:
@@ -202,7 +201,7 @@ def _put_nucleus(
     own = areas[-1]
 
     def gives_way(there: NDArray[Any]) -> NDArray[np.bool_]:
-        numbers = there // _BASE - first + 1
+        numbers = there // LABEL_BASE - first + 1
         smaller = [n for n in np.unique(numbers).tolist() if n > 0 and areas[n] < own]
         return ~np.isin(numbers, smaller)
 
@@ -291,4 +290,4 @@ class _Sheet:
 
 def next_number(labels: Iterable[NDArray[np.int32]]) -> int:
     """Return a number above those of all nuclei in some maps of 7 * instance + class."""
-    return 1 + max((int(found.max(initial=0)) // _BASE for found in labels), default=0)
+    return 1 + max((int(found.max(initial=0)) // LABEL_BASE for found in labels), default=0)

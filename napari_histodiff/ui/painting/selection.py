@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 from scipy import ndimage
 
-from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES
+from napari_histodiff.core.maps import CLASS_NAMES, LABEL_BASE
 from napari_histodiff.ui.painting.pieces import centres, inside, piece_at
 from napari_histodiff.ui.viewport import to_data
 from napari_histodiff.ui.workspace.paint_layers import NucleiLayer, PaintSettings
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["NucleusSelection", "Picked"]
 
 _LEFT: Final = 1
-_BASE: Final = N_CLASSES + 1
-
 #: Rows and columns that an arrow key moves by.
 _ARROWS: Final = {"Up": (-1, 0), "Down": (1, 0), "Left": (0, -1), "Right": (0, 1)}
 
@@ -45,7 +43,7 @@ class Picked:
     @property
     def class_name(self) -> str:
         """What it is, "unknown" where nobody told."""
-        return ("unknown", *CLASS_NAMES)[self.label % _BASE]
+        return ("unknown", *CLASS_NAMES)[self.label % LABEL_BASE]
 
 
 class NucleusSelection:
@@ -109,7 +107,7 @@ class NucleusSelection:
     def set_class(self, class_id: int) -> None:
         """Give the selected nuclei class 1-6."""
         self._replace(
-            [Picked(p.label - p.label % _BASE + class_id, p.rows, p.cols) for p in self.picked]
+            [Picked(p.label - p.label % LABEL_BASE + class_id, p.rows, p.cols) for p in self.picked]
         )
 
     def move(self, down: int, right: int) -> None:

@@ -80,15 +80,18 @@ class CaptionReport(QWidget):
         said = report_lines(parsed.report, empty=empty, captions=captions)
         if captions == "vocabulary" and (remark := _organ(parsed.caption, self._info)):
             said[WARNING] = "<br>".join(filter(None, (said.get(WARNING), f"⚠ {escape(remark)}")))
-        whole = parsed.report.used and not parsed.report.mapped and tuple(said) == (SUBTLE,)
-        if whole and captions == "vocabulary":  # nothing to see to: which words it were, on asking
+        whole = bool(
+            parsed.report.used
+            and not parsed.report.mapped
+            and tuple(said) == (SUBTLE,)
+            and captions == "vocabulary"
+        )
+        if whole:  # nothing to see to: which words it were, on asking
             place = self._lines[SUBTLE] if self._tick is None else self._tick
             place.setToolTip(f"{_ALL_USED}<br>{said[SUBTLE]}<br>{_TIP}")
-            said = {SUBTLE: _ALL_USED}
+            said = {SUBTLE: _ALL_USED} if self._tick is None else {}
         if self._tick is not None:
-            whole = said == {SUBTLE: _ALL_USED}
             self._tick.setVisible(whole)
-            said = {} if whole else said
         self.setVisible(bool(said))
         for role, line in self._lines.items():
             line.ensurePolished()

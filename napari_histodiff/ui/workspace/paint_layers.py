@@ -14,6 +14,7 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import (
     CLASS_NAMES,
+    LABEL_BASE,
     N_CLASSES,
     TISSUE_NAMES,
     encode_labels,
@@ -35,7 +36,6 @@ __all__ = [
 ]
 
 NUCLEI_NAME: Final = "Nuclei"
-_BASE: Final = N_CLASSES + 1
 
 
 @dataclass(slots=True, eq=False)
@@ -147,7 +147,7 @@ class NucleiLayer:
         InvalidRequest
             When the id is not 1-6.
         """
-        if class_id not in range(1, _BASE):
+        if class_id not in range(1, LABEL_BASE):
             raise InvalidRequest(
                 f"expected a nucleus class from 1 to {N_CLASSES}, got {class_id!r}; "
                 "choose one of " + ", ".join(CLASS_NAMES)
@@ -167,7 +167,7 @@ class NucleiLayer:
     def raise_instance(self, labels: NDArray[np.int32]) -> None:
         """Make the next id larger than all of `labels`."""
         if labels.size:
-            self.next_instance = max(self.next_instance, int(labels.max()) // _BASE + 1)
+            self.next_instance = max(self.next_instance, int(labels.max()) // LABEL_BASE + 1)
 
     def put(
         self, instances: NDArray[np.int32], classes: NDArray[np.uint8], *, keep: bool
@@ -214,7 +214,7 @@ class NucleiLayer:
         InvalidMap
             When somebody put negative labels into the layer.
         """
-        found = np.bincount(nuclei_runs(self.labels).present() % _BASE, minlength=_BASE)
+        found = np.bincount(nuclei_runs(self.labels).present() % LABEL_BASE, minlength=LABEL_BASE)
         names = (UNKNOWN.name, *CLASS_NAMES)
         counts = {name: int(n) for name, n in zip(names, found, strict=True)}
         counts[UNKNOWN.name] = counts.pop(UNKNOWN.name)  # last
@@ -238,7 +238,7 @@ class NucleiLayer:
         if layer.selected_label == layer.colormap.background_value:
             return  # napari's X key: paint with nothing
         under = self._label_at(layer.world_to_data(event.position))
-        if layer.mode == "paint" and under % _BASE == self.class_id and under >= _BASE:
+        if layer.mode == "paint" and under % LABEL_BASE == self.class_id and under >= LABEL_BASE:
             layer.selected_label = under
         elif layer.mode in ("paint", "polygon", "fill"):
             self._arm()
@@ -257,7 +257,7 @@ class NucleiLayer:
 
     def _on_selected_label(self, _: Any) -> None:
         """Follow napari's picker and its keys for the selected label."""
-        class_id = self.layer.selected_label % _BASE
+        class_id = self.layer.selected_label % LABEL_BASE
         if class_id and class_id != self.class_id:
             self._settings.class_id = class_id
             self.class_changed.emit(class_id)
@@ -348,9 +348,11 @@ class EditMaskLayer:
         """Share of the strength of each pixel, (h, w) in 0-1; None: the whole of it everywhere."""
         if np.asarray(self.layer.data).max(initial=0) <= 1:  # as most are
             return None
+        parts = self.parts
+        if parts.max() <= 1:
+            return None
         table = np.append(0, np.arange(STRENGTHS, 0, -1) / STRENGTHS)
-        shares: NDArray[np.float32] = table.astype(np.float32)[self.parts]
-        return shares if self.parts.max() > 1 else None
+        return table.astype(np.float32)[parts]
 
     @property
     def levels(self) -> tuple[float, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +11,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from napari_histodiff.core.errors import InvalidMap
-from napari_histodiff.core.maps import N_CLASSES
+from napari_histodiff.core.maps import LABEL_BASE
 
 __all__ = ["Runs", "nuclei_maps", "nuclei_runs"]
-
-_BASE: Final = N_CLASSES + 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,7 +97,7 @@ def nuclei_runs(labels: NDArray[Any]) -> Runs:
     runs = Runs.of(labels)
     if runs.labels.min(initial=0) < 0:
         raise InvalidMap(
-            f"expected labels of {_BASE} * instance + class, got {runs.labels.min()}; "
+            f"expected labels of {LABEL_BASE} * instance + class, got {runs.labels.min()}; "
             "paint with the tools of the dock, or clear the painting"
         )
     return runs
@@ -116,5 +114,5 @@ def nuclei_maps(labels: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.int
         When somebody put negative labels into the layer.
     """
     runs = nuclei_runs(labels)
-    classes = (runs.labels % _BASE).astype(np.uint8)
+    classes = (runs.labels % LABEL_BASE).astype(np.uint8)
     return runs.filled(classes), runs.filled(runs.blobs())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from napari import current_viewer
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.geometry import PyramidSpec, Region
-from napari_histodiff.core.maps import N_CLASSES, as_rgb
+from napari_histodiff.core.maps import LABEL_BASE, as_rgb
 from napari_histodiff.slide.exporting.nuclei import export_geojson
 from napari_histodiff.slide.exporting.provenance import Provenance
 from napari_histodiff.slide.exporting.source import ExportSource
@@ -24,8 +24,6 @@ from napari_histodiff.ui.workspace.document import Document
 from napari_histodiff.ui.workspace.transforms import pixel_size
 
 __all__ = ["write_image", "write_labels"]
-
-_BASE: Final = N_CLASSES + 1
 
 
 def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -154,13 +152,13 @@ def _placed(painted: NDArray[Any], frame: Region) -> Any:
 
 def _plain_labels(data: Any, attributes: dict[str, Any]) -> ExportSource:
     ids = np.asarray(data[0] if attributes.get("multiscale") else data)
-    if ids.ndim != 2 or ids.min(initial=0) < 0 or ids.max(initial=0) >= 2**31 // _BASE:
+    if ids.ndim != 2 or ids.min(initial=0) < 0 or ids.max(initial=0) >= 2**31 // LABEL_BASE:
         raise StorageError(
-            f"expected labels of two dimensions from 0 to {2**31 // _BASE - 1}, got "
+            f"expected labels of two dimensions from 0 to {2**31 // LABEL_BASE - 1}, got "
             f"{ids.ndim} dimensions up to {ids.max(initial=0)} in '{attributes.get('name')}'; "
             "save one plane of it, or under a name that ends in .tif"
         )
-    labels = ids.astype(np.int32) * _BASE
+    labels = ids.astype(np.int32) * LABEL_BASE
     spec = PyramidSpec(ids.shape[0], ids.shape[1], 256, 1, 0.5)
     origin = {"kind": "labels", "name": attributes["name"]}
     provenance = Provenance(extent="none", source=origin)
