@@ -1,7 +1,8 @@
 """Noise that belongs to a place: the same position always draws the same numbers.
 
 Counter-based Philox (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), keyed
-by (seed, level, variant) and counted by absolute 64-pixel blocks.
+by (seed, level, variant) and counted by absolute 64-pixel blocks. Places of different kinds, such
+as tissue regions, have fields of their own: what is drawn of one noise looks alike whatever it is.
 
 Windows of a noisy field overlap; `ramp_weights` blends them, summing to one.
 """
@@ -27,12 +28,17 @@ _BLOCKS: Final = WindowGrid(NOISE_BLOCK, NOISE_BLOCK)
 
 
 def noise_field(
-    seed: int, region: Region, *, channels: int = 3, variant: int = 0
+    seed: int,
+    region: Region,
+    *,
+    channels: int = 3,
+    variant: int = 0,
+    kinds: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.float32]:
     """Return standard normal noise of a place, (channels, h, w) float32.
 
-    A pure function of (seed, level, variant, position): any crop of the plane equals the same
-    pixels of any other crop, and fewer channels are the first of more.
+    A pure function of (seed, level, variant, position and kind): any crop of the plane equals the
+    same pixels of any other crop, and fewer channels are the first of more.
 
     Parameters
     ----------
@@ -44,28 +50,43 @@ def noise_field(
         Independent planes.
     variant : int
         0 .. 2**32 - 1; each is an independent field.
+    kinds : (h, w) uint8, optional
+        Which of 256 independent fields each pixel is taken from; 0, and without it, the first.
 
     Raises
     ------
     InvalidRequest
-        When seed, variant, level or channels are out of range.
+        When seed, variant, level or channels are out of range, or the kinds are of another shape.
     """
     key = _key(seed, region.level, variant)
     if channels < 1:
         raise InvalidRequest(f"expected at least 1 channel, got {channels}; ask for 1 or more")
+    if kinds is not None and kinds.shape != region.shape:
+        raise InvalidRequest(
+            f"expected kinds of shape {region.shape} like the region, got {kinds.shape}; "
+            "make both of one place"
+        )
     field = np.empty((channels, *region.shape), np.float32)
     for block in _BLOCKS.covering(region):
         part = block.intersect(region)
         source, target = part.relative_to(block).slices, part.relative_to(region).slices
-        field[:, *target] = _draw(key, block, channels)[:, *source]
+        if kinds is None:
+            field[:, *target] = _draw(key, block, channels)[:, *source]
+            continue
+        here = kinds[target]
+        for kind in np.unique(here):
+            drawn = _draw(key, block, channels, int(kind))[:, *source]
+            np.copyto(field[:, *target], drawn, where=here == kind)
     return field
 
 
-def _draw(key: NDArray[np.uint64], block: Region, channels: int) -> NDArray[np.float32]:
+def _draw(
+    key: NDArray[np.uint64], block: Region, channels: int, kind: int = 0
+) -> NDArray[np.float32]:
     row, col = block.y // NOISE_BLOCK, block.x // NOISE_BLOCK
     # The generator counts up in the first word; masking turns negative rows into two's complement.
     # Python ints above 2**63 would pass through float64 without the explicit dtype and lose bits.
-    counter = np.array([0, 0, row & _WORD, col & _WORD], dtype=np.uint64)
+    counter = np.array([0, kind, row & _WORD, col & _WORD], dtype=np.uint64)
     generator = np.random.Generator(np.random.Philox(key=key, counter=counter))
     return generator.standard_normal((channels, NOISE_BLOCK, NOISE_BLOCK), dtype=np.float32)
 

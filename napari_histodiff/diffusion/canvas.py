@@ -44,16 +44,23 @@ class Readable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """The noise of the plane, drawn where it is read; see `core.noise.noise_field`."""
+    """The noise of the plane, drawn where it is read; see `core.noise.noise_field`.
+
+    `kinds`, (1, h, w) uint8, says which field each place has; then no other place can be read.
+    """
 
     seed: int
     variant: int
     device: torch.device
     channels: int = 3
+    kinds: Field | None = None
 
     def read(self, region: Region) -> Tensor:
         """Return (channels, h, w) float32 standard normal noise of a place."""
-        noise = noise_field(self.seed, region, channels=self.channels, variant=self.variant)
+        kinds = None if self.kinds is None else self.kinds.read(region)[0].cpu().numpy()
+        noise = noise_field(
+            self.seed, region, channels=self.channels, variant=self.variant, kinds=kinds
+        )
         return torch.from_numpy(noise).to(self.device)
 
 

@@ -256,6 +256,8 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             steering=steering,
             ascent=ascent,
         )
+        # Not on the plane, where tiles of before agree with those to come.
+        kinds = None if target is not None else _kinds(source, plans[0].reads)
         canvas = frame.snap(self.layout.multiple_of)
         shown = None if image is None else mirror_pad(image, frame, canvas)
         if strength_map is not None and shown is not None:
@@ -264,7 +266,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         start = None if strength == 1 else shown
         images = []
         for variant in range(first_variant, first_variant + num_images_per_prompt):
-            noise = Noise(seed, variant, device)
+            noise = Noise(seed, variant, device, kinds=kinds)
             solve.noise = noise
             progress.begin(device)
             if inverted:
@@ -459,6 +461,19 @@ class _Calls:
         calls = sampling.solver.calls(times[stretch.steps.start : stretch.steps.stop + 1])
         guided = sum(t > times[-2] for t in calls)  # not the last: its estimate is the image
         return cls(len(calls), guided * CLIMBS * steering.scores)
+
+
+def _kinds(source: ConditionSource, region: Region) -> Field | None:
+    """Return the tissue of each place, (1, h, w) uint8 ids, which noise is of; None without any.
+
+    Drawn of one noise, stroma shows through a gland that is painted on it: the same holes, the same
+    fibres.
+    """
+    tissue = source.at(region).spatial[0, CHANNELS["tissue"]] > 0
+    if not bool(tissue.any()):
+        return None
+    ids = torch.arange(1, len(tissue) + 1, dtype=torch.uint8, device=tissue.device)
+    return Field(region, (tissue * ids[:, None, None]).amax(0, keepdim=True))
 
 
 def _frame_of(conditions: Conditions | RequestConditions, region: Region | None) -> Region:

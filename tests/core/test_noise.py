@@ -119,3 +119,21 @@ def test_a_level_that_has_no_key_is_refused() -> None:
 def test_no_channels_are_refused() -> None:
     with refused(InvalidRequest, "channel"):
         noise_field(0, SMALL, channels=0)
+
+
+@settings(max_examples=30)
+@given(regions(near=90, min_side=30, max_side=150), st.integers(0, 2**32), st.data())
+def test_each_kind_of_place_has_a_noise_of_its_own(region: Region, seed: int, data) -> None:
+    kinds = np.random.default_rng(seed).integers(0, 3, region.shape, dtype=np.uint8)
+    mixed = noise_field(seed, region, kinds=kinds)
+    whole = [noise_field(seed, region, kinds=np.full_like(kinds, kind)) for kind in range(3)]
+    np.testing.assert_array_equal(whole[0], noise_field(seed, region))
+    np.testing.assert_array_equal(mixed, np.choose(kinds, whole))
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        shared = np.corrcoef(whole[one].ravel(), whole[other].ravel())[0, 1]
+        assert abs(shared) < 6 / math.sqrt(whole[0].size)
+
+
+def test_kinds_of_another_shape_are_refused() -> None:
+    with refused(InvalidRequest, "kinds of shape (64, 64)", "(64, 63)"):
+        noise_field(0, SMALL, kinds=np.zeros((64, 63), np.uint8))

@@ -50,6 +50,31 @@ def test_the_place_decides_the_noise(pipeline) -> None:
     assert not torch.equal(here, there)
 
 
+class Noisy(torch.nn.Module):
+    """Answers with the noise it is given."""
+
+    def forward(self, sample: Tensor, *_: Any) -> Tensor:
+        return sample
+
+
+def test_tissue_that_differs_is_drawn_of_other_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a gland has the fibres of the stroma it is painted on; what stays as it was keeps its."""
+    pipeline = tiny_pipeline()
+    noise = Noisy()
+    monkeypatch.setattr(pipeline.network, "forward", noise.forward)
+    maps = np.ones((2, *FRAME.shape), np.uint8)
+    maps[:, :, :50], maps[1, :, 100:] = 0, 2
+    first, second = (
+        draw(pipeline, conditions(tissue_map=each), num_inference_steps=1) for each in maps
+    )
+    bare = draw(pipeline, conditions(), num_inference_steps=1)
+    assert torch.equal(first[..., :100], second[..., :100])
+    assert torch.equal(first[..., :50], bare[..., :50])
+    for one, other, place in ((first, second, slice(100, None)), (first, bare, slice(50, None))):
+        pair = torch.stack([one[..., place].flatten(), other[..., place].flatten()])
+        assert abs(float(torch.corrcoef(pair)[0, 1])) < 0.05
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (15, 130), (97, 16), (33, 100)])
 def test_any_height_and_width(pipeline, shape) -> None:
     image = draw(pipeline, conditions(Region(0, 3, 5, *shape)), num_inference_steps=1)
