@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_histodiff.core.errors import TrainingError
+from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.datasets.packing import load_pack
 from napari_histodiff.devices import resolve_device
 from napari_histodiff.diffusion.conditioning import CHANNELS, Conditions
@@ -34,6 +35,7 @@ from napari_histodiff.diffusion.training.loop import TrainingLoop
 from napari_histodiff.diffusion.training.losses import (
     FeatureExtractor,
     FeatureScore,
+    ShiftScore,
     StatisticsScore,
     Triplet,
     frozen,
@@ -64,6 +66,13 @@ _FLOW_WEIGHT: Final = 0.5
 _TEXTURE_WEIGHT: Final = 0.25
 _STATISTICS_WEIGHT: Final = 0.25
 _FEATURE_WEIGHT: Final = 0.25
+_SHIFT_WEIGHT: Final = 0.35
+
+#: Micrometres per pixel that part scales at which tissue looks another: shifts are of each.
+_SCALE_STEPS: Final = (0.4, 0.8)
+
+#: Tissue whose texture is compared apart from that of the rest.
+_EPITHELIAL: Final = (TISSUE_NAMES.index("gland"), TISSUE_NAMES.index("mucus"))
 
 _SHEET_GUIDANCE: Final = 2.0
 
@@ -111,6 +120,7 @@ class _JumpTask:
         self._teacher = teacher
         self._features = FeatureScore(extractor)
         self._statistics = StatisticsScore()
+        self._shifts = [ShiftScore() for _ in range(len(_SCALE_STEPS) + 1)]
         self._averaged = run.compiled(run.ema.module)
 
     def save(self, report: TrainingReport) -> None:
@@ -164,17 +174,43 @@ class _JumpTask:
         """Return the weighted scores of pairs of drawn images, first halves first."""
         first, second = drawn.chunk(2)
         images = Triplet(first, second, real.images)
-        texture = texture_score(images, real.conditions.spatial[:, CHANNELS["union"]]).mean()
+        texture = texture_score(images, _areas(real.conditions)).mean()
         features = self._features(images, real.conditions).mean()
         statistics = self._statistics(images).mean()
         return (
-            _TEXTURE_WEIGHT * texture + _STATISTICS_WEIGHT * statistics + _FEATURE_WEIGHT * features
+            _TEXTURE_WEIGHT * texture
+            + _STATISTICS_WEIGHT * statistics
+            + _FEATURE_WEIGHT * features
+            + _SHIFT_WEIGHT * self._shift(first, second, real)
         )
+
+    def _shift(self, first: Tensor, second: Tensor, real: Batch) -> Tensor:
+        """Return the mean shift of what was drawn of nothing but paint and words, by scale."""
+        spatial = real.conditions.spatial
+        given = spatial[:, CHANNELS["known_mask"]].amax((1, 2, 3))
+        free = (given == 0) & (spatial[:, CHANNELS["has_coarse"]].amax((1, 2, 3)) == 0)
+        steps = torch.tensor(_SCALE_STEPS, device=free.device)
+        scale = torch.bucketize(real.conditions.mpp, steps)
+        total = first.new_zeros(())
+        for i, score in enumerate(self._shifts):
+            rows = free & (scale == i)
+            if bool(rows.any()):
+                drawn = torch.cat([first[rows], second[rows]])
+                total = total + score(drawn, real.images[rows].repeat(2, 1, 1, 1))
+        return total
 
     def _pasted(self, batch: Batch, guidance: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """The averaged student's estimate, with known pixels pasted."""
         x0 = self._run.estimate(self._averaged, z, t, batch.conditions, guidance)
         return paste_known(x0.clamp(-1, 1), batch)
+
+
+def _areas(conditions: Conditions) -> Tensor:
+    """Return nuclei, and the glands between them that the network is shown, (b, 2, h, w)."""
+    nuclei = conditions.spatial[:, CHANNELS["union"]]
+    tissue = conditions.spatial[:, CHANNELS["tissue"]]
+    glands = tissue[:, [i - 1 for i in _EPITHELIAL if i <= tissue.shape[1]]].amax(1, keepdim=True)
+    return torch.cat([nuclei, glands * (1 - nuclei)], 1)
 
 
 def as_stored(images: Tensor) -> Tensor:

@@ -42,18 +42,18 @@ __all__ = [
 
 #: Weight of each source in the draws.
 MIX: Final[dict[str, float]] = {
-    "lizard": 0.45,
-    "consep": 0.25,
-    "monuseg": 0.17,
-    "monusac": 0.02,
-    "tcga_lgg36": 0.04,
-    "miccai2015_seg": 0.02,
-    "glas": 0.05,
+    "lizard": 0.33,
+    "consep": 0.24,
+    "monuseg": 0.20,
+    "monusac": 0.04,
+    "tcga_lgg36": 0.07,
+    "miccai2015_seg": 0.03,
+    "glas": 0.06,
     "tcga_sbu_unannotated": 0.02,
     "camelyon_tiles": 0.02,
     "wsi": 0.01,
     "overview": 0.02,
-    "atlas": 0.12,
+    "atlas": 0.13,
     "atlas_wide1": 0.14,
     "atlas_wide2": 0.08,
 }

@@ -30,6 +30,7 @@ from napari_histodiff.diffusion.training.generator import Generator
 __all__ = [
     "FeatureExtractor",
     "FeatureScore",
+    "ShiftScore",
     "StatisticsScore",
     "Triplet",
     "Whitening",
@@ -221,6 +222,9 @@ _LEAST_POWER: Final = 1e-6  # of a ring of the spectrum: about the noise of roun
 _RINGS: Final = 8
 _SPECTRUM_WEIGHT: Final = 0.3
 _SOFT: Final = 0.05  # distances well below it count squared
+_WINDOW: Final = 64  # px that a mean shift is looked for in
+_LEVELS: Final = (0.005, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 0.995)
+_SHIFT_MEMORY: Final = 0.02  # of a new batch in the running shift
 
 
 class StatisticsScore:
@@ -236,26 +240,78 @@ class StatisticsScore:
 
     def __call__(self, images: Triplet) -> Tensor:
         """Return the scores, (b,); parameters as of `texture_score`."""
-        statistics = images.map(self._statistics)
+        statistics = images.map(lambda image: _statistics(image, self._filters))
         self._whiten.learn(statistics.real)
         return energy_score(statistics.map(self._whiten), euclidean)
 
-    def _statistics(self, images: Tensor) -> Tensor:
-        """Return (b, k): spectrum, moments of colours, size and peakedness of responses."""
-        parts = [_rings(images), _moments(images), _moments(_density(images))]
-        for scale in range(_SCALES):
-            if scale:
-                images = _halved(images)
-            power = F.conv2d(images, self._filters.to(images)).square() + _LEAST_POWER
-            mean = power.mean((2, 3))
-            parts += [mean.log(), power.square().mean((2, 3)).log() - 2 * mean.log()]
-        return torch.cat(parts, 1)
+
+class ShiftScore:
+    """How far the mean of drawn texture statistics lies from that of real ones of the same places.
+
+    What every drawn image has a little too much of, a critic of many images goes by, and no single
+    pair shows it. A running mean of the differences, whitened by the covariance of real ones, is
+    what the best linear critic separates (Fisher 1936; matching moments instead of training an
+    adversary: Li et al., "Generative moment matching networks", ICML 2015). Windows are small, so
+    that one crop is several.
+    """
+
+    def __init__(self) -> None:
+        self._whiten = Whitening()
+        self._filters = _filters(_STATISTICS_FILTERS, torch.Generator().manual_seed(1))
+        self._shift = torch.zeros(())
+        self._seen = 0
+
+    def __call__(self, drawn: Tensor, real: Tensor) -> Tensor:
+        """Return the shift in spreads of real statistics, root mean square; (n, 3, h, w) each."""
+        said, truth = (
+            _statistics(_windows(images), self._filters, tails=True) for images in (drawn, real)
+        )
+        self._whiten.learn(truth)
+        self._seen += 1
+        share = max(1 / self._seen, _SHIFT_MEMORY)
+        difference = (said - truth).mean(0)
+        shift = self._shift + share * (difference.detach() - self._shift)
+        self._shift = shift
+        white = self._whiten(shift[None])[0].detach()
+        length = white.square().mean().sqrt() + _TINY
+        # The gradient of the length, as if all of the mean were of this batch.
+        slope = self._whiten((difference - difference.detach())[None])[0] @ white
+        return length.detach() + slope / (len(white) * length.detach())
 
 
-def texture_score(images: Triplet, nuclei: Tensor) -> Tensor:
+def _windows(images: Tensor) -> Tensor:
+    """Cut (n, c, h, w) into (m, c, s, s) squares side by side, s of `_WINDOW` or the whole."""
+    side = min(_WINDOW, *images.shape[2:])
+    cut = images.unfold(2, side, side).unfold(3, side, side)
+    return cut.movedim(1, 3).flatten(0, 2)
+
+
+def _statistics(images: Tensor, filters: Tensor, *, tails: bool = False) -> Tensor:
+    """Return (b, k): spectrum, moments of colours, size and peakedness of responses.
+
+    `tails`: and how bright the darkest and brightest pixels are, and how skewed responses.
+    """
+    parts = [_rings(images), _moments(images), _moments(_density(images))]
+    if tails:
+        levels = torch.tensor(_LEVELS, device=images.device)
+        parts.append(images.mean(1).flatten(1).quantile(levels, 1).T)
+    for scale in range(_SCALES):
+        if scale:
+            images = _halved(images)
+        response = F.conv2d(images, filters.to(images))
+        power = response.square() + _LEAST_POWER
+        mean = power.mean((2, 3))
+        parts += [mean.log(), power.square().mean((2, 3)).log() - 2 * mean.log()]
+        if tails:
+            parts.append((response * power).mean((2, 3)) / (mean * mean.sqrt()))
+            parts.append(response.abs().mean((2, 3)) / mean.sqrt())
+    return torch.cat(parts, 1)
+
+
+def texture_score(images: Triplet, areas: Tensor) -> Tensor:
     """Return the energy score of drawn images' texture, (b,), in spreads of the real one's.
 
-    See `scoring.energy_score`. Nuclei and the tissue between them are compared apart. The spectrum
+    See `energy_score`. Each area, and what is in none, is compared apart. The spectrum
     is compared besides, ring by ring (Durall et al., CVPR 2020): its finest rings are too faint for
     any filter and yet tell drawn from scanned at once. A gradient flows to the drawn images only.
 
@@ -263,31 +319,33 @@ def texture_score(images: Triplet, nuclei: Tensor) -> Tensor:
     ----------
     images : Triplet
         Each (b, 3, h, w) float in [-1, 1]; h and w multiples of 4.
-    nuclei : (b, 1, h, w)
-        1 on nuclei, 0 elsewhere; the same for all.
+    areas : (b, k, h, w)
+        1 in each of k areas that share no place, such as nuclei and glands, 0 elsewhere.
     """
     rings = images.map(_rings)
     spectrum = (_mean_square(rings.drawn, rings.real) + _mean_square(rings.again, rings.real)) / 2
     colours = _directions(images.real)
-    terms = [_compare(images, nuclei, colours)]
-    terms.append(_compare(images.map(_density), nuclei, colours))
+    terms = [_compare(images, areas, colours)]
+    terms.append(_compare(images.map(_density), areas, colours))
     for scale in range(_SCALES):
         if scale:
             images = images.map(_halved)
-            nuclei = _halved(nuclei)
-        terms.append(_compare(images, nuclei, _filters(_FILTERS).to(images.real)))
+            areas = _halved(areas)
+        terms.append(_compare(images, areas, _filters(_FILTERS).to(images.real)))
     return torch.stack(terms).mean(0) + _SPECTRUM_WEIGHT * spectrum
 
 
-def _compare(images: Triplet, nuclei: Tensor, weight: Tensor) -> Tensor:
+def _compare(images: Triplet, areas: Tensor, weight: Tensor) -> Tensor:
     responses = images.map(lambda image: F.conv2d(image, weight))
     spread = responses.real.std((2, 3), keepdim=True).clamp_min(_LEAST_SPREAD)
     height, width = responses.real.shape[-2:]
-    cut = (nuclei.shape[-1] - width) // 2
-    inside = nuclei[..., cut : cut + height, cut : cut + width] > 0.5
+    cut = (areas.shape[-1] - width) // 2
+    inside = areas[..., cut : cut + height, cut : cut + width] > 0.5
+    places = [*inside.split(1, 1), ~inside.any(1, keepdim=True)]
+    places = [place for place in places if bool(place.any())]
 
     def in_order(values: Tensor) -> Tensor:
-        parts = [_sorted(values / spread, part) for part in (inside, ~inside)]
+        parts = [_sorted(values / spread, place) for place in places]
         return torch.cat(parts, 2) / (height * width) ** 0.5
 
     return energy_score(responses.map(in_order), _sliced)

@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from napari_histodiff.diffusion.training.losses import StatisticsScore, Triplet, texture_score
+from napari_histodiff.diffusion.training.losses import (
+    ShiftScore,
+    StatisticsScore,
+    Triplet,
+    texture_score,
+)
 
 
 def grainy(nuclei: Tensor, amount: float = 0.2) -> Tensor:
@@ -86,3 +93,52 @@ def test_statistics_tell_blurred_and_recoloured_tissue_from_new_grain(nuclei: Te
     recoloured = Triplet(pair.drawn + redder, pair.again + redder, pair.real)
     for far in (blurred, recoloured):
         assert statistics(far).min() > near.max()
+
+
+def test_areas_of_their_own_are_compared_apart(nuclei: Tensor) -> None:
+    """Glands drawn as the rest and the rest as glands: the sum of both is right, neither is."""
+    torch.manual_seed(0)
+    left = torch.zeros_like(nuclei)
+    left[..., :32] = 1 - nuclei[..., :32]
+    areas = torch.cat([nuclei, left], 1)
+
+    def tissue(here: Tensor) -> Tensor:
+        return grainy(nuclei, 0.1) + 0.3 * here
+
+    swapped = [tissue(1 - left - nuclei), tissue(1 - left - nuclei)]
+    right = [tissue(left), tissue(left)]
+    together = [score(*pair, tissue(left), nuclei).mean() for pair in (right, swapped)]
+    apart = [score(*pair, tissue(left), areas).mean() for pair in (right, swapped)]
+    assert apart[1] - apart[0] > 3 * abs(together[1] - together[0])
+
+
+def shifted(score: ShiftScore, change: Callable[[Tensor], Tensor], calls: int = 40) -> float:
+    torch.manual_seed(2)
+    for _ in range(calls):
+        nuclei = (F.avg_pool2d(torch.randn(4, 1, 128, 128), 9, 1, 4) > 0.05).float()
+        value = score(change(grainy(nuclei)), grainy(nuclei))
+    return value.item()
+
+
+def test_the_shift_of_many_images_is_seen_where_each_of_them_varies_more() -> None:
+    """An eighth of grain more in all, while they differ by chance in brightness."""
+
+    def unlike(images: Tensor, grain: float) -> Tensor:
+        brighter = 0.1 * torch.randn(len(images), 1, 1, 1)
+        return images + brighter + grain * torch.randn_like(images)
+
+    same = shifted(ShiftScore(), lambda x: unlike(x, 0.0))
+    grainier = shifted(ShiftScore(), lambda x: unlike(x, 0.1))
+    assert grainier > 2 * same
+
+
+def test_going_down_the_shift_takes_away_what_all_images_have_too_much_of() -> None:
+    torch.manual_seed(0)
+    score, contrast = ShiftScore(), torch.tensor(1.3, requires_grad=True)
+    optimizer = torch.optim.Adam([contrast], lr=0.004)
+    for _ in range(160):
+        nuclei = (F.avg_pool2d(torch.randn(4, 1, 64, 64), 9, 1, 4) > 0.05).float()
+        optimizer.zero_grad()
+        score(contrast * grainy(nuclei), grainy(nuclei)).backward()
+        optimizer.step()
+    assert contrast.item() == pytest.approx(1, abs=0.12)
