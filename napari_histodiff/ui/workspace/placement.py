@@ -188,9 +188,8 @@ class Scatter:
             around = _inside(surroundings, centre, shape)
             if self._labels[around].any() or self._taken[around].any():
                 continue
-            inside = _inside(nucleus, centre, shape)
-            if inside[0].size < np.count_nonzero(nucleus):  # the border may have cut it in two
-                inside = _piece_nearest(*inside, centre)
+            # The border may have cut it in two, and the tip of a long one touch by a corner only.
+            inside = _piece_nearest(*_inside(nucleus, centre, shape), centre)
             self._taken[inside] = True
             self._centres.add(*centre)
             return inside

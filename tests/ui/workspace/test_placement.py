@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from skimage.measure import label as connected_components
 
@@ -43,6 +43,7 @@ def test_overwrite_covers_what_is_there():
 
 @settings(max_examples=25)
 @given(st.integers(0, 2**32), st.sampled_from(range(1, 7)), st.floats(100, 40000))
+@example(42298, 6, 3914.0)  # a tip that touches by a corner only
 def test_scattered_nuclei_never_touch_and_leave_paint_alone(seed, class_id, density):
     labels = np.zeros((96, 96), np.int32)
     labels[40:50, :] = 7 * 999 + 1
