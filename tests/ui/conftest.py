@@ -5,8 +5,11 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from napari.settings import get_settings
+from napari.settings._base import EventedConfigFileSettings
 from npe2 import PluginManifest
 from npe2.manifest.schema import DiscoverResults
 
@@ -14,6 +17,10 @@ from napari_histodiff.core.engine import Engine
 from napari_histodiff.ui.dock import StudioDock
 from napari_histodiff.ui.generation.settings import Settings, SettingsStore
 from napari_histodiff.ui.starting.garbage import KeptObjects
+from tests.ui.windows import Windows
+
+if TYPE_CHECKING:
+    from napari import Viewer
 
 WaitFor = Callable[[Callable[[], bool]], None]
 OpenDock = Callable[..., StudioDock]
@@ -58,13 +65,39 @@ def layers_go_without_a_search() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True)
-def what_a_window_leaves_is_no_garbage(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Look through what a window left once, when it is closed, and not again."""
-    yield
-    if "make_napari_viewer" in request.fixturenames:
-        gc.collect()
-        gc.freeze()
+@pytest.fixture(scope="session")
+def windows() -> Iterator[Windows]:
+    """All windows of the process; napari writes no settings meanwhile and starts no threads."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EventedConfigFileSettings, "save", lambda *_, **__: None)
+        patch.setattr("napari._qt.threads.status_checker.StatusChecker.start", lambda _: None)
+        get_settings().reset()
+        made = Windows()
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def make_napari_viewer(
+    qtbot, windows: Windows, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Viewer]]:
+    """Make viewers, as napari's own fixture does; one that is not shown was used before.
+
+    A test that is marked `own_window` gets a new one, with napari's style.
+    """
+
+    def make(*, show: bool = False, **arguments: Any) -> Viewer:
+        if not (show or arguments or request.node.get_closest_marker("own_window")):
+            return windows.lend()
+        viewer = windows.make(show=show, **arguments)
+        if show:
+            qtbot.wait_exposed(viewer.window._qt_window, timeout=5000)
+        return viewer
+
+    yield make
+    get_settings().reset()
+    call = getattr(request.node, "rep_call", None)
+    windows.take_back(has_passed=call is not None and call.passed)
 
 
 @pytest.fixture

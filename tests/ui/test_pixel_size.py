@@ -121,6 +121,7 @@ def test_a_closed_dock_listens_no_more(dock: StudioDock) -> None:
     assert len(dock.viewer.mouse_move_callbacks) == before - 1
 
 
+@pytest.mark.own_window
 def test_the_frame_says_how_much_tissue_it_is(dock: StudioDock) -> None:
     box = dock.canvas
     for region, said in (

@@ -31,11 +31,14 @@ GREEN = (0, 255, 0)
 
 
 @pytest.fixture
-def dock(open_dock: OpenDock, slide_path) -> StudioDock:
-    """A slide whose middle is drawn but for level 0, with an engine that draws nothing more."""
+def dock(open_dock: OpenDock, slide_path, request: pytest.FixtureRequest) -> StudioDock:
+    """A slide whose middle is drawn but for level 0, with an engine that draws nothing more.
+
+    Shown where a test says so.
+    """
     engine = RecordingEngine()
     engine.state, engine.info = EngineState.READY, FAKE_INFO
-    dock = open_dock(engine, show=True)
+    dock = open_dock(engine, show=getattr(request, "param", False))
     engine.ready()
     dock.viewer.window.resize(1500, 900)
     dock.slide.open_slide(slide_path)
@@ -130,6 +133,7 @@ def test_the_frame_is_drawn_down_to_the_finest_level(dock: StudioDock, monkeypat
     assert asked == [Region(0, 1536, 1792, 512, 512)]
 
 
+@pytest.mark.parametrize("dock", [True], indirect=True, ids=["shown"])
 @pytest.mark.parametrize("pixels", [0.9, 2.2])
 def test_what_is_painted_and_staged_lies_on_the_tissue_it_will_change(
     dock: StudioDock, wait_for: WaitFor, pixels: float
