@@ -23,6 +23,7 @@ from napari_histodiff.core.maps import (
 )
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.core.steering.guides import PYTHON_GUIDE, as_guides
+from napari_histodiff.core.steering.start import as_fill
 from napari_histodiff.core.steering.steering import DEFAULT_REFERENCE, Steering
 from napari_histodiff.core.steering.strengths import as_strength_map
 from napari_histodiff.core.torch_start import busy_waiting
@@ -127,6 +128,7 @@ class Model:
         guidance_scale: float | None = None,
         steps: int | None = None,
         strength: float = 1.0,
+        fill: str = "original",
         feather: float = 0.0,
         seed: int = 0,
         variants: int = 1,
@@ -179,6 +181,7 @@ class Model:
             guidance_scale=self.info.guidance_scale if guidance_scale is None else guidance_scale,
             steps=self.info.steps if steps is None else steps,
             strength=strength,
+            fill=as_fill(fill),
             feather=feather,
             seed=seed,
             variants=variants,
@@ -283,6 +286,7 @@ class Model:
         guidance_scale: float | None = None,
         steps: int | None = None,
         strength: float = 1.0,
+        fill: str = "original",
         feather: float = 0.0,
         seed: int = 0,
         variants: int = 1,
@@ -321,6 +325,10 @@ class Model:
             Solver steps; by default the model's, `info.steps`.
         strength : float
             Below 1, inpainting starts from the noised image instead of noise alone.
+        fill : str
+            What that image holds under the edit mask: "original", what is there; "blur", the
+            surroundings blurred into it; "border", the colours of its border carried inwards; or
+            "noise", nothing, which is strength 1. See docs/inpainting.md.
         feather : float
             How far inside the edit mask old and new pixels fade into each other, in um.
         seed : int
@@ -386,6 +394,7 @@ class Model:
             guidance_scale=guidance_scale,
             steps=steps,
             strength=strength,
+            fill=fill,
             feather=feather,
             seed=seed,
             variants=variants,

@@ -65,16 +65,18 @@ def test_the_request_carries_every_argument() -> None:
         guidance_scale=2.0,
         steps=9,
         strength=0.7,
+        fill="blur",
         seed=3,
         variants=2,
         image=np.zeros((3, 4, 3), np.uint8),
-        edit_mask=np.ones((3, 4), bool),
+        edit_mask=np.eye(3, 4, dtype=bool),
         mpp=0.25,
         origin=(-5, 7),
     )
     assert request.kind is EditKind.INPAINT
     assert (request.region.y, request.region.x) == (-5, 7)
     assert (request.guidance_scale, request.steps, request.strength) == (2.0, 9, 0.7)
+    assert request.fill == "blur"
     assert (request.seed, request.variants, request.mpp) == (3, 2, 0.25)
     np.testing.assert_array_equal(request.instance_map, instances)
     assert not request.class_map.any()

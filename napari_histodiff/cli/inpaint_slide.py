@@ -122,6 +122,7 @@ def inpaint_slide(
                 steps=settings["steps"],
                 strength=settings["strength"],
                 strength_map=_within(strengths, seen.shape, inside),
+                fill=settings["fill"],
                 feather=settings["feather"],
                 seed=settings["seed"],
                 mpp=scan.spec.mpp,

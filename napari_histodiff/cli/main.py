@@ -36,6 +36,7 @@ from napari_histodiff.cli.suggest import suggest
 from napari_histodiff.cli.training import COMMANDS
 from napari_histodiff.core.errors import HistodiffError, make_folder
 from napari_histodiff.core.maps import TISSUE_NAMES
+from napari_histodiff.core.steering.start import Fill
 
 if TYPE_CHECKING:
     from napari_histodiff.api import Model
@@ -158,6 +159,13 @@ def generate(size: tuple[int, int] | None, **settings: Any) -> None:
     help="Gray picture, black = stays, white = all drawn anew: a strength for each pixel.",
 )
 @click.option(
+    "--fill",
+    type=click.Choice([*map(str, Fill)]),
+    default=str(Fill.ORIGINAL),
+    show_default=True,
+    help="What a strength below 1 starts from: what is there, or the surroundings instead.",
+)
+@click.option(
     "--feather",
     default=0.0,
     show_default=True,
@@ -177,9 +185,8 @@ def inpaint(image: Path, **settings: Any) -> None:
     elif settings["edit_mask"] is None and settings["strength_map"] is None:
         raise click.UsageError("give --edit-mask or --strength-map; of a slide, --region")
     else:
-        _draw(
-            settings | {"image": image}, strength=settings["strength"], feather=settings["feather"]
-        )
+        told = {name: settings[name] for name in ("strength", "fill", "feather")}
+        _draw(settings | {"image": image}, **told)
 
 
 @main.command()

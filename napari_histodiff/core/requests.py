@@ -27,6 +27,7 @@ from napari_histodiff.core.maps import (
     give,
     is_given,
 )
+from napari_histodiff.core.steering.start import Fill, settle_start
 from napari_histodiff.core.steering.steering import Steering
 from napari_histodiff.core.steering.strengths import settle_strengths
 
@@ -167,6 +168,9 @@ class EditRequest:
     strength_map : (h, w) float32 in 0-1, optional
         Strength of each part of an inpainting's edit mask, see `core.steering.strengths`; then
         `strength` is the largest in it.
+    fill : Fill
+        What an inpainting of strength < 1 starts from, see `inpainting.fills`. NOISE becomes
+        strength 1, and all else of strength 1 ORIGINAL.
 
     Raises
     ------
@@ -201,6 +205,7 @@ class EditRequest:
     first_variant: int = 0
     structures: tuple[Structure, ...] = ()
     strength_map: NDArray[np.float32] | None = None
+    fill: Fill = Fill.ORIGINAL
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", _kind(self.kind))
@@ -226,6 +231,7 @@ class EditRequest:
             object.__setattr__(self, name, self._frozen(name, getattr(self, name)))
         object.__setattr__(self, "structures", self._frozen_structures())
         settle_strengths(self)
+        settle_start(self)
         self._check_kind()
         self._check_target()
         self._check_steering()
@@ -295,6 +301,8 @@ class EditRequest:
             result["steering"] = self.steering.to_dict()
         if self.inverted:
             result["inverted"] = True
+        if self.fill is not Fill.ORIGINAL:
+            result["fill"] = str(self.fill)
         if self.structures:
             result["structures"] = [[*map(array_to_json, maps)] for maps in self.structures]
         if self.strength_map is not None:
@@ -330,6 +338,7 @@ class EditRequest:
                 stain=data.get("stain"),
                 steering=Steering.from_dict(data.get("steering", {})),
                 inverted=data.get("inverted", False),
+                fill=data.get("fill", Fill.ORIGINAL),
                 # Requests that were saved before do not say.
                 model_name=str(data.get("model_name", "")),
                 model_revision=str(data.get("model_revision", "")),
@@ -401,14 +410,6 @@ class EditRequest:
                 raise InvalidRequest(
                     f"expected {name} for {self.kind}, got none; give it or use another kind"
                 )
-        whole: object = self.inverted
-        if not isinstance(whole, bool) or (
-            whole and (self.kind is not EditKind.INPAINT or self.strength == 1)
-        ):
-            raise InvalidRequest(
-                f"expected an inpainting of strength below 1 to start from the image's own noise, "
-                f"got {self.kind} at {self.strength:g}; lower the strength, or leave inverted out"
-            )
         if "edit_mask" in needs[self.kind] and not np.any(self.edit_mask):
             raise InvalidRequest(
                 "expected an edit mask with at least one painted pixel, got an empty one; "

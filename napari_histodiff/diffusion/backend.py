@@ -47,6 +47,7 @@ from napari_histodiff.diffusion.steering.gradient import (
     ascent_of,
 )
 from napari_histodiff.inpainting.blending import keep_known
+from napari_histodiff.inpainting.fills import filled
 from napari_histodiff.inpainting.rescaling import at_pixel_size, enlarged
 from napari_histodiff.inpainting.stains import stain_vector
 
@@ -282,8 +283,9 @@ class DiffusionBackend(GuidedByScore):
     ) -> NDArray[np.uint8]:
         sampling = self._sampling(request)
         image = parts = None
-        if (sampling["strength"] < 1 or sampling["levels"]) and request.image is not None:
-            image = from_pixels(request.image)
+        begins = sampling["strength"] < 1 or sampling["levels"]
+        if begins and request.image is not None and request.edit_mask is not None:
+            image = from_pixels(filled(request.image, request.edit_mask, request.fill))
         if request.strength_map is not None:
             parts = torch.from_numpy(request.strength_map.copy())
         target = even_target(request)

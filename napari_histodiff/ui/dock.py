@@ -343,6 +343,7 @@ class StudioDock(DockedWidget):
     def _show_plan(self, plan: FramePlan) -> None:
         self.run.set_plan(plan)
         self.settings.set_plan(plan)
+        self.palette_box.mask.set_plan(plan)
         self.proposal.set_possible(plan.has_pixels)
         if self.workspace.target is not None:
             self.context.show_for(self.workspace.document, self.controller.settings.context)

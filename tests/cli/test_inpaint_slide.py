@@ -18,6 +18,7 @@ from napari_histodiff import open_slide
 from napari_histodiff.cli.main import main
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditRequest
+from napari_histodiff.core.steering.start import Fill
 from napari_histodiff.slide.overlays.places import open_overlay
 from napari_histodiff.slide.scans.opening import open_scan
 from tests.diffusion.tiny import save_tiny, tiny_pipeline
@@ -88,6 +89,7 @@ def test_parts_of_a_region_have_a_strength_each(run, slide, tmp_path) -> None:
     Image.fromarray(gray).save(tmp_path / "gray.png")
     place = (PLACE.y, PLACE.x, PLACE.height, PLACE.width)
     told = ("--region", *place, "--mpp", 0.5, "--strength-map", tmp_path / "gray.png")
+    told = (*told, "--fill", "border")
     with open_slide(slide) as opened:
         whole = opened.read(opened.spec.bounds(0))
     result = run(slide, *told)
@@ -100,6 +102,7 @@ def test_parts_of_a_region_have_a_strength_each(run, slide, tmp_path) -> None:
     with closing(open_scan(slide, mpp=0.5)) as scan, open_overlay(scan) as overlay:
         (kept,) = (EditRequest.from_dict(said) for said in overlay.requests())
     assert kept.strength_map is not None
+    assert kept.fill is Fill.BORDER
     inside = PLACE.relative_to(kept.region).slices
     np.testing.assert_array_equal(
         kept.strength_map[inside], np.select([gray == 255, gray > 0], [1, np.float32(0.5)])

@@ -13,6 +13,7 @@ from skimage.io import imread, imsave
 
 from napari_histodiff.cli.main import main
 from napari_histodiff.core.requests import EditRequest
+from napari_histodiff.core.steering.start import Fill
 from tests.diffusion.tiny import save_tiny, tiny_pipeline
 
 
@@ -50,6 +51,10 @@ def test_a_gray_picture_gives_a_strength_to_each_pixel(run) -> None:
             imread(Path(name[5:]) / "inpaint-001_strength.png"), np.where(gray == 77, 76, gray)
         )
     imsave("half.png", np.uint8(gray > 100) * np.uint8(255), check_contrast=False)
+    told = ("--edit-mask", "half.png", "--strength", 0.6)
+    assert run("image.png", *told, "--fill", "blur", "-o", "blur").exit_code == 0
+    assert saved_request(Path("blur") / "inpaint-001.json").fill is Fill.BLUR
+    assert "not one of" in run("image.png", *told, "--fill", "grey").output
     told = ("--edit-mask", "half.png", "--strength-map", "gray.png")
     assert run("image.png", *told, "-o", "both").exit_code == 0
     both = saved_request(Path("both") / "inpaint-001.json")

@@ -132,10 +132,11 @@ def assert_in_view(dock: StudioDock, palette: str, qtbot) -> None:
     of_palette = {
         "nuclei": dock.palette_box.nuclei.buttons["connective"],
         "tissue": dock.palette_box.tissue.buttons["fat"],
-        "edit mask": dock.palette_box.mask.strength,
+        "edit mask": dock.palette_box.mask.start,
     }
     needed = (
         of_palette[palette],
+        *((dock.palette_box.mask.strength,) if palette == "edit mask" else ()),
         find(dock, "tool_brush", QAbstractButton),
         dock.proposal.main,
         dock.caption.edit,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
+from napari_histodiff.core.steering.start import Fill, start_text
 from napari_histodiff.core.steering.steering import Steering
 
 __all__ = [
@@ -105,15 +106,22 @@ class Strengthened(Protocol):
         """Whether it starts from the image's own noise."""
 
     @property
+    def fill(self) -> Fill:
+        """What it starts from."""
+
+    @property
     def steering(self) -> Steering:
         """What steers it."""
 
 
 def steering_text(request: Strengthened) -> str:
-    """Return what steered an edit beside paint and caption, strengths of parts too, in words."""
+    """Return what steered an edit beside paint and caption, in words.
+
+    Strengths of parts and what it started from are told, too.
+    """
     levels = levels_of(request.strength_map)
     parts = f"parts of strength {levels[-1]:g} to {levels[0]:g}" if levels else ""
-    return ", ".join(filter(None, (request.steering.text, parts)))
+    return ", ".join(filter(None, (request.steering.text, parts, start_text(request.fill))))
 
 
 def settle_strengths(request: Strengthened) -> None:

@@ -14,6 +14,7 @@ from napari_histodiff.core.foreign.convention import Convention
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.diffusion.conditioning import from_pixels
+from napari_histodiff.inpainting.fills import filled
 
 __all__ = ["Place"]
 
@@ -48,6 +49,8 @@ class Place:
         self._maps: dict[str, NDArray[Any]] = {}
         for name in _MAPS:
             value = getattr(request, name)
+            if name == "image" and value is not None and request.edit_mask is not None:
+                value = filled(value, request.edit_mask, request.fill)
             if value is not None and not (name == "coarse" and request.kind is not EditKind.ZOOM):
                 self._maps[name] = _mirrored(value, request.region, canvas)
         if "image" not in self._maps:

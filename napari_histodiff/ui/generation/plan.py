@@ -12,6 +12,7 @@ from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.maps import CLASS_NAMES, FEW_NUCLEI
 from napari_histodiff.core.requests import EditKind
+from napari_histodiff.core.steering.start import Fill
 from napari_histodiff.core.steering.steering import Steering
 from napari_histodiff.core.steering.strengths import STRENGTHS
 from napari_histodiff.ui.generation.settings import Settings
@@ -55,6 +56,7 @@ class FramePlan:
     `resample_to` the micrometres per pixel at which the image, too fine now, could be used;
     `has_pixels` that the frame lies on pixels, so that nuclei can be proposed; `knows_pixels` that
     some of them stay, and `resamples` that steps can be taken again until the new agree with them.
+    `unstarted` tells why it makes no difference what the edit starts from; empty where it does.
     """
 
     title: str
@@ -66,6 +68,7 @@ class FramePlan:
     has_pixels: bool = False
     knows_pixels: bool = False
     resamples: bool = False
+    unstarted: str = ""
 
 
 def make_plan(
@@ -103,6 +106,7 @@ def make_plan(
         has_pixels=summary.has_pixels,
         knows_pixels=summary.kind in (EditKind.INPAINT, EditKind.OUTPAINT),
         resamples=can_repaint(summary.kind, settings),
+        unstarted=_why_unstarted(summary, settings),
     )
 
 
@@ -163,10 +167,21 @@ def _plan_of(
 
 def _strengths_of(summary: FrameSummary, settings: Settings) -> tuple[float, ...]:
     """Return how strongly the parts of the mask are drawn anew, the largest first."""
-    if summary.kind is not EditKind.INPAINT:
+    if summary.kind is not EditKind.INPAINT or settings.fill is Fill.NOISE:
         return (1.0,)
     parts = {max(1, round(share * settings.strength * STRENGTHS)) for share in summary.shares}
     return tuple(part / STRENGTHS for part in sorted(parts, reverse=True))
+
+
+def _why_unstarted(summary: FrameSummary, settings: Settings) -> str:
+    """Return why it makes no difference what an edit starts from; empty where it does."""
+    if summary.kind is EditKind.OUTPAINT:
+        return "Where no picture is, a drawing starts from noise alone."
+    if summary.kind is not EditKind.INPAINT:
+        return "Only for inpainting."
+    if settings.strength == 1 and min(summary.shares, default=1.0) == 1:
+        return "At Strength 1 a drawing starts from noise alone; lower Strength to choose."
+    return ""
 
 
 def _tissue_remark(summary: FrameSummary, info: BackendInfo) -> str:

@@ -13,6 +13,7 @@ from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.json_data import from_json, read_json_object
 from napari_histodiff.core.requests import LIMITS
+from napari_histodiff.core.steering.start import Fill
 from napari_histodiff.files import write_whole
 from napari_histodiff.ui.generation.request import own_settings
 from napari_histodiff.ui.generation.settings import Settings
@@ -30,7 +31,7 @@ class Preset:
         What the menu calls it; a built-in one with the organ in front of a colon.
     caption : str
         As typed.
-    guidance_scale, steps, strength, variants
+    guidance_scale, steps, strength, variants, fill
         As in `Settings`.
     """
 
@@ -40,6 +41,7 @@ class Preset:
     steps: int | None = None
     strength: float | None = None
     variants: int | None = None
+    fill: Fill | None = None
 
     @classmethod
     def of(cls, name: str, settings: Settings) -> Preset:
@@ -51,6 +53,7 @@ class Preset:
             steps=settings.steps,
             strength=settings.strength,
             variants=settings.variants,
+            fill=settings.fill,
         )
 
     def changes(self, info: BackendInfo | None) -> dict[str, Any]:
@@ -63,6 +66,8 @@ class Preset:
             if value is not None:
                 low, high = LIMITS[name]
                 found[name] = type(value)(min(max(value, low), high))
+        if self.fill is not None:
+            found["fill"] = self.fill
         return found
 
 

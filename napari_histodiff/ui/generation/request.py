@@ -124,6 +124,7 @@ def request_of(
         steps=settings.steps,
         strength=settings.strength,
         strength_map=None if snapshot.shares is None else snapshot.shares * settings.strength,
+        fill=settings.fill,
         feather=settings.feather if snapshot.kind is EditKind.INPAINT else 0.0,
         steering=steering_of(snapshot.kind, settings, reference),
         seed=settings.seed,
@@ -136,12 +137,14 @@ def request_of(
 
 def settings_of(request: EditRequest) -> dict[str, Any]:
     """Return the settings, by name, that a request was drawn with; the seed is not pinned."""
+    acts = request.strength < 1 or request.strength_map is not None
     return {
         "caption": request.caption,
         "region_captions": request.region_captions,
         "guidance_scale": request.guidance_scale,
         "steps": request.steps,
         "strength": request.strength,
+        **({"fill": request.fill} if acts else {}),
         "feather": request.feather,
         "seed": request.seed,
         "variants": request.variants,

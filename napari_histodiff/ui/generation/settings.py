@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 from napari_histodiff.core.json_data import fields_from_json
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, LIMITS
 from napari_histodiff.core.steering.guides import GUIDE_STRENGTH, GUIDES
+from napari_histodiff.core.steering.start import Fill
 from napari_histodiff.core.steering.steering import (
     DEFAULT_REFERENCE,
     REFERENCE_STRENGTH,
@@ -52,7 +53,8 @@ class Settings:
     was drawn, so that an edit looks like what lies around it. `mask_step` is how far the edge of an
     edit mask is moved at once, `mask_around` how far around nuclei it reaches, `feather` how far
     inside it old and new fade into each other, and `context` how far around it the model sees; um.
-    `mask_strength` is the share of `strength` that a mask is painted with, in percent.
+    `mask_strength` is the share of `strength` that a mask is painted with, in percent, and `fill`
+    what an edit of less than the whole strength starts from.
 
     `guide` names what there is to be more of, `guide_strength` how much, and
     `reference_strength` how near a drawing comes to its reference; see `core.steering`.
@@ -81,6 +83,7 @@ class Settings:
     feather: float = 2.0
     context: float = DEFAULT_CONTEXT
     mask_strength: float = 100.0
+    fill: Fill = Fill.ORIGINAL
     region_captions: tuple[tuple[str, str], ...] = ()
     repaint: int = 1
     jump_length: int = 5
@@ -128,6 +131,11 @@ class Settings:
             chosen = changes.pop("guidance_scale")
             changes["slide_guidance"] = None if chosen == drawn_at else chosen
         return replace(self, **changes)
+
+    @property
+    def drawn_strength(self) -> float:
+        """The strength that an inpainting is drawn with: the whole where it starts from noise."""
+        return 1.0 if self.fill is Fill.NOISE else self.strength
 
     @property
     def hand(self) -> dict[str, Any]:

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING, Final
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QMenu, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QComboBox, QMenu, QToolButton, QVBoxLayout, QWidget
 
 from napari_histodiff.core.requests import LIMITS
+from napari_histodiff.core.steering.start import Fill
 from napari_histodiff.ui.bindings import command_button, set_command
 from napari_histodiff.ui.colormaps import PALETTE
 from napari_histodiff.ui.generation.settings import WINDOW_LIMITS, Settings
 from napari_histodiff.ui.widgets.forms import NumberRow, Unfolding, button, row
 
 __all__ = ["MaskBox"]
+
+if TYPE_CHECKING:
+    from napari_histodiff.ui.generation.plan import FramePlan
+
+#: What an edit starts from, as the menu says it.
+_STARTS: Final = {
+    Fill.ORIGINAL: ("as it is", "What is there shows through, the more the lower Strength is"),
+    Fill.BLUR: ("blur", "The tissue around, blurred into the mask: nothing of what was there"),
+    Fill.BORDER: ("border", "The colours at the edge of the mask, carried inwards"),
+    Fill.NOISE: ("noise", "Nothing: all is drawn anew, as with Strength 1"),
+}
+
+_START_TIP: Final = "What an edit of Strength below 1 starts from under the mask, beside noise."
 
 
 class MaskBox(QWidget):
@@ -49,6 +64,7 @@ class MaskBox(QWidget):
             "How much of the tissue is redrawn where the mask is painted next, in percent of "
             "Strength in the settings: 100 = as much as it says; less keeps more of what is there, "
             "and is shown paler. Paint or fill over a part of the mask to change it.",
+            is_alone=False,
         )
         self.context = NumberRow(
             "Context µm",
@@ -57,6 +73,12 @@ class MaskBox(QWidget):
             "How far around the mask the model sees, in µm, also beyond the frame: the dashed "
             "outline. More fits in better and takes longer.",
         )
+        self.start = QComboBox()
+        self.start.setAccessibleName("Start from")
+        for fill, (name, tip) in _STARTS.items():
+            self.start.addItem(name, fill)
+            self.start.setItemData(self.start.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        self.start.activated.connect(lambda index: self._tell("fill", list(_STARTS)[index]))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
@@ -83,7 +105,7 @@ class MaskBox(QWidget):
             )
         )
         unfolding = Unfolding("Lengths", "How far the mask moves, fades and sees", self.lengths)
-        column.addLayout(row(self.strength, unfolding, stretch=0))
+        column.addLayout(row(self.strength, self.start, unfolding, stretch=0))
         inside = QVBoxLayout(self.lengths)
         inside.setContentsMargins(0, 0, 0, 0)
         inside.setSpacing(3)
@@ -104,8 +126,14 @@ class MaskBox(QWidget):
         """Show the lengths, without telling anyone."""
         for name, slider in self._rows.items():
             slider.set_value(getattr(settings, name))
+        self.start.setCurrentIndex(list(_STARTS).index(settings.fill))
 
-    def _tell(self, name: str, value: float) -> None:
+    def set_plan(self, plan: FramePlan) -> None:
+        """Show whether it makes a difference what the edit starts from, and if not, why."""
+        self.start.setEnabled(not plan.unstarted)
+        self.start.setToolTip(" ".join(filter(None, (_START_TIP, plan.unstarted))))
+
+    def _tell(self, name: str, value: float | Fill) -> None:
         self.changed.emit({name: value})
 
     def _nuclei_button(self) -> QToolButton:

@@ -25,8 +25,8 @@ def can_repaint(kind: EditKind, settings: Settings) -> bool:
         return settings.steps >= 3
     if kind is not EditKind.INPAINT:
         return False
-    if settings.strength < 1:
-        return int(settings.steps * settings.strength) >= 2
+    if settings.drawn_strength < 1:
+        return int(settings.steps * settings.drawn_strength) >= 2
     return settings.steps >= 3
 
 
@@ -34,8 +34,8 @@ def steering_of(kind: EditKind, settings: Settings, reference: Reference | None 
     """Return what steers an edit of a kind: nothing that can not act there."""
     again = can_repaint(kind, settings)
     taken = settings.steps
-    if kind is EditKind.INPAINT and settings.strength < 1:
-        taken = int(settings.steps * settings.strength)
+    if kind is EditKind.INPAINT and settings.drawn_strength < 1:
+        taken = int(settings.steps * settings.drawn_strength)
     guided = settings.guide and taken >= 2
     return Steering(
         repaint=settings.repaint if again else 1,

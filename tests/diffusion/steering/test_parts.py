@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from napari_histodiff.core.backend import Backend
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.core.steering.start import Fill
 from napari_histodiff.core.steering.steering import Steering
 from napari_histodiff.core.steering.strengths import levels_of, with_levels
 from napari_histodiff.diffusion.backend import DiffusionBackend
@@ -23,6 +24,8 @@ from napari_histodiff.diffusion.foreign.backend import ForeignBackend
 from napari_histodiff.diffusion.sampling import timesteps
 from napari_histodiff.diffusion.steering.parts import Parts
 from napari_histodiff.diffusion.windows import Window
+from napari_histodiff.inpainting.blending import keep_known
+from napari_histodiff.inpainting.fills import filled
 from tests.diffusion.foreign import tiny as foreign
 from tests.diffusion.tiny import TISSUE_CLASSES, tiny_info, tiny_pipeline
 
@@ -81,13 +84,13 @@ def edit(backend: Backend, **changes) -> EditRequest:
     mask = np.zeros((SIDE, SIDE), bool)
     mask[32:112, 16:128] = True
     steps = 2 if backend.info.jump_steps else 6
+    image = rng.integers(60, 200, (SIDE, SIDE, 3), np.uint8)
     return EditRequest(
         kind=EditKind.INPAINT,
         region=Region(0, 0, 64, SIDE, SIDE),
-        image=rng.integers(60, 200, (SIDE, SIDE, 3), np.uint8),
         edit_mask=mask,
         mpp=backend.info.mpp[0],
-        **{"steps": steps, "seed": 3, **changes},
+        **{"image": image, "steps": steps, "seed": 3, **changes},
     )
 
 
@@ -159,3 +162,32 @@ def test_a_part_that_waits_is_known_until_its_time() -> None:
     assert (early[CHANNELS["known"]][:, 16:24] == 0.25).all()
     assert (late[CHANNELS["known"]][:, 8:24] == 0).all()
     assert torch.equal(late, conditions.spatial[0])
+
+
+@pytest.mark.parametrize("fill", [Fill.BLUR, Fill.BORDER])
+@pytest.mark.parametrize("given", [{"strength": 0.6}, {"strength_map": halves(1.0, 0.6)}])
+def test_a_fill_is_drawn_from_as_if_the_image_held_it(backend, fill, given) -> None:
+    request = edit(backend, **given)
+    held = filled(request.image, request.edit_mask, fill)
+    image = drawn(backend, fill=fill, **given)
+    np.testing.assert_array_equal(image, drawn(backend, image=held, **given))
+    np.testing.assert_array_equal(image[~request.edit_mask], request.image[~request.edit_mask])
+
+
+# The tiny network for inpainting draws the same from anything.
+@pytest.mark.parametrize("backend", sorted(BACKENDS.keys() - {"inpainting"}), indirect=True)
+def test_what_an_edit_starts_from_shows_below_the_whole_strength_alone(backend) -> None:
+    plain, blurred, noisy = (
+        drawn(backend, strength=0.6, fill=fill) for fill in ("original", "blur", "noise")
+    )
+    np.testing.assert_array_equal(plain, drawn(backend, strength=0.6))
+    assert apart(plain, blurred) > 0
+    np.testing.assert_array_equal(noisy, drawn(backend))
+    np.testing.assert_array_equal(noisy, drawn(backend, fill="border"))
+
+
+def test_old_and_new_fade_into_each_other_not_into_the_fill(backend) -> None:
+    request = edit(backend, strength=0.6, fill="border", feather=8.0)
+    image = drawn(backend, strength=0.6, fill="border", feather=8.0)
+    sharp = drawn(backend, strength=0.6, fill="border")[None]
+    np.testing.assert_array_equal(image, keep_known(sharp, request)[0])

@@ -8,6 +8,7 @@ import pytest
 from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.engine import EngineState, EngineStateChanged
 from napari_histodiff.core.errors import InvalidRequest, StorageError
+from napari_histodiff.core.steering.start import Fill
 from napari_histodiff.ui.generation.presets import BUILT_IN, Preset, Presets, settings_for
 from napari_histodiff.ui.generation.settings import Settings
 from tests.fakes import FAKE_INFO
@@ -42,6 +43,11 @@ def test_own_presets_are_kept_as_files(tmp_path: Path) -> None:
         ("My colon / 1", 9),
     ]
     assert mine.changes(FLOW)["steps"] == 4
+    blurred = Preset.of("blurred", Settings(fill=Fill.BLUR))
+    presets.keep(blurred)
+    assert blurred.changes(None)["fill"] is Fill.BLUR
+    assert blurred in presets.own()
+    presets.remove(blurred)
     assert replace(mine, steps=9999).changes(None)["steps"] == 100
     presets.remove(mine)
     assert [one.name for one in presets.own()] == ["another"]

@@ -7,13 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_histodiff.core.requests import LIMITS
+from napari_histodiff.core.steering.start import Fill
 from napari_histodiff.ui.generation.settings import SeedMode, Settings, SettingsStore
 
 
 def test_settings_are_remembered(tmp_path: Path) -> None:
     store = SettingsStore(tmp_path / "deep" / "studio.json")
     for slide_guidance in (4.5, None):
-        chosen = Settings("colon", 2.5, slide_guidance, seed=7, seed_mode=SeedMode.NEXT)
+        chosen = Settings(
+            "colon", 2.5, slide_guidance, seed=7, seed_mode=SeedMode.NEXT, fill=Fill.BORDER
+        )
         store.save(chosen)
         assert store.load() == chosen
     assert [path.name for path in store.path.parent.iterdir()] == ["studio.json"]
@@ -22,7 +25,7 @@ def test_settings_are_remembered(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "{", "[1, 2]", "null", '{"steps": "many", "shoe": 44}'),
+        *("", "{", "[1, 2]", "null", '{"steps": "many", "shoe": 44}', '{"fill": "grey"}'),
         *('{"slide_guidance": "as drawn"}', '{"slide_guidance": true}'),
     ],
 )

@@ -6,6 +6,7 @@ from napari.components import ViewerModel
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind
+from napari_histodiff.core.steering.start import Fill
 from napari_histodiff.ui.dock import StudioDock
 from napari_histodiff.ui.generation.request import request_of
 from napari_histodiff.ui.generation.settings import Settings
@@ -160,3 +161,28 @@ def test_the_dock_sends_and_shows_the_context(open_dock: OpenDock) -> None:
     assert request.feather == 2.0
     dock.workspace.new_canvas(128, 128)
     assert CONTEXT_NAME not in dock.viewer.layers
+
+
+def test_the_dock_sends_and_shows_what_an_edit_starts_from(open_dock: OpenDock) -> None:
+    engine = RecordingEngine()
+    dock: StudioDock = open_dock(engine)
+    engine.ready()
+    dock.controller.pump()
+    layer = dock.viewer.add_image(noise(256), rgb=True, scale=(0.5, 0.5), units=("um", "um"))
+    dock.workspace.use_layer(layer)
+    dock.workspace.document.set_frame(FRAME)
+    mask_at_the_top(dock.workspace)
+    start = dock.palette_box.mask.start
+    dock.controller.refresh_plan()
+    assert not start.isEnabled()
+    assert "lower Strength" in start.toolTip()
+    dock.controller.set(strength=0.6)
+    dock.controller.refresh_plan()
+    assert start.isEnabled()
+    assert "Strength 1" not in start.toolTip()
+    start.activated.emit(start.findText("border"))
+    dock.actions.generate()
+    assert engine.submitted[-1].fill == "border"
+    dock.controller.set(fill=Fill.BLUR)
+    assert start.currentText() == "blur"
+    assert dock.controller.settings.fill is Fill.BLUR

@@ -10,13 +10,16 @@ import pytest
 import napari_histodiff as hd
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.core.steering.start import Fill
+from napari_histodiff.diffusion.backend import DiffusionBackend
 from napari_histodiff.ui.saving.script import python_of
+from tests.diffusion.tiny import tiny_info, tiny_pipeline
 from tests.fakes import FakeBackend
 
 SIDE = 64
 
 
-def _request(kind: EditKind, seed: int = 3) -> EditRequest:
+def _request(kind: EditKind, seed: int = 3, fill: Fill = Fill.ORIGINAL) -> EditRequest:
     rng = np.random.default_rng(seed)
     classes = np.zeros((SIDE, SIDE), np.uint8)
     classes[10:22, 12:24] = 2
@@ -39,6 +42,7 @@ def _request(kind: EditKind, seed: int = 3) -> EditRequest:
         seed=seed,
         variants=2,
         mpp=0.7,
+        fill=fill,
         stain=None if changes else (0.6, 0.7, 0.3, 0.1, 0.9, 0.2, 1.0),
     )
 
@@ -89,3 +93,15 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(hd.HistodiffError, match="copy again"):
         python_of(_request(EditKind.GENERATE), folder=tmp_path / "file")
+
+
+def test_what_was_started_from_a_blur_is_drawn_again_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = _request(EditKind.INPAINT, fill=Fill.BLUR)
+    model = hd.Model(DiffusionBackend(tiny_pipeline(), tiny_info()))
+    monkeypatch.setattr(hd, "load_model", lambda *_: model, raising=False)
+    request = replace(request, mpp=model.info.mpp[0])
+    drawn = model.draw(request)
+    np.testing.assert_array_equal(_run(python_of(request, folder=tmp_path), tmp_path), drawn)
+    assert (drawn != model.draw(replace(request, fill=Fill.ORIGINAL))).any()
