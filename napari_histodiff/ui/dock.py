@@ -167,7 +167,7 @@ class StudioDock(DockedWidget):
         for closing in (*first, self.readings, self.controller, self.past, self.second, self._kept):
             self.destroyed.connect(closing.close)
         self.controller.start()
-        preload_later(self, self._kept.leave_out)
+        preload_later(self, self.viewer, self._kept.leave_out)
         self._show_all()
 
     def sizeHint(self) -> QSize:

@@ -10,7 +10,7 @@ import importlib
 import logging
 import threading
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from napari.layers import Image, Labels
@@ -19,7 +19,7 @@ from qtpy.QtCore import QTimer
 from napari_histodiff.layout.nucleus_templates import templates_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from qtpy.QtCore import QObject
 
@@ -31,13 +31,25 @@ log = logging.getLogger(__name__)
 _DELAY: Final = 1000
 _LOOK: Final = 250
 
+#: What a scale bar says, and by what napari tells how high its lines are.
+_LETTERS: Final = "ÅÉÑŐjgpqy0123456789.µmnkc "
+
+#: Milliseconds between two letters.
+_PAUSE: Final = 20
+
 #: Micrometres per pixel of level 0 of nearly every synthetic slide.
 _MPP: Final = 0.5
 
 
-def preload_later(parent: QObject, then: Callable[[], object] = lambda: None) -> None:
-    """Call `preload` in a second and `then` when all is loaded, unless `parent` is gone by then."""
-    first, looks = QTimer(parent), QTimer(parent)
+def preload_later(
+    parent: QObject, viewer: Any = None, then: Callable[[], object] = lambda: None
+) -> None:
+    """Call `preload` in a second and `then` when all is loaded, unless `parent` is gone by then.
+
+    The letters of a viewer's scale bar are made one by one after that.
+    """
+    first, looks, letters = QTimer(parent), QTimer(parent), QTimer(parent)
+    left = _letters_of(viewer)
     first.setSingleShot(True)
     looks.setInterval(_LOOK)
 
@@ -48,10 +60,12 @@ def preload_later(parent: QObject, then: Callable[[], object] = lambda: None) ->
             if not thread.is_alive():
                 looks.stop()
                 then()
+                letters.start(_PAUSE)
 
         looks.timeout.connect(look)
         looks.start()
 
+    letters.timeout.connect(lambda: letters.stop() if next(left, None) is None else None)
     first.timeout.connect(begin)
     first.start(_DELAY)
 
@@ -65,6 +79,17 @@ def preload() -> threading.Thread:
     thread = threading.Thread(target=_preload, name="histodiff-preload")
     thread.start()
     return thread
+
+
+def _letters_of(viewer: Any) -> Iterator[object]:
+    """Make one letter after another as napari draws it, which it keeps: 5 ms each."""
+    try:
+        info = viewer.window._qt_viewer.canvas._font_info
+        font = info.font_manager.get_font(info.face)
+        for letter in _LETTERS:
+            yield font[letter]
+    except Exception:  # another napari, or no window any more: they are made when they are drawn
+        log.debug("letters are not made beforehand", exc_info=True)
 
 
 def _preload() -> None:

@@ -40,6 +40,26 @@ def test_what_cannot_be_prepared_is_logged_and_hurts_nobody(cold, monkeypatch, c
     assert "install it" in caplog.text
 
 
+def test_the_letters_of_the_scale_bar_are_made_one_by_one(
+    cold, qtbot, monkeypatch, make_napari_viewer
+):
+    monkeypatch.setattr(preload, "_DELAY", 20)
+    monkeypatch.setattr(preload, "_LOOK", 10)
+    monkeypatch.setattr(preload, "_PAUSE", 1)
+    viewer = make_napari_viewer()
+    info = viewer.window._qt_viewer.canvas._font_info
+    font = info.font_manager.get_font(info.face)
+    assert not font._glyphs
+    parent = QObject()
+    preload.preload_later(parent, viewer)
+    qtbot.waitUntil(lambda: len(font._glyphs) == len(set(preload._LETTERS)), timeout=30_000)
+    preload.preload().join()
+
+
+def test_letters_of_another_napari_are_left_to_it():
+    assert list(preload._letters_of(None)) == []
+
+
 def test_it_waits_until_the_window_is_up_and_not_for_one_that_is_gone(qtbot, monkeypatch):
     calls = []
     monkeypatch.setattr(preload, "_DELAY", 20)
@@ -54,8 +74,8 @@ def test_it_waits_until_the_window_is_up_and_not_for_one_that_is_gone(qtbot, mon
 
     monkeypatch.setattr(preload, "preload", begin)
     parent, gone = QObject(), QObject()
-    preload.preload_later(gone, lambda: calls.append("wrong"))
-    preload.preload_later(parent, lambda: calls.append("ready"))
+    preload.preload_later(gone, None, lambda: calls.append("wrong"))
+    preload.preload_later(parent, None, lambda: calls.append("ready"))
     assert calls == []
     del gone
     qtbot.waitUntil(lambda: bool(calls))

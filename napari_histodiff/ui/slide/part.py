@@ -103,7 +103,7 @@ class SlidePart:
         self._open_session = open_session
         self._engine_in_use: Engine | None = None
         self._hand = SketchHand(viewer, self.box.sketch)
-        self._changed, self._is_busy = True, False
+        self._changed, self._is_busy, self._is_over = True, False, False
         self._show_due = self._weigh_due = 0.0
         self.recent = RecentMenu(parent, self.places, self.open_slide)
         self._connect()
@@ -182,7 +182,7 @@ class SlidePart:
         for job in self._jobs:
             job.cancel()
         self.scans.close()
-        session, self.session = self.session, None
+        session, self.session, self._is_over = self.session, None, True
         if session is not None:
             session.closed.disconnect(self._closed)
             session.close()
@@ -316,7 +316,10 @@ class SlidePart:
             with waiting():
                 self.close_slide()
                 glance()
-                self._start(store)
+                if self._is_over:  # the dock was closed meanwhile
+                    store.close()
+                else:
+                    self._start(store)
         except HistodiffError as error:
             show_trouble(error)
 
@@ -377,6 +380,7 @@ class SlidePart:
         glance()
         self._viewer.reset_view()
         self._workspace.use_layer(session.layer, glance)
+        glance()
 
     def _closed(self) -> None:
         """The session is over, for whatever reason: its layer may have been removed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
@@ -103,6 +104,7 @@ def insert_above(viewer: Any, layer: Layer, below: Iterable[Layer]) -> None:
         viewer.layers.insert(max(positions, default=len(viewer.layers) - 1) + 1, layer)
         viewer.layers.selection = selected
         viewer.layers.selection.active = active
+    _leave_text_for_later(viewer, layer)
 
 
 def take_away(
@@ -131,6 +133,26 @@ def _leave_strokes_for_later(layer: Layer) -> None:
         if name in overlays:
             overlays[name].visible = str(layer.mode) == mode
             layer.events.mode.connect(_show_strokes)  # once, however often it is connected
+
+
+def _leave_text_for_later(viewer: Any, layer: Layer) -> None:
+    """Keep napari from drawing the text of shapes that have none, until they have.
+
+    It would compile the programs of letters to show nothing: a third of first drawing the frame.
+    """
+    try:
+        text = viewer.window._qt_viewer.canvas.layer_to_visual[layer].node.text
+        events = layer.text.events
+    except (AttributeError, KeyError):  # no window, no shapes, or another napari
+        return
+    text.visible = False
+    shown = weakref.ref(text)  # the layer outlives what draws it
+
+    def show(_: object) -> None:
+        if (drawn := shown()) is not None:
+            drawn.visible = True
+
+    events.connect(show)
 
 
 def _show_strokes(event: Any) -> None:

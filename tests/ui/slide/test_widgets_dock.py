@@ -9,6 +9,7 @@ from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.slide.scans.opening import is_synthetic
 from napari_histodiff.slide.store import SlideStore
+from napari_histodiff.ui.background import glance
 from napari_histodiff.ui.dock import StudioDock
 from napari_histodiff.ui.forms import new_slide
 from napari_histodiff.ui.generation.states import EngineStatus
@@ -47,6 +48,25 @@ def session(dock: StudioDock, slide_path: Path) -> SlideSession:
     dock.slide.open_slide(slide_path)
     assert dock.slide.session is not None
     return dock.slide.session
+
+
+@pytest.mark.parametrize("place", range(8))
+def test_a_dock_that_is_closed_while_a_slide_comes_leaves_it_free(
+    dock: StudioDock, slide_path: Path, place: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[int] = []
+
+    def turn() -> None:
+        turns.append(len(turns))
+        if turns[-1] == place:
+            dock.shut_down()
+        glance()
+
+    monkeypatch.setattr(part, "glance", turn)
+    dock.slide.open_slide(slide_path)
+    assert len(turns) > place
+    assert dock.slide.session is None
+    SlideStore.open(slide_path).close()  # nobody holds it any more
 
 
 def test_the_section_is_there_while_a_slide_is_open(dock: StudioDock, slide_path: Path) -> None:

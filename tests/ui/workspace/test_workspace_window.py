@@ -53,6 +53,16 @@ def test_a_click_stamps_in_the_middle_and_the_view_stays(viewer, workspace, qtbo
     assert view_centre(viewer) == centre
 
 
+def test_the_frame_draws_no_text_until_it_has_one(viewer, workspace):
+    frame = workspace.document.frame.layer
+    text = viewer.window._qt_viewer.canvas.layer_to_visual[frame].node.text
+    assert not text.visible
+    frame.text = {"string": {"constant": "here"}}
+    assert text.visible
+    workspace.new_canvas(128, 128)  # the one that goes leaves nothing behind that is told of
+    frame.text = {"string": {"constant": "there"}}
+
+
 def test_polygons_are_drawn_by_clicks_though_their_lines_are_made_late(viewer, workspace, qtbot):
     workspace.select_tool("brush")
     workspace.select_tool("polygon")
