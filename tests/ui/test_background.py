@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -49,7 +50,11 @@ def window(make_napari_viewer, qtbot) -> SimpleNamespace:
 
 
 def test_timers_run_before_the_window_is_drawn(window) -> None:
-    QTimer.singleShot(0, lambda: window.told.append("timer"))
+    timer = QTimer()
+    timer.setSingleShot(True)
+    timer.timeout.connect(lambda: window.told.append("timer"))
+    timer.start(1)
+    time.sleep(0.02)  # it is due, as the drawing is
     window.canvas.update()
     glance()
     assert window.told[:2] == ["timer", "drawn"]
