@@ -27,6 +27,7 @@ from napari_histodiff.diffusion.canvas import (
     StepProgress,
     mirror_pad,
     run_phase,
+    tissue_field,
 )
 from napari_histodiff.diffusion.caption_encoder import CaptionEncoder
 from napari_histodiff.diffusion.compiled import CompiledNetwork
@@ -257,7 +258,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             ascent=ascent,
         )
         # Not on the plane, where tiles of before agree with those to come.
-        kinds = None if target is not None else _kinds(source, plans[0].reads)
+        kinds = None if target is not None else tissue_field(source, plans[0].reads)
         canvas = frame.snap(self.layout.multiple_of)
         shown = None if image is None else mirror_pad(image, frame, canvas)
         if strength_map is not None and shown is not None:
@@ -461,19 +462,6 @@ class _Calls:
         calls = sampling.solver.calls(times[stretch.steps.start : stretch.steps.stop + 1])
         guided = sum(t > times[-2] for t in calls)  # not the last: its estimate is the image
         return cls(len(calls), guided * CLIMBS * steering.scores)
-
-
-def _kinds(source: ConditionSource, region: Region) -> Field | None:
-    """Return the tissue of each place, (1, h, w) uint8 ids, which noise is of; None without any.
-
-    Drawn of one noise, stroma shows through a gland that is painted on it: the same holes, the same
-    fibres.
-    """
-    tissue = source.at(region).spatial[0, CHANNELS["tissue"]] > 0
-    if not bool(tissue.any()):
-        return None
-    ids = torch.arange(1, len(tissue) + 1, dtype=torch.uint8, device=tissue.device)
-    return Field(region, (tissue * ids[:, None, None]).amax(0, keepdim=True))
 
 
 def _frame_of(conditions: Conditions | RequestConditions, region: Region | None) -> Region:

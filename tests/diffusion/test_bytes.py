@@ -20,11 +20,11 @@ from napari_histodiff.diffusion.backend import DiffusionBackend
 from tests.diffusion.tiny import TILE, tiny_info, tiny_pipeline
 
 DIGESTS = {
-    "generate": "ebb2680dd586f959 634d8b5a60ca97f8",
-    "jump": "23fd9d779376dda9 a7fd64f24819ee09",
-    "inpaint": "651e096556135e9b 216aeddd85a9b158",
-    "half": "e91aa6704b446480 caaa6abcd975cb3b",
-    "zoom": "802c5edbd093a6aa a1afa4f625550739",
+    "generate": "ad17550bec545c93 5eacf9f60d392859",
+    "jump": "ce872235239dcf83 5c14309f43494a8b",
+    "inpaint": "5e7f845392604e65 232bb4aba8f89eb9",
+    "half": "3ed0af1705ea8ff2 02873cd274be6c2e",
+    "zoom": "2d616e7c91bb9a55 e819051339815424",
     "tile": "623e9a8f93dc3f65 8cf1862dffa338fe",
     "tile of a zoom": "b5c0a1c99a848886 c9ff26bf15008b10",
 }

@@ -40,6 +40,7 @@ def test_what_cannot_be_prepared_is_logged_and_hurts_nobody(cold, monkeypatch, c
     assert "install it" in caplog.text
 
 
+@pytest.mark.own_window
 def test_the_letters_of_the_scale_bar_are_made_one_by_one(
     cold, qtbot, monkeypatch, make_napari_viewer
 ):

@@ -87,6 +87,12 @@ def open_scan(
         got = "no file" if path.exists() else "nothing there"
         raise ScanInvalid(f"expected a slide in {path}, got {got}; check the path")
     source = _in_folder(path, window) if path.is_dir() else _in_file(path, window)
+    if 0 in source.shapes[0]:
+        source.close()
+        raise ScanInvalid(
+            f"expected a slide with pixels in {path}, got one of {source.shapes[0]}; the file is "
+            "damaged: copy it again from where it came"
+        )
     if icc:
         try:
             source = ProfiledSource(source, path)

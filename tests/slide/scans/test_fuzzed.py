@@ -113,6 +113,15 @@ def test_changed_bytes(
     OUTCOMES[f"{name} {read_all(path)}"] += 1
 
 
+def test_a_slide_without_pixels_is_refused(originals: dict[str, bytes], folder: Path) -> None:
+    """Its sides read as 0: found by the changes of above."""
+    changed = bytearray(originals["a.ome.tif"])
+    changed[15:23] = bytes(8)
+    path = folder / "a.ome.tif"
+    path.write_bytes(changed[:224])
+    assert read_all(path) == "refused"
+
+
 @settings(max_examples=COUNT)
 @given(content=st.binary(max_size=400), head=st.sampled_from([b"", b"II*\0", b"MM\0+", b"PK\3\4"]))
 @example(content=b"", head=b"")
