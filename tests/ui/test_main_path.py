@@ -89,6 +89,8 @@ def test_the_main_path_is_in_view_before_and_after_drawing(
     assert_in_view(dock, palette, qtbot)
     assert dock.run.staging.isVisible()
     assert dock.run.readings.isVisible()
+    which = dock.run.staging.which
+    qtbot.waitUntil(lambda: which.width() >= which.sizeHint().width(), timeout=5_000)
 
 
 def test_words_that_are_not_known_push_nothing_out_of_view(
@@ -101,6 +103,8 @@ def test_words_that_are_not_known_push_nothing_out_of_view(
     draw(dock, engine)
     assert_in_view(dock, "edit mask", qtbot)
     assert "did you mean" in dock.caption.report.text()
+    which = dock.run.staging.which
+    qtbot.waitUntil(lambda: which.width() >= which.sizeHint().width(), timeout=5_000)
 
 
 def paint(dock: StudioDock, palette: str) -> None:
