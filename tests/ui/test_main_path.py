@@ -89,8 +89,7 @@ def test_the_main_path_is_in_view_before_and_after_drawing(
     assert_in_view(dock, palette, qtbot)
     assert dock.run.staging.isVisible()
     assert dock.run.readings.isVisible()
-    which = dock.run.staging.which
-    qtbot.waitUntil(lambda: which.width() >= which.sizeHint().width(), timeout=5_000)
+    assert_number_is_uncut(dock, qtbot)
 
 
 def test_words_that_are_not_known_push_nothing_out_of_view(
@@ -103,8 +102,7 @@ def test_words_that_are_not_known_push_nothing_out_of_view(
     draw(dock, engine)
     assert_in_view(dock, "edit mask", qtbot)
     assert "did you mean" in dock.caption.report.text()
-    which = dock.run.staging.which
-    qtbot.waitUntil(lambda: which.width() >= which.sizeHint().width(), timeout=5_000)
+    assert_number_is_uncut(dock, qtbot)
 
 
 def paint(dock: StudioDock, palette: str) -> None:
@@ -129,6 +127,11 @@ def draw(dock: StudioDock, engine: RecordingEngine) -> None:
     engine.emit(JobFinished(str(len(engine.submitted)), images, 0.5))
     dock.controller.pump()
     dock.controller.refresh_plan()
+
+
+def assert_number_is_uncut(dock: StudioDock, qtbot) -> None:
+    which = dock.run.staging.which
+    qtbot.waitUntil(lambda: which.width() >= which.sizeHint().width(), timeout=5_000)
 
 
 def assert_in_view(dock: StudioDock, palette: str, qtbot) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import InvalidRequest
 
-__all__ = ["Fill", "as_fill", "settle_start", "start_text"]
+__all__ = ["Fill", "Started", "as_fill", "settle_start", "start_text"]
 
 
 class Fill(StrEnum):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
-from napari_histodiff.core.steering.start import Fill, start_text
+from napari_histodiff.core.steering.start import Started, start_text
 from napari_histodiff.core.steering.steering import Steering
 
 __all__ = [
@@ -82,32 +82,12 @@ def with_levels(times: Sequence[float], levels: Sequence[float]) -> tuple[float,
     return (start, *sorted({*between, *stops}, reverse=True), end)
 
 
-class Strengthened(Protocol):
-    """What of an `EditRequest` is looked at."""
+class Strengthened(Started, Protocol):
+    """What of an `EditRequest` is looked at, beside what it starts from."""
 
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width of the frame."""
-
-    @property
-    def kind(self) -> str:
-        """What kind of edit it is."""
-
-    @property
-    def edit_mask(self) -> NDArray[np.bool_] | None:
-        """Where pixels may change."""
-
-    @property
-    def strength_map(self) -> NDArray[np.float32] | None:
-        """How strongly each of them is drawn anew."""
-
-    @property
-    def inverted(self) -> bool:
-        """Whether it starts from the image's own noise."""
-
-    @property
-    def fill(self) -> Fill:
-        """What it starts from."""
 
     @property
     def steering(self) -> Steering:

@@ -270,13 +270,12 @@ class ShiftScore:
         self._seen += 1
         share = max(1 / self._seen, _SHIFT_MEMORY)
         difference = (said - truth).mean(0)
-        shift = self._shift + share * (difference.detach() - self._shift)
-        self._shift = shift
-        white = self._whiten(shift[None])[0].detach()
+        self._shift = self._shift + share * (difference.detach() - self._shift)
+        white = self._whiten(self._shift[None])[0]
         length = white.square().mean().sqrt() + _TINY
         # The gradient of the length, as if all of the mean were of this batch.
         slope = self._whiten((difference - difference.detach())[None])[0] @ white
-        return length.detach() + slope / (len(white) * length.detach())
+        return length + slope / (len(white) * length)
 
 
 def _windows(images: Tensor) -> Tensor:

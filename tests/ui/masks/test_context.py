@@ -140,14 +140,19 @@ def test_a_dashed_outline_shows_what_is_seen(viewer) -> None:
     assert CONTEXT_NAME not in viewer.layers
 
 
-def test_the_dock_sends_and_shows_the_context(open_dock: OpenDock) -> None:
-    engine = RecordingEngine()
+def dock_on_an_image(open_dock: OpenDock, engine: RecordingEngine) -> StudioDock:
     dock: StudioDock = open_dock(engine)
     engine.ready()
     dock.controller.pump()
     layer = dock.viewer.add_image(noise(256), rgb=True, scale=(0.5, 0.5), units=("um", "um"))
     dock.workspace.use_layer(layer)
     dock.workspace.document.set_frame(FRAME)
+    return dock
+
+
+def test_the_dock_sends_and_shows_the_context(open_dock: OpenDock) -> None:
+    engine = RecordingEngine()
+    dock = dock_on_an_image(open_dock, engine)
     mask = mask_at_the_top(dock.workspace)
     dock.palette_box.mask.context.changed.emit(16.0)
     dock.palette_box.mask.feather.changed.emit(2.0)
@@ -165,12 +170,7 @@ def test_the_dock_sends_and_shows_the_context(open_dock: OpenDock) -> None:
 
 def test_the_dock_sends_and_shows_what_an_edit_starts_from(open_dock: OpenDock) -> None:
     engine = RecordingEngine()
-    dock: StudioDock = open_dock(engine)
-    engine.ready()
-    dock.controller.pump()
-    layer = dock.viewer.add_image(noise(256), rgb=True, scale=(0.5, 0.5), units=("um", "um"))
-    dock.workspace.use_layer(layer)
-    dock.workspace.document.set_frame(FRAME)
+    dock = dock_on_an_image(open_dock, engine)
     mask_at_the_top(dock.workspace)
     start = dock.palette_box.mask.start
     dock.controller.refresh_plan()
