@@ -224,7 +224,7 @@ def window_milliseconds(networks: Mapping[str, HistoUNet], rounds: int = 12) -> 
         torch.zeros(1, spatial_channels(TISSUE_CLASSES), _WINDOW, _WINDOW),
         torch.zeros(1, width, dtype=dtype),
         torch.tensor([0.5]),
-        torch.zeros(1, STAIN_FEATURES + 1),
+        torch.zeros(1, STAIN_FEATURES),
     )
     least = dict.fromkeys(networks, float("inf"))
     for i in range(rounds + 2):

@@ -256,8 +256,8 @@ class SlideRecipe:
         try:
             # Slides of before levels could be added, and all tissues laid out, do not say so.
             recipe = from_json(cls, data, optional={"refined", "tissue_names"})
-            if any(len(stain) != STAIN_NUMBERS for stain in recipe.stains):
-                raise ValueError(f"stains of other than {STAIN_NUMBERS} numbers")
+            if any(len(stain) not in STAIN_NUMBERS for stain in recipe.stains):
+                raise ValueError("stains of other than {} or {} numbers".format(*STAIN_NUMBERS))
         except InvalidRequest:
             raise
         except ValueError as error:

@@ -70,8 +70,8 @@ LIMITS: Final[dict[str, tuple[float, float]]] = {
 #: Numbers that requests did not have when some that were saved were made.
 _LATER: Final = ("feather", "first_variant")
 
-#: How many numbers describe a stain.
-STAIN_NUMBERS: Final = 7
+#: How many numbers describe a stain: the last, how fine its detail is, may be missing.
+STAIN_NUMBERS: Final = (7, 8)
 
 #: Class map, instance map and tissue map of one variant; None as in a request.
 Structure = tuple[NDArray[np.uint8] | None, NDArray[np.int32] | None, NDArray[np.uint8] | None]
@@ -463,9 +463,10 @@ def _stain(values: Any) -> tuple[float, ...] | None:
         stain = tuple(float(value) for value in values)
     except (TypeError, ValueError):
         stain = ()
-    if len(stain) != STAIN_NUMBERS or not all(map(math.isfinite, stain)):
+    if len(stain) not in STAIN_NUMBERS or not all(map(math.isfinite, stain)):
         raise InvalidRequest(
-            f"expected a stain of {STAIN_NUMBERS} finite numbers, got {values!r}; "
+            f"expected a stain of {STAIN_NUMBERS[0]} or {STAIN_NUMBERS[1]} finite numbers, got "
+            f"{values!r}; "
             "measure it on a reference image or leave it out"
         )
     return stain

@@ -25,8 +25,11 @@ class StainEntry:
     vector: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if len(self.vector) != STAIN_NUMBERS:
-            raise ValueError(f"a stain of {len(self.vector)} numbers, which has {STAIN_NUMBERS}")
+        if len(self.vector) not in STAIN_NUMBERS:
+            raise ValueError(
+                f"a stain of {len(self.vector)} numbers, which has {STAIN_NUMBERS[0]} or "
+                f"{STAIN_NUMBERS[1]}"
+            )
 
 
 def choose_stain(
@@ -53,9 +56,9 @@ def stains_of_levels(
 ) -> tuple[tuple[float, ...], ...]:
     """Return one stain for each resolution that all look like the same slide.
 
-    The colour is that of the first; how much it spreads, and how sharp it is, follows the mean of
-    the bank at each resolution, because averaging pixels takes contrast away. Empty when the bank
-    is.
+    The colour is that of the first; how much it spreads, how sharp and how fine it is, follows the
+    mean of the bank at each resolution, because averaging pixels takes contrast away. Empty when
+    the bank is.
     """
     first = choose_stain(bank, caption, mpps[0], seed) if mpps else None
     if first is None:
@@ -65,7 +68,10 @@ def stains_of_levels(
         (
             *first[:3],
             *(value * there / here for value, there, here in _triples(first, mean, means[0])),
-            first[6] + mean[6] - means[0][6],
+            *(
+                value + there - here
+                for value, there, here in zip(first[6:], mean[6:], means[0][6:], strict=False)
+            ),
         )
         for mean in means
     )
@@ -78,7 +84,8 @@ def _triples(*vectors: tuple[float, ...]) -> zip[tuple[float, ...]]:
 def _mean_at(bank: Sequence[StainEntry], mpp: float) -> tuple[float, ...]:
     nearest = min(abs(math.log(entry.mpp / mpp)) for entry in bank)
     rows = [e.vector for e in bank if abs(math.log(e.mpp / mpp)) < nearest + 0.3]
-    return tuple(sum(column) / len(rows) for column in zip(*rows, strict=True))
+    # What not every slide of the bank knows, how fine its detail is, none tells.
+    return tuple(sum(column) / len(rows) for column in zip(*rows, strict=False))
 
 
 def write_stains(bank: Sequence[StainEntry]) -> list[dict[str, Any]]:

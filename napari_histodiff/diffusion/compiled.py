@@ -184,7 +184,7 @@ def _example(network: HistoUNet, height: int, width: int) -> tuple[Tensor, ...]:
         torch.zeros(1, spatial_channels(network.tissue_classes), height, width),
         torch.zeros(1, network.config.embedding_dim),
         torch.ones(1),
-        torch.zeros(1, STAIN_FEATURES + 1),
+        torch.zeros(1, STAIN_FEATURES),
         torch.ones(1),
     )
 

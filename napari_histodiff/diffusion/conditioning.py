@@ -46,14 +46,14 @@ CHANNELS: Final[dict[str, slice]] = {
     "tissue": slice(17, None),
 }
 
-#: Numbers a stain is described by; see `stain.stain_vector`.
-STAIN_FEATURES: Final = STAIN_NUMBERS
+#: Numbers of `Conditions.stain`; a network is told the first of them, as many as it knows.
+STAIN_FEATURES: Final = STAIN_NUMBERS[1] + 1
 
 _TWO_VALUED: Final = frozenset({"nuclei", "union", "known_mask"})
 
 # Mean and spread of each over the training images, so that the network sees numbers of order one.
-_STAIN_MEAN: Final = torch.tensor([0.37, 0.75, 0.35, 0.24, 0.34, 0.16, -0.95])
-_STAIN_SPREAD: Final = torch.tensor([0.20, 0.33, 0.19, 0.11, 0.14, 0.08, 0.30])
+_STAIN_MEAN: Final = torch.tensor([0.37, 0.75, 0.35, 0.24, 0.34, 0.16, -0.95, 0.55])
+_STAIN_SPREAD: Final = torch.tensor([0.20, 0.33, 0.19, 0.11, 0.14, 0.08, 0.30, 0.30])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,8 +68,9 @@ class Conditions:
         Caption slots, 0 = unspecified.
     mpp : (b,) float
         Micrometres per pixel.
-    stain : (b, STAIN_FEATURES + 1) float
-        Standardised stain numbers, and 1; all 0 where the stain is left to the model.
+    stain : (b, STAIN_FEATURES) float
+        Standardised stain numbers, 1 behind the seventh; all 0 where the stain is left to the
+        model, the last where nothing says how fine the detail is.
     region_slots : (b, k, n_slots) int64, optional
         Slots of further captions, each of a part of the place.
     shares : (b, k, h, w) float, optional
@@ -222,11 +223,20 @@ def _smoothed(coarse: Tensor) -> Tensor:
 
 
 def stain_condition(vectors: Tensor | None) -> Tensor:
-    """Return (b, STAIN_FEATURES + 1) for (b, STAIN_FEATURES) stain vectors; None: one not given."""
+    """Return (b, STAIN_FEATURES) for (b, 7 or 8) stain vectors; None: one not given.
+
+    An eighth number that is missing or NaN is not known.
+    """
     if vectors is None:
-        return torch.zeros(1, STAIN_FEATURES + 1)
-    standard = ((vectors - _STAIN_MEAN) / _STAIN_SPREAD).clamp(-4, 4)
-    return torch.cat([standard, torch.ones(len(standard), 1)], 1)
+        return torch.zeros(1, STAIN_FEATURES)
+    count = vectors.shape[1]
+    standard = (vectors - _STAIN_MEAN[:count]) / _STAIN_SPREAD[:count]
+    standard = standard.clamp(-4, 4).nan_to_num(0)
+    detail = torch.zeros(len(standard), STAIN_NUMBERS[1] - count)
+    told = torch.ones(len(standard), 1)
+    return torch.cat(
+        [standard[:, : STAIN_NUMBERS[0]], told, standard[:, STAIN_NUMBERS[0] :], detail], 1
+    )
 
 
 def conditions_from_request(request: EditRequest, tissue_classes: int) -> Conditions:

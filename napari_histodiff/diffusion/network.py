@@ -11,7 +11,8 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from napari_histodiff.diffusion.conditioning import STAIN_FEATURES, spatial_channels
+from napari_histodiff.core.requests import STAIN_NUMBERS
+from napari_histodiff.diffusion.conditioning import spatial_channels
 from napari_histodiff.diffusion.flow import preconditioning
 
 __all__ = ["HistoUNet"]
@@ -40,6 +41,9 @@ class HistoUNet(ModelMixin, ConfigMixin):
     tissue_classes : int
         Classes of the tissue schema it is told. Models of before version 5 know four and do not
         say so.
+    stain_numbers : {7, 8}
+        How many numbers of a stain it is told. Models of before version 7 know seven and do not
+        say so.
     """
 
     @register_to_config
@@ -53,14 +57,16 @@ class HistoUNet(ModelMixin, ConfigMixin):
         jumps: bool = False,
         polish: int = 0,
         tissue_classes: int = 4,
+        stain_numbers: int = STAIN_NUMBERS[0],
     ) -> None:
         super().__init__()
         d = embedding_dim
         self.multiple_of = 2 ** len(widths)
         self.jumps = jumps
         self.tissue_classes = tissue_classes
+        self.stain_numbers = stain_numbers
         self.modulation = nn.Sequential(nn.Linear(3 * FOURIER, d), nn.SiLU(), nn.Linear(d, d))
-        self.stain = nn.Sequential(nn.Linear(STAIN_FEATURES + 1, d), nn.SiLU(), nn.Linear(d, d))
+        self.stain = nn.Sequential(nn.Linear(stain_numbers + 1, d), nn.SiLU(), nn.Linear(d, d))
         self.jump = nn.Parameter(torch.zeros(d))
         self.stem = nn.Conv2d(4 * (3 + spatial_channels(tissue_classes)), widths[0], 1)
         self.encoder = nn.ModuleList()
@@ -105,8 +111,8 @@ class HistoUNet(ModelMixin, ConfigMixin):
             Caption embedding.
         mpp : (b,)
             Micrometres per pixel.
-        stain : (b, STAIN_FEATURES + 1)
-            Measured stain, standardised, and whether it is given.
+        stain : (b, STAIN_FEATURES)
+            Measured stain, standardised, and whether it is given; see `conditioning.Conditions`.
         jump_guidance : (b,), optional
             Jump, at this guidance scale; 0 = do not.
         """
@@ -150,7 +156,8 @@ class HistoUNet(ModelMixin, ConfigMixin):
         scales = jumps.clamp_min(1).log()
         features = torch.cat([fourier(4 * t), fourier(mpp.log2()), fourier(scales)], 1)
         dtype = embedding.dtype
-        emb = self.modulation(features.to(dtype)) + self.stain(stain.to(dtype)) + embedding
+        told = self.stain(stain[:, : self.stain_numbers + 1].to(dtype))
+        emb = self.modulation(features.to(dtype)) + told + embedding
         return F.silu(emb + (jumps > 0).to(dtype)[:, None] * self.jump.to(dtype))
 
     def _encode(self, sample: Tensor, spatial: Tensor, emb: Tensor) -> list[Tensor]:

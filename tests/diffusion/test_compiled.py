@@ -59,7 +59,7 @@ def inputs(rows: int, height: int, width: int) -> tuple[Tensor, ...]:
         return torch.randn(shape, generator=generator)
 
     spatial = noise(rows, CHANNEL_COUNT, height + 7, width + 5)[..., 7:, 5:]  # a view
-    stain = noise(rows, STAIN_FEATURES + 1)
+    stain = noise(rows, STAIN_FEATURES)
     t, mpp = torch.rand(rows, generator=generator), torch.full((rows,), 0.5)
     return noise(rows, 3, height, width), t, spatial, noise(rows, 16), mpp, stain, torch.ones(rows)
 

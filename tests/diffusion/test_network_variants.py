@@ -136,7 +136,7 @@ def _inputs(height: int, width: int) -> dict[str, torch.Tensor]:
         "spatial": torch.rand(2, spatial_channels(4), height, width),
         "embedding": torch.randn(2, 256),
         "mpp": torch.tensor([0.5, 1.0]),
-        "stain": torch.randn(2, STAIN_FEATURES + 1),
+        "stain": torch.randn(2, STAIN_FEATURES),
     }
 
 

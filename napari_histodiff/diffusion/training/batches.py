@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,10 +12,10 @@ from torch import Tensor
 
 from napari_histodiff.core.captions import Caption
 from napari_histodiff.core.maps import N_CLASSES
+from napari_histodiff.core.requests import STAIN_NUMBERS
 from napari_histodiff.datasets.packing import LAYERS
 from napari_histodiff.diffusion.conditioning import (
     CHANNELS,
-    STAIN_FEATURES,
     Conditions,
     spatial_channels,
     stain_condition,
@@ -29,6 +30,7 @@ __all__ = ["Batch", "BatchMaker"]
 _STAIN_SLOT = 1
 _JITTERED = 0.7
 _BLURRED = 0.3
+_NO_DETAIL = 0.1  # of the stains: slides planned before there was such a number do not know it
 _GRAIN, _PATCHES = 0.3, 0.4  # most noise of the coarse image, where white to black is 2
 
 
@@ -140,7 +142,8 @@ class BatchMaker:
         """Stain of the surroundings after the jitter, which scales density and its spread alike."""
         given = torch.tensor([c.stain is not None for c in crops])
         given &= torch.rand(len(crops), generator=self._generator) >= self._drop.stain
-        vectors = torch.tensor([c.stain or (0.0,) * STAIN_FEATURES for c in crops])
+        vectors = torch.tensor([_eight(c.stain) for c in crops])
+        vectors[torch.rand(len(crops), generator=self._generator) < _NO_DETAIL, -1] = torch.nan
         vectors[:, :3] *= factors
         vectors[:, 3:6] *= factors
         return stain_condition(vectors) * given[:, None]
@@ -155,3 +158,9 @@ class BatchMaker:
     def _coin(self, count: int, probability: float) -> Tensor:
         """(count, 1, 1, 1) bool, True with `probability`."""
         return torch.rand(count, 1, 1, 1, generator=self._generator) < probability
+
+
+def _eight(stain: tuple[float, ...] | None) -> tuple[float, ...]:
+    """Return a stain's numbers, NaN for what is not known."""
+    known = stain or (0.0,) * STAIN_NUMBERS[0]
+    return known + (math.nan,) * (STAIN_NUMBERS[1] - len(known))

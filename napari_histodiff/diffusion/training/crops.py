@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -23,7 +23,7 @@ from napari_histodiff.datasets.crop_windows import (
     window_around,
 )
 from napari_histodiff.datasets.packing import LAYERS, Pack
-from napari_histodiff.diffusion.stain import stain_look
+from napari_histodiff.diffusion.stain import change_detail, stain_look
 from napari_histodiff.inpainting.stains import stain_vector
 
 __all__ = [
@@ -76,7 +76,9 @@ _RARE: Final = (1, 5, 4)  # neutrophil, eosinophil, plasma
 _LEAST_VALID: Final = 0.9
 _DRAWS: Final = 200  # tries to find a valid area
 _STAIN_SIDE: Final = 256  # px around a crop that its stain is measured on
-_STAIN_ROWS: Final = 2  # every second row is enough
+_REDETAILED: Final = 0.5  # share of the crops whose finest detail is changed
+_DETAIL: Final = (-0.3, 0.9)  # how much of it is taken away; below 0, added
+_SOFTENED: Final = 0.4  # most that such a crop is blurred
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,15 +170,16 @@ class CropSampler:
         if scale > 1:
             pixels = _box_down(pixels, scale)
             layers = self._reduced(i, window, scale)
+        change = self._detail()
         turns, flip = int(self._rng.integers(4)), bool(self._rng.integers(2))
         glass = bool((layers[..., LAYERS.index("tissue")] == _GLASS).all())
         return Crop(
-            orient(pixels, turns, flip),
+            orient(change(pixels), turns, flip),
             orient(layers, turns, flip),
             item.mpp * scale,
             self._caption(i, layers),
             item.has_nuclei or glass,  # for certain: there are none
-            self._stain(i, window, scale),
+            self._stain(i, window, scale, change),
             item.soft and not glass,
         )
 
@@ -187,12 +190,26 @@ class CropSampler:
         layers[..., LAYERS.index("edges")] = instance_edges(instances, layers[..., _CLASS])
         return layers
 
-    def _stain(self, i: int, window: Window, scale: int) -> tuple[float, ...] | None:
+    def _detail(self) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
+        """Return what some crops are seen through, as another scanner would show their tissue."""
+        if self._rng.random() >= _REDETAILED:
+            return lambda pixels: pixels
+        taken = self._rng.uniform(*_DETAIL)
+        softened = max(0.0, self._rng.uniform(-_SOFTENED, _SOFTENED))
+        return lambda pixels: change_detail(pixels, taken, softened)
+
+    def _stain(
+        self,
+        i: int,
+        window: Window,
+        scale: int,
+        change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
+    ) -> tuple[float, ...] | None:
         around = tuple(_widened(side, _STAIN_SIDE * scale) for side in window)
         pixels, valid = self._packed.pixels[i][around], self._packed.layers[i][around][..., _VALID]
         if scale > 1:
             pixels, valid = _box_down(pixels, scale), _box_down(valid[..., None], scale)[..., 0]
-        return stain_vector(pixels[::_STAIN_ROWS], valid[::_STAIN_ROWS] > 0)
+        return stain_vector(change(pixels), valid > 0)
 
     def _window_at(self, size: int, scale: int) -> tuple[int, int, Window]:
         """Fall back to the next finer scale where no image has a valid area that large."""

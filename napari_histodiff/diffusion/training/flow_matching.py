@@ -82,6 +82,9 @@ def _changed(network: HistoUNet, settings: dict[str, Any]) -> HistoUNet:
     more = changed.tissue_classes - network.tissue_classes
     if more > 0:  # they come last among the channels, and say nothing until they are learnt
         state["stem.weight"] = F.pad(state["stem.weight"], (0, 0, 0, 0, 0, 4 * more))
+    more = changed.stain_numbers - network.stain_numbers
+    if more > 0:
+        state["stain.0.weight"] = F.pad(state["stain.0.weight"], (0, more))
     try:
         unknown = changed.load_state_dict(state, strict=False).unexpected_keys
     except RuntimeError as error:  # other shapes
