@@ -319,7 +319,8 @@ class Anatomy:
             there &= self.lobules.at(y, x) > 0.3
         else:
             there &= self.zones.at(y, x) > self.gland_above
-            there &= self.fatness.at(y, x) < self.fat_above - 0.1
+            margin = 0.0 if self.plan.air else 0.1  # bronchioles border on alveoli
+            there &= self.fatness.at(y, x) < self.fat_above - margin
         if there.any():
             there &= self.aggregates.at(y, x) < 0.2
             there &= self.glomeruli.at(y, x) < _BOWMAN

@@ -43,6 +43,9 @@ class SlidePlan:
         Share of the tissue that is fat.
     bubble : float
         Diameter of a fat cell.
+    air : bool
+        Whether that tissue is not fat but alveoli: spaces of that size with air in them, and thin
+        septa between.
     aggregates : float
         Share of aggregate sites that carry a lymphoid aggregate.
     follicles : tuple of float
@@ -92,6 +95,7 @@ class SlidePlan:
     layers: float = 1.3
     fat: float = 0.08
     bubble: float = 62.0
+    air: bool = False
     aggregates: float = 0.3
     follicles: tuple[float, float, float] = (1200.0, 108.0, 288.0)
     vessels: float = 0.3
@@ -196,7 +200,23 @@ _ORGANS: Final[dict[str, SlidePlan]] = {
     "liver": SlidePlan(
         glands=0.96, pitch=85.0, thickness=60.0, nests=1.0, fat=0.02, aggregates=0.1
     ),
-    "lung": SlidePlan(glands=0.1, pitch=150.0, fat=0.6, bubble=120.0),
+    # Bronchioles among alveoli, whose septa are capillaries and pneumocytes.
+    "lung": SlidePlan(
+        glands=0.97,
+        filled=0.8,
+        pitch=330.0,
+        gap=60.0,
+        thickness=16.0,
+        nests=0.0,
+        layers=1.0,
+        fat=0.85,
+        bubble=180.0,
+        air=True,
+        radii=(0.3, 0.6),
+        roughness=0.35,
+        aggregates=0.06,
+        densities=(60.0, 0.0, 700.0, 150.0, 30.0, 5500.0),
+    ),
     "bladder": SlidePlan(glands=0.12, pitch=170.0, nests=0.7, fat=0.8),
     "brain": SlidePlan(
         glands=0.0,
@@ -248,7 +268,7 @@ def _with_words(plan: SlidePlan, caption: Caption) -> SlidePlan:
     if "gland" in words:
         plan = replace(plan, glands=max(plan.glands, 0.75 if plan.wall is None else 0.3))
     if "fat" in words:
-        plan = replace(plan, fat=max(plan.fat, 0.4))
+        plan = replace(plan, fat=max(plan.fat, 0.4), air=False)
     if "vessel" in words:
         plan = replace(plan, vessels=0.9)
     if "smooth muscle" in words:

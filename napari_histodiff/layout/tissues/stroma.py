@@ -1,4 +1,4 @@
-"""What stroma holds: bands of muscle, fat, lymphoid tissue, and vessels with wall and blood."""
+"""What stroma holds: muscle, fat or alveoli, lymphoid tissue, and vessels with wall and blood."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from napari_histodiff.layout.star_lattice import LatticePoints, StarLattice, ins
 from napari_histodiff.layout.tissues.kinds import (
     BLOOD,
     FAT,
+    LUMEN,
     LYMPHOID,
     MUSCLE,
     SEPTUM,
@@ -43,6 +44,9 @@ _CLOT: Final = 0.62  # of the lumen's radius, in those half filled
 _THICKEST: Final = 34.0  # um, of an artery's wall
 _WHOLE_CELL: Final = 26.0  # um from the middle of a fat cell to its border
 _ADVENTITIA: Final = 9.0  # um of stroma around a vessel
+# Gap in um, radii as a share of the pitch, largest stretch, roughness; see `StarLattice`.
+_FAT_CELLS: Final = (2.5, (0.7, 1.0), 1.15, 0.05)
+_ALVEOLI: Final = (8.0, (0.7, 1.0), 1.7, 0.16)
 _IN_FAT: Final = 0.4  # of the vessels that fat would have, were it stroma
 
 
@@ -89,8 +93,9 @@ class StromaTissues:
 
     def __init__(self, ground: Ground) -> None:
         self._ground, plan, um = ground, ground.plan, 1 / ground.mpp
+        gap, *shape = _ALVEOLI if plan.air else _FAT_CELLS
         self.bubbles = StarLattice(
-            ground.seed, 11, round(plan.bubble * um), 2.5 * um, (0.7, 1.0), 1.15, 0.05, self._fat
+            ground.seed, 11, round(plan.bubble * um), gap * um, *shape, self._fat
         )
         self.vessels = StarLattice(
             ground.seed, 12, round(300 * um), 60 * um, (0.03, 0.2), 2.6, 0.15, self._vessel
@@ -154,8 +159,12 @@ class StromaTissues:
                 fat &= fade > np.float32(0.9)
         elif ground.plan.lobules > 0:
             fat &= ground.lobules.on(pixels) == 0
-        out[fat] = SEPTUM
-        paint(out, pixels, bubbles, [(bubbles.outer, np.full(len(bubbles), FAT, np.uint8))])
+        kinds = np.full(len(bubbles), LUMEN if ground.plan.air else FAT, np.uint8)
+        if not ground.plan.air:
+            out[fat] = SEPTUM
+        elif ground.sketch is not None:  # fat that is drawn is fat
+            kinds[ground.sketch.at(bubbles.y, bubbles.x) == FAT] = FAT
+        paint(out, pixels, bubbles, [(bubbles.outer, kinds)])
 
     def _paint_vessels(self, out: NDArray[np.uint8], pixels: Pixels) -> None:
         vessels = self.vessels.within(pixels.box)

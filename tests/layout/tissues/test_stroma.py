@@ -126,6 +126,33 @@ def test_fat_is_fat_between_its_cells_too(caption: str) -> None:
     np.testing.assert_array_equal(tissue == FAT, np.isin(parts, (FAT, SEPTUM)))
 
 
+@pytest.mark.parametrize("seed", [3, 4])
+def test_a_lung_is_air_between_thin_septa(seed: int) -> None:
+    parts = anatomy("lung", seed).parts(Pixels(0, 0, 2, 2400, 2400))
+    tissue = np.isin(parts, (STROMA, GLAND, LUMEN))
+    assert not np.isin(parts, (FAT, SEPTUM)).any()
+    assert 0.6 < (parts == LUMEN).sum() / tissue.sum() < 0.9
+    spaces, count = ndimage.label(parts == LUMEN)
+    areas = ndimage.sum_labels(parts == LUMEN, spaces, range(1, count + 1))
+    across = 2 * np.sqrt(areas[areas > 500] / np.pi)  # um, as a pixel is one
+    assert 110 < np.median(across) < 230
+    # Half as wide as the distance from the nearest air: most septa are a few um.
+    septa = ndimage.distance_transform_edt(parts == STROMA)[parts == STROMA]
+    assert np.median(septa) < 12
+
+
+def test_septa_of_a_lung_have_nuclei_and_what_is_drawn_as_fat_is_fat() -> None:
+    region = Region(1, 500, 500, 1000, 1000)
+    classes, instances = layout("lung").nuclei(region)
+    septa = layout("lung").tissue(region) == STROMA
+    assert len(np.unique(instances[septa])) / (septa.sum() * 1e-6) > 2500
+    assert (classes[septa] == CONNECTIVE + 1).sum() > (classes[septa] == LYMPHOCYTE + 1).sum()
+    drawn = SlideLayout(recipe("lung", side=2400), Sketch(np.full((12, 12), FAT, np.uint8), 200))
+    place = Region(0, 600, 600, 1200, 1200)
+    assert (drawn.tissue(place) == FAT).all()
+    assert (drawn.tissue_to_draw(place) == LUMEN).mean() > 0.5  # cell by cell
+
+
 def test_follicles_are_lymphoid_tissue() -> None:
     one, pixels = anatomy("colon, high lymphocytes"), Pixels(0, 0, 8, 1024, 1024)
     parts, crowd = one.parts(pixels), one.aggregates.on(pixels)
