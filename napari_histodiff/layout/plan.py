@@ -197,8 +197,22 @@ _ORGANS: Final[dict[str, SlidePlan]] = {
         spacing=12.0,
         glomeruli=0.7,
     ),
+    # Plates of large cells, one or two wide, between sinusoids.
     "liver": SlidePlan(
-        glands=0.96, pitch=85.0, thickness=60.0, nests=1.0, fat=0.02, aggregates=0.1
+        glands=0.98,
+        filled=1.0,
+        pitch=44.0,
+        gap=2.5,
+        thickness=60.0,
+        nests=1.0,
+        layers=1.0,
+        radii=(0.75, 0.85),
+        stretch=3.0,
+        roughness=0.12,
+        fat=0.01,
+        aggregates=0.06,
+        spacing=26.0,
+        densities=(30.0, 0.0, 400.0, 60.0, 10.0, 2000.0),
     ),
     # Bronchioles among alveoli, whose septa are capillaries and pneumocytes.
     "lung": SlidePlan(

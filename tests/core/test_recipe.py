@@ -138,3 +138,16 @@ def test_the_stains_of_a_slide_share_their_colour_and_lose_contrast() -> None:
     assert stains[0][3] > stains[1][3] > stains[2][3]
     assert stains[0][6] > stains[1][6] > stains[2][6]
     assert stains_of_levels((), Caption(), (0.5,), seed=5) == ()
+
+
+def test_how_fine_the_detail_of_a_slide_is_follows_the_bank_where_all_of_it_knows() -> None:
+    fine = {0.5: 0.4, 1.0: 0.7}
+    bank = [replace(entry, vector=(*entry.vector, fine.get(entry.mpp, 0.9))) for entry in BANK]
+    stains = stains_of_levels(bank, Caption(), (0.5, 1.0), seed=5)
+    assert [len(stain) for stain in stains] == [8, 8]
+    assert stains[1][7] > stains[0][7]
+    assert [stain[:7] for stain in stains] == list(
+        stains_of_levels(BANK, Caption(), (0.5, 1.0), seed=5)
+    )
+    mixed = [*bank[:-1], BANK[-1]]
+    assert [len(s) for s in stains_of_levels(mixed, Caption(), (0.5, 2.0), seed=5)] == [8, 7]

@@ -77,6 +77,29 @@ def test_new_classes_change_nothing_until_they_are_learnt(tmp_path: Path) -> Non
     torch.testing.assert_close(more(*noisy, spatial, *rest), before, atol=1e-5, rtol=0)
 
 
+def test_an_eighth_stain_number_changes_nothing_until_it_is_learnt(tmp_path: Path) -> None:
+    pipeline = tiny_pipeline()
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        for last in (pipeline.network.head, pipeline.network.stain[-1]):
+            torch.nn.init.normal_(last.weight)
+    start = save_tiny(pipeline, tmp_path / "seven")
+    config = TrainingConfig(data="", output="", init_from=str(start))
+    seven = initial_generator(config).network
+    eight = initial_generator(replace(config, network={"stain_numbers": 8})).network
+    assert (seven.stain_numbers, eight.stain_numbers) == (7, 8)
+    stain = stain_condition(torch.tensor([[0.3, 0.6, 0.4, 0.2, 0.3, 0.1, -1.0, 0.9]]))
+    channels = spatial_channels(seven.tissue_classes)
+    given = (
+        *(torch.randn(1, 3, 32, 32), torch.full((1,), 0.4), torch.rand(1, channels, 32, 32)),
+        *(torch.rand(1, 16), torch.full((1,), 0.5), stain),
+    )
+    torch.testing.assert_close(eight(*given), seven(*given), atol=1e-5, rtol=0)
+    with torch.no_grad():
+        eight.stain[0].weight[:, -1] = 1
+    assert not torch.allclose(eight(*given), seven(*given), atol=1e-3)
+
+
 def test_fewer_classes_than_names_are_refused(tmp_path: Path) -> None:
     folder = save_tiny(tiny_pipeline(), tmp_path / "model")
     config = folder / "network" / "config.json"

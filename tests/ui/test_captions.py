@@ -24,7 +24,7 @@ def box(qtbot) -> CaptionBox:
 
 
 def bank(**slides: int) -> tuple[StainEntry, ...]:
-    vector = (0.0,) * STAIN_NUMBERS
+    vector = (0.0,) * STAIN_NUMBERS[1]
     return tuple(
         StainEntry(organ, None, mpp, vector)
         for organ, count in slides.items()

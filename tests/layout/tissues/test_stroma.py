@@ -11,7 +11,7 @@ from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.layout import SlideLayout
 from napari_histodiff.layout.anatomy import Anatomy
 from napari_histodiff.layout.fields import Pixels
-from napari_histodiff.layout.plan import CONNECTIVE, LYMPHOCYTE, plan_of
+from napari_histodiff.layout.plan import CONNECTIVE, EPITHELIAL, LYMPHOCYTE, plan_of
 from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.layout.tissues.kinds import (
     BLOOD,
@@ -151,6 +151,18 @@ def test_septa_of_a_lung_have_nuclei_and_what_is_drawn_as_fat_is_fat() -> None:
     place = Region(0, 600, 600, 1200, 1200)
     assert (drawn.tissue(place) == FAT).all()
     assert (drawn.tissue_to_draw(place) == LUMEN).mean() > 0.5  # cell by cell
+
+
+def test_a_liver_is_large_cells_with_little_between() -> None:
+    region = Region(1, 500, 500, 1000, 1000)
+    tissue, (classes, instances) = (
+        get(region) for get in (layout("liver").tissue, layout("liver").nuclei)
+    )
+    cells = tissue == GLAND
+    assert cells.mean() > 0.7
+    assert not np.isin(tissue, (LUMEN, FAT)).any()
+    per_mm2 = len(np.unique(instances[(classes == EPITHELIAL + 1) & cells])) / cells.sum() * 1e6
+    assert 1500 < per_mm2 < 4000  # cells of some 20 um; nests of carcinoma have twice as many
 
 
 def test_follicles_are_lymphoid_tissue() -> None:
