@@ -274,8 +274,8 @@ class DiffusionBackend(GuidedByScore):
                 return found
         if request.coarse is not None and chosen is not None:
             coarse = stain_vector(request.coarse)
-            # How sharp it is to be, an upsampled image cannot tell.
-            return chosen if coarse is None else (*coarse[:-1], chosen[-1])
+            # How sharp and fine it is to be, an upsampled image cannot tell.
+            return chosen if coarse is None else (*coarse[:6], *chosen[6:])
         return chosen
 
     def _draw(

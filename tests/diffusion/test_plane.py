@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from napari_histodiff.core.backend import Step
@@ -17,7 +18,10 @@ from napari_histodiff.core.maps import N_CLASSES
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.core.stain_bank import StainEntry
 from napari_histodiff.diffusion.backend import _MICRO_BATCH, DiffusionBackend
+from napari_histodiff.diffusion.network import HistoUNet
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
+from napari_histodiff.inpainting.stains import stain_vector
+from tests.contracts import edit_request
 from tests.diffusion.tiny import TILE, tiny_info, tiny_pipeline
 
 #: A layout of this many pixels holds everything the tests look at; it starts at this place.
@@ -262,6 +266,26 @@ def test_the_stain_of_a_place_is_chosen_by_caption_and_seed_alone() -> None:
     settings: dict[str, Any] = {"kind": EditKind.ZOOM, "known": True}
     whole = draw(drawer, on_plane(BLOCK, **settings))
     assert_parts_equal(whole, {tile: draw(drawer, on_plane(tile, **settings)) for tile in TILES})
+
+
+def test_a_zoom_has_the_colours_of_its_coarse_image_and_detail_as_fine_as_a_slide_there() -> None:
+    pipeline = tiny_pipeline()
+    network = HistoUNet(**{**pipeline.network.config, "stain_numbers": 8})
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        for weights in network.parameters():
+            torch.nn.init.normal_(weights, std=0.15)
+    pipeline.register_modules(network=network.eval())
+    slide = (0.4, 0.7, 0.3, 0.2, 0.3, 0.1, -0.9, 0.5)
+    drawer = DiffusionBackend(pipeline, tiny_info(stains=(StainEntry(None, None, 1.0, slide),)))
+    coarse = np.repeat(np.repeat(IMAGE[:32, :32] // 2 + 60, 2, 0), 2, 1)
+    zoom = edit_request(kind=EditKind.ZOOM, size=(64, 64), coarse=coarse)
+    measured = stain_vector(coarse)
+    assert measured is not None
+    told = [(*measured[:6], *slide[6:]), measured]
+    drawn = [drawer.render([replace(zoom, stain=stain)])[0][0] for stain in (None, *told)]
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert (drawn[0] != drawn[2]).any()
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ _FLOW_WEIGHT: Final = 0.5
 _TEXTURE_WEIGHT: Final = 0.25
 _STATISTICS_WEIGHT: Final = 0.25
 _FEATURE_WEIGHT: Final = 0.25
-_SHIFT_WEIGHT: Final = 0.35
+_SHIFT_WEIGHT: Final = 0.7
 
 #: Micrometres per pixel that part scales at which tissue looks another: shifts are of each.
 _SCALE_STEPS: Final = (0.4, 0.8)
