@@ -15,6 +15,7 @@ from napari_histodiff.datasets.packing import LAYERS, Pack, class_counts, load_p
 from napari_histodiff.datasets.sources import read_all
 from napari_histodiff.datasets.tissue_labels import label_sample
 from napari_histodiff.diffusion.training.crops import CropSampler, MixedSampler, collect_stains
+from napari_histodiff.inpainting.stains import stain_vector
 from tests.data_folder import write_data_folder
 
 
@@ -72,6 +73,24 @@ def test_crops_stay_inside_valid_areas(packed: Pack) -> None:
         crop = sampler.draw(64)
         assert crop.pixels.shape == (64, 64, 3)
         assert crop.layers[..., LAYERS.index("valid")].mean() > 0.8
+
+
+def test_the_detail_of_a_changed_crop_is_what_its_stain_says(packed: Pack) -> None:
+    rng = np.random.default_rng(0)
+    pixels = [
+        (np.array([150, 80, 160]) + rng.integers(-30, 31, (*p.shape[:2], 1))).astype(np.uint8)
+        for p in packed.pixels
+    ]
+    layers = [np.ones_like(planes) for planes in packed.layers]
+    noisy = replace(packed, pixels=pixels, layers=layers)
+    crops = [CropSampler(noisy, seed=s, rare=0.0, scales={1: 1.0}).draw(96) for s in range(40)]
+    # All of an image is alike, so that a crop tells what its surroundings do.
+    told = np.array([crop.stain[7] for crop in crops if crop.stain])
+    seen = np.array([(stain_vector(crop.pixels) or ())[7] for crop in crops])
+    np.testing.assert_allclose(told, seen, atol=0.1)
+    usual = np.abs(told - np.median(told)) < 0.02
+    assert 0.2 < usual.mean() < 0.8  # about half of the crops are as they were scanned
+    assert np.ptp(told) > 0.3
 
 
 def test_coarse_crops_name_their_scale(packed: Pack) -> None:
