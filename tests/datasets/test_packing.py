@@ -93,6 +93,21 @@ def test_the_detail_of_a_changed_crop_is_what_its_stain_says(packed: Pack) -> No
     assert np.ptp(told) > 0.3
 
 
+def test_scarce_tissue_is_drawn_more_often_than_it_occurs(packed: Pack) -> None:
+    mucus, tissue = TISSUE_NAMES.index("mucus"), LAYERS.index("tissue")
+    layers = [np.ones_like(planes) for planes in packed.layers]
+    layers[0][:24, :24, tissue] = mucus
+    held = replace(packed, layers=layers)
+
+    def share(scarce: float) -> float:
+        sampler = CropSampler(held, 0, rare=0.0, scarce=scarce, scales={1: 1.0})
+        seen = [(sampler.draw(32).layers[..., tissue] == mucus).any() for _ in range(80)]
+        return float(np.mean(seen))
+
+    assert share(0.0) < 0.15
+    assert share(0.5) > 0.3
+
+
 def test_coarse_crops_name_their_scale(packed: Pack) -> None:
     sampler = CropSampler(packed, seed=0, scales={2: 1.0})
     assert {sampler.draw(64).mpp for _ in range(20)} <= {1.0, 1.1}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,9 +70,11 @@ FINE: Final = 0.14
 #: Micrometres per pixel that no image is reduced beyond.
 COARSEST_MPP: Final = 6.0
 
-_CLASS, _VALID = LAYERS.index("class"), LAYERS.index("valid")
+_CLASS, _VALID, _TISSUE = (LAYERS.index(name) for name in ("class", "valid", "tissue"))
 _GLASS: Final = TISSUE_NAMES.index("glass")
 _RARE: Final = (1, 5, 4)  # neutrophil, eosinophil, plasma
+_SCARCE: Final = [TISSUE_NAMES.index(name) for name in ("mucus", "fat", "lumen", "vessel", "blood")]
+_LEAST_SCARCE: Final = 400  # pixels of such a tissue in an image, below which it is not sought
 _LEAST_VALID: Final = 0.9
 _DRAWS: Final = 200  # tries to find a valid area
 _STAIN_SIDE: Final = 256  # px around a crop that its stain is measured on
@@ -127,6 +129,9 @@ class CropSampler:
     seed : int
     rare : float
         Share of the draws that are centred on a neutrophil, eosinophil or plasma cell.
+    scarce : float
+        Share of the draws that are centred on tissue few images have: each of mucus, fat, lumen,
+        vessel and blood as often, and each image that holds it.
     scales : dict
         Share of the draws at each reduction.
     """
@@ -137,11 +142,12 @@ class CropSampler:
         seed: int,
         *,
         rare: float = 0.15,
+        scarce: float = 0.15,
         scales: Mapping[int, float] = SCALES,
     ) -> None:
         self._packed = packed
         self._rng = np.random.default_rng(seed)
-        self._rare = rare
+        self._rare, self._scarce = rare, scarce
         self._scales = np.array(list(scales))
         self._scale_odds = np.array(list(scales.values())) / sum(scales.values())
         self._weights = image_odds(
@@ -159,6 +165,7 @@ class CropSampler:
             for item, layers in zip(packed.items, packed.layers, strict=True)
         ]
         self._places = [p for rare in _RARE if len(p := class_places(maps, rare))]
+        self._tissues = _tissue_places([layers[..., _TISSUE] for layers in packed.layers])
         self._base = [_base_caption(item.organ, item.caption) for item in packed.items]
 
     def draw(self, size: int) -> Crop:
@@ -172,7 +179,7 @@ class CropSampler:
             layers = self._reduced(i, window, scale)
         change = self._detail()
         turns, flip = int(self._rng.integers(4)), bool(self._rng.integers(2))
-        glass = bool((layers[..., LAYERS.index("tissue")] == _GLASS).all())
+        glass = bool((layers[..., _TISSUE] == _GLASS).all())
         return Crop(
             orient(change(pixels), turns, flip),
             orient(layers, turns, flip),
@@ -237,12 +244,13 @@ class CropSampler:
         for _ in range(_DRAWS if odds.any() else 0):
             centre = None
             if self._places and self._rng.random() < self._rare:
-                places = self._places[int(self._rng.integers(len(self._places)))]
-                i, *centre = places[int(self._rng.integers(len(places)))]
+                i, *centre = self._any(self._any(self._places))
+            elif self._tissues and self._rng.random() < self._scarce:
+                i, *centre = self._any(self._any(self._any(self._tissues)))
             else:
                 i = int(self._rng.choice(len(self._weights), p=odds))
             height, width = self._packed.pixels[i].shape[:2]
-            if min(height, width) < size:
+            if odds[i] == 0 or min(height, width) < size:
                 continue
             y, x = (int(self._rng.integers(n - size + 1)) for n in (height, width))
             window = (slice(y, y + size), slice(x, x + size))
@@ -253,15 +261,30 @@ class CropSampler:
                 return i, window
         return None
 
+    def _any(self, some: Any) -> Any:
+        return some[int(self._rng.integers(len(some)))]
+
     def _caption(self, i: int, layers: NDArray[np.uint8]) -> Caption:
         item, base = self._packed.items[i], self._base[i]
-        tissue_map = layers[..., LAYERS.index("tissue")] if item.has_tissue else None
+        tissue_map = layers[..., _TISSUE] if item.has_tissue else None
         seen = caption_from_maps(layers[..., _CLASS], None, tissue_map)
         return Caption(
             organ=base.organ,
             levels=seen.levels if item.has_classes else base.levels,
             tissue=(*base.tissue, *seen.tissue),
         )
+
+
+def _tissue_places(maps: Sequence[NDArray[np.uint8]]) -> list[list[NDArray[np.int64]]]:
+    """Return, of each scarce tissue, for each image that holds it, rows of image, y, x."""
+    found = []
+    for kind in _SCARCE:
+        places = class_places(maps, kind)
+        starts = np.unique(places[:, 0], return_index=True)[1]
+        parts = [p[::4] for p in np.split(places, starts[1:]) if 4 * len(p) >= _LEAST_SCARCE]
+        if parts:
+            found.append(parts)
+    return found
 
 
 def _base_caption(organ: str | None, text: str) -> Caption:

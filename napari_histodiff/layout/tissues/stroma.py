@@ -93,9 +93,10 @@ class StromaTissues:
 
     def __init__(self, ground: Ground) -> None:
         self._ground, plan, um = ground, ground.plan, 1 / ground.mpp
-        gap, *shape = _ALVEOLI if plan.air else _FAT_CELLS
+        gap, radii, stretch, roughness = _ALVEOLI if plan.air else _FAT_CELLS
+        pitch = round(plan.bubble * um)
         self.bubbles = StarLattice(
-            ground.seed, 11, round(plan.bubble * um), gap * um, *shape, self._fat
+            ground.seed, 11, pitch, gap * um, radii, stretch, roughness, self._fat
         )
         self.vessels = StarLattice(
             ground.seed, 12, round(300 * um), 60 * um, (0.03, 0.2), 2.6, 0.15, self._vessel
