@@ -75,7 +75,6 @@ REASONS = {
     "ui.slide.scans.alone": "edits without their scan, apart from the scans that are shown",
     "ui.slide.scans.asking": "what is asked of a person",
     "ui.slide.scans.room": "one form",
-    "ui.preload": "what is done before it is needed, and only that",
     "ui.widgets.presets_menu": "one menu of the dock",
     "ui.starting.garbage": "what Python is told to leave alone, and only that",
     "ui.starting.welcome": "one section of the dock",

@@ -61,7 +61,7 @@ class _HeldDrawing(QObject):
 
     def __init__(self) -> None:
         super().__init__()
-        self._windows = QApplication.topLevelWidgets()
+        self._windows = [w for w in QApplication.topLevelWidgets() if w.isVisible()]
         self._waiting: list[QWidget] = []
         canvases = (c for window in self._windows for c in window.findChildren(QOpenGLWidget))
         self._canvases = [canvas for canvas in canvases if canvas.updatesEnabled()]

@@ -10,6 +10,7 @@ import importlib
 import logging
 import threading
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,6 +18,7 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import QTimer
 
 from napari_histodiff.layout.nucleus_templates import templates_of
+from napari_histodiff.ui.viewport import scale_bar_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,8 +36,9 @@ _LOOK: Final = 250
 #: What a scale bar says, and by what napari tells how high its lines are.
 _LETTERS: Final = "ÅÉÑŐjgpqy0123456789.µmnkc "
 
-#: Milliseconds between two letters.
+#: Milliseconds between two steps, and what comes after the last one.
 _PAUSE: Final = 20
+_OVER: Final = object()
 
 #: Micrometres per pixel of level 0 of nearly every synthetic slide.
 _MPP: Final = 0.5
@@ -46,10 +49,10 @@ def preload_later(
 ) -> None:
     """Call `preload` in a second and `then` when all is loaded, unless `parent` is gone by then.
 
-    The letters of a viewer's scale bar are made one by one after that.
+    The scale bar of a viewer is made after that, in steps: first its letters, one by one.
     """
-    first, looks, letters = QTimer(parent), QTimer(parent), QTimer(parent)
-    left = _letters_of(viewer)
+    first, looks, steps = QTimer(parent), QTimer(parent), QTimer(parent)
+    left = chain(_letters_of(viewer), _scale_bar_unseen(viewer))
     first.setSingleShot(True)
     looks.setInterval(_LOOK)
 
@@ -60,12 +63,12 @@ def preload_later(
             if not thread.is_alive():
                 looks.stop()
                 then()
-                letters.start(_PAUSE)
+                steps.start(_PAUSE)
 
         looks.timeout.connect(look)
         looks.start()
 
-    letters.timeout.connect(lambda: letters.stop() if next(left, None) is None else None)
+    steps.timeout.connect(lambda: steps.stop() if next(left, _OVER) is _OVER else None)
     first.timeout.connect(begin)
     first.start(_DELAY)
 
@@ -90,6 +93,38 @@ def _letters_of(viewer: Any) -> Iterator[object]:
             yield font[letter]
     except Exception:  # another napari, or no window any more: they are made when they are drawn
         log.debug("letters are not made beforehand", exc_info=True)
+
+
+def _scale_bar_unseen(viewer: Any) -> Iterator[object]:
+    """Have napari draw its scale bar part by part, unseen, in a window without layers.
+
+    It keeps what draws it, which the first slide would wait for otherwise.
+    """
+    if viewer is None or viewer.layers or (bar := scale_bar_of(viewer)).visible:
+        return
+    opacity, bar.opacity, bar.visible = bar.opacity, 0.0, True
+    parts = _parts_of(viewer, bar)
+    try:
+        for part in parts:
+            part.visible = False
+        for part in parts:
+            part.visible = True
+            yield part  # the window is drawn now
+    finally:
+        for part in parts:
+            part.visible = True
+        bar.opacity = opacity
+        if not viewer.layers:  # else one has just come, and shows it
+            bar.visible = False
+
+
+def _parts_of(viewer: Any, bar: Any) -> tuple[Any, ...]:
+    try:
+        drawn = viewer.window._qt_viewer.canvas._viewer_overlay_to_visual[bar][0]
+        return drawn.box, drawn.node.line, drawn.node.text
+    except Exception:  # another napari, which draws it when it is shown
+        log.debug("the scale bar is not drawn beforehand", exc_info=True)
+        return ()
 
 
 def _preload() -> None:

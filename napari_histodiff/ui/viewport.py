@@ -13,6 +13,7 @@ __all__ = [
     "level_shown",
     "look_at",
     "magnification_of",
+    "scale_bar_of",
     "show_scale_bar",
     "to_data",
     "to_world",
@@ -35,15 +36,18 @@ def canvas_size_of(viewer: Any) -> tuple[float, float]:
     return float(height), float(width)
 
 
+def scale_bar_of(viewer: Any) -> Any:
+    """Return napari's scale bar; it moved in napari 0.9."""
+    overlays = getattr(getattr(viewer, "canvas", None), "overlays", None)
+    return viewer.scale_bar if overlays is None else overlays.scale_bar
+
+
 def show_scale_bar(viewer: Any) -> None:
     """Show napari's scale bar, in the unit of the layers."""
-    canvas = getattr(viewer, "canvas", None)
-    overlays = getattr(canvas, "overlays", None)
-    if overlays is None:  # before napari 0.9
-        viewer.scale_bar.visible = True
-        viewer.scale_bar.unit = "um"
-    else:
-        overlays.scale_bar.visible = True
+    bar = scale_bar_of(viewer)
+    bar.visible = True
+    if not hasattr(viewer, "canvas"):  # before napari 0.9 it has a unit of its own
+        bar.unit = "um"
 
 
 def magnification_of(viewer: Any, layer: Any, mpp: float) -> float | None:

@@ -3,13 +3,16 @@ from __future__ import annotations
 import sys
 import threading
 from dataclasses import replace
+from functools import partial
 
+import numpy as np
 import pytest
 from qtpy.QtCore import QObject
 
 from napari_histodiff.layout.nucleus_templates import templates_of
 from napari_histodiff.layout.slide import SlideLayout
 from napari_histodiff.ui import preload
+from napari_histodiff.ui.viewport import scale_bar_of, show_scale_bar
 from tests.slide.fake_store import small_recipe
 
 
@@ -55,6 +58,54 @@ def test_the_letters_of_the_scale_bar_are_made_one_by_one(
     preload.preload_later(parent, viewer)
     qtbot.waitUntil(lambda: len(font._glyphs) == len(set(preload._LETTERS)), timeout=30_000)
     preload.preload().join()
+
+
+@pytest.mark.own_window
+def test_the_scale_bar_is_drawn_unseen_in_a_window_that_rests(qtbot, make_napari_viewer):
+    viewer = make_napari_viewer(show=True)
+    bar, canvas = scale_bar_of(viewer), viewer.window._qt_viewer.canvas
+    shown = []
+    for part in preload._scale_bar_unseen(viewer):
+        assert (bar.visible, bar.opacity) == (True, 0)
+        drawn = canvas._viewer_overlay_to_visual[bar][0]
+        parts = drawn.box, drawn.node.line, drawn.node.text
+        shown.append([part.visible for part in parts])
+        if part is drawn.node.text:
+            qtbot.waitUntil(partial(is_drawn, part))
+    assert shown == [[True, False, False], [True, True, False], [True, True, True]]
+    assert (bar.visible, bar.opacity) == (False, 1)
+    show_scale_bar(viewer)
+    assert canvas._viewer_overlay_to_visual[bar] == [drawn]
+
+
+def is_drawn(text) -> bool:
+    """Whether letters were drawn, which makes their corners."""
+    return text._vertices is not None
+
+
+def test_a_scale_bar_that_is_left_half_drawn_is_whole_when_it_is_shown(make_napari_viewer):
+    viewer = make_napari_viewer()
+    bar, steps = scale_bar_of(viewer), preload._scale_bar_unseen(viewer)
+    next(steps)
+    text = viewer.window._qt_viewer.canvas._viewer_overlay_to_visual[bar][0].node.text
+    assert not text.visible
+    steps.close()  # as when the dock goes
+    assert text.visible
+    assert (bar.visible, bar.opacity) == (False, 1)
+
+
+def test_a_scale_bar_that_an_image_needs_meanwhile_stays(make_napari_viewer):
+    viewer = make_napari_viewer()
+    steps = preload._scale_bar_unseen(viewer)
+    next(steps)
+    viewer.add_image(np.zeros((8, 8)))
+    show_scale_bar(viewer)
+    list(steps)
+    bar = scale_bar_of(viewer)
+    assert (bar.visible, bar.opacity) == (True, 1)
+    bar.visible = False
+    assert list(preload._scale_bar_unseen(viewer)) == []  # the image would be drawn again
+    assert not bar.visible
 
 
 def test_letters_of_another_napari_are_left_to_it():

@@ -38,6 +38,7 @@ from napari_histodiff.ui.slide.status import cost_of
 from napari_histodiff.ui.slide.zooming import KeptView, finer_refusal
 from napari_histodiff.ui.starting.preferences import preferences
 from napari_histodiff.ui.text import bytes_text
+from napari_histodiff.ui.viewport import show_scale_bar
 from napari_histodiff.ui.widgets.dialogs import FormDialog
 from napari_histodiff.ui.widgets.notices import show_trouble
 
@@ -47,16 +48,13 @@ if TYPE_CHECKING:
     from napari_histodiff.ui.generation.controller import Controller
     from napari_histodiff.ui.workspace.workspace import Workspace
 
-__all__ = ["OpenSession", "SlidePart"]
+__all__ = ["SlidePart"]
 
 #: Seconds between two looks at what the session says.
 _SHOW: Final = 0.25
 
 #: Seconds between two looks at how much the slide takes on the disk.
 _WEIGH: Final = 5.0
-
-#: Opens a store in a viewer.
-OpenSession = Callable[[Any, SlideStore, Engine], SlideSession]
 
 
 class SlidePart:
@@ -74,8 +72,6 @@ class SlidePart:
         Another place to remember where slides are.
     remembered : RememberedScans, optional
         Another place to remember what was asked about scans.
-    open_session : callable, optional
-        Another way to open a store than `SlideSession`.
     """
 
     def __init__(
@@ -87,7 +83,6 @@ class SlidePart:
         *,
         places: SlidePlaces | None = None,
         remembered: RememberedScans | None = None,
-        open_session: OpenSession = SlideSession,
     ) -> None:
         self.box = SlideBox()
         self.places = places or SlidePlaces()
@@ -100,7 +95,6 @@ class SlidePart:
         self._workspace = workspace
         self._controller = controller
         self._parent = parent
-        self._open_session = open_session
         self._engine_in_use: Engine | None = None
         self._hand = SketchHand(viewer, self.box.sketch)
         self._changed, self._is_busy, self._is_over = True, False, False
@@ -173,9 +167,9 @@ class SlidePart:
         self._is_busy = True
         try:
             self._workspace.leave(session.layer, glance)
+            session.close(glance)
         finally:
             self._is_busy = False
-        session.close()
 
     def close(self) -> None:
         """Close the slide when the dock is gone, its widgets perhaps with it; idempotent."""
@@ -199,8 +193,7 @@ class SlidePart:
         session.pump()
         if self.session is session and session.target.mpp > 1.5 * session.store.spec.mpp:
             # Somebody else gave it a finer level.
-            path = session.store.path
-            self._attempt(lambda s: self._renew(s, lambda: _opened(path)))
+            self._attempt(lambda s: self._renew(s, lambda: _opened(s.store.path)))
         if self.session is session and self._changed and time.monotonic() >= self._show_due:
             self._show(session)
 
@@ -316,19 +309,13 @@ class SlidePart:
             with waiting():
                 self.close_slide()
                 glance()
-                if self._is_over:  # the dock was closed meanwhile
-                    store.close()
-                else:
-                    self._start(store)
+                self._start(store)
         except HistodiffError as error:
             show_trouble(error)
 
     def _show_scan(self, path: Path) -> None:
         try:
-            if is_edits(path):
-                shown = self.scans.show_edits(path)
-            else:
-                shown = path if self.scans.show(path) else None
+            shown = (self.scans.show_edits if is_edits(path) else self.scans.show)(path)
             if shown is not None:
                 self.places.add(shown)
         except HistodiffError as error:
@@ -354,12 +341,18 @@ class SlidePart:
             self._show(self.session)
 
     def _start(self, store: SlideStore, kept: KeptView | None = None) -> None:
+        if self._is_over:  # the dock was closed meanwhile
+            store.close()
+            return
         engine = self._controller.engine
         try:
-            session = self._open_session(self._viewer, store, engine)
+            session = SlideSession(self._viewer, store, engine, between=glance)
         except Exception:
             store.close()
             raise
+        if self._is_over:
+            session.close()
+            return
         if kept is not None:
             kept.place(session.layer)
         self.session, self._engine_in_use = session, engine
@@ -379,7 +372,11 @@ class SlidePart:
         session.closed.connect(self._closed)
         glance()
         self._viewer.reset_view()
+        show_scale_bar(self._viewer)
+        glance()
         self._workspace.use_layer(session.layer, glance)
+        glance()
+        session.prepare_marks(glance)
         glance()
 
     def _closed(self) -> None:

@@ -64,6 +64,8 @@ class SlideSession:
         Of the layer; that of the slide's folder when empty.
     clock : callable
         Seconds, never running backwards.
+    between : callable, optional
+        Called amid adding the layer, which takes napari a while.
     """
 
     #: Status, coverage or view are other ones; at most four times a second.
@@ -81,6 +83,7 @@ class SlideSession:
         *,
         name: str = "",
         clock: Callable[[], float] = time.monotonic,
+        between: Callable[[], object] | None = None,
     ) -> None:
         self.store = store
         self._viewer = viewer
@@ -119,7 +122,7 @@ class SlideSession:
         self._sketch = SketchEditor(viewer, self.layer, store)
         self._feed = TileFeed(store, engine)
         self._unsubscribe = store.subscribe(self._dirty.append)
-        insert_above(viewer, self.layer, [])
+        insert_above(viewer, self.layer, [], between)
         viewer.layers.events.removed.connect(self._on_removed)
         self.status = self._status_now()
 
@@ -140,6 +143,13 @@ class SlideSession:
         """Bring a place, in pixels of level 0, to the middle of the canvas."""
         camera = camera_of(self._viewer)
         camera.center = tuple(to_world(self._viewer, self.layer, (y - 0.5, x - 0.5)))
+
+    def prepare_marks(self, between: Callable[[], object]) -> None:
+        """Make the layer that marks tiles before one is drawn; `between` as in the constructor."""
+        if self._is_open and not self.store.read_only:
+            self._overlay.prepare(self.store.spec.bounds(0), between)
+            if not self._is_open:  # it was closed meanwhile
+                self._overlay.close()
 
     # -------------------------------------------------------------------- draw
     def pause(self) -> None:
@@ -312,8 +322,11 @@ class SlideSession:
             self._report_due = now + _REPORT
             self._report()
 
-    def close(self) -> None:
-        """Stop drawing, take the layers away and close the slide; idempotent."""
+    def close(self, between: Callable[[], object] | None = None) -> None:
+        """Stop drawing, take the layers away and close the slide; idempotent.
+
+        Layers go in one go, or one by one with `between` called after each.
+        """
         if not self._is_open:
             return
         self._is_open = False
@@ -322,7 +335,7 @@ class SlideSession:
         self._unsubscribe()
         self._feed.close()
         self._placeholders.close()
-        take_away(self._viewer, (self._sketch.layer, self._overlay.layer, self.layer))
+        take_away(self._viewer, (self._sketch.layer, self._overlay.layer, self.layer), between)
         self._worker.close(self.store.close)
         self.closed.emit()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -60,10 +60,13 @@ class TileOverlay:
         """The layer, or None while nothing was marked or prepared yet."""
         return self._layer
 
-    def prepare(self, view: Region | None) -> None:
-        """Make the layer, all but empty, ahead of the first mark: that takes 0.1 s."""
+    def prepare(self, view: Region | None, between: Callable[[], object] | None = None) -> None:
+        """Make the layer, all but empty, ahead of the first mark: that takes 0.1 s.
+
+        `between` is called amid that, where it is given.
+        """
         if view is not None and self._layer is None and not self._dismissed:
-            self._add(_empty(), Region(view.level, view.y, view.x, _CELL, _CELL))
+            self._add(_empty(), Region(view.level, view.y, view.x, _CELL, _CELL), between)
             self._area = None
 
     def show(
@@ -117,7 +120,12 @@ class TileOverlay:
         if self._layer is not None and self._layer in self._viewer.layers:
             self._viewer.layers.remove(self._layer)
 
-    def _add(self, picture: NDArray[np.uint8], area: Region) -> None:
+    def _add(
+        self,
+        picture: NDArray[np.uint8],
+        area: Region,
+        between: Callable[[], object] | None = None,
+    ) -> None:
         self._layer = Image(
             picture,
             rgb=True,
@@ -127,7 +135,7 @@ class TileOverlay:
         )
         self._layer.editable = False
         self._area = area
-        insert_above(self._viewer, self._layer, [self._slide])
+        insert_above(self._viewer, self._layer, [self._slide], between)
 
     def _change(self, layer: Image, picture: NDArray[np.uint8], area: Region) -> None:
         if area == self._area:

@@ -173,7 +173,7 @@ class Document:
         Parameters
         ----------
         between : callable
-            Called before each layer is added, which takes napari a while, and after the last one.
+            Called before, amid and after adding each layer, which takes napari a while.
         """
         image, region = self.target.layer, self.region
         resting = self._at_rest(region)
@@ -210,12 +210,12 @@ class Document:
         self.nuclei.class_changed.connect(self.class_changed.emit)
         self._is_open = True
         below = [image, *self.target.layers]
+        between()
         for layer in self.layers:
-            between()
-            insert_above(self._viewer, layer, below)
+            insert_above(self._viewer, layer, below, between)
             self.anchors.hold(layer)
             below.append(layer)
-        between()
+            between()
 
     def close(self, between: Callable[[], object] | None = None) -> None:
         """Remove the layers, in one go or with `between` called after each; their paint is kept."""

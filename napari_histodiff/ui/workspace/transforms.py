@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -94,17 +95,27 @@ def _same(one: Any, other: Any) -> bool:
     return np.array_equal(one, other)
 
 
-def insert_above(viewer: Any, layer: Layer, below: Iterable[Layer]) -> None:
-    """Add a layer right above the topmost of `below`, leaving the selection as it is."""
+def insert_above(
+    viewer: Any,
+    layer: Layer,
+    below: Iterable[Layer],
+    between: Callable[[], object] | None = None,
+) -> None:
+    """Add a layer right above the topmost of `below`, leaving the selection as it is.
+
+    With `between`, napari's controls of the layer are made first, where there is a window, and
+    `between` is called before the layer is added: so that the window lives meanwhile.
+    """
     _leave_strokes_for_later(layer)
+    controlled = nullcontext() if between is None else _control_first(viewer, layer, between)
     selected, active = set(viewer.layers.selection), viewer.layers.selection.active
     positions = [viewer.layers.index(other) for other in below if other in viewer.layers]
     # napari selects what is new and lays out the controls at every change: nobody hears of them.
-    with viewer.layers.selection.events.blocker_all():
+    with viewer.layers.selection.events.blocker_all(), controlled:
         viewer.layers.insert(max(positions, default=len(viewer.layers) - 1) + 1, layer)
         viewer.layers.selection = selected
         viewer.layers.selection.active = active
-    _leave_text_for_later(viewer, layer)
+    _leave_rest_for_later(viewer, layer)
 
 
 def take_away(
@@ -123,6 +134,19 @@ def take_away(
                 between()
 
 
+def _control_first(
+    viewer: Any, layer: Layer, between: Callable[[], object]
+) -> AbstractContextManager[object]:
+    """Make napari's controls of a layer that comes, a third of adding it; not again in there."""
+    try:
+        add = viewer.window._qt_viewer.controls._add
+    except AttributeError:  # no window, or another napari
+        return nullcontext()
+    add(SimpleNamespace(value=layer))
+    between()
+    return viewer.layers.events.inserted.blocker(add)  # type: ignore[no-any-return]
+
+
 def _leave_strokes_for_later(layer: Layer) -> None:
     """Keep napari from making at once what shows polygons and strokes on labels while one draws.
 
@@ -135,24 +159,37 @@ def _leave_strokes_for_later(layer: Layer) -> None:
             layer.events.mode.connect(_show_strokes)  # once, however often it is connected
 
 
-def _leave_text_for_later(viewer: Any, layer: Layer) -> None:
-    """Keep napari from drawing the text of shapes that have none, until they have.
+def _leave_rest_for_later(viewer: Any, layer: Layer) -> None:
+    """Keep napari from drawing text and highlights of shapes that have none, until they may have.
 
-    It would compile the programs of letters to show nothing: a third of first drawing the frame.
+    It would compile their programs to show nothing: half of first drawing the frame.
     """
     try:
-        text = viewer.window._qt_viewer.canvas.layer_to_visual[layer].node.text
-        events = layer.text.events
+        node = viewer.window._qt_viewer.canvas.layer_to_visual[layer].node
+        marks = node.shape_highlights, node.highlight_lines, node.highlight_vertices
+        text, told, written = node.text, layer.events.highlight, layer.text.events
     except (AttributeError, KeyError):  # no window, no shapes, or another napari
         return
-    text.visible = False
-    shown = weakref.ref(text)  # the layer outlives what draws it
+    _show_when(written, lambda _: True, text)
+    _show_when(told, _may_be_marked, *marks)
 
-    def show(_: object) -> None:
-        if (drawn := shown()) is not None:
-            drawn.visible = True
 
-    events.connect(show)
+def _show_when(event: Any, may_show: Callable[[Any], bool], *visuals: Any) -> None:
+    """Hide visuals until an event says otherwise; their layer outlives them."""
+    hidden = [weakref.ref(visual) for visual in visuals]
+
+    def show(event: Any) -> None:
+        for visual in (reference() for reference in hidden if may_show(event)):
+            if visual is not None:
+                visual.visible = True
+
+    for visual in visuals:
+        visual.visible = False
+    event.connect(show)
+
+
+def _may_be_marked(event: Any) -> bool:
+    return bool(event.source.selected_data) or str(event.source.mode) != "pan_zoom"
 
 
 def _show_strokes(event: Any) -> None:

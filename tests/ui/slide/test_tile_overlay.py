@@ -81,6 +81,16 @@ def test_the_layer_can_be_made_ahead_of_its_marks(viewer, marks):
     assert OVERLAY_NAME not in viewer.layers
 
 
+def test_the_window_lives_while_the_layer_is_made(make_napari_viewer):
+    viewer = make_napari_viewer()
+    slide = viewer.add_image(np.zeros((4096, 4096, 3), np.uint8), rgb=True)
+    seen = []
+    marks = TileOverlay(viewer, slide)
+    marks.prepare(VIEW, lambda: seen.append(len(viewer.layers)))
+    assert seen == [1]
+    assert list(viewer.layers) == [slide, marks.layer]
+
+
 def test_a_mark_that_stays_is_changed_in_place(marks):
     block = Region(0, 768, 1024, 512, 256)
     marks.show(SPEC, VIEW, [block], [])

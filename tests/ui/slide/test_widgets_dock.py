@@ -17,8 +17,12 @@ from napari_histodiff.ui.plugin import get_reader
 from napari_histodiff.ui.slide import part
 from napari_histodiff.ui.slide.new_slide_dialog import NewSlideDialog
 from napari_histodiff.ui.slide.recent import SUFFIX
+from napari_histodiff.ui.slide.scans import shown
 from napari_histodiff.ui.slide.session import SlideSession
+from napari_histodiff.ui.slide.tile_overlay import OVERLAY_NAME
+from napari_histodiff.ui.viewport import scale_bar_of
 from tests.fakes import FAKE_INFO
+from tests.slide.scans.layouts import tissue, write_pyramid
 from tests.ui.conftest import OpenDock
 from tests.ui.doubles import RecordingEngine
 from tests.ui.find import press, press_key
@@ -50,7 +54,7 @@ def session(dock: StudioDock, slide_path: Path) -> SlideSession:
     return dock.slide.session
 
 
-@pytest.mark.parametrize("place", range(8))
+@pytest.mark.parametrize("place", range(15))
 def test_a_dock_that_is_closed_while_a_slide_comes_leaves_it_free(
     dock: StudioDock, slide_path: Path, place: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,6 +73,73 @@ def test_a_dock_that_is_closed_while_a_slide_comes_leaves_it_free(
     SlideStore.open(slide_path).close()  # nobody holds it any more
 
 
+def test_the_window_lives_between_all_layers_that_come_and_go(
+    dock: StudioDock, slide_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers, seen = dock.viewer.layers, list[int]()
+
+    def look() -> None:
+        seen.append(len(layers))
+        glance()
+
+    monkeypatch.setattr(part, "glance", look)
+    dock.slide.open_slide(slide_path)
+    assert OVERLAY_NAME in layers  # the marks of tiles too, before a tile is drawn
+    assert set(seen) == set(range(len(layers) + 1))
+    seen.clear()
+    dock.slide.close_slide()
+    assert seen == [5, 4, 3, 2, 1, 0]
+
+
+@pytest.fixture
+def scan_path(tmp_path: Path) -> Path:
+    return write_pyramid(tmp_path / "scan.tif", [tissue(600, 600)], mpp=0.5)
+
+
+def test_the_window_lives_while_a_scan_comes(
+    dock: StudioDock, scan_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, bool]] = []
+
+    def look() -> None:
+        seen.append((len(dock.viewer.layers), scale_bar_of(dock.viewer).visible))
+        glance()
+
+    monkeypatch.setattr(shown, "glance", look)
+    dock.slide.open_slide(scan_path)
+    assert dock.workspace.target.name == "scan"
+    assert {count for count, _ in seen} == set(range(6))
+    assert {(1, False), (1, True)} <= set(seen)
+
+
+@pytest.mark.parametrize("place", range(12))
+def test_a_dock_that_is_closed_while_a_scan_comes_leaves_it_free(
+    dock: StudioDock, scan_path: Path, place: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[int] = []
+
+    def turn() -> None:
+        turns.append(len(turns))
+        if turns[-1] == place:
+            dock.shut_down()
+        glance()
+
+    monkeypatch.setattr(shown, "glance", turn)
+    dock.slide.open_slide(scan_path)
+    assert len(turns) > place
+    assert "scan" not in dock.viewer.layers  # which goes when the scan is closed
+
+
+def test_a_scale_bar_is_drawn_before_there_is_a_frame(
+    dock: StudioDock, slide_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bar, seen = scale_bar_of(dock.viewer), list[tuple[bool, int]]()
+    monkeypatch.setattr(part, "glance", lambda: seen.append((bar.visible, len(dock.viewer.layers))))
+    dock.slide.open_slide(slide_path)
+    assert (False, 1) in seen
+    assert (True, 1) in seen
+
+
 def test_the_section_is_there_while_a_slide_is_open(dock: StudioDock, slide_path: Path) -> None:
     assert dock.slide.box.isHidden()
     dock.slide.open_slide(slide_path)
@@ -83,9 +154,7 @@ def test_the_section_is_there_while_a_slide_is_open(dock: StudioDock, slide_path
 
 
 def test_a_scale_bar_in_micrometres(dock: StudioDock, session: SlideSession) -> None:
-    viewer = dock.viewer
-    bar = viewer.canvas.overlays.scale_bar if hasattr(viewer, "canvas") else viewer.scale_bar
-    assert bar.visible
+    assert scale_bar_of(dock.viewer).visible
     assert [str(unit) for unit in session.layer.units] == ["micrometer", "micrometer"]
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
+from napari.layers import Image
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.ui.colormaps import CLASS_COLOURS
+from napari_histodiff.ui.workspace.transforms import insert_above
 from napari_histodiff.ui.workspace.workspace import Workspace
 
 
@@ -61,6 +65,37 @@ def test_the_frame_draws_no_text_until_it_has_one(viewer, workspace):
     assert text.visible
     workspace.new_canvas(128, 128)  # the one that goes leaves nothing behind that is told of
     frame.text = {"string": {"constant": "there"}}
+
+
+def test_the_frame_draws_no_highlight_until_it_may_have_one(viewer, workspace):
+    workspace.select_tool("brush")
+    frame = workspace.document.frame.layer
+    node = viewer.window._qt_viewer.canvas.layer_to_visual[frame].node
+    marks = node.shape_highlights, node.highlight_lines, node.highlight_vertices
+    frame.refresh()
+    assert not any(mark.visible for mark in marks)
+    workspace.select_tool("frame")
+    assert all(mark.visible for mark in marks)
+
+
+def test_the_window_lives_between_the_controls_of_a_layer_and_the_layer(viewer):
+    layer = Image(np.zeros((8, 8, 3), np.uint8), rgb=True)
+    controls = viewer.window._qt_viewer.controls.widgets
+    seen: list[tuple[bool, bool]] = []
+    look = partial(_note, seen, layer, (controls, viewer.layers))
+    insert_above(viewer, layer, [], look)
+    assert seen == [(True, False)]
+    viewer.layers.selection.active = layer  # which looks for its controls
+    assert viewer.window._qt_viewer.controls.currentWidget() is controls[layer]
+    assert viewer.window._qt_viewer.controls.count() == len(controls) + 1  # an empty one
+    viewer.layers.remove(layer)
+    assert layer not in controls
+    insert_above(viewer, layer, [])
+    assert layer in controls
+
+
+def _note(seen, layer, places):
+    seen.append(tuple(layer in place for place in places))
 
 
 def test_polygons_are_drawn_by_clicks_though_their_lines_are_made_late(viewer, workspace, qtbot):

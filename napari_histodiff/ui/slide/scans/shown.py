@@ -18,6 +18,7 @@ from napari_histodiff.ui.slide.scans.alone import EditsAlone, ask_scan
 from napari_histodiff.ui.slide.scans.asking import open_asking
 from napari_histodiff.ui.slide.scans.room import room_form
 from napari_histodiff.ui.slide.scans.view import ScanView
+from napari_histodiff.ui.viewport import show_scale_bar
 from napari_histodiff.ui.widgets.dialogs import FormDialog
 from napari_histodiff.ui.workspace.pending import PendingStep
 
@@ -60,9 +61,10 @@ class ShownScans:
         self._controller = controller
         self._parent = parent
         self._remembered = remembered
+        self._is_over = False
 
-    def show(self, path: Path, edits: Path | None = None) -> bool:
-        """Open a scan and work on it; return whether it is shown.
+    def show(self, path: Path, edits: Path | None = None) -> Path | None:
+        """Open a scan and work on it; return it, or None where it is not shown.
 
         Parameters
         ----------
@@ -76,10 +78,11 @@ class ShownScans:
         HistodiffError
             When it cannot be opened, or the edits are those of another scan.
         """
+        self._is_over = False
         with waiting():
             scan = open_asking(path, self._parent, self._remembered)
             if scan is None:
-                return False
+                return None
             try:
                 if edits is not None:  # refused here when they are of another scan, and remembered
                     open_overlay(scan, edits, read_only=True).close()
@@ -87,17 +90,28 @@ class ShownScans:
                 scan.close()
                 raise
             ask = partial(ask_place, self._parent)
-            view = ScanView(self._viewer, scan, ask, edits=edits)
+            view = ScanView(self._viewer, scan, ask, edits=edits, between=glance)
+            if self._is_over:  # the dock was closed meanwhile
+                view.close()
+                return None
         self._views.append(view)
         view.noticed.connect(show_warning, thread="main")
         view.target.told.connect(show_info)
         view.closed.connect(lambda: self._views.remove(view))
-        self._viewer.reset_view()
         with waiting():
+            glance()
+            self._viewer.reset_view()
+            show_scale_bar(self._viewer)
+            glance()
+            if self._is_over:
+                return None
             self._workspace.use_layer(view.layer, glance)
+            glance()
+        if self._workspace.target is not view.layer:
+            return None
         document = self._workspace.document
         view.target.paint_changed.connect(lambda _: _show_kept(document))
-        return True
+        return path
 
     def show_edits(self, edits: Path) -> Path | None:
         """Open the scan that edits are of, with them; asks for it where it is not beside them.
@@ -116,9 +130,7 @@ class ShownScans:
         if found is True:
             EditsAlone(self._viewer, edits)
             self._viewer.reset_view()
-        if isinstance(found, Path) and self.show(found, edits):
-            return found
-        return None
+        return self.show(found, edits) if isinstance(found, Path) else None
 
     def pump(self) -> None:
         """Show what was made meanwhile; call it on a timer."""
@@ -127,6 +139,7 @@ class ShownScans:
 
     def close(self) -> None:
         """Close all of them."""
+        self._is_over = True
         for view in tuple(self._views):
             view.close()
 

@@ -24,6 +24,7 @@ from napari_histodiff.slide.scans.scan import ScanError
 from napari_histodiff.slide.scans.scan_levels import ScanLevel, scan_levels
 from napari_histodiff.ui.slide.scans.target import AskPlace, EditedScanTarget
 from napari_histodiff.ui.workspace.targets import register_target
+from napari_histodiff.ui.workspace.transforms import insert_above
 
 __all__ = ["ScanView", "scan_reader"]
 
@@ -49,6 +50,8 @@ class ScanView:
         Seconds, never running backwards.
     edits : Path, optional
         The folder of its edits; they are looked for without it.
+    between : callable, optional
+        Called amid adding the layer, which takes napari a while.
     """
 
     #: A message for the user; from any thread.
@@ -63,6 +66,7 @@ class ScanView:
         ask_place: AskPlace = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         edits: Path | None = None,
+        between: Callable[[], object] | None = None,
     ) -> None:
         self.scan = scan
         self._viewer = viewer
@@ -79,7 +83,7 @@ class ScanView:
         #: The scan as something edits are made on.
         self.target = EditedScanTarget(self.layer, self.edited, ask_place, clock)
         register_target(self.target)
-        viewer.add_layer(self.layer)
+        insert_above(viewer, self.layer, [], between)
         viewer.layers.events.removed.connect(self._on_removed)
 
     @property
