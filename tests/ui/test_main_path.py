@@ -10,7 +10,7 @@ import numpy as np
 import platformdirs
 import pytest
 from qtpy.QtCore import QPoint, QRect, QSize
-from qtpy.QtWidgets import QAbstractButton, QWidget
+from qtpy.QtWidgets import QAbstractButton, QSlider, QWidget
 
 from napari_histodiff.core.engine import EngineState, EngineStateChanged, JobFinished
 from napari_histodiff.core.geometry import Region
@@ -27,6 +27,9 @@ from tests.ui.slide.stage import put_block
 from tests.ui.slide.widget_doubles import SIDE, recipe_of
 
 WIDTH, HEIGHT = 1366, 768
+
+#: Pixels of a slider that can be set to 5 %.
+SLIDER = 100
 
 #: What a bar of the system takes of the screen.
 BAR = 40
@@ -158,6 +161,9 @@ def assert_in_view(dock: StudioDock, palette: str, qtbot) -> None:
         assert not hidden
 
     qtbot.waitUntil(check)
+    if palette == "edit mask":
+        redraw = dock.palette_box.mask.strength.slider.findChild(QSlider)
+        assert redraw.width() >= SLIDER
 
 
 def is_in_view(widget: QWidget) -> bool:
