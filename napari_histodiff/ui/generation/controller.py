@@ -47,7 +47,7 @@ from napari_histodiff.ui.generation.states import (
 from napari_histodiff.ui.generation.structures import StructureInView
 from napari_histodiff.ui.generation.suggestions import Suggestions
 from napari_histodiff.ui.generation.variation import Series, Variation, share_of, varied
-from napari_histodiff.ui.masks.context import widened
+from napari_histodiff.ui.masks.context import summary_of, widened
 from napari_histodiff.ui.queue.drawing import Drawing
 from napari_histodiff.ui.queue.edits import Place, QueuedEdit
 from napari_histodiff.ui.queue.results import Results
@@ -444,7 +444,7 @@ class Controller:
         if self.workspace.target is None:
             return None, _NO_IMAGE
         try:
-            return self.workspace.document.summary(), ""
+            return summary_of(self.workspace.document, self.settings_here.context), ""
         except HistodiffError as error:
             return None, str(error)
 

@@ -125,6 +125,8 @@ def _plan_of(
         return FramePlan(title, False, "The engine has stopped; press Restart above.")
     if status.state is EngineState.CLOSED:
         return FramePlan(title, False, "The engine is closed; open the dock again.")
+    if refusal := _why_no_start(summary, settings):
+        return FramePlan(title, False, refusal, repaints=repaints)
     if status.info is None:
         return FramePlan(title, True, "The model is loading; the edit starts when it is ready.")
     low, high = status.info.frames_mpp
@@ -182,6 +184,17 @@ def _why_unstarted(summary: FrameSummary, settings: Settings) -> str:
     if settings.strength == 1 and min(summary.shares, default=1.0) == 1:
         return "At Strength 1 a drawing starts from noise alone; lower Strength to choose."
     return ""
+
+
+def _why_no_start(summary: FrameSummary, settings: Settings) -> str:
+    """Return why an edit has nothing to start from; empty where it has."""
+    fills = settings.fill in (Fill.BLUR, Fill.BORDER)
+    if summary.stays or not fills or _why_unstarted(summary, settings):
+        return ""
+    return (
+        f"The edit mask covers all there is: nothing is left around it for “{settings.fill}”. "
+        "Leave some of the frame out of the mask, or choose another start beside Redraw."
+    )
 
 
 def _tissue_remark(summary: FrameSummary, info: BackendInfo) -> str:

@@ -19,9 +19,9 @@ from napari_histodiff.ui.workspace.transforms import insert_above, place_on, put
 if TYPE_CHECKING:
     from napari_histodiff.core.geometry import Region
     from napari_histodiff.ui.workspace.document import Document
-    from napari_histodiff.ui.workspace.snapshot import FrameSnapshot
+    from napari_histodiff.ui.workspace.snapshot import FrameSnapshot, FrameSummary
 
-__all__ = ["CONTEXT_NAME", "ContextOutline", "seen_by_model", "widened"]
+__all__ = ["CONTEXT_NAME", "ContextOutline", "seen_by_model", "summary_of", "widened"]
 
 CONTEXT_NAME: Final = "Context"
 
@@ -54,6 +54,21 @@ def seen_by_model(document: Document, edit_mask: NDArray[np.bool_], context: flo
         most=MAX_SIDE,
         is_there=lambda strip: not target.pending(strip) and target.covered(strip)[1],
     )
+
+
+def summary_of(document: Document, context: float) -> FrameSummary:
+    """Return what lies in the frame, where what the model sees around it stays as it is, too.
+
+    Raises
+    ------
+    InvalidMap
+        As `Document.summary`.
+    """
+    summary = document.summary()
+    if summary.stays:
+        return summary
+    whole = np.broadcast_to(np.True_, document.region.shape)
+    return replace(summary, stays=seen_by_model(document, whole, context) != document.region)
 
 
 def widened(snapshot: FrameSnapshot, document: Document, context: float) -> FrameSnapshot:

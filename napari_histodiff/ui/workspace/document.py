@@ -346,8 +346,9 @@ class Document:
             uses_paint = any(labels[strip][mask[strip]].any() for strip in strips)
         shares = shares_of(tissue)
         paint = shares, nuclei_without_tissue(labels, tissue, shares), self.edit_mask.levels
+        stays = kind is not EditKind.INPAINT or not mask.all()
         return FrameSummary(
-            kind, self.region, self.mpp, any_pixels, uses_paint, counts, problem, *paint
+            kind, self.region, self.mpp, any_pixels, uses_paint, counts, problem, *paint, stays
         )
 
     def snapshot(self) -> FrameSnapshot:

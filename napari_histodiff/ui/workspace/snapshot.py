@@ -42,6 +42,8 @@ class FrameSummary:
         How many nuclei are painted where none are expected: in lumen, in glass.
     shares : tuple of float
         Shares of the strength that parts of the edit mask are painted with, the largest first.
+    stays : bool
+        Whether some pixel stays as it is, so that an edit can start from what lies around it.
     """
 
     kind: EditKind
@@ -54,6 +56,7 @@ class FrameSummary:
     tissue: Mapping[str, float] = field(default_factory=dict)
     astray: Mapping[str, int] = field(default_factory=dict)
     shares: tuple[float, ...] = (1.0,)
+    stays: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,6 +8,7 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind
 from napari_histodiff.core.steering.start import Fill
 from napari_histodiff.ui.dock import StudioDock
+from napari_histodiff.ui.generation.plan import FramePlan
 from napari_histodiff.ui.generation.request import request_of
 from napari_histodiff.ui.generation.settings import Settings
 from napari_histodiff.ui.masks.context import CONTEXT_NAME, ContextOutline, widened
@@ -166,6 +167,34 @@ def test_the_dock_sends_and_shows_the_context(open_dock: OpenDock) -> None:
     assert request.feather == 2.0
     dock.workspace.new_canvas(128, 128)
     assert CONTEXT_NAME not in dock.viewer.layers
+
+
+@pytest.mark.parametrize("fill", [Fill.BLUR, Fill.BORDER])
+def test_a_mask_with_nothing_around_it_is_refused_before_it_is_drawn(
+    open_dock: OpenDock, fill: Fill
+) -> None:
+    engine = RecordingEngine()
+    dock = dock_on_an_image(open_dock, engine)
+    frame = dock.workspace.document.region
+    dock.workspace.document.edit_mask.put(np.ones(frame.shape, np.bool_))
+
+    def plan(**changes: object) -> FramePlan:
+        dock.controller.set(**changes)
+        dock.controller.refresh_plan()
+        return dock.controller.plan
+
+    assert plan(strength=0.6, fill=fill, context=64.0).enabled  # around the frame pixels are seen
+    refused = plan(context=0.0)
+    assert not refused.enabled
+    assert f"nothing is left around it for “{fill}”" in dock.run.note.text()
+    assert not dock.run.main.isEnabled()
+    assert dock.settings.strength.isEnabled()  # which is a way out
+    assert dock.palette_box.mask.start.isEnabled()
+    assert plan(strength=1.0).enabled
+    assert plan(strength=0.6, fill=Fill.NOISE).enabled
+    assert plan(fill=Fill.ORIGINAL).enabled
+    mask_at_the_top(dock.workspace)
+    assert plan(fill=fill).enabled
 
 
 def test_the_dock_sends_and_shows_what_an_edit_starts_from(open_dock: OpenDock) -> None:
