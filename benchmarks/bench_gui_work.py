@@ -7,6 +7,7 @@ request is made and handed over). napari's own work and the drawing of the windo
 
     python benchmarks/bench_gui_work.py [--side 4096] [--image 20000] [--repeats 5] [--before PATH]
 
+With `--as-painted`, nothing is suggested.
 With `--before`, another checkout is measured in turns with this one, each time in a fresh process,
 and the ratios of the medians are printed. Needs no display.
 """
@@ -50,14 +51,16 @@ def main() -> None:
     parser.add_argument("--image", type=int, default=0, help="side of an image; else a canvas")
     parser.add_argument("--repeats", type=int, default=5, help="measurements of each")
     parser.add_argument("--before", type=Path, help="another checkout to compare with")
+    parser.add_argument("--as-painted", action="store_true", help="suggest nothing")
     parser.add_argument("--json", action="store_true", help="measure once and print as JSON")
     options = parser.parse_args()
     if options.json:
-        print(json.dumps(_measure(options.side, options.image)))
+        print(json.dumps(_measure(options.side, options.image, suggest=not options.as_painted)))
         return
     from benchmarks.in_turns import measured_in_turns  # which an older checkout may lack
 
     arguments = ["--side", str(options.side), "--image", str(options.image)]
+    arguments += ["--as-painted"] if options.as_painted else []
     found = measured_in_turns(__file__, arguments, options.before, options.repeats)
     for what in found["now"]:
         line = f"{what:>20}:"
@@ -69,7 +72,7 @@ def main() -> None:
         print(line)
 
 
-def _measure(side: int, image: int) -> dict[str, float]:
+def _measure(side: int, image: int, *, suggest: bool) -> dict[str, float]:
     from napari.components import ViewerModel
 
     viewer = ViewerModel()
@@ -77,6 +80,7 @@ def _measure(side: int, image: int) -> dict[str, float]:
     engine = _Engine()
     store = _find("SettingsStore")(Path(tempfile.mkdtemp()) / "studio.json")
     controller = _find("Controller")(viewer, workspace, engine, store=store)
+    controller.set(suggest=suggest)
     if image:
         pixels = np.full((image, image, 3), 200, np.uint8)
         workspace.use_layer(viewer.add_image(pixels, scale=(0.5, 0.5)))

@@ -46,6 +46,9 @@ class Frame:
     uses_tissue = FrameSnapshot.uses_tissue
     _counts = FrameSnapshot._counts
 
+    def resolve(self) -> Frame:
+        return self
+
 
 class RecordingDocument:
     """A document of one frame; it is its own target and its own paint layers."""
@@ -73,6 +76,9 @@ class RecordingDocument:
     @property
     def region(self) -> Region:
         return self.frame.region
+
+    def copy_frame(self) -> Frame:
+        return self.snapshot()
 
     def snapshot(self) -> Frame:
         if self.problem:

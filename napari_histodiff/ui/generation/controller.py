@@ -300,9 +300,9 @@ class Controller:
             if settings.suggest and takes_paint(self.status.info):
                 count = settings.variants if variation is None else variation.structures
                 step = self._suggest(asked=False, count=count)
-                step.then(lambda done: self._draw_suggested(done, settings, variation))
             else:
-                self._draw((self.workspace.document.snapshot(),), settings, variation)
+                step = self.suggestions.take_paint()
+            step.then(lambda done: self._draw_suggested(done, settings, variation))
         except HistodiffError as error:
             self._notice(Level.WARNING, str(error))
 

@@ -1,7 +1,8 @@
-"""What is not painted in the frame, suggested in a thread and put into its layers."""
+"""What is painted in the frame, and what is not: suggested in a thread and put into its layers."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -36,6 +37,13 @@ _MOVED: Final = (
     "expected frame, image and paint to stay while tissue is suggested, got other ones; nothing "
     "was suggested, so try again"
 )
+_LEFT: Final = (
+    "expected frame and image to stay while the paint is looked at, got other ones; nothing is "
+    "drawn, so try again"
+)
+
+#: Pixels of a frame whose paint is looked at at once: a few hundredths of a second.
+_AT_ONCE: Final = 2048**2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,6 +115,7 @@ class Suggestions:
         self._workspace = workspace
         self._reader = StepReader()
         self._last: _Last | None = None
+        self._left = _MOVED
         #: The frame after the last suggestion, once for each variant where these differ.
         self.snapshots: tuple[FrameSnapshot, ...] = ()
         workspace.frame_changed.connect(self._leave)
@@ -137,12 +146,31 @@ class Suggestions:
         """
         document = self._workspace.document
         copied = document.copy_frame()  # the rest is made of it in the thread
+        self._left = _MOVED
         names, last = tuple(tissue_names), self._last
         step = self._reader.begin(
             partial(_suggested, document.target, copied, last, asked, settings, names, count),
             partial(self._put, document, copied, asked),
         )
         self._workspace.doing.follow("Suggesting what is not painted…", step)
+        return step
+
+    def take_paint(self) -> PendingStep:
+        """Suggest nothing; the step has a region when `snapshots` are the frame as it is painted.
+
+        Raises
+        ------
+        InvalidRequest
+            When the frame's place is not drawn yet, or something is on its way.
+        InvalidImage, InvalidMap
+            When what lies in the frame cannot be read.
+        """
+        copied = self._workspace.document.copy_frame()
+        if math.prod(copied.region.shape) <= _AT_ONCE:
+            return PendingStep.carried_out(self._keep(copied.resolve()))
+        self._left = _LEFT
+        step = self._reader.begin(copied.resolve, self._keep)
+        self._workspace.doing.follow("Looking at the paint…", step)
         return step
 
     def deliver(self) -> None:
@@ -152,6 +180,10 @@ class Suggestions:
     def cancel(self) -> None:
         """Leave the suggestion that is on its way; nothing when there is none."""
         self._reader.cancel()
+
+    def _keep(self, snapshot: FrameSnapshot) -> Region:
+        self.snapshots = (snapshot,)
+        return snapshot.region
 
     def _put(
         self,
@@ -186,7 +218,7 @@ class Suggestions:
         return snapshot.region
 
     def _leave(self, *_: object) -> None:
-        self._reader.cancel(InvalidRequest(_MOVED))
+        self._reader.cancel(InvalidRequest(self._left))
 
 
 def _suggested(

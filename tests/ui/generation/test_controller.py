@@ -344,7 +344,7 @@ class Counted:
         self.engine.ready()
         self.controller.pump()
         self.calls: Counter[str] = Counter()
-        for owner, name in ((Document, "snapshot"), (CanvasTarget, "read")):
+        for owner, name in ((Document, "copy_frame"), (CanvasTarget, "read")):
             self._count(monkeypatch, owner, name)
 
     def _count(self, monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> None:
@@ -378,5 +378,5 @@ def test_generate_copies_the_frame_once(counted: Counted) -> None:
     document = counted.workspace.document
     document.edit_mask.layer.paint((90, 90), 1)
     counted.controller.generate()
-    assert counted.calls == {"snapshot": 1, "read": 1}
+    assert counted.calls == {"copy_frame": 1, "read": 1}
     assert counted.engine.submitted[0].kind is EditKind.INPAINT

@@ -11,7 +11,9 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_histodiff.core.engine import JobCancelled, JobFinished
+from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import TISSUE_NAMES
+from napari_histodiff.ui.generation import suggestions
 from napari_histodiff.ui.generation.controller import Controller
 from napari_histodiff.ui.generation.settings import SeedMode, SettingsStore
 from napari_histodiff.ui.generation.variation import Series, Variation, Varied
@@ -151,6 +153,37 @@ def test_the_switch_off_leaves_the_paint_as_it_is(studio: Studio) -> None:
     (request,) = studio.engine.submitted
     np.testing.assert_array_equal(request.tissue_map, tissue)
     assert request.class_map is None
+
+
+def test_paint_of_a_large_frame_is_looked_at_in_the_thread_with_the_switch_off(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suggestions, "_AT_ONCE", 128 * 128 - 1)
+    tissue = studio.paint_gland()
+    studio.controller.set(suggest=False)
+    studio.controller.generate()
+    assert studio.workspace.doing.text == "Looking at the paint…"
+    assert not studio.engine.submitted
+    studio.controller.set(caption="lung")
+    studio.document.clear()  # what is drawn is what was there when the button was pressed
+    studio.wait()
+    (request,) = studio.engine.submitted
+    assert request.caption == "colon, gland"
+    np.testing.assert_array_equal(request.tissue_map, tissue)
+    assert not studio.notices
+
+
+def test_a_frame_that_moves_while_its_paint_is_looked_at_is_not_drawn(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suggestions, "_AT_ONCE", 0)
+    studio.controller.set(suggest=False)
+    studio.controller.generate()
+    studio.document.set_frame(Region(0, 0, 0, 64, 64))
+    studio.wait()
+    assert not studio.engine.submitted
+    (notice,) = studio.notices
+    assert "nothing is drawn" in notice
 
 
 def test_cancelling_leaves_the_paint_and_draws_nothing(studio: Studio) -> None:
