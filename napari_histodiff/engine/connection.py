@@ -31,6 +31,7 @@ class Connection(ABC):
         self._worker = ""
         self._topic = f"napari-histodiff-{uuid.uuid4().hex}"
         self._tasks: set[asyncio.Future[None]] = set()
+        self._rendering: Job | None = None
 
     @abstractmethod
     def open(self) -> None:
@@ -74,6 +75,7 @@ class Connection(ABC):
         )
 
     async def _render(self, job: Job) -> None:
+        self._rendering = job
         try:
             # Sent ahead of its task: dask warns of large arguments, and maps are large.
             request = await self._connected().scatter(
@@ -85,6 +87,8 @@ class Connection(ABC):
             if await self._worker_ends():
                 return
             outcome = Failed(problem, 0)
+        finally:
+            self._rendering = None
         self._report(Ended(job.id, outcome))
 
     async def _cancel(self, job: Job) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import traceback
 from dataclasses import replace
@@ -35,6 +36,9 @@ __all__ = ["RemoteEngine"]
 #: Seconds in which another machine answers, or does not; and between two looks whether it is there.
 _CONNECT_SECONDS: Final = 15.0
 _LOOK_SECONDS: Final = 1.0
+
+#: Seconds that a window which closes gives the other side to hear that it does.
+_FAREWELL_SECONDS: Final = 3.0
 
 
 class RemoteEngine(SerialEngine):
@@ -72,7 +76,13 @@ class RemoteConnection(Connection):
         self._is_lost = False
 
     def close(self) -> None:
-        """Let go of the worker, which goes on for others; idempotent."""
+        """Let go of the worker, which drops our job and goes on for others; idempotent."""
+        job = self._rendering
+        if job is not None and not self._is_lost:
+            loop: Any = self._connected().loop
+            told = asyncio.run_coroutine_threadsafe(self._cancel(job), loop.asyncio_loop)
+            with contextlib.suppress(TimeoutError):
+                told.result(_FAREWELL_SECONDS)
         self._is_lost = True
         super().close()
 

@@ -80,6 +80,7 @@ async def listening(address: EngineAddress, plugin: HostPlugin) -> AsyncIterator
     """
     security = address.security
     async with AsyncExitStack() as stack:
+        stack.callback(plugin.end)  # last of all: windows hear of a lost engine, not of a cancel
         stack.enter_context(dask.config.set(_SETTINGS))
         try:
             scheduler = await stack.enter_async_context(
@@ -92,7 +93,7 @@ async def listening(address: EngineAddress, plugin: HostPlugin) -> AsyncIterator
                     dashboard_address="127.0.0.1:0",  # any free port, not dask's 8787
                 )
             )
-            await stack.enter_async_context(
+            worker = await stack.enter_async_context(
                 Worker(
                     scheduler.address,
                     nthreads=1,
@@ -102,6 +103,8 @@ async def listening(address: EngineAddress, plugin: HostPlugin) -> AsyncIterator
                     dashboard=False,
                 )
             )
+            # dask would wait half a minute for what is being drawn.
+            stack.push_async_callback(worker.close, executor_wait=False)
         except OSError as error:
             raise EngineUnavailable(
                 f"expected to listen on {address}, got {error.strerror or error}; choose another "

@@ -33,6 +33,7 @@ class HostPlugin(WorkerPlugin):
     def __init__(self, topic: str) -> None:
         self.host = BackendHost()
         self.cancelled: set[str] = set()
+        self._ended = False
         self._topic = topic
         self._worker: Worker | None = None
         self._loaded: Loaded | LoadFailed | None = None
@@ -54,6 +55,14 @@ class HostPlugin(WorkerPlugin):
             pixels = np.ascontiguousarray(step.image).tobytes()
             preview = {"job": step.job, "preview": pixels, "shape": list(step.image.shape)}
             self.send(preview, topic)
+
+    def end(self) -> None:
+        """Have what is being drawn end at its next step: nobody is there to take it."""
+        self._ended = True
+
+    def is_cancelled(self, job: str) -> bool:
+        """Return whether a job is to end."""
+        return self._ended or job in self.cancelled
 
     def load_once(self, factory: BackendFactory | str) -> Loaded | LoadFailed:
         """Load the backend, unless it is loaded for another window already."""
@@ -93,7 +102,7 @@ def render(job: str, request: EditRequest, topic: str) -> Outcome:
     try:
         return plugin.host.render(
             Job(job, request),
-            is_cancelled=lambda: job in plugin.cancelled,
+            is_cancelled=lambda: plugin.is_cancelled(job),
             report=partial(plugin.send_step, topic),
         )
     finally:

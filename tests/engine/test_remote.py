@@ -6,15 +6,20 @@ import asyncio
 import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from napari_histodiff.core.backend import BackendFactory
 from napari_histodiff.core.engine import EngineState, JobFailed, JobFinished
-from napari_histodiff.core.errors import EngineUnavailable
+from napari_histodiff.core.errors import Cancelled, EngineUnavailable
+from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.engine import remote
 from napari_histodiff.engine.address import EngineAddress, make_certificate
 from napari_histodiff.engine.messages import Loaded
@@ -22,10 +27,29 @@ from napari_histodiff.engine.remote import RemoteEngine
 from napari_histodiff.engine.serving import listening, serve
 from napari_histodiff.engine.worker import HostPlugin
 from tests.contracts import EngineContract
-from tests.fakes import FAKE_INFO, FakeFactory
+from tests.fakes import FAKE_INFO, FakeBackend, FakeFactory
 from tests.recording import Recorder, edit_request
 
 FAKE = "tests.fakes:FakeBackend"
+
+
+class Watched(FakeBackend):
+    """The fake, drawing for long, and telling in this process how that ended."""
+
+    ends: ClassVar[SimpleQueue[str]] = SimpleQueue()
+
+    def render(self, requests: Sequence[EditRequest], **more: Any) -> list[NDArray[np.uint8]]:
+        try:
+            images = super().render(requests, **more)
+        except Cancelled:
+            Watched.ends.put("dropped")
+            raise
+        Watched.ends.put("drawn")
+        return images
+
+
+def watched() -> Watched:
+    return Watched(FakeFactory(steps=300, delay=0.02))
 
 
 class Server:
@@ -113,6 +137,19 @@ class TestRemoteEngine(EngineContract):
         self.serve(port)
         engine.start()
         assert isinstance(record.end(engine.submit(edit_request())), JobFinished)
+
+    @pytest.mark.parametrize("ends", ["the window", "the server"])
+    def test_what_nobody_waits_for_any_more_is_not_drawn_to_its_end(
+        self, monkeypatch: pytest.MonkeyPatch, ends: str
+    ) -> None:
+        monkeypatch.setattr(remote, "_CONNECT_SECONDS", 2.0)
+        engine, record = self.engine("tests.engine.test_remote:watched")
+        record.wait_started(engine.submit(edit_request()))
+        if ends == "the window":
+            engine.close()
+        else:
+            self.servers[0].end()
+        assert Watched.ends.get(timeout=60) == "dropped"
 
     def test_an_idle_engine_notices_that_the_other_side_is_gone(
         self, monkeypatch: pytest.MonkeyPatch
