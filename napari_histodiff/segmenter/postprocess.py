@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_fill_holes, find_objects, gaussian_filter
+from scipy.ndimage import find_objects, gaussian_filter
+from scipy.ndimage import label as label_pieces
 from skimage.measure import label
 from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
@@ -137,11 +138,22 @@ def _tidy(instances: NDArray[np.int32], least: float) -> NDArray[np.int32]:
     for number, place in enumerate(find_objects(instances), start=1):
         if place is None:
             continue
-        whole = binary_fill_holes(instances[place] == number)
-        if whole.sum() < least:
+        found = instances[place] == number
+        if found.size < least:
+            continue
+        # A hole is one more piece of what is around; `binary_fill_holes` takes three times as long.
+        around = np.ones((found.shape[0] + 2, found.shape[1] + 2), np.bool_)
+        around[1:-1, 1:-1] = ~found
+        pieces, many = label_pieces(around)
+        whole = found if many == 1 else pieces[1:-1, 1:-1] != 1
+        if np.count_nonzero(whole) < least:
             continue
         count += 1
         result[place][whole] = count
+    left = np.bincount(result.ravel(), minlength=count + 1) > 0
+    left[0] = True
+    if not left.all():  # one lay in a hole of another
+        result = (np.cumsum(left, dtype=np.int32) - 1)[result]
     return result
 
 

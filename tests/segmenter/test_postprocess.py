@@ -72,6 +72,16 @@ def test_specks_are_dropped_and_holes_filled() -> None:
     assert find_nuclei(maps, Separation(least_area=0)).instance_map.max() == 2
 
 
+def test_a_nucleus_in_the_hole_of_another_leaves_no_number_without_pixels() -> None:
+    inner, ring = discs((16, 40, 4)), discs((18, 40, 12)) - discs((18, 40, 8))
+    maps = maps_of(inner + 2 * ring, {1: 2, 2: 3})
+    rows = np.arange(len(ring), dtype=np.float32)[:, None] / len(ring)
+    maps.distance[ring > 0] = np.broadcast_to(rows, ring.shape)[ring > 0]  # highest below the inner
+    found = find_nuclei(maps)
+    assert found.instance_map.max() == len(found.probabilities) == 1
+    assert np.isfinite(found.probabilities).all()
+
+
 def test_nothing_gives_nothing() -> None:
     found = find_nuclei(maps_of(np.zeros((20, 30), np.int32), {}))
     assert not found.instance_map.any()

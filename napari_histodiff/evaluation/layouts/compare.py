@@ -83,11 +83,11 @@ class Part:
         return {name: tuple(int(some[k]) for some in sums) for k, name in enumerate(names)}
 
 
-def parts_of(fields: Mapping[str, Sequence[Field]]) -> tuple[Part, Part | None]:
+def parts_of(fields: Mapping[str, Sequence[Field]], draws: int = 300) -> tuple[Part, Part | None]:
     """Measure and compare fields of each of `SETS`: in kinds, and by class.
 
     By class are those of sets that tell our classes apart, and nothing where a set has fewer than
-    two of them.
+    two of them. `draws` is that of `compare`.
 
     Raises
     ------
@@ -96,13 +96,13 @@ def parts_of(fields: Mapping[str, Sequence[Field]]) -> tuple[Part, Part | None]:
     """
     telling = {name: [one for one in some if one.tells_classes] for name, some in fields.items()}
     few = min(map(len, telling.values())) < _LEAST_FIELDS
-    return _part(fields, KINDS), None if few else _part(telling, CLASSES)
+    return _part(fields, KINDS, draws), None if few else _part(telling, CLASSES, draws)
 
 
-def _part(fields: Mapping[str, Sequence[Field]], grouping: Grouping) -> Part:
+def _part(fields: Mapping[str, Sequence[Field]], grouping: Grouping, draws: int) -> Part:
     sets = {name: [measure(field, grouping) for field in fields[name]] for name in SETS}
     held_out, others, invented = (sets[name] for name in SETS)
-    return Part(sets, compare(held_out, others, invented))
+    return Part(sets, compare(held_out, others, invented, draws=draws))
 
 
 def compare(

@@ -8,11 +8,14 @@ from functools import cache
 
 import numpy as np
 import pytest
+from skimage.draw import ellipse
+from skimage.measure import regionprops
 
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.evaluation.layouts import (
     SETS,
     Field,
+    Part,
     compare,
     invented_like,
     measure,
@@ -23,6 +26,9 @@ from napari_histodiff.evaluation.layouts.compare import pair_correlation
 from napari_histodiff.evaluation.layouts.statistics import EDGES
 
 EPITHELIAL, LYMPHOCYTE, EOSINOPHIL, CONNECTIVE = 2, 3, 5, 6
+
+#: Draws of the bootstrap where no interval is looked at.
+DRAWS = 20
 
 
 @cache
@@ -38,8 +44,10 @@ def field(
     places: list[tuple[int, int]] = []
     for _ in range(20 * many):
         y, x = rng.integers(1, side - 3, 2).tolist()
+        if len(places) == many:
+            break
         near = spacing > 0 and any((y - a) ** 2 + (x - b) ** 2 < 4 * spacing**2 for a, b in places)
-        if near or instances[y : y + 2, x : x + 2].any() or len(places) == many:
+        if near or instances[y : y + 2, x : x + 2].any():
             continue
         places.append((y, x))
         instances[y : y + 2, x : x + 2] = len(places)
@@ -75,6 +83,30 @@ def test_densities_shapes_and_shares_are_of_what_was_looked_at() -> None:
     sizes = np.concatenate(list(one.size.values()))
     assert len(sizes) < 300
     np.testing.assert_allclose(sizes, np.sqrt(4 * 4 / np.pi) * 0.5)
+
+
+def test_shapes_and_places_are_those_of_scikit_image() -> None:
+    plain, rng = field(1, 0), np.random.default_rng(0)
+    instances = np.zeros_like(plain.instances)
+    for number in range(1, 90):
+        y, x = rng.uniform(-4, 404, 2)
+        a, b = rng.uniform(0.6, 9, 2)
+        instances[ellipse(y, x, a, b, shape=instances.shape, rotation=rng.uniform(0, 3))] = number
+    classes = np.where(instances > 0, np.uint8(EPITHELIAL), plain.classes)
+    found = measure(replace(plain, instances=instances, classes=classes))
+    height, width = instances.shape
+    whole = [
+        one
+        for one in regionprops(instances)
+        if min(one.bbox[:2]) > 0 and one.bbox[2] < height and one.bbox[3] < width
+    ]
+    assert found.count.tolist() == [len(np.unique(instances)) - 1, 0, 0]
+    np.testing.assert_allclose(
+        found.eccentricity[0], [one.eccentricity for one in whole], atol=1e-6
+    )
+    np.testing.assert_allclose(
+        found.size[0], [one.equivalent_diameter_area * plain.mpp for one in whole]
+    )
 
 
 def test_alike_sets_lie_within_the_floor_and_others_do_not() -> None:
@@ -117,9 +149,17 @@ def sets_of(*, eosinophils: int, tells: bool = True) -> dict[str, list[Field]]:
     return sets
 
 
+@cache
+def kinds_alone() -> Part:
+    """What is found in sets that do not tell our classes."""
+    kinds, classes = parts_of(sets_of(eosinophils=12, tells=False), DRAWS)
+    assert classes is None
+    return kinds
+
+
 def test_classes_are_measured_apart_and_those_with_few_nuclei_left_out_by_name(tmp_path) -> None:
     sets = sets_of(eosinophils=12)
-    kinds, classes = parts_of(sets)
+    kinds, classes = parts_of(sets, DRAWS)
     assert classes is not None
     names = [one.name for one in classes.found]
     assert "pair correlation eosinophil" in names
@@ -136,23 +176,21 @@ def test_classes_are_measured_apart_and_those_with_few_nuclei_left_out_by_name(t
     page = (tmp_path / "layouts.html").read_text("utf-8")
     assert "no, fewer than 40" in page
     assert page.count("<img") == 6 + 4 + 1  # pairs of kinds, classes with themselves, the sheet
-    few = parts_of(sets_of(eosinophils=9))[1]
+    few = parts_of(sets_of(eosinophils=9), DRAWS)[1]
     assert few is not None
     assert not any("eosinophil" in one.name for one in few.found)
 
 
 def test_sets_that_do_not_tell_our_classes_are_measured_in_kinds_alone(tmp_path) -> None:
-    sets = sets_of(eosinophils=12, tells=False)
-    kinds, classes = parts_of(sets)
-    assert classes is None
+    kinds = kinds_alone()
     assert len(kinds.found) > 9
-    lines = write_report(tmp_path, {}, kinds, None, [(sets["held-out"][0],) * 2])
+    lines = write_report(tmp_path, {}, kinds, None, [(field(0),) * 2])
     assert lines[-1] == "by class: too few fields tell our six classes apart"
 
 
 def test_shares_are_left_out_where_nobody_told_the_tissue() -> None:
-    sets = sets_of(eosinophils=0)
+    sets = sets_of(eosinophils=12, tells=False)
     sets["other real"] = [replace(one, tissue=one.tissue * 0) for one in sets["other real"]]
-    names = [one.name for one in parts_of(sets)[0].found]
+    names = [one.name for one in parts_of(sets, DRAWS)[0].found]
     assert "shares of tissue" not in names
-    assert "shares of tissue" in [one.name for one in parts_of(sets_of(eosinophils=0))[0].found]
+    assert "shares of tissue" in [one.name for one in kinds_alone().found]

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import Cancelled, InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.evaluation.maps import running
-from napari_histodiff.evaluation.maps.running import uncertainty_of
+from napari_histodiff.evaluation.maps.running import NucleusTable, uncertainty_of
 from napari_histodiff.evaluation.maps.tiles import ArraySource
 from napari_histodiff.segmenter.ensemble import Ensemble
 from napari_histodiff.segmenter.model import Judge
 from tests.segmenter.tiny import write_tiny_judge
 
-IMAGE = np.random.default_rng(2).integers(0, 256, (144, 192, 3), np.uint8)
+#: Two rows of three of the tiles of these tests.
+IMAGE = np.random.default_rng(2).integers(0, 256, (96, 160, 3), np.uint8)
 AREA = Region(0, 0, 0, *IMAGE.shape[:2])
 
 
@@ -29,19 +33,22 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "_WIDE", 64)
 
 
-@pytest.mark.usefixtures("small_tiles")
-def test_tiles_make_the_map_of_the_whole(ensemble, tmp_path) -> None:
-    whole = ensemble.propose(IMAGE, mpp=0.5)
+@pytest.fixture(scope="module")
+def mapped(ensemble: Ensemble) -> tuple[NDArray[np.float32], NucleusTable, list[tuple[int, int]]]:
+    """What is found in tiles that are not kept, and what was told after each."""
     told: list[tuple[int, int]] = []
-    entropy, nuclei = uncertainty_of(
-        ArraySource(IMAGE),
-        AREA,
-        0.5,
-        ensemble,
-        folder=tmp_path / "tiles",
-        on_tile=lambda *at: told.append(at),
-    )
-    assert told[-1] == (9, 9)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "_WIDE", 64)
+        found = uncertainty_of(
+            ArraySource(IMAGE), AREA, 0.5, ensemble, on_tile=lambda *at: told.append(at)
+        )
+    return *found, told
+
+
+def test_tiles_make_the_map_of_the_whole(ensemble, mapped) -> None:
+    whole = ensemble.propose(IMAGE, mpp=0.5)
+    entropy, nuclei, told = mapped
+    assert told == [(done, 6) for done in range(1, 7)]
     np.testing.assert_allclose(entropy, whole.entropy, atol=1e-4)
     assert len(nuclei.y) == len(whole.agreement) > 0
     np.testing.assert_allclose(np.sort(nuclei.agreement), np.sort(whole.agreement), atol=1e-6)
@@ -58,7 +65,7 @@ def test_other_scales_leave_no_seams(ensemble, mpp) -> None:
 
 
 @pytest.mark.usefixtures("small_tiles")
-def test_it_goes_on_where_it_was_stopped(ensemble, tmp_path) -> None:
+def test_it_goes_on_where_it_was_stopped(ensemble, mapped, tmp_path) -> None:
     def stop(done: int, total: int) -> None:
         if done == 4:
             raise Cancelled("stop")
@@ -68,9 +75,11 @@ def test_it_goes_on_where_it_was_stopped(ensemble, tmp_path) -> None:
         uncertainty_of(ArraySource(IMAGE), AREA, 0.5, ensemble, folder=kept, on_tile=stop)
     assert len(list(kept.glob("tile-*"))) == 4
     entropy, nuclei = uncertainty_of(ArraySource(IMAGE), AREA, 0.5, ensemble, folder=kept)
-    again, others = uncertainty_of(ArraySource(IMAGE), AREA, 0.5, ensemble)
+    again, others, _ = mapped
     np.testing.assert_array_equal(entropy, again)
-    np.testing.assert_array_equal(nuclei.y, others.y)
+    for field in fields(NucleusTable):
+        name = field.name
+        np.testing.assert_array_equal(getattr(nuclei, name), getattr(others, name))
 
 
 @pytest.mark.parametrize("mpp", [None, 1.0])
