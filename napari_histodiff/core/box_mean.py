@@ -94,37 +94,55 @@ def smooth_up(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     -------
     (2 * (h - 2 * SMOOTH_REACH), 2 * (w - 2 * SMOOTH_REACH), c) uint8
     """
-    lack = pixels.astype(np.float64)
-    fine = np.zeros((2 * lack.shape[0], 2 * lack.shape[1], lack.shape[2]))
+    # A smooth image misses some of the means, and what it misses is smoothed in its turn, at the
+    # scale of the pixels. float64 holds all these numbers exactly, so the order of sums is free.
+    lack, smooth = pixels.astype(np.float64), np.zeros(pixels.shape)
     for _ in range(SMOOTH_REACH):
-        # What a smooth image misses of the means is smoothed in its turn.
-        fine += _between(_between(lack).swapaxes(0, 1)).swapaxes(0, 1)
-        lack = pixels - block_means(fine, 2)
-    fine = (fine + repeat_up(lack, 2)).clip(0, 255)
+        smooth += lack
+        lack -= _means_between(_means_between(lack, 0), 1)
+    fine = _between(_between(smooth, 0), 1)
+    for row, col in np.ndindex(2, 2):
+        fine[row::2, col::2] += lack
+    fine.clip(0, 255, out=fine)
     rim = 2 * SMOOTH_REACH
     fine = fine[rim:-rim, rim:-rim]
-    goal = pixels[SMOOTH_REACH:-SMOOTH_REACH, SMOOTH_REACH:-SMOOTH_REACH].astype(np.int64) * 4
-    whole = np.empty(fine.shape, np.int64)
-    total, before = np.zeros(goal.shape), np.zeros(goal.shape, np.int64)
+    goal = pixels[SMOOTH_REACH:-SMOOTH_REACH, SMOOTH_REACH:-SMOOTH_REACH].astype(np.int32) * 4
+    whole = np.empty(fine.shape, np.uint8)
+    total, before = np.zeros(goal.shape), np.zeros(goal.shape, np.int32)
     for row, col in ((0, 0), (0, 1), (1, 0)):
-        total = total + fine[row::2, col::2]
+        total += fine[row::2, col::2]
         # The last pixel makes up for what rounding and clipping cost; it has to be able to.
         left = 3 - 2 * row - col
-        reached = np.minimum(np.rint(total).astype(np.int64), before + 255)
+        reached = np.minimum(np.rint(total).astype(np.int32), before + 255)
         reached = reached.clip(goal - 255 * left, goal)
         whole[row::2, col::2] = reached - before
         before = reached
     whole[1::2, 1::2] = goal - before
-    return whole.astype(np.uint8)
+    return whole
 
 
-def _between(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    # Twice as many rows, each a quarter of the way to its neighbour.
-    wide = np.pad(rows, [(1, 1), (0, 0), (0, 0)], mode="edge")
-    fine = np.empty((2 * len(rows), *rows.shape[1:]))
-    fine[::2] = 0.75 * rows + 0.25 * wide[:-2]
-    fine[1::2] = 0.75 * rows + 0.25 * wide[2:]
-    return fine
+def _between(pixels: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    # Twice as many, each a quarter of the way to its neighbour.
+    here, before, after = _neighbours(pixels, axis)
+    fine = np.empty((2 * len(here), *here.shape[1:]))
+    np.add(here, before, out=fine[::2])
+    np.add(here, after, out=fine[1::2])
+    return fine.swapaxes(0, axis)
+
+
+def _means_between(pixels: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    # Means of the two that `_between` makes of each.
+    here, before, after = _neighbours(pixels, axis)
+    return (here + 0.5 * (before + after)).swapaxes(0, axis)
+
+
+def _neighbours(pixels: NDArray[np.float64], axis: int) -> tuple[NDArray[np.float64], ...]:
+    # Three quarters of each, and a quarter of the one before and after it; `axis` comes first.
+    rows = pixels.swapaxes(0, axis)
+    quarter = 0.25 * rows
+    before = np.concatenate([quarter[:1], quarter[:-1]])
+    after = np.concatenate([quarter[1:], quarter[-1:]])
+    return 0.75 * rows, before, after
 
 
 def _sum(pixels: NDArray[Any], dtype: type[np.unsignedinteger[Any]]) -> NDArray[Any]:

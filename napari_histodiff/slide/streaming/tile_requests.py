@@ -84,9 +84,8 @@ def block_request(store: SlideStore, block: Region) -> EditRequest | None:
         glass &= ~painted.mask
     if glass.all():
         return None
-    coarse = _coarse(store, region)
+    coarse, known = _from_above(store, region, bare=bool(glass.any()))
     classes, instances, tissue = _maps(layout, plane, painted)
-    known = _bare(store, region) if glass.any() else None
     return EditRequest(
         kind=EditKind.GENERATE if coarse is None else EditKind.ZOOM,
         region=_keyed(recipe, plane),
@@ -146,8 +145,8 @@ def glass_pixels(store: SlideStore, block: Region) -> NDArray[np.uint8]:
     InvalidRequest, StorageError
         As `block_request`.
     """
-    target = _whole(store, block)
-    return _bare(store, target)
+    _, bare = _from_above(store, _whole(store, block), bare=True)
+    return np.asarray(bare, np.uint8)
 
 
 def block_labels(request: EditRequest, block: Region) -> NDArray[np.int32]:
@@ -266,23 +265,22 @@ def _known_glass(layout: Any, plane: Region) -> NDArray[np.bool_]:
     return known[plane.relative_to(even).slices]
 
 
-def _bare(store: SlideStore, region: Region) -> NDArray[np.uint8]:
-    """Return what shows where nothing lies on the glass, of the means it has one level up.
+def _from_above(
+    store: SlideStore, region: Region, *, bare: bool
+) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
+    """Return what one level up gives a region: its pixels, enlarged, and bare glass if asked for.
 
-    Without steps: a level that repeated the pixels above it would show them as squares.
+    The first is None at the coarsest level. Bare glass is what shows where nothing lies on it: of
+    the means it has one level up, and without steps, as a level that repeated the pixels above it
+    would show them as squares.
     """
     if region.level == store.recipe.coarsest:
-        return np.full((*region.shape, 3), GLASS_COLOUR, np.uint8)
+        return None, np.full((*region.shape, 3), GLASS_COLOUR, np.uint8) if bare else None
     above = store.spec.at_level(region, region.level + 1)
-    return _within(smooth_up(store.base(above.pad(SMOOTH_REACH))), above, region)
-
-
-def _coarse(store: SlideStore, region: Region) -> NDArray[np.uint8] | None:
-    """Return the pixels one level up over a region, upsampled; None at the coarsest level."""
-    if region.level == store.recipe.coarsest:
-        return None
-    above = store.spec.at_level(region, region.level + 1)
-    return _within(repeat_up(store.base(above), 2), above, region)
+    wide = above.pad(SMOOTH_REACH) if bare else above
+    pixels = store.base(wide)
+    enlarged = _within(repeat_up(pixels[above.relative_to(wide).slices], 2), above, region)
+    return enlarged, _within(smooth_up(pixels), above, region) if bare else None
 
 
 def _within(twice: NDArray[np.uint8], above: Region, region: Region) -> NDArray[np.uint8]:
