@@ -1,7 +1,8 @@
 """What the window shows where nothing is drawn yet, at once and without holding it up.
 
 The layout's colours take about 130 ms for a tile, so a thread works them out: first eight times as
-coarse, which covers a view in one or two tiles, finer where no model will draw. Until then the
+coarse, which covers a view in one or two tiles, finer where no model will draw, and none where
+everything in view is drawn: that thread and the window share one interpreter. Until then the
 nearest coarser ones are enlarged. The coarsest level begins as a sketch of itself, an eighth as
 fine, so that a slide opens at once. Drawn pixels are always read exactly. The states of tiles are
 kept while an edit is written, so that the window never waits for it.
@@ -86,11 +87,13 @@ class Placeholders:
         self._exact: object = None  # the layout whose colours of the coarsest level are kept
         self._wants_top = False
         self._listeners: Listeners[Region] = Listeners()
+        self._wanted: tuple[Region, bool] | None = None
         self._wishes: list[TileAddress] = []
         self._open = True
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._serve, name="histodiff-layout", daemon=True)
         self._thread.start()
+        self._stop_following = store.subscribe(self._follow)
 
     def use_top(self, level: Any) -> None:
         """Enlarge this array, the coarsest level as it shows, where there is nothing better."""
@@ -134,9 +137,13 @@ class Placeholders:
         stays : bool
             Whether no model will draw here, so that finer colours are worth their time.
         """
-        wishes: list[TileAddress] = []
-        if view is not None:
-            spec = self._store.spec
+        self._wanted = None if view is None else (view, stays)
+        self._ask()
+
+    def _ask(self) -> None:
+        wanted, wishes = self._wanted, list[TileAddress]()
+        if wanted is not None:
+            (view, stays), spec = wanted, self._store.spec
             steps = (_FIRST, *(_THEN if stays else ()))
             levels = [view.level + step for step in steps if view.level + step < spec.levels - 1]
             for level in levels:
@@ -145,8 +152,15 @@ class Placeholders:
             self._wishes = wishes[::-1]
             self._wake.notify()
 
+    def _follow(self, region: Region) -> None:
+        """Ask anew: of what was drawn in view, something may be gone."""
+        wanted = self._wanted
+        if wanted is not None and region.level >= wanted[0].level:
+            self._ask()
+
     def close(self) -> None:
         """End the thread; idempotent."""
+        self._stop_following()
         with self._wake:
             self._open = False
             self._wake.notify()
@@ -198,11 +212,23 @@ class Placeholders:
         layout, recipe = self._store.layout, self._store.recipe
         if self._cache.get(key) is not None or not _has(recipe.spec, tile):
             return
+        if self._hides_all(tile):
+            return
         region = recipe.spec.region(tile)
         colours = layout.colours(to_plane(recipe, region))
         if layout is self._layout and layout is self._store.layout:
             self._cache[key] = colours
             self._told(region)
+
+    def _hides_all(self, tile: TileAddress) -> bool:
+        """Whether nothing of a tile shows in view, as all that lies over it there is drawn."""
+        wanted, spec, coarsest = self._wanted, self._store.spec, self._store.recipe.coarsest
+        if wanted is None:
+            return False
+        view, _ = wanted
+        part = spec.at_level(spec.region(tile), view.level).intersect(view)
+        _, rows, cols = _squares(part.intersect(spec.bounds(view.level)), coarsest)
+        return bool(_drawn(self._store.state, coarsest, view.level, rows, cols).all())
 
 
 class ShownSlide:
@@ -271,10 +297,9 @@ class ShownSlide:
             quick = self._placeholders.read_top(region)
             if quick is None:
                 return self._store.read(region)
-        side = TILE >> max(0, region.level - self.recipe.coarsest)
-        rows = np.arange(region.y // side, -(-region.bottom // side))
-        cols = np.arange(region.x // side, -(-region.right // side))
-        drawn = self._drawn(region.level, rows, cols)
+        coarsest = self.recipe.coarsest
+        side, rows, cols = _squares(region, coarsest)
+        drawn = _drawn(self.state, coarsest, region.level, rows, cols)
         if drawn.all():
             return self._store.read(region)
         result = self._placeholders.read(region) if quick is None else quick
@@ -284,23 +309,33 @@ class ShownSlide:
             result[piece.relative_to(region).slices] = self._store.read(piece)
         return result
 
-    def _drawn(
-        self, level: int, rows: NDArray[np.int64], cols: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
-        """Return which squares of a level show something drawn; each lies under one tile."""
-        coarsest = self.recipe.coarsest
-        if level > coarsest:
-            level = coarsest
-        drawn = np.zeros((len(rows), len(cols)), np.bool_)
-        for above in range(level, coarsest + 1):
-            steps = above - level
-            states = self.state(above)[np.ix_(rows >> steps, cols >> steps)]
-            drawn |= states != TileState.EMPTY
-        return drawn
-
     def _keep(self, busy: bool) -> None:
         levels = range(self._store.recipe.coarsest + 1)
         self._kept = [self._store.state(level) for level in levels] if busy else None
+
+
+def _squares(region: Region, coarsest: int) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
+    """Return the squares that cover a region, each under one drawn tile: side, rows and columns."""
+    side = TILE >> max(0, region.level - coarsest)
+    rows = np.arange(region.y // side, -(-region.bottom // side))
+    return side, rows, np.arange(region.x // side, -(-region.right // side))
+
+
+def _drawn(
+    state: Callable[[int], NDArray[np.uint8]],
+    coarsest: int,
+    level: int,
+    rows: NDArray[np.int64],
+    cols: NDArray[np.int64],
+) -> NDArray[np.bool_]:
+    """Return which squares of a level show something drawn."""
+    level = min(level, coarsest)
+    drawn = np.zeros((len(rows), len(cols)), np.bool_)
+    for above in range(level, coarsest + 1):
+        steps = above - level
+        states = state(above)[np.ix_(rows >> steps, cols >> steps)]
+        drawn |= states != TileState.EMPTY
+    return drawn
 
 
 def _has(spec: PyramidSpec, tile: TileAddress) -> bool:

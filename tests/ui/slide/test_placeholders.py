@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from napari_histodiff.core.geometry import Region, TileAddress
+from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.slide.reader import SlideReader
 from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
@@ -54,9 +55,10 @@ class Bench:
         pixels = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
         self.store.put_generated(tile, pixels)
 
-    def want(self, view: Region, *, stays: bool) -> None:
-        """Ask and wait until everything asked for is there."""
-        self.placeholders.want(view, stays=stays)
+    def want(self, view: Region, *, stays: bool, asked: bool = False) -> None:
+        """Ask, unless that was done, and wait until everything asked for is there."""
+        if not asked:
+            self.placeholders.want(view, stays=stays)
         wait_until(lambda: not self.placeholders._wishes)
         last = [n for n in range(view.level, 4) if stays or n == view.level + 3]
         tiles = [
@@ -136,6 +138,27 @@ def test_where_no_model_will_draw_the_colours_become_exact(bench, level):
     bench.want(view, stays=True)
     np.testing.assert_array_equal(bench.shown.read(view), bench.store.read(view))
     assert bench.told
+
+
+@pytest.mark.parametrize("over", [TileAddress(0, 1, 3), TileAddress(2, 0, 0)])
+def test_where_all_in_view_is_drawn_nothing_is_worked_out(bench, over):
+    bench.put(over)
+    bench.layout.asked.clear()
+    bench.placeholders.want(Region(0, 300, 800, 200, 200), stays=True)
+    wait_until(lambda: not bench.placeholders._wishes)
+    bench.want(Region(0, 4200, 4200, 100, 100), stays=False)  # when the thread is done with that
+    assert [region.level for region in bench.layout.asked] == [3]
+
+
+def test_where_an_edit_is_undone_in_view_the_colours_below_are_worked_out(bench):
+    view = Region(0, 300, 800, 200, 200)
+    edit = EditRequest(kind=EditKind.GENERATE, region=view)
+    bench.store.write(edit, np.zeros((*view.shape, 3), np.uint8), np.ones(view.shape, bool))
+    bench.placeholders.want(view, stays=True)
+    wait_until(lambda: not bench.placeholders._wishes)
+    bench.store.undo()
+    bench.want(view, stays=True, asked=True)
+    np.testing.assert_array_equal(bench.shown.read(view), bench.store.read(view))
 
 
 def test_while_an_edit_is_written_states_are_those_from_before(bench):
