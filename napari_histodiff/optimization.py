@@ -7,7 +7,6 @@ import math
 from typing import Generic, TypeVar
 
 import torch
-from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
 from napari_histodiff.core.errors import TrainingError
@@ -34,6 +33,8 @@ class AveragedWeights(Generic[M]):
     """
 
     def __init__(self, module: M, decay: float) -> None:
+        from diffusers.training_utils import EMAModel  # takes seconds, and only training needs it
+
         self.module: M = copy.deepcopy(module).eval().requires_grad_(False)
         self._ema = EMAModel(self.module.parameters(), decay=decay, foreach=True)
         # Averaged in place: a distilled student is compared with its own average at every step.

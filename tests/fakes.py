@@ -57,8 +57,8 @@ class FakeFactory:
     """Makes a `FakeBackend`; picklable.
 
     `fault` happens at network evaluation `fault_at` of requests whose caption is "fault", or of
-    all requests when `always`. The model fails to load while `load_error` is set and no file
-    `repaired_by` exists.
+    all requests when `always`; a caption like "fault oom" says another one. The model fails to load
+    while `load_error` is set and no file `repaired_by` exists.
     """
 
     steps: int | None = None
@@ -105,35 +105,41 @@ class FakeBackend:
     def _render(self, request: EditRequest, on_step: OnStep | None) -> NDArray[np.uint8]:
         total = self.evaluations(request)
         self.previews = 0
+        fault = self._fault(request.caption)
         for done in range(1, total + 1):
             time.sleep(self.settings.delay)
-            if done == self.settings.fault_at and (
-                self.settings.always or request.caption == "fault"
-            ):
-                self._misbehave()
+            if done == self.settings.fault_at:
+                _misbehave(fault)
             if on_step is not None:
                 on_step(Step(done, total, lambda: self._preview(request)))
         first = request.first_variant
         images = np.stack([_draw(request, first + i) for i in range(request.variants)])
-        return images[..., :2] if self.settings.fault == "shape" else images
+        return images[..., :2] if fault == "shape" else images
 
     def _preview(self, request: EditRequest) -> NDArray[np.uint8]:
         """How many previews this job computed is their gray value."""
         self.previews += 1
         return np.full((*request.drawn.shape, 3), self.previews, np.uint8)
 
-    def _misbehave(self) -> None:
-        match self.settings.fault:
-            case "value":
-                raise ValueError("the moon is full")
-            case "unpicklable":
-                raise Unpicklable("no ", "copies")
-            case "memory":
-                raise MemoryError("8 GiB")
-            case "oom":
-                raise OutOfMemory("expected 2 GiB of memory, got 1; use a smaller frame")
-            case "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
+    def _fault(self, caption: str) -> str | None:
+        if self.settings.always:
+            return self.settings.fault
+        word, _, which = caption.partition(" ")
+        return (which or self.settings.fault) if word == "fault" else None
+
+
+def _misbehave(fault: str | None) -> None:
+    match fault:
+        case "value":
+            raise ValueError("the moon is full")
+        case "unpicklable":
+            raise Unpicklable("no ", "copies")
+        case "memory":
+            raise MemoryError("8 GiB")
+        case "oom":
+            raise OutOfMemory("expected 2 GiB of memory, got 1; use a smaller frame")
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _check_margin(request: EditRequest) -> None:

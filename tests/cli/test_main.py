@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -236,24 +235,14 @@ def test_a_crop_too_small_for_a_stain_is_not_called_background(run) -> None:
     assert "got background" in bare.stderr
 
 
-def test_a_console_of_another_code_page_gets_escapes(model_folder, tmp_path) -> None:
+def test_a_console_of_another_code_page_gets_escapes(model_folder, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
     command = ["generate", "--model", model_folder, "--device", "cpu", "--size", 16, 16]
     command += ["--steps", 1, "--caption", "colon, 淋巴", "-o", "组织"]
-    code = "from napari_histodiff.cli.main import main; main()"
-    ended = subprocess.run(
-        [sys.executable, "-c", code, *map(str, command)],
-        cwd=tmp_path,
-        env={
-            **os.environ,
-            "PYTHONIOENCODING": "cp1252",
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-        },
-        capture_output=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert b"\\u7ec4\\u7ec7" in ended.stdout
-    assert b"\\u6dcb\\u5df4" in ended.stderr
+    ended = CliRunner(charset="cp1252").invoke(main, list(map(str, command)))
+    assert ended.exit_code == 0, ended.stderr
+    assert b"\\u7ec4\\u7ec7" in ended.stdout_bytes
+    assert b"\\u6dcb\\u5df4" in ended.stderr_bytes
     assert (tmp_path / "组织" / "generate-001.png").is_file()
 
 

@@ -22,9 +22,10 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def folders_are_loaded_once() -> Iterator[None]:
-    """Load each folder of another maker once; a backend has a copy of its own of what was loaded.
+    """Load each folder of another maker once; a backend has a copy of its own of what changes.
 
-    Loading takes diffusers ten times as long as a tiny model draws, and has tests of its own.
+    Loading takes diffusers ten times as long as a tiny model draws, and has tests of its own;
+    copying weights, which nobody changes, takes as long as drawing.
     """
     load, kept = backend.load_parts, dict[Any, Loaded]()
 
@@ -32,7 +33,10 @@ def folders_are_loaded_once() -> Iterator[None]:
         key = (folder.path, folder.revision, device, dtype, loading.load_text_encoder)
         if key not in kept:
             kept[key] = load(folder, device, dtype)
-        return copy.deepcopy(kept[key])
+        found = kept[key]
+        network = found.network
+        weights = network.unet, network.controlnet, getattr(network.codec, "_vae", None)
+        return copy.deepcopy(found, {id(part): part for part in weights if part is not None})
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backend, "load_parts", load_parts)

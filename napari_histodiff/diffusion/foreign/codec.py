@@ -89,6 +89,7 @@ class LatentCodec:
     def __init__(self, vae: Any, device: torch.device, offload: bool = False) -> None:
         self._vae = vae
         self._device = device
+        self._dtype = next(vae.parameters()).dtype
         self.offload = offload
         self.factor = 2 ** (len(_blocks(vae.config)) - 1)
         self.channels = int(vae.config.latent_channels)
@@ -105,7 +106,7 @@ class LatentCodec:
 
     def _encode(self, pixels: Tensor) -> Tensor:
         vae = self._here()
-        found = vae.encode(pixels.to(self._device, vae.dtype))
+        found = vae.encode(pixels.to(self._device, self._dtype))
         latents = found.latent_dist.mode() if hasattr(found, "latent_dist") else found.latents
         self._done()
         return (latents.float() - self._shift) * self._scale
@@ -113,7 +114,7 @@ class LatentCodec:
     def _decode(self, latents: Tensor) -> Tensor:
         vae = self._here()
         plain = latents / self._scale + self._shift
-        pixels = vae.decode(plain.to(self._device, vae.dtype)).sample
+        pixels = vae.decode(plain.to(self._device, self._dtype)).sample
         self._done()
         return pixels.float()
 

@@ -67,6 +67,11 @@ class Network:
         return next(self.unet.parameters()).device
 
     @property
+    def dtype(self) -> torch.dtype:
+        """In which numbers it computes."""
+        return next(self.unet.parameters()).dtype
+
+    @property
     def inpaints(self) -> bool:
         """Whether the U-Net was trained to draw around known pixels."""
         return bool(self.unet.config.in_channels > self.codec.channels)
@@ -84,7 +89,7 @@ class Network:
 
     def predict(self, z: Tensor, t: Tensor, inputs: Inputs) -> Tensor:
         """Return what the U-Net predicts of (b, c, h, w) latents, float32 and of the same shape."""
-        dtype = self.unet.dtype
+        dtype = self.dtype
         words: dict[str, Any] = {}
         if inputs.prompt is not None:
             words["encoder_hidden_states"] = inputs.prompt.words.to(z.device, dtype)
@@ -114,7 +119,7 @@ class Network:
         """The image's size, where it was cropped, and the size wanted: a whole picture."""
         height, width = (side * self.codec.factor for side in z.shape[-2:])
         numbers = [height, width, 0, 0, height, width]
-        return torch.tensor([numbers], device=z.device, dtype=self.unet.dtype).repeat(len(z), 1)
+        return torch.tensor([numbers], device=z.device, dtype=self.dtype).repeat(len(z), 1)
 
 
 def guided(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,7 +32,7 @@ from napari_histodiff.inpainting.fills import filled
 from tests.diffusion.foreign import tiny as foreign
 from tests.diffusion.tiny import TISSUE_CLASSES, tiny_info, tiny_pipeline
 
-SIDE = 144
+SIDE = 96  # pixels a side of the frames: several windows of each model
 LEVELS = st.lists(st.integers(1, 20).map(lambda k: k / 20), max_size=6)
 
 
@@ -55,23 +58,29 @@ def own(jumps: bool) -> Backend:
     return DiffusionBackend(pipeline, tiny_info())
 
 
-def of_others(folder, name: str) -> Backend:
-    return ForeignBackend.load(foreign.tiny_pipeline(folder, name), "cpu", "float32")
-
-
-BACKENDS = {
-    "jumps": lambda folder: own(True),
-    "flow": lambda folder: own(False),
-    "latents": lambda folder: of_others(folder, "StableDiffusionPipeline"),
-    "inpainting": lambda folder: of_others(folder, "StableDiffusionInpaintPipeline"),
-    "pixels": lambda folder: of_others(folder, "DDPMPipeline"),
+#: Backends by name: our own that jump or do not, and classes of pipelines of others.
+BACKENDS: dict[str, bool | str] = {
+    "jumps": True,
+    "flow": False,
+    "latents": "StableDiffusionPipeline",
+    "inpainting": "StableDiffusionInpaintPipeline",
+    "pixels": "DDPMPipeline",
 }
 
 
+@pytest.fixture(scope="module")
+def folder_of(tmp_path_factory) -> Callable[[str], Path]:
+    folder = tmp_path_factory.mktemp("parts")
+    return cache(lambda name: foreign.tiny_pipeline(folder / name, name))
+
+
 @pytest.fixture(params=BACKENDS)
-def backend(request, tmp_path, monkeypatch) -> Backend:
+def backend(request, folder_of, monkeypatch) -> Backend:
     monkeypatch.setattr(loading, "load_text_encoder", foreign.fake_text)
-    return BACKENDS[request.param](tmp_path)
+    kind = BACKENDS[request.param]
+    if isinstance(kind, bool):
+        return own(kind)
+    return ForeignBackend.load(folder_of(kind), "cpu", "float32")
 
 
 def drawn(backend: Backend, **changes) -> np.ndarray:
@@ -79,15 +88,15 @@ def drawn(backend: Backend, **changes) -> np.ndarray:
     return images[0]
 
 
-def edit(backend: Backend, **changes) -> EditRequest:
+def edit(backend: Backend, side: int = SIDE, **changes) -> EditRequest:
     rng = np.random.default_rng(0)
-    mask = np.zeros((SIDE, SIDE), bool)
-    mask[32:112, 16:128] = True
+    mask = np.zeros((side, side), bool)
+    mask[side * 2 // 9 : side * 7 // 9, side // 9 : side * 8 // 9] = True
     steps = 2 if backend.info.jump_steps else 6
-    image = rng.integers(60, 200, (SIDE, SIDE, 3), np.uint8)
+    image = rng.integers(60, 200, (side, side, 3), np.uint8)
     return EditRequest(
         kind=EditKind.INPAINT,
-        region=Region(0, 0, 64, SIDE, SIDE),
+        region=Region(0, 0, 64, side, side),
         edit_mask=mask,
         mpp=backend.info.mpp[0],
         **{"image": image, "steps": steps, "seed": 3, **changes},
@@ -98,9 +107,9 @@ def apart(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(one.astype(float) - other).mean())
 
 
-def halves(left: float, right: float) -> np.ndarray:
-    strengths = np.full((SIDE, SIDE), left)
-    strengths[:, 72:] = right
+def halves(left: float, right: float, side: int = SIDE) -> np.ndarray:
+    strengths = np.full((side, side), left)
+    strengths[:, side // 2 :] = right
     return strengths
 
 
@@ -114,12 +123,14 @@ def test_one_strength_everywhere_has_the_bytes_of_the_number(backend, strength) 
 # The tiny network for inpainting draws the same from any noise.
 @pytest.mark.parametrize("backend", sorted(BACKENDS.keys() - {"inpainting"}), indirect=True)
 def test_each_part_is_near_what_its_strength_draws_alone(backend) -> None:
-    request = edit(backend, strength_map=halves(1.0, 0.2))
+    side = 144  # what a part draws reaches into the next one, which is to be wider
+    strengths = halves(1.0, 0.2, side)
+    request = edit(backend, side, strength_map=strengths)
     assert levels_of(request.strength_map) == (1.0, 0.2)
-    image = drawn(backend, strength_map=halves(1.0, 0.2))
+    image = drawn(backend, side=side, strength_map=strengths)
     np.testing.assert_array_equal(image[~request.edit_mask], request.image[~request.edit_mask])
     # Random weights do not draw what they see: weak edits are near each other, not the image.
-    weak, strong = drawn(backend, strength=0.2), drawn(backend)
+    weak, strong = drawn(backend, side=side, strength=0.2), drawn(backend, side=side)
     left, right = (slice(40, 104), slice(24, 60)), (slice(40, 104), slice(84, 120))
     assert apart(image[right], weak[right]) < 0.6 * apart(strong[right], weak[right])
     assert apart(image[left], strong[left]) < 0.6 * apart(weak[left], strong[left])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,10 +22,15 @@ from tests.slide.scans.test_tiff_reader import damaged
 SIDE = 4200
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pyramid(tmp_path_factory.mktemp("scan") / "a.tif", [tissue(SIDE, SIDE)])
+
+
 @pytest.fixture
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def path(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HISTODIFF_CACHE", str(tmp_path / "cache"))
-    return write_pyramid(tmp_path / "a.tif", [tissue(SIDE, SIDE)])
+    return Path(shutil.copy(written, tmp_path))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -44,16 +45,16 @@ def store_of(slide: SlideRecipe, down_to: int) -> FakeStore:
     return store
 
 
-def requests_of(store: FakeStore, level: int) -> list[EditRequest | None]:
-    tiles = store.spec.tiles(store.spec.bounds(level))
-    return [block_request(store, full_region(tile)) for tile in tiles]
+def requests_of(store: FakeStore, level: int) -> Iterator[EditRequest | None]:
+    for tile in store.spec.tiles(store.spec.bounds(level)):
+        yield block_request(store, full_region(tile))
 
 
 @pytest.mark.parametrize("level", [1, 0])
 def test_a_block_is_asked_for_in_the_same_words(level: int) -> None:
     finer = _tissue().finer(_STAINED)
-    before = requests_of(store_of(_tissue(), level), level)
-    after = requests_of(store_of(finer, level + 1), level + 1)
+    before = list(requests_of(store_of(_tissue(), level), level))
+    after = list(requests_of(store_of(finer, level + 1), level + 1))
     told = [[None if one is None else one.to_dict() for one in some] for some in (before, after)]
     assert told[0] == told[1]
     assert any(before)
