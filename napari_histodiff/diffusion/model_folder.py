@@ -9,6 +9,7 @@ from typing import Any, Final
 from napari_histodiff.core.captions import CAPTION_SCHEMA
 from napari_histodiff.core.errors import ModelInvalid, ModelNotFound
 from napari_histodiff.core.model_files import check_safetensors, read_description, read_model_json
+from napari_histodiff.core.requests import STAIN_NUMBERS
 from napari_histodiff.core.stain_bank import StainEntry
 
 __all__ = ["BUNDLED_MODEL", "WEIGHTS", "ModelInfo", "bundled_model_path", "check_folder"]
@@ -93,6 +94,7 @@ def check_folder(folder: Path) -> ModelInfo:
             _check_schema(settings.get("caption_schema"))
         if name == "network":
             told = settings.get("tissue_classes", told)
+            _check_stain(settings.get("stain_numbers", STAIN_NUMBERS[0]))
     for weights in WEIGHTS.values():
         check_safetensors(folder / weights)
     description = folder / "model_info.json"
@@ -122,6 +124,14 @@ def _check_classes(index: dict[str, Any]) -> None:
                 f"expected a {name} this release knows, got {'.'.join(map(str, pair))}; the model "
                 "is of a newer or another version: update napari-histodiff"
             )
+
+
+def _check_stain(numbers: object) -> None:
+    if numbers not in STAIN_NUMBERS:
+        raise ModelInvalid(
+            f"expected a network told {STAIN_NUMBERS[0]} or {STAIN_NUMBERS[1]} numbers of a stain, "
+            f"got {numbers}; the model is of a newer version: update napari-histodiff"
+        )
 
 
 def _check_schema(schema: object) -> None:

@@ -79,6 +79,11 @@ BROKEN: dict[str, tuple[type[Exception], str, Callable[[Path], object]]] = {
         "newer or another",
         lambda f: edit(f / "model_index.json", vae=["diffusers", "AutoencoderKL"]),
     ),
+    "more of a stain": (
+        ModelInvalid,
+        "numbers of a stain",
+        lambda f: edit(f / "network" / "config.json", stain_numbers=9),
+    ),
     "newer captions": (
         ModelInvalid,
         "caption schema",
