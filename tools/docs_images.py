@@ -1,4 +1,4 @@
-"""Makes the pictures of the documentation anew: windows, a painting at three guidances, a failure.
+"""Makes pictures of the documentation anew: windows, guidances, captions by tissue, a failure.
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python tools/docs_images.py
 
@@ -25,6 +25,7 @@ from napari_histodiff.core.colours import colour_nuclei
 from napari_histodiff.ui.demo import run_demo
 from napari_histodiff.ui.dock import StudioDock
 from napari_histodiff.ui.generation.settings import SettingsStore
+from napari_histodiff.ui.generation.variation import Variation, Varied
 from napari_histodiff.ui.starting.painted import DEMO_CAPTION, paint_demo
 from napari_histodiff.ui.starting.samples import open_canvas
 from napari_histodiff.ui.text import WIDGET
@@ -46,10 +47,12 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     # First: torch loaded after OpenGL takes the process down where both bring an LLVM.
     _draw_guidances()
+    _draw_by_tissue()
     run_demo(Path("demo"))
     for source, name in WINDOWS.items():
         _save(Image.open(Path("demo") / f"window_{source}.png").convert("RGB"), name)
     with tempfile.TemporaryDirectory() as folder:
+        _vary(Path(folder))
         _fail(Path(folder))
 
 
@@ -64,8 +67,43 @@ def _draw_guidances() -> None:
     _save(Image.fromarray(np.concatenate(row, axis=1)), "guidance")
 
 
-def _fail(folder: Path) -> None:
-    """Draw, take the worker away as a machine without memory does, and look at what is said."""
+def _draw_by_tissue() -> None:
+    """A gland in stroma, with few and with many lymphocytes asked for in the stroma alone."""
+    model = hd.load_model()
+    y, x = np.mgrid[-1:1:400j, -1:1:400j]
+    away = np.hypot(y / 0.8, (x - 0.1) / 0.62) * (1 + 0.08 * np.cos(5 * np.arctan2(y, x)))
+    names = model.info.tissue_names
+    tissue = np.where(away < 0.85, names.index("gland"), names.index("stroma"))
+    tissue[away < 0.3] = names.index("lumen")
+    few, many = (
+        model(
+            tissue_map=tissue.astype(np.uint8),
+            caption="colon, low lymphocyte",
+            region_captions={"stroma": f"colon, {level} lymphocyte"},
+            seed=1,
+        )
+        for level in ("low", "high")
+    )
+    gap = np.full((len(few), 16, 3), 255, np.uint8)
+    _save(Image.fromarray(np.concatenate([few, gap, many], axis=1)), "region-captions")
+
+
+def _vary(folder: Path) -> None:
+    """Four structures of the demo's painting side by side."""
+    viewer, dock = _studio(folder)
+    dock.controller.vary(Variation(Varied.STRUCTURE, count=4))
+    _until(lambda: dock.grid.window is not None)
+    window = dock.grid.window
+    assert window is not None
+    window.resize(1280, 800)
+    _wait(2)
+    window.grab().save(str(folder / "grid.png"))
+    _save(Image.open(folder / "grid.png").convert("RGB"), "grid")
+    dock.shut_down()
+    viewer.close()
+
+
+def _studio(folder: Path) -> tuple[napari.Viewer, StudioDock]:
     viewer = napari.Viewer(show=True)
     viewer.window.resize(1440, 900)
     dock = StudioDock(viewer, store=SettingsStore(folder / "studio.json"))
@@ -73,6 +111,12 @@ def _fail(folder: Path) -> None:
     open_canvas(dock)
     dock.controller.set(variants=2, seed=1)
     _until(lambda: dock.controller.status.info is not None)
+    return viewer, dock
+
+
+def _fail(folder: Path) -> None:
+    """Draw, take the worker away as a machine without memory does, and look at what is said."""
+    viewer, dock = _studio(folder)
     dock.actions.generate()
     _until(lambda: dock.controller.staged.preview.shown)
     for child in psutil.Process().children(recursive=True):
