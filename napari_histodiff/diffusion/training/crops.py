@@ -83,6 +83,10 @@ _DETAIL: Final = (-0.3, 0.9)  # how much of it is taken away; below 0, added
 _SOFTENED: Final = 0.4  # most that such a crop is blurred
 
 
+#: From pixels to pixels, (h, w, 3) uint8.
+_Change = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Crop:
     """One square crop: `pixels` (s, s, 3) uint8, `layers` (s, s, 5) uint8 as `packing.LAYERS`.
@@ -197,7 +201,7 @@ class CropSampler:
         layers[..., LAYERS.index("edges")] = instance_edges(instances, layers[..., _CLASS])
         return layers
 
-    def _detail(self) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
+    def _detail(self) -> _Change:
         """Return what some crops are seen through, as another scanner would show their tissue."""
         if self._rng.random() >= _REDETAILED:
             return lambda pixels: pixels
@@ -210,7 +214,7 @@ class CropSampler:
         i: int,
         window: Window,
         scale: int,
-        change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
+        change: _Change,
     ) -> tuple[float, ...] | None:
         around = tuple(_widened(side, _STAIN_SIDE * scale) for side in window)
         pixels, valid = self._packed.pixels[i][around], self._packed.layers[i][around][..., _VALID]

@@ -54,21 +54,28 @@ def session(dock: StudioDock, slide_path: Path) -> SlideSession:
     return dock.slide.session
 
 
+class Closing:
+    """A `glance` that closes the dock at its turn number `place`."""
+
+    def __init__(self, dock: StudioDock, place: int) -> None:
+        self._dock, self._place = dock, place
+        self.count = 0
+
+    def __call__(self) -> None:
+        turn, self.count = self.count, self.count + 1
+        if turn == self._place:
+            self._dock.shut_down()
+        glance()
+
+
 @pytest.mark.parametrize("place", range(15))
 def test_a_dock_that_is_closed_while_a_slide_comes_leaves_it_free(
     dock: StudioDock, slide_path: Path, place: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turns: list[int] = []
-
-    def turn() -> None:
-        turns.append(len(turns))
-        if turns[-1] == place:
-            dock.shut_down()
-        glance()
-
-    monkeypatch.setattr(part, "glance", turn)
+    turns = Closing(dock, place)
+    monkeypatch.setattr(part, "glance", turns)
     dock.slide.open_slide(slide_path)
-    assert len(turns) > place
+    assert turns.count > place
     assert dock.slide.session is None
     SlideStore.open(slide_path).close()  # nobody holds it any more
 
@@ -116,17 +123,10 @@ def test_the_window_lives_while_a_scan_comes(
 def test_a_dock_that_is_closed_while_a_scan_comes_leaves_it_free(
     dock: StudioDock, scan_path: Path, place: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turns: list[int] = []
-
-    def turn() -> None:
-        turns.append(len(turns))
-        if turns[-1] == place:
-            dock.shut_down()
-        glance()
-
-    monkeypatch.setattr(shown, "glance", turn)
+    turns = Closing(dock, place)
+    monkeypatch.setattr(shown, "glance", turns)
     dock.slide.open_slide(scan_path)
-    assert len(turns) > place
+    assert turns.count > place
     assert "scan" not in dock.viewer.layers  # which goes when the scan is closed
 
 
