@@ -84,7 +84,7 @@ class PaintedUNet(HistoUNet):
     ) -> Tensor:
         """Return the estimate of the clean image; see `HistoUNet.forward`."""
         c_in, c_skip, c_out = preconditioning(t.float())
-        emb = self._modulation(t, embedding, mpp, stain, None)
+        emb = self.told(t, embedding, mpp, stain)
         spatial = spatial.to(self.stem.weight.dtype)
         paint = torch.cat([spatial[:, CHANNELS[name]] for name in _PAINT], 1)
         if not self.at_input:

@@ -51,7 +51,7 @@ class BackendInfo:
     multiple_of : int
         Frames are snapped to multiples of this many pixels in the interface.
     device : str
-        For example "cpu (bfloat16)", "cpu (float32, OpenVINO)" or "cuda:0 (bfloat16)".
+        For example "cpu (float32)", "cpu (bfloat16, OpenVINO)" or "cuda:0 (bfloat16)".
     seconds_per_window : float
         Measured time of one network evaluation of one window, for estimates.
     licence : str

@@ -1,7 +1,8 @@
-"""The network compiled by OpenVINO, for processors that compute in float32."""
+"""The network compiled by OpenVINO, for processors, in float32 or bfloat16."""
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 import threading
@@ -15,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from napari_histodiff.diffusion.conditioning import STAIN_FEATURES, spatial_channels
+from napari_histodiff.diffusion.conditioning import spatial_channels
+from napari_histodiff.diffusion.flow import preconditioning
 from napari_histodiff.diffusion.network import HistoUNet
 from napari_histodiff.diffusion.windows import WindowLayout
 
@@ -23,6 +25,9 @@ __all__ = ["OPENVINO_VARIABLE", "CompiledNetwork", "compiled_network"]
 
 #: Set to 0 to draw without OpenVINO where it is installed.
 OPENVINO_VARIABLE: Final = "HISTODIFF_OPENVINO"
+
+#: What OpenVINO calls the number formats it computes in.
+_PRECISIONS: Final = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 #: What is kept compiled: a frame of 1,024 px has 7 shapes, and each takes about 100 MB.
 _SHAPES: Final = 8
@@ -36,11 +41,11 @@ _TELEMETRY: Final = "openvino_telemetry"
 def compiled_network(network: HistoUNet, layout: WindowLayout) -> CompiledNetwork | None:
     """Compile a network, or return None where that cannot be or does not pay.
 
-    It pays for float32 on a processor: bfloat16 is faster where the processor has it. Without
-    OpenVINO, or when it fails on this machine, drawings are made without it.
+    It pays on a processor, in a number format that this one computes in. Without OpenVINO, or when
+    it fails on this machine, drawings are made without it.
     """
     weight = network.stem.weight
-    wanted = weight.device.type == "cpu" and weight.dtype == torch.float32
+    wanted = weight.device.type == "cpu" and weight.dtype in _PRECISIONS
     if not wanted or os.environ.get(OPENVINO_VARIABLE) == "0":
         return None
     try:
@@ -65,7 +70,7 @@ class CompiledNetwork(nn.Module):
     Parameters
     ----------
     network : HistoUNet
-        On the processor, float32.
+        On the processor, float32 or bfloat16.
     layout : WindowLayout
         Windows it will see.
 
@@ -78,6 +83,8 @@ class CompiledNetwork(nn.Module):
     ------
     ImportError
         Without OpenVINO.
+    LookupError
+        When this processor has no instructions for the number format of the network.
     """
 
     def __init__(self, network: HistoUNet, layout: WindowLayout) -> None:
@@ -88,7 +95,11 @@ class CompiledNetwork(nn.Module):
             import openvino
 
             self._core: Any = openvino.Core()
-            self._model = _converted(openvino, network)
+            self._precision = _precision(self._core, network)
+            # Float32 is what OpenVINO takes in, to compute in less. It shares these weights.
+            is_float = network.dtype == torch.float32
+            self._float = network if is_float else copy.deepcopy(network).float()
+            self._model = _converted(openvino, self._float)
         self._threads = torch.get_num_threads()
         self.side_by_side = min(self._threads, _SIDE_BY_SIDE)
         self._ready: OrderedDict[tuple[int, int, int], list[Any]] = OrderedDict()
@@ -110,10 +121,11 @@ class CompiledNetwork(nn.Module):
         if jump_guidance is None:
             jump_guidance = torch.zeros_like(t)
         given = (sample, t, spatial, embedding, mpp, stain, jump_guidance)
-        rows = [[x[i : i + 1] for x in given] for i in range(len(sample))]
+        alone = [[x[i : i + 1] for x in given] for i in range(len(sample))]
         height, width = sample.shape[-2:]
         if height not in self._sides or width not in self._sides:
-            return torch.cat([self._network(*row) for row in rows])
+            return torch.cat([self._network(*row) for row in alone])
+        rows = [self._prepared(*row) for row in alone]
         with self._lock:
             differs = not self._alike.get((height, width), True)
             if differs or len(rows) == 1 or self.side_by_side == 1:
@@ -121,6 +133,13 @@ class CompiledNetwork(nn.Module):
             else:
                 found = self._together(height, width, rows)
         return _joined(found)
+
+    def _prepared(
+        self, sample: Tensor, t: Tensor, spatial: Tensor, embedding: Tensor, *rest: Tensor
+    ) -> list[Tensor]:
+        """Turn inputs of `HistoUNet.forward` to those of `HistoUNet.estimate`."""
+        told = self._float.told(t, embedding.float(), *rest)
+        return [sample, *preconditioning(t), spatial, told]
 
     def _together(self, height: int, width: int, rows: list[list[Tensor]]) -> list[list[Tensor]]:
         requests = self.prepare(height, width, self.side_by_side)
@@ -140,7 +159,7 @@ class CompiledNetwork(nn.Module):
             shapes = [list(x.shape) for x in _example(self._network, height, width)]
             model.reshape(dict(zip(range(len(shapes)), shapes, strict=True)))
             settings = {
-                "INFERENCE_PRECISION_HINT": "f32",
+                "INFERENCE_PRECISION_HINT": self._precision,
                 "INFERENCE_NUM_THREADS": self._threads,
                 "NUM_STREAMS": windows,
                 "ENABLE_CPU_PINNING": False,  # other programs use these cores too
@@ -169,23 +188,44 @@ def _joined(parts: Sequence[Sequence[Tensor]]) -> Tensor:
     return torch.cat([row for part in parts for row in part])
 
 
+def _precision(core: Any, network: HistoUNet) -> str:
+    """Return what the network is to be evaluated in."""
+    precision = _PRECISIONS[network.stem.weight.dtype]
+    known = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if precision == "bf16" and "BF16" not in known:
+        raise LookupError("expected a processor that computes in bfloat16; draw by torch")
+    return precision
+
+
 def _converted(openvino: Any, network: HistoUNet) -> Any:
     side = network.multiple_of
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of tracing
-        return openvino.convert_model(network, example_input=_example(network, side, 2 * side))
+        example = _example(network, side, 2 * side)
+        # To check a trace is to make it twice.
+        traced = torch.jit.trace(_Estimate(network), example, check_trace=False)
+        return openvino.convert_model(traced, example_input=example)
+
+
+class _Estimate(nn.Module):
+    """What OpenVINO evaluates: all but what is told, for which bfloat16 is too coarse."""
+
+    def __init__(self, network: HistoUNet) -> None:
+        super().__init__()
+        self._network = network
+
+    def forward(self, *given: Tensor) -> Tensor:
+        return self._network.estimate(*given)
 
 
 def _example(network: HistoUNet, height: int, width: int) -> tuple[Tensor, ...]:
-    """Inputs of one window, in the order of `HistoUNet.forward`."""
+    """Inputs of one window, in the order of `HistoUNet.estimate`."""
+    one = torch.ones(1, 1, 1, 1)
     return (
         torch.zeros(1, 3, height, width),
-        torch.ones(1),
+        *(one, one.clone(), one.clone()),
         torch.zeros(1, spatial_channels(network.tissue_classes), height, width),
         torch.zeros(1, network.config.embedding_dim),
-        torch.ones(1),
-        torch.zeros(1, STAIN_FEATURES),
-        torch.ones(1),
     )
 
 

@@ -116,8 +116,19 @@ class HistoUNet(ModelMixin, ConfigMixin):
         jump_guidance : (b,), optional
             Jump, at this guidance scale; 0 = do not.
         """
-        c_in, c_skip, c_out = preconditioning(t.float())
-        emb = self._modulation(t, embedding, mpp, stain, jump_guidance)
+        emb = self.told(t, embedding, mpp, stain, jump_guidance)
+        return self.estimate(sample, *preconditioning(t.float()), spatial, emb)
+
+    def estimate(
+        self,
+        sample: Tensor,
+        c_in: Tensor,
+        c_skip: Tensor,
+        c_out: Tensor,
+        spatial: Tensor,
+        emb: Tensor,
+    ) -> Tensor:
+        """Return what `forward` does, from `flow.preconditioning` and what `told` returns."""
         levels = self._encode(sample * c_in, spatial, emb)
         x = self._decode(levels, emb)[-1]
         x = F.silu(_rms(x))
@@ -139,19 +150,23 @@ class HistoUNet(ModelMixin, ConfigMixin):
         Each is (b, c, h / 2**k, w / 2**k), its vectors of unit mean square.
         """
         c_in = preconditioning(t.float())[0]
-        emb = self._modulation(t, embedding, mpp, stain, None)
+        emb = self.told(t, embedding, mpp, stain)
         levels = self._encode(sample * c_in, spatial, emb)
         decoded = self._decode(levels, emb, last=1)
         return [_rms(x).float() for x in (*levels[1:], *decoded)]
 
-    def _modulation(
+    def told(
         self,
         t: Tensor,
         embedding: Tensor,
         mpp: Tensor,
         stain: Tensor,
-        jump_guidance: Tensor | None,
+        jump_guidance: Tensor | None = None,
     ) -> Tensor:
+        """Return what modulates every block, (b, embedding_dim); parameters as in `forward`.
+
+        Waves of `t` and `mpp` are computed in float32 in any case: in less, their phases are lost.
+        """
         jumps = torch.zeros_like(t) if jump_guidance is None else jump_guidance.to(t.dtype)
         scales = jumps.clamp_min(1).log()
         features = torch.cat([fourier(4 * t), fourier(mpp.log2()), fourier(scales)], 1)
@@ -271,6 +286,11 @@ def _patches(x: Tensor) -> Tensor:
 
 def _rms(x: Tensor) -> Tensor:
     """Scale each pixel's feature vector to unit mean square (RMSNorm over channels)."""
+    if torch.jit.is_tracing():  # type: ignore[attr-defined]
+        # What OpenVINO knows as one operation, which computes in float32 inside.
+        width = int(x.shape[1])
+        squares = x.pow(2.0).sum(1, keepdim=True)
+        return x / torch.sqrt(squares + 1e-6 * width) * math.sqrt(width)
     return x * torch.rsqrt(x.float().square().mean(1, keepdim=True) + 1e-6).to(x.dtype)
 
 
