@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_histodiff.core.torch_start import without_garbage_searches
+
 if TYPE_CHECKING:
     from napari_histodiff.core.backend import Backend
 
@@ -16,7 +18,8 @@ def default_backend(model: Path | str | None = None, device: str = "auto") -> Ba
 
     Parameters and errors are those of `diffusion.backend.default_backend`.
     """
-    from napari_histodiff.diffusion.backend import default_backend as load
-    from napari_histodiff.segmenter.scores import JudgeScores
+    with without_garbage_searches():
+        from napari_histodiff.diffusion.backend import default_backend as load
+        from napari_histodiff.segmenter.scores import JudgeScores
 
     return load(model, device, JudgeScores())

@@ -1,14 +1,19 @@
-"""What must be so before torch loads: threads that sleep while they wait, Triton's own LLVM."""
+"""What must be so before torch loads: threads that sleep while they wait, Triton's own LLVM.
+
+And what should be so while it loads: nobody looks for garbage.
+"""
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Final
 
-__all__ = ["busy_waiting", "load_triton_apart", "wait_quietly"]
+__all__ = ["busy_waiting", "load_triton_apart", "wait_quietly", "without_garbage_searches"]
 
 _VARIABLE: Final = "OMP_WAIT_POLICY"
 
@@ -51,3 +56,19 @@ def load_triton_apart() -> None:
             import_module("triton")
     finally:
         sys.setdlopenflags(before)
+
+
+@contextmanager
+def without_garbage_searches() -> Iterator[None]:
+    """Import in here what is large: Python looks for no garbage meanwhile, as modules are none.
+
+    They are half a million objects when torch and diffusers are loaded, which Python would look
+    through again and again as they come: a quarter of the time that loading takes.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -17,6 +17,8 @@ from typing import IO, Any, Final
 
 import psutil
 
+from napari_histodiff.core.torch_start import without_garbage_searches
+
 __all__ = [
     "ChildProcess",
     "WorkerProcess",
@@ -91,7 +93,8 @@ def run() -> None:
     settings = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, name="histodiff-lifeline", daemon=True).start()
     module, _, function = sys.argv.pop(1).partition(":")
-    call = getattr(importlib.import_module(module), function)
+    with without_garbage_searches():
+        call = getattr(importlib.import_module(module), function)
     sys.exit(call() if settings is None else call(settings))
 
 

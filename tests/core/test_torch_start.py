@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
+
+from napari_histodiff.backends import default_backend
+from napari_histodiff.core.torch_start import without_garbage_searches
 
 REPORT = """
 import os
@@ -41,3 +46,36 @@ def test_what_the_user_set_stays() -> None:
 def test_torch_that_came_first_is_noticed() -> None:
     fake = "import sys, types; sys.modules['torch'] = types.ModuleType('torch')"
     assert told(f"{fake}; import napari_histodiff") == "PASSIVE True"
+
+
+def assert_no_search() -> None:
+    assert not gc.isenabled()
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_searches_for_garbage_go_on_as_before(on: bool) -> None:
+    was_on = gc.isenabled()
+    (gc.enable if on else gc.disable)()
+    try:
+        with pytest.raises(ImportError), without_garbage_searches():
+            raise ImportError(assert_no_search())
+        assert gc.isenabled() is on
+    finally:
+        (gc.enable if was_on else gc.disable)()
+
+
+def test_a_model_is_imported_without_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[bool] = []
+
+    class Fake(ModuleType):
+        def __getattr__(self, name: str) -> object:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            searched.append(gc.isenabled())
+            return lambda *_: searched.append(gc.isenabled())
+
+    for name in ("diffusion.backend", "segmenter.scores"):
+        monkeypatch.setitem(sys.modules, f"napari_histodiff.{name}", Fake(name))
+    assert gc.isenabled()
+    default_backend()
+    assert searched == [False, False, True, True]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -15,6 +16,9 @@ from napari_histodiff.engine.process import (
     child_environment,
     describe_exit,
 )
+
+#: Whether a search for garbage could come while this module was loaded, in a child of the tests.
+SEARCHED = gc.isenabled()
 
 
 @pytest.mark.parametrize(
@@ -46,7 +50,8 @@ def test_threads_of_the_worker(
 
 def probe(settings: object) -> None:
     """What a child of these tests does: says its settings and id, and waits."""
-    sys.stdout.write(f"{settings} {sys.argv[1:]} {os.getpid()}\n")
+    searches = f"{SEARCHED} {gc.isenabled()}"
+    sys.stdout.write(f"{settings} {sys.argv[1:]} {searches} {os.getpid()}\n")
     sys.stdout.flush()
     if settings != "end":
         time.sleep(600)
@@ -59,7 +64,7 @@ def start(settings: object) -> ChildProcess:
 
 def test_a_child_gets_path_settings_and_arguments_and_tells_its_end() -> None:
     child = start("end")
-    assert list(child.lines()) == [f"end ['more'] {child.pid}\n"]
+    assert list(child.lines()) == [f"end ['more'] False True {child.pid}\n"]
     assert child.wait() == child.code == 0
     child.stop()
     child.close()

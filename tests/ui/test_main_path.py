@@ -36,6 +36,8 @@ BAR = 40
 
 FRAME = Region(0, 1024, 1024, 512, 512)
 
+PALETTES = ("nuclei", "tissue", "edit mask")
+
 
 @pytest.fixture
 def engine() -> RecordingEngine:
@@ -74,25 +76,31 @@ def begin_slide(dock: StudioDock, folder: Path) -> None:
     dock.workspace.document.set_frame(FRAME)
 
 
-@pytest.mark.parametrize("palette", ["nuclei", "tissue", "edit mask"])
 @pytest.mark.parametrize("begin", [begin_canvas, begin_image, begin_slide])
 def test_the_main_path_is_in_view_before_and_after_drawing(
     dock: StudioDock,
     engine: RecordingEngine,
     begin: Callable[[StudioDock, Path], None],
-    palette: str,
     tmp_path: Path,
     qtbot,
 ) -> None:
     begin(dock, tmp_path)
-    paint(dock, palette)
+    paint(dock, PALETTES[0])
     resize(dock, HEIGHT - BAR, qtbot)
-    assert_in_view(dock, palette, qtbot)
+    for palette in PALETTES:
+        dock.workspace.select_palette(palette)
+        dock.controller.refresh_plan()
+        assert not dock.run.staging.isVisible()
+        assert_in_view(dock, palette, qtbot)
     draw(dock, engine)
-    assert_in_view(dock, palette, qtbot)
-    assert dock.run.staging.isVisible()
-    assert dock.run.readings.isVisible()
-    assert_number_is_uncut(dock, qtbot)
+    for palette in reversed(PALETTES):  # the one it was drawn with comes first
+        if palette != PALETTES[-1]:
+            dock.workspace.select_palette(palette)
+            dock.controller.refresh_plan()
+        assert_in_view(dock, palette, qtbot)
+        assert dock.run.staging.isVisible()
+        assert dock.run.readings.isVisible()
+        assert_number_is_uncut(dock, qtbot)
 
 
 def test_words_that_are_not_known_push_nothing_out_of_view(
