@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from napari_histodiff.diffusion.foreign import backend, loading
 from napari_histodiff.diffusion.foreign.loading import Loaded
+from tests.diffusion.foreign import tiny as foreign
 from tests.diffusion.tiny import save_tiny, tiny_pipeline
 
 
@@ -18,6 +20,17 @@ from tests.diffusion.tiny import save_tiny, tiny_pipeline
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A valid model folder; copy it before changing it."""
     return save_tiny(tiny_pipeline(), tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Gives the folder of a class of diffusers; copy it before changing it."""
+
+    @cache
+    def folder(class_name: str) -> Path:
+        return foreign.tiny_pipeline(tmp_path_factory.mktemp("foreign") / "tiny", class_name)
+
+    return folder
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -18,7 +18,6 @@ from napari_histodiff.core.steering.steering import Steering
 from napari_histodiff.diffusion.backend import DiffusionBackend
 from napari_histodiff.diffusion.foreign.backend import ForeignBackend
 from napari_histodiff.diffusion.steering.gradient import Ascent
-from tests.diffusion.foreign import tiny as foreign
 from tests.diffusion.tiny import WINDOW, tiny_info, tiny_pipeline
 from tests.recording import edit_request
 
@@ -35,11 +34,10 @@ class Book:
 
 
 @pytest.fixture(params=["own", "DDIMPipeline", "LDMPipeline"])
-def backend(request: pytest.FixtureRequest, tmp_path) -> Backend:
+def backend(request: pytest.FixtureRequest, folder_of) -> Backend:
     if request.param == "own":
         return DiffusionBackend(tiny_pipeline(), tiny_info(), book=Book())
-    folder = foreign.tiny_pipeline(tmp_path, request.param)
-    return ForeignBackend.load(folder, "cpu", "float32", book=Book())
+    return ForeignBackend.load(folder_of(request.param), "cpu", "float32", book=Book())
 
 
 def means(backend: Backend, request: EditRequest) -> Any:

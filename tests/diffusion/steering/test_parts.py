@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,12 +63,6 @@ BACKENDS: dict[str, bool | str] = {
     "inpainting": "StableDiffusionInpaintPipeline",
     "pixels": "DDPMPipeline",
 }
-
-
-@pytest.fixture(scope="module")
-def folder_of(tmp_path_factory) -> Callable[[str], Path]:
-    folder = tmp_path_factory.mktemp("parts")
-    return cache(lambda name: foreign.tiny_pipeline(folder / name, name))
 
 
 @pytest.fixture(params=BACKENDS)

@@ -26,7 +26,6 @@ from napari_histodiff.diffusion.foreign.backend import ForeignBackend
 from napari_histodiff.diffusion.foreign.loading import load_parts
 from napari_histodiff.diffusion.foreign.schedule import Schedule
 from napari_histodiff.diffusion.steering.resampling import stretches_of
-from tests.diffusion.foreign import tiny as foreign
 from tests.diffusion.tiny import tiny_info, tiny_pipeline
 from tests.recording import edit_request
 
@@ -121,14 +120,14 @@ def half_known(shape: tuple[int, int], level: float, own: float) -> tuple[np.nda
 
 
 @pytest.mark.parametrize(("shape", "off"), [((16, 16), 0.05), ((16, 40), 0.2)])
-def test_steps_taken_again_draw_from_what_is_known(tmp_path, shape, off) -> None:
+def test_steps_taken_again_draw_from_what_is_known(folder_of, shape, off) -> None:
     """Given the left half, the right half comes to have its level, and keeps its own spread.
 
     Where it is wider than a window, what is known reaches it over the windows between.
     """
     own, level = 0.1, 0.5
     image, mask = half_known(shape, level, own)
-    model = gaussian(foreign.tiny_pipeline(tmp_path, "DDIMPipeline"), own)
+    model = gaussian(folder_of("DDIMPipeline"), own)
     errors = {}
     for repaint in (1, 8):
         request = EditRequest(
@@ -150,13 +149,12 @@ def test_steps_taken_again_draw_from_what_is_known(tmp_path, shape, off) -> None
 
 
 @pytest.fixture(params=["own", "flow", "DDIMPipeline", "LDMPipeline"])
-def backend(request: pytest.FixtureRequest, tmp_path) -> Backend:
+def backend(request: pytest.FixtureRequest, folder_of) -> Backend:
     if request.param == "own":
         return DiffusionBackend(tiny_pipeline(), tiny_info())
     if request.param == "flow":
         return DiffusionBackend(tiny_pipeline(FlowMatchEulerDiscreteScheduler()), tiny_info())
-    folder = foreign.tiny_pipeline(tmp_path, request.param)
-    return ForeignBackend.load(folder, "cpu", "float32")
+    return ForeignBackend.load(folder_of(request.param), "cpu", "float32")
 
 
 @pytest.mark.parametrize("kind", [EditKind.INPAINT, EditKind.OUTPAINT])
