@@ -266,7 +266,10 @@ class SlideStore(EditStore):
             When it can not be recorded; nothing is dropped then.
         """
         with self._writing():
-            return evict(self._slide, max_bytes)
+            freed = evict(self._slide, max_bytes)
+        if freed:
+            self._listeners.emit(self.spec.bounds(0))
+        return freed
 
     def grow(self, top: int = 0, left: int = 0, bottom: int = 0, right: int = 0) -> None:
         """Add rows and columns of level 0 at the borders.

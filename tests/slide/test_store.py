@@ -196,11 +196,18 @@ def test_who_watches_is_told(slide: SlideStore) -> None:
     region = edit(slide, Region(2, 5, 6, 7, 8))
     assert slide.undo() == slide.redo() == region
     assert told == [slide.spec.bounds(2), region, region, region]
+    assert slide.undo() == region
+    finer = TileAddress(1, 0, 0)
+    draw(slide, finer)
+    assert slide.evict(0) > 0
+    assert told[4:] == [region, slide.spec.region(finer), slide.spec.bounds(0)]
+    assert slide.evict(0) == 0
+    assert len(told) == 7
     stop()
     stop()
     draw(slide, CORNER)
     edit(slide, Region(2, 5, 6, 7, 8))
-    assert len(told) == 4
+    assert len(told) == 7
 
 
 def test_a_tile_drawn_from_pixels_edited_since_is_not_taken(slide: SlideStore) -> None:
