@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ from napari_histodiff.core.recipe import MAX_SIDE, TILE
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.diffusion.backend import DiffusionBackend
 from napari_histodiff.diffusion.canvas import Noise, Readable, run_phase
-from napari_histodiff.diffusion.conditioning import Conditions, conditions_from_request
+from napari_histodiff.diffusion.conditioning import conditions_from_request
 from napari_histodiff.diffusion.guidance import GuidedDenoiser
 from napari_histodiff.diffusion.loading import load_pipeline
 from napari_histodiff.diffusion.model_folder import bundled_model_path, check_folder
@@ -177,7 +176,7 @@ def _multidiffusion(bench: Bench, phases: Sequence[Phase]) -> None:
     for phase, times in zip(phases, pairs, strict=True):
 
         def solve(z: Tensor, windows: Sequence[Window], times: Any = times) -> Tensor:
-            rows = reduce(Conditions.cat, [conditions] * len(windows))
+            rows = conditions.cat(*[conditions] * (len(windows) - 1))
             denoise = GuidedDenoiser(
                 pipeline.network, pipeline.caption_encoder, rows, GUIDANCE, jumps=way.jumps
             )

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,6 @@ from napari_histodiff.core.steering.strengths import levels_of
 from napari_histodiff.devices import DType, dtype_named, is_out_of_memory
 from napari_histodiff.diffusion.compiled import compiled_network
 from napari_histodiff.diffusion.conditioning import (
-    Conditions,
     RequestConditions,
     conditions_from_request,
     from_pixels,
@@ -359,7 +357,7 @@ class DiffusionBackend(GuidedByScore):
         side, count = self._pipeline.layout.size, self._micro_batch
         blank = EditRequest(kind=EditKind.GENERATE, region=Region(0, 0, 0, side, side))
         one = conditions_from_request(blank, self._pipeline.network.tissue_classes)
-        conditions = reduce(Conditions.cat, [one] * count)
+        conditions = one.cat(*[one] * (count - 1))
         denoise = GuidedDenoiser(
             self._pipeline.evaluator,
             self._pipeline.caption_encoder,

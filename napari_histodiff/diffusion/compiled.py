@@ -29,8 +29,9 @@ OPENVINO_VARIABLE: Final = "HISTODIFF_OPENVINO"
 #: What OpenVINO calls the number formats it computes in.
 _PRECISIONS: Final = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
-#: What is kept compiled: a frame of 1,024 px has 7 shapes, and each takes about 100 MB.
-_SHAPES: Final = 8
+#: What is kept compiled: a frame of 1,024 px has 7 shapes, the largest alone and side by side, and
+#: one more is compared; each takes about 100 MB.
+_SHAPES: Final = 9
 
 #: Windows evaluated side by side at the most; each takes memory of its own.
 _SIDE_BY_SIDE: Final = 4
@@ -147,7 +148,10 @@ class CompiledNetwork(nn.Module):
         found = [_infer(requests, rows[i : i + count]) for i in range(0, len(rows), count)]
         if (height, width) not in self._alike:
             alone = [_infer(self.prepare(height, width), [row]) for row in rows]
-            self._alike[height, width] = torch.equal(_joined(alone), _joined(found))
+            alike = torch.equal(_joined(alone), _joined(found))
+            self._alike[height, width] = alike
+            # Only one of both is evaluated again: the other would push out shapes in use.
+            self._ready.pop((height, width, 1 if alike else count), None)
             return alone
         return found
 

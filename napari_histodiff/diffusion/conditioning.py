@@ -124,15 +124,18 @@ class Conditions:
             found.append((replace(whole, slots=self.region_slots[:, number]), share))
         return [(conditions, share) for conditions, share in found if bool(share.any())]
 
-    def cat(self, other: Conditions) -> Conditions:
-        """Return both batches as one."""
+    def cat(self, *others: Conditions) -> Conditions:
+        """Return all batches as one; without others, this one itself."""
+        if not others:
+            return self
+        batches = (self, *others)
         return Conditions(
-            torch.cat([self.spatial, other.spatial]),
-            torch.cat([self.slots, other.slots]),
-            torch.cat([self.mpp, other.mpp]),
-            torch.cat([self.stain, other.stain]),
-            _both(self.region_slots, other.region_slots),
-            _both(self.shares, other.shares),
+            torch.cat([batch.spatial for batch in batches]),
+            torch.cat([batch.slots for batch in batches]),
+            torch.cat([batch.mpp for batch in batches]),
+            torch.cat([batch.stain for batch in batches]),
+            _all([batch.region_slots for batch in batches]),
+            _all([batch.shares for batch in batches]),
         )
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> Conditions:
@@ -147,9 +150,10 @@ class Conditions:
         )
 
 
-def _both(one: Tensor | None, other: Tensor | None) -> Tensor | None:
-    """Return both in one batch: windows of one request all have captions of regions, or none."""
-    return None if one is None or other is None else torch.cat([one, other])
+def _all(values: Sequence[Tensor | None]) -> Tensor | None:
+    """Return one batch: windows of one request all have captions of regions, or none."""
+    given = [value for value in values if value is not None]
+    return torch.cat(given) if len(given) == len(values) else None
 
 
 def spatial_channels(tissue_classes: int) -> int:

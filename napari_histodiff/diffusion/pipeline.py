@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -407,7 +406,7 @@ class _WindowSolver:
 
     def __call__(self, z: Tensor, windows: Sequence[Window]) -> Tensor:
         crops = [self.source.at(window.region) for window in windows]
-        conditions = reduce(Conditions.cat, crops).to(self.device, torch.float32)
+        conditions = crops[0].cat(*crops[1:]).to(self.device, torch.float32)
         times = self.times[self.stretch.steps.start : self.stretch.steps.stop + 1]
         if self.stretch.goes_back:
             noise = replace(self.noise, variant=self.stretch.noise_of(self.noise.variant))
@@ -422,12 +421,12 @@ class _WindowSolver:
 
     def _observed(self, conditions: Conditions, windows: Sequence[Window]) -> Denoiser:
         """The denoiser of some windows, which tells what it saw."""
-        free = conditions.spatial[:, CHANNELS["known_mask"]] < 0.5
         denoise = self._denoiser(conditions)
 
         def observed(z: Tensor, t: float) -> Tensor:
             x0 = denoise(z, t)
             if self.ascent is not None and t > self.times[-2]:
+                free = conditions.spatial[:, CHANNELS["known_mask"]] < 0.5
                 x0 = self.ascent(x0, free, self.progress.tick).clamp(-1, 1)
             self.progress.saw(windows, x0)
             return x0

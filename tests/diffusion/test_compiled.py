@@ -142,6 +142,17 @@ def test_windows_that_would_differ_side_by_side_are_evaluated_alone(in_pairs, mo
     assert calls == [2, 2, 1, 1, 1, 1, 1, 1]
 
 
+@torch.inference_mode()
+@pytest.mark.parametrize(("alike", "kept"), [(True, 2), (False, 1)])
+def test_of_the_two_ways_that_were_compared_the_one_in_use_stays_compiled(
+    in_pairs, monkeypatch, alike: bool, kept: int
+) -> None:
+    """Both of every shape would push each other out, and a second drawing compile them again."""
+    monkeypatch.setattr(compiled_module.torch, "equal", lambda one, other: alike)
+    in_pairs(*inputs(2, WINDOW, WINDOW, in_pairs._network.dtype))
+    assert list(in_pairs._ready) == [(WINDOW, WINDOW, kept)]
+
+
 def test_a_frame_of_many_windows_has_the_bytes_of_windows_drawn_alone(
     in_pairs, monkeypatch
 ) -> None:
