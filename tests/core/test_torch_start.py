@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 
 from napari_histodiff.backends import default_backend
+from napari_histodiff.core import torch_start
 from napari_histodiff.core.torch_start import without_garbage_searches
 
 REPORT = """
@@ -48,35 +49,59 @@ def test_torch_that_came_first_is_noticed() -> None:
     assert told(f"{fake}; import napari_histodiff") == "PASSIVE True"
 
 
-def fail_unsearched() -> None:
-    assert not gc.isenabled()
+class Searches:
+    """Stands for `gc`: a thread of an earlier test may be loading a model, and has switched it."""
+
+    def __init__(self) -> None:
+        self.on = True
+
+    def isenabled(self) -> bool:
+        return self.on
+
+    def enable(self) -> None:
+        self.on = True
+
+    def disable(self) -> None:
+        self.on = False
+
+
+@pytest.fixture
+def searches(monkeypatch: pytest.MonkeyPatch) -> Searches:
+    stand_in = Searches()
+    monkeypatch.setattr(torch_start, "gc", stand_in)
+    return stand_in
+
+
+def fail_unsearched(searches: Searches) -> None:
+    assert not searches.on
     raise ImportError
 
 
 @pytest.mark.parametrize("on", [True, False])
-def test_searches_for_garbage_go_on_as_before(on: bool) -> None:
-    was_on = gc.isenabled()
-    (gc.enable if on else gc.disable)()
-    try:
-        with pytest.raises(ImportError), without_garbage_searches():
-            fail_unsearched()
-        assert gc.isenabled() is on
-    finally:
-        (gc.enable if was_on else gc.disable)()
+def test_searches_for_garbage_go_on_as_before(searches: Searches, on: bool) -> None:
+    searches.on = on
+    with pytest.raises(ImportError), without_garbage_searches():
+        fail_unsearched(searches)
+    assert searches.on is on
 
 
-def test_a_model_is_imported_without_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_pythons_own_searches_that_rest() -> None:
+    assert torch_start.gc is gc
+
+
+def test_a_model_is_imported_without_a_search(
+    searches: Searches, monkeypatch: pytest.MonkeyPatch
+) -> None:
     searched: list[bool] = []
 
     class Fake(ModuleType):
         def __getattr__(self, name: str) -> object:
             if name.startswith("__"):
                 raise AttributeError(name)
-            searched.append(gc.isenabled())
-            return lambda *_: searched.append(gc.isenabled())
+            searched.append(searches.on)
+            return lambda *_: searched.append(searches.on)
 
     for name in ("diffusion.backend", "segmenter.scores"):
         monkeypatch.setitem(sys.modules, f"napari_histodiff.{name}", Fake(name))
-    assert gc.isenabled()
     default_backend()
     assert searched == [False, False, True, True]
