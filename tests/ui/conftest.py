@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,12 +27,7 @@ OpenDock = Callable[..., StudioDock]
 
 @pytest.fixture(scope="session", autouse=True)
 def modules_are_no_garbage() -> Iterator[None]:
-    """Leave what is loaded out of searches for garbage: napari searches whenever a layer goes.
-
-    Docks would do it too, and end it when they are gone.
-    """
-    gc.collect()
-    gc.freeze()
+    """Docks do not end what the session did: what is loaded stays out of searches for garbage."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(KeptObjects, "leave_out", lambda _: None)
         yield
