@@ -79,9 +79,10 @@ def tissue_field(source: ConditionSource, region: Region) -> Field | None:
     Drawn of one noise, stroma shows through a gland that is painted on it: the same holes, the same
     fibres.
     """
-    tissue = source.at(region).spatial[0, CHANNELS["tissue"]] > 0
-    if not bool(tissue.any()):
+    shares = source.at(region).spatial[0, CHANNELS["tissue"]]
+    if not bool(shares.amax() > 0):
         return None
+    tissue = shares > 0
     ids = torch.arange(1, len(tissue) + 1, dtype=torch.uint8, device=tissue.device)
     return Field(region, (tissue * ids[:, None, None]).amax(0, keepdim=True))
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from napari_histodiff.core.captions import CAPTION_SCHEMA, SLOT_SIZES
 
-__all__ = ["CaptionEncoder"]
+__all__ = ["CaptionEncoder", "EmbeddedCaptions"]
 
 
 class CaptionEncoder(ModelMixin, ConfigMixin):
@@ -46,3 +46,24 @@ class CaptionEncoder(ModelMixin, ConfigMixin):
         filled = (slots > 0).unsqueeze(-1)  # (b, n, 1)
         vectors = self.table(slots + cast("Tensor", self.offsets))  # (b, n, dim)
         return cast("Tensor", self.mlp((vectors * filled.to(vectors.dtype)).sum(1)))
+
+
+class EmbeddedCaptions:
+    """What an encoder makes of captions, of each but once: the windows of a drawing share theirs.
+
+    Parameters
+    ----------
+    encoder : CaptionEncoder
+        Whose weights do not change meanwhile.
+    """
+
+    def __init__(self, encoder: CaptionEncoder) -> None:
+        self._encoder = encoder
+        self._known: dict[tuple[int, bytes], Tensor] = {}
+
+    def __call__(self, slots: Tensor) -> Tensor:
+        """Return what `CaptionEncoder.forward` does."""
+        key = (len(slots), slots.cpu().numpy().tobytes())
+        if key not in self._known:
+            self._known[key] = self._encoder(slots)
+        return self._known[key]

@@ -106,6 +106,8 @@ class CompiledNetwork(nn.Module):
         self._ready: OrderedDict[tuple[int, int, int], list[Any]] = OrderedDict()
         #: Shapes whose bits are the same side by side, or not; the others have not been tried.
         self._alike: dict[tuple[int, int], bool] = {}
+        #: What a window was told last, and what came of it; exchanged as one.
+        self._last: tuple[tuple[Tensor, ...], list[Tensor]] = ((), [])
         self._lock = threading.Lock()
 
     def forward(
@@ -138,9 +140,17 @@ class CompiledNetwork(nn.Module):
     def _prepared(
         self, sample: Tensor, t: Tensor, spatial: Tensor, embedding: Tensor, *rest: Tensor
     ) -> list[Tensor]:
-        """Turn inputs of `HistoUNet.forward` to those of `HistoUNet.estimate`."""
-        told = self._float.told(t, embedding.float(), *rest)
-        return [sample, *preconditioning(t), spatial, told]
+        """Turn inputs of `HistoUNet.forward` to those of `HistoUNet.estimate`.
+
+        All windows of a step are told the same.
+        """
+        numbers = (t, embedding, *rest)
+        before, ready = self._last
+        if len(before) != len(numbers) or not all(map(torch.equal, before, numbers)):
+            ready = [*preconditioning(t), self._float.told(t, embedding.float(), *rest)]
+            self._last = tuple(x.clone() for x in numbers), ready
+        *factors, told = ready
+        return [sample, *factors, spatial, told]
 
     def _together(self, height: int, width: int, rows: list[list[Tensor]]) -> list[list[Tensor]]:
         requests = self.prepare(height, width, self.side_by_side)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from napari_histodiff.diffusion.caption_encoder import CaptionEncoder
 from napari_histodiff.diffusion.conditioning import CHANNELS, Conditions
 
 __all__ = ["MOST_JUMP_GUIDANCE", "GuidedDenoiser"]
@@ -28,8 +28,8 @@ class GuidedDenoiser:
     ----------
     network : HistoUNet or CompiledNetwork
         What evaluates windows.
-    caption_encoder : CaptionEncoder
-        On the device of the network.
+    embed : callable
+        A `CaptionEncoder` on the device of the network, or what it makes of captions.
     conditions : Conditions
         b windows, on the device of the network.
     guidance_scale : float
@@ -43,7 +43,7 @@ class GuidedDenoiser:
     def __init__(
         self,
         network: nn.Module,
-        caption_encoder: CaptionEncoder,
+        embed: Callable[[Tensor], Tensor],
         conditions: Conditions,
         guidance_scale: float,
         *,
@@ -64,7 +64,7 @@ class GuidedDenoiser:
             groups.append(conditions.without_prompt())
             if not split and len(prompted) == 1:
                 groups = [groups[0].cat(groups[1])]
-        self._groups = [(group, caption_encoder(group.slots)) for group in groups]
+        self._groups = [(group, embed(group.slots)) for group in groups]
 
     def __call__(self, z: Tensor, t: float) -> Tensor:
         """Return the estimate of the clean image, (b, 3, h, w) float32 in [-1, 1]."""

@@ -28,7 +28,7 @@ from napari_histodiff.diffusion.canvas import (
     run_phase,
     tissue_field,
 )
-from napari_histodiff.diffusion.caption_encoder import CaptionEncoder
+from napari_histodiff.diffusion.caption_encoder import CaptionEncoder, EmbeddedCaptions
 from napari_histodiff.diffusion.compiled import CompiledNetwork
 from napari_histodiff.diffusion.conditioning import (
     CHANNELS,
@@ -246,6 +246,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         source = self._source(conditions, frame, plans[0].reads, plane=target is not None)
         solve = _WindowSolver(
             pipeline=self,
+            embed=EmbeddedCaptions(self.caption_encoder),
             device=device,
             sampling=sampling,
             times=times,
@@ -370,6 +371,7 @@ class _WindowSolver:
     """Runs the sampler of one phase, `stretch`, on a batch of windows; `noise` is the variant's."""
 
     pipeline: HistoDiffusionPipeline
+    embed: EmbeddedCaptions
     device: torch.device
     sampling: Sampling
     times: Sequence[float]
@@ -439,7 +441,7 @@ class _WindowSolver:
             return lambda z, t: known  # nothing to draw
         return GuidedDenoiser(
             self.pipeline.evaluator,
-            self.pipeline.caption_encoder,
+            self.embed,
             conditions,
             self.guidance_scale,
             split=self.split_guidance,

@@ -115,6 +115,24 @@ def test_the_result_of_one_call_outlives_the_next(compiled) -> None:
 
 
 @torch.inference_mode()
+def test_what_windows_of_a_step_are_told_is_worked_out_once(compiled, monkeypatch) -> None:
+    told, asked = compiled._float.told, []
+    monkeypatch.setattr(compiled._float, "told", lambda *given: asked.append(1) or told(*given))
+    given = inputs(1, TILE, TILE, compiled._network.dtype)
+    first = compiled(*given)
+    other_place = [-given[0], given[1], -given[2], *given[3:]]
+    compiled(*other_place)
+    assert len(asked) == 1
+    for number in (1, 3, 4, 5, 6):  # time, caption, scale, stain, guidance
+        told_else = list(given)
+        told_else[number] = told_else[number] + 1
+        assert not torch.equal(compiled(*told_else), first), number
+    given[1].zero_()  # what a caller does with its own later
+    assert not torch.equal(compiled(*given), first)
+    assert len(asked) == 7
+
+
+@torch.inference_mode()
 @pytest.mark.parametrize("side", [TILE, WINDOW, 112])
 def test_a_window_has_the_same_bits_alone_and_in_any_company(in_pairs, side: int) -> None:
     given = inputs(5, side, side, in_pairs._network.dtype)

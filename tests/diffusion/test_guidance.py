@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from napari_histodiff.core.captions import SLOT_SIZES
+from napari_histodiff.diffusion.caption_encoder import CaptionEncoder, EmbeddedCaptions
 from napari_histodiff.diffusion.conditioning import (
     CHANNELS,
     Conditions,
@@ -73,3 +74,15 @@ def test_known_pixels_replace_the_estimate_exactly() -> None:
     x0 = denoiser(Recorder(), 3.0, given)(Z, 0.5)
     assert torch.equal(x0[:, :, 1, 2], torch.full((2, 3), 0.123))
     assert (x0[:, :, 0, 0] > 0.5).all()
+
+
+def test_captions_of_a_drawing_are_embedded_once() -> None:
+    encoder, asked = CaptionEncoder(dim=16), []
+    encoder.register_forward_hook(lambda *_: asked.append(1))
+    embed = EmbeddedCaptions(encoder)
+    none = torch.zeros(1, len(SLOT_SIZES), dtype=torch.int64)
+    first, both = none + 1, torch.cat([none + 1, none])
+    for slots in (none, first, both, none.clone(), first.clone(), both.clone()):
+        found = embed(slots)
+        assert torch.equal(found, encoder(slots))
+    assert len(asked) == 3 + 6
