@@ -6,9 +6,12 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.nursery import CAN_FORK, Nursery
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -23,17 +26,59 @@ def code_of(page: Path) -> str:
     return "\n".join(RUN.findall(page.read_text("utf-8")))
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if code_of(p)], ids=lambda page: page.name)
-def test_python_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+#: This page is run from nothing although it loads a model: it loads torch and all else itself.
+COLD = "README.md"
+
+
+@pytest.fixture(scope="module")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    with Nursery(tmp_path_factory.mktemp("nursery")) as made:
+        yield made
+
+
+def run_cold(code: str, folder: Path) -> tuple[int, str]:
+    """Run code in a new interpreter; its exit status, and what it warned of."""
     run = subprocess.run(
-        [sys.executable, "-c", code_of(page)],
-        cwd=tmp_path,
+        [sys.executable, "-c", code],
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=280,
         check=False,
     )
-    assert run.returncode == 0, run.stderr
+    return run.returncode, run.stderr
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if code_of(p)], ids=lambda page: page.name)
+def test_python_of_a_page_runs(page: Path, nursery: Nursery, tmp_path: Path) -> None:
+    code = code_of(page)
+    warm = CAN_FORK and page.name != COLD and "load_model(" in code
+    status, told = (nursery.run if warm else run_cold)(code, tmp_path)
+    assert status == 0, told
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="pages run in new interpreters here")
+def test_pages_are_processes_of_their_own_and_tell_what_failed(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    code = """
+import atexit, os, sys
+from pathlib import Path
+print(__name__, Path.cwd(), "torch" in sys.modules, sys.modules["__main__"].__dict__ is globals())
+print([name for name in sys.modules if name.startswith("napari_histodiff.")])
+print(hasattr(os, "mark"), len(os.listdir("/proc/self/task")))
+os.mark = 1
+atexit.register(print, "ended")
+"""
+    ours = ["napari_histodiff.core", "napari_histodiff.core.torch_start"]
+    lines = [f"__main__ {tmp_path} True True", str(ours), "False 1", "ended"]
+    for _ in range(2):
+        assert nursery.run(code, tmp_path) == (0, "\n".join([*lines, ""]))
+    status, told = nursery.run("import sys\nassert sys.flags.isolated, 'no luck'", tmp_path)
+    assert status == 1
+    assert "line 2" in told
+    assert told.endswith("AssertionError: no luck\n")
+    assert nursery.run("raise SystemExit(3)", tmp_path)[0] == 3
 
 
 def test_every_marked_block_is_found() -> None:
