@@ -3,12 +3,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import SimpleNamespace
+from types import CodeType, FunctionType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from napari.settings import get_settings
 from napari.settings._base import EventedConfigFileSettings
+from napari.utils.events.event import EmitterGroup, EventEmitter
 from npe2 import PluginManifest
 from npe2.manifest.schema import DiscoverResults
 
@@ -57,6 +58,31 @@ def layers_go_without_a_search() -> Iterator[None]:
         if sys.platform != "win32":
             patch.setattr("napari._vispy.canvas.gc", SimpleNamespace(collect=lambda: None))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def listeners_are_looked_at_once() -> Iterator[None]:
+    """Find out once how a function takes events: napari does for each layer, thousands of times."""
+    look, found = EventEmitter._check_signature, dict[tuple[CodeType, bool, int], bool]()
+
+    def takes_events(function: Callable[..., Any]) -> bool:
+        plain = getattr(function, "__func__", function)
+        if not isinstance(plain, FunctionType) or plain.__dict__:  # may say so otherwise
+            return look(function)
+        key = plain.__code__, plain is function, len(plain.__defaults__ or ())
+        if key not in found:
+            found[key] = look(function)
+        return found[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EventEmitter, "_check_signature", staticmethod(takes_events))
+        # Without it, all names of a model are looked through whenever an attribute is set.
+        patch.setattr(EmitterGroup, "__contains__", _has_emitter, raising=False)
+        yield
+
+
+def _has_emitter(group: EmitterGroup, name: str) -> bool:
+    return name in group.emitters
 
 
 @pytest.fixture(scope="session")
