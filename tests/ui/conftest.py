@@ -6,6 +6,7 @@ from pathlib import Path
 from types import CodeType, FunctionType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pint
 import pytest
 from napari.settings import get_settings
 from napari.settings._base import EventedConfigFileSettings
@@ -66,6 +67,8 @@ def listeners_are_looked_at_once() -> Iterator[None]:
     look, found = EventEmitter._check_signature, dict[tuple[CodeType, bool, int], bool]()
 
     def takes_events(function: Callable[..., Any]) -> bool:
+        if isinstance(function, EventEmitter):  # one that another one tells
+            function = function.__call__
         plain = getattr(function, "__func__", function)
         if not isinstance(plain, FunctionType) or plain.__dict__:  # may say so otherwise
             return look(function)
@@ -83,6 +86,16 @@ def listeners_are_looked_at_once() -> Iterator[None]:
 
 def _has_emitter(group: EmitterGroup, name: str) -> bool:
     return name in group.emitters
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pixels_are_read_once() -> Iterator[None]:
+    """Read the unit of napari's transforms, "pixel", once: each transform has it read again."""
+    units = pint.get_application_registry()
+    pixel = units.pixel
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(vars(units.get()), "pixel", pixel)
+        yield
 
 
 @pytest.fixture(scope="session")
