@@ -3,14 +3,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import CodeType, FunctionType, SimpleNamespace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import pint
 import pytest
 from napari.settings import get_settings
 from napari.settings._base import EventedConfigFileSettings
-from napari.utils.events.event import EmitterGroup, EventEmitter
 from npe2 import PluginManifest
 from npe2.manifest.schema import DiscoverResults
 
@@ -58,43 +56,6 @@ def layers_go_without_a_search() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         if sys.platform != "win32":
             patch.setattr("napari._vispy.canvas.gc", SimpleNamespace(collect=lambda: None))
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def listeners_are_looked_at_once() -> Iterator[None]:
-    """Find out once how a function takes events: napari does for each layer, thousands of times."""
-    look, found = EventEmitter._check_signature, dict[tuple[CodeType, bool, int], bool]()
-
-    def takes_events(function: Callable[..., Any]) -> bool:
-        if isinstance(function, EventEmitter):  # one that another one tells
-            function = function.__call__
-        plain = getattr(function, "__func__", function)
-        if not isinstance(plain, FunctionType) or plain.__dict__:  # may say so otherwise
-            return look(function)
-        key = plain.__code__, plain is function, len(plain.__defaults__ or ())
-        if key not in found:
-            found[key] = look(function)
-        return found[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(EventEmitter, "_check_signature", staticmethod(takes_events))
-        # Without it, all names of a model are looked through whenever an attribute is set.
-        patch.setattr(EmitterGroup, "__contains__", _has_emitter, raising=False)
-        yield
-
-
-def _has_emitter(group: EmitterGroup, name: str) -> bool:
-    return name in group.emitters
-
-
-@pytest.fixture(scope="session", autouse=True)
-def pixels_are_read_once() -> Iterator[None]:
-    """Read the unit of napari's transforms, "pixel", once: each transform has it read again."""
-    units = pint.get_application_registry()
-    pixel = units.pixel
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(vars(units.get()), "pixel", pixel)
         yield
 
 
