@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Runs the named checks, tells the time of each, and fails if any failed: one after another, but
-# mypy, a process for most of a minute, beside the others; what it says is shown when it is done.
+# Runs the named checks one after another, tells the time of each, and fails if any failed.
 source "$(dirname "$0")/common.sh"
 
 bin=.venv/bin
@@ -27,41 +26,12 @@ run_check() {
   esac
 }
 
-# Runs one check and leaves its line of the summary.
-run_one() {
-  local result=ok
-  SECONDS=0
-  (run_check "$1") || result=FAILED
-  printf '%-10s %-7s %4d s\n' "$1" "$result" "$SECONDS" >"$results/$1"
-}
-
-results=$(mktemp -d) types=""
-trap 'if [ -n "$types" ]; then kill -- "-$types" 2>/dev/null || true; fi; rm -rf "$results"' EXIT
-trap 'exit 130' INT
-
-case " $* " in
-  *" types "*)
-    set -m  # a process group of its own, to be ended with all that is in it
-    run_one types >"$results/types.log" 2>&1 &
-    types=$!
-    set +m
-    ;;
-esac
-
+summary="" failed=0
 for check in "$@"; do
-  if [ "$check" = types ]; then continue; fi
   say "$check"
-  run_one "$check"
+  SECONDS=0
+  if (run_check "$check"); then result=ok; else result=FAILED failed=1; fi
+  summary+=$(printf '%-10s %-7s %4d s' "$check" "$result" "$SECONDS")$'\n'
 done
-
-if [ -n "$types" ]; then
-  wait "$types" || true
-  types=""
-  say types
-  cat "$results/types.log"
-fi
-
-cd "$results"
-printf '\n'
-cat "$@"
-if grep -q FAILED "$@"; then exit 1; fi
+printf '\n%s' "$summary"
+exit "$failed"

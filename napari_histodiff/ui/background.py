@@ -61,10 +61,7 @@ class _HeldDrawing(QObject):
 
     def __init__(self) -> None:
         super().__init__()
-        # Many widgets have no parent, menus of each layer among them: few have ever been shown.
-        shown = (window for window in QApplication.topLevelWindows() if window.isVisible())
-        found = (QWidget.find(window.winId()) for window in shown)
-        self._windows = [window for window in found if window is not None]
+        self._windows = [w for w in QApplication.topLevelWidgets() if w.isVisible()]
         self._waiting: list[QWidget] = []
         canvases = (c for window in self._windows for c in window.findChildren(QOpenGLWidget))
         self._canvases = [canvas for canvas in canvases if canvas.updatesEnabled()]

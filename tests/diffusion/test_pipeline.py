@@ -84,7 +84,7 @@ def test_any_height_and_width(pipeline, shape) -> None:
 
 @pytest.mark.parametrize("guidance_scale", [1.0, 2.0])
 @pytest.mark.parametrize(
-    ("steps", "target"), [(1, None), (3, None), (4, Region(0, 16, 80, 40, 30))]
+    ("steps", "target"), [(1, None), (5, None), (4, Region(0, 16, 80, 40, 30))]
 )
 def test_evaluations_are_those_of_the_network(
     pipeline, monkeypatch, guidance_scale, steps, target
