@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["CAN_FORK", "Nursery"]
+__all__ = ["CAN_FORK", "LIMIT", "Nursery"]
 
 #: macOS has fork, but its own libraries do not bear it.
 CAN_FORK: Final = sys.platform == "linux"

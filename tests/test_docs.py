@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.nursery import CAN_FORK, Nursery
+from tests.nursery import CAN_FORK, LIMIT, Nursery
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -43,7 +43,7 @@ def run_cold(code: str, folder: Path) -> tuple[int, str]:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=LIMIT,
         check=False,
     )
     return run.returncode, run.stderr

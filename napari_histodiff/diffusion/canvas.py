@@ -79,12 +79,11 @@ def tissue_field(source: ConditionSource, region: Region) -> Field | None:
     Drawn of one noise, stroma shows through a gland that is painted on it: the same holes, the same
     fibres.
     """
-    shares = source.at(region).spatial[0, CHANNELS["tissue"]]
-    if not bool(shares.amax() > 0):
+    tissue = source.at(region).spatial[0, CHANNELS["tissue"]]
+    if not bool(tissue.amax() > 0):
         return None
-    tissue = shares > 0
     ids = torch.arange(1, len(tissue) + 1, dtype=torch.uint8, device=tissue.device)
-    return Field(region, (tissue * ids[:, None, None]).amax(0, keepdim=True))
+    return Field(region, ((tissue > 0) * ids[:, None, None]).amax(0, keepdim=True))
 
 
 def run_phase(
