@@ -14,7 +14,7 @@ from torch import Tensor
 from napari_histodiff.core.backend import OnStep, Step
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.noise import noise_field
-from napari_histodiff.diffusion.conditioning import CHANNELS, ConditionSource, to_pixels
+from napari_histodiff.diffusion.conditioning import to_pixels
 from napari_histodiff.diffusion.windows import Phase, Window
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "StepProgress",
     "mirror_pad",
     "run_phase",
-    "tissue_field",
 ]
 
 #: Takes (b, 3, h, w) of the field and the b windows it was read from; returns the same shape.
@@ -71,19 +70,6 @@ class Noise:
             self.seed, region, channels=self.channels, variant=self.variant, kinds=kinds
         )
         return torch.from_numpy(noise).to(self.device)
-
-
-def tissue_field(source: ConditionSource, region: Region) -> Field | None:
-    """Return the tissue of each place, (1, h, w) uint8 ids, as kinds of noise; None without any.
-
-    Drawn of one noise, stroma shows through a gland that is painted on it: the same holes, the same
-    fibres.
-    """
-    tissue = source.at(region).spatial[0, CHANNELS["tissue"]]
-    if not bool(tissue.amax() > 0):
-        return None
-    ids = torch.arange(1, len(tissue) + 1, dtype=torch.uint8, device=tissue.device)
-    return Field(region, ((tissue > 0) * ids[:, None, None]).amax(0, keepdim=True))
 
 
 def run_phase(

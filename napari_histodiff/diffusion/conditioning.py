@@ -16,6 +16,7 @@ from napari_histodiff.core.digest import digest_of
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import N_CLASSES, TISSUE_NAMES, nuclei_mask, nuclei_union
 from napari_histodiff.core.requests import STAIN_NUMBERS, EditRequest
+from napari_histodiff.layout.tissues.kinds import cell_by_cell
 
 __all__ = [
     "CHANNELS",
@@ -94,6 +95,11 @@ class Conditions:
     def captions(self) -> int:
         """How many captions there are."""
         return 1 + (0 if self.region_slots is None else self.region_slots.shape[1])
+
+    @property
+    def tissue_names(self) -> Sequence[str]:
+        """What the tissue classes are: those of this package."""
+        return TISSUE_NAMES
 
     def crop(self, y: int, x: int, height: int, width: int) -> Conditions:
         """Return the window at (y, x), in pixels of `spatial`."""
@@ -244,8 +250,12 @@ def stain_condition(vectors: Tensor | None) -> Tensor:
 
 
 def conditions_from_request(request: EditRequest, tissue_classes: int) -> Conditions:
-    """Return the conditions of a request, b = 1, float32 on the CPU, at the frame's shape."""
-    return RequestConditions(request, tissue_classes).at(request.region)
+    """Return the conditions of a request, b = 1, float32 on the CPU, at the frame's shape.
+
+    The network knows the first `tissue_classes` of `TISSUE_NAMES`.
+    """
+    names = TISSUE_NAMES[: tissue_classes + 1]
+    return RequestConditions(request, tissue_classes, names).at(request.region)
 
 
 class ConditionSource(Protocol):
@@ -269,7 +279,8 @@ class RequestConditions:
     tissue_classes : int
         Those the network knows.
     tissue_names : sequence of str
-        Their names, "unspecified" first; by them captions of single tissues find theirs.
+        Their names, "unspecified" first; by them captions of single tissues find theirs, and fat
+        is told cell by cell, see `kinds.cell_by_cell`.
     """
 
     def __init__(
@@ -280,6 +291,7 @@ class RequestConditions:
     ) -> None:
         self._request = request
         self._tissue_classes = tissue_classes
+        self.tissue_names = tissue_names
         self._slots = parse_caption(request.caption).caption.to_slots()
         self._regions = [
             (tissue_names.index(name), parse_caption(caption).caption.to_slots())
@@ -343,8 +355,11 @@ class RequestConditions:
             if known.any():
                 maps["known"] = np.where(known[..., None], request.image[inside], 0)
                 maps["known_mask"] = known
-        for name, value in (("tissue_map", request.tissue_map), ("coarse", request.coarse)):
-            maps[name] = None if value is None else value[inside]
+        maps["coarse"] = None if request.coarse is None else request.coarse[inside]
+        maps["tissue_map"] = None
+        if request.tissue_map is not None:
+            painted = request.tissue_map[inside]
+            maps["tissue_map"] = cell_by_cell(painted, region, request.mpp, self.tissue_names)
         return maps
 
 

@@ -26,7 +26,6 @@ from napari_histodiff.diffusion.canvas import (
     StepProgress,
     mirror_pad,
     run_phase,
-    tissue_field,
 )
 from napari_histodiff.diffusion.caption_encoder import CaptionEncoder, EmbeddedCaptions
 from napari_histodiff.diffusion.compiled import CompiledNetwork
@@ -52,6 +51,7 @@ from napari_histodiff.diffusion.sampling import (
 from napari_histodiff.diffusion.steering.gradient import Ascent, check_guide
 from napari_histodiff.diffusion.steering.parts import Parts
 from napari_histodiff.diffusion.steering.resampling import Stretch, check_repaint, stretches_of
+from napari_histodiff.diffusion.tissue_noise import tissue_noise
 from napari_histodiff.diffusion.windows import (
     Phase,
     Window,
@@ -257,8 +257,9 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             steering=steering,
             ascent=ascent,
         )
+        names, reads = conditions.tissue_names, plans[0].reads
         # Not on the plane, where tiles of before agree with those to come.
-        kinds = None if target is not None else tissue_field(source, plans[0].reads)
+        shape = None if target is not None else tissue_noise(source, reads, names, seed)
         canvas = frame.snap(self.layout.multiple_of)
         shown = None if image is None else mirror_pad(image, frame, canvas)
         if strength_map is not None and shown is not None:
@@ -267,17 +268,18 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         start = None if strength == 1 else shown
         images = []
         for variant in range(first_variant, first_variant + num_images_per_prompt):
-            noise = Noise(seed, variant, device, kinds=kinds)
+            noise = Noise(seed, variant, device, kinds=None if shape is None else shape.kinds)
             solve.noise = noise
+            begin: Readable = noise if shape is None else shape.of(noise)
             progress.begin(device)
             if inverted:
                 up = backwards(times)
                 upwards = replace(solve, times=up, ascent=None)
                 whole = Stretch(range(len(up) - 1), 0)
-                field = self._start(noise, canvas, up[0], start)
+                field = self._start(begin, canvas, up[0], start)
                 field = upwards.run(field, plans[0], whole, None)
             else:
-                field = self._start(noise, canvas, times[0], start)
+                field = self._start(begin, canvas, times[0], start)
             memory = None
             if cache is not None and target is not None:
                 shared = (seed, variant, guidance_scale, sampling.jumps, sampling.solver.order)
@@ -358,7 +360,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         )
         return PlacedConditions(reads, padded.to(self.network.jump.device, torch.float32))
 
-    def _start(self, noise: Noise, canvas: Region, t: float, image: Tensor | None) -> Readable:
+    def _start(self, noise: Readable, canvas: Region, t: float, image: Tensor | None) -> Readable:
         """The noise of the plane, or an image of the canvas with its share of noise."""
         if image is None:
             return noise

@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 
 from napari_histodiff.layout.fields import Pixels, key_of, uniforms, whole
 
-__all__ = ["ANGLES", "DIRECTIONS", "LatticePoints", "StarLattice", "inset", "paint", "smoothed"]
+__all__ = [
+    "ANGLES",
+    "DIRECTIONS",
+    "LatticePoints",
+    "StarLattice",
+    "everywhere",
+    "inset",
+    "paint",
+    "smoothed",
+]
 
 #: Directions a radius is known in.
 ANGLES: Final = 64
@@ -124,7 +133,7 @@ class StarLattice:
 
     def filled(self) -> StarLattice:
         """Return the lattice with something in every cell."""
-        return replace(self, accept=_everywhere)
+        return replace(self, accept=everywhere)
 
     def within(self, box: tuple[int, int, int, int]) -> LatticePoints:
         """Return what may reach into a box of level 0 (first and last row and column)."""
@@ -227,9 +236,10 @@ def smoothed(radii: NDArray[np.float32]) -> NDArray[np.float32]:
     return radii
 
 
-def _everywhere(
+def everywhere(
     rows: NDArray[Any], cols: NDArray[Any], y: NDArray[Any], x: NDArray[Any]
 ) -> NDArray[np.bool_]:
+    """Accept each cell of a lattice."""
     return np.ones(y.shape, np.bool_)
 
 

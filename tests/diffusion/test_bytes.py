@@ -20,11 +20,11 @@ from napari_histodiff.diffusion.backend import DiffusionBackend
 from tests.diffusion.tiny import TILE, tiny_info, tiny_pipeline
 
 DIGESTS = {
-    "generate": "ad17550bec545c93 5eacf9f60d392859",
-    "jump": "ce872235239dcf83 5c14309f43494a8b",
-    "inpaint": "5e7f845392604e65 232bb4aba8f89eb9",
-    "half": "3ed0af1705ea8ff2 02873cd274be6c2e",
-    "zoom": "2d616e7c91bb9a55 e819051339815424",
+    "generate": "4af1b286cb34cb02 d2d84dd325da2d52",
+    "jump": "a99bd9b9d55d8426 4925cf1cf579cd6e",
+    "inpaint": "50b573eb4cc97762 7fb5e536ed8fa852",
+    "half": "c6bf8ef89e5a877a 9d144498231ccac9",
+    "zoom": "fe2fe3cf7bdc0f30 39ab4d275946ac97",
     "tile": "623e9a8f93dc3f65 8cf1862dffa338fe",
     "tile of a zoom": "b5c0a1c99a848886 c9ff26bf15008b10",
 }

@@ -10,11 +10,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import TISSUE_NAMES
+from napari_histodiff.layout.fields import Pixels
+from napari_histodiff.layout.star_lattice import StarLattice, everywhere, paint
 
 __all__ = [
     "BLOOD",
     "FAT",
+    "FAT_CELLS",
     "GLAND",
     "GLASS",
     "LUMEN",
@@ -25,6 +29,7 @@ __all__ = [
     "STROMA",
     "VESSEL",
     "WHITE",
+    "cell_by_cell",
     "known_to",
     "scaffold",
     "to_draw",
@@ -49,6 +54,13 @@ GLAND, STROMA, LUMEN, GLASS, MUSCLE, FAT, BLOOD, MUCUS, LYMPHOID, VESSEL = (
 #: What lies between fat cells: fat to a model, stroma to nuclei and to the eye. No tissue of the
 #: schema, so it leaves the layout as one of them.
 SEPTUM: Final = len(TISSUE_NAMES)
+
+#: Gap of fat cells in um, radii as a share of the pitch, largest stretch, roughness; see
+#: `StarLattice`.
+FAT_CELLS: Final = (2.5, (0.7, 1.0), 1.15, 0.05)
+
+_PITCH: Final = 56.0  # um between the middles of painted fat cells
+_THINNEST: Final = 4.0  # pixels of a membrane that models still draw whole
 
 #: Tissues through which light goes unhindered.
 WHITE: Final = (LUMEN, GLASS, FAT, VESSEL)
@@ -82,6 +94,40 @@ def to_draw(parts: NDArray[np.uint8], names: Sequence[str]) -> NDArray[np.uint8]
     """
     cells = np.where(parts == FAT, np.uint8(LUMEN), parts)
     return known_to(np.where(parts == SEPTUM, np.uint8(STROMA), cells), names)
+
+
+def cell_by_cell(
+    tissue_map: NDArray[np.uint8], region: Region, mpp: float, names: Sequence[str]
+) -> NDArray[np.uint8]:
+    """Return a painted tissue map as a model draws it best, with cells and membranes for fat.
+
+    A function of the place and what is painted there: parts of a region have those of the whole,
+    and nuclei that stand on membranes do so whatever seed is drawn.
+
+    Parameters
+    ----------
+    tissue_map : (h, w) uint8
+        Ids of `names`; without fat, or where a model lacks glass or stroma, returned as it is.
+    region : Region
+        Its place, pixels of its own level.
+    mpp : float
+        Micrometres per such pixel.
+    names : sequence of str
+        The model's schema, "unspecified" first.
+    """
+    if not {"fat", "glass", "stroma"} <= set(names):
+        return tissue_map
+    fat = tissue_map == names.index("fat")
+    if not fat.any():
+        return tissue_map
+    gap, radii, stretch, roughness = FAT_CELLS
+    gap = max(gap / mpp, _THINNEST)
+    pixels = Pixels(region.y, region.x, 1, region.height, region.width)
+    lattice = StarLattice(0, 11, round(_PITCH / mpp), gap, radii, stretch, roughness, everywhere)
+    cells = lattice.within(pixels.box)
+    out = np.full(fat.shape, names.index("stroma"), np.uint8)
+    paint(out, pixels, cells, [(cells.outer, np.full(len(cells), names.index("glass"), np.uint8))])
+    return np.where(fat, out, tissue_map)
 
 
 def scaffold(parts: NDArray[np.uint8]) -> NDArray[np.uint8]:

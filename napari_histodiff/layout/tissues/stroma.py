@@ -16,6 +16,7 @@ from napari_histodiff.layout.star_lattice import LatticePoints, StarLattice, ins
 from napari_histodiff.layout.tissues.kinds import (
     BLOOD,
     FAT,
+    FAT_CELLS,
     LUMEN,
     LYMPHOID,
     MUSCLE,
@@ -45,7 +46,6 @@ _THICKEST: Final = 34.0  # um, of an artery's wall
 _WHOLE_CELL: Final = 26.0  # um from the middle of a fat cell to its border
 _ADVENTITIA: Final = 9.0  # um of stroma around a vessel
 # Gap in um, radii as a share of the pitch, largest stretch, roughness; see `StarLattice`.
-_FAT_CELLS: Final = (2.5, (0.7, 1.0), 1.15, 0.05)
 _ALVEOLI: Final = (8.0, (0.7, 1.0), 1.7, 0.16)
 _IN_FAT: Final = 0.4  # of the vessels that fat would have, were it stroma
 
@@ -93,7 +93,7 @@ class StromaTissues:
 
     def __init__(self, ground: Ground) -> None:
         self._ground, plan, um = ground, ground.plan, 1 / ground.mpp
-        gap, radii, stretch, roughness = _ALVEOLI if plan.air else _FAT_CELLS
+        gap, radii, stretch, roughness = _ALVEOLI if plan.air else FAT_CELLS
         pitch = round(plan.bubble * um)
         self.bubbles = StarLattice(
             ground.seed, 11, pitch, gap * um, radii, stretch, roughness, self._fat

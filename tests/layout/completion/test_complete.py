@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
+from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import FIRST_TISSUE_NAMES, TISSUE_NAMES
 from napari_histodiff.layout.completion import complete_paint, completed_on
+from napari_histodiff.layout.tissues.kinds import cell_by_cell
 
 GLAND, STROMA, LUMEN, GLASS = 1, 2, 3, 4
 EPITHELIAL, CONNECTIVE = 2, 6
@@ -31,6 +33,19 @@ def ring(side: int = 192, radius: int = 60) -> tuple[np.ndarray, np.ndarray]:
         classes[y - 4 : y + 5, x - 4 : x + 5] = EPITHELIAL
         instances[y - 4 : y + 5, x - 4 : x + 5] = number
     return classes, instances
+
+
+def test_nuclei_of_fat_stand_on_its_membranes() -> None:
+    frame = Region(0, -70, 33, 700, 700)
+    fat = np.full(frame.shape, TISSUE_NAMES.index("fat"), np.uint8)
+    found = complete_paint(tissue_map=fat, seed=3, origin=(frame.y, frame.x))
+    cells = cell_by_cell(fat, frame, 0.5, TISSUE_NAMES) == GLASS
+    middles = ndimage.center_of_mass(
+        found.instance_map > 0, found.instance_map, np.unique(found.instance_map)[1:]
+    )
+    assert 10 < len(middles) < 200  # some 380 to the mm^2
+    deep = ndimage.distance_transform_edt(cells)
+    assert max(deep[round(y), round(x)] for y, x in middles) < 6
 
 
 @settings(deadline=None, max_examples=12)

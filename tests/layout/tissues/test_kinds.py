@@ -14,6 +14,7 @@ from napari_histodiff.layout.tissues.kinds import (
     MUCUS,
     SEPTUM,
     STROMA,
+    cell_by_cell,
     known_to,
     scaffold,
     to_draw,
@@ -37,6 +38,29 @@ def test_a_model_is_told_what_it_knows() -> None:
         FAT,
         FAT,
     ]
+
+
+@pytest.mark.parametrize("mpp", [0.25, 0.5, 1.0])
+def test_painted_fat_is_told_cell_by_cell(mpp: float) -> None:
+    region = Region(0, -130, 77, 400, 500)
+    painted = np.full(region.shape, FAT, np.uint8)
+    painted[:40], painted[:, -50:] = GLAND, MUCUS
+    told = cell_by_cell(painted, region, mpp, TISSUE_NAMES)
+    fat = painted == FAT
+    np.testing.assert_array_equal(told[~fat], painted[~fat])
+    assert set(np.unique(told[fat])) == {GLASS, STROMA}
+    assert 0.03 < (told[fat] == STROMA).mean() < 0.45
+    part = Region(0, 10, 200, 90, 111)
+    inside = part.relative_to(region).slices
+    again = cell_by_cell(painted[inside], part, mpp, TISSUE_NAMES)
+    np.testing.assert_array_equal(again, told[inside])
+
+
+def test_what_has_no_fat_or_no_names_for_its_cells_is_told_as_it_is() -> None:
+    region = Region(0, 0, 0, 30, 40)
+    for number, names in ((GLAND, TISSUE_NAMES), (1, ("unspecified", "fat", "stroma"))):
+        painted = np.full(region.shape, number, np.uint8)
+        assert cell_by_cell(painted, region, 0.5, names) is painted
 
 
 @pytest.mark.parametrize("caption", ["colon", "breast", "skin"])

@@ -1,0 +1,156 @@
+"""Noise that suits its tissue: weaker where tissue is calm, along fibres where it has some."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
+from napari_histodiff.core.noise import noise_field
+from napari_histodiff.diffusion.canvas import Noise
+from napari_histodiff.diffusion.conditioning import PlacedConditions, conditions_from_request
+from napari_histodiff.diffusion.tissue_noise import TissueNoise, tissue_noise
+from tests.contracts import edit_request
+
+CPU = torch.device("cpu")
+FRAME = Region(0, -40, 24, 256, 256)
+CLASSES = len(TISSUE_NAMES) - 1
+SPINDLE = CLASS_NAMES.index("connective") + 1
+
+
+def conditions(
+    tissue: NDArray[np.uint8], nuclei: NDArray[np.uint8] | None = None, frame: Region = FRAME
+) -> PlacedConditions:
+    request = edit_request(size=tissue.shape, class_map=nuclei, tissue_map=tissue)
+    return PlacedConditions(frame, conditions_from_request(request, CLASSES))
+
+
+def whole(name: str, frame: Region = FRAME) -> NDArray[np.uint8]:
+    return np.full(frame.shape, TISSUE_NAMES.index(name), np.uint8)
+
+
+def shape_of(told: PlacedConditions, frame: Region = FRAME, seed: int = 3) -> TissueNoise:
+    shape = tissue_noise(told, frame, TISSUE_NAMES, seed)
+    assert shape is not None
+    return shape
+
+
+def drawn(told: PlacedConditions, frame: Region = FRAME, seed: int = 3) -> NDArray[np.float32]:
+    shape = shape_of(told, frame, seed)
+    noise: NDArray[np.float32] = shape.of(Noise(seed, 0, CPU, kinds=shape.kinds)).values.numpy()
+    return noise
+
+
+def white(tissue: NDArray[np.uint8], frame: Region = FRAME, seed: int = 3) -> NDArray[np.float32]:
+    return noise_field(seed, frame, kinds=tissue)
+
+
+def coarse(noise: NDArray[np.float32], rows: float = 6, cols: float = 6) -> float:
+    """Spread of what is left of noise when it is blurred."""
+    return float(gaussian_filter(noise, (0, rows, cols)).std())
+
+
+def spindles(frame: Region = FRAME) -> NDArray[np.uint8]:
+    """Nuclei of 24 x 6 pixels that lie along the rows."""
+    nuclei = np.zeros(frame.shape, np.uint8)
+    for row in range(8, frame.height - 8, 20):
+        for col in range(4 + row % 3 * 11, frame.width - 26, 40):
+            nuclei[row : row + 6, col : col + 24] = SPINDLE
+    return nuclei
+
+
+def test_without_tissue_noise_is_white() -> None:
+    assert tissue_noise(conditions(whole("unspecified")), FRAME, TISSUE_NAMES, 3) is None
+    vessel = whole("vessel")  # nothing is known of its noise
+    np.testing.assert_allclose(drawn(conditions(vessel)), white(vessel), atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "strength"), [("gland", 0.5), ("glass", 0.3), ("mucus", 0.2)])
+def test_calm_tissue_has_weak_coarse_noise(name: str, strength: float) -> None:
+    tissue = whole(name)
+    noise, plain = drawn(conditions(tissue)), white(tissue)
+    assert coarse(noise) / coarse(plain) == pytest.approx(strength, abs=0.06)
+    fine = noise[:, ::2, ::2] - noise[:, ::2, 1::2]
+    assert fine.std() == pytest.approx(np.sqrt(2), rel=0.1)
+    assert np.corrcoef(noise.ravel(), plain.ravel())[0, 1] > 0.9  # the same noise, else
+
+
+@pytest.mark.parametrize(("name", "least"), [("muscle", 1.25), ("stroma", 1.15)])
+def test_coarse_noise_lies_along_drawn_out_nuclei(name: str, least: float) -> None:
+    tissue, nuclei = whole(name), spindles()
+    along = drawn(conditions(tissue, nuclei))
+    assert coarse(along, 1, 8) / coarse(along, 8, 1) > least
+    across = drawn(conditions(tissue.T.copy(), nuclei.T.copy()))
+    assert coarse(across, 8, 1) / coarse(across, 1, 8) > least
+    assert along.std() == pytest.approx(1, abs=0.04)
+    assert abs(along.mean()) < 0.01
+
+
+def test_fibres_without_nuclei_go_by_the_seed_and_by_the_place() -> None:
+    told = conditions(whole("muscle"))
+    one, again, other = (drawn(told, seed=seed) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(one, again)
+    ways = [
+        np.log(coarse(drawn(told, seed=seed), 1, 8) / coarse(drawn(told, seed=seed), 8, 1))
+        for seed in range(6)
+    ]
+    assert min(ways) < -0.1 < 0.1 < max(ways)
+    assert not np.array_equal(one, other)
+    # A frame beside it goes on with the same fibres: near its middle the noise is the same.
+    moved = FRAME.translate(0, 64)
+    beside = drawn(conditions(whole("muscle"), frame=moved), moved)
+    middle = np.s_[:, 96:160, 96:128]
+    shifted = np.s_[:, 96:160, 160:192]
+    assert np.abs(one[shifted] - beside[middle]).max() < 0.2
+
+
+def test_nuclei_tell_more_than_the_seed_and_lymphocytes_nothing() -> None:
+    nuclei = spindles()
+    ways = [
+        coarse(noise, 1, 8) / coarse(noise, 8, 1)
+        for noise in (drawn(conditions(whole("muscle"), nuclei), seed=seed) for seed in range(6))
+    ]
+    assert min(ways) > 1.25
+    others = np.where(nuclei > 0, np.uint8(CLASS_NAMES.index("lymphocyte") + 1), nuclei)
+    bare, crowded = (
+        drawn(conditions(whole("stroma"), each)) for each in (np.zeros_like(nuclei), others)
+    )
+    np.testing.assert_array_equal(bare, crowded)
+
+
+def test_noise_beside_nuclei_is_not_calmed() -> None:
+    nuclei = np.zeros(FRAME.shape, np.uint8)
+    nuclei[::8, :128] = SPINDLE  # every 4 um on one half
+    tissue = whole("gland")
+    noise, plain = drawn(conditions(tissue, nuclei)), white(tissue)
+    np.testing.assert_allclose(noise[..., :120], plain[..., :120], atol=1e-6)
+    assert coarse(noise[..., 144:]) < 0.6 * coarse(plain[..., 144:])
+
+
+def test_tissues_are_known_by_their_names() -> None:
+    names = ("unspecified", "mucus", "gland")
+    tissue = np.ones(FRAME.shape, np.uint8)
+    shape = tissue_noise(conditions(tissue), FRAME, names, 3)
+    assert shape is not None
+    noise = shape.of(Noise(3, 0, CPU, kinds=shape.kinds)).values.numpy()
+    assert coarse(noise) / coarse(white(tissue)) == pytest.approx(0.2, abs=0.06)
+
+
+@given(
+    height=st.integers(1, 70),
+    width=st.integers(1, 70),
+    y=st.integers(-99, 99),
+    name=st.sampled_from(["muscle", "gland", "stroma"]),
+)
+def test_any_frame_has_finite_noise(height: int, width: int, y: int, name: str) -> None:
+    frame = Region(0, y, -7, height, width)
+    noise = drawn(conditions(whole(name, frame), frame=frame), frame)
+    assert noise.shape == (3, height, width)
+    assert noise.dtype == np.float32
+    assert np.isfinite(noise).all()
