@@ -259,7 +259,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         )
         names, reads = conditions.tissue_names, plans[0].reads
         # Not on the plane, where tiles of before agree with those to come.
-        shape = None if target is not None else tissue_noise(source, reads, names, seed)
+        tissue = None if target is not None else tissue_noise(source, reads, names, seed)
         canvas = frame.snap(self.layout.multiple_of)
         shown = None if image is None else mirror_pad(image, frame, canvas)
         if strength_map is not None and shown is not None:
@@ -268,9 +268,9 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         start = None if strength == 1 else shown
         images = []
         for variant in range(first_variant, first_variant + num_images_per_prompt):
-            noise = Noise(seed, variant, device, kinds=None if shape is None else shape.kinds)
+            noise = Noise(seed, variant, device, kinds=None if tissue is None else tissue.kinds)
             solve.noise = noise
-            begin: Readable = noise if shape is None else shape.of(noise)
+            begin: Readable = noise if tissue is None else tissue.of(noise)
             progress.begin(device)
             if inverted:
                 up = backwards(times)
