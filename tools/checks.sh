@@ -15,7 +15,7 @@ run_check() {
   case "$1" in
     ruff) "$bin/ruff" check . ;;
     format) "$bin/ruff" format --check . ;;
-    types) "$bin/mypy" ;;
+    types) "$bin/mypy" --num-workers 2 ;;  # in half the time of one process
     imports) "$bin/lint-imports" ;;
     # Two processes, each with one thread for torch and none more for Mesa's drawing in software.
     tests) run_tests env OMP_NUM_THREADS=1 LP_NUM_THREADS=0 \

@@ -8,8 +8,6 @@ No real tissue is in them: the data sets' licences keep it out of the repository
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +16,7 @@ import numpy as np
 import psutil
 from napari._qt.dialogs.qt_notification import NapariQtNotification
 from PIL import Image
-from qtpy.QtCore import QEventLoop, QTimer
+from waiting import until, wait
 
 import napari_histodiff as hd
 from napari_histodiff.core.colours import colour_nuclei
@@ -38,8 +36,6 @@ WINDOWS: Final = {
     "4_after": "studio-after",
 }
 GUIDANCES: Final = (1.0, 1.5, 2.5)
-#: Seconds until the window must be as far as the next picture needs.
-PATIENCE: Final = 900.0
 
 
 def main() -> None:
@@ -92,11 +88,11 @@ def _vary(folder: Path) -> None:
     """Four structures of the demo's painting side by side."""
     viewer, dock = _studio(folder)
     dock.controller.vary(Variation(Varied.STRUCTURE, count=4))
-    _until(lambda: dock.grid.window is not None)
+    until(lambda: dock.grid.window is not None)
     window = dock.grid.window
     assert window is not None
     window.resize(1280, 800)
-    _wait(2)
+    wait(2)
     window.grab().save(str(folder / "grid.png"))
     _save(Image.open(folder / "grid.png").convert("RGB"), "grid")
     dock.shut_down()
@@ -110,7 +106,7 @@ def _studio(folder: Path) -> tuple[napari.Viewer, StudioDock]:
     viewer.window.add_dock_widget(dock, name=WIDGET, area="right")
     open_canvas(dock)
     dock.controller.set(variants=2, seed=1)
-    _until(lambda: dock.controller.status.info is not None)
+    until(lambda: dock.controller.status.info is not None)
     return viewer, dock
 
 
@@ -118,7 +114,7 @@ def _fail(folder: Path) -> None:
     """Draw, take the worker away as a machine without memory does, and look at what is said."""
     viewer, dock = _studio(folder)
     dock.actions.generate()
-    _until(lambda: dock.controller.staged.preview.shown)
+    until(lambda: dock.controller.staged.preview.shown)
     for child in psutil.Process().children(recursive=True):
         child.kill()
     told: list[NapariQtNotification] = []
@@ -127,28 +123,14 @@ def _fail(folder: Path) -> None:
         told[:] = viewer.window._qt_window.findChildren(NapariQtNotification)
         return bool(told)
 
-    _until(notices)
-    _wait(1)  # until it has slid in: it grows from where it is
+    until(notices)
+    wait(1)  # until it has slid in: it grows from where it is
     told[-1].toggle_expansion()
-    _wait(3)
+    wait(3)
     picture = viewer.screenshot(canvas_only=False, flash=False)
     _save(Image.fromarray(np.ascontiguousarray(picture[..., :3])), "studio-failed")
     dock.shut_down()
     viewer.close()
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > end:
-            raise SystemExit("expected the window to be further by now, got nothing; look above")
-        _wait(0.1)
-
-
-def _wait(seconds: float) -> None:
-    loop = QEventLoop()
-    QTimer.singleShot(round(seconds * 1000), loop.quit)
-    loop.exec()
 
 
 def _save(picture: Image.Image, name: str) -> None:

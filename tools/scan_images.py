@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,8 +23,8 @@ import tifffile
 from napari._qt.dialogs.qt_notification import NapariQtNotification
 from numpy.typing import NDArray
 from PIL import Image
-from qtpy.QtCore import QEventLoop, QTimer
 from skimage.measure import label
+from waiting import until, wait
 
 import napari_histodiff as hd
 from napari_histodiff.core.colours import TISSUE_HEX, rgb_of
@@ -43,7 +41,6 @@ from napari_histodiff.ui.viewport import camera_of
 IMAGES: Final = Path(__file__).resolve().parent.parent / "docs" / "images"
 SIDE, MPP = 640, 0.5
 FRAME: Final = Region(0, 192, 192, 256, 256)
-PATIENCE: Final = 900.0
 
 #: Of the open scan: where its frame lies, and what is annotated, epidermis and dermis.
 OPENED: Final = Region(0, 1040, 850, 512, 512)
@@ -128,7 +125,7 @@ class Window:
         self._dock = StudioDock(self._viewer, store=store)
         self._viewer.window.add_dock_widget(self._dock, name="Histodiff Studio", area="right")
         self._dock.slide.open_slide(path)
-        self._until(lambda: self._dock.controller.status.info is not None)
+        until(lambda: self._dock.controller.status.info is not None)
 
     def _close(self) -> None:
         self._dock.shut_down()
@@ -145,17 +142,10 @@ class Window:
         self._dock.controller.refresh_plan()
         for told in self._viewer.window._qt_window.findChildren(NapariQtNotification):
             told.close()
-        _wait(1.5)
+        wait(1.5)
         picture = self._viewer.screenshot(canvas_only=False, flash=False)
         shown = Image.fromarray(np.ascontiguousarray(picture[..., :3]))
         shown.save(IMAGES / f"{name}.jpg", quality=85, optimize=True)
-
-    def _until(self, condition: Callable[[], bool]) -> None:
-        end = time.monotonic() + PATIENCE
-        while not condition():
-            if time.monotonic() > end:
-                raise SystemExit("expected the edit to be drawn by now, got nothing; look above")
-            _wait(0.1)
 
 
 class Story(Window):
@@ -171,7 +161,7 @@ class Story(Window):
         document.edit_mask.put(line()[FRAME.slices] < 3)
         self._picture("scan-fold")
         dock.masks.grow_to_artefact()
-        self._until(lambda: not dock.workspace.doing.text)
+        until(lambda: not dock.workspace.doing.text)
         dock.masks.grow()
         self._picture("scan-mask")
         dock.controller.set(mask_strength=40.0, mask_step=5.0)
@@ -192,12 +182,12 @@ class Story(Window):
 
     def _draw(self) -> None:
         self._dock.actions.generate()
-        self._until(lambda: self._dock.controller.staged.now is not None)
+        until(lambda: self._dock.controller.staged.now is not None)
 
     def _apply(self) -> None:
         self._dock.actions.apply()
-        self._until(lambda: not self._dock.workspace.doing.text)
-        _wait(1)
+        until(lambda: not self._dock.workspace.doing.text)
+        wait(1)
 
 
 class OpenScan(Window):
@@ -210,7 +200,7 @@ class OpenScan(Window):
         self._look(OPENED, 1.4)
         self._picture("scan")
         job = import_annotations(self._viewer, annotations)
-        self._until(lambda: job.is_over and not dock.workspace.doing.text)
+        until(lambda: job.is_over and not dock.workspace.doing.text)
         document.set_frame(ANNOTATED)
         dock.controller.set(
             caption="skin",
@@ -219,12 +209,6 @@ class OpenScan(Window):
         self._look(ANNOTATED, 2.0)
         self._picture("annotations")
         self._close()
-
-
-def _wait(seconds: float) -> None:
-    loop = QEventLoop()
-    QTimer.singleShot(round(seconds * 1000), loop.quit)
-    loop.exec()
 
 
 if __name__ == "__main__":

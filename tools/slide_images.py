@@ -8,7 +8,6 @@ The folder is kept: a second run draws what is missing. No real tissue is in the
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ import napari
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from qtpy.QtCore import QEventLoop, QTimer
+from waiting import wait
 
 import napari_histodiff as hd
 from napari_histodiff.core.geometry import Region
@@ -73,25 +72,17 @@ def _window(path: Path) -> None:
     dock = StudioDock(viewer)
     viewer.window.add_dock_widget(dock, name="Histodiff Studio", area="right")
     dock.slide.open_slide(path)
-    _wait(3)
+    wait(3)
     session: Any = dock.slide.session
     camera_of(viewer).zoom *= 6
     session.go_to(*CENTRE)
     while dock.controller.status.info is None:
-        _wait(1)
-    _wait(6)
+        wait(1)
+    wait(6)
     picture = viewer.screenshot(canvas_only=False, flash=False)
     _save(np.ascontiguousarray(picture[..., :3]), "slide")
     dock.shut_down()
     viewer.close()
-
-
-def _wait(seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        loop = QEventLoop()
-        QTimer.singleShot(50, loop.quit)
-        loop.exec()
 
 
 def _save(pixels: NDArray[np.uint8], name: str) -> None:
