@@ -15,7 +15,7 @@ import napari
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from waiting import wait
+from waiting import until, wait
 
 import napari_histodiff as hd
 from napari_histodiff.core.geometry import Region
@@ -76,8 +76,7 @@ def _window(path: Path) -> None:
     session: Any = dock.slide.session
     camera_of(viewer).zoom *= 6
     session.go_to(*CENTRE)
-    while dock.controller.status.info is None:
-        wait(1)
+    until(lambda: dock.controller.status.info is not None)
     wait(6)
     picture = viewer.screenshot(canvas_only=False, flash=False)
     _save(np.ascontiguousarray(picture[..., :3]), "slide")

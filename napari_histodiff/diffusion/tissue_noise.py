@@ -139,18 +139,20 @@ class TissueNoise:
 
     def of(self, noise: Noise) -> Field:
         """Return the noise of the region, (3, h, w) float32."""
-        values = noise.read(self.kinds.region)
-        shaped = np.stack([self._shaped(plane) for plane in values.cpu().numpy()])
-        return Field(self.kinds.region, torch.from_numpy(shaped).to(noise.device))
+        white = noise.read(self.kinds.region).cpu()
+        shaped = torch.stack([self._shaped(plane) for plane in white])
+        return Field(self.kinds.region, shaped.to(noise.device))
 
-    def _shaped(self, white: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _shaped(self, white: Tensor) -> Tensor:
         height, width = white.shape
-        even = np.pad(white, ((0, height % 2), (0, width % 2)), mode="edge")
+        plane = F.pad(white[None, None].double(), (0, width % 2, 0, height % 2), mode="replicate")
         change = np.zeros(self._gains.shape[1:])
-        for gain, part in zip(self._gains, _parts(_halved(even)), strict=True):
+        halved = 2 * F.avg_pool2d(plane, 2)[0, 0].numpy()  # of the same variance
+        for gain, part in zip(self._gains, _parts(halved), strict=True):
             change += gain * part
-        shaped = even + _doubled(change / 2)
-        return shaped[:height, :width].astype(np.float32)
+        added = torch.from_numpy(change / 2)[None, None]
+        shaped = plane + F.interpolate(added, scale_factor=2, mode="bilinear")
+        return shaped[0, 0, :height, :width].float()
 
 
 def _parts(noise: _Values) -> list[_Values]:
@@ -166,26 +168,6 @@ def _parts(noise: _Values) -> list[_Values]:
     responses = coarse, turned * (fx * fx - fy * fy), turned * 2 * fx * fy
     inside = slice(_EDGE, _EDGE + height), slice(_EDGE, _EDGE + width)
     return [fft.irfft2(spectrum * part, shape, overwrite_x=True)[inside] for part in responses]
-
-
-def _halved(noise: NDArray[np.float32]) -> _Values:
-    """Return noise of half the sides and the same variance."""
-    top, bottom = noise[::2], noise[1::2]
-    sums = (top[:, ::2] + top[:, 1::2]) + (bottom[:, ::2] + bottom[:, 1::2])
-    halved: _Values = sums.astype(np.float64) / 2
-    return halved
-
-
-def _doubled(values: _Values) -> _Values:
-    """Return (h, w) at twice the sides, interpolated between pixels."""
-    for _ in range(2):
-        most, rest = 0.75 * values, 0.25 * values
-        more = np.empty((2 * len(values), values.shape[1]))
-        more[2::2] = most[1:] + rest[:-1]
-        more[1:-1:2] = most[:-1] + rest[1:]
-        more[0], more[-1] = values[0], values[-1]
-        values = more.T
-    return values
 
 
 def _told(conditions: Conditions) -> Tensor:
