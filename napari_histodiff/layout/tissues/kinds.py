@@ -61,6 +61,7 @@ FAT_CELLS: Final = (2.5, (0.7, 1.0), 1.15, 0.05)
 
 _PITCH: Final = 56.0  # um between the middles of painted fat cells
 _THINNEST: Final = 4.0  # pixels of a membrane that models still draw whole
+_SMALLEST: Final = 16  # pixels of a cell that such membranes leave room in
 
 #: Tissues through which light goes unhindered.
 WHITE: Final = (LUMEN, GLASS, FAT, VESSEL)
@@ -107,7 +108,8 @@ def cell_by_cell(
     Parameters
     ----------
     tissue_map : (h, w) uint8
-        Ids of `names`; without fat, or where a model lacks glass or stroma, returned as it is.
+        Ids of `names`; without fat, where cells are too small to show (beyond 3.6 um per pixel), or
+        where a model lacks glass or stroma, returned as it is.
     region : Region
         Its place, pixels of its own level.
     mpp : float
@@ -115,7 +117,8 @@ def cell_by_cell(
     names : sequence of str
         The model's schema, "unspecified" first.
     """
-    if not {"fat", "glass", "stroma"} <= set(names):
+    pitch = round(_PITCH / mpp)
+    if pitch < _SMALLEST or not {"fat", "glass", "stroma"} <= set(names):
         return tissue_map
     fat = tissue_map == names.index("fat")
     if not fat.any():
@@ -123,7 +126,7 @@ def cell_by_cell(
     gap, radii, stretch, roughness = FAT_CELLS
     gap = max(gap / mpp, _THINNEST)
     pixels = Pixels(region.y, region.x, 1, region.height, region.width)
-    lattice = StarLattice(0, 11, round(_PITCH / mpp), gap, radii, stretch, roughness, everywhere)
+    lattice = StarLattice(0, 11, pitch, gap, radii, stretch, roughness, everywhere)
     cells = lattice.within(pixels.box)
     out = np.full(fat.shape, names.index("stroma"), np.uint8)
     paint(out, pixels, cells, [(cells.outer, np.full(len(cells), names.index("glass"), np.uint8))])

@@ -46,6 +46,8 @@ def test_nuclei_of_fat_stand_on_its_membranes() -> None:
     assert 10 < len(middles) < 200  # some 380 to the mm^2
     deep = ndimage.distance_transform_edt(cells)
     assert max(deep[round(y), round(x)] for y, x in middles) < 6
+    coarse = complete_paint(tissue_map=fat[:300, :300], seed=3, mpp=4.0)  # too coarse for cells
+    assert 300 < len(np.unique(coarse.instance_map)) < 700  # 380 to the mm^2, of 1.4 mm^2
 
 
 @settings(deadline=None, max_examples=12)

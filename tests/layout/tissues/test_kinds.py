@@ -56,11 +56,19 @@ def test_painted_fat_is_told_cell_by_cell(mpp: float) -> None:
     np.testing.assert_array_equal(again, told[inside])
 
 
-def test_what_has_no_fat_or_no_names_for_its_cells_is_told_as_it_is() -> None:
-    region = Region(0, 0, 0, 30, 40)
-    for number, names in ((GLAND, TISSUE_NAMES), (1, ("unspecified", "fat", "stroma"))):
-        painted = np.full(region.shape, number, np.uint8)
-        assert cell_by_cell(painted, region, 0.5, names) is painted
+@pytest.mark.parametrize(
+    ("number", "mpp", "names"),
+    [
+        (GLAND, 0.5, TISSUE_NAMES),
+        (1, 0.5, ("unspecified", "fat", "stroma")),
+        (FAT, 4.0, TISSUE_NAMES),  # its cells are dots
+        (FAT, 64.0, TISSUE_NAMES),
+    ],
+)
+def test_what_has_no_cells_to_show_is_told_as_it_is(number: int, mpp: float, names) -> None:
+    region = Region(0, 0, 0, 300, 400)
+    painted = np.full(region.shape, number, np.uint8)
+    assert cell_by_cell(painted, region, mpp, names) is painted
 
 
 @pytest.mark.parametrize("caption", ["colon", "breast", "skin"])
