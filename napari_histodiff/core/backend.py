@@ -76,6 +76,8 @@ class BackendInfo:
         Class of its pipeline, where it is of other makers.
     nbytes : int
         Of its weights; 0 = not known.
+    fibres : bool
+        Whether what it draws on the endless plane follows `EditRequest.fibres`.
     reach : (float, float), optional
         Micrometres per pixel at which frames are drawn, beyond `mpp` by resampling; by default no
         others than `mpp`.
@@ -101,6 +103,7 @@ class BackendInfo:
     guidance_scale: float = DEFAULT_GUIDANCE
     kind: str = ""
     nbytes: int = 0
+    fibres: bool = False
     reach: tuple[float, float] | None = None
 
     @property

@@ -19,6 +19,7 @@ __all__ = [
     "BARE_TISSUES",
     "CLASS_NAMES",
     "FEW_NUCLEI",
+    "FIBRE_TURNS",
     "FIRST_TISSUE_NAMES",
     "LABEL_BASE",
     "MAX_INSTANCE",
@@ -26,6 +27,7 @@ __all__ = [
     "TISSUE_NAMES",
     "as_class_map",
     "as_edit_mask",
+    "as_fibres",
     "as_instance_map",
     "as_rgb",
     "as_tissue_map",
@@ -54,6 +56,9 @@ CLASS_NAMES: Final = (
     "connective",
 )
 N_CLASSES: Final = len(CLASS_NAMES)
+
+#: Directions that fibres can have, over half a turn.
+FIBRE_TURNS: Final = 16
 
 #: A class of fewer training nuclei than this may not be recognisable in what a model draws.
 FEW_NUCLEI: Final = 500
@@ -122,6 +127,18 @@ def as_tissue_map(a: ArrayLike, n_classes: int) -> NDArray[np.uint8]:
     """
     advice = "map its ids to the tissue schema of the model"
     return _ids(a, "a tissue map", n_classes - 1, advice).astype(np.uint8, copy=False)
+
+
+def as_fibres(a: ArrayLike) -> NDArray[np.uint8]:
+    """Return a map of where fibres point: (h, w) uint8, 0 = nowhere, 1 to `FIBRE_TURNS`.
+
+    Raises
+    ------
+    InvalidMap
+        When it is not two-dimensional, not of whole numbers, or holds another number.
+    """
+    advice = "give 0 where there are none, else 1 + their sixteenth of half a turn"
+    return _ids(a, "a map of fibres", FIBRE_TURNS, advice).astype(np.uint8, copy=False)
 
 
 def in_schema(

@@ -72,6 +72,9 @@ class SlideRecipe:
     tissue_names : tuple of str
         Tissue schema of the model. The slide is laid out in what of it is in `TISSUE_NAMES`; slides
         that do not say it were laid out in the first few.
+    fibres : bool
+        Whether it is drawn of noise that suits its tissue and goes along the layout's fibres, see
+        `EditRequest.fibres`. Slides that do not say it are drawn of white noise.
 
     Raises
     ------
@@ -95,6 +98,7 @@ class SlideRecipe:
     home: tuple[int, int] = (0, 0)
     refined: int = 0
     tissue_names: tuple[str, ...] = FIRST_TISSUE_NAMES
+    fibres: bool = False
 
     def __post_init__(self) -> None:
         for name in ("mpp", "guidance_scale"):  # one form in JSON, whoever gave them
@@ -166,6 +170,7 @@ class SlideRecipe:
             model=info.name,
             revision=info.revision,
             tissue_names=info.tissue_names,
+            fibres=info.fibres,
             coarsest=coarsest,
             margin=info.margin,
             stains=stains or ((0.37, 0.75, 0.35, 0.24, 0.34, 0.16, -0.95),) * (coarsest + 1),
@@ -254,8 +259,8 @@ class SlideRecipe:
             When it lacks something or has a number out of range.
         """
         try:
-            # Slides of before levels could be added, and all tissues laid out, do not say so.
-            recipe = from_json(cls, data, optional={"refined", "tissue_names"})
+            # Slides of before there were these do not say them.
+            recipe = from_json(cls, data, optional={"refined", "tissue_names", "fibres"})
             if any(len(stain) not in STAIN_NUMBERS for stain in recipe.stains):
                 raise ValueError("stains of other than {} or {} numbers".format(*STAIN_NUMBERS))
         except InvalidRequest:

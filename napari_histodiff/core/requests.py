@@ -21,6 +21,7 @@ from napari_histodiff.core.maps import (
     TISSUE_NAMES,
     as_class_map,
     as_edit_mask,
+    as_fibres,
     as_instance_map,
     as_rgb,
     as_tissue_map,
@@ -28,7 +29,7 @@ from napari_histodiff.core.maps import (
     is_given,
 )
 from napari_histodiff.core.steering.start import Fill, settle_start
-from napari_histodiff.core.steering.steering import Steering
+from napari_histodiff.core.steering.steering import Steering, check_steering
 from napari_histodiff.core.steering.strengths import settle_strengths
 
 __all__ = [
@@ -67,8 +68,8 @@ LIMITS: Final[dict[str, tuple[float, float]]] = {
     "first_variant": (0, 2**31 - 1),
 }
 
-#: Numbers that requests did not have when some that were saved were made.
-_LATER: Final = ("feather", "first_variant")
+#: What requests did not have when some that were saved were made.
+_LATER: Final = ("feather", "first_variant", "fibres")
 
 #: How many numbers describe a stain: the last, how fine its detail is, may be missing.
 STAIN_NUMBERS: Final = (7, 8)
@@ -78,7 +79,7 @@ Structure = tuple[NDArray[np.uint8] | None, NDArray[np.int32] | None, NDArray[np
 
 _STRUCTURE: Final = ("class_map", "instance_map", "tissue_map")
 _INTEGERS: Final = ("steps", "variants", "first_variant", "seed")
-_ARRAYS: Final = ("class_map", "instance_map", "tissue_map", "image", "edit_mask", "coarse")
+_ARRAYS: Final = (*_STRUCTURE, "image", "edit_mask", "coarse", "fibres")
 
 _CONVERTERS: Final[dict[str, Callable[[Any], Any]]] = {
     "class_map": as_class_map,
@@ -87,6 +88,7 @@ _CONVERTERS: Final[dict[str, Callable[[Any], Any]]] = {
     "image": as_rgb,
     "edit_mask": as_edit_mask,
     "coarse": as_rgb,
+    "fibres": as_fibres,
 }
 
 
@@ -171,6 +173,11 @@ class EditRequest:
     fill : Fill
         What an inpainting of strength < 1 starts from, see `inpainting.fills`. NOISE becomes
         strength 1, and all else of strength 1 ORIGINAL.
+    fibres : (h, w) uint8, optional
+        For a target: where fibres point, 0 = nowhere, else 1 + the direction in sixteenths of half
+        a turn, from columns towards rows. Then the noise suits the tissue, see
+        `diffusion.tissue_noise`; without it, it is white. A frame has such noise anyway, and
+        fibres that follow from its paint.
 
     Raises
     ------
@@ -206,6 +213,7 @@ class EditRequest:
     structures: tuple[Structure, ...] = ()
     strength_map: NDArray[np.float32] | None = None
     fill: Fill = Fill.ORIGINAL
+    fibres: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", _kind(self.kind))
@@ -234,7 +242,7 @@ class EditRequest:
         settle_start(self)
         self._check_kind()
         self._check_target()
-        self._check_steering()
+        check_steering(self.steering, self.kind)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Through the constructor: pickled arrays would come back writable.
@@ -307,7 +315,8 @@ class EditRequest:
             result["structures"] = [[*map(array_to_json, maps)] for maps in self.structures]
         if self.strength_map is not None:
             result["strength_map"] = array_to_json(self.strength_map)
-        return result | {name: array_to_json(getattr(self, name)) for name in _ARRAYS}
+        given = [n for n in _ARRAYS if n not in _LATER or getattr(self, n) is not None]
+        return result | {name: array_to_json(getattr(self, name)) for name in given}
 
     @classmethod
     def from_dict(cls, data: Any) -> EditRequest:
@@ -325,10 +334,11 @@ class EditRequest:
                 "open it with the release of napari-histodiff that wrote it"
             )
         try:
-            arrays: dict[str, Any] = {name: array_from_json(data[name]) for name in _ARRAYS}
-            numbers = {n: data[n] for n in LIMITS if n in data or n not in _LATER}
-            told = data.get("structures", ())
-            structures: Any = tuple(tuple(map(array_from_json, maps)) for maps in told)
+            told = [n for n in (*_ARRAYS, *LIMITS) if n in data or n not in _LATER]
+            arrays: dict[str, Any] = {n: array_from_json(data[n]) for n in told if n in _ARRAYS}
+            numbers = {n: data[n] for n in told if n in LIMITS}
+            drawn_of = data.get("structures", ())
+            structures: Any = tuple(tuple(map(array_from_json, maps)) for maps in drawn_of)
             return cls(
                 kind=data["kind"],
                 region=Region(*data["region"]),
@@ -418,6 +428,11 @@ class EditRequest:
 
     def _check_target(self) -> None:
         if self.target is None:
+            if self.fibres is not None:
+                raise InvalidRequest(
+                    "expected fibres for a target, got them for a frame, where they follow from "
+                    "its paint; leave them out"
+                )
             return
         if self.kind not in (EditKind.GENERATE, EditKind.ZOOM):
             raise InvalidRequest(
@@ -427,15 +442,6 @@ class EditRequest:
         if self.target.is_empty or not self.region.contains(self.target):
             raise InvalidRequest(
                 f"expected a target inside {self.region}, got {self.target}; ask for a part of it"
-            )
-
-    def _check_steering(self) -> None:
-        if not isinstance(self.steering, Steering):
-            raise InvalidRequest(f"expected a Steering, got {self.steering!r}; give Steering(...)")
-        if self.steering.resamples and self.kind not in (EditKind.INPAINT, EditKind.OUTPAINT):
-            raise InvalidRequest(
-                f"expected repaint for inpainting or outpainting, got it for {self.kind}; give an "
-                "image and an edit mask, or repaint=1"
             )
 
 

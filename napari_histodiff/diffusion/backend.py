@@ -44,6 +44,7 @@ from napari_histodiff.diffusion.steering.gradient import (
     ScoreBook,
     ascent_of,
 )
+from napari_histodiff.diffusion.tissue_noise import NOISE_REACH, noise_reach
 from napari_histodiff.inpainting.blending import keep_known
 from napari_histodiff.inpainting.fills import filled
 from napari_histodiff.inpainting.rescaling import at_pixel_size, enlarged
@@ -110,7 +111,8 @@ class DiffusionBackend(GuidedByScore):
             solver_order=solver_of(pipeline.scheduler).order,
             jump_steps=jump_steps(pipeline.network),
             steps=DEFAULT_STEPS if jump_steps(pipeline.network) >= DEFAULT_STEPS else FLOW_STEPS,
-            margin=pipeline.layout.margin,
+            margin=pipeline.layout.margin + NOISE_REACH,
+            fibres=True,
             stains=model.stains,
             reach=(model.mpp[0] / _FINER, model.mpp[1]),
             nbytes=sum(weights.nbytes for weights in pipeline.network.parameters()),
@@ -207,7 +209,8 @@ class DiffusionBackend(GuidedByScore):
             )
         target = even_target(request)
         if target is not None:
-            self._pipeline.check_target(request.region, target, request.steps)
+            reach = noise_reach(request)
+            self._pipeline.check_target(request.region, target, request.steps, reach)
 
     def _enlarges(self, request: EditRequest) -> bool:
         is_frame = request.target is None and request.coarse is None

@@ -27,6 +27,7 @@ __all__ = [
     "RequestConditions",
     "conditions_from_request",
     "from_pixels",
+    "smoothed",
     "spatial_channels",
     "stack_spatial",
     "stain_condition",
@@ -212,13 +213,13 @@ def stack_spatial(
         out[0, CHANNELS["known"]] = from_pixels(known) * mask
         out[0, CHANNELS["known_mask"]] = mask
     if coarse is not None:
-        out[0, CHANNELS["coarse"]] = _smoothed(from_pixels(coarse))
+        out[0, CHANNELS["coarse"]] = smoothed(from_pixels(coarse))
         out[0, CHANNELS["has_coarse"]] = 1
     return out
 
 
-def _smoothed(coarse: Tensor) -> Tensor:
-    """Turn pixels repeated twice into pixels interpolated between, as in training.
+def smoothed(coarse: Tensor) -> Tensor:
+    """Turn pixels repeated twice, (..., h, w), into pixels interpolated between, as in training.
 
     (1, 2, 1) / 4 along each axis does to repeated pixels what bilinear interpolation does to the
     parent level, wherever the rectangle begins.
@@ -305,6 +306,11 @@ class RequestConditions:
         return self._request.shape
 
     @property
+    def request(self) -> EditRequest:
+        """What they were made from."""
+        return self._request
+
+    @property
     def captions(self) -> int:
         """How many captions there are."""
         return 1 + (0 if self._request.tissue_map is None else len(self._regions))
@@ -349,18 +355,31 @@ class RequestConditions:
         if request.class_map is not None:
             ids = None if request.instance_map is None else request.instance_map[inside]
             maps["nuclei"] = nuclei_mask(request.class_map[inside], ids)
-            maps["union"] = nuclei_union(request.class_map[inside], ids)
+            maps["union"] = self.union(region)
         if request.image is not None and request.edit_mask is not None:
             known = ~request.edit_mask[inside]
             if known.any():
                 maps["known"] = np.where(known[..., None], request.image[inside], 0)
                 maps["known_mask"] = known
         maps["coarse"] = None if request.coarse is None else request.coarse[inside]
-        maps["tissue_map"] = None
-        if request.tissue_map is not None:
-            painted = request.tissue_map[inside]
-            maps["tissue_map"] = cell_by_cell(painted, region, request.mpp, self.tissue_names)
+        maps["tissue_map"] = self.tissue(region)
         return maps
+
+    def union(self, region: Region) -> NDArray[np.bool_] | None:
+        """Return where the nuclei of a part of the region lie, (h, w) bool."""
+        request, inside = self._request, region.relative_to(self._request.region).slices
+        if request.class_map is None:
+            return None
+        ids = None if request.instance_map is None else request.instance_map[inside]
+        return nuclei_union(request.class_map[inside], ids)
+
+    def tissue(self, region: Region) -> NDArray[np.uint8] | None:
+        """Return the tissue that is told of a part of the region, (h, w) uint8."""
+        painted = self._request.tissue_map
+        if painted is None:
+            return None
+        inside = painted[region.relative_to(self._request.region).slices]
+        return cell_by_cell(inside, region, self._request.mpp, self.tissue_names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ from napari_histodiff.diffusion.sampling import (
 from napari_histodiff.diffusion.steering.gradient import Ascent, check_guide
 from napari_histodiff.diffusion.steering.parts import Parts
 from napari_histodiff.diffusion.steering.resampling import Stretch, check_repaint, stretches_of
-from napari_histodiff.diffusion.tissue_noise import tissue_noise
+from napari_histodiff.diffusion.tissue_noise import noise_reach, suited_noise
 from napari_histodiff.diffusion.windows import (
     Phase,
     Window,
@@ -220,7 +220,8 @@ class HistoDiffusionPipeline(DiffusionPipeline):
                 "strength 1"
             )
         if target is not None:
-            self.check_target(frame, target, num_inference_steps)
+            reach = noise_reach(getattr(conditions, "request", None))
+            self.check_target(frame, target, num_inference_steps, reach)
         self.check_steering(num_inference_steps, strength, steering, levels)
         sampling = sampling_of(self.network, self.scheduler, num_inference_steps)
         times = sampling.times(num_inference_steps, strength, levels)
@@ -257,9 +258,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             steering=steering,
             ascent=ascent,
         )
-        names, reads = conditions.tissue_names, plans[0].reads
-        # Not on the plane, where tiles of before agree with those to come.
-        tissue = None if target is not None else tissue_noise(source, reads, names, seed)
+        suited = suited_noise(conditions, source, plans[0].reads, seed, plane=target is not None)
         canvas = frame.snap(self.layout.multiple_of)
         shown = None if image is None else mirror_pad(image, frame, canvas)
         if strength_map is not None and shown is not None:
@@ -268,9 +267,9 @@ class HistoDiffusionPipeline(DiffusionPipeline):
         start = None if strength == 1 else shown
         images = []
         for variant in range(first_variant, first_variant + num_images_per_prompt):
-            noise = Noise(seed, variant, device, kinds=None if tissue is None else tissue.kinds)
+            noise = Noise(seed, variant, device, kinds=suited.kinds)
             solve.noise = noise
-            begin: Readable = noise if tissue is None else tissue.of(noise)
+            begin = suited.of(noise)
             progress.begin(device)
             if inverted:
                 up = backwards(times)
@@ -286,15 +285,17 @@ class HistoDiffusionPipeline(DiffusionPipeline):
                 # The last two change the last bits.
                 calls = (self.layout, micro_batch, split_guidance)
                 steered = steering.digest
-                memory = PhaseMemory(cache, digest_of(shared, calls, steered), source.digest)
+                memory = PhaseMemory(cache, digest_of(shared, calls, steered), suited.digest)
             for phase, stretch in zip(plans, stretches, strict=True):
                 last = phase is plans[-1]
                 field = solve.run(field, phase, stretch, None if last else memory)
             images.append(field.read(wanted))
         return ImagePipelineOutput(images=_as(output_type, torch.stack(images)))
 
-    def check_target(self, region: Region, target: Region, steps: int) -> None:
+    def check_target(self, region: Region, target: Region, steps: int, reach: int = 0) -> None:
         """Check that a part of the endless plane can be drawn from the conditions of a region.
+
+        `reach` is what its noise depends on around the windows, see `tissue_noise.noise_reach`.
 
         Raises
         ------
@@ -307,11 +308,11 @@ class HistoDiffusionPipeline(DiffusionPipeline):
                 f"expected at least 2 steps on the endless plane, got {steps}; one step shows the "
                 "borders of the tiles"
             )
-        needed = self._plan(region, target, min(steps, self.layout.phases), 1)[0].reads
+        needed = self._plan(region, target, min(steps, self.layout.phases), 1)[0].reads.pad(reach)
         if not region.contains(needed):
             raise InvalidRequest(
                 f"expected conditions of {needed} for the windows of {target}, got {region}; "
-                f"give a region that reaches {self.layout.margin} pixels around its tiles"
+                f"give a region that reaches {self.layout.margin + reach} pixels around its tiles"
             )
 
     def check_steering(
@@ -399,7 +400,7 @@ class _WindowSolver:
         unneeded = len(phase.batches) - len(phase.batches_of(missing))
         calls = _Calls.of(self.sampling, self.times, stretch, self.steering)
         self.progress.skip(unneeded * calls.denoiser, unneeded * calls.ticks)
-        if missing and isinstance(field, Noise):  # at once: its blocks are larger than overlaps
+        if missing and not isinstance(field, Field):  # at once: its blocks are larger than overlaps
             read = union(window.region for window in missing)
             field = Field(read, field.read(read))
         try:

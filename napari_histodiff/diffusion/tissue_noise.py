@@ -5,6 +5,9 @@ clefts and streaks lie. White noise has the same of them everywhere and in all d
 glands are torn and muscle is felt. Its coarse part is therefore made weaker where tissue is smooth,
 and turned where it has fibres, by filters that are steered to the direction of each place (Freeman
 and Adelson, "The design and use of steerable filters", TPAMI 1991).
+
+A frame's fibres follow from its paint. On the plane, where tiles of before agree with those to
+come, the layout tells them with the request of a tile.
 """
 
 from __future__ import annotations
@@ -12,8 +15,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -22,16 +26,33 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 from torch import Tensor
 
-from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES
-from napari_histodiff.diffusion.canvas import Field, Noise
-from napari_histodiff.diffusion.conditioning import CHANNELS, Conditions, ConditionSource
+from napari_histodiff.core.digest import digest_of
+from napari_histodiff.core.geometry import Region, WindowGrid
+from napari_histodiff.core.maps import CLASS_NAMES, FIBRE_TURNS, N_CLASSES
+from napari_histodiff.core.requests import EditRequest
+from napari_histodiff.diffusion.canvas import Field, Noise, Readable
+from napari_histodiff.diffusion.conditioning import (
+    CHANNELS,
+    Conditions,
+    ConditionSource,
+    RequestConditions,
+    smoothed,
+)
+from napari_histodiff.diffusion.windows import union
 from napari_histodiff.layout.fields import ValueNoise
 
-__all__ = ["TissueNoise", "tissue_noise"]
+__all__ = [
+    "NOISE_REACH",
+    "PlaneNoise",
+    "TissueNoise",
+    "WhiteNoise",
+    "noise_reach",
+    "suited_noise",
+    "tissue_noise",
+]
 
-#: In float64, so that the float32 that they become are those of any processor.
-_Values = NDArray[np.float64]
+#: Of frames in float64, so that the float32 that they become are those of any processor.
+_Values = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +91,10 @@ _OF_TISSUE: Final = MappingProxyType(
 )
 
 _BESIDE: Final = 5.0  # um around nuclei, where noise is left as uneven as they are
+_FARTHEST: Final = 4  # such a pixel on the plane: maps of tiles reach farther by it
 _FINEST: Final = 0.4  # cycles per pixel of halved noise, where half of it counts as coarse
-_EDGE: Final = 16  # such pixels that are mirrored at the borders
+_EDGE: Final = 16  # such pixels that are mirrored at the borders, or read around blocks
+_BLOCKS: Final = WindowGrid(48, 48)  # such pixels of the plane that are filtered together
 
 _SEEN: Final = 1.0  # um per pixel at which nuclei still show where they point
 _CELL: Final = 8  # such pixels to a place that has one direction
@@ -82,6 +105,51 @@ _FIELDS: Final = (110, 111)
 _SPINDLES: Final = CLASS_NAMES.index("connective")
 _BORDERED: Final = ("gland", "lumen", "glass")
 _BORDERS: Final = 0.25  # how much their borders count beside those of nuclei
+
+#: How many pixels of the plane around it the noise of a place depends on: beside nuclei, and those
+#: that pixels of halved noise lie between.
+NOISE_REACH: Final = 2 * _FARTHEST + 4
+
+_ANGLES: Final = 2 * math.pi / FIBRE_TURNS * np.arange(FIBRE_TURNS)
+#: Cosine and sine of twice the angle across the fibres, by `EditRequest.fibres`.
+_ACROSS: Final = np.stack([np.r_[0, -np.cos(_ANGLES)], np.r_[0, -np.sin(_ANGLES)]], axis=-1)
+
+
+def suited_noise(
+    conditions: Conditions | RequestConditions,
+    source: ConditionSource,
+    region: Region,
+    seed: int,
+    *,
+    plane: bool,
+) -> WhiteNoise:
+    """Return what makes the noise of a drawing of white noise.
+
+    Parameters
+    ----------
+    conditions : Conditions or RequestConditions
+        Of the drawing; of a part of the plane, those of a request may have fibres.
+    source : ConditionSource
+        What windows read of them.
+    region : Region
+        All that is read of the noise of a frame.
+    seed : int
+        See `tissue_noise`.
+    plane : bool
+        Whether a part of the endless plane is drawn.
+    """
+    if not plane:
+        return tissue_noise(source, region, conditions.tissue_names, seed) or WhiteNoise(source)
+    if isinstance(conditions, RequestConditions) and noise_reach(conditions.request):
+        return PlaneNoise(conditions)
+    return WhiteNoise(source)
+
+
+def noise_reach(request: EditRequest | None) -> int:
+    """Return how many pixels around it the noise of a place depends on the paint of a request."""
+    if request is None or request.fibres is None or request.tissue_map is None:
+        return 0
+    return NOISE_REACH
 
 
 def tissue_noise(
@@ -106,68 +174,190 @@ def tissue_noise(
     kinds = (ids @ tissue.flatten(1)).view(1, *region.shape).to(torch.uint8)
     if not bool(kinds.any()):
         return None
-    return TissueNoise(conditions, Field(region, kinds), names, seed)
+    return TissueNoise(source, Field(region, kinds), names, seed)
 
 
-class TissueNoise:
-    """Makes of white noise that of a frame's tissue; `tissue_noise` makes one.
+class WhiteNoise:
+    """Leaves noise as it is: that of frames without tissue, and of slides without fibres.
 
     Attributes
     ----------
-    kinds : Field
-        Tissue of each place, (1, h, w) uint8 ids, as kinds of noise. Drawn of one noise, stroma
-        shows through a gland that is painted on it: the same holes, the same fibres.
+    kinds : Field, optional
+        Which of its fields the noise of each place is taken from, (1, h, w) uint8.
+    """
+
+    kinds: Field | None = None
+
+    def __init__(self, source: ConditionSource) -> None:
+        self._source = source
+
+    def of(self, noise: Noise) -> Readable:
+        """Return the noise to start from, (3, h, w) float32 where it is read."""
+        return noise
+
+    def digest(self, region: Region) -> bytes:
+        """Return a digest of the conditions of a place and of what makes its noise."""
+        return self._source.digest(region)
+
+
+class TissueNoise(WhiteNoise):
+    """Makes of white noise that of a frame's tissue; `tissue_noise` makes one.
+
+    Its kinds are the tissues. Drawn of one noise, stroma shows through a gland that is painted on
+    it: the same holes, the same fibres.
     """
 
     def __init__(
-        self, conditions: Conditions, kinds: Field, names: Sequence[str], seed: int
+        self, source: ConditionSource, kinds: Field, names: Sequence[str], seed: int
     ) -> None:
-        self.kinds = kinds
+        super().__init__(source)
+        self.kinds, self._region = kinds, kinds.region
+        conditions = source.at(kinds.region)
         ids = kinds.values[0].cpu().numpy()
         mpp = float(conditions.mpp[0])
-        table = np.zeros((conditions.spatial.shape[1], 3))  # more than there are classes
-        table[: len(names)] = [_OF_TISSUE.get(name, _Coarse()).terms for name in names]
-        apart, beside, along = np.moveaxis(table[ids[::2, ::2]], -1, 0)
         nuclei = conditions.spatial[0, CHANNELS["union"]][0, ::2, ::2].cpu().numpy()
-        near = ndimage.maximum_filter(nuclei > 0, 2 * round(_BESIDE / mpp / 2) + 1)
-        # What is added of the three parts of coarse noise, see `_parts`, at halved pixels.
-        self._gains = np.stack([np.where(near, beside, apart), along, along])
-        if along.any():
+        self._gains = _gains(ids[::2, ::2], nuclei > 0, names, _radius(mpp))
+        if self._gains[1:].any():
             borders = np.isin(ids, [i for i, name in enumerate(names) if name in _BORDERED])
             told = _told(conditions) + _BORDERS * torch.from_numpy(borders)
-            self._gains[1:] *= _across_fibres(told, kinds.region, mpp, seed, along.shape)
+            shape = self._gains.shape[1:]
+            self._gains[1:] *= _across_fibres(told, kinds.region, mpp, seed, shape)
 
     def of(self, noise: Noise) -> Field:
         """Return the noise of the region, (3, h, w) float32."""
-        white = noise.read(self.kinds.region).cpu()
+        white = noise.read(self._region).cpu()
         shaped = torch.stack([self._shaped(plane) for plane in white])
-        return Field(self.kinds.region, shaped.to(noise.device))
+        return Field(self._region, shaped.to(noise.device))
 
     def _shaped(self, white: Tensor) -> Tensor:
         height, width = white.shape
         plane = F.pad(white[None, None].double(), (0, width % 2, 0, height % 2), mode="replicate")
         change = np.zeros(self._gains.shape[1:])
         halved = 2 * F.avg_pool2d(plane, 2)[0, 0].numpy()  # of the same variance
-        for gain, part in zip(self._gains, _parts(halved), strict=True):
+        long = [fft.next_fast_len(side + 2 * _EDGE, real=True) for side in halved.shape]
+        ends = [(_EDGE, all_ - _EDGE - side) for all_, side in zip(long, halved.shape, strict=True)]
+        parts = _parts(np.pad(halved, ends, mode="symmetric"), halved.shape)
+        for gain, part in zip(self._gains, parts, strict=True):
             change += gain * part
         added = torch.from_numpy(change / 2)[None, None]
         shaped = plane + F.interpolate(added, scale_factor=2, mode="bilinear")
         return shaped[0, 0, :height, :width].float()
 
 
-def _parts(noise: _Values) -> list[_Values]:
-    """Return what is coarse of (h, w), and that by cosine and sine of twice the direction."""
-    height, width = noise.shape
-    shape = [fft.next_fast_len(side + 2 * _EDGE, real=True) for side in noise.shape]
-    ends = [(_EDGE, long - _EDGE - side) for long, side in zip(shape, noise.shape, strict=True)]
-    fy, fx = fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])[None, :]
+class PlaneNoise(WhiteNoise):
+    """Makes of white noise that of a part of the endless plane, along the fibres of its request.
+
+    That of a place depends on the place, and on what is painted within `noise_reach` of it, not on
+    what else is read: filters work on blocks of the plane, and nothing is mirrored.
+
+    Parameters
+    ----------
+    conditions : RequestConditions
+        Of a request with tissue and fibres.
+    """
+
+    def __init__(self, conditions: RequestConditions) -> None:
+        super().__init__(conditions)
+        self._conditions, self._request = conditions, conditions.request
+        self._radius = min(_radius(self._request.mpp), _FARTHEST)
+
+    def of(self, noise: Noise) -> Readable:
+        """Return the noise of the plane."""
+        return _PlaneField(self, noise)
+
+    def digest(self, region: Region) -> bytes:
+        """Return a digest of the conditions within reach of a place, and of its fibres."""
+        around = region.pad(noise_reach(self._request))
+        return digest_of(super().digest(around), self._fibres(around))
+
+    def gains(self, region: Region) -> _Values:
+        """Return what is added of each of the `_parts` at halved pixels of an even region."""
+        radius = self._radius
+        wide = region.pad(2 * radius)
+        tissue, nuclei = self._conditions.tissue(wide), self._conditions.union(wide)
+        assert tissue is not None
+        nuclei = np.zeros(wide.shape, np.bool_) if nuclei is None else nuclei
+        names = self._conditions.tissue_names
+        gains = _gains(tissue[::2, ::2], nuclei[::2, ::2], names, radius)
+        gains = gains[:, radius : gains.shape[1] - radius, radius : gains.shape[2] - radius].copy()
+        gains[1:] *= np.moveaxis(_ACROSS[self._fibres(region)[::2, ::2]], -1, 0)
+        return gains.astype(np.float32)
+
+    def _fibres(self, region: Region) -> NDArray[np.uint8]:
+        fibres = self._request.fibres
+        assert fibres is not None
+        return fibres[region.relative_to(self._request.region).slices]
+
+
+@dataclass(frozen=True, slots=True)
+class _PlaneField:
+    """The noise of the plane, made where it is read."""
+
+    plane: PlaneNoise
+    noise: Noise
+
+    def read(self, region: Region) -> Tensor:
+        wide = region.snap(2).pad(2)
+        gains = self.plane.gains(wide)
+        if not gains.any():
+            return self.noise.read(region)
+        halved = Region(wide.level, wide.y // 2, wide.x // 2, *gains.shape[1:])
+        blocks = list(_BLOCKS.covering(halved))
+        around = union(blocks).pad(_EDGE)
+        place = Region(wide.level, 2 * around.y, 2 * around.x, 2 * around.height, 2 * around.width)
+        pixels = self.noise.read(place).cpu().numpy()
+        rows = pixels[:, ::2] + pixels[:, 1::2]
+        coarser = (rows[..., ::2] + rows[..., 1::2]) / 2  # of the same variance
+        change = np.zeros((len(pixels), *halved.shape), np.float32)
+        for block in blocks:
+            part = block.intersect(halved)
+            source, target = part.relative_to(block).slices, part.relative_to(halved).slices
+            parts = _parts(coarser[:, *block.pad(_EDGE).relative_to(around).slices], block.shape)
+            for gain, values in zip(gains, parts, strict=True):
+                change[:, *target] += gain[target] * values[:, *source]
+        white = torch.from_numpy(pixels[:, *region.relative_to(place).slices])
+        twice = torch.from_numpy(change.repeat(2, 1).repeat(2, 2) / 2)
+        added = smoothed(twice)[:, *region.relative_to(wide).slices]
+        return (white + added).to(self.noise.device)
+
+
+def _radius(mpp: float) -> int:
+    """Return how many halved pixels around nuclei noise is left as it is."""
+    return round(_BESIDE / mpp / 2)
+
+
+def _gains(
+    ids: NDArray[np.uint8], nuclei: NDArray[np.bool_], names: Sequence[str], radius: int
+) -> _Values:
+    """Return what is added of the three `_parts`, by tissue and nuclei, (3, h, w)."""
+    table = np.zeros((256, 3))
+    table[: len(names)] = [_OF_TISSUE.get(name, _Coarse()).terms for name in names]
+    apart, beside, along = np.moveaxis(table[ids], -1, 0)
+    near = ndimage.maximum_filter(nuclei, 2 * radius + 1)
+    return np.stack([np.where(near, beside, apart), along, along])
+
+
+def _parts(noise: _Values, inner: tuple[int, ...]) -> list[_Values]:
+    """Return what is coarse of noise, and that by cosine and sine of twice the direction.
+
+    Of (..., h, w), each of the inner rectangle that begins `_EDGE` behind the corner.
+    """
+    spectrum, shape = fft.rfft2(noise), noise.shape[-2:]
+    inside = (..., *(slice(_EDGE, _EDGE + side) for side in inner))
+    return [
+        fft.irfft2(spectrum * response, shape)[inside]
+        for response in _responses(*shape, noise.dtype.name)
+    ]
+
+
+@lru_cache(maxsize=4)
+def _responses(height: int, width: int, dtype: str) -> tuple[_Values, ...]:
+    fy, fx = fft.fftfreq(height)[:, None], fft.rfftfreq(width)[None, :]
     squares = fy * fy + fx * fx
     coarse = 1 / (1 + (squares / _FINEST**2) ** 2)
     turned = coarse / np.maximum(squares, 1e-12)
-    spectrum = fft.rfft2(np.pad(noise, ends, mode="symmetric"))
-    responses = coarse, turned * (fx * fx - fy * fy), turned * 2 * fx * fy
-    inside = slice(_EDGE, _EDGE + height), slice(_EDGE, _EDGE + width)
-    return [fft.irfft2(spectrum * part, shape, overwrite_x=True)[inside] for part in responses]
+    found = coarse, turned * (fx * fx - fy * fy), turned * 2 * fx * fy
+    return tuple(response.astype(dtype) for response in found)
 
 
 def _told(conditions: Conditions) -> Tensor:

@@ -15,6 +15,7 @@ from napari_histodiff.layout.nucleus_templates import AXES, TURNS, VARIANTS, tem
 from napari_histodiff.layout.plan import CONNECTIVE, EPITHELIAL
 from napari_histodiff.layout.star_lattice import ANGLES, DIRECTIONS, LatticePoints, inset
 from napari_histodiff.layout.tissues.densities import NucleusDensities
+from napari_histodiff.layout.tissues.fibres import FibreDirections
 from napari_histodiff.layout.tissues.kinds import GLAND, LUMEN, STROMA, scaffold
 from napari_histodiff.layout.wall import WallPatch
 
@@ -86,9 +87,7 @@ class NucleusProposals:
         self._cell = max(2, round(_CELL / self._mpp))
         self._step = 1 << max(0, int(np.log2(2.0 / self._mpp)))
         self._densities = NucleusDensities(anatomy, self._cell)
-        layers = () if anatomy.wall is None else anatomy.wall.plan.layers
-        self._along = np.array([*(layer.along for layer in layers), False])
-        self._round = np.array([*(layer.round for layer in layers), False])
+        self._fibres = FibreDirections(anatomy)
         own = np.arange(VARIANTS) + CONNECTIVE * VARIANTS
         slim = np.argsort(self._templates.minor[own] / self._templates.major[own], kind="stable")
         self._slim = own[slim[: VARIANTS // 2]]
@@ -189,7 +188,7 @@ class NucleusProposals:
         place = None if place is None else place[keep]
         shape = kind * VARIANTS + (pick[keep] * VARIANTS).astype(np.int64)
         if place is not None:
-            slim = (kind == CONNECTIVE) & self._along[place]
+            slim = (kind == CONNECTIVE) & self._fibres.along[place]
             shape = np.where(slim, self._slim[(pick[keep] * len(self._slim)).astype(int)], shape)
         turn = self._turns(y, x, kind, spin[keep], tissue, place, patch)
         keep = self._clear(y, x, shape, turn, tissue, STROMA)
@@ -280,18 +279,14 @@ class NucleusProposals:
         patch: WallPatch | None,
     ) -> NDArray[np.int64]:
         turn = (spin * TURNS).astype(np.int64)
-        across = self.anatomy.fibres.across(y, x)
-        along = turn_of(across[1], -across[0])
+        along = self._fibres.turns(y, x, place, patch)
         push = self._push(y, x, tissue, STROMA, 11)
         bordering = push[0] * push[0] + push[1] * push[1] > 1
+        if place is not None:
+            bordering &= ~self._fibres.along[place]
         beside = turn_of(push[1], -push[0])
         aligned = np.where(bordering, beside, along) + (spin * 3).astype(np.int64) - 1
-        if patch is not None:
-            inwards, _ = patch.axes(y, x)
-            parallel = turn_of(inwards[1], -inwards[0]) + (spin * 3).astype(np.int64) - 1
-            aligned = np.where(self._along[place], parallel, aligned)
-            aligned = np.where(self._round[place], turn, aligned)
-        return np.where(kind == CONNECTIVE, aligned % TURNS, turn)
+        return np.where((kind == CONNECTIVE) & (along >= 0), aligned % TURNS, turn)
 
     def _push(self, y: Any, x: Any, tissue: _Lookup, own: int, um: float) -> NDArray[np.float32]:
         # Towards what is not a point's own tissue, (2, n).

@@ -9,14 +9,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.maps import N_CLASSES
+from napari_histodiff.core.maps import FIBRE_TURNS, N_CLASSES
 from napari_histodiff.core.nucleus_shapes import draw_nucleus
 
 __all__ = ["AXES", "REACH", "TURNS", "VARIANTS", "NucleusTemplates", "templates_of", "turn_of"]
 
 #: Outlines per class from small to large, and orientations of each over half a turn.
 VARIANTS: Final = 24
-TURNS: Final = 16
+TURNS: Final = FIBRE_TURNS  # nuclei lie along fibres
 
 #: No outline reaches farther from its middle, in um.
 REACH: Final = 8.0

@@ -16,6 +16,7 @@ from napari_histodiff.layout.fields import Pixels
 from napari_histodiff.layout.nuclei import LayoutNuclei
 from napari_histodiff.layout.plan import plan_of
 from napari_histodiff.layout.sketched import coarser
+from napari_histodiff.layout.tissues.fibres import FibreDirections
 from napari_histodiff.layout.tissues.kinds import WHITE, known_to, to_draw
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class SlideLayout:
         mpp = recipe.mpp * scale
         self._anatomy = Anatomy(recipe.seed, plan, mpp, (height, width), drawn)
         self._nuclei = LayoutNuclei(self._anatomy)
+        self._fibres = FibreDirections(self._anatomy)
+        self._last: tuple[Region | None, NDArray[np.uint8]] = (None, np.zeros((0, 0), np.uint8))
         self._colours = Colours(self._anatomy, self._nuclei, recipe.stains[recipe.refined])
 
     @property
@@ -71,11 +74,11 @@ class SlideLayout:
 
         Those that the recipe's schema lacks are the nearest tissues that it has.
         """
-        return known_to(self._anatomy.parts(self._points(region)), self.recipe.tissue_names)
+        return known_to(self._parts(region), self.recipe.tissue_names)
 
     def tissue_to_draw(self, region: Region) -> NDArray[np.uint8]:
         """Return the same as it is told to a model: fat cell by cell, see `tissues.kinds`."""
-        return to_draw(self._anatomy.parts(self._points(region)), self.recipe.tissue_names)
+        return to_draw(self._parts(region), self.recipe.tissue_names)
 
     def nuclei(self, region: Region) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         """Return the class map (h, w) uint8 and the instance map (h, w) int32; see `core.maps`.
@@ -84,6 +87,13 @@ class SlideLayout:
         """
         return self._nuclei.maps(self._points(region))
 
+    def fibres(self, region: Region) -> NDArray[np.uint8]:
+        """Return where fibres point, (h, w) uint8, see `EditRequest.fibres`; along them nuclei lie.
+
+        Also where another tissue lies than one that has fibres.
+        """
+        return self._fibres.map(region, self.recipe.refined)
+
     def glass(self, region: Region) -> NDArray[np.bool_]:
         """Return where nothing lies on the glass within about 2 um, (h, w) bool.
 
@@ -91,13 +101,21 @@ class SlideLayout:
         and glass in the tone of its stain.
         """
         reach = max(1, round(_RIM / self.recipe.mpp / 2**region.level))
-        empty = np.isin(self._anatomy.parts(self._points(region.pad(reach))), WHITE)
+        empty = np.isin(self._parts(region.pad(reach)), WHITE)
         bare: NDArray[np.bool_] = ndimage.minimum_filter(empty, 2 * reach + 1)
         return bare[reach:-reach, reach:-reach]
 
     def colours(self, region: Region) -> NDArray[np.uint8]:
         """Return the picture to show where nothing is drawn, (h, w, 3) uint8."""
         return self._colours.on(self._points(region))
+
+    def _parts(self, region: Region) -> NDArray[np.uint8]:
+        """What is drawn is asked for its glass, then for its tissue: the last answer is kept."""
+        place, parts = self._last
+        if place is None or place.level != region.level or place.intersect(region) != region:
+            place, parts = region, self._anatomy.parts(self._points(region))
+            self._last = place, parts
+        return parts[region.relative_to(place).slices]
 
     def _points(self, region: Region) -> Pixels:
         return Pixels.of(region, self.recipe.refined)

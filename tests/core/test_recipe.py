@@ -132,6 +132,16 @@ def test_a_recipe_of_before_levels_could_be_added_is_read() -> None:
         SlideRecipe.from_dict(data | {"refined": 9})
 
 
+def test_slides_follow_fibres_where_their_model_does_and_were_not_made_before() -> None:
+    recipe = SlideRecipe.plan(replace(INFO, fibres=True), height=2048, width=2048)
+    assert recipe.fibres
+    assert recipe.grown(top=1024).fibres
+    assert not SlideRecipe.plan(INFO, height=2048, width=2048).fibres
+    data = recipe.to_dict()
+    del data["fibres"]
+    assert not SlideRecipe.from_dict(data).fibres
+
+
 def test_the_stains_of_a_slide_share_their_colour_and_lose_contrast() -> None:
     stains = stains_of_levels(BANK, Caption(), (0.5, 1.0, 2.0), seed=5)
     assert len({stain[:3] for stain in stains}) == 1

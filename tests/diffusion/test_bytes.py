@@ -17,6 +17,7 @@ from torch import Tensor
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.diffusion.backend import DiffusionBackend
+from napari_histodiff.diffusion.tissue_noise import NOISE_REACH
 from tests.diffusion.tiny import TILE, tiny_info, tiny_pipeline
 
 DIGESTS = {
@@ -27,6 +28,7 @@ DIGESTS = {
     "zoom": "fe2fe3cf7bdc0f30 39ab4d275946ac97",
     "tile": "623e9a8f93dc3f65 8cf1862dffa338fe",
     "tile of a zoom": "b5c0a1c99a848886 c9ff26bf15008b10",
+    "tile with fibres": "97e486d9d35289d6 68540851f4bc64fa",
 }
 
 
@@ -52,8 +54,12 @@ def grid(rng: np.random.Generator, shape: tuple[int, int], high: int, cell: int)
     return np.kron(cells, np.ones((cell, cell), int))[: shape[0], : shape[1]]
 
 
-def request(kind: EditKind, region: Region, **settings: Any) -> EditRequest:
+def request(
+    kind: EditKind, region: Region, *, fibres: bool = False, **settings: Any
+) -> EditRequest:
     rng = np.random.default_rng(3)
+    if fibres:
+        settings["fibres"] = grid(np.random.default_rng(4), region.shape, 17, 8)
     picture = np.stack([grid(rng, region.shape, 256, 4) for _ in range(3)], -1).astype(np.uint8)
     if kind is EditKind.ZOOM:
         settings["coarse"] = picture
@@ -76,7 +82,7 @@ def request(kind: EditKind, region: Region, **settings: Any) -> EditRequest:
 def test_a_drawing_has_the_bytes_it_always_had(backend, name) -> None:
     frame = Region(0, -37, 91, 130, 211)
     tile = Region(0, 64, -64, TILE, TILE)
-    around = tile.pad(backend.info.margin)
+    around, wide = (tile.pad(backend.info.margin - reach) for reach in (NOISE_REACH, 0))
     drawing = {
         "generate": request(EditKind.GENERATE, frame, steps=6, variants=2),
         "jump": request(EditKind.GENERATE, frame.snap(16), steps=2),
@@ -85,6 +91,7 @@ def test_a_drawing_has_the_bytes_it_always_had(backend, name) -> None:
         "zoom": request(EditKind.ZOOM, frame, steps=2),
         "tile": request(EditKind.GENERATE, around, steps=2, target=tile),
         "tile of a zoom": request(EditKind.ZOOM, around, steps=6, target=tile),
+        "tile with fibres": request(EditKind.GENERATE, wide, steps=2, target=tile, fibres=True),
     }[name]
     seen = hashlib.blake2b(digest_size=8)
     images = backend.render([drawing], on_step=lambda step: seen.update(step.preview().tobytes()))

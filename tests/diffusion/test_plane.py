@@ -20,6 +20,7 @@ from napari_histodiff.core.stain_bank import StainEntry
 from napari_histodiff.diffusion.backend import _MICRO_BATCH, DiffusionBackend
 from napari_histodiff.diffusion.network import HistoUNet
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
+from napari_histodiff.diffusion.tissue_noise import NOISE_REACH
 from napari_histodiff.inpainting.stains import stain_vector
 from tests.contracts import edit_request
 from tests.diffusion.tiny import TILE, tiny_info, tiny_pipeline
@@ -33,6 +34,7 @@ CLASSES = np.where(_CELLS > N_CLASSES, 0, _CELLS).astype(np.uint8).repeat(8, 0).
 INSTANCES = np.arange(1, 128**2 + 1, dtype=np.int32).reshape(128, 128).repeat(8, 0).repeat(8, 1)
 INSTANCES = np.where(CLASSES > 0, INSTANCES, 0).astype(np.int32)
 TISSUE = _RNG.integers(0, 5, (16, 16), dtype=np.uint8).repeat(64, 0).repeat(64, 1)
+FIBRES = np.random.default_rng(4).integers(0, 17, (128, 128)).repeat(8, 0).repeat(8, 1)
 COARSE = _RNG.integers(0, 256, (512, 512, 3), dtype=np.uint8).repeat(2, 0).repeat(2, 1)
 IMAGE = _RNG.integers(0, 256, (1024, 1024, 3), dtype=np.uint8)
 FREE = _RNG.random((64, 64)).repeat(16, 0).repeat(16, 1) > 0.2
@@ -57,11 +59,12 @@ def on_plane(
     *,
     kind: EditKind = EditKind.GENERATE,
     known: bool = False,
-    margin: int = MARGIN,
+    margin: int | None = None,
+    fibres: bool = False,
     **changes: Any,
 ) -> EditRequest:
     """A request whose conditions are cut from one endless world."""
-    region = target.snap(TILE).pad(margin)
+    region = target.snap(TILE).pad(margin or MARGIN + NOISE_REACH * fibres)
     inside = region.relative_to(WORLD).slices
     given: dict[str, Any] = {
         "class_map": CLASSES[inside],
@@ -71,6 +74,8 @@ def on_plane(
         "guidance_scale": 1.0,
         "mpp": 1.0,
     }
+    if fibres:
+        given["fibres"] = FIBRES[inside]
     if kind is EditKind.ZOOM:
         given["coarse"] = COARSE[inside]
     if known:
@@ -89,25 +94,25 @@ def assert_parts_equal(whole: NDArray[np.uint8], parts: dict[Region, NDArray[np.
 
 
 @pytest.mark.parametrize(
-    ("kind", "micro_batch", "cache_bytes"),
+    ("kind", "micro_batch", "cache_bytes", "fibres"),
     [
-        (EditKind.GENERATE, 1, 0),
-        (EditKind.GENERATE, 3, 2**20),
-        (EditKind.ZOOM, 1, 2**28),
-        (EditKind.ZOOM, 3, 2**28),
+        (EditKind.GENERATE, 1, 0, False),
+        (EditKind.GENERATE, 3, 2**20, True),
+        (EditKind.ZOOM, 1, 2**28, True),
+        (EditKind.ZOOM, 3, 2**28, False),
     ],
 )
 def test_tiles_alone_in_any_order_equal_a_block_byte_for_byte(
-    kind, micro_batch, cache_bytes, monkeypatch
+    kind, micro_batch, cache_bytes, fibres, monkeypatch
 ) -> None:
     monkeypatch.setitem(_MICRO_BATCH, "cpu", micro_batch)
-    settings: dict[str, Any] = {"kind": kind, "known": True}
+    settings: dict[str, Any] = {"kind": kind, "known": True, "fibres": fibres}
     whole = draw(backend(cache_bytes=0), on_plane(BLOCK, **settings))
     drawer = backend(cache_bytes=cache_bytes)
     order = TILES + TILES[:2]
     random.Random(micro_batch).shuffle(order)
     for tile in order:
-        image = draw(drawer, on_plane(tile, margin=MARGIN + 8, **settings))
+        image = draw(drawer, on_plane(tile, margin=MARGIN + NOISE_REACH + 8, **settings))
         assert_parts_equal(whole, {tile: image})
 
 
@@ -137,6 +142,21 @@ def test_cancelled_jobs_change_nothing_and_leave_what_they_solved() -> None:
         request = on_plane(tile)
         assert_parts_equal(whole, {tile: draw(drawer, request, on_step=seen.append)})
         assert len(seen) < drawer.evaluations(request)
+
+
+def test_paint_and_fibres_beside_a_window_that_was_kept_are_seen() -> None:
+    """Noise reaches a few pixels farther than the conditions of a window."""
+    drawer, tile = backend(), TILES[0]
+    before = draw(drawer, on_plane(tile, fibres=True))
+    told = on_plane(tile, fibres=True)
+    fibres = np.where(told.fibres == 0, 0, 1 + told.fibres % 16).astype(np.uint8)
+    for changed in (
+        replace(told, fibres=fibres),
+        replace(told, class_map=np.zeros_like(told.class_map), instance_map=None),
+    ):
+        after = draw(drawer, changed)
+        np.testing.assert_array_equal(after, draw(backend(cache_bytes=0), changed))
+        assert (after != before).any()
 
 
 @pytest.mark.parametrize("kind", [EditKind.GENERATE, EditKind.ZOOM])
@@ -292,12 +312,13 @@ def test_a_zoom_has_the_colours_of_its_coarse_image_and_detail_as_fine_as_a_slid
     ("changes", "words"),
     [
         ({"margin": MARGIN - 1}, str(TILES[0].pad(MARGIN))),
+        ({"margin": MARGIN + NOISE_REACH - 1, "fibres": True}, str(MARGIN + NOISE_REACH)),
         ({"steps": 1}, "at least 2 steps on the endless plane"),
     ],
 )
 def test_a_target_that_cannot_be_drawn_is_refused_before_any_drawing(changes, words) -> None:
     drawer, tile = backend(), TILES[0]
-    assert drawer.info.margin == MARGIN
+    assert drawer.info.margin == MARGIN + NOISE_REACH
     steps: list[Step] = []
     with pytest.raises(InvalidRequest) as caught:
         drawer.render([on_plane(tile), on_plane(tile, **changes)], on_step=steps.append)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -13,9 +15,22 @@ from scipy.ndimage import gaussian_filter
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 from napari_histodiff.core.noise import noise_field
+from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.diffusion.canvas import Noise
-from napari_histodiff.diffusion.conditioning import PlacedConditions, conditions_from_request
-from napari_histodiff.diffusion.tissue_noise import TissueNoise, tissue_noise
+from napari_histodiff.diffusion.conditioning import (
+    PlacedConditions,
+    RequestConditions,
+    conditions_from_request,
+)
+from napari_histodiff.diffusion.tissue_noise import (
+    NOISE_REACH,
+    PlaneNoise,
+    TissueNoise,
+    WhiteNoise,
+    noise_reach,
+    suited_noise,
+    tissue_noise,
+)
 from tests.contracts import edit_request
 
 CPU = torch.device("cpu")
@@ -154,3 +169,100 @@ def test_any_frame_has_finite_noise(height: int, width: int, y: int, name: str) 
     assert noise.shape == (3, height, width)
     assert noise.dtype == np.float32
     assert np.isfinite(noise).all()
+
+
+PLANE = Region(1, -400, 200, 400, 400)
+_PAINT = np.random.default_rng(5)
+PAINT = {
+    "class_map": _PAINT.integers(0, 60, (50, 50)),
+    "tissue_map": _PAINT.integers(0, CLASSES + 1, (50, 50)),
+    "fibres": _PAINT.integers(0, 17, (50, 50)),
+}
+PAINT = {name: cells.repeat(8, 0).repeat(8, 1) for name, cells in PAINT.items()}
+PAINT["class_map"] *= PAINT["class_map"] < 7
+
+
+def of_plane(region: Region = PLANE, **maps: Any) -> EditRequest:
+    """A request of a part of `PLANE`, of maps of all of it."""
+    inside = region.relative_to(PLANE).slices
+    return EditRequest(
+        kind=EditKind.GENERATE,
+        region=region,
+        target=region,
+        **{name: np.broadcast_to(values, PLANE.shape)[inside] for name, values in maps.items()},
+    )
+
+
+def on_plane(request: EditRequest, region: Region, seed: int = 3) -> NDArray[np.float32]:
+    noise = PlaneNoise(RequestConditions(request, CLASSES)).of(Noise(seed, 0, CPU))
+    values: NDArray[np.float32] = noise.read(region).numpy()
+    return values
+
+
+@given(
+    y=st.integers(0, 90), x=st.integers(0, 90), height=st.integers(1, 99), width=st.integers(1, 99)
+)
+def test_noise_of_the_plane_is_that_of_its_place_whatever_is_read(
+    y: int, x: int, height: int, width: int
+) -> None:
+    part = Region(1, PLANE.y + 100 + y, PLANE.x + 100 + x, height, width)
+    whole_ = on_plane(of_plane(**PAINT), PLANE.pad(-NOISE_REACH))
+    own = on_plane(of_plane(part.pad(NOISE_REACH), **PAINT), part)
+    inside = part.relative_to(PLANE.pad(-NOISE_REACH)).slices
+    np.testing.assert_array_equal(own, whole_[:, *inside])
+
+
+@pytest.mark.parametrize(("fibres", "way"), [(1, 1), (9, -1), (0, 0)])
+def test_noise_of_the_plane_lies_along_its_fibres(fibres: int, way: int) -> None:
+    muscle = TISSUE_NAMES.index("muscle")
+    noise = on_plane(of_plane(tissue_map=muscle, fibres=fibres), PLANE.pad(-NOISE_REACH))
+    ratio = coarse(noise, 1, 8) / coarse(noise, 8, 1)
+    assert np.log(ratio) * way > 0.2 if way else abs(np.log(ratio)) < 0.1
+    assert noise.std() == pytest.approx(1, abs=0.06)
+
+
+def test_noise_of_the_plane_is_calm_where_tissue_is_and_nuclei_are_not() -> None:
+    inner = PLANE.pad(-NOISE_REACH)
+    plain = noise_field(3, inner)
+    gland = of_plane(tissue_map=TISSUE_NAMES.index("gland"), fibres=3)
+    assert coarse(on_plane(gland, inner)) / coarse(plain) == pytest.approx(0.5, abs=0.06)
+    nuclei = np.zeros(PLANE.shape, np.uint8)
+    nuclei[::8] = SPINDLE
+    crowded = of_plane(tissue_map=TISSUE_NAMES.index("gland"), class_map=nuclei, fibres=3)
+    np.testing.assert_array_equal(on_plane(crowded, inner), plain)
+    bare = of_plane(tissue_map=0, fibres=3)
+    np.testing.assert_array_equal(on_plane(bare, inner), plain)
+
+
+def test_blocks_that_are_filtered_apart_meet_without_a_seam() -> None:
+    noise = on_plane(of_plane(tissue_map=TISSUE_NAMES.index("muscle"), fibres=5), PLANE.pad(-16))
+    added = noise - noise_field(3, PLANE.pad(-16))
+    steps = np.abs(np.diff(added, axis=1)).mean((0, 2))
+    rows = PLANE.y + 16 + 1 + np.arange(len(steps))
+    between = rows % 2 == 0  # halved pixels, as blocks
+    assert (rows % 96 == 0).sum() > 2
+    assert steps[rows % 96 == 0].mean() < 1.1 * steps[between & (rows % 96 != 0)].mean()
+
+
+def test_noise_of_the_plane_is_white_without_fibres_or_tissue() -> None:
+    for maps in ({"tissue_map": PAINT["tissue_map"]}, {"fibres": PAINT["fibres"]}):
+        request = of_plane(**maps)
+        told = RequestConditions(request, CLASSES)
+        suited = suited_noise(told, told, PLANE, 3, plane=True)
+        assert type(suited) is WhiteNoise
+        assert noise_reach(request) == 0
+        noise = Noise(3, 0, CPU)
+        assert suited.of(noise) is noise
+
+
+def test_a_kept_window_is_known_by_what_makes_its_noise() -> None:
+    place = Region(1, PLANE.y + 100, PLANE.x + 100, 64, 64)
+    beside = place.pad(NOISE_REACH).relative_to(PLANE)
+    digests = set()
+    for name in (None, "fibres", "tissue_map"):
+        maps = {key: values.copy() for key, values in PAINT.items()}
+        if name is not None:
+            maps[name][beside.y, beside.x] = (maps[name][beside.y, beside.x] + 1) % 3
+        told = RequestConditions(of_plane(**maps), CLASSES)
+        digests.add(PlaneNoise(told).digest(place))
+    assert len(digests) == 3

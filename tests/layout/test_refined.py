@@ -55,7 +55,7 @@ def test_a_refined_slide_has_the_same_layout_further_up(
 ) -> None:
     before, after = refined(0, **kind), refined(times, **kind)
     above = Region(region.level + times, region.y, region.x, *region.shape)
-    for ask in ("tissue", "glass", "colours"):
+    for ask in ("tissue", "glass", "colours", "fibres"):
         np.testing.assert_array_equal(getattr(after, ask)(above), getattr(before, ask)(region))
     for new, old in zip(after.nuclei(above), before.nuclei(region), strict=True):
         np.testing.assert_array_equal(new, old, strict=True)

@@ -54,6 +54,7 @@ def everything(slide: SlideLayout) -> list[Callable[[Region], NDArray[Any]]]:
         lambda region: slide.nuclei(region)[0],
         lambda region: slide.nuclei(region)[1],
         slide.glass,
+        slide.fibres,
         slide.colours,
     ]
 

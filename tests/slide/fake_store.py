@@ -62,6 +62,10 @@ class FakeLayout:
         instances = np.where(inside, y // 64 % 1000 * 1000 + x // 64 % 1000 + 1, 0)
         return classes.astype(np.uint8), instances.astype(np.int32)
 
+    def fibres(self, region: Region) -> NDArray[np.uint8]:
+        y, x = _places(region)
+        return ((y // 64 + x // 128) % 17).astype(np.uint8)
+
     def glass(self, region: Region) -> NDArray[np.bool_]:
         return np.broadcast_to(_places(region)[1] >= self.glass_from + 64, region.shape).copy()
 

@@ -26,6 +26,7 @@ __all__ = [
     "REFERENCE_STRENGTH",
     "STEERING_LIMITS",
     "Steering",
+    "check_steering",
 ]
 
 #: Inclusive limits of how strongly a drawing is made like its reference, and what is usual.
@@ -182,6 +183,23 @@ class Steering:
 
 def _rebuild(values: dict[str, Any]) -> Steering:
     return Steering(**values)
+
+
+def check_steering(steering: object, kind: str) -> None:
+    """Check that a request of some kind can be steered so.
+
+    Raises
+    ------
+    InvalidRequest
+        When that is no `Steering`, or repaints what has no known pixels.
+    """
+    if not isinstance(steering, Steering):
+        raise InvalidRequest(f"expected a Steering, got {steering!r}; give Steering(...)")
+    if steering.resamples and kind not in ("inpaint", "outpaint"):
+        raise InvalidRequest(
+            f"expected repaint for inpainting or outpainting, got it for {kind}; give an "
+            "image and an edit mask, or repaint=1"
+        )
 
 
 def _reference(image: Any) -> NDArray[np.uint8] | None:

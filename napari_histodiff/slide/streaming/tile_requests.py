@@ -93,6 +93,7 @@ def block_request(store: SlideStore, block: Region) -> EditRequest | None:
         class_map=classes,
         instance_map=instances,
         tissue_map=in_schema(tissue, recipe.tissue_names),
+        fibres=layout.fibres(plane) if recipe.fibres else None,
         image=known,
         edit_mask=None if known is None else ~glass,
         coarse=coarse,

@@ -52,6 +52,18 @@ def test_the_coarsest_level_is_drawn_from_the_layout() -> None:
     assert request.edit_mask is None
 
 
+def test_slides_that_follow_fibres_are_told_them_with_each_tile() -> None:
+    store = drawn_store(0)
+    block = Region(0, 256, 512, 512, 256)
+    request = tile_requests.block_request(store, block)
+    assert request is not None
+    assert request.fibres is None
+    store.recipe = replace(store.recipe, fibres=True)
+    told = tile_requests.block_request(store, block)
+    assert told is not None
+    np.testing.assert_array_equal(told.fibres, store.layout.fibres(told.region))
+
+
 def test_far_glass_is_known() -> None:
     store = drawn_store(2)
     request = tile_requests.block_request(store, Region(2, 0, 256, 256, 256))
