@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["SlideLayout"]
 
 _RIM: Final = 2.0  # um
+_KEPT: Final = 2**21  # pixels: what is asked for with a block of tiles, and no overview
 
 
 class SlideLayout:
@@ -114,7 +115,8 @@ class SlideLayout:
         place, parts = self._last
         if place is None or place.level != region.level or place.intersect(region) != region:
             place, parts = region, self._anatomy.parts(self._points(region))
-            self._last = place, parts
+            if place.area <= _KEPT:
+                self._last = place, parts
         return parts[region.relative_to(place).slices]
 
     def _points(self, region: Region) -> Pixels:
