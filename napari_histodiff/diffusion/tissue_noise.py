@@ -305,9 +305,8 @@ class _PlaneField:
         blocks = list(_BLOCKS.covering(halved))
         around = union(blocks).pad(_EDGE)
         place = Region(wide.level, 2 * around.y, 2 * around.x, 2 * around.height, 2 * around.width)
-        pixels = self.noise.read(place).cpu().numpy()
-        rows = pixels[:, ::2] + pixels[:, 1::2]
-        coarser = (rows[..., ::2] + rows[..., 1::2]) / 2  # of the same variance
+        pixels = self.noise.read(place).cpu()
+        coarser = 2 * F.avg_pool2d(pixels, 2).numpy()  # of the same variance
         change = np.zeros((len(pixels), *halved.shape), np.float32)
         for block in blocks:
             part = block.intersect(halved)
@@ -315,10 +314,10 @@ class _PlaneField:
             parts = _parts(coarser[:, *block.pad(_EDGE).relative_to(around).slices], block.shape)
             for gain, values in zip(gains, parts, strict=True):
                 change[:, *target] += gain[target] * values[:, *source]
-        white = torch.from_numpy(pixels[:, *region.relative_to(place).slices])
-        twice = torch.from_numpy(change.repeat(2, 1).repeat(2, 2) / 2)
-        added = smoothed(twice)[:, *region.relative_to(wide).slices]
-        return (white + added).to(self.noise.device)
+        # Not by torch's interpolation, whose last bits may depend on where a region begins.
+        added = smoothed(torch.from_numpy(change.repeat(2, 1).repeat(2, 2) / 2))
+        suited = Field(place, pixels).read(region) + Field(wide, added).read(region)
+        return suited.to(self.noise.device)
 
 
 def _radius(mpp: float) -> int:
