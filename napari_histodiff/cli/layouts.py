@@ -199,11 +199,8 @@ def write_layout(
     str
         What was written and what the maps hold, as a line.
     """
-    from skimage.io import imsave
-    from tifffile import imwrite
-
     from napari_histodiff.core.colours import colour_layout
-    from napari_histodiff.slide.export import free_stem
+    from napari_histodiff.slide.export import free_stem, write_png, write_tiff
 
     make_folder(folder)
     classes, instances, tissue = maps
@@ -216,10 +213,14 @@ def write_layout(
     told = facts | {"nuclei": counts, "tissue": shares}
     with free_stem(folder, prefix) as stem:
         path = folder / stem
-        imsave(f"{path}_classes.png", classes, check_contrast=False)
-        imsave(f"{path}_tissue.png", tissue, check_contrast=False)
-        imwrite(f"{path}_instances.tif", instances)
-        imsave(f"{path}.png", colour_layout(classes, instances, tissue), check_contrast=False)
+        pictures = {
+            "_classes": classes,
+            "_tissue": tissue,
+            "": colour_layout(classes, instances, tissue),
+        }
+        for name, picture in pictures.items():
+            write_png(picture, Path(f"{path}{name}.png"), mpp=facts["mpp"])
+        write_tiff(instances, Path(f"{path}_instances.tif"), mpp=facts["mpp"])
         text = json.dumps(told, indent=1, ensure_ascii=False)
         Path(f"{path}.json").write_text(text + "\n", encoding="utf-8")
     nuclei = ", ".join(f"{name} {count}" for name, count in counts.items() if count) or "no nuclei"

@@ -50,11 +50,9 @@ def suggest(
 
     Writes a class map, an instance map and a tissue map per seed, which `histodiff generate` draws.
     """
-    from skimage.io import imsave
-    from tifffile import imwrite
-
     from napari_histodiff.datasets.pictures import read_picture
     from napari_histodiff.layout.completion import complete_paint
+    from napari_histodiff.slide.export import write_png, write_tiff
 
     given = {"classes": classes, "instances": instances, "labels": labels, "tissue": tissue}
     pictures = {name: read_picture(path) for name, path in given.items() if path is not None}
@@ -75,8 +73,8 @@ def suggest(
         stem = output / f"suggested-{number:03d}"
         maps = (found.class_map, found.tissue_map)
         for name, array in zip(("classes", "tissue"), maps, strict=True):
-            imsave(stem.with_name(f"{stem.name}_{name}.png"), array, check_contrast=False)
-        imwrite(stem.with_name(f"{stem.name}_instances.tif"), found.instance_map)
+            write_png(array, stem.with_name(f"{stem.name}_{name}.png"), mpp=scale)
+        write_tiff(found.instance_map, Path(f"{stem}_instances.tif"), mpp=scale)
         shares = ", ".join(
             f"{name} {share:.0%}"
             for name, share in zip(TISSUE_NAMES, _shares(found.tissue_map), strict=True)

@@ -25,6 +25,7 @@ __all__ = [
     "MAX_INSTANCE",
     "N_CLASSES",
     "TISSUE_NAMES",
+    "as_array",
     "as_class_map",
     "as_edit_mask",
     "as_fibres",
@@ -178,7 +179,7 @@ def as_edit_mask(a: ArrayLike) -> NDArray[np.bool_]:
     InvalidMap
         When it is not two-dimensional, or not clearly two-valued.
     """
-    array = _read(a, "an edit mask", InvalidMap)
+    array = as_array(a, "an edit mask", InvalidMap)
     _check_plane(array, "an edit mask")
     on = array.astype(np.bool_, copy=False)
     marked = array[on]
@@ -202,7 +203,7 @@ def as_rgb(a: ArrayLike) -> NDArray[np.uint8]:
     InvalidImage
         For every other shape, dtype or range; the message says how to convert.
     """
-    array = _read(a, "an image", InvalidImage)
+    array = as_array(a, "an image", InvalidImage)
     if array.dtype.kind not in "iuf":
         raise InvalidImage(
             f"expected an image of uint8, got dtype {array.dtype}; "
@@ -350,7 +351,7 @@ def plain_ids(labels: ArrayLike) -> bool:
 
 
 def _ids(a: ArrayLike, what: str, top: int, advice: str) -> NDArray[Any]:
-    array = _read(a, what, InvalidMap)
+    array = as_array(a, what, InvalidMap)
     _check_plane(array, what)
     if array.dtype.kind not in "iu":
         raise InvalidMap(
@@ -362,7 +363,7 @@ def _ids(a: ArrayLike, what: str, top: int, advice: str) -> NDArray[Any]:
     return array
 
 
-def _read(a: ArrayLike, what: str, refusal: type[InvalidRequest]) -> NDArray[Any]:
+def as_array(a: ArrayLike, what: str, refusal: type[InvalidRequest]) -> NDArray[Any]:
     """Return an array; a lazy one is computed here, and may fail in any way."""
     try:
         return np.asarray(a)

@@ -8,6 +8,7 @@ The file is a NumPy archive (no pickles): `index` is JSON, and item i has `pixel
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -265,7 +266,7 @@ def held_out_slides(slides: Iterable[str], share: float) -> frozenset[str]:
         raise TrainingError(
             f"expected a validation share from 0 to 0.5, got {share:g}; give 0.1 for a tenth"
         )
-    names = sorted(set(slides), key=lambda name: sha256(name.encode()).digest())
+    names = sorted(set(slides), key=lambda name: sha256(os.fsencode(name)).digest())
     if share == 0 or len(names) < 2:
         return frozenset()
     return frozenset(names[: max(1, round(share * len(names)))])

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from skimage.io import imsave
+from PIL import Image
 
 from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.slide.exporting.targets import place
 
-__all__ = ["free_stem", "save_edit"]
+__all__ = ["free_stem", "save_edit", "write_png", "write_tiff"]
 
 _Writer = Callable[[Path], None]
 
@@ -125,7 +125,7 @@ def save_edit(
         request, variant = request.alone(variant), 0
     writers = _writers(stem, image, request, _provenance(request, info, variant))
     if png:
-        writers[f"{stem}.png"] = partial(_png, image)
+        writers[f"{stem}.png"] = partial(write_png, image, mpp=request.mpp)
     scratch = {folder / name: folder / f".{os.getpid()}.{name}" for name in writers}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -147,18 +147,21 @@ def save_edit(
 def _writers(
     stem: str, image: NDArray[np.uint8], request: EditRequest, said: dict[str, Any]
 ) -> dict[str, _Writer]:
-    writers: dict[str, _Writer] = {f"{stem}.tif": partial(_tiff, image, mpp=request.mpp)}
+    mpp = request.mpp
+    writers: dict[str, _Writer] = {f"{stem}.tif": partial(write_tiff, image, mpp=mpp)}
     if request.class_map is not None:
-        writers[f"{stem}_classes.png"] = partial(_png, request.class_map)
+        writers[f"{stem}_classes.png"] = partial(write_png, request.class_map, mpp=mpp)
     if request.instance_map is not None:
-        writers[f"{stem}_instances.tif"] = partial(_tiff, request.instance_map, mpp=request.mpp)
+        writers[f"{stem}_instances.tif"] = partial(write_tiff, request.instance_map, mpp=mpp)
     if request.tissue_map is not None:
-        writers[f"{stem}_tissue.png"] = partial(_png, request.tissue_map)
+        writers[f"{stem}_tissue.png"] = partial(write_png, request.tissue_map, mpp=mpp)
     if request.edit_mask is not None:
-        writers[f"{stem}_edit_mask.png"] = partial(_png, request.edit_mask.astype(np.uint8) * 255)
+        writers[f"{stem}_edit_mask.png"] = partial(
+            write_png, request.edit_mask.astype(np.uint8) * 255, mpp=mpp
+        )
     if request.strength_map is not None:
         strengths = np.rint(request.strength_map * 255).astype(np.uint8)
-        writers[f"{stem}_strength.png"] = partial(_png, strengths)
+        writers[f"{stem}_strength.png"] = partial(write_png, strengths, mpp=mpp)
     writers[f"{stem}.json"] = partial(_json, said)
     return writers
 
@@ -176,7 +179,8 @@ def _provenance(request: EditRequest, info: BackendInfo | None, variant: int) ->
     return mark | request.to_dict()
 
 
-def _tiff(array: NDArray[Any], path: Path, *, mpp: float) -> None:
+def write_tiff(array: NDArray[Any], path: Path, *, mpp: float) -> None:
+    """Write a picture or nucleus ids as a TIFF that states its pixel size."""
     pixels_per_cm = 1e4 / mpp
     tifffile.imwrite(
         path,
@@ -191,8 +195,10 @@ def _tiff(array: NDArray[Any], path: Path, *, mpp: float) -> None:
     )
 
 
-def _png(array: NDArray[np.uint8], path: Path) -> None:
-    imsave(path, array, check_contrast=False)
+def write_png(array: NDArray[np.uint8], path: Path, *, mpp: float) -> None:
+    """Write a picture or a map that states its pixel size, as the picture reader reads it."""
+    dots = 25_400 / mpp  # an inch
+    Image.fromarray(array).save(path, "PNG", dpi=(dots, dots))
 
 
 def _json(data: dict[str, Any], path: Path) -> None:

@@ -291,7 +291,7 @@ def test_a_full_disk_is_one_line(run, monkeypatch) -> None:
     def full(*args: object, **kwargs: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("napari_histodiff.slide.export.imsave", full)
+    monkeypatch.setattr("napari_histodiff.slide.export.Image.Image.save", full)
     result = run("generate", "--size", 8, 8, "--steps", 1, "-o", "out")
     assert result.exit_code == 2
     assert "No space left" in result.stderr

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core import maps
 from napari_histodiff.core.errors import InvalidImage, InvalidMap
+from napari_histodiff.core.steering.strengths import as_strength_map
 from tests.core.refusals import refused
 from tests.strategies import map_pairs, planes
 
@@ -255,6 +256,8 @@ class Broken:
         (maps.as_class_map, InvalidMap),
         (maps.as_instance_map, InvalidMap),
         (maps.as_edit_mask, InvalidMap),
+        (maps.as_fibres, InvalidMap),
+        (as_strength_map, InvalidMap),
     ],
 )
 def test_a_lazy_array_that_cannot_be_computed_is_refused(read: Any, error: Any) -> None:

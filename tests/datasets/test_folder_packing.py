@@ -94,6 +94,7 @@ def test_slides_are_held_out_but_never_all() -> None:
     assert len(held_out_slides(names, 0.1)) == 2
     assert held_out_slides(names, 0.1) == held_out_slides(reversed(names), 0.1)
     assert len(held_out_slides(names[:2], 0.5)) == len(held_out_slides(names[:3], 0.01)) == 1
+    assert held_out_slides(["M\udcfcl", "Mul"], 0.5)  # names of files that are no UTF-8
     assert held_out_slides(names[:1], 0.5) == held_out_slides(names, 0) == frozenset()
     with pytest.raises(TrainingError, match="validation share"):
         held_out_slides(names, 0.9)

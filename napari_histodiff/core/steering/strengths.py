@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
+from napari_histodiff.core.maps import as_array
 from napari_histodiff.core.steering.start import Started, start_text
 from napari_histodiff.core.steering.steering import Steering
 
@@ -38,7 +39,7 @@ def as_strength_map(a: ArrayLike) -> NDArray[np.float32]:
     InvalidMap
         When it is not two-dimensional, or of other numbers.
     """
-    array = np.asarray(a)
+    array = as_array(a, "a strength map", InvalidMap)
     if array.ndim != 2 or array.dtype.kind not in "fb":
         raise InvalidMap(
             f"expected a strength map of shape (height, width) and floats in 0-1, got shape "

@@ -84,6 +84,7 @@ class PyramidScan:
             associated=header.associated,
             has_icc=header.has_icc,
             notes=header.notes,
+            header_mpp=header.mpp,
         )
 
     @property

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
+from napari_histodiff.datasets.pictures import same_scale
 from napari_histodiff.files import config_file, read_config, write_config
 from napari_histodiff.slide.scans.brightfield import SixteenBits, Window
 from napari_histodiff.slide.scans.opening import open_scan
 from napari_histodiff.slide.scans.pyramid_scan import PyramidScan
 from napari_histodiff.slide.scans.scan import ScanIdentity
 
-__all__ = ["FULL_WINDOW", "RememberedScans", "open_known"]
+__all__ = ["FULL_WINDOW", "DisputedPixelSize", "RememberedScans", "open_known"]
+
+
+class DisputedPixelSize(UserWarning):
+    """A scan is opened with another pixel size than its file states; the one told is taken."""
+
 
 #: All values of 16 bits, which any such scan can be opened with to learn what it is.
 FULL_WINDOW: Window = (0.0, 65535.0)
@@ -86,6 +93,10 @@ def open_known(
         if window is None:
             raise
         scan = open_scan(path, mpp=mpp, window=window, icc=icc)
+    told, stated = scan.facts.mpp, scan.facts.header_mpp
+    if told and stated and not all(map(same_scale, told, stated)):
+        text = f"{path} states {stated[0]:.4g} um per pixel; {told[0]:.4g} is taken, as told"
+        warnings.warn(DisputedPixelSize(text), stacklevel=2)
     known = memory.mpp(scan.identity()) if scan.facts.mpp is None else None
     if known is None:
         return scan

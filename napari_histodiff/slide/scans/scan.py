@@ -62,6 +62,8 @@ class ScanFacts:
         Whether the file has a colour profile.
     notes : tuple of str
         What is odd about the file, in words.
+    header_mpp : (y, x) or None
+        What the file says, whoever else was asked.
     """
 
     format: str
@@ -74,6 +76,7 @@ class ScanFacts:
     associated: tuple[str, ...] = ()
     has_icc: bool = False
     notes: tuple[str, ...] = ()
+    header_mpp: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,12 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.slide.exporting.source import open_source
 from napari_histodiff.slide.scans.brightfield import SixteenBits
 from napari_histodiff.slide.scans.opening import open_scan
-from napari_histodiff.slide.scans.remembered import FULL_WINDOW, RememberedScans, open_known
+from napari_histodiff.slide.scans.remembered import (
+    FULL_WINDOW,
+    DisputedPixelSize,
+    RememberedScans,
+    open_known,
+)
 from tests.slide.scans.layouts import tissue, write_pyramid
 
 
@@ -111,3 +116,20 @@ def test_slide_info_refuses_a_length_of_a_slide_that_knows_its_own(tmp_path: Pat
     result = CliRunner().invoke(main, ["slide", "info", str(slide), "--mpp", "0.3"])
     assert result.exit_code == 2
     assert "leave it out" in result.output
+
+
+def test_a_length_other_than_the_files_is_said_and_the_one_that_was_told_is_taken(
+    tmp_path: Path,
+) -> None:
+    path = write_pyramid(tmp_path / "said.tif", [tissue(600, 400)], mpp=0.25)
+    with pytest.warns(DisputedPixelSize, match=r"states 0.25 um per pixel; 0.5 is taken"):
+        scan = open_known(path, mpp=0.5)
+    assert scan.facts.mpp == (0.5, 0.5)
+    scan.close()
+    open_known(path, mpp=0.2501).close()  # the same, rounded
+    with pytest.warns(DisputedPixelSize):
+        run = CliRunner().invoke(
+            main,
+            ["export", str(path), "--format", "tiff", "-o", str(tmp_path / "a.tif"), "--mpp", "1"],
+        )
+    assert run.exit_code == 0, run.output
