@@ -73,7 +73,7 @@ def suggest(
         stem = output / f"suggested-{number:03d}"
         maps = (found.class_map, found.tissue_map)
         for name, array in zip(("classes", "tissue"), maps, strict=True):
-            write_png(array, stem.with_name(f"{stem.name}_{name}.png"), mpp=scale)
+            write_png(array, Path(f"{stem}_{name}.png"), mpp=scale)
         write_tiff(found.instance_map, Path(f"{stem}_instances.tif"), mpp=scale)
         shares = ", ".join(
             f"{name} {share:.0%}"

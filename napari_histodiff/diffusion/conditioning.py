@@ -98,6 +98,10 @@ class Conditions:
         return 1 + (0 if self.region_slots is None else self.region_slots.shape[1])
 
     @property
+    def request(self) -> None:
+        """They were made from none."""
+
+    @property
     def tissue_names(self) -> Sequence[str]:
         """What the tissue classes are: those of this package."""
         return TISSUE_NAMES

@@ -220,7 +220,7 @@ class HistoDiffusionPipeline(DiffusionPipeline):
                 "strength 1"
             )
         if target is not None:
-            reach = noise_reach(getattr(conditions, "request", None))
+            reach = noise_reach(conditions.request)
             self.check_target(frame, target, num_inference_steps, reach)
         self.check_steering(num_inference_steps, strength, steering, levels)
         sampling = sampling_of(self.network, self.scheduler, num_inference_steps)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -226,17 +225,20 @@ class TissueNoise(WhiteNoise):
     def of(self, noise: Noise) -> Field:
         """Return the noise of the region, (3, h, w) float32."""
         white = noise.read(self._region).cpu()
-        shaped = torch.stack([self._shaped(plane) for plane in white])
+        height, width = (
+            fft.next_fast_len(side + 2 * _EDGE, real=True) for side in self._gains.shape[1:]
+        )
+        responses = _responses(height, width, np.float64)
+        shaped = torch.stack([self._shaped(plane, (height, width), responses) for plane in white])
         return Field(self._region, shaped.to(noise.device))
 
-    def _shaped(self, white: Tensor) -> Tensor:
+    def _shaped(self, white: Tensor, long: tuple[int, int], responses: Sequence[_Values]) -> Tensor:
         height, width = white.shape
         plane = F.pad(white[None, None].double(), (0, width % 2, 0, height % 2), mode="replicate")
         change = np.zeros(self._gains.shape[1:])
         halved = 2 * F.avg_pool2d(plane, 2)[0, 0].numpy()  # of the same variance
-        long = [fft.next_fast_len(side + 2 * _EDGE, real=True) for side in halved.shape]
         ends = [(_EDGE, all_ - _EDGE - side) for all_, side in zip(long, halved.shape, strict=True)]
-        parts = _parts(np.pad(halved, ends, mode="symmetric"), halved.shape)
+        parts = _parts(np.pad(halved, ends, mode="symmetric"), responses, halved.shape)
         for gain, part in zip(self._gains, parts, strict=True):
             change += gain * part
         added = torch.from_numpy(change / 2)[None, None]
@@ -308,10 +310,12 @@ class _PlaneField:
         pixels = self.noise.read(place).cpu()
         coarser = 2 * F.avg_pool2d(pixels, 2).numpy()  # of the same variance
         change = np.zeros((len(pixels), *halved.shape), np.float32)
+        responses = _responses(*blocks[0].pad(_EDGE).shape, np.float32)
         for block in blocks:
             part = block.intersect(halved)
             source, target = part.relative_to(block).slices, part.relative_to(halved).slices
-            parts = _parts(coarser[:, *block.pad(_EDGE).relative_to(around).slices], block.shape)
+            noise = coarser[:, *block.pad(_EDGE).relative_to(around).slices]
+            parts = _parts(noise, responses, block.shape)
             for gain, values in zip(gains, parts, strict=True):
                 change[:, *target] += gain[target] * values[:, *source]
         # Not by torch's interpolation, whose last bits may depend on where a region begins.
@@ -336,27 +340,24 @@ def _gains(
     return np.stack([np.where(near, beside, apart), along, along])
 
 
-def _parts(noise: _Values, inner: tuple[int, ...]) -> list[_Values]:
+def _parts(noise: _Values, responses: Sequence[_Values], inner: tuple[int, ...]) -> list[_Values]:
     """Return what is coarse of noise, and that by cosine and sine of twice the direction.
 
     Of (..., h, w), each of the inner rectangle that begins `_EDGE` behind the corner.
     """
     spectrum, shape = fft.rfft2(noise), noise.shape[-2:]
     inside = (..., *(slice(_EDGE, _EDGE + side) for side in inner))
-    return [
-        fft.irfft2(spectrum * response, shape)[inside]
-        for response in _responses(*shape, noise.dtype.name)
-    ]
+    return [fft.irfft2(spectrum * response, shape)[inside] for response in responses]
 
 
-@lru_cache(maxsize=4)
-def _responses(height: int, width: int, dtype: str) -> tuple[_Values, ...]:
+def _responses(height: int, width: int, dtype: type[np.floating[Any]]) -> list[_Values]:
+    """Return the filters of the three `_parts`, by frequency."""
     fy, fx = fft.fftfreq(height)[:, None], fft.rfftfreq(width)[None, :]
     squares = fy * fy + fx * fx
     coarse = 1 / (1 + (squares / _FINEST**2) ** 2)
     turned = coarse / np.maximum(squares, 1e-12)
     found = coarse, turned * (fx * fx - fy * fy), turned * 2 * fx * fy
-    return tuple(response.astype(dtype) for response in found)
+    return [response.astype(dtype) for response in found]
 
 
 def _told(conditions: Conditions) -> Tensor:

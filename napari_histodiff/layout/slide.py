@@ -54,7 +54,7 @@ class SlideLayout:
         self._anatomy = Anatomy(recipe.seed, plan, mpp, (height, width), drawn)
         self._nuclei = LayoutNuclei(self._anatomy)
         self._fibres = FibreDirections(self._anatomy)
-        self._last: tuple[Region | None, NDArray[np.uint8]] = (None, np.zeros((0, 0), np.uint8))
+        self._last: tuple[Region, NDArray[np.uint8]] | None = None
         self._colours = Colours(self._anatomy, self._nuclei, recipe.stains[recipe.refined])
 
     @property
@@ -112,12 +112,15 @@ class SlideLayout:
 
     def _parts(self, region: Region) -> NDArray[np.uint8]:
         """What is drawn is asked for its glass, then for its tissue: the last answer is kept."""
-        place, parts = self._last
-        if place is None or place.level != region.level or place.intersect(region) != region:
-            place, parts = region, self._anatomy.parts(self._points(region))
-            if place.area <= _KEPT:
-                self._last = place, parts
-        return parts[region.relative_to(place).slices]
+        last = self._last
+        if last is not None and last[0].level == region.level:
+            place, parts = last
+            if place.intersect(region) == region:
+                return parts[region.relative_to(place).slices]
+        parts = self._anatomy.parts(self._points(region))
+        if region.area <= _KEPT:
+            self._last = region, parts
+        return parts
 
     def _points(self, region: Region) -> Pixels:
         return Pixels.of(region, self.recipe.refined)

@@ -68,10 +68,10 @@ class FibreDirections:
         refined : int
             How many finer levels were added to the slide.
         """
-        even = region.snap(_CELL)
+        whole = region.snap(_CELL)
         ys, xs = (
             first + _CELL // 2 + _CELL * np.arange(side // _CELL, dtype=np.int64)
-            for first, side in ((even.y, even.height), (even.x, even.width))
+            for first, side in ((whole.y, whole.height), (whole.x, whole.width))
         )
         level = region.level - refined
         ys, xs = (at << level if level >= 0 else at >> -level for at in (ys, xs))
@@ -83,4 +83,4 @@ class FibreDirections:
             place = self._anatomy.place(depth, fade)
         cells = (1 + self.turns(y, x, place, patch)).astype(np.uint8).reshape(len(ys), len(xs))
         pixels = cells.repeat(_CELL, axis=0).repeat(_CELL, axis=1)
-        return pixels[region.relative_to(even).slices]
+        return pixels[region.relative_to(whole).slices]
