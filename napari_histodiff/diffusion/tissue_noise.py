@@ -64,16 +64,20 @@ class _Coarse:
         How strong it is, away from nuclei.
     along : float
         How much more of it lies along the fibres than across them, 0 to 1.
+    crowded : bool
+        Whether it is as weak beside nuclei, as where they lie side by side.
     """
 
     strength: float = 1.0
     along: float = 0.0
+    crowded: bool = False
 
     @property
     def terms(self) -> tuple[float, float, float]:
         """What is added of it away from nuclei and beside them, and of that of one direction."""
         level = 1 / math.sqrt(1 + self.along**2 / 2)  # as strong, whatever lies where
-        return self.strength * level - 1, level - 1, self.strength * level * self.along
+        beside = self.strength if self.crowded else 1.0
+        return self.strength * level - 1, beside * level - 1, self.strength * level * self.along
 
 
 _OF_TISSUE: Final = MappingProxyType(
@@ -85,11 +89,11 @@ _OF_TISSUE: Final = MappingProxyType(
         "muscle": _Coarse(0.6, 0.6),
         "blood": _Coarse(0.5),
         "mucus": _Coarse(0.2),
-        "lymphoid": _Coarse(0.7),
+        "lymphoid": _Coarse(0.45, crowded=True),
     }
 )
 
-_BESIDE: Final = 5.0  # um around nuclei, where noise is left as uneven as they are
+_BESIDE: Final = 5.0  # um around nuclei, where noise is mostly left as uneven as they are
 _FARTHEST: Final = 4  # such a pixel on the plane: maps of tiles reach farther by it
 _FINEST: Final = 0.4  # cycles per pixel of halved noise, where half of it counts as coarse
 _EDGE: Final = 16  # such pixels that are mirrored at the borders, or read around blocks

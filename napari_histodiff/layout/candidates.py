@@ -16,12 +16,13 @@ from napari_histodiff.layout.plan import CONNECTIVE, EPITHELIAL
 from napari_histodiff.layout.star_lattice import ANGLES, DIRECTIONS, LatticePoints, inset
 from napari_histodiff.layout.tissues.densities import NucleusDensities
 from napari_histodiff.layout.tissues.fibres import FibreDirections
-from napari_histodiff.layout.tissues.kinds import GLAND, LUMEN, STROMA, scaffold
+from napari_histodiff.layout.tissues.kinds import GLAND, LUMEN, LYMPHOID, STROMA, scaffold
 from napari_histodiff.layout.wall import WallPatch
 
 __all__ = ["Candidates", "NucleusProposals"]
 
 _CELL: Final = 8.0  # um, side of the cells that hold one stroma nucleus or none
+_CROWD: Final = 5.0  # um, the same in lymphoid tissue
 _VESSEL_WALL: Final = 13.0  # um
 _FINE: Final = 4.5  # um, side of the cells that look for the nuclei of a wall's epithelium
 _SCATTER_IDS: Final = 2048  # rows and columns of such cells before ids repeat
@@ -86,7 +87,7 @@ class NucleusProposals:
         self._templates = templates_of(anatomy.mpp)
         self._cell = max(2, round(_CELL / self._mpp))
         self._step = 1 << max(0, int(np.log2(2.0 / self._mpp)))
-        self._densities = NucleusDensities(anatomy, self._cell)
+        self._densities = NucleusDensities(anatomy)
         self._fibres = FibreDirections(anatomy)
         own = np.arange(VARIANTS) + CONNECTIVE * VARIANTS
         slim = np.argsort(self._templates.minor[own] / self._templates.major[own], kind="stable")
@@ -99,7 +100,8 @@ class NucleusProposals:
         glands = self.anatomy.glands_within(wide)
         tissue = _Lookup(self.anatomy, wide, self._step, glands)
         rings = self._rings(box, glands, tissue)
-        parts = [rings, self._strewn(box, tissue)]
+        parts = [rings, self._strewn(box, tissue, crowded=False)]
+        parts.append(self._strewn(box, tissue, crowded=True))
         if self.anatomy.sketched is not None:
             parts.append(self._lining(box, tissue))
         if self.anatomy.mucosa is not None:
@@ -167,21 +169,28 @@ class NucleusProposals:
     def _gland_number(self, rows: Any, cols: Any, slot: Any) -> NDArray[np.int64]:
         gland = rows % _GLAND_IDS * _GLAND_IDS + cols % _GLAND_IDS
         gland = gland + np.where(rows >= DUCTS // 2, _GLAND_IDS**2, 0)
-        number: NDArray[np.int64] = 1 + 3 * _SCATTER_IDS**2 + gland * _GLAND_SLOTS + slot
+        number: NDArray[np.int64] = 1 + 4 * _SCATTER_IDS**2 + gland * _GLAND_SLOTS + slot
         return number
 
-    def _strewn(self, box: tuple[int, int, int, int], tissue: _Lookup) -> Candidates:
-        rows, cols, y, x = self._cells(box, 32, 1.0, self._cell)
-        keep = tissue.at(y, x) == STROMA
+    def _strewn(
+        self, box: tuple[int, int, int, int], tissue: _Lookup, *, crowded: bool
+    ) -> Candidates:
+        # Nuclei of lymphoid tissue lie too close for the cells of the others.
+        cell = max(2, round(_CROWD / self._mpp)) if crowded else self._cell
+        first = 130 if crowded else 32
+        rows, cols, y, x = self._cells(box, first, 0.7 if crowded else 1.0, cell)
+        keep = (tissue.at(y, x) == STROMA) & ((tissue.parts_at(y, x) == LYMPHOID) == crowded)
         rows, cols, y, x = rows[keep], cols[keep], y[keep], x[keep]
-        chance, pick, spin = uniforms(key_of(self._seed, 33), rows, cols)
+        if len(y) == 0:
+            return Candidates.none()
+        chance, pick, spin = uniforms(key_of(self._seed, first + 1), rows, cols)
         place, patch = None, None
         if self.anatomy.wall is not None:
             patch = self.anatomy.wall.over(box)
             depth, _, fade = patch.at(y, x)
             place = self.anatomy.place(depth, fade)
-        kind = self._densities.classes(y, x, chance, place, tissue.parts_at(y, x))
-        beside = self._densities.beside_vessels(chance)
+        kind = self._densities.classes(y, x, chance, place, tissue.parts_at(y, x), cell)
+        beside = self._densities.beside_vessels(chance, cell)
         kind = np.where(self._at_vessel(y, x, tissue), beside, kind)
         keep = kind >= 0
         rows, cols, y, x, kind = rows[keep], cols[keep], y[keep], x[keep], kind[keep]
@@ -192,8 +201,9 @@ class NucleusProposals:
             shape = np.where(slim, self._slim[(pick[keep] * len(self._slim)).astype(int)], shape)
         turn = self._turns(y, x, kind, spin[keep], tissue, place, patch)
         keep = self._clear(y, x, shape, turn, tissue, STROMA)
-        word = bits(key_of(self._seed, 34), rows, cols)
-        return Candidates(y, x, shape, turn, word, _scatter_number(rows, cols, 0))[keep]
+        word = bits(key_of(self._seed, first + 2), rows, cols)
+        number = _scatter_number(rows, cols, 3 if crowded else 0)
+        return Candidates(y, x, shape, turn, word, number)[keep]
 
     def _lining(self, box: tuple[int, int, int, int], tissue: _Lookup) -> Candidates:
         # Epithelium of areas that were sketched as one gland, which no lattice knows.

@@ -170,13 +170,13 @@ _LYMPH_NODE: Final = WallPlan(
         Layer(24.0, (0.3, 0.0, 0.12, 0.1, 0.5, 0.6), tone=0.5),
         # As dark as the bundled model draws them. Follicles lie at the rim, their middles in the
         # second of these.
-        Layer(120.0, (1.0, 0.0, 1.0, 0.5, 1.0, 1.0), tone=1.25, tissue="lymphoid"),
-        Layer(340.0, (1.0, 0.0, 1.0, 0.5, 1.0, 1.0), tone=1.25, aggregates=True, tissue="lymphoid"),
-        Layer(330.0, (1.0, 0.0, 1.0, 0.6, 1.0, 1.0), tone=1.2, vessels=True, tissue="lymphoid"),
+        Layer(120.0, (1.0, 0.0, 1.0, 0.5, 1.0, 1.0), tone=1.15, tissue="lymphoid"),
+        Layer(340.0, (1.0, 0.0, 1.0, 0.5, 1.0, 1.0), tone=1.15, aggregates=True, tissue="lymphoid"),
+        Layer(330.0, (1.0, 0.0, 1.0, 0.6, 1.0, 1.0), tone=1.1, vessels=True, tissue="lymphoid"),
         Layer(
             1500.0,
             (1.0, 0.0, 0.62, 1.8, 1.0, 1.4),
-            tone=1.02,
+            tone=0.95,
             vessels=True,
             sinuses=True,
             tissue="lymphoid",

@@ -55,7 +55,7 @@ class SlidePlan:
     densities : tuple of float
         Of each nucleus class in stroma, in the order of `CLASS_NAMES` (epithelial is 0).
     crowd : tuple of float
-        The same in a lymphoid aggregate.
+        The same in lymphoid tissue.
     radii : tuple of float
         Smallest and largest radius of glands as a share of `pitch`.
     skew : int
@@ -100,7 +100,7 @@ class SlidePlan:
     follicles: tuple[float, float, float] = (1200.0, 108.0, 288.0)
     vessels: float = 0.3
     densities: tuple[float, ...] = (40.0, 0.0, 1000.0, 600.0, 100.0, 2500.0)
-    crowd: tuple[float, ...] = (0.0, 0.0, 9500.0, 500.0, 0.0, 350.0)
+    crowd: tuple[float, ...] = (0.0, 0.0, 23000.0, 900.0, 0.0, 500.0)
     radii: tuple[float, float] = (0.3, 0.68)
     skew: int = 1
     stretch: float = 2.3
@@ -124,10 +124,13 @@ class SlidePlan:
         """
         if self.wall is None:
             return np.array([self.densities], np.float32)
-        many = np.array([*(layer.many for layer in self.wall.layers), TUMOUR_STROMA])
-        densities = many * np.array(self.densities)
+        layers = self.wall.layers
+        many = np.array([*(layer.many for layer in layers), TUMOUR_STROMA])
+        crowded = np.array([[layer.tissue == "lymphoid"] for layer in layers] + [[False]])
+        densities = many * np.where(crowded, self.crowd, self.densities)
         # More than this would not find a place.
-        full = np.minimum(1, _FULL / np.maximum(densities.sum(axis=1, keepdims=True), 1))
+        most = np.where(crowded, _CROWDED, _FULL)
+        full = np.minimum(1, most / np.maximum(densities.sum(axis=1, keepdims=True), 1))
         return np.asarray(densities * full, np.float32)
 
 
@@ -245,7 +248,7 @@ _ORGANS: Final[dict[str, SlidePlan]] = {
         fat=0.95,
         aggregates=1.0,
         densities=(20.0, 0.0, 9500.0, 900.0, 40.0, 700.0),
-        crowd=(0.0, 0.0, 14000.0, 200.0, 0.0, 300.0),
+        crowd=(20.0, 0.0, 23000.0, 900.0, 40.0, 700.0),
     ),
     "skin": SlidePlan(
         glands=0.14, pitch=100.0, thickness=18.0, nests=0.4, fat=0.85, aggregates=0.08
@@ -263,6 +266,7 @@ _LEVELS: Final[dict[int, tuple[float, ...]]] = {
 }
 
 _FULL: Final = 12_500.0  # nuclei per mm^2
+_CROWDED: Final = 26_000.0  # the same of lymphoid tissue
 
 
 def plan_of(text: str) -> SlidePlan:

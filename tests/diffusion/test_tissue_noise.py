@@ -107,6 +107,16 @@ def test_coarse_noise_lies_along_drawn_out_nuclei(name: str, least: float) -> No
     assert abs(along.mean()) < 0.01
 
 
+def test_lymphoid_noise_is_calm_beside_its_nuclei_and_that_of_glands_is_not() -> None:
+    nuclei = spindles()
+    weak, left = (
+        coarse(drawn(conditions(whole(name), nuclei))) / coarse(white(whole(name)))
+        for name in ("lymphoid", "gland")
+    )
+    assert weak == pytest.approx(0.45, abs=0.06)
+    assert left > 0.8
+
+
 def test_fibres_without_nuclei_go_by_the_seed_and_by_the_place() -> None:
     told = conditions(whole("muscle"))
     one, again, other = (drawn(told, seed=seed) for seed in (3, 3, 4))

@@ -30,6 +30,7 @@ _INNER: Final = ("unspecified", "gland", "lumen", "mucus", "glass")
 
 _CELL: Final = 4.5  # um, side of the cells that propose one nucleus each
 _CROWDED: Final = 2.2  # proposals per nucleus that finds a place, where many are wanted
+_MANY: Final = 0.07  # nuclei per cell
 _WITHIN: Final = 0.35  # chance of a proposal that stands above the first rows of a gland
 _SWAY: Final = 2.0  # um that nuclei stand more or less deep in their row
 _GAP: Final = 0.6  # um between outlines
@@ -221,7 +222,7 @@ def _kinds(
         densities[:, CONNECTIVE] = 0
     share = densities * (side / 1000) ** 2
     crowd = share.sum(axis=1, keepdims=True)
-    share *= np.where(crowd > 0.05, _CROWDED, 1.0)
+    share *= np.where(crowd > _MANY, _CROWDED, 1.0)
     upper = np.cumsum(share, axis=1)[tissue]
     kind: NDArray[np.int64] = (chance[:, None] >= upper).sum(axis=1)
     return np.where(kind < N_CLASSES, kind, -1)

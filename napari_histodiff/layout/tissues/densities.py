@@ -20,6 +20,7 @@ _VESSEL_NUCLEI: Final = 11_000.0  # per mm^2
 _TUFT_NUCLEI: Final = 7500.0
 _LOOSER: Final = 0.35  # fewer nuclei in the middle of a follicle
 _IN_SINUSES: Final = 0.3  # of those that cords of the same layer have
+_THINNED: Final = 1.35  # of nuclei proposed side by side in lymphoid tissue, to one that finds room
 _PER_MM2: Final = 1e-6
 
 
@@ -29,13 +30,10 @@ class NucleusDensities:
     Parameters
     ----------
     anatomy : Anatomy
-    cell : int
-        Side of a cell in pixels of level 0.
     """
 
-    def __init__(self, anatomy: Anatomy, cell: int) -> None:
+    def __init__(self, anatomy: Anatomy) -> None:
         self._anatomy, self._plan = anatomy, anatomy.plan
-        self._area = np.float32((cell * anatomy.mpp) ** 2 * _PER_MM2)
         span = tuple(round(length / anatomy.mpp) for length in _THICK)
         self._thickness = ValueNoise(anatomy.seed, 42, span, (0.35, 0.25))
         self._many = anatomy.densities
@@ -50,6 +48,7 @@ class NucleusDensities:
         chance: NDArray[np.float32],
         place: NDArray[np.int64] | None,
         parts: NDArray[np.uint8],
+        cell: int,
     ) -> NDArray[np.int64]:
         """Return the class at each point of level 0, -1 for none, (n,) int64.
 
@@ -63,6 +62,8 @@ class NucleusDensities:
             See `Anatomy.place`; None without a wall.
         parts : (n,) uint8
             Tissue there.
+        cell : int
+            Side of a cell in pixels of level 0.
         """
         anatomy = self._anatomy
         crowded, muscle = anatomy.aggregates.at(y, x), np.zeros(len(y), np.bool_)
@@ -81,6 +82,7 @@ class NucleusDensities:
         tuft = anatomy.glomeruli.at(y, x) > np.float32(TUFT)
         # Cells of germinal centres are large.
         loose = 1 - np.float32(_LOOSER) * anatomy.germinal.at(y, x)
+        area = np.where(parts == LYMPHOID, np.float32(_THINNED), np.float32(1)) * self._area(cell)
         kind = np.full(len(y), -1, np.int64)
         total = np.zeros(len(y), np.float32)
         for index, crowd in enumerate(self._plan.crowd):
@@ -88,13 +90,16 @@ class NucleusDensities:
             density = np.where(muscle, self._muscle[index], self._many[place, index] * share)
             density = density * (1 - crowded) + np.float32(crowd) * loose * crowded
             density = np.where(tuft, np.float32(_TUFT_NUCLEI * (index == CONNECTIVE)), density)
-            upper = np.asarray(total + density * self._area, np.float32)
+            upper = np.asarray(total + density * area, np.float32)
             kind[(chance >= total) & (chance < upper)] = index
             total = upper
         return kind
 
-    def beside_vessels(self, chance: NDArray[np.float32]) -> NDArray[np.int64]:
+    def beside_vessels(self, chance: NDArray[np.float32], cell: int) -> NDArray[np.int64]:
         """Return the class at each point of a vessel's wall, -1 for none, (n,) int64."""
-        share = np.float32(_VESSEL_NUCLEI) * self._area
+        share = np.float32(_VESSEL_NUCLEI) * self._area(cell)
         share *= np.float32(self._plan.densities[CONNECTIVE] > 0)
         return np.where(chance < share, CONNECTIVE, -1)
+
+    def _area(self, cell: int) -> np.float32:
+        return np.float32((cell * self._anatomy.mpp) ** 2 * _PER_MM2)
