@@ -95,7 +95,7 @@ class PaintedUNet(HistoUNet):
                 ],
                 1,
             )
-        levels = self._encode(sample * c_in, spatial, emb)
+        levels = self._encode(sample * c_in, spatial, emb, self._tissue(spatial))
         x = levels[-1]
         for i in reversed(range(len(self.decoder))):
             if i < len(self.up):
