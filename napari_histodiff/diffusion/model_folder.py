@@ -15,7 +15,7 @@ from napari_histodiff.core.stain_bank import StainEntry
 __all__ = ["BUNDLED_MODEL", "WEIGHTS", "ModelInfo", "bundled_model_path", "check_folder"]
 
 #: Folder of the model that is shipped with the package.
-BUNDLED_MODEL: Final = "histodiff-v7"
+BUNDLED_MODEL: Final = "histodiff-v8"
 
 #: File of the weights of each component, inside the model folder.
 WEIGHTS: Final = {

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.core.json_data import from_json, read_json_object
+from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.diffusion.model_folder import bundled_model_path
 from napari_histodiff.optimization import cosine_rate
 
@@ -71,6 +72,10 @@ class TrainingConfig:
     scales : dict of str to float
         Share of the draws at each reduction of the images ("1", "2" ...); by default those of
         `crops.SCALES`.
+    tissues : tuple of str
+        Tissues, by name, that alone are taught, by how they modulate the blocks of a network with
+        "tissue_modulation": where there is none of them, the model goes on drawing what it drew.
+        Most crops are then drawn around them. By default all weights are trained.
     precision : {"auto", "bfloat16", "float32"}
     tensorboard : bool
         Write scalars for TensorBoard as well; needs the `tensorboard` extra.
@@ -88,6 +93,7 @@ class TrainingConfig:
     hours: float = 24.0
     stages: tuple[Stage, ...] = (Stage(64, 32, 0.1), Stage(96, 16, 0.5), Stage(128, 16, 1.0))
     scales: dict[str, float] = field(default_factory=dict)
+    tissues: tuple[str, ...] = ()
     drop: Drop = field(default_factory=Drop)
     network: dict[str, Any] = field(default_factory=dict)
     learning_rate: float = 6e-4
@@ -121,6 +127,11 @@ class TrainingConfig:
             raise TrainingError(
                 f'expected scales like {{"1": 0.6, "2": 0.4}}, got {self.scales}; name whole '
                 "numbers and shares above 0"
+            )
+        if unknown := [name for name in self.tissues if name not in TISSUE_NAMES[1:]]:
+            raise TrainingError(
+                f"expected tissues by name, got {', '.join(map(repr, unknown))}; choose from "
+                + ", ".join(TISSUE_NAMES[1:])
             )
         if self.samples < 1 or self.hours <= 0 or not self.stages:
             raise TrainingError(

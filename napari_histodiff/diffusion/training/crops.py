@@ -73,7 +73,7 @@ COARSEST_MPP: Final = 6.0
 _CLASS, _VALID, _TISSUE = (LAYERS.index(name) for name in ("class", "valid", "tissue"))
 _GLASS: Final = TISSUE_NAMES.index("glass")
 _RARE: Final = (1, 5, 4)  # neutrophil, eosinophil, plasma
-_SCARCE: Final = [TISSUE_NAMES.index(name) for name in ("mucus", "fat", "lumen", "vessel", "blood")]
+_SCARCE: Final = ("mucus", "fat", "lumen", "vessel", "blood")
 _LEAST_SCARCE: Final = 400  # pixels of such a tissue in an image, below which it is not sought
 _LEAST_VALID: Final = 0.9
 _DRAWS: Final = 200  # tries to find a valid area
@@ -134,8 +134,10 @@ class CropSampler:
     rare : float
         Share of the draws that are centred on a neutrophil, eosinophil or plasma cell.
     scarce : float
-        Share of the draws that are centred on tissue few images have: each of mucus, fat, lumen,
-        vessel and blood as often, and each image that holds it.
+        Share of the draws that are centred on some tissues: each as often, and each image that
+        holds it.
+    tissues : sequence of str
+        Those tissues, by name; by default what few images have.
     scales : dict
         Share of the draws at each reduction.
     """
@@ -147,6 +149,7 @@ class CropSampler:
         *,
         rare: float = 0.15,
         scarce: float = 0.15,
+        tissues: Sequence[str] = _SCARCE,
         scales: Mapping[int, float] = SCALES,
     ) -> None:
         self._packed = packed
@@ -169,7 +172,7 @@ class CropSampler:
             for item, layers in zip(packed.items, packed.layers, strict=True)
         ]
         self._places = [p for rare in _RARE if len(p := class_places(maps, rare))]
-        self._tissues = _tissue_places([layers[..., _TISSUE] for layers in packed.layers])
+        self._tissues = _tissue_places([layers[..., _TISSUE] for layers in packed.layers], tissues)
         self._base = [_base_caption(item.organ, item.caption) for item in packed.items]
 
     def draw(self, size: int) -> Crop:
@@ -279,11 +282,13 @@ class CropSampler:
         )
 
 
-def _tissue_places(maps: Sequence[NDArray[np.uint8]]) -> list[list[NDArray[np.int64]]]:
-    """Return, of each scarce tissue, for each image that holds it, rows of image, y, x."""
+def _tissue_places(
+    maps: Sequence[NDArray[np.uint8]], tissues: Sequence[str]
+) -> list[list[NDArray[np.int64]]]:
+    """Return, of each tissue, for each image that holds it, rows of image, y, x."""
     found = []
-    for kind in _SCARCE:
-        places = class_places(maps, kind)
+    for name in tissues:
+        places = class_places(maps, TISSUE_NAMES.index(name))
         starts = np.unique(places[:, 0], return_index=True)[1]
         parts = [p[::4] for p in np.split(places, starts[1:]) if 4 * len(p) >= _LEAST_SCARCE]
         if parts:

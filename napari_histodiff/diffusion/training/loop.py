@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,6 +41,9 @@ __all__ = ["PIPELINE", "LossFn", "TrainingLoop", "Validation", "stage_at"]
 #: Folder of the trained model in the output folder.
 PIPELINE: Final = "pipeline"
 
+#: Share of the crops around the tissues that alone are taught.
+_SOUGHT: Final = 0.8
+
 #: The loss of one batch: what the optimizer steps down, and what is reported.
 LossFn = Callable[[Batch], tuple[Tensor, Tensor]]
 
@@ -63,7 +67,8 @@ class TrainingLoop:
     Raises
     ------
     TrainingError
-        When there is no fitting checkpoint to resume.
+        When there is no fitting checkpoint to resume, or the network cannot be taught
+        `config.tissues` alone.
     StorageError
         When the output folder cannot be made.
     """
@@ -82,10 +87,16 @@ class TrainingLoop:
         self.output = Path(config.output)
         self._fine = None if config.fine is None else load_pack(Path(config.fine))
         self.dtype = resolve_dtype(device, config.precision)
+        if config.tissues:
+            generator.learn_only(config.tissues)
         self.ema = AveragedWeights(generator, config.ema)
         self.progress = Progress()
         self._optimizer = torch.optim.AdamW(
-            generator.parameters(), weight_decay=config.weight_decay, betas=(0.9, 0.99), fused=True
+            generator.parameters(),
+            # What is not learnt is not to fade either.
+            weight_decay=0.0 if config.tissues else config.weight_decay,
+            betas=(0.9, 0.99),
+            fused=True,
         )
         if resume:
             self.progress = Progress(**load_checkpoint(self.output, self._parts()))
@@ -155,10 +166,13 @@ class TrainingLoop:
 
     def _sampler(self, seed: int) -> Sampler:
         scales = {int(scale): share for scale, share in self.config.scales.items()} or SCALES
-        usual = CropSampler(self.packed, seed, scales=scales)
+        draw = partial(CropSampler, seed=seed)
+        if self.config.tissues:
+            draw = partial(draw, tissues=self.config.tissues, scarce=_SOUGHT)
+        usual = draw(self.packed, scales=scales)
         if self._fine is None:
             return usual
-        return MixedSampler(usual, CropSampler(self._fine, seed, scales={1: 1.0}), seed)
+        return MixedSampler(usual, draw(self._fine, scales={1: 1.0}), seed)
 
     def _loop(
         self,
