@@ -101,7 +101,8 @@ class NucleusProposals:
         tissue = _Lookup(self.anatomy, wide, self._step, glands)
         rings = self._rings(box, glands, tissue)
         parts = [rings, self._strewn(box, tissue, crowded=False)]
-        parts.append(self._strewn(box, tissue, crowded=True))
+        if tissue.holds(LYMPHOID):
+            parts.append(self._strewn(box, tissue, crowded=True))
         if self.anatomy.sketched is not None:
             parts.append(self._lining(box, tissue))
         if self.anatomy.mucosa is not None:
@@ -179,17 +180,16 @@ class NucleusProposals:
         cell = max(2, round(_CROWD / self._mpp)) if crowded else self._cell
         first = 130 if crowded else 32
         rows, cols, y, x = self._cells(box, first, 0.7 if crowded else 1.0, cell)
-        keep = (tissue.at(y, x) == STROMA) & ((tissue.parts_at(y, x) == LYMPHOID) == crowded)
-        rows, cols, y, x = rows[keep], cols[keep], y[keep], x[keep]
-        if len(y) == 0:
-            return Candidates.none()
+        found = tissue.parts_at(y, x)
+        keep = (scaffold(found) == STROMA) & ((found == LYMPHOID) == crowded)
+        rows, cols, y, x, found = rows[keep], cols[keep], y[keep], x[keep], found[keep]
         chance, pick, spin = uniforms(key_of(self._seed, first + 1), rows, cols)
         place, patch = None, None
         if self.anatomy.wall is not None:
             patch = self.anatomy.wall.over(box)
             depth, _, fade = patch.at(y, x)
             place = self.anatomy.place(depth, fade)
-        kind = self._densities.classes(y, x, chance, place, tissue.parts_at(y, x), cell)
+        kind = self._densities.classes(y, x, chance, place, found, cell)
         beside = self._densities.beside_vessels(chance, cell)
         kind = np.where(self._at_vessel(y, x, tissue), beside, kind)
         keep = kind >= 0
@@ -351,6 +351,9 @@ class _Lookup:
 
     def at(self, y: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.uint8]:
         return self._found(self._tissue, y, x)
+
+    def holds(self, part: int) -> bool:
+        return bool((self._parts == part).any())
 
     def parts_at(self, y: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.uint8]:
         return self._found(self._parts, y, x)
