@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,6 +142,7 @@ class Model:
         origin: tuple[int, int] = (0, 0),
         shape: tuple[int, int] | None = None,
         stain_from: ArrayLike | None = None,
+        stain_mpp: float | None = None,
         region_captions: Mapping[str, str] | None = None,
         repaint: int = 1,
         jump_length: int = 1,
@@ -186,7 +190,6 @@ class Model:
             seed=seed,
             variants=variants,
             mpp=mpp,
-            stain=None if stain_from is None else _stain_of(stain_from),
             region_captions=tuple((region_captions or {}).items()),
             steering=Steering(
                 repaint=repaint,
@@ -200,6 +203,8 @@ class Model:
             model_revision=self.info.revision,
             **maps,  # type: ignore[arg-type]
         )
+        if stain_from is not None:
+            request = replace(request, stain=self._stain_of(stain_from, stain_mpp, request))
         remark_on(request, self.info, __file__)
         suggest = suggest and bool(self.info.paint)
         return completed(request, self.info.tissue_names) if suggest else request
@@ -297,6 +302,7 @@ class Model:
         origin: tuple[int, int] = (0, 0),
         shape: tuple[int, int] | None = None,
         stain_from: ArrayLike | None = None,
+        stain_mpp: float | None = None,
         region_captions: Mapping[str, str] | None = None,
         repaint: int = 1,
         jump_length: int = 1,
@@ -352,6 +358,9 @@ class Model:
         stain_from : (h, w, 3) RGB, optional
             Image whose stain is matched; without it that of the known pixels, else of a training
             slide that the caption and the seed choose.
+        stain_mpp : float, optional
+            Its micrometres per pixel, by default `mpp`. Of an image of another scale colours and
+            contrast are matched; how sharp and fine it is to be, known pixels or slide say.
         region_captions : mapping of str to str, optional
             Captions of single tissues by their name, as {"gland": "high neutrophil"}; `caption` is
             for the rest. Each costs a pass more in the windows its tissue lies in.
@@ -405,6 +414,7 @@ class Model:
             origin=origin,
             shape=shape,
             stain_from=stain_from,
+            stain_mpp=stain_mpp,
             region_captions=region_captions,
             repaint=repaint,
             jump_length=jump_length,
@@ -528,18 +538,32 @@ class Model:
             return as_tissue_map(tissue_map, len(self.info.tissue_names))
         return in_schema(tissue_map, self.info.tissue_names)  # all of it is unspecified
 
-
-def _stain_of(image: ArrayLike) -> tuple[float, ...]:
-    from napari_histodiff.inpainting.stains import stain_vector, too_little_tissue
-
-    pixels = as_rgb(image)
-    found = stain_vector(pixels)
-    if found is None:
-        raise InvalidImage(
-            f"{too_little_tissue(pixels)} in the image whose stain is to be matched; "
-            "give a larger part of the tissue, or another image"
+    def _stain_of(
+        self, image: ArrayLike, mpp: float | None, request: EditRequest
+    ) -> tuple[float, ...]:
+        from napari_histodiff.inpainting.rescaling import at_pixel_size
+        from napari_histodiff.inpainting.stains import (
+            own_stain,
+            stain_at,
+            stain_vector,
+            too_little_tissue,
         )
-    return found
+
+        if mpp is not None and not (isinstance(mpp, Real) and 0 < mpp < math.inf):
+            raise InvalidRequest(
+                f"expected stain_mpp as a number above 0, got {mpp!r}; give the micrometres per "
+                "pixel of stain_from, or leave it out"
+            )
+        pixels = as_rgb(image)
+        found = stain_vector(pixels)
+        if found is None:
+            raise InvalidImage(
+                f"{too_little_tissue(pixels)} in the image whose stain is to be matched; "
+                "give a larger part of the tissue, or another image"
+            )
+        drawn_at = self.info.drawn_mpp(request.mpp) or request.mpp
+        drawn = request if drawn_at == request.mpp else at_pixel_size(request, drawn_at)
+        return stain_at(drawn_at, found, mpp, own_stain(drawn, self.info.stains))
 
 
 def _pair(name: str, value: tuple[int, int]) -> tuple[int, int]:

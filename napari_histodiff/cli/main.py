@@ -271,6 +271,7 @@ def _draw(settings: dict[str, Any], **more: Any) -> None:
                 region_captions=region_captions_of(settings),
                 suggest=settings["suggest"],
                 stain_from=None if reference is None else reference.rgb(),
+                stain_mpp=None if reference is None else reference.mpp,
                 **steering_of(settings),
                 **more,
             )

@@ -14,13 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from napari_histodiff.core.backend import Backend, BackendInfo, OnStep, Step, drawn_apart
-from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.errors import InvalidRequest, OutOfMemory
 from napari_histodiff.core.foreign.folder import is_foreign
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import CLASS_NAMES
 from napari_histodiff.core.requests import DEFAULT_STEPS, FLOW_STEPS, EditKind, EditRequest
-from napari_histodiff.core.stain_bank import choose_stain
 from napari_histodiff.core.steering.strengths import levels_of
 from napari_histodiff.devices import DType, dtype_named, is_out_of_memory
 from napari_histodiff.diffusion.compiled import compiled_network
@@ -48,7 +46,7 @@ from napari_histodiff.diffusion.tissue_noise import NOISE_REACH, noise_reach
 from napari_histodiff.inpainting.blending import keep_known
 from napari_histodiff.inpainting.fills import filled
 from napari_histodiff.inpainting.rescaling import at_pixel_size, enlarged
-from napari_histodiff.inpainting.stains import stain_vector
+from napari_histodiff.inpainting.stains import own_stain, stain_at, stain_vector
 
 __all__ = ["MODEL_VARIABLE", "DiffusionBackend", "default_backend"]
 
@@ -261,23 +259,11 @@ class DiffusionBackend(GuidedByScore):
         )
 
     def _stain(self, request: EditRequest) -> tuple[float, ...] | None:
-        """Stain of a reference, the known pixels, the coarse image, or of a training slide."""
-        reference = request.steering.reference
-        if reference is not None and (found := stain_vector(reference)) is not None:
-            return found
-        caption = parse_caption(request.caption).caption
-        chosen = choose_stain(self._info.stains, caption, request.mpp, request.seed)
-        if request.target is not None:  # what its region happens to show must not decide
-            return chosen
-        if request.image is not None and request.edit_mask is not None:
-            found = stain_vector(request.image, ~request.edit_mask)
-            if found is not None:
-                return found
-        if request.coarse is not None and chosen is not None:
-            coarse = stain_vector(request.coarse)
-            # How sharp and fine it is to be, an upsampled image cannot tell.
-            return chosen if coarse is None else (*coarse[:6], *chosen[6:])
-        return chosen
+        """Stain of a reference, else of the request itself."""
+        own = own_stain(request, self._info.stains)
+        steering = request.steering
+        found = None if steering.reference is None else stain_vector(steering.reference)
+        return own if found is None else stain_at(request.mpp, found, steering.reference_mpp, own)
 
     def _draw(
         self, request: EditRequest, conditions: RequestConditions, on_step: OnStep | None

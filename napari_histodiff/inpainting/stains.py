@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TISSUE_DENSITY", "stain_vector", "too_little_tissue"]
+from napari_histodiff.core.captions import parse_caption
+from napari_histodiff.core.requests import EditRequest
+from napari_histodiff.core.stain_bank import StainEntry, choose_stain
+
+__all__ = ["TISSUE_DENSITY", "own_stain", "stain_at", "stain_vector", "too_little_tissue"]
 
 #: Mean optical density above which a pixel is tissue.
 TISSUE_DENSITY: Final = 0.12
+
+#: How much two scales may differ, as a share of the larger, where what is measured of single pixels
+#: at one is told at the other: slides of one scale differ more.
+_ONE_SCALE: Final = 0.15
 
 _LEAST_TISSUE: Final = 400  # pixels a stain is measured on at the least
 _NEAR: Final = ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0))  # rows and columns between two pixels
@@ -61,6 +71,60 @@ def too_little_tissue(image: NDArray[np.uint8]) -> str:
     found = int((_DENSITY[image].mean(-1) > TISSUE_DENSITY).sum())
     got = f"{found} among {image.shape[0]} x {image.shape[1]} pixels" if found else "background"
     return f"expected at least {_LEAST_TISSUE} pixels of tissue, got {got}"
+
+
+def own_stain(request: EditRequest, bank: Sequence[StainEntry]) -> tuple[float, ...] | None:
+    """Return the stain of a request that gives none: of its pixels, or of a training slide.
+
+    Parameters
+    ----------
+    request : EditRequest
+        At the scale it is drawn at.
+    bank : sequence of StainEntry
+        What the model was trained on.
+
+    Returns
+    -------
+    tuple of float or None
+        Of the known pixels, of the coarse image, or of a slide that caption and seed choose; None
+        where there is none of these.
+    """
+    caption = parse_caption(request.caption).caption
+    chosen = choose_stain(bank, caption, request.mpp, request.seed)
+    if request.target is not None:  # what its region happens to show must not decide
+        return chosen
+    if request.image is not None and request.edit_mask is not None:
+        found = stain_vector(request.image, ~request.edit_mask)
+        if found is not None:
+            return found
+    if request.coarse is not None and chosen is not None:
+        coarse = stain_vector(request.coarse)
+        # How sharp and fine it is to be, an upsampled image cannot tell.
+        return chosen if coarse is None else (*coarse[:6], *chosen[6:])
+    return chosen
+
+
+def stain_at(
+    mpp: float, found: tuple[float, ...], found_at: float | None, own: tuple[float, ...] | None
+) -> tuple[float, ...]:
+    """Return the stain of a reference as it is told at another scale.
+
+    How sharp and how fine it is says something of single pixels: the same tissue in larger ones is
+    sharper, and would be drawn as grain. So that is taken from what has the scale of the drawing.
+
+    Parameters
+    ----------
+    mpp : float
+        Micrometres per pixel of the drawing.
+    found : tuple of float
+        As `stain_vector` measured it.
+    found_at : float, optional
+        Micrometres per pixel of what it was measured on; where they are not known, `mpp`.
+    own : tuple of float, optional
+        What `own_stain` says of the drawing.
+    """
+    same = found_at is None or math.isclose(found_at, mpp, rel_tol=_ONE_SCALE)
+    return found if same or own is None else (*found[:6], *own[6:])
 
 
 def _detail(plane: NDArray[np.float32], tissue: NDArray[np.bool_]) -> float | None:

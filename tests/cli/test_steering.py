@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 from skimage.io import imsave
 
 import napari_histodiff as hd
 from napari_histodiff.cli.main import main
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.steering.steering import Steering
+from napari_histodiff.inpainting.stains import stain_vector
 from tests.diffusion.tiny import save_tiny, tiny_pipeline
 
 TISSUE = np.random.default_rng(0).integers(60, 200, (48, 64, 3), np.uint8)
@@ -107,3 +109,65 @@ def test_a_reference_gives_its_stain_unless_another_is_given(model: hd.Model) ->
     stained = model.request(shape=(48, 48), suggest=False, stain_from=TISSUE)
     np.testing.assert_array_equal(alone, model.draw(stained))
     assert model.request(**settings, stain_from=255 - TISSUE).stain is not None
+
+
+SLIDE = (0.4, 0.7, 0.3, 0.2, 0.3, 0.1, -0.9, 0.5)
+
+
+@pytest.fixture(scope="module")
+def slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    stains = [{"organ": None, "look": None, "mpp": 0.5, "vector": SLIDE}]
+    folder = tmp_path_factory.mktemp("slides") / "model"
+    return save_tiny(tiny_pipeline(), folder, stains=stains)
+
+
+@pytest.mark.parametrize(("mpp", "is_grain"), [(None, True), (0.45, True), (2.0, False)])
+def test_a_stain_of_another_scale_has_the_detail_of_a_slide(
+    slides: Path, tmp_path: Path, mpp: float | None, is_grain: bool
+) -> None:
+    known = hd.load_model(slides, "cpu")
+    settings: dict[str, Any] = {"shape": (48, 48), "suggest": False}
+    request = known.request(**settings, stain_from=TISSUE, stain_mpp=mpp)
+    measured = stain_vector(TISSUE)
+    assert measured is not None
+    wanted = measured if is_grain else (*measured[:6], *SLIDE[6:])
+    assert request.stain == pytest.approx(wanted)
+    likened = known.request(**settings, reference=TISSUE, reference_mpp=mpp, reference_strength=0)
+    np.testing.assert_array_equal(known.draw(likened), known.draw(request))
+
+    dots = {} if mpp is None else {"dpi": (25400 / mpp,) * 2}
+    Image.fromarray(TISSUE).save(tmp_path / "tissue.png", **dots)
+    words = ["generate", "--size", 48, 48, "--stain-from", tmp_path / "tissue.png", "--no-suggest"]
+    common = ["--model", slides, "--device", "cpu", "-o", tmp_path / "out"]
+    run = CliRunner().invoke(main, list(map(str, [*words, *common])))
+    assert run.exit_code == 0, run.output
+    saved = hd.EditRequest.from_json(tmp_path / "out" / "generate-001.json")
+    assert saved.stain == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("mpp", [0, -1.0, float("nan"), "half"])
+def test_the_scale_of_a_stain_is_a_length(model: hd.Model, mpp: Any) -> None:
+    with pytest.raises(InvalidRequest, match="expected stain_mpp as a number above 0"):
+        model.request(shape=(48, 48), suggest=False, stain_from=TISSUE, stain_mpp=mpp)
+
+
+def test_the_detail_of_a_stain_is_that_of_known_pixels_where_there_are_some(slides: Path) -> None:
+    known = hd.load_model(slides, "cpu")
+    image = np.repeat(np.repeat(TISSUE, 2, 0), 2, 1)
+    hole = np.zeros(image.shape[:2], bool)
+    hole[30:60, 30:60] = True
+    around, measured = stain_vector(image, ~hole), stain_vector(TISSUE)
+    assert around is not None
+    assert measured is not None
+    request = known.request(image=image, edit_mask=hole, stain_from=TISSUE, stain_mpp=2)
+    assert request.stain == pytest.approx((*measured[:6], *around[6:]))
+
+
+def test_the_scale_of_a_stain_is_that_of_the_drawing_before_it_is_enlarged(slides: Path) -> None:
+    known = hd.load_model(slides, "cpu")
+    settings: dict[str, Any] = {"shape": (48, 48), "suggest": False, "mpp": 0.1}
+    fine, drawn = (
+        known.request(**settings, stain_from=TISSUE, stain_mpp=mpp).stain for mpp in (0.1, 0.25)
+    )
+    assert drawn == pytest.approx(stain_vector(TISSUE))
+    assert fine == pytest.approx((*drawn[:6], *SLIDE[6:]))
