@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_histodiff.core.backend import guided
-from napari_histodiff.core.errors import InvalidImage, InvalidRequest
+from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import (
     as_class_map,
@@ -542,25 +542,14 @@ class Model:
         self, image: ArrayLike, mpp: float | None, request: EditRequest
     ) -> tuple[float, ...]:
         from napari_histodiff.inpainting.rescaling import at_pixel_size
-        from napari_histodiff.inpainting.stains import (
-            own_stain,
-            stain_at,
-            stain_vector,
-            too_little_tissue,
-        )
+        from napari_histodiff.inpainting.stains import own_stain, reference_stain, stain_at
 
         if mpp is not None and not (isinstance(mpp, Real) and 0 < mpp < math.inf):
             raise InvalidRequest(
                 f"expected stain_mpp as a number above 0, got {mpp!r}; give the micrometres per "
                 "pixel of stain_from, or leave it out"
             )
-        pixels = as_rgb(image)
-        found = stain_vector(pixels)
-        if found is None:
-            raise InvalidImage(
-                f"{too_little_tissue(pixels)} in the image whose stain is to be matched; "
-                "give a larger part of the tissue, or another image"
-            )
+        found = reference_stain(as_rgb(image))
         drawn_at = self.info.drawn_mpp(request.mpp) or request.mpp
         drawn = request if drawn_at == request.mpp else at_pixel_size(request, drawn_at)
         return stain_at(drawn_at, found, mpp, own_stain(drawn, self.info.stains))

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_histodiff.core.backend import Backend, BackendInfo, OnStep, Step, drawn_apart
-from napari_histodiff.core.errors import InvalidRequest, OutOfMemory
+from napari_histodiff.core.errors import InvalidImage, InvalidRequest, OutOfMemory
 from napari_histodiff.core.foreign.folder import is_foreign
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import CLASS_NAMES
@@ -46,7 +46,7 @@ from napari_histodiff.diffusion.tissue_noise import NOISE_REACH, noise_reach
 from napari_histodiff.inpainting.blending import keep_known
 from napari_histodiff.inpainting.fills import filled
 from napari_histodiff.inpainting.rescaling import at_pixel_size, enlarged
-from napari_histodiff.inpainting.stains import own_stain, stain_at, stain_vector
+from napari_histodiff.inpainting.stains import own_stain, reference_stain, stain_at
 
 __all__ = ["MODEL_VARIABLE", "DiffusionBackend", "default_backend"]
 
@@ -259,11 +259,16 @@ class DiffusionBackend(GuidedByScore):
         )
 
     def _stain(self, request: EditRequest) -> tuple[float, ...] | None:
-        """Stain of a reference, else of the request itself."""
+        """Stain of a reference that has one, else of the request itself."""
         own = own_stain(request, self._info.stains)
         steering = request.steering
-        found = None if steering.reference is None else stain_vector(steering.reference)
-        return own if found is None else stain_at(request.mpp, found, steering.reference_mpp, own)
+        if steering.reference is None:
+            return own
+        try:
+            found = reference_stain(steering.reference)
+        except InvalidImage:
+            return own
+        return stain_at(request.mpp, found, steering.reference_mpp, own)
 
     def _draw(
         self, request: EditRequest, conditions: RequestConditions, on_step: OnStep | None

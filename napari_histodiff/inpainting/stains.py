@@ -10,10 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.captions import parse_caption
+from napari_histodiff.core.errors import InvalidImage
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.core.stain_bank import StainEntry, choose_stain
 
-__all__ = ["TISSUE_DENSITY", "own_stain", "stain_at", "stain_vector", "too_little_tissue"]
+__all__ = [
+    "TISSUE_DENSITY",
+    "own_stain",
+    "reference_stain",
+    "stain_at",
+    "stain_vector",
+    "too_little_tissue",
+]
 
 #: Mean optical density above which a pixel is tissue.
 TISSUE_DENSITY: Final = 0.12
@@ -22,7 +30,13 @@ TISSUE_DENSITY: Final = 0.12
 #: at one is told at the other: slides of one scale differ more.
 _ONE_SCALE: Final = 0.15
 
+#: Least spread, and least mean difference of colours, in optical density, of a picture of tissue.
+#: Of training slides the palest have 0.06 and 0.13.
+_FLAT: Final = 0.015
+_GREY: Final = 0.02
+
 _LEAST_TISSUE: Final = 400  # pixels a stain is measured on at the least
+_EVEN: Final = 1e-3  # what the spread of one even colour is told as, to divide by it
 _NEAR: Final = ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0))  # rows and columns between two pixels
 _DENSITY: Final = -np.log(np.maximum(np.arange(256), 1) / 255).astype(np.float32)
 
@@ -55,7 +69,7 @@ def stain_vector(
     if tissue.sum() < _LEAST_TISSUE:
         return None
     pixels = density[tissue]
-    spread = pixels.std(0) + 1e-3
+    spread = pixels.std(0) + _EVEN
     step = _step(density[..., 1], tissue)
     if step is None:
         return None
@@ -71,6 +85,31 @@ def too_little_tissue(image: NDArray[np.uint8]) -> str:
     found = int((_DENSITY[image].mean(-1) > TISSUE_DENSITY).sum())
     got = f"{found} among {image.shape[0]} x {image.shape[1]} pixels" if found else "background"
     return f"expected at least {_LEAST_TISSUE} pixels of tissue, got {got}"
+
+
+def reference_stain(image: NDArray[np.uint8]) -> tuple[float, ...]:
+    """Return the `stain_vector` of an (h, w, 3) image whose stain is to be matched.
+
+    Raises
+    ------
+    InvalidImage
+        When it has too little tissue, one even colour, or no colour: fog would be drawn of it.
+    """
+    found = stain_vector(image)
+    said = too_little_tissue(image) if found is None else ""
+    if found is not None and max(found[3:6]) < _FLAT + _EVEN:
+        said = "expected tissue, got one even colour"
+    elif found is not None:
+        density = _DENSITY[image]
+        tissue = density[density.mean(-1) > TISSUE_DENSITY]
+        if np.ptp(tissue, axis=-1).mean() < _GREY:
+            said = "expected stained tissue, got grey"
+    if found is None or said:
+        raise InvalidImage(
+            f"{said} in the image whose stain is to be matched; give a larger part of the tissue, "
+            "in its colours, or another image"
+        )
+    return found
 
 
 def own_stain(request: EditRequest, bank: Sequence[StainEntry]) -> tuple[float, ...] | None:

@@ -13,7 +13,7 @@ from skimage.io import imsave
 
 import napari_histodiff as hd
 from napari_histodiff.cli.main import main
-from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.errors import InvalidImage, InvalidRequest
 from napari_histodiff.core.steering.steering import Steering
 from napari_histodiff.inpainting.stains import stain_vector
 from tests.diffusion.tiny import save_tiny, tiny_pipeline
@@ -171,3 +171,23 @@ def test_the_scale_of_a_stain_is_that_of_the_drawing_before_it_is_enlarged(slide
     )
     assert drawn == pytest.approx(stain_vector(TISSUE))
     assert fine == pytest.approx((*drawn[:6], *SLIDE[6:]))
+
+
+@pytest.mark.parametrize(
+    ("picture", "said"),
+    [
+        (np.full((48, 64, 3), 200, np.uint8), "got one even colour"),
+        (np.full((48, 64, 3), (170, 90, 150), np.uint8), "got one even colour"),
+        (np.repeat(TISSUE[..., :1], 3, -1), "expected stained tissue, got grey"),
+        (np.full((48, 64, 3), 245, np.uint8), "got background"),
+    ],
+)
+def test_what_has_no_stain_is_refused_as_stain_and_gives_none_as_reference(
+    slides: Path, picture: np.ndarray, said: str
+) -> None:
+    known = hd.load_model(slides, "cpu")
+    settings: dict[str, Any] = {"shape": (48, 48), "suggest": False}
+    with pytest.raises(InvalidImage, match=said):
+        known.request(**settings, stain_from=picture)
+    likened = known(**settings, reference=picture, reference_strength=0)
+    np.testing.assert_array_equal(likened, known(**settings))
