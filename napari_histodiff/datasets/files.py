@@ -192,7 +192,7 @@ def read_captions(folder: Path, names: Iterable[str]) -> dict[str, Note]:
     Raises
     ------
     TrainingError
-        When a column is missing or a row names no image.
+        When a column is missing, a row names no image, or two differ on one.
     """
     path = folder / CAPTIONS
     if not path.is_file():
@@ -203,7 +203,7 @@ def read_captions(folder: Path, names: Iterable[str]) -> dict[str, Note]:
     except (OSError, ValueError, csv.Error) as error:
         raise TrainingError(f"expected a CSV file in {path}, got {error}; save it again") from error
     known = set(names)
-    notes = {}
+    notes: dict[str, Note] = {}
     for row in rows:
         name = row.get("name") and plain_name(row["name"])
         if name is None or row.get("caption") is None:
@@ -216,7 +216,11 @@ def read_captions(folder: Path, names: Iterable[str]) -> dict[str, Note]:
             raise TrainingError(
                 f"expected names of images in {path}, got {name!r}; use file names of the images"
             )
-        notes[stem] = Note(row["caption"].strip(), plain_name(row.get("slide") or "").strip())
+        note = Note(row["caption"].strip(), plain_name(row.get("slide") or "").strip())
+        if notes.setdefault(stem, note) != note:
+            raise TrainingError(
+                f"expected one row for {stem} in {path}, got two that differ; remove one"
+            )
     return notes
 
 

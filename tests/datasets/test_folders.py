@@ -210,13 +210,25 @@ def test_captions_name_organs_and_report_unknown_words(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "match"),
-    [("name,text\na,x\n", "columns name and caption"), ("name,caption\nz,colon\n", "got 'z'")],
+    [
+        ("name,text\na,x\n", "columns name and caption"),
+        ("name,caption\nz,colon\n", "got 'z'"),
+        ("name,caption\na.png,colon\na,lung\n", "one row for a in .*, got two that differ"),
+        ("name,caption,slide\na,colon,s1\na,colon,s2\n", "got two that differ; remove one"),
+    ],
 )
 def test_captions_that_cannot_be_used_are_refused(tmp_path: Path, text: str, match: str) -> None:
     write_plain(tmp_path)
     (tmp_path / "captions.csv").write_text(text)
     with pytest.raises(TrainingError, match=match):
         read_folder(tmp_path, mpp=0.5)
+
+
+def test_two_rows_of_an_image_that_say_the_same_are_one(tmp_path: Path) -> None:
+    write_plain(tmp_path)
+    (tmp_path / "captions.csv").write_text("name,caption,slide\na.png,colon,s1\na, colon,s1\n")
+    (sample,) = read_folder(tmp_path, mpp=0.5)
+    assert (sample.item.caption, sample.item.slide) == ("colon", "s1")
 
 
 def test_a_label_without_image_is_refused(tmp_path: Path) -> None:
