@@ -22,7 +22,7 @@ from napari_histodiff.datasets.files import (
     visible_files,
 )
 from napari_histodiff.datasets.geojson_objects import GeoObject, looks_like_geojson, read_objects
-from napari_histodiff.datasets.outlines import Outline, rasterise
+from napari_histodiff.datasets.outlines import FAR_APART, Outline, near_parts, rasterise
 from napari_histodiff.datasets.packing import slide_of
 
 __all__ = ["LARGEST_NUCLEUS", "geojson_entries", "geojson_files"]
@@ -85,7 +85,7 @@ def _load(image: Path, labels: Path | None, told: float | None) -> Annotated:
     if labels is None:
         return Annotated(pixels, mpp=mpp)
     objects, notes = read_objects(labels)
-    nuclei = _nuclei(objects, LARGEST_NUCLEUS / scale_of(told, mpp) ** 2)
+    nuclei = _nuclei(objects, scale_of(told, mpp))
     nuclei.notes.update(notes)
     if not nuclei.outlines:  # nothing was outlined: that is no promise that there are no nuclei
         nuclei.notes["GeoJSON files without nuclei, taken as without labels"] += 1
@@ -111,11 +111,11 @@ def _load(image: Path, labels: Path | None, told: float | None) -> Annotated:
     )
 
 
-def _nuclei(objects: list[GeoObject], largest: float) -> _Nuclei:
+def _nuclei(objects: list[GeoObject], mpp: float) -> _Nuclei:
     nuclei = _Nuclei()
     detected = any(found.kind in {"detection", "cell"} for found in objects)
     for found in objects:
-        outlines = _outlines(found)
+        outlines = _outlines(found, FAR_APART / mpp)
         if not outlines:
             continue  # counted where it was read
         if found.kind in _NOT_NUCLEI:
@@ -125,7 +125,7 @@ def _nuclei(objects: list[GeoObject], largest: float) -> _Nuclei:
         elif found.name.endswith("*"):  # QuPath's mark of a class to be ignored
             nuclei.notes[f"objects of class {found.name}, left out"] += 1
         else:
-            small = _small(outlines, largest)
+            small = _small(outlines, LARGEST_NUCLEUS / mpp**2)
             if lost := len(outlines) - len(small):
                 nuclei.notes[f"outlines above {LARGEST_NUCLEUS:g} square um, left out"] += lost
             if len(small) > 1:
@@ -142,12 +142,10 @@ def _small(outlines: list[Outline], largest: float) -> list[Outline]:
     return small if 2 * sum(outline.area for outline in small) >= total else []
 
 
-def _outlines(found: GeoObject) -> list[Outline]:
-    """One outline of a detection of few parts, else one of every polygon."""
-    if not found.polygons:
-        return []
+def _outlines(found: GeoObject, reach: float) -> list[Outline]:
+    """One outline of the few parts of a detection that are near, else one of every polygon."""
     if found.kind in {"detection", "cell"} and len(found.polygons) <= _MOST_PARTS:
-        return [Outline(found.polygons)]
+        return near_parts(found.polygons, reach)
     return [Outline([polygon]) for polygon in found.polygons]
 
 

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import Region
 
-__all__ = ["Outline", "Ring", "fill", "rasterise"]
+__all__ = ["FAR_APART", "Outline", "Ring", "fill", "near_parts", "rasterise"]
+
+#: Micrometres between parts of one object that are too far from each other for one nucleus.
+FAR_APART: Final = 10.0
 
 #: Corners (x, y) in pixels from the upper left corner of the image, (n, 2) float.
 Ring = NDArray[np.float64]
@@ -30,6 +33,35 @@ class Outline:
     def area(self) -> float:
         """Area in square pixels without the holes."""
         return sum(_area(rings[0]) - sum(map(_area, rings[1:])) for rings in self.parts)
+
+
+def near_parts(polygons: Sequence[list[Ring]], reach: float) -> list[Outline]:
+    """Return one outline of all polygons that lie side by side, another of others, and so on.
+
+    Parameters
+    ----------
+    polygons : sequence of lists of rings
+        Parts of one object, each an outer ring and the rings of its holes.
+    reach : float
+        How many pixels may lie between the boxes of two that belong together, or between those of
+        others in between.
+    """
+    if len(polygons) < 2:  # the most objects by far
+        return [Outline([rings]) for rings in polygons]
+    low = np.array([rings[0].min(axis=0) for rings in polygons])
+    high = np.array([rings[0].max(axis=0) for rings in polygons])
+    found = []
+    left = np.arange(len(polygons))
+    while len(left):
+        group, reached = [], [int(left[0])]
+        left = left[1:]
+        while reached:
+            group.append(at := reached.pop())
+            near = ((low[left] <= high[at] + reach) & (high[left] >= low[at] - reach)).all(axis=1)
+            reached += left[near].tolist()
+            left = left[~near]
+        found.append(Outline([polygons[i] for i in sorted(group)]))
+    return found
 
 
 def rasterise(

@@ -199,6 +199,14 @@ def test_a_polygon_each_of_many_nuclei_is_a_nucleus(tmp_path: Path, kind: str) -
     assert "objects of several polygons, each taken as a nucleus: 1" in str(report)
 
 
+def test_far_parts_of_a_detection_are_nuclei_of_their_own(tmp_path: Path) -> None:
+    parts = ([square(2, 2, 4)], [square(50, 50, 4)], [square(10, 2, 4)])
+    sample, report = _read(tmp_path, [multi(*parts, kind="detection")], mpp=0.5)
+    assert report.nuclei["epithelial"] == 2
+    assert sample.instances[3, 3] == sample.instances[3, 11] != sample.instances[51, 51]
+    assert "objects of several polygons, each taken as a nucleus: 1" in str(report)
+
+
 def test_islands_of_a_region_are_no_nuclei_and_one_region_spoils_no_nuclei(tmp_path: Path) -> None:
     island = multi([square(0, 0, 60)], [square(61, 61, 2)], kind="annotation")
     nuclei = multi(*small(30), [square(0, 30, 21)], kind="annotation")

@@ -19,7 +19,7 @@ from napari_histodiff.datasets.annotated import class_of
 from napari_histodiff.datasets.annotations.reading import annotations_of
 from napari_histodiff.datasets.geojson import LARGEST_NUCLEUS
 from napari_histodiff.datasets.geojson_objects import UNNAMED, GeoObject
-from napari_histodiff.datasets.outlines import Outline, fill
+from napari_histodiff.datasets.outlines import FAR_APART, Outline, Ring, fill, near_parts
 from napari_histodiff.datasets.tissue.regions import tissue_of
 from napari_histodiff.slide.storage.chunks import PLANES, decode, encode
 from napari_histodiff.slide.tile_reader import full_tile
@@ -55,11 +55,14 @@ class Painting:
         How many objects were painted, by what they are.
     left_out : Counter of str
         How many were not, by the reason.
+    notes : Counter of str
+        What else is worth knowing, with how often.
     """
 
     nuclei: Counter[str] = field(default_factory=Counter)
     tissue: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
         kinds = (("nuclei", self.nuclei), ("regions of tissue", self.tissue))
@@ -69,6 +72,7 @@ class Painting:
             if counts
         ]
         told += [f"left out: {why}: {n}" for why, n in self.left_out.most_common()]
+        told += [f"{note}: {n}" for note, n in self.notes.items()]
         return "; ".join(told)
 
 
@@ -130,27 +134,29 @@ def paint_annotations(
     sheet = _Sheet(spec, painted)
     report = Painting()
     regions: list[tuple[float, int, Outline]] = []
-    largest = LARGEST_NUCLEUS / (mpp or _USUAL_MPP) ** 2
     areas = [0.0]
     count = 0
     try:
         for found in annotations_of(path, report.left_out, mpp):
-            # Corners are (x, y).
-            outline = Outline([[ring + at[::-1] for ring in rings] for rings in found.polygons])
-            what, number = _meaning(found, outline.area if found.polygons else 0.0, largest)
             if not found.polygons:
                 continue  # counted where it was read
-            if what == "tissue":
-                regions.append((outline.area, number, outline))
-            elif what == "nucleus" and first + len(areas) <= _MOST:
-                areas.append(outline.area)
-                label = LABEL_BASE * (first + len(areas) - 2) + number
-                if _put_nucleus(sheet, outline, label, first, areas):
-                    report.nuclei[_class_name(number)] += 1
+            # Corners are (x, y).
+            polygons = [[ring + at[::-1] for ring in rings] for rings in found.polygons]
+            parts = _parts(found, polygons, mpp or _USUAL_MPP)
+            if len(parts) > 1:
+                report.notes["objects of several far parts, each taken for itself"] += 1
+            for outline, what, number in parts:
+                if what == "tissue":
+                    regions.append((outline.area, number, outline))
+                elif what == "nucleus" and first + len(areas) <= _MOST:
+                    areas.append(outline.area)
+                    label = LABEL_BASE * (first + len(areas) - 2) + number
+                    if _put_nucleus(sheet, outline, label, first, areas):
+                        report.nuclei[_class_name(number)] += 1
+                    else:
+                        report.left_out["nuclei outside the slide, or smaller than a pixel"] += 1
                 else:
-                    report.left_out["nuclei outside the slide, or smaller than a pixel"] += 1
-            else:
-                report.left_out[what] += 1
+                    report.left_out[what] += 1
             count += 1
             if count % _REPORT == 0:
                 on_painted(count)
@@ -171,13 +177,30 @@ def paint_annotations(
     return PaintedAnnotations(sheet.chunks(), report)
 
 
-def _meaning(found: GeoObject, area: float, largest: float) -> tuple[str, int]:
+def _parts(
+    found: GeoObject, polygons: list[list[Ring]], mpp: float
+) -> list[tuple[Outline, str, int]]:
+    """Return the outlines of an object with their `_meaning`: nuclei by parts that are near."""
+    parts = [
+        (outline, *_meaning(found, outline.area, mpp))
+        for outline in near_parts(polygons, FAR_APART / mpp)
+    ]
+    nuclei = sum(outline.area for outline, what, _ in parts if what == "nucleus")
+    whole = Outline(polygons)
+    # What is mostly region is one, and its islands are no nuclei.
+    if len(parts) > 1 and 2 * nuclei <= whole.area:
+        return [(whole, *_meaning(found, whole.area, mpp))]
+    return parts
+
+
+def _meaning(found: GeoObject, area: float, mpp: float) -> tuple[str, int]:
     """Return "nucleus" or "tissue" and its class, or why it is neither and 0."""
     if found.name.endswith("*"):  # QuPath's mark of a class to be ignored
         return f"class {found.name}", 0
     if found.kind in {"tile", "tmacore", "root"}:
         return f"{found.kind}s", 0
     class_id = class_of(found.name)
+    largest = LARGEST_NUCLEUS / mpp**2
     if found.kind in {"detection", "cell"}:
         return "nucleus", class_id or 0
     if class_id and area <= largest:

@@ -115,6 +115,47 @@ def test_regions_are_tissue_and_the_smaller_shows(overlay: ScanOverlay, tmp_path
     assert "left out: class Ignore*: 1" in str(report)
 
 
+def multi(name: str, kind: str, *boxes: tuple[int, int, int]) -> dict:
+    """One object of several squares, (x, y, side)."""
+    parts = [box(*place, name)["geometry"]["coordinates"] for place in boxes]
+    properties = {"objectType": kind, "classification": {"name": name}}
+    geometry = {"type": "MultiPolygon", "coordinates": parts}
+    return {"type": "Feature", "geometry": geometry, "properties": properties}
+
+
+FAR = "objects of several far parts, each taken for itself"
+
+
+@pytest.mark.parametrize("kind", ["annotation", "detection"])
+def test_far_parts_of_an_object_are_nuclei_of_their_own(
+    overlay: ScanOverlay, tmp_path: Path, kind: str
+) -> None:
+    # Pixels are 0.25 um: 14 of them lie between the near ones.
+    features = [multi("Tumor", kind, (20, 20, 8), (500, 400, 8), (42, 20, 8))]
+    report = overlay.paint_annotations(collection(tmp_path / "a.geojson", features))
+    labels = whole(overlay)[0]
+    assert report.nuclei == {"epithelial": 2}
+    assert labels[24, 24] == labels[24, 46] != labels[404, 504]
+    assert (labels > 0).sum() == 3 * 64
+    assert f"{FAR}: 1" in str(report)
+
+
+def test_a_region_of_far_parts_stays_whole_with_its_islands(
+    overlay: ScanOverlay, tmp_path: Path
+) -> None:
+    features = [
+        multi("Tumor", "annotation", (20, 20, 300), (600, 500, 6)),
+        multi("Ignore*", "annotation", (20, 400, 6), (600, 400, 6)),
+    ]
+    report = overlay.paint_annotations(collection(tmp_path / "a.geojson", features))
+    labels, tissues = whole(overlay)
+    assert (report.tissue, report.nuclei) == ({"gland": 1}, {})
+    assert report.left_out == {"class Ignore*": 1}
+    assert FAR not in str(report)
+    assert tissues[503, 603] == 1
+    assert not labels.any()
+
+
 def test_it_is_one_step_that_is_taken_back_after_a_restart_too(
     overlay: ScanOverlay, scan: FakeScan, tmp_path: Path
 ) -> None:
