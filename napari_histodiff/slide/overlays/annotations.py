@@ -35,6 +35,10 @@ _REPORT: Final = 500
 #: Labels are 7 * instance + class, 32 bits with a sign.
 _MOST: Final = (2**31 - 1) // LABEL_BASE
 
+#: Square micrometres up to which an annotation is a nucleus where its class names a tissue as well
+#: ("tumor", "stroma"): more than the nuclei of most tumours, less than a small gland.
+_LARGEST_OF_BOTH: Final = 300.0
+
 #: Micrometres per pixel where nobody knows them, to tell nuclei from regions by their size.
 _USUAL_MPP: Final = 0.5
 
@@ -105,9 +109,10 @@ def paint_annotations(
     """Paint the nuclei and regions of a file over what is painted on a slide so far.
 
     Detections and cells are nuclei, and so are other outlines of up to 2000 square micrometres with
-    the class of a nucleus. Other outlines are tissue, by the name of their class. Where nuclei
-    overlap, or regions, the smaller one shows. Takes the memory of the packed tiles, of the
-    outlines of regions, and of four bytes a nucleus.
+    the class of a nucleus, annotations whose class names a tissue as well of up to 300. Other
+    outlines are tissue, by the name of their class. Where nuclei overlap, or regions, the smaller
+    one shows. Takes the memory of the packed tiles, of the outlines of regions, and of four bytes a
+    nucleus.
 
     Parameters
     ----------
@@ -199,13 +204,13 @@ def _meaning(found: GeoObject, area: float, mpp: float) -> tuple[str, int]:
         return f"class {found.name}", 0
     if found.kind in {"tile", "tmacore", "root"}:
         return f"{found.kind}s", 0
-    class_id = class_of(found.name)
-    largest = LARGEST_NUCLEUS / mpp**2
+    class_id, tissue = class_of(found.name), tissue_of(found.name)
+    both = found.kind == "annotation" and tissue is not None
+    largest = (_LARGEST_OF_BOTH if both else LARGEST_NUCLEUS) / mpp**2
     if found.kind in {"detection", "cell"}:
         return "nucleus", class_id or 0
     if class_id and area <= largest:
         return "nucleus", class_id
-    tissue = tissue_of(found.name)
     if tissue is not None:
         return "tissue", tissue
     if found.name == UNNAMED and area <= largest:

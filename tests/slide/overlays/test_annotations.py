@@ -115,6 +115,27 @@ def test_regions_are_tissue_and_the_smaller_shows(overlay: ScanOverlay, tmp_path
     assert "left out: class Ignore*: 1" in str(report)
 
 
+@pytest.mark.parametrize(
+    ("name", "tissue", "nucleus"),
+    [
+        ("Gland", "gland", "epithelial"),
+        ("Tumor", "gland", "epithelial"),
+        ("Stroma", "stroma", "connective"),
+        ("Crypt", "gland", None),
+    ],
+)
+def test_an_annotation_of_a_tissue_is_a_nucleus_no_larger_than_nuclei_are(
+    overlay: ScanOverlay, tmp_path: Path, name: str, tissue: str, nucleus: str | None
+) -> None:
+    large, small = box(100, 100, 160, name), box(400, 400, 40, name)  # of 40 and 10 um
+    report = overlay.paint_annotations(collection(tmp_path / "a.geojson", [large, small]))
+    assert report.tissue == {tissue: 2 if nucleus is None else 1}
+    assert report.nuclei == ({} if nucleus is None else {nucleus: 1})
+    drawn = {**large, "properties": large["properties"] | {"objectType": "detection"}}
+    report = overlay.paint_annotations(collection(tmp_path / "b.geojson", [drawn]))
+    assert report.nuclei.total() == 1
+
+
 def multi(name: str, kind: str, *boxes: tuple[int, int, int]) -> dict:
     """One object of several squares, (x, y, side)."""
     parts = [box(*place, name)["geometry"]["coordinates"] for place in boxes]
