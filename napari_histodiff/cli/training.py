@@ -202,7 +202,10 @@ def _compare_images(
     **settings: Any,
 ) -> None:
     if not generated:
-        raise click.UsageError("give --images FOLDER of a model, as DATA is a folder of images")
+        raise click.UsageError(
+            "DATA is a folder: give the file that histodiff pack makes of annotated images, or "
+            "--images FOLDER, whose images are measured against those of DATA"
+        )
     from napari_histodiff.evaluation.pages import plain_lines
     from napari_histodiff.segmenter.model import Judge
     from napari_histodiff.studies.folders import compare_folders

@@ -31,6 +31,7 @@ __all__ = [
     "ReadReport",
     "by_stem",
     "check_pairs",
+    "has_images",
     "image_folder",
     "plain_name",
     "read_captions",
@@ -38,6 +39,7 @@ __all__ = [
     "read_image",
     "read_instances",
     "read_tissue",
+    "slides_among",
     "suffix_of",
     "unread",
     "valid",
@@ -48,6 +50,12 @@ __all__ = [
 CAPTIONS: Final = "captions.csv"
 
 _IMAGES: Final = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".webp", ".npy"})
+
+#: Files of scanners, which hold a whole slide.
+_SLIDES: Final = frozenset(
+    {".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".qptiff", ".dcm"}
+)
+_TOLD: Final = 4  # names in a message
 
 _T = TypeVar("_T")
 _V = TypeVar("_V")
@@ -65,6 +73,17 @@ def image_folder(folder: Path) -> Path:
     """Return `folder/images` where there is one, else `folder`."""
     images = folder / "images"
     return images if images.is_dir() else folder
+
+
+def has_images(folder: Path) -> bool:
+    """Tell whether a folder, or its `images/`, holds an image that is read."""
+    return any(suffix_of(path) in _IMAGES for path in image_folder(folder).glob("[!.]*"))
+
+
+def slides_among(paths: Iterable[Path]) -> str:
+    """Return the names of files of whole slides, "" without any."""
+    names = [path.name for path in sorted(paths) if suffix_of(path) in _SLIDES]
+    return ", ".join(names[:_TOLD]) + (" ..." if len(names) > _TOLD else "")
 
 
 def suffix_of(path: Path) -> str:

@@ -17,8 +17,10 @@ from napari_histodiff.datasets.files import (
     CAPTIONS,
     ReadReport,
     by_stem,
+    has_images,
     image_folder,
     read_captions,
+    slides_among,
     suffix_of,
     unread,
     visible_files,
@@ -45,6 +47,8 @@ _READERS: Final[dict[str, Callable[[Path, float | None], list[Entry]]]] = {
     "geojson": geojson_entries,
     "folder": plain_entries,
 }
+
+_NAMES, _SETS = 8, 3  # of what a folder of no format holds, in a message
 
 #: The formats by name.
 FORMATS: Final = tuple(_READERS)
@@ -132,10 +136,29 @@ def detect_format(folder: Path) -> str:
         return "geojson"
     if by_stem(image_folder(folder).glob("*")):
         return "folder"
-    there = ", ".join(sorted(path.name for path in folder.iterdir())[:8])
     raise TrainingError(
-        f"expected images/ or another annotated set in {folder}, got {there or 'nothing'}; "
-        "put the images into images/ and their maps into instances/ and classes/"
+        f"expected images/ or another annotated set in {folder}, {_what_is_in(folder)}"
+    )
+
+
+def _what_is_in(folder: Path) -> str:
+    """Say what a folder of no format holds instead, and what to do about it."""
+    there = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    inside = there if image_folder(folder) == folder else [*there, *image_folder(folder).iterdir()]
+    if slides := slides_among(inside):
+        return (
+            f"got slides ({slides}), which are not trained on whole; cut them into PNG tiles, or "
+            "paint their nuclei and write tiles with histodiff export --format folder"
+        )
+    folders = [path for path in there if path.is_dir()]
+    names = [path.name for path in there][:_NAMES]
+    if folders == there and (sets := [path for path in folders if has_images(path)]):
+        return f"got only folders ({', '.join(names)}); give one of them, as " + " or ".join(
+            map(str, sets[:_SETS])
+        )
+    return (
+        f"got {', '.join(names) or 'nothing'}; put the images into images/ and their maps into "
+        "instances/ and classes/"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.datasets.files import slides_among
 
 __all__ = ["image_files", "require_one_scale"]
 
@@ -29,6 +30,10 @@ def image_files(folder: Path) -> list[Path]:
         raise InvalidRequest(f"expected a folder of images at {folder}, got none; check it")
     inside = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in _SUFFIXES]
     if not inside:
+        if slides := slides_among(folder.rglob("*")):
+            raise InvalidRequest(
+                f"expected images in {folder}, got slides ({slides}); cut them into PNG tiles"
+            )
         raise InvalidRequest(
             f"expected images in {folder}, got none; PNG, JPEG, TIFF and .npy are read"
         )

@@ -16,11 +16,8 @@ from napari_histodiff.datasets.sources import Sample
 from tests.datasets.formats import (
     Maps,
     drawing,
-    feature,
     save,
-    square,
     write_conic,
-    write_geojson,
     write_lizard,
     write_plain,
 )
@@ -340,13 +337,6 @@ def test_a_folder_without_images_is_refused_before_anything_is_read(tmp_path: Pa
         read_folder(tmp_path, mpp=0.5)
     with pytest.raises(TrainingError, match="check the path"):
         read_folder(tmp_path / "none", mpp=0.5)
-
-
-def test_two_label_formats_in_one_folder_are_refused(tmp_path: Path) -> None:
-    write_lizard(tmp_path)
-    write_geojson(tmp_path, [feature(square(1, 1, 5))])
-    with pytest.raises(TrainingError, match="labels in one format"):
-        detect_format(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,13 @@ def test_what_is_like_real_tissue_is_near_and_what_is_not_is_far(real, tmp_path)
     assert (tmp_path / "out" / "report.html").read_text("utf-8").count("<img") == 1
 
 
+def test_a_folder_of_whole_slides_is_none_of_images(real, tmp_path) -> None:
+    (tmp_path / "slides").mkdir()
+    (tmp_path / "slides" / "a.svs").touch()
+    with pytest.raises(InvalidRequest, match=r"got slides \(a\.svs\); cut them"):
+        compare_folders(FakeJudge(), real, [tmp_path / "slides"], tmp_path / "out", size=32)
+
+
 def test_a_copy_of_training_tissue_is_found_and_shown(real, tmp_path) -> None:
     train = write_images(tmp_path / "train", 3, 180)
     copies = Path(shutil.copytree(train, tmp_path / "copies"))
