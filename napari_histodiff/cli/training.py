@@ -30,10 +30,27 @@ _INTERRUPTED = 130
 @click.option("--split", type=click.Choice(["train", "test"]), default="train")
 @click.option("--fine", is_flag=True, help="Only what was scanned at 40x, at that scale.")
 @click.option("--label", is_flag=True, help="Label tissue, and nuclei where nobody did.")
-def pack(data: Path, output: Path, split: Any, fine: bool, label: bool) -> None:
-    """Collect the images of the data folder DATA into the training file OUTPUT."""
-    from napari_histodiff.datasets.packing import pack as pack_data
+@click.option("--mpp", type=float, help="Of your own images: um per pixel, as of train.")
+@click.option("--organ", help="Of your own images: organ where the caption names none.")
+def pack(
+    data: Path,
+    output: Path,
+    split: Any,
+    fine: bool,
+    label: bool,
+    mpp: float | None,
+    organ: str | None,
+) -> None:
+    """Collect the images of the data folder DATA into the training file OUTPUT.
 
+    DATA holds splits.json, or is a folder of your own annotated images, as train reads it: a tenth
+    of its slides is the split "test".
+    """
+    own = not (data / "splits.json").is_file()
+    if own and fine:
+        raise click.UsageError(f"--fine is for a folder with splits.json, which {data} lacks")
+    if not own and (mpp, organ) != (None, None):
+        raise click.UsageError("--mpp and --organ are for a folder without splits.json")
     change = None
     if label:
         from napari_histodiff.datasets.tissue_labels import label_sample
@@ -42,7 +59,15 @@ def pack(data: Path, output: Path, split: Any, fine: bool, label: bool) -> None:
 
         segment, opinion = Judge.load().segment, TissueSegmenter.load().gland
         change = partial(label_sample, segment=segment, opinion=opinion)
-    click.echo(pack_data(data, output, split=split, fine=fine, change=change))
+    if own:
+        from napari_histodiff.datasets.folders import pack_split
+
+        click.echo(pack_split(data, output, split, mpp=mpp, organ=organ, change=change), err=True)
+    else:
+        from napari_histodiff.datasets.packing import pack as pack_data
+
+        pack_data(data, output, split=split, fine=fine, change=change)
+    click.echo(output)
 
 
 @click.command(epilog="Fine-tune: histodiff train --from bundled --data FOLDER -o OUTPUT")

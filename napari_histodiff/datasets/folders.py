@@ -29,7 +29,7 @@ from napari_histodiff.datasets.geojson import geojson_entries, geojson_files
 from napari_histodiff.datasets.lizard import lizard_entries
 from napari_histodiff.datasets.packing import PackWriter, held_out_slides
 from napari_histodiff.datasets.plain import plain_entries
-from napari_histodiff.datasets.sources import Sample
+from napari_histodiff.datasets.sources import Sample, Split
 from napari_histodiff.datasets.tissue_labels import Opinion, label_sample
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "PackedFolder",
     "detect_format",
     "pack_folder",
+    "pack_split",
     "read_folder",
 ]
 
@@ -49,6 +50,9 @@ _READERS: Final[dict[str, Callable[[Path, float | None], list[Entry]]]] = {
 }
 
 _NAMES, _SETS = 8, 3  # of what a folder of no format holds, in a message
+
+#: Share of the slides that is kept from training.
+_HELD_OUT: Final = 0.1
 
 #: The formats by name.
 FORMATS: Final = tuple(_READERS)
@@ -213,7 +217,7 @@ def pack_folder(
     mpp: float | None = None,
     organ: str | None = None,
     data_format: str = "auto",
-    validation: float = 0.1,
+    validation: float = _HELD_OUT,
     opinion: Opinion | None = None,
 ) -> PackedFolder:
     """Write the images of `folder` into `output` and `NAME-validation.npz` beside it.
@@ -259,6 +263,52 @@ def pack_folder(
     if not held_out:
         _remove(aside)
     return PackedFolder(output, aside if held_out else None, opened.report)
+
+
+def pack_split(
+    folder: Path,
+    output: Path,
+    split: Split,
+    *,
+    mpp: float | None = None,
+    organ: str | None = None,
+    change: Callable[[Sample], Sample] | None = None,
+) -> ReadReport:
+    """Write the images of `folder` that training learns from, or those it keeps aside.
+
+    The slides are split as `pack_folder` splits them.
+
+    Parameters
+    ----------
+    folder, mpp, organ
+        As those of `pack_folder`.
+    output : Path
+        The packed file; replaced when it exists.
+    split : "train" or "test"
+        Of one slide alone all is "train".
+    change : callable, optional
+        Makes of each image with its maps what is written.
+
+    Raises
+    ------
+    TrainingError
+        When the folder or one of its files cannot be used, or no slide is kept aside.
+    StorageError
+        When the file cannot be written.
+    """
+    opened = AnnotatedFolder(folder, mpp=mpp, organ=organ)
+    held_out = held_out_slides((entry.slide for entry in opened.entries), _HELD_OUT)
+    chosen = [entry for entry in opened.entries if (entry.slide in held_out) == (split == "test")]
+    if not chosen:
+        raise TrainingError(
+            f"expected images of two slides or more in {folder}, of which one is the {split} "
+            f"split, got one slide; name the slides in {CAPTIONS}, or pack the train split"
+        )
+    with PackWriter(output) as writer:
+        for entry in tqdm(chosen, desc=f"packing {split}", unit="image", disable=None):
+            for sample in opened.samples(entry):
+                writer.add(sample if change is None else change(sample))
+    return opened.report
 
 
 def _remove(path: Path) -> None:

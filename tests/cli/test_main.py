@@ -345,6 +345,7 @@ def test_training_and_packing_are_handed_on(run, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(
         "napari_histodiff.datasets.packing.pack", lambda *a, **k: calls.append((a, k)) or a[1]
     )
+    (tmp_path / "splits.json").write_text("{}")
     assert run("pack", tmp_path, "out.npz", "--split", "test").exit_code == 0
     assert run("pack", tmp_path, "out.npz", "--fine").exit_code == 0
     assert calls == [

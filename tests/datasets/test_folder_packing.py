@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from napari_histodiff.cli.main import main
 from napari_histodiff.core.errors import StorageError, TrainingError
 from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 from napari_histodiff.datasets import annotated
-from napari_histodiff.datasets.folders import pack_folder, read_folder
+from napari_histodiff.datasets.folders import pack_folder, pack_split, read_folder
 from napari_histodiff.datasets.packing import (
     LAYERS,
     PackWriter,
@@ -69,6 +71,36 @@ def test_a_slide_is_never_in_both_files(tmp_path: Path) -> None:
     assert len(train) + len(test) == 18
     assert len({item.slide for item in test}) == 2
     assert not {item.slide for item in train} & {item.slide for item in test}
+
+
+def test_splits_of_own_images_are_those_of_training(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    _write_slides(data)
+    done = pack_folder(data, tmp_path / "out.npz", mpp=0.5)
+    assert done.validation is not None
+    for split, wanted in (("train", done.train), ("test", done.validation)):
+        path = tmp_path / f"{split}.npz"
+        run = CliRunner().invoke(main, ["pack", str(data), str(path), "--split", split])
+        assert (run.exit_code, run.stdout) == (0, f"{path}\n"), run.output
+        assert "images (0 without labels)" in run.stderr
+        names = [[item.name for item in load_pack(file).items] for file in (path, wanted)]
+        assert names[0] == names[1]
+
+
+def test_of_one_slide_nothing_is_kept_aside(tmp_path: Path) -> None:
+    _write_slides(tmp_path / "data", slides=1)
+    with pytest.raises(TrainingError, match=r"two slides or more .* pack the train split"):
+        pack_split(tmp_path / "data", tmp_path / "test.npz", "test")
+    assert pack_split(tmp_path / "data", tmp_path / "train.npz", "train", organ="lung").images == 3
+
+
+def test_options_of_the_other_kind_of_folder_are_refused(tmp_path: Path) -> None:
+    _write_slides(tmp_path / "data", slides=1)
+    (tmp_path / "splits.json").write_text("{}")
+    for folder, option in ((tmp_path / "data", ["--fine"]), (tmp_path, ["--mpp", "0.5"])):
+        run = CliRunner().invoke(main, ["pack", str(folder), str(tmp_path / "a.npz"), *option])
+        assert run.exit_code == 2
+        assert "without splits.json" in run.stderr or "with splits.json" in run.stderr
 
 
 def test_the_split_is_the_same_every_time(tmp_path: Path) -> None:
