@@ -49,10 +49,11 @@ def suggest(
     """Suggest tissue for the nuclei of CLASSES, nuclei for tissue, or both from a caption.
 
     Writes a class map, an instance map and a tissue map per seed, which `histodiff generate` draws.
+    Numbers in use are never overwritten.
     """
     from napari_histodiff.datasets.pictures import read_picture
     from napari_histodiff.layout.completion import complete_paint
-    from napari_histodiff.slide.export import write_png, write_tiff
+    from napari_histodiff.slide.export import free_stem, write_png, write_tiff
 
     given = {"classes": classes, "instances": instances, "labels": labels, "tissue": tissue}
     pictures = {name: read_picture(path) for name, path in given.items() if path is not None}
@@ -70,18 +71,18 @@ def suggest(
             mpp=scale,
             seed=number,
         )
-        stem = output / f"suggested-{number:03d}"
         maps = (found.class_map, found.tissue_map)
-        for name, array in zip(("classes", "tissue"), maps, strict=True):
-            write_png(array, Path(f"{stem}_{name}.png"), mpp=scale)
-        write_tiff(found.instance_map, Path(f"{stem}_instances.tif"), mpp=scale)
+        with free_stem(output, "suggested-") as stem:
+            for name, array in zip(("classes", "tissue"), maps, strict=True):
+                write_png(array, output / f"{stem}_{name}.png", mpp=scale)
+            write_tiff(found.instance_map, output / f"{stem}_instances.tif", mpp=scale)
         shares = ", ".join(
             f"{name} {share:.0%}"
             for name, share in zip(TISSUE_NAMES, _shares(found.tissue_map), strict=True)
             if share >= 0.005
         )
         what = " and ".join(found.suggested) or "nothing"
-        click.echo(f"{stem}_*: {what} suggested; {shares}")
+        click.echo(f"{output / stem}_*: {what} suggested by seed {number}; {shares}")
 
 
 def _shares(tissue: NDArray[np.uint8]) -> list[float]:

@@ -63,7 +63,7 @@ def test_tissue_of_a_saved_edit_is_read_by_the_names_of_its_model(tmp_path: Path
     done = run("suggest", *told)
     assert done.exit_code == 0, done.output
     assert "has no cartilage, which" in done.stderr
-    found = imread(tmp_path / "out" / "suggested-000_tissue.png")
+    found = imread(tmp_path / "out" / "suggested-001_tissue.png")
     np.testing.assert_array_equal(found[ids == 2], TISSUE_NAMES.index("gland"))
     imsave(tmp_path / "edit_tissue.png", ids + 1, check_contrast=False)
     for command in (("change", "grow the gland"), ("suggest",)):
