@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +57,8 @@ def change(text: str, output: Path, **settings: Any) -> None:
     )
     facts = {"change": text, "done": list(done.said), "seed": settings["seed"], "mpp": mpp}
     maps = done.class_map, done.instance_map, done.tissue_map
-    for sentence in done.said:
-        click.echo(sentence)
-    click.echo(write_layout(output, "changed-", maps, facts))
+    written = write_layout(output, "changed-", maps, facts)
+    click.echo("\n".join((*done.said, written)))
 
 
 @click.command()
@@ -198,9 +197,20 @@ def write_layout(
     -------
     str
         What was written and what the maps hold, as a line.
+
+    Raises
+    ------
+    StorageError
+        When they cannot all be written; none is then.
     """
     from napari_histodiff.core.colours import colour_layout
-    from napari_histodiff.slide.export import free_stem, write_png, write_tiff
+    from napari_histodiff.slide.export import (
+        free_stem,
+        save_together,
+        write_json,
+        write_png,
+        write_tiff,
+    )
 
     make_folder(folder)
     classes, instances, tissue = maps
@@ -211,21 +221,23 @@ def write_layout(
         if share > 0
     }
     told = facts | {"nuclei": counts, "tissue": shares}
+    pictures = {
+        "_classes": classes,
+        "_tissue": tissue,
+        "": colour_layout(classes, instances, tissue),
+    }
+    mpp = facts["mpp"]
     with free_stem(folder, prefix) as stem:
-        path = folder / stem
-        pictures = {
-            "_classes": classes,
-            "_tissue": tissue,
-            "": colour_layout(classes, instances, tissue),
+        writers = {
+            f"{stem}{name}.png": partial(write_png, picture, mpp=mpp)
+            for name, picture in pictures.items()
         }
-        for name, picture in pictures.items():
-            write_png(picture, Path(f"{path}{name}.png"), mpp=facts["mpp"])
-        write_tiff(instances, Path(f"{path}_instances.tif"), mpp=facts["mpp"])
-        text = json.dumps(told, indent=1, ensure_ascii=False)
-        Path(f"{path}.json").write_text(text + "\n", encoding="utf-8")
+        writers[f"{stem}_instances.tif"] = partial(write_tiff, instances, mpp=mpp)
+        writers[f"{stem}.json"] = partial(write_json, told, indent=1)
+        save_together(folder, stem, writers)
     nuclei = ", ".join(f"{name} {count}" for name, count in counts.items() if count) or "no nuclei"
     areas = ", ".join(f"{name} {share:.0%}" for name, share in shares.items() if share >= 0.005)
-    return f"{path}*: {nuclei}; {areas}"
+    return f"{folder / stem}*: {nuclei}; {areas}"
 
 
 def counts_of(classes: NDArray[np.uint8], instances: NDArray[np.int32]) -> dict[str, int]:

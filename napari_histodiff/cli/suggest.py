@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -53,7 +54,7 @@ def suggest(
     """
     from napari_histodiff.datasets.pictures import read_picture
     from napari_histodiff.layout.completion import complete_paint
-    from napari_histodiff.slide.export import free_stem, write_png, write_tiff
+    from napari_histodiff.slide.export import free_stem, save_together, write_png, write_tiff
 
     given = {"classes": classes, "instances": instances, "labels": labels, "tissue": tissue}
     pictures = {name: read_picture(path) for name, path in given.items() if path is not None}
@@ -73,9 +74,12 @@ def suggest(
         )
         maps = (found.class_map, found.tissue_map)
         with free_stem(output, "suggested-") as stem:
-            for name, array in zip(("classes", "tissue"), maps, strict=True):
-                write_png(array, output / f"{stem}_{name}.png", mpp=scale)
-            write_tiff(found.instance_map, output / f"{stem}_instances.tif", mpp=scale)
+            writers = {
+                f"{stem}_{name}.png": partial(write_png, array, mpp=scale)
+                for name, array in zip(("classes", "tissue"), maps, strict=True)
+            }
+            writers[f"{stem}_instances.tif"] = partial(write_tiff, found.instance_map, mpp=scale)
+            save_together(output, stem, writers)
         shares = ", ".join(
             f"{name} {share:.0%}"
             for name, share in zip(TISSUE_NAMES, _shares(found.tissue_map), strict=True)

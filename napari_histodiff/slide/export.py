@@ -1,10 +1,10 @@
-"""Saving one edit: image, class and instance maps, and the request that made them."""
+"""Saving files that belong together: an edit with its maps and request, or maps alone."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import count
@@ -21,9 +21,18 @@ from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.slide.exporting.targets import place
 
-__all__ = ["free_stem", "save_edit", "write_png", "write_tiff"]
+__all__ = [
+    "Writer",
+    "free_stem",
+    "save_edit",
+    "save_together",
+    "write_json",
+    "write_png",
+    "write_tiff",
+]
 
-_Writer = Callable[[Path], None]
+#: Writes one file to a path.
+Writer = Callable[[Path], None]
 
 
 @contextmanager
@@ -126,6 +135,31 @@ def save_edit(
     writers = _writers(stem, image, request, _provenance(request, info, variant))
     if png:
         writers[f"{stem}.png"] = partial(write_png, image, mpp=request.mpp)
+    return save_together(folder, stem, writers)
+
+
+def save_together(folder: Path, stem: str, writers: Mapping[str, Writer]) -> list[Path]:
+    """Write files that belong together, all of them or none.
+
+    Parameters
+    ----------
+    folder : Path
+        Made when missing. Files of the same name are replaced.
+    stem : str
+        What they are called together.
+    writers : mapping of str to callable
+        What writes each, by its name in the folder.
+
+    Returns
+    -------
+    list of Path
+        The files, in their order.
+
+    Raises
+    ------
+    StorageError
+        When the disk is full or the folder can not be written; the folder is left as it was.
+    """
     scratch = {folder / name: folder / f".{os.getpid()}.{name}" for name in writers}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -146,9 +180,9 @@ def save_edit(
 
 def _writers(
     stem: str, image: NDArray[np.uint8], request: EditRequest, said: dict[str, Any]
-) -> dict[str, _Writer]:
+) -> dict[str, Writer]:
     mpp = request.mpp
-    writers: dict[str, _Writer] = {f"{stem}.tif": partial(write_tiff, image, mpp=mpp)}
+    writers: dict[str, Writer] = {f"{stem}.tif": partial(write_tiff, image, mpp=mpp)}
     if request.class_map is not None:
         writers[f"{stem}_classes.png"] = partial(write_png, request.class_map, mpp=mpp)
     if request.instance_map is not None:
@@ -162,7 +196,7 @@ def _writers(
     if request.strength_map is not None:
         strengths = np.rint(request.strength_map * 255).astype(np.uint8)
         writers[f"{stem}_strength.png"] = partial(write_png, strengths, mpp=mpp)
-    writers[f"{stem}.json"] = partial(_json, said)
+    writers[f"{stem}.json"] = partial(write_json, said)
     return writers
 
 
@@ -201,8 +235,11 @@ def write_png(array: NDArray[np.uint8], path: Path, *, mpp: float) -> None:
     Image.fromarray(array).save(path, "PNG", dpi=(dots, dots))
 
 
-def _json(data: dict[str, Any], path: Path) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        json.dump(data, file)
+def write_json(data: dict[str, Any], path: Path, *, indent: int | None = None) -> None:
+    """Write what can be read back as JSON; with an indent for people, in their own letters."""
+    # What no letter is, of a console of another code page, becomes an escape that JSON knows.
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        json.dump(data, file, indent=indent, ensure_ascii=indent is None)
+        file.write("" if indent is None else "\n")
         file.flush()
         os.fsync(file.fileno())

@@ -1,14 +1,19 @@
-"""`histodiff suggest`: maps to be edited, which no later command takes away."""
+"""Maps that `histodiff suggest`, `change` and `invent` write, whole or not, and what is kept."""
 
 from __future__ import annotations
 
+import errno
+import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from click.testing import CliRunner, Result
 from skimage.io import imsave
 
+from napari_histodiff.cli.layouts import write_layout
 from napari_histodiff.cli.main import main
+from napari_histodiff.slide import export
 
 
 def run(*arguments: object) -> Result:
@@ -35,3 +40,36 @@ def test_maps_that_somebody_edited_are_not_overwritten(tmp_path: Path) -> None:
     assert sorted(path.name for path in out.iterdir()) == [
         f"suggested-{number:03d}{end}" for number in (1, 2) for end in ends
     ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("suggest", "classes.png"),
+        ("change", "necrosis at the top", "--classes", "classes.png"),
+        ("invent", "colon", "--size", 96, 96),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_full_disk_is_one_line_and_leaves_no_half_set(
+    words: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    class_file(tmp_path)
+    monkeypatch.setattr(export.tifffile, "imwrite", full)  # after the pictures
+    monkeypatch.chdir(tmp_path)
+    done = run(*words, "-o", "out")
+    assert done.exit_code == 2, done.output
+    assert "got 'No space left on device'; free some space" in done.output
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_text_that_is_no_text_is_written_so_that_it_can_be_read_back(tmp_path: Path) -> None:
+    facts = {"change": "变大 \udce5", "mpp": 0.5}
+    empty = np.zeros((8, 8), np.uint8)
+    write_layout(tmp_path, "changed-", (empty, empty.astype(np.int32), empty), facts)
+    text = (tmp_path / "changed-001.json").read_text(encoding="utf-8")
+    assert "变大" in text
+    assert json.loads(text)["change"] == facts["change"]
