@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.cli.pictures import nuclei_of, scale_of, tissue_of
+from napari_histodiff.cli.texts import TEXT, say_unknown_words
 from napari_histodiff.core.errors import InvalidRequest, make_folder
 from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 
@@ -21,13 +22,15 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 @click.command(epilog='For example: histodiff change "grow the tumour by 40 um" --tissue t.png')
-@click.argument("text")
+@click.argument("text", type=TEXT)
 @click.option("--classes", type=_FILE, help="Class map, ids 0-6 (PNG, TIFF or .npy).")
 @click.option("--instances", type=_FILE, help="Instance map, nucleus ids.")
 @click.option("--labels", type=_FILE, help="Both in one: label = 7 * instance + class.")
 @click.option("--tissue", type=_FILE, help="Tissue map.")
 @click.option("--here", type=_FILE, help='Mask that "here" means, not black; else all.')
-@click.option("--caption", default="", help="Its organ and levels say which nuclei tissue has.")
+@click.option(
+    "--caption", type=TEXT, default="", help="Its organ and levels say which nuclei tissue has."
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--mpp", type=float, help="Micrometres per pixel; else of the files, else 0.5.")
 @click.option("-o", "--output", type=_FOLDER, default=Path("histodiff-output"), help="Folder.")
@@ -45,6 +48,7 @@ def change(text: str, output: Path, **settings: Any) -> None:
     class_map, instance_map = nuclei_of(pictures)
     tissue, here = pictures.get("tissue"), pictures.get("here")
     mpp = scale_of(settings["mpp"], pictures)
+    say_unknown_words(settings["caption"])
     done = change_paint(
         class_map,
         instance_map,
@@ -62,7 +66,7 @@ def change(text: str, output: Path, **settings: Any) -> None:
 
 
 @click.command()
-@click.argument("caption", default="")
+@click.argument("caption", type=TEXT, default="")
 @click.option("--size", type=(int, int), default=(512, 512), show_default=True, help="In pixels.")
 @click.option("--mpp", default=0.5, show_default=True, help="Micrometres per pixel.")
 @click.option("--seed", default=0, show_default=True)
@@ -88,6 +92,7 @@ def invent(caption: str, output: Path, **settings: Any) -> None:
 
     like, like_mpp = _example(settings)
     counts = _counts(settings["counts"])
+    say_unknown_words(caption)
     for seed in range(settings["seed"], settings["seed"] + settings["variants"]):
         with tqdm(total=EVALUATIONS, unit="step", leave=False, disable=None) as bar:
 

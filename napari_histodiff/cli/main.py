@@ -33,6 +33,7 @@ from napari_histodiff.cli.slide import slide
 from napari_histodiff.cli.steering import INPAINT_OPTIONS, STEERING_OPTIONS, steering_of
 from napari_histodiff.cli.study import study
 from napari_histodiff.cli.suggest import suggest
+from napari_histodiff.cli.texts import TEXT
 from napari_histodiff.cli.training import COMMANDS
 from napari_histodiff.core.errors import HistodiffError, make_folder
 from napari_histodiff.core.maps import TISSUE_NAMES
@@ -101,9 +102,12 @@ _DRAW_OPTIONS = (
     click.option("--instances", type=_FILE, help="Instance map, nucleus ids."),
     click.option("--labels", type=_FILE, help="Both in one: label = 7 * instance + class."),
     click.option("--tissue", type=_FILE, help="Tissue map, ids of the model's schema."),
-    click.option("--caption", default="", help='For example "colon, high lymphocytes, gland".'),
+    click.option(
+        "--caption", type=TEXT, default="", help='For example "colon, high lymphocytes, gland".'
+    ),
     click.option(
         "--caption-for",
+        type=TEXT,
         multiple=True,
         metavar="TISSUE=CAPTION",
         help='Of one tissue, as gland="high neutrophil"; --caption is for the rest.',

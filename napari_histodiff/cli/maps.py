@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from napari_histodiff.cli.texts import TEXT
 from napari_histodiff.core.errors import Cancelled, InvalidRequest
 from napari_histodiff.core.maps import CLASS_NAMES
 
@@ -71,7 +72,7 @@ def _options(function: _F) -> _F:
     help="From the image's own noise (inversion), or noise of the seed; by default what suits the "
     "model.",
 )
-@click.option("--caption", help="What the model is told besides the proposed paint.")
+@click.option("--caption", type=TEXT, help="What the model is told besides the proposed paint.")
 @click.option("--seed", type=int)
 @click.option(
     "--model",

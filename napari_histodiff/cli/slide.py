@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from napari_histodiff.cli.models import model_option
+from napari_histodiff.cli.texts import TEXT, say_unknown_words
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.recipe import MAX_SIDE, MIN_SIDE, SLIDE_GUIDANCE, SlideRecipe
 from napari_histodiff.core.requests import DEFAULT_STEPS, LIMITS
@@ -50,7 +51,9 @@ def slide() -> None:
 @click.option("--width", type=_SIDE, help="Pixels.")
 @click.option("--mpp", default=0.5, show_default=True, help="Micrometres per pixel.")
 @click.option("--seed", default=0, show_default=True, help="Another seed, another slide.")
-@click.option("--caption", default="", help='For example "colon, high lymphocytes, gland".')
+@click.option(
+    "--caption", type=TEXT, default="", help='For example "colon, high lymphocytes, gland".'
+)
 @click.option("--sketch", type=_FILE, help="PNG of where which tissue is, stretched to the slide.")
 @click.option(
     "--guidance",
@@ -85,6 +88,7 @@ def new(
 
     drawn = None if sketch is None else read_sketch(sketch, height, width)
     info = load_model(model, "cpu").info
+    say_unknown_words(settings["caption"])
     recipe = SlideRecipe.plan(info, height=height, width=width, guidance_scale=guidance, **settings)
     with SlideStore.create(path, recipe, drawn) as store:
         click.echo(_size(store))

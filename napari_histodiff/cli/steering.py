@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from napari_histodiff.cli.texts import TEXT
 from napari_histodiff.core.steering.guides import GUIDES, as_guides
 from napari_histodiff.core.steering.steering import (
     DEFAULT_REFERENCE,
@@ -26,6 +27,7 @@ def _whole(name: str) -> click.IntRange:
 STEERING_OPTIONS: Final = (
     click.option(
         "--guide",
+        type=TEXT,
         multiple=True,
         metavar="NAME:STRENGTH",
         help=f"Draw more of it, below 0 less: {', '.join(g.name for g in GUIDES)}.",

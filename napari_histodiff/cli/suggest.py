@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.cli.pictures import nuclei_of, scale_of, tissue_of
+from napari_histodiff.cli.texts import TEXT, say_unknown_words
 from napari_histodiff.core.errors import make_folder
 from napari_histodiff.core.maps import TISSUE_NAMES
 
@@ -23,7 +24,9 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--instances", type=_FILE, help="Instance map, nucleus ids.")
 @click.option("--labels", type=_FILE, help="Both in one: label = 7 * instance + class.")
 @click.option("--tissue", type=_FILE, help="Tissue that is painted already; it stays.")
-@click.option("--caption", default="", help='For example "colon, high lymphocytes, gland".')
+@click.option(
+    "--caption", type=TEXT, default="", help='For example "colon, high lymphocytes, gland".'
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--variants", default=1, show_default=True, help="Seeds from the first one on.")
 @click.option("--mpp", type=float, help="Micrometres per pixel; else of the files, else 0.5.")
@@ -61,6 +64,7 @@ def suggest(
     class_map, instance_map = nuclei_of(pictures)
     painted = tissue_of(pictures.get("tissue"))
     scale = scale_of(mpp, pictures)
+    say_unknown_words(caption)
     make_folder(output)
     for number in range(seed, seed + variants):
         found = complete_paint(

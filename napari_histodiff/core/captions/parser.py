@@ -23,10 +23,13 @@ __all__ = ["parse_caption"]
 
 _MEDIUM: Final = 2
 
+#: Of words; what is no text at all (bytes of another encoding) is a word nobody knows.
+_LETTERS: Final = r"(?:[^\W_]|[\ud800-\udfff\ufffd])+"
+
 _TOKEN: Final = re.compile(
     r"(?P<percent>(?P<bound>[<>≤≥]?)\s*(?P<low>\d+(?:\.\d+)?)"
     r"(?:\s*(?:[-\u2013]|to)\s*(?P<high>\d+(?:\.\d+)?))?\s*(?:%|(?:percent|per\s?cent|pct)\b))"
-    r"|(?P<word>\d+\.\d+|[^\W_]+(?:['\u2019][^\W_]+)*)"
+    rf"|(?P<word>\d+\.\d+|{_LETTERS}(?:['\u2019]{_LETTERS})*)"
     r"|(?P<join>[&/+])"
     r"|(?P<pause>[,;.|\n!?])",
     re.IGNORECASE,

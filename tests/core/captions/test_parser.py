@@ -186,3 +186,9 @@ def test_plain_stop_words_are_not_reported(word: str) -> None:
 def test_a_caption_must_be_text(text: object) -> None:
     with refused(InvalidRequest, type(text).__name__):
         parse_caption(text)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bad", ["\udce7\udcbb\udc93", "\ufffd\ufffd"])
+def test_what_is_no_text_is_an_ignored_word(bad: str) -> None:
+    report = parse_caption(f"colon, {bad}").report
+    assert (report.used, report.ignored) == (("colon",), (bad,))

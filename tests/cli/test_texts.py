@@ -1,0 +1,93 @@
+"""Words that are typed in any letters, also in a console that knows English ones only."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from napari_histodiff.cli.main import main
+from napari_histodiff.cli.texts import TEXT
+
+#: What Python makes of the UTF-8 of these letters where its locale is C.
+COLON = "结肠".encode().decode("ascii", "surrogateescape")
+FRENCH = "c\udcf4lon"  # bytes of Latin-1
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, list(map(str, arguments)))
+
+
+@pytest.mark.parametrize(
+    ("got", "typed"),
+    [("gland, 腺", "gland, 腺"), (COLON, "结肠"), (FRENCH, "c\ufffdlon"), ("\ud800", "?")],
+)
+def test_letters_are_those_that_were_typed(got: str, typed: str) -> None:
+    assert TEXT.convert(got, None, None) == typed
+
+
+def test_all_options_that_are_words_read_them_so() -> None:
+    words = {"text", "caption", "caption_for", "guide"}
+    found = {}
+
+    def look(command: click.Command, name: str) -> None:
+        for param in command.params:
+            if param.name in words:
+                found[f"{name} {param.name}".strip()] = param.type is TEXT
+        if isinstance(command, click.Group):
+            for part, sub in command.commands.items():
+                look(sub, f"{name} {part}".strip())
+
+    look(main, "")
+    assert {"change text", "invent caption", "slide new caption", "generate guide"} <= set(found)
+    assert {"inpaint caption_for", "anomaly caption", "suggest caption"} <= set(found)
+    assert [name for name, read in found.items() if not read] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "stem"), [(("suggest", "--caption"), ""), (("invent",), "invented-001.json")]
+)
+def test_words_that_are_not_known_are_said(
+    words: tuple[str, ...], stem: str, tmp_path: Path
+) -> None:
+    done = run(*words, COLON, "--size", 64, 64, "-o", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert '"结肠" is not understood' in done.stderr
+    if stem:
+        assert json.loads((tmp_path / stem).read_text(encoding="utf-8"))["caption"] == "结肠"
+
+
+def test_words_of_a_change_and_of_a_new_slide_are_said(tmp_path: Path) -> None:
+    np.save(tmp_path / "t.npy", np.full((64, 64), 2, np.uint8))
+    paint = ("--tissue", tmp_path / "t.npy", "-o", tmp_path)
+    done = run("change", "necrosis at the top", *paint, "--caption", COLON)
+    assert done.exit_code == 0, done.output
+    assert '"结肠" is not understood' in done.stderr
+    assert 'got "变大"' in run("change", "变大", *paint).output
+    slide = tmp_path / "new.ome.zarr"
+    done = run("slide", "new", slide, "--size", 256, "--caption", COLON)
+    assert done.exit_code == 0, done.output
+    assert '"结肠" is not understood' in done.stderr
+    assert 'caption "结肠"' in run("slide", "info", slide).output
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows gives letters, not bytes")
+def test_a_console_of_the_c_locale_needs_no_other(tmp_path: Path) -> None:
+    told = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    words = ("invent", "结肠", "--size", "64", "64", "-o", str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-m", "napari_histodiff", *words],
+        env=os.environ | told,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    facts = json.loads((tmp_path / "invented-001.json").read_text(encoding="utf-8"))
+    assert facts["caption"] == "结肠"
