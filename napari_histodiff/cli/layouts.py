@@ -27,7 +27,9 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--instances", type=_FILE, help="Instance map, nucleus ids.")
 @click.option("--labels", type=_FILE, help="Both in one: label = 7 * instance + class.")
 @click.option("--tissue", type=_FILE, help="Tissue map.")
-@click.option("--here", type=_FILE, help='Mask that "here" means, not black; else all.')
+@click.option(
+    "--here", type=_FILE, help='Mask that "here" means, where not black; without one, all.'
+)
 @click.option(
     "--caption", type=TEXT, default="", help="Its organ and levels say which nuclei tissue has."
 )

@@ -89,7 +89,7 @@ def change_paint(
     mpp : float
         Micrometres per pixel.
     where : (h, w) bool, optional
-        What "here" means; the whole frame by default.
+        What "here" means, at least one pixel of it; the whole frame by default.
     caption : str
         Its organ and levels say which nuclei new tissue has.
     seed : int
@@ -102,7 +102,7 @@ def change_paint(
     InvalidMap
         When a map is invalid, or the maps differ in shape.
     InvalidRequest
-        When words are not known, or name what is not there.
+        When words are not known, or name what is not there; "here", too, where `where` is empty.
     """
     changes = parse_changes(text)
     given: list[NDArray[Any] | None] = [
@@ -122,8 +122,7 @@ def change_paint(
         np.zeros(shape, kind) if array is None else array.astype(kind)
         for array, kind in zip(given, (np.uint8, np.int32, np.uint8), strict=False)
     )
-    mask = given[3]
-    here = None if mask is None or not mask.any() else mask.astype(np.bool_)
+    here = None if given[3] is None else given[3].astype(np.bool_)
     paint = _Paint(classes, instances, tissue, mpp, here, caption, seed, Region(0, *origin, *shape))
     said = tuple(paint.do(change) for change in changes)
     return Changed(paint.nuclei.classes, paint.nuclei.instances, paint.tissue, said)

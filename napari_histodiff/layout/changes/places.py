@@ -115,6 +115,11 @@ def zone_of(
     if place.kind == "everywhere":
         return Zone(whole, "")
     if place.kind == "here":
+        if where is not None and not where.any():
+            raise InvalidRequest(
+                'expected a mask with at least one painted pixel for "here", got an empty one; '
+                "paint where something may change, or leave the mask out"
+            )
         return Zone(whole if where is None else where, " here")
     if place.tissue is None or place.kind.split()[0] in (
         "top",

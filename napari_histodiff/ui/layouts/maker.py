@@ -141,11 +141,12 @@ class LayoutMaker:
 
     def _changed(self, document: Document, region: Region, paint: Maps, _: Event) -> _Made:
         settings = self._controller.settings
+        mask = document.edit_mask.mask
         found = change_paint(
             *paint,
             self.text,
             mpp=document.target.mpp_at(region.level),
-            where=document.edit_mask.mask,
+            where=mask if mask.any() else None,  # nothing painted: everywhere
             caption=settings.caption,
             seed=settings.seed,
             origin=(region.y, region.x),

@@ -11,6 +11,7 @@ from napari_histodiff.layout.changes import Changed, change_paint
 from napari_histodiff.layout.changes.places import border_length
 from napari_histodiff.layout.completion.placing import place_nuclei
 from napari_histodiff.layout.plan import plan_of
+from tests.core.refusals import refused
 
 ID = {name: number for number, name in enumerate(TISSUE_NAMES)}
 LYMPHOCYTE, EPITHELIAL, CONNECTIVE = (
@@ -113,6 +114,13 @@ def test_here_is_the_mask() -> None:
     np.testing.assert_array_equal(done.tissue_map[~here], TISSUE[~here])
     everywhere = changed("necrosis here")
     assert (everywhere.tissue_map == ID["necrosis"]).all()
+
+
+def test_an_empty_mask_is_nowhere_and_not_everywhere() -> None:
+    empty = np.zeros(TISSUE.shape, bool)
+    with refused(InvalidRequest, '"here"', "an empty one"):
+        changed("necrosis here", where=empty)
+    assert changed("grow the gland by 5 um", where=empty).said
 
 
 @pytest.mark.parametrize("side", ["top", "bottom", "left", "right"])

@@ -90,6 +90,14 @@ def test_here_is_the_painted_edit_mask(studio: Studio) -> None:
     np.testing.assert_array_equal(studio.tissue, np.where(mask, NECROSIS, before))
 
 
+def test_here_is_the_whole_frame_where_no_mask_is_painted(studio: Studio) -> None:
+    studio.maker.text = "necrosis here"
+    studio.maker.change()
+    studio.wait()
+    assert studio.notices == []
+    assert (studio.tissue == NECROSIS).all()
+
+
 def test_a_layout_is_invented_with_progress_and_each_layer_can_undo_it(studio: Studio) -> None:
     before = studio.tissue
     told: list[int] = []
