@@ -32,7 +32,12 @@ from napari_histodiff.layout.changes.vocabulary import (
 __all__ = ["Change", "Place", "parse_changes"]
 
 _GLAND: Final = TISSUE_NAMES.index("gland")
-_TOKEN: Final = re.compile(r"[0-9]+(?:[.,][0-9]+)?|[^\W0-9_]+|%|[,;.&]")
+#: Everything that is typed is a token, and refused where it means nothing: a sign as well.
+_TOKEN: Final = re.compile(r"[-+\u2212\u2013]?[0-9]+(?:[.,][0-9]+)?|[^\W0-9_]+|%|[,;.&]|\S")
+#: Quotes, brackets, ends of sentences but full stops, and hyphens within words say nothing.
+_SILENT: Final = re.compile(
+    r"[\"'`\u2018-\u201f\u00ab\u00bb()\[\]{}:!?]|(?<=[^\W\d_])[-\u2010\u2011](?=[^\W\d_])"
+)
 _ALIKE: Final = 0.7  # how alike a word is to the one that was perhaps meant
 
 
@@ -116,7 +121,7 @@ class _Item:
 
 
 def _items(text: str) -> list[_Item]:
-    tokens = _TOKEN.findall(text)
+    tokens = _TOKEN.findall(_SILENT.sub(" ", text))
     folded = [fold(token) for token in tokens]
     unknown = [
         token

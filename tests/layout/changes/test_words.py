@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,6 +85,10 @@ def test_one_change_follows_another_and_goes_on_with_it() -> None:
         ("", "got nothing"),
         ("grow the zebra", 'got "zebra"'),
         ("gorw the tumour", 'did you mean "grow"'),
+        ("grow the gland by -5 um", 'got "-5"'),
+        ("10\u201320 lymphocytes", 'got "\u201320"'),
+        ("~20 lymphocytes", 'got "~"'),
+        ("grow the gland by 5 um + 5 um", 'got "+"'),
         ("more lymphocites", 'did you mean "lymphocyte"'),
         ("lymphocytes", "begin with a verb"),
         ("grow", "name nuclei or tissue"),
@@ -96,6 +102,12 @@ def test_what_is_not_understood_is_refused_with_what_is_known(text: str, said: s
     with pytest.raises(InvalidRequest) as refusal:
         parse_changes(text)
     assert said in str(refusal.value)
+
+
+def test_quotes_brackets_and_hyphens_within_words_say_nothing() -> None:
+    plain = parse_changes("grow the gland by 5 um, then necrosis at the top left")
+    told = parse_changes('"Grow the (gland) by 5 um", then: necrosis at the top-left!')
+    assert [replace(a, said="") for a in told] == [replace(b, said="") for b in plain]
 
 
 def understood(text: str) -> bool:
