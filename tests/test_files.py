@@ -52,7 +52,6 @@ REASONS = {
     "segmenter.scores": "what torch differentiates of the judge",
     "layout.completion.network": "what goes into one network, apart from how networks run",
     "layout.completion.planned": "a frame without paint",
-    "layout.completion.request": "requests, where the others know maps",
     "layout.slide": "the public class of the package",
     "slide.scans.colour_profile": "applied only when asked",
     "slide.scans.picture_reader": "one format",

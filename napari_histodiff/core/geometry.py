@@ -11,13 +11,35 @@ import operator
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import InvalidRequest
 
-__all__ = ["PyramidSpec", "Region", "TileAddress", "WindowGrid"]
+__all__ = ["PyramidSpec", "Region", "TileAddress", "WindowGrid", "as_shape"]
+
+
+def as_shape(shape: Any) -> tuple[int, int]:
+    """Return height and width of a frame as plain whole numbers.
+
+    Raises
+    ------
+    InvalidRequest
+        When they are not two whole numbers, or the frame has no pixel.
+    """
+    try:
+        height, width = map(operator.index, shape)
+    except (TypeError, ValueError):
+        raise InvalidRequest(
+            f"expected a frame as two whole numbers, got {shape!r}; give (height, width)"
+        ) from None
+    if min(height, width) < 1:
+        raise InvalidRequest(
+            f"expected a frame with at least one pixel, got {height} x {width}; choose a larger one"
+        )
+    return height, width
 
 
 @dataclass(frozen=True, slots=True, order=True)

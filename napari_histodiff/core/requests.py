@@ -42,6 +42,7 @@ __all__ = [
     "EditKind",
     "EditRequest",
     "Structure",
+    "checked_number",
 ]
 
 REQUEST_VERSION: Final = 1
@@ -230,9 +231,8 @@ class EditRequest:
                 f"expected a frame with at least one pixel, got {self.region.height} x "
                 f"{self.region.width}; draw or resize the frame"
             )
-        for name, (low, high) in LIMITS.items():
-            number = _number(name, getattr(self, name), low, high)
-            object.__setattr__(self, name, number)
+        for name in LIMITS:
+            object.__setattr__(self, name, checked_number(name, getattr(self, name)))
         object.__setattr__(self, "stain", _stain(self.stain))
         object.__setattr__(self, "region_captions", captions_by_tissue(self.region_captions))
         for name in _ARRAYS:
@@ -478,8 +478,24 @@ def _stain(values: Any) -> tuple[float, ...] | None:
     return stain
 
 
-def _number(name: str, value: object, low: float, high: float) -> float:
-    whole = name in _INTEGERS
+def checked_number(name: str, value: object, *, limits_of: str | None = None) -> float:
+    """Return a number that somebody set, as a plain one.
+
+    Parameters
+    ----------
+    name : str
+        What it is.
+    value : object
+    limits_of : str, optional
+        Name of its `LIMITS`; by default its own.
+
+    Raises
+    ------
+    InvalidRequest
+        When it is no number, not whole where it must be, or out of range.
+    """
+    low, high = LIMITS[limits_of or name]
+    whole = (limits_of or name) in _INTEGERS
     accepted = (int, np.integer) if whole else (int, float, np.integer, np.floating)
     if isinstance(value, bool) or not isinstance(value, accepted):
         kind = "a whole number" if whole else "a number"

@@ -12,6 +12,7 @@ OOPSLA 2014) over (key, row, column); whole arrays at once.
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
@@ -217,7 +218,7 @@ _WORD: Final = 2**64 - 1
 @lru_cache(maxsize=4096)
 def key_of(seed: int, *channels: int) -> np.uint64:
     """Return a key for `bits` from a seed and the numbers of a channel."""
-    key = seed & _WORD
+    key = operator.index(seed) & _WORD  # _WORD is beyond NumPy's whole numbers
     for channel in channels:
         key = _mix_int((key * 0x9E3779B97F4A7C15 + channel + 1) & _WORD)
     return np.uint64(key)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
-from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.geometry import Region, as_shape
 from napari_histodiff.core.maps import (
     CLASS_NAMES,
     TISSUE_NAMES,
@@ -20,6 +20,7 @@ from napari_histodiff.core.maps import (
     as_tissue_map,
 )
 from napari_histodiff.core.nucleus_shapes import nucleus_statistics
+from napari_histodiff.core.requests import checked_number
 from napari_histodiff.layout.changes.nuclei import NucleiEdit, counted
 from napari_histodiff.layout.changes.places import (
     INNER,
@@ -87,13 +88,13 @@ def change_paint(
     text : str
         For example "grow the tumour by 40 um, then more lymphocytes at its border".
     mpp : float
-        Micrometres per pixel.
+        Micrometres per pixel, 0.1 to 64.
     where : (h, w) bool, optional
         What "here" means, at least one pixel of it; the whole frame by default.
     caption : str
         Its organ and levels say which nuclei new tissue has.
     seed : int
-        Each changes other nuclei, and swings new borders in another way.
+        0 .. 2**31 - 1; each changes other nuclei, and swings new borders in another way.
     origin : (int, int)
         Row and column of the frame on the plane.
 
@@ -102,8 +103,10 @@ def change_paint(
     InvalidMap
         When a map is invalid, or the maps differ in shape.
     InvalidRequest
-        When words are not known, or name what is not there; "here", too, where `where` is empty.
+        When words are not known, or name what is not there; "here", too, where `where` is empty;
+        or a number is out of range.
     """
+    mpp, seed = checked_number("mpp", mpp), int(checked_number("seed", seed))
     changes = parse_changes(text)
     given: list[NDArray[Any] | None] = [
         None if class_map is None else as_class_map(class_map),
@@ -117,7 +120,7 @@ def change_paint(
             f"expected maps of one shape to change, got {sorted(shapes) or 'none'}; crop them to "
             "the same frame"
         )
-    shape = shapes.pop()
+    shape = as_shape(shapes.pop())
     classes, instances, tissue = (
         np.zeros(shape, kind) if array is None else array.astype(kind)
         for array, kind in zip(given, (np.uint8, np.int32, np.uint8), strict=False)

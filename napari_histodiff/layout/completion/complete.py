@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
-from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.geometry import Region, as_shape
 from napari_histodiff.core.maps import (
     TISSUE_NAMES,
     as_class_map,
@@ -24,6 +24,7 @@ from napari_histodiff.core.maps import (
     as_instance_map,
     as_tissue_map,
 )
+from napari_histodiff.core.requests import checked_number
 from napari_histodiff.layout.completion.cells import CELL, CellGrid
 from napari_histodiff.layout.completion.network import context_of, tissue_network
 from napari_histodiff.layout.completion.placing import place_nuclei
@@ -110,7 +111,7 @@ def complete_paint(
     caption : str
         Its organ and tissues are drawn, its levels decide how many nuclei are placed.
     mpp : float
-        Micrometres per pixel.
+        Micrometres per pixel, 0.1 to 64.
     seed : int
         0 .. 2**31 - 1; each draws another structure.
     origin : (int, int)
@@ -127,10 +128,11 @@ def complete_paint(
     InvalidMap
         When a map is invalid, or the maps differ in shape.
     InvalidRequest
-        When neither a map nor a shape is given.
+        When neither a map nor a shape is given, or a number is out of range.
     ModelNotFound, ModelInvalid
         When the weights of the sampler are missing or damaged.
     """
+    mpp, seed = checked_number("mpp", mpp), int(checked_number("seed", seed))
     paint = _maps(class_map, instance_map, tissue_map, shape)
     frame = Region(0, *origin, *paint[0].shape)
     free = np.ones(frame.shape, np.bool_) if where is None else _within(where, frame)
@@ -167,7 +169,13 @@ def completed_on(
         As for `complete_paint`.
     where : (h, w) bool, optional
         Where something may change; the place's own maps are kept elsewhere.
+
+    Raises
+    ------
+    InvalidRequest
+        When a number is out of range.
     """
+    mpp, seed = checked_number("mpp", mpp), int(checked_number("seed", seed))
     frame = Region(0, *origin, *own[0].shape)
     everywhere = np.ones(frame.shape, np.bool_)
     free = everywhere if where is None else _within(where, frame)
@@ -276,7 +284,7 @@ def _maps(
         raise InvalidRequest(
             "expected a map or a shape to complete, got none; give shape=(height, width)"
         )
-    side = given[0] if shape is None else tuple(shape)
+    side = as_shape(given[0] if shape is None else shape)
     if any(other != side for other in given):
         raise InvalidMap(
             f"expected maps of one shape, {side}, got {', '.join(map(str, given))}; crop them to "

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from napari_histodiff.core.maps import TISSUE_NAMES
-from napari_histodiff.core.requests import EditKind, EditRequest, Structure
+from napari_histodiff.core.requests import EditKind, EditRequest, Structure, checked_number
 from napari_histodiff.layout.completion.by_tissue import by_tissue
 from napari_histodiff.layout.completion.complete import complete_paint
 
@@ -16,7 +16,15 @@ __all__ = ["completed", "joined", "structure_seed"]
 
 
 def structure_seed(seed: int, variant: int) -> int:
-    """Return the seed of what is suggested for a variant; that of the first is the request's."""
+    """Return the seed of what is suggested for a variant; that of the first is the request's.
+
+    Raises
+    ------
+    InvalidRequest
+        When one of them is out of range.
+    """
+    seed = int(checked_number("seed", seed))
+    variant = int(checked_number("variant", variant, limits_of="first_variant"))
     if variant == 0:
         return seed
     return int(np.random.SeedSequence((seed, variant)).generate_state(1)[0]) >> 1

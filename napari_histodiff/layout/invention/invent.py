@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
-from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.geometry import Region, as_shape
 from napari_histodiff.core.maps import (
     CLASS_NAMES,
     TISSUE_NAMES,
@@ -19,6 +19,7 @@ from napari_histodiff.core.maps import (
     as_instance_map,
     as_tissue_map,
 )
+from napari_histodiff.core.requests import checked_number
 from napari_histodiff.layout.completion.cells import CELL, CellGrid
 from napari_histodiff.layout.completion.complete import around_nuclei, known_to
 from napari_histodiff.layout.invention.network import layout_network
@@ -92,8 +93,9 @@ def invent(
     like_mpp : float, optional
         Micrometres per pixel of `like`; by default `mpp`.
     mpp : float
-        Micrometres per pixel.
+        Micrometres per pixel, 0.1 to 4.
     seed : int
+        0 .. 2**31 - 1.
     origin : (int, int)
         Row and column of the frame on the plane.
     tissue_names : tuple of str
@@ -104,14 +106,19 @@ def invent(
     Raises
     ------
     InvalidRequest
-        When the frame is too large, or a count or the density is none.
+        When the frame is too large or has no pixel, or a count, the density or another number is
+        none or out of range.
     InvalidMap
         When a map of the example is invalid.
     ModelNotFound, ModelInvalid
         When the weights of the sampler are missing or damaged.
     """
-    height, width = shape
-    if min(height, width) < 1 or not 0 < mpp <= CELL:
+    height, width = as_shape(shape)
+    mpp, seed = checked_number("mpp", mpp), int(checked_number("seed", seed))
+    example_mpp = mpp
+    if like_mpp is not None:
+        example_mpp = checked_number("like_mpp", like_mpp, limits_of="mpp")
+    if mpp > CELL:
         raise InvalidRequest(
             f"expected a frame of pixels up to {CELL:g} um, got {height} x {width} at {mpp:g}; "
             "choose another scale"
@@ -128,7 +135,7 @@ def invent(
         told = told_by_caption(caption, seed)
     else:
         organ = parse_caption(caption).caption.organ
-        told = told_by_example(_example(like), like_mpp or mpp, organ)
+        told = told_by_example(_example(like), example_mpp, organ)
     told = with_counts(told, counts, density, area)
     grid = CellGrid(frame, mpp)
     inside = grid.share(np.ones(frame.shape, np.bool_)) > 0

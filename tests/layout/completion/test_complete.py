@@ -11,9 +11,16 @@ from scipy import ndimage
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import FIRST_TISSUE_NAMES, TISSUE_NAMES
+from napari_histodiff.layout.changes import change_paint
 from napari_histodiff.layout.completion import complete_paint, completed_on
+from napari_histodiff.layout.fields import key_of
 from napari_histodiff.layout.tissues.kinds import cell_by_cell
+from tests.core.refusals import refused
 
+BAD_NUMBERS = [
+    *(("mpp", bad) for bad in (0, 1e-3, -1, 65, float("nan"), float("inf"), "x", None)),
+    *(("seed", bad) for bad in (-1, 1.5, 2**31, "a", None)),
+]
 GLAND, STROMA, LUMEN, GLASS = 1, 2, 3, 4
 EPITHELIAL, CONNECTIVE = 2, 6
 CAPTION = "colon, gland"
@@ -217,3 +224,35 @@ def test_a_place_keeps_its_own_maps_beside_what_is_painted() -> None:
 def test_bad_input_is_refused(arguments, error, words) -> None:
     with pytest.raises(error, match=words):
         complete_paint(**arguments)
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (5, -1), (5.5, 5), "ab", 7, (4, 4, 4)])
+def test_a_frame_without_pixels_is_refused(shape) -> None:
+    with refused(InvalidRequest, "a frame"):
+        complete_paint(shape=shape)
+
+
+def test_a_map_without_pixels_is_refused() -> None:
+    with refused(InvalidRequest, "0 x 5"):
+        complete_paint(np.zeros((0, 5), np.uint8))
+
+
+@pytest.mark.parametrize(("name", "number"), BAD_NUMBERS)
+def test_a_scale_or_seed_out_of_range_is_refused(name, number) -> None:
+    nothing = np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.int32), np.zeros((8, 8), np.uint8)
+    with refused(InvalidRequest, name):
+        complete_paint(shape=(8, 8), **{name: number})
+    with refused(InvalidRequest, name):
+        completed_on(nothing, nothing, **{name: number})
+    with refused(InvalidRequest, name):
+        change_paint(*nothing, "necrosis at the top", **{name: number})
+
+
+def test_numbers_of_numpy_are_those_of_python() -> None:
+    classes, instances = ring()
+    ours = complete_paint(classes, instances, caption=CAPTION, mpp=0.5, seed=3)
+    theirs = complete_paint(
+        classes, instances, caption=CAPTION, mpp=np.float32(0.5), seed=np.int64(3)
+    )
+    np.testing.assert_array_equal(ours.tissue_map, theirs.tissue_map)
+    assert key_of(np.int64(5), 1) == key_of(5, 1)

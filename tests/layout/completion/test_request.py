@@ -6,10 +6,13 @@ import json
 from typing import Any
 
 import numpy as np
+import pytest
 
+from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.layout.completion import completed, structure_seed
+from tests.core.refusals import refused
 
 FRAME = Region(0, 64, 128, 96, 96)
 IMAGE = np.full((96, 96, 3), 200, np.uint8)
@@ -85,6 +88,14 @@ def test_where_nothing_is_open_variants_share_their_maps() -> None:
     found = completed(request(variants=2, class_map=classes, tissue_map=tissue))
     assert found.structures == ()
     assert found.variants == 2
+
+
+@pytest.mark.parametrize("bad", [-1, 1.5, "a", None])
+def test_what_is_no_seed_or_variant_is_refused(bad) -> None:
+    with refused(InvalidRequest, "seed"):
+        structure_seed(bad, 1)
+    with refused(InvalidRequest, "expected variant"):
+        structure_seed(1, bad)
 
 
 def test_seeds_of_structures_are_many_and_the_first_is_the_request_s() -> None:

@@ -99,7 +99,13 @@ def test_any_scale(mpp: float) -> None:
 def test_what_cannot_be_is_refused() -> None:
     empty = np.zeros((50, 50), np.uint8)
     refused = [
-        ({"shape": (0, 5)}, "frame of pixels"),
+        ({"shape": (0, 5)}, "at least one pixel"),
+        ({"shape": (5.5, 5)}, "two whole numbers"),
+        ({"shape": (10, 10), "mpp": "x"}, "mpp as a number"),
+        ({"shape": (10, 10), "mpp": 1e-3}, "mpp between"),
+        ({"shape": (10, 10), "seed": 1.5}, "seed as a whole number"),
+        ({"shape": (10, 10), "seed": -1}, "seed between"),
+        ({"shape": (10, 10), "like_mpp": 0}, "like_mpp between"),
         ({"shape": (10, 10), "mpp": 9.0}, "another scale"),
         ({"shape": (8000, 8000)}, "lay out a slide"),
         ({"shape": (64, 64), "density": 0}, "density above 0"),
