@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,8 @@ from napari_histodiff.layout.completion.grain import TissueGrain
 __all__ = ["NucleiEdit", "counted"]
 
 _GAP: Final = 0.6  # um between outlines
+_MOST: Final = 30_000.0  # nuclei per mm^2 that are tried; real tissue has no more
+_HALF: Final = 4.0  # um by which a nucleus in a place may reach out of it
 _TRIES: Final = 25  # places that are looked at for a nucleus
 _EPITHELIAL: Final = CLASS_NAMES.index("epithelial") + 1
 _BARE: Final = [TISSUE_NAMES.index(name) for name in ("lumen", "glass", "mucus", "fat")]
@@ -118,7 +121,7 @@ class NucleiEdit:
         grain = TissueGrain(tissue, self._mpp)
         number, placed = int(self.instances.max(initial=0)) + 1, 0
         height, width = tissue.shape
-        for _ in range(many):
+        for _ in range(min(many, self._most(zone))):
             shape = None
             for at in self._rng.integers(len(rows), size=_TRIES).tolist():
                 y, x = int(rows[at]), int(cols[at])
@@ -140,3 +143,8 @@ class NucleiEdit:
                 number, placed = number + 1, placed + 1
                 break
         return placed
+
+    def _most(self, zone: NDArray[np.bool_]) -> int:
+        # A million would find no room either, and take hours to say so.
+        reached = ndimage.distance_transform_edt(~zone) * self._mpp <= _HALF
+        return ceil(float(reached.sum()) * self._mpp**2 / 1e6 * _MOST)

@@ -8,6 +8,7 @@ import pytest
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
 from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 from napari_histodiff.layout.changes import Changed, change_paint
+from napari_histodiff.layout.changes.nuclei import NucleiEdit
 from napari_histodiff.layout.changes.places import border_length
 from napari_histodiff.layout.completion.placing import place_nuclei
 from napari_histodiff.layout.plan import plan_of
@@ -104,6 +105,28 @@ def test_nuclei_never_overlap_and_each_is_of_one_class() -> None:
 def test_what_finds_no_room_is_said() -> None:
     done = changed("5000 lymphocytes in the stroma")
     assert "more found no room" in done.said[0]
+
+
+def test_no_more_nuclei_are_tried_than_there_can_be_room_for() -> None:
+    class Counted(np.random.Generator):
+        looked = 0
+
+        def integers(self, *args, **more):
+            self.looked += 1
+            return super().integers(*args, **more)
+
+    def tried(many: int, zone: np.ndarray) -> int:
+        empty, rng = np.zeros(zone.shape, np.uint8), Counted(np.random.PCG64(1))
+        edit = NucleiEdit(empty, empty.astype(np.int32), 0.5, rng)
+        added = edit.add(LYMPHOCYTE, many, zone, np.full(zone.shape, ID["stroma"], np.uint8))
+        assert added > 0
+        return rng.looked
+
+    zone = np.ones((64, 64), bool)
+    assert tried(50_000, zone) < 50  # 1,024 um^2
+    assert tried(20, zone) == 20
+    line = np.arange(64)[:, None] == np.full(64, 30)  # one pixel wide
+    assert tried(8, line) == 8
 
 
 def test_here_is_the_mask() -> None:
