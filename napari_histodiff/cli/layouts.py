@@ -72,7 +72,13 @@ def change(text: str, output: Path, **settings: Any) -> None:
 @click.option("--size", type=(int, int), default=(512, 512), show_default=True, help="In pixels.")
 @click.option("--mpp", default=0.5, show_default=True, help="Micrometres per pixel.")
 @click.option("--seed", default=0, show_default=True)
-@click.option("--variants", default=1, show_default=True, help="Seeds from the first one on.")
+@click.option(
+    "--variants",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Seeds from the first one on.",
+)
 @click.option("--density", default=1.0, show_default=True, help="Nuclei; 1 = as in real tissue.")
 @click.option("--count", "counts", multiple=True, metavar="CLASS=NUMBER", help="As lymphocyte=120.")
 @click.option("--like-classes", type=_FILE, help="Class map of an example.")
@@ -126,7 +132,13 @@ def invent(caption: str, output: Path, **settings: Any) -> None:
     show_default=True,
     help="Sampled from shares and densities of the field, from its caption, or laid out by rules.",
 )
-@click.option("--seeds", default=1, show_default=True, help="Layouts for each field.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Layouts for each field.",
+)
 @click.option("-o", "--output", type=_FOLDER, default=Path("histodiff-layouts"), help="Folder.")
 def layouts(held_out: Path, others: Path, way: str, seeds: int, output: Path) -> None:
     """Measure invented layouts against the real ones of the packed file HELD_OUT.

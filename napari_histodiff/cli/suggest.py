@@ -28,7 +28,13 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--caption", type=TEXT, default="", help='For example "colon, high lymphocytes, gland".'
 )
 @click.option("--seed", default=0, show_default=True)
-@click.option("--variants", default=1, show_default=True, help="Seeds from the first one on.")
+@click.option(
+    "--variants",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Seeds from the first one on.",
+)
 @click.option("--mpp", type=float, help="Micrometres per pixel; else of the files, else 0.5.")
 @click.option("--size", type=(int, int), help="Height and width, when no map is given.")
 @click.option(

@@ -73,3 +73,20 @@ def test_text_that_is_no_text_is_written_so_that_it_can_be_read_back(tmp_path: P
     text = (tmp_path / "changed-001.json").read_text(encoding="utf-8")
     assert "变大" in text
     assert json.loads(text)["change"] == facts["change"]
+
+
+@pytest.mark.parametrize("command", ["suggest", "invent"])
+@pytest.mark.parametrize("many", [0, -3])
+def test_no_variants_are_refused(command: str, many: int, tmp_path: Path) -> None:
+    done = run(command, "--size", 64, 64, "--variants", many, "-o", tmp_path / "out")
+    assert done.exit_code == 2
+    assert "x>=1" in done.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_layouts_of_no_seed_are_refused(tmp_path: Path) -> None:
+    packed = tmp_path / "held_out.npz"
+    packed.write_bytes(b"")
+    done = run("layouts", packed, packed, "--seeds", 0)
+    assert done.exit_code == 2
+    assert "x>=1" in done.output
