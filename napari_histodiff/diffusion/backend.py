@@ -18,7 +18,7 @@ from napari_histodiff.core.errors import InvalidImage, InvalidRequest, OutOfMemo
 from napari_histodiff.core.foreign.folder import is_foreign
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import CLASS_NAMES
-from napari_histodiff.core.requests import DEFAULT_STEPS, FLOW_STEPS, EditKind, EditRequest
+from napari_histodiff.core.requests import DEFAULT_STEPS, FLOW_STEPS, LIMITS, EditKind, EditRequest
 from napari_histodiff.core.steering.strengths import levels_of
 from napari_histodiff.devices import DType, dtype_named, is_out_of_memory
 from napari_histodiff.diffusion.compiled import compiled_network
@@ -188,8 +188,9 @@ class DiffusionBackend(GuidedByScore):
         return [drawn_apart(r, self._render, self.evaluations, on_step) for r in requests]
 
     def _check(self, request: EditRequest) -> None:
-        low, high = self._info.mpp
         if self._info.drawn_mpp(request.mpp) != request.mpp and not self._enlarges(request):
+            low, high = self._info.frames_mpp if _is_frame(request) else self._info.mpp
+            low = max(low, LIMITS["mpp"][0])
             raise InvalidRequest(
                 f"expected {low:g} to {high:g} um per pixel for {self._info.name}, got "
                 f"{request.mpp:g}; rescale the image, or use a model trained at its resolution"
@@ -211,8 +212,7 @@ class DiffusionBackend(GuidedByScore):
             self._pipeline.check_target(request.region, target, request.steps, reach)
 
     def _enlarges(self, request: EditRequest) -> bool:
-        is_frame = request.target is None and request.coarse is None
-        return is_frame and self._info.drawn_mpp(request.mpp) not in (None, request.mpp)
+        return _is_frame(request) and self._info.drawn_mpp(request.mpp) not in (None, request.mpp)
 
     def _known_size(self, request: EditRequest) -> EditRequest:
         """The request as it is drawn: at a pixel size that the model knows."""
@@ -403,3 +403,8 @@ def _enlarging(request: EditRequest, on_step: OnStep | None) -> OnStep | None:
         on_step(replace(step, preview=lambda: enlarged(step.preview()[None], request)[0]))
 
     return tell
+
+
+def _is_frame(request: EditRequest) -> bool:
+    # What may be drawn at another pixel size than its own.
+    return request.target is None and request.coarse is None

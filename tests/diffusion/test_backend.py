@@ -10,11 +10,13 @@ import pytest
 
 from napari_histodiff.core.backend import Backend
 from napari_histodiff.core.errors import InvalidRequest, OutOfMemory
+from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 from napari_histodiff.core.requests import EditKind
 from napari_histodiff.diffusion.backend import DiffusionBackend, default_backend
 from napari_histodiff.diffusion.model_folder import bundled_model_path
 from tests.contracts import BackendContract, edit_request
+from tests.core.refusals import refused
 from tests.diffusion.tiny import tiny_info, tiny_pipeline
 
 PIPELINE = tiny_pipeline()
@@ -46,6 +48,19 @@ def test_a_resolution_the_model_never_saw_is_refused_before_drawing(mpp) -> None
             [edit_request(), edit_request(mpp=mpp)], on_step=steps.append
         )
     assert not steps
+
+
+@pytest.mark.parametrize(
+    ("known", "mpp", "more", "said"),
+    [
+        ((0.5, 1.0), 4.0, {}, "0.125 to 1 "),
+        ((0.25, 2.48), 4.0, {}, "0.1 to 2.48 "),
+        ((0.5, 1.0), 0.25, {"target": Region(0, 16, -32, 8, 8)}, "0.5 to 1 "),
+    ],
+)
+def test_a_refusal_names_the_scales_that_are_drawn(known, mpp, more, said) -> None:
+    with refused(InvalidRequest, f"expected {said}um per pixel"):
+        backend(mpp=known).render([edit_request(mpp=mpp, **more)])
 
 
 def test_a_tissue_the_model_never_saw_is_refused() -> None:
