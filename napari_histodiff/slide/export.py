@@ -229,10 +229,10 @@ def write_tiff(array: NDArray[Any], path: Path, *, mpp: float) -> None:
     )
 
 
-def write_png(array: NDArray[np.uint8], path: Path, *, mpp: float) -> None:
-    """Write a picture or a map that states its pixel size, as the picture reader reads it."""
-    dots = 25_400 / mpp  # an inch
-    Image.fromarray(array).save(path, "PNG", dpi=(dots, dots))
+def write_png(array: NDArray[np.uint8], path: Path, *, mpp: float | None) -> None:
+    """Write a picture or a map that states its pixel size, if known, as our reader reads it."""
+    dots = None if mpp is None else 25_400 / mpp  # an inch
+    Image.fromarray(array).save(path, "PNG", **({} if dots is None else {"dpi": (dots, dots)}))
 
 
 def write_json(data: dict[str, Any], path: Path, *, indent: int | None = None) -> None:

@@ -5,7 +5,8 @@ Names in use are never overwritten: each file has the next free number of its fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -17,10 +18,13 @@ from numpy.typing import NDArray
 from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.errors import HistodiffError, InvalidRequest
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.slide.export import free_stem, save_edit
+from napari_histodiff.core.maps import TISSUE_NAMES
+from napari_histodiff.slide.export import free_stem, save_edit, write_png
 from napari_histodiff.slide.exporting.masks import export_masks
 from napari_histodiff.slide.exporting.provenance import EditMark
+from napari_histodiff.slide.exporting.sidecar import beside, sidecar_paths, synthetic_outlines
 from napari_histodiff.slide.exporting.source import ExportSource
+from napari_histodiff.slide.exporting.targets import staged
 from napari_histodiff.slide.exporting.tiff import export_tiff
 from napari_histodiff.ui.generation.states import Level, Notice, Staging
 from napari_histodiff.ui.workspace.journal import MemoryJournal
@@ -43,7 +47,7 @@ class Saved(StrEnum):
     """What is saved."""
 
     VARIANT = "the variant in view, with its request"
-    FRAME = "the frame as it shows, with its nuclei"
+    FRAME = "the frame as it shows, with its nuclei and tissue"
     IMAGE = "the whole image as it shows"
 
 
@@ -182,11 +186,36 @@ def _write_edit(folder: Path, staging: Staging, info: BackendInfo | None) -> lis
 
 
 def _write_source(folder: Path, source: ExportSource, prefix: str) -> list[Path]:
-    with free_stem(folder, prefix) as stem:
-        written = export_tiff(source, folder / f"{stem}.ome.tif")
+    with free_stem(folder, prefix) as stem, _all_or_none() as written:
+        written += export_tiff(source, folder / f"{stem}.ome.tif")
         if source.labels is not None:
             written += export_masks(source, folder / stem)
+        if source.tissue is not None:
+            written += _write_tissue(source, folder / f"{stem}_tissue.png")
         return written
+
+
+@contextmanager
+def _all_or_none() -> Iterator[list[Path]]:
+    """Yield a list for new files; those in it are removed when the block fails."""
+    written: list[Path] = []
+    try:
+        yield written
+    except BaseException:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _write_tissue(source: ExportSource, path: Path) -> list[Path]:
+    """Write the tissue as that of an edit is; what its ids mean is said beside it."""
+    assert source.tissue is not None
+    tissue = source.tissue(source.spec.bounds(0))
+    told = sidecar_paths(source, path)[0]
+    with staged(told, path) as (words, picture):
+        write_png(tissue, picture, mpp=None if source.mpp is None else source.mpp[0])
+        beside([words], path, synthetic_outlines(source), tissue_names=list(TISSUE_NAMES))
+    return [path, told]
 
 
 def marks_of(document: Document) -> tuple[EditMark, ...]:

@@ -11,11 +11,15 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.datasets.pictures import read_picture
+from napari_histodiff.slide.exporting.inspection import inspect_file
 from napari_histodiff.ui.generation.history import History
 from napari_histodiff.ui.generation.staged import StagedVariants
 from napari_histodiff.ui.generation.states import Level, Notice
 from napari_histodiff.ui.saving.saving import Saved, Saving
+from napari_histodiff.ui.workspace.import_tissue import tissue_from_file
 from napari_histodiff.ui.workspace.workspace import Workspace
 
 
@@ -122,3 +126,87 @@ def test_the_frame_is_saved_with_its_nuclei(room: Room, tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, classes)
     told = json.loads(paths[1].read_text())
     assert told["source"]["part"] == {"y": 37, "x": 53, "height": 128, "width": 96}
+
+
+def _with_tissue(room: Room, mpp: float = 0.25) -> np.ndarray:
+    """A drawn frame that tissue is painted on; returns the tissue."""
+    room.workspace.new_canvas(256, 256, mpp=mpp)
+    document = room.workspace.document
+    document.set_frame(Region(0, 16, 32, 128, 96))
+    room.edit(document.region, 70)
+    tissue = np.zeros((128, 96), np.uint8)
+    tissue[10:90, 20:70] = TISSUE_NAMES.index("muscle")
+    tissue[90:, :] = TISSUE_NAMES.index("glass")
+    document.paint_tissue(tissue)
+    return tissue
+
+
+def test_the_frame_is_saved_with_its_tissue_where_no_nuclei_are_painted(
+    room: Room, tmp_path: Path
+) -> None:
+    tissue = _with_tissue(room)
+    names = [path.name for path in room.save(Saved.FRAME, tmp_path)]
+    assert sorted(names) == [
+        "histodiff_frame_001.ome.tif",
+        "histodiff_frame_001.ome.tif.histodiff.json",
+        "histodiff_frame_001_tissue.png",
+        "histodiff_frame_001_tissue.png.histodiff.json",
+    ]
+    assert "histodiff_frame_001_tissue.png" in room.notices[-1].message
+    path = tmp_path / "histodiff_frame_001_tissue.png"
+    picture = read_picture(path)
+    np.testing.assert_array_equal(picture.ids(), tissue)
+    assert picture.mpp == pytest.approx(0.25, rel=1e-3)
+    told = json.loads((tmp_path / f"{path.name}.histodiff.json").read_text())
+    assert told["file"] == path.name
+    assert told["tissue_names"] == list(TISSUE_NAMES)
+    assert "synthetic" in inspect_file(path).statement.lower()
+    document = room.workspace.document
+    found = tissue_from_file(path, document.target.spec, document.region)
+    np.testing.assert_array_equal(found.tissue, tissue)
+    assert not found.left_out
+
+
+def test_nuclei_and_tissue_of_the_frame_are_saved_together(room: Room, tmp_path: Path) -> None:
+    tissue = _with_tissue(room)
+    classes = np.zeros((128, 96), np.uint8)
+    classes[5:15, 5:15] = 3
+    room.workspace.document.paint_nuclei(classes, (classes > 0).astype(np.int32))
+    room.save(Saved.FRAME, tmp_path)
+    painted = read_picture(tmp_path / "histodiff_frame_001_tissue.png").ids()
+    np.testing.assert_array_equal(painted, tissue)
+    found = tifffile.imread(tmp_path / "histodiff_frame_001_classes.tif")
+    np.testing.assert_array_equal(found, classes)
+
+
+def test_tissue_of_an_image_without_a_pixel_size_states_none(room: Room, tmp_path: Path) -> None:
+    pixels = np.full((256, 256, 3), 200, np.uint8)
+    room.workspace.use_layer(room.viewer.add_layer(Image(pixels, rgb=True)))
+    tissue = np.ones(room.workspace.document.region.shape, np.uint8)
+    room.workspace.document.paint_tissue(tissue)
+    room.save(Saved.FRAME, tmp_path)
+    picture = read_picture(tmp_path / "histodiff_frame_001_tissue.png")
+    np.testing.assert_array_equal(picture.ids(), tissue)
+    assert picture.mpp is None
+
+
+def test_a_frame_is_saved_whole_or_not_at_all(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _with_tissue(room)
+    classes = np.zeros((128, 96), np.uint8)
+    classes[5:15, 5:15] = 3
+    room.workspace.document.paint_nuclei(classes, (classes > 0).astype(np.int32))
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("napari_histodiff.ui.saving.saving.write_png", fail)
+    step = room.saving.save(tmp_path, None, what=Saved.FRAME)
+    assert step is not None
+    while not step.is_over:
+        time.sleep(0.005)
+        room.saving.deliver()
+    assert room.notices[-1].level is Level.ERROR
+    assert "No space left" in room.notices[-1].message
+    assert list(tmp_path.iterdir()) == []

@@ -14,10 +14,14 @@ from napari.layers import Image
 
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.datasets.pictures import read_picture
 from napari_histodiff.slide.lazy_levels import LevelArray
 from napari_histodiff.slide.overlays.edited_scan import EditedLevel, EditedScan
 from napari_histodiff.slide.overlays.overlay import ScanOverlay
 from napari_histodiff.slide.overlays.places import NeedsPlace
+from napari_histodiff.ui.generation.history import History
+from napari_histodiff.ui.generation.staged import StagedVariants
+from napari_histodiff.ui.saving.saving import Saved, Saving
 from napari_histodiff.ui.slide.scans.target import EditedScanTarget
 from napari_histodiff.ui.workspace.targets import register_target
 from napari_histodiff.ui.workspace.workspace import Workspace
@@ -251,3 +255,21 @@ def test_levels_of_up_to_four_um_are_edited_and_one_begins_at_the_finest(window)
     window.wait(step)
     below = window.layer.data[0][2 * region.y : 2 * region.y + 4, 2 * region.x : 2 * region.x + 4]
     assert not below.any()
+
+
+def test_the_frame_of_a_scan_is_saved_with_the_tissue_painted_at_its_level(
+    window: Window, tmp_path: Path
+) -> None:
+    window.document.set_frame(Region(1, 64, 64, 128, 96))
+    tissue = np.zeros((128, 96), np.uint8)
+    tissue[8:80, 4:50] = 3
+    window.document.paint_tissue(tissue)
+    staged = StagedVariants(window.viewer, window.workspace, print, lambda: True)
+    saving = Saving(window.workspace, staged, History(), lambda _: None)
+    step = saving.save(tmp_path / "out", None, what=Saved.FRAME)
+    assert step is not None
+    wait_until(lambda: saving.deliver() or step.is_over)
+    assert step.error is None
+    picture = read_picture(tmp_path / "out" / "histodiff_frame_001_tissue.png")
+    assert np.array_equal(picture.ids(), tissue)
+    assert picture.mpp == pytest.approx(2 * window.scan.spec.mpp, rel=1e-3)
