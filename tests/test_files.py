@@ -65,7 +65,6 @@ REASONS = {
     "ui.live.rough": "pure, apart from when it is drawn",
     "ui.masks.outlines": "shapes of napari as pixels, apart from what is done with them",
     "ui.models.remote": "one dialog",
-    "ui.painting.anchors": "where layers stay, apart from what is painted on them",
     "ui.painting.paint_tools": "what a document has in hand, each tool in a file of its own",
     "ui.plugin": "what napari.yaml names",
     "ui.proposals.box": "one section of the dock",

@@ -139,7 +139,7 @@ class Document:
         self._doing = doing
         self.next_instance = 1
         self.resting = RestingPaint(target)
-        self.anchors = Anchors(self._place_of, self.tool_lost.emit)
+        self.anchors = Anchors(viewer, self._place_of, self.tool_lost.emit)
         self._is_open = False
         self._was_moved = False
         # Where the image's first pixel lay when the document was made, seen from the present one;
@@ -221,6 +221,7 @@ class Document:
         """Remove the layers, in one go or with `between` called after each; their paint is kept."""
         self.rest()
         layers, self._is_open = self.layers, False
+        self.anchors.let_go()
         take_away(self._viewer, [self.tools.highlights.layer, *layers], between)
 
     # ------------------------------------------------------------------- frame
@@ -283,10 +284,9 @@ class Document:
         return region
 
     def mend(self) -> None:
-        """Put back a layer of it that the user removed; the paint is kept."""
-        if not self.is_whole:
-            self.close()
-            self.open()
+        """Put back layers of it that the user removed, as and where they were."""
+        if self._is_open and not self.is_whole:
+            self.anchors.put_back([self.target.layer, *self.target.layers])
 
     def place_anew(self) -> None:
         """Bring the layers to where the image lies now, and its pixels' size; paint goes along."""

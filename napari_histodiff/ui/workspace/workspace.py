@@ -430,7 +430,9 @@ class Workspace:
         self._reader.cancel()
 
     def deliver(self) -> None:
-        """Put labels that were read into the frame; call it on a timer."""
+        """Put labels that were read into the frame, and back what was removed; on a timer."""
+        if self._document is not None:
+            self._document.mend()
         self._reader.deliver()
 
     # ---------------------------------------------------------------- plumbing
