@@ -113,12 +113,18 @@ class SlideSession:
         except StorageError:  # napari reads the coarsest level at once
             self._placeholders.close()
             raise
+        self._overlay = TileOverlay(viewer, self.layer)
         self.target = SlideTarget(
-            self.layer, store, self.render_frame, self._is_paused, self._worker, self.travel
+            self.layer,
+            store,
+            self.render_frame,
+            self._is_paused,
+            self._worker,
+            self.travel,
+            lambda: self._overlay.layer,
         )
         register_target(self.target)
         self._watcher = ViewWatcher(viewer, self.layer)
-        self._overlay = TileOverlay(viewer, self.layer)
         self._sketch = SketchEditor(viewer, self.layer, store)
         self._feed = TileFeed(store, engine)
         self._unsubscribe = store.subscribe(self._dirty.append)

@@ -61,6 +61,8 @@ class SlideTarget(Target):
         Carries out what changes the slide.
     travel : callable
         Takes a growth back, or repeats it, where that is the next step; returns whether it was.
+    marks : callable
+        Returns the layer that marks tiles, None while there is none.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class SlideTarget(Target):
         is_paused: Callable[[], bool],
         worker: StepWorker,
         travel: Callable[..., bool] = lambda **_: False,
+        marks: Callable[[], Image | None] = lambda: None,
     ) -> None:
         super().__init__(layer)
         # The same slide in another layer, when it was closed or got a finer level.
@@ -80,12 +83,19 @@ class SlideTarget(Target):
         self._is_paused = is_paused
         self._worker = worker
         self._travel = travel
+        self._marks = marks
         self._asked: Region | None = None
 
     @property
     def path(self) -> str:
         """The folder of the slide."""
         return str(self._store.path)
+
+    @property
+    def layers(self) -> list[Image]:
+        """The layer that marks tiles."""
+        marks = self._marks()
+        return [] if marks is None else [marks]
 
     @property
     def spec(self) -> PyramidSpec:

@@ -9,16 +9,20 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from napari.layers import Image
 from napari.utils.transforms import CompositeAffine
 
 from napari_histodiff.core.errors import InvalidImage
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.ui.viewport import to_world
 
 if TYPE_CHECKING:
     from napari.layers import Layer
+    from numpy.typing import NDArray
 
 __all__ = [
     "DEFAULT_MPP",
+    "bring_up",
     "insert_above",
     "pixel_size",
     "place_on",
@@ -116,6 +120,42 @@ def insert_above(
         viewer.layers.selection = selected
         viewer.layers.selection.active = active
     _leave_rest_for_later(viewer, layer)
+
+
+def bring_up(viewer: Any, image: Layer, own: Iterable[Layer]) -> None:
+    """Bring an image above the pictures that cover it; all other layers keep their order.
+
+    What lies on it goes along: its `own` layers, and others up to the next colour image.
+    """
+    layers = list(viewer.layers)
+    if image not in layers:
+        return
+    first = layers.index(image)
+    end = 1 + max([first, *(layers.index(layer) for layer in own if layer in layers)])
+    while end < len(layers) and not (isinstance(layers[end], Image) and layers[end].rgb):
+        end += 1
+    place = _box_of(viewer, image)
+    covering = [n for n in range(end, len(layers)) if _covers(viewer, layers[n], place)]
+    if covering:
+        viewer.layers.move_multiple(list(range(first, end)), covering[-1] + 1)
+
+
+def _covers(viewer: Any, layer: Layer, place: NDArray[np.float64]) -> bool:
+    """Whether a layer is a picture that nothing in a box of the world is seen through."""
+    if not (isinstance(layer, Image) and layer.visible and layer.opacity == 1):
+        return False
+    if not str(layer.blending).startswith(("opaque", "translucent")):
+        return False
+    box = _box_of(viewer, layer)
+    return bool((np.maximum(box[0], place[0]) < np.minimum(box[1], place[1])).all())
+
+
+def _box_of(viewer: Any, layer: Layer) -> NDArray[np.float64]:
+    """Return the rectangle of the world, [[top, left], [bottom, right]], that a layer fills."""
+    low, high = layer.extent.data
+    corners = [[*low[:-2], y, x] for y in (low[-2], high[-2]) for x in (low[-1], high[-1])]
+    world = [to_world(viewer, layer, corner) for corner in corners]
+    return np.array([np.min(world, axis=0), np.max(world, axis=0)])
 
 
 def take_away(

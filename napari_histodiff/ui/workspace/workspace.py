@@ -36,6 +36,7 @@ from napari_histodiff.ui.workspace.tools import (
     check_tool,
     take_tool,
 )
+from napari_histodiff.ui.workspace.transforms import bring_up
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -209,6 +210,8 @@ class Workspace:
     def use_layer(self, image_layer: Any, between: Callable[[], object] | None = None) -> None:
         """Work on an open image layer; its source is never written to.
 
+        It comes above the pictures that cover it, with the layers that lie on it.
+
         Parameters
         ----------
         image_layer : napari Image
@@ -221,13 +224,13 @@ class Workspace:
         InvalidImage
             When it is not a 2-D colour image that reads as 8-bit RGB in one way only.
         """
-        if image_layer is self.target:
-            return
         known = (document for document in self._documents if document.target.layer is image_layer)
-        self._work_on(
-            next(known, None) or self._new_document(open_target(image_layer, self._viewer)),
-            between,
-        )
+        document = next(known, None)
+        if document is None:
+            document = self._new_document(open_target(image_layer, self._viewer))
+        bring_up(self._viewer, image_layer, [*document.target.layers, *document.layers])
+        if document is not self._document:
+            self._work_on(document, between)
 
     def leave(self, image_layer: Any, between: Callable[[], object]) -> None:
         """Work on no image, if it is this one; `between` is called after each layer taken away."""

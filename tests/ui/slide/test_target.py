@@ -249,3 +249,18 @@ def test_closing_the_slide_leaves_the_workspace_empty(stage, workspace):
     stage.session.close()
     assert workspace.target is None
     assert len(stage.viewer.layers) == 0
+
+
+def test_a_slide_that_is_worked_on_again_comes_up_with_the_marks_of_its_tiles(stage, workspace):
+    stage.session.prepare_marks(lambda: None)
+    size = stage.store.spec.bounds(0).shape
+    cover = stage.viewer.add_image(np.zeros((*size, 3), np.uint8), name="cover", rgb=True)
+    slide = stage.session.layer
+    cover.scale, cover.units = slide.scale, slide.units
+    slide.visible = True
+    workspace.use_layer(cover)
+    workspace.use_layer(slide)
+    (marks,) = workspace.document.target.layers
+    assert list(stage.viewer.layers)[:3] == [cover, slide, marks]
+    assert list(stage.viewer.layers)[3:] == workspace.paint_layers
+    assert marks in workspace.own_layers
