@@ -78,6 +78,8 @@ class BackendInfo:
         Of its weights; 0 = not known.
     fibres : bool
         Whether what it draws on the endless plane follows `EditRequest.fibres`.
+    coarse_levels : int
+        The most `EditRequest.coarse_levels` it draws from.
     reach : (float, float), optional
         Micrometres per pixel at which frames are drawn, beyond `mpp` by resampling; by default no
         others than `mpp`.
@@ -104,6 +106,7 @@ class BackendInfo:
     kind: str = ""
     nbytes: int = 0
     fibres: bool = False
+    coarse_levels: int = 1
     reach: tuple[float, float] | None = None
 
     @property
@@ -134,6 +137,20 @@ class BackendInfo:
             raise InvalidRequest(
                 f"expected tissue ids 0 to {len(names) - 1} of {self.name}, got {painted}; "
                 f"repaint with {', '.join(names)}"
+            )
+
+    def check_coarse(self, request: EditRequest) -> None:
+        """Refuse a coarse image that is too coarse for the model.
+
+        Raises
+        ------
+        InvalidRequest
+            When it is of more than `coarse_levels` levels up.
+        """
+        if request.coarse_levels > self.coarse_levels:
+            raise InvalidRequest(
+                f"expected a coarse image at most {self.coarse_levels} level up for {self.name}, "
+                f"got one {request.coarse_levels} up; draw the level between them first"
             )
 
     def evaluations_per_window(

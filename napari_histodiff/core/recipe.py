@@ -23,10 +23,11 @@ MAX_SIDE: Final = 131_072
 #: Side of a tile in pixels of its level.
 TILE: Final = 256
 
-#: Guidance of a slide where none is asked for. Each level inherits the contrast of the one above:
-#: what is lost where a nucleus is four pixels wide is lost at every magnification, and more than
-#: this is harsh.
-SLIDE_GUIDANCE: Final = 2.0
+#: Guidance of a slide where none is asked for: what guidance adds to a level, the finer ones add to.
+SLIDE_GUIDANCE: Final = 1.0
+
+# What slides of before do not say.
+_LATER: Final = {"refined", "tissue_names", "fibres", "drawn_finer"}
 
 # How far a pixel size may be from what a model was trained on and still be taken for it.
 _ROUNDING: Final = 0.001
@@ -75,6 +76,11 @@ class SlideRecipe:
     fibres : bool
         Whether it is drawn of noise that suits its tissue and goes along the layout's fibres, see
         `EditRequest.fibres`. Slides that do not say it are drawn of white noise.
+    drawn_finer : bool
+        Whether levels above the one that was the finest when the slide was new are drawn with
+        pixels half as large, and are the means of these: where a nucleus is four pixels wide the
+        model draws it ragged, and no finer level could mend it. Slides that do not say it are drawn
+        level by level.
 
     Raises
     ------
@@ -99,6 +105,7 @@ class SlideRecipe:
     refined: int = 0
     tissue_names: tuple[str, ...] = FIRST_TISSUE_NAMES
     fibres: bool = False
+    drawn_finer: bool = False
 
     def __post_init__(self) -> None:
         for name in ("mpp", "guidance_scale"):  # one form in JSON, whoever gave them
@@ -171,11 +178,16 @@ class SlideRecipe:
             revision=info.revision,
             tissue_names=info.tissue_names,
             fibres=info.fibres,
+            drawn_finer=info.coarse_levels > 1,
             coarsest=coarsest,
             margin=info.margin,
             stains=stains or ((0.37, 0.75, 0.35, 0.24, 0.34, 0.16, -0.95),) * (coarsest + 1),
             **settings,
         )
+
+    def level_drawn(self, level: int) -> int:
+        """Return the level whose pixels the model draws for a level: one finer, or itself."""
+        return level - (self.drawn_finer and level > self.refined)
 
     @property
     def spec(self) -> PyramidSpec:
@@ -259,8 +271,7 @@ class SlideRecipe:
             When it lacks something or has a number out of range.
         """
         try:
-            # Slides of before there were these do not say them.
-            recipe = from_json(cls, data, optional={"refined", "tissue_names", "fibres"})
+            recipe = from_json(cls, data, optional=_LATER)
             if any(len(stain) not in STAIN_NUMBERS for stain in recipe.stains):
                 raise ValueError("stains of other than {} or {} numbers".format(*STAIN_NUMBERS))
         except InvalidRequest:

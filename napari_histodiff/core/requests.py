@@ -67,10 +67,11 @@ LIMITS: Final[dict[str, tuple[float, float]]] = {
     "mpp": (0.1, 64.0),
     "feather": (0.0, 50.0),
     "first_variant": (0, 2**31 - 1),
+    "coarse_levels": (1, 2),
 }
 
 #: What requests did not have when some that were saved were made.
-_LATER: Final = ("feather", "first_variant", "fibres")
+_LATER: Final = ("feather", "first_variant", "fibres", "coarse_levels")
 
 #: How many numbers describe a stain: the last, how fine its detail is, may be missing.
 STAIN_NUMBERS: Final = (7, 8)
@@ -79,7 +80,7 @@ STAIN_NUMBERS: Final = (7, 8)
 Structure = tuple[NDArray[np.uint8] | None, NDArray[np.int32] | None, NDArray[np.uint8] | None]
 
 _STRUCTURE: Final = ("class_map", "instance_map", "tissue_map")
-_INTEGERS: Final = ("steps", "variants", "first_variant", "seed")
+_INTEGERS: Final = ("steps", "variants", "first_variant", "seed", "coarse_levels")
 _ARRAYS: Final = (*_STRUCTURE, "image", "edit_mask", "coarse", "fibres")
 
 _CONVERTERS: Final[dict[str, Callable[[Any], Any]]] = {
@@ -125,7 +126,7 @@ class EditRequest:
     edit_mask : (h, w) bool, optional
         True where pixels may change.
     coarse : (h, w, 3) uint8, optional
-        The same place one level up, each pixel repeated to 2 x 2 so that it has the frame's shape.
+        The same place `coarse_levels` up, each pixel repeated so that it has the frame's shape.
     caption : str
         Free text of the closed vocabulary in `core.captions`; may be empty.
     guidance_scale : float
@@ -179,6 +180,9 @@ class EditRequest:
         a turn, from columns towards rows. Then the noise suits the tissue, see
         `diffusion.tissue_noise`; without it, it is white. A frame has such noise anyway, and
         fibres that follow from its paint.
+    coarse_levels : int
+        How many levels up `coarse` is: 1, every 2 x 2 block of what is drawn has exactly its mean;
+        or 2, every 4 x 4 block comes near it, and `coarse` tells nothing beyond these means.
 
     Raises
     ------
@@ -215,6 +219,7 @@ class EditRequest:
     strength_map: NDArray[np.float32] | None = None
     fill: Fill = Fill.ORIGINAL
     fibres: NDArray[np.uint8] | None = None
+    coarse_levels: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", _kind(self.kind))

@@ -34,7 +34,6 @@ from napari_histodiff.diffusion.loading import load_pipeline
 from napari_histodiff.diffusion.model_folder import ModelInfo, bundled_model_path, check_folder
 from napari_histodiff.diffusion.phase_cache import CACHE_BYTES, PhaseCache
 from napari_histodiff.diffusion.pipeline import HistoDiffusionPipeline
-from napari_histodiff.diffusion.projection import even_target, project_on_coarse
 from napari_histodiff.diffusion.sampling import jump_steps, solver_of
 from napari_histodiff.diffusion.steering.gradient import (
     Ascent,
@@ -45,6 +44,7 @@ from napari_histodiff.diffusion.steering.gradient import (
 from napari_histodiff.diffusion.tissue_noise import NOISE_REACH, noise_reach
 from napari_histodiff.inpainting.blending import keep_known
 from napari_histodiff.inpainting.fills import filled
+from napari_histodiff.inpainting.projection import even_target, project_on_coarse
 from napari_histodiff.inpainting.rescaling import at_pixel_size, enlarged
 from napari_histodiff.inpainting.stains import own_stain, reference_stain, stain_at
 
@@ -111,6 +111,7 @@ class DiffusionBackend(GuidedByScore):
             steps=DEFAULT_STEPS if jump_steps(pipeline.network) >= DEFAULT_STEPS else FLOW_STEPS,
             margin=pipeline.layout.margin + NOISE_REACH,
             fibres=True,
+            coarse_levels=2,
             stains=model.stains,
             reach=(model.mpp[0] / _FINER, model.mpp[1]),
             nbytes=sum(weights.nbytes for weights in pipeline.network.parameters()),
@@ -170,7 +171,7 @@ class DiffusionBackend(GuidedByScore):
         """Draw each request; element i is (variants, h, w, 3) uint8 of `requests[i].drawn`.
 
         Steps are counted per request. Known pixels come back byte for byte; where a request has a
-        coarse image, every other 2 x 2 block has exactly its mean. A frame of
+        coarse image one level up, every other 2 x 2 block has exactly its mean. A frame of
         smaller pixels than the model knows, within `BackendInfo.reach`, is drawn with larger ones.
 
         Raises
@@ -196,6 +197,7 @@ class DiffusionBackend(GuidedByScore):
                 f"{request.mpp:g}; rescale the image, or use a model trained at its resolution"
             )
         self._info.check_tissue(request)
+        self._info.check_coarse(request)
         sampling = self._sampling(request)
         self._pipeline.check_steering(
             request.steps, sampling["strength"], request.steering, sampling["levels"]
@@ -299,7 +301,8 @@ class DiffusionBackend(GuidedByScore):
             strength_map=parts,
         ).images
         place = request.region if target is None else target
-        if request.kind is EditKind.ZOOM and request.coarse is not None:
+        exact = request.kind is EditKind.ZOOM and request.coarse_levels == 1
+        if exact and request.coarse is not None:
             coarse = request.coarse[place.relative_to(request.region).slices]
             pixels = project_on_coarse(images.movedim(1, -1).cpu().numpy(), coarse, place)
         else:

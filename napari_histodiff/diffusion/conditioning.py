@@ -77,6 +77,10 @@ class Conditions:
         Slots of further captions, each of a part of the place.
     shares : (b, k, h, w) float, optional
         Which pixels they hold for, 0 or 1; where none does, `slots` do.
+    means : (b, 3, h, w) float, optional
+        What blocks of pixels have to have as their mean, in [-1, 1], the same all over a block.
+    block : int
+        Side of these blocks, which lie on multiples of it.
     """
 
     spatial: Tensor
@@ -85,6 +89,8 @@ class Conditions:
     stain: Tensor
     region_slots: Tensor | None = None
     shares: Tensor | None = None
+    means: Tensor | None = None
+    block: int = 2
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -109,8 +115,8 @@ class Conditions:
     def crop(self, y: int, x: int, height: int, width: int) -> Conditions:
         """Return the window at (y, x), in pixels of `spatial`."""
         part = (..., slice(y, y + height), slice(x, x + width))
-        shares = None if self.shares is None else self.shares[part]
-        return replace(self, spatial=self.spatial[part], shares=shares)
+        shares, means = (None if a is None else a[part] for a in (self.shares, self.means))
+        return replace(self, spatial=self.spatial[part], shares=shares, means=means)
 
     def without_prompt(self) -> Conditions:
         """Return what guidance compares with: no nuclei, tissue or caption; the rest stays."""
@@ -147,6 +153,8 @@ class Conditions:
             torch.cat([batch.stain for batch in batches]),
             _all([batch.region_slots for batch in batches]),
             _all([batch.shares for batch in batches]),
+            _all([batch.means for batch in batches]),
+            self.block,
         )
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> Conditions:
@@ -158,6 +166,8 @@ class Conditions:
             self.stain.to(device, dtype),
             None if self.region_slots is None else self.region_slots.to(device),
             None if self.shares is None else self.shares.to(device, dtype),
+            None if self.means is None else self.means.to(device, dtype),
+            self.block,
         )
 
 
@@ -328,11 +338,14 @@ class RequestConditions:
             torch.tensor([self._request.mpp]),
             stain_condition(None if stain is None else torch.tensor([stain])),
             *self._captions(region),
+            self._means(region),
+            2**self._request.coarse_levels,
         )
 
     def digest(self, region: Region) -> bytes:
         """Return a digest of the conditions of a part of the region."""
         request = self._request
+        means = self._means(region)
         maps = [
             # By bits where there are only two values: that hashes eight times as fast.
             np.packbits(value) if name in _TWO_VALUED and value is not None else value
@@ -340,7 +353,9 @@ class RequestConditions:
         ]
         # Where there are none, digests are what they were before there could be any.
         regions = [slots for _, slots in self._regions]
-        return digest_of(self._slots, request.mpp, request.stain, region.shape, *maps, *regions)
+        goal = () if means is None else (request.coarse_levels, means.numpy())
+        told = (self._slots, request.mpp, request.stain, region.shape, *maps, *regions)
+        return digest_of(*told, *goal)
 
     def _captions(self, region: Region) -> tuple[Tensor | None, Tensor | None]:
         """Return the slots of the captions of single tissues, and where each of them holds."""
@@ -365,9 +380,17 @@ class RequestConditions:
             if known.any():
                 maps["known"] = np.where(known[..., None], request.image[inside], 0)
                 maps["known_mask"] = known
-        maps["coarse"] = None if request.coarse is None else request.coarse[inside]
+        told = request.coarse_levels == 1  # else the network knows no such image
+        maps["coarse"] = request.coarse[inside] if told and request.coarse is not None else None
         maps["tissue_map"] = self.tissue(region)
         return maps
+
+    def _means(self, region: Region) -> Tensor | None:
+        """Return what blocks have to have as their mean; slides of before leave it to the end."""
+        request = self._request
+        if request.coarse is None or (request.target is not None and request.fibres is None):
+            return None
+        return from_pixels(request.coarse[region.relative_to(request.region).slices])[None]
 
     def union(self, region: Region) -> NDArray[np.bool_] | None:
         """Return where the nuclei of a part of the region lie, (h, w) bool."""
@@ -402,5 +425,6 @@ class PlacedConditions:
         """Return a digest of the conditions of a part of the rectangle."""
         part = self.at(region)
         values = [part.spatial, part.slots, part.mpp, part.stain]
-        values += [value for value in (part.region_slots, part.shares) if value is not None]
+        more = (part.region_slots, part.shares, part.means)
+        values += [value for value in more if value is not None]
         return digest_of(*(value.cpu().numpy() for value in values))

@@ -353,12 +353,12 @@ class HistoDiffusionPipeline(DiffusionPipeline):
             return PlacedConditions(frame, conditions)
         if isinstance(conditions, RequestConditions):
             conditions = conditions.at(frame)
-        shares = conditions.shares
-        padded = replace(
-            conditions,
-            spatial=mirror_pad(conditions.spatial, frame, reads),
-            shares=None if shares is None else mirror_pad(shares, frame, reads),
+        shares, means = (
+            None if part is None else mirror_pad(part, frame, reads)
+            for part in (conditions.shares, conditions.means)
         )
+        spatial = mirror_pad(conditions.spatial, frame, reads)
+        padded = replace(conditions, spatial=spatial, shares=shares, means=means)
         return PlacedConditions(reads, padded.to(self.network.jump.device, torch.float32))
 
     def _start(self, noise: Readable, canvas: Region, t: float, image: Tensor | None) -> Readable:

@@ -34,6 +34,7 @@ from napari_histodiff.engine.messages import Failed, Loaded, Problem, Rendered
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.tile_requests import (
     block_labels,
+    block_pixels,
     block_request,
     glass_labels,
     glass_pixels,
@@ -160,7 +161,8 @@ class BlockDrawer:
             raise Cancelled("expected the model to draw a block, got a cancel; render again")
         stored = keeps_labels(store.recipe, block.level)
         labels = block_labels(request, block) if stored else None
-        return Drawing(block, outcome.images[0], labels, blank=False)
+        pixels = block_pixels(request, block, outcome.images[0])
+        return Drawing(block, pixels, labels, blank=False)
 
 
 def pack_factory(backend: BackendFactory | str) -> str | bytes:

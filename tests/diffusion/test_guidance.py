@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from napari_histodiff.core.captions import SLOT_SIZES
@@ -86,3 +89,24 @@ def test_captions_of_a_drawing_are_embedded_once() -> None:
         found = embed(slots)
         assert torch.equal(found, encoder(slots))
     assert len(asked) == 3 + 6
+
+
+@pytest.mark.parametrize("block", [2, 4])
+def test_means_that_are_known_hold_in_the_estimate_without_steps_between_blocks(block: int) -> None:
+    coarse = torch.linspace(-0.5, 0.4, 32 // block)[None, None, None].expand(2, 3, 32 // block, -1)
+    means = coarse.repeat_interleave(block, -1).repeat_interleave(block, -2)
+    spatial = torch.zeros(2, spatial_channels(TISSUE_CLASSES), 32, 32)
+    given = replace(conditions(), spatial=spatial, means=means, block=block)
+    x0 = denoiser(Recorder(), 1.0, given)(torch.zeros(2, 3, 32, 32), 0.5)
+    assert (F.avg_pool2d(x0, block) - coarse)[..., 1:-1].abs().max() < 1e-3
+    slopes = x0.diff(dim=-1)[..., block:-block]
+    torch.testing.assert_close(slopes, slopes.mean().expand_as(slopes), atol=5e-3, rtol=0)
+
+
+def test_known_pixels_are_kept_where_means_are_known_too() -> None:
+    given = conditions()
+    given.spatial[:, CHANNELS["known"], 1, 2] = 0.123
+    given.spatial[:, CHANNELS["known_mask"], 1, 2] = 1
+    x0 = denoiser(Recorder(), 1.0, replace(given, means=torch.full_like(Z, -0.5)))(Z, 0.5)
+    assert torch.equal(x0[:, :, 1, 2], torch.full((2, 3), 0.123))
+    assert (x0[:, :, 2:, :2] < 0).all()

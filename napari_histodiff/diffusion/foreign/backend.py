@@ -23,7 +23,6 @@ from napari_histodiff.diffusion.foreign.drawing import Drawer, DrawingSettings
 from napari_histodiff.diffusion.foreign.loading import Loaded, load_parts
 from napari_histodiff.diffusion.foreign.network import Inputs
 from napari_histodiff.diffusion.phase_cache import CACHE_BYTES, PhaseCache
-from napari_histodiff.diffusion.projection import even_target, project_on_coarse
 from napari_histodiff.diffusion.steering.gradient import (
     Ascent,
     GuidedByScore,
@@ -31,6 +30,7 @@ from napari_histodiff.diffusion.steering.gradient import (
     ascent_of,
 )
 from napari_histodiff.inpainting.blending import keep_known
+from napari_histodiff.inpainting.projection import even_target, project_on_coarse
 from napari_histodiff.inpainting.rescaling import at_pixel_size, resized
 
 __all__ = ["ForeignBackend"]
@@ -155,6 +155,7 @@ class ForeignBackend(GuidedByScore):
     def _checked(self, request: EditRequest) -> EditRequest:
         """Return a request as it is drawn: at the model's scale, and no image to generate on."""
         self._info.check_tissue(request)
+        self._info.check_coarse(request)
         if request.kind is EditKind.GENERATE and request.target is None:
             request = replace(request, image=None, edit_mask=None)
         own = self._at_model_scale(replace(request, target=even_target(request)))

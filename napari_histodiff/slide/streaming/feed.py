@@ -44,6 +44,7 @@ from napari_histodiff.slide.streaming.status import (
 )
 from napari_histodiff.slide.streaming.tile_requests import (
     block_labels,
+    block_pixels,
     block_request,
     glass_labels,
     glass_pixels,
@@ -382,4 +383,4 @@ class TileFeed:
         recipe, block, request = flight.recipe, flight.block, flight.job.request
         if self._store.recipe == recipe and self._guard.drew(recipe.revision):
             labels = block_labels(request, block) if keeps_labels(recipe, block.level) else None
-            self._keep(block, pixels, labels, flight.since)
+            self._keep(block, block_pixels(request, block, pixels), labels, flight.since)

@@ -15,13 +15,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.box_mean import SMOOTH_REACH, any_down, repeat_up, smooth_up
+from napari_histodiff.core.box_mean import (
+    SMOOTH_REACH,
+    any_down,
+    block_means,
+    box_down,
+    repeat_up,
+    smooth_up,
+)
 from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.maps import TISSUE_NAMES, decode_labels, encode_labels, in_schema
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.core.requests import EditKind, EditRequest
+from napari_histodiff.inpainting.projection import project_on_coarse
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.slide.streaming.planning import block_tiles
 
@@ -29,6 +37,7 @@ __all__ = [
     "Painted",
     "SlideMaps",
     "block_labels",
+    "block_pixels",
     "block_request",
     "glass_labels",
     "glass_pixels",
@@ -57,7 +66,8 @@ def block_request(store: SlideStore, block: Region) -> EditRequest | None:
     The request reaches the recipe's margin around the block on every side, also beyond the slide,
     where the layout goes on and stands in for pixels. Where the user changed coarser levels the
     nuclei are those painted there, and no glass is known. Its target is the block's whole tiles,
-    also where the slide ends within them.
+    also where the slide ends within them. Where the recipe draws a level one finer, all of it has
+    twice as many pixels a side, and `block_pixels` makes the block of what is drawn.
 
     Parameters
     ----------
@@ -75,8 +85,10 @@ def block_request(store: SlideStore, block: Region) -> EditRequest | None:
         When a tile one level up is not drawn yet, or can not be read.
     """
     recipe, layout = store.recipe, store.layout
+    drawn = recipe.level_drawn(block.level)
+    scale = 1 << (block.level - drawn)
     target = _whole(store, block)
-    region = target.pad(recipe.margin)
+    region = target.pad(-(-recipe.margin // scale))
     plane = to_plane(recipe, region)
     glass = _known_glass(layout, plane)
     painted = painted_above(store, region)
@@ -85,11 +97,16 @@ def block_request(store: SlideStore, block: Region) -> EditRequest | None:
     if glass.all():
         return None
     coarse, known = _from_above(store, region, bare=bool(glass.any()))
+    if scale > 1:
+        plane, painted = _one_level_finer(plane), None if painted is None else painted.finer
+        coarse, known = (None if a is None else repeat_up(a, scale) for a in (coarse, known))
+        glass = repeat_up(glass, scale)
     classes, instances, tissue = _maps(layout, plane, painted)
+    shown = to_plane(recipe, target)
     return EditRequest(
         kind=EditKind.GENERATE if coarse is None else EditKind.ZOOM,
         region=_keyed(recipe, plane),
-        target=_keyed(recipe, to_plane(recipe, target)),
+        target=_keyed(recipe, shown if scale == 1 else _one_level_finer(shown)),
         class_map=classes,
         instance_map=instances,
         tissue_map=in_schema(tissue, recipe.tissue_names),
@@ -97,13 +114,42 @@ def block_request(store: SlideStore, block: Region) -> EditRequest | None:
         image=known,
         edit_mask=None if known is None else ~glass,
         coarse=coarse,
+        coarse_levels=1 if coarse is None else scale,
         caption=recipe.caption,
         guidance_scale=recipe.guidance_scale,
         steps=recipe.steps,
         seed=recipe.seed,
-        mpp=recipe.mpp * (1 << block.level),
-        stain=recipe.stains[block.level],
+        mpp=recipe.mpp * (1 << drawn),
+        stain=recipe.stains[drawn],
     )
+
+
+def block_pixels(
+    request: EditRequest, block: Region, pixels: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """Return the pixels of a block, (h, w, 3) uint8 of its whole tiles, from what was drawn for it.
+
+    Where the request is of pixels half as large these are the means of 2 x 2 of them, brought to
+    have exactly the mean that is one level up.
+
+    Parameters
+    ----------
+    request : EditRequest
+        As `block_request` made it.
+    block : Region
+        The block it was made for.
+    pixels : (h, w, 3) or (2h, 2w, 3) uint8
+        What a model drew for the request.
+    """
+    place = block.snap(TILE)
+    if pixels.shape[:2] == place.shape:
+        return pixels
+    if request.coarse is None:
+        return box_down(pixels)
+    coarse = request.coarse[request.drawn.relative_to(request.region).slices][::2, ::2]
+    means = block_means(pixels, 2) / 127.5 - 1
+    projected: NDArray[np.uint8] = project_on_coarse(means[None], coarse, place)[0]
+    return projected
 
 
 def maps_at(store: SlideStore, region: Region) -> SlideMaps:
@@ -232,6 +278,10 @@ def put_block(
     return taken
 
 
+def _one_level_finer(region: Region) -> Region:
+    return Region(region.level - 1, *(2 * n for n in (region.y, region.x, *region.shape)))
+
+
 def _keyed(recipe: SlideRecipe, plane: Region) -> Region:
     """Return a region of the plane at the level that keys its noise."""
     return replace(plane, level=plane.level - recipe.refined)
@@ -311,6 +361,12 @@ class Painted(NamedTuple):
     mask: NDArray[np.bool_]
     labels: NDArray[np.int32]
 
+    @property
+    def finer(self) -> Painted:
+        """The same at twice the scale."""
+        mask = repeat_up(self.mask, 2)
+        return Painted(mask, np.where(mask, twice(self.labels), 0))
+
 
 def painted_above(store: SlideStore, region: Region) -> Painted | None:
     """Return what the user painted at the levels above a region; None when that is nothing.
@@ -350,8 +406,8 @@ def _one_finer(painted: Painted, here: Region, finer: Region) -> Painted:
     """Return the part of a finer region of what is painted in a region around it."""
     y, x = finer.y - 2 * here.y, finer.x - 2 * here.x
     part = np.s_[y : y + finer.height, x : x + finer.width]
-    mask = repeat_up(painted.mask, 2)[part]
-    return Painted(mask, np.where(mask, twice(painted.labels)[part], 0))
+    mask, labels = painted.finer
+    return Painted(mask[part], labels[part])
 
 
 def twice(labels: NDArray[np.int32]) -> NDArray[np.int32]:

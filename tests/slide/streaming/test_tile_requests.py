@@ -268,3 +268,94 @@ def test_a_block_is_taken_until_what_it_was_made_from_changes() -> None:
 def edit(store: FakeStore, region: Region) -> None:
     request = EditRequest(kind=EditKind.GENERATE, region=region)
     store.write(request, 255 - store.read(region))
+
+
+def finer_store(down_to: int) -> FakeStore:
+    store = drawn_store(down_to)
+    store.recipe = replace(store.recipe, drawn_finer=True)
+    return store
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_levels_may_be_drawn_one_finer(level: int) -> None:
+    store = finer_store(level)
+    block = Region(level, 256, 0, 256, 256)
+    request = tile_requests.block_request(store, block)
+    assert request is not None
+    recipe = store.recipe
+    target = Region(level - 1, 512, 0, 512, 512)
+    assert request.target == target
+    assert request.region == target.pad(recipe.margin + recipe.margin % 2)
+    assert request.mpp == recipe.mpp * 2 ** (level - 1)
+    assert request.stain == recipe.stains[level - 1]
+    np.testing.assert_array_equal(request.tissue_map, store.layout.tissue(request.region))
+    classes, instances = store.layout.nuclei(request.region)
+    np.testing.assert_array_equal(request.class_map, classes)
+    np.testing.assert_array_equal(request.instance_map, instances)
+    if level == 2:
+        assert (request.kind, request.coarse_levels) == (EditKind.GENERATE, 1)
+        return
+    assert (request.kind, request.coarse_levels) == (EditKind.ZOOM, 2)
+    region = request.region
+    for y, x in ((0, 0), (1, 0), (5, 6), (region.height - 1, region.width - 1)):
+        above = Region(2, (region.y + y) // 4, (region.x + x) // 4, 1, 1)
+        np.testing.assert_array_equal(request.coarse[y, x], store.base(above)[0, 0])
+
+
+def test_the_first_finest_level_and_those_added_below_it_are_drawn_as_they_are() -> None:
+    recipe = replace(small_recipe(1500, 2048), drawn_finer=True)
+    assert [recipe.level_drawn(level) for level in range(3)] == [0, 0, 1]
+    finer = replace(recipe, refined=1)
+    assert [finer.level_drawn(level) for level in range(3)] == [0, 1, 1]
+    assert [small_recipe(1500, 2048).level_drawn(level) for level in range(3)] == [0, 1, 2]
+
+
+def test_a_level_drawn_finer_is_the_means_of_what_was_drawn_and_has_those_above() -> None:
+    store = finer_store(2)
+    rng = np.random.default_rng(8)
+    block = Region(2, 0, 0, 256, 256)
+    request = tile_requests.block_request(store, block)
+    assert request is not None
+    drawn = rng.integers(0, 256, (512, 512, 3), np.uint8)
+    top = tile_requests.block_pixels(request, block, drawn)
+    np.testing.assert_array_equal(top, box_down(drawn))
+
+    store = finer_store(1)
+    block = Region(1, 256, 256, 512, 256)
+    request = tile_requests.block_request(store, block)
+    assert request is not None
+    drawn = rng.integers(60, 190, (1024, 512, 3), np.uint8)
+    pixels = tile_requests.block_pixels(request, block, drawn)
+    assert pixels.shape == (512, 256, 3)
+    above = store.base(Region(2, 128, 128, 256, 128))
+    np.testing.assert_array_equal(box_down(pixels), above)
+    sums = pixels.reshape(256, 2, 128, 2, 3).astype(int).sum((1, 3))
+    np.testing.assert_array_equal(sums, 4 * above.astype(int))
+    # Else it is what was drawn: what blocks were shifted by, they were shifted by as a whole.
+    moved = pixels.astype(float) - box_down(drawn)
+    inside = (pixels > 0) & (pixels < 255)
+    whole = inside.reshape(256, 2, 128, 2, 3).all((1, 3), keepdims=True)
+    spread = moved.reshape(256, 2, 128, 2, 3)
+    assert (np.ptp(spread, (1, 3), keepdims=True)[whole] <= 2).all()
+    alone = tile_requests.block_request(store, Region(1, 512, 256, 256, 256))
+    assert alone is not None
+    one = tile_requests.block_pixels(alone, Region(1, 512, 256, 256, 256), drawn[512:])
+    np.testing.assert_array_equal(one, pixels[256:])
+
+
+def test_known_glass_of_a_level_drawn_finer_comes_back_as_it_is() -> None:
+    store = finer_store(1)
+    block = Region(1, 0, 512, 256, 256)
+    request = tile_requests.block_request(store, block)
+    assert request is not None
+    plain = tile_requests.block_request(drawn_store(1), block)
+    assert plain is not None
+    part = request.drawn.relative_to(request.region).slices
+    known = ~request.edit_mask[part]
+    assert 0 < known.sum() < known.size
+    drawn = np.where(known[..., None], request.image[part], np.uint8(99))
+    pixels = tile_requests.block_pixels(request, block, drawn)
+    inside = plain.drawn.relative_to(plain.region).slices
+    glass = ~plain.edit_mask[inside]
+    np.testing.assert_array_equal(known[::2, ::2], glass)
+    np.testing.assert_array_equal(pixels[glass], plain.image[inside][glass])

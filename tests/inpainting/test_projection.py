@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.diffusion.projection import project_on_coarse
+from napari_histodiff.inpainting.projection import project_on_coarse
 
 
 def blocks(region: Region) -> list[tuple[slice, slice]]:
