@@ -76,15 +76,17 @@ class Bench:
         """Side of a window in pixels."""
         return self.pipeline.layout.size
 
-    def draw(self, target: Region) -> None:
-        """Draw a part of the plane as the slide does."""
+    def draw(self, block: Region) -> None:
+        """Draw a part of the plane as the slide does: levels above the finest one level finer."""
+        target = drawn_for(block)
         region = target.pad(self.backend.info.margin)
         blank = np.zeros((*region.shape, 3), np.uint8)
-        coarse = {"kind": EditKind.ZOOM, "coarse": blank}
+        levels = 1 if block.level == 0 else 2
+        coarse = {"kind": EditKind.ZOOM, "coarse": blank, "coarse_levels": levels}
         self.backend.render(
             [
                 EditRequest(
-                    **({"kind": EditKind.GENERATE} if target.level == LEVELS - 1 else coarse),
+                    **({"kind": EditKind.GENERATE} if block.level == LEVELS - 1 else coarse),
                     region=region,
                     target=target,
                     mpp=0.5 * 2**target.level,
@@ -185,18 +187,28 @@ def _multidiffusion(bench: Bench, phases: Sequence[Phase]) -> None:
         field = run_phase(field, phase, size // 2, solve)
 
 
+def drawn_for(block: Region) -> Region:
+    """What the network draws for a block: of levels above the finest, pixels half as large."""
+    if block.level == 0:
+        return block
+    y, x, height, width = (2 * n for n in (block.y, block.x, *block.shape))
+    return Region(block.level - 1, y, x, height, width)
+
+
 def cone(tile: Region, margin: int) -> list[Region]:
     """The tiles that a tile needs, level by level, as one rectangle each; finest first."""
     needed = [tile]
     while needed[-1].level < LEVELS - 1:
-        reads = needed[-1].pad(margin)
+        level = needed[-1].level + 1
+        reads = drawn_for(needed[-1]).pad(margin)
+        side = 1 << (level - reads.level)
         y, x, bottom, right = (
-            reads.y // 2,
-            reads.x // 2,
-            -(-reads.bottom // 2),
-            -(-reads.right // 2),
+            reads.y // side,
+            reads.x // side,
+            -(-reads.bottom // side),
+            -(-reads.right // side),
         )
-        parent = Region(reads.level + 1, y, x, bottom - y, right - x)
+        parent = Region(level, y, x, bottom - y, right - x)
         needed.append(parent.snap(TILE))
     return needed
 

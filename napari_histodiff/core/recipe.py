@@ -23,7 +23,7 @@ MAX_SIDE: Final = 131_072
 #: Side of a tile in pixels of its level.
 TILE: Final = 256
 
-#: Guidance of a slide where none is asked for: what guidance adds to a level, the finer ones add to.
+#: Guidance of a slide where none is asked for: what it adds to a level, finer ones add to.
 SLIDE_GUIDANCE: Final = 1.0
 
 # What slides of before do not say.

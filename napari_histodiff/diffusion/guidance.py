@@ -6,18 +6,15 @@ from collections.abc import Callable
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_histodiff.diffusion.conditioning import CHANNELS, Conditions
+from napari_histodiff.diffusion.known_means import block_means, with_means
 
 __all__ = ["MOST_JUMP_GUIDANCE", "GuidedDenoiser"]
 
 #: Largest guidance scale the weights learnt to jump at; larger ones count as this.
 MOST_JUMP_GUIDANCE = 4.0
-
-# Interpolation between blocks misses some of the means; what it missed follows this many times.
-_PASSES = 3
 
 
 class GuidedDenoiser:
@@ -27,8 +24,7 @@ class GuidedDenoiser:
     x0 = without + guidance_scale (with - without), clipped to [-1, 1]. Where captions hold for
     parts of a window, "with" is put together of one estimate for each. Known pixels replace the
     estimate at every call, so the trajectory there runs straight from the noise to the known pixel.
-    So do known means of blocks (the range-space step of DDNM, Wang et al., arXiv 2212.00490), but
-    between blocks as smoothly as pixels are interpolated: a step at every block shows.
+    So do known means of blocks, see `known_means.with_means`.
 
     Parameters
     ----------
@@ -64,7 +60,7 @@ class GuidedDenoiser:
         is_known = conditions.spatial[:, CHANNELS["known_mask"]] > 0.5
         self._is_known = is_known if bool(is_known.any()) else None
         means, self._block = conditions.means, conditions.block
-        self._means = None if means is None else F.avg_pool2d(means, self._block)
+        self._means = None if means is None else block_means(means, self._block)
         prompted = conditions.by_caption()
         groups = [group for group, _ in prompted]
         self._shares = [share for _, share in prompted]
@@ -92,17 +88,11 @@ class GuidedDenoiser:
         # In the layout of z, so that what follows walks both in one order.
         x0 = x0.clamp(-1, 1).contiguous()
         if self._means is not None:
-            x0 = self._with_means(self._with_known(x0), self._means)
+            x0 = with_means(self._with_known(x0), self._means, self._block).clamp(-1, 1)
         return self._with_known(x0)
 
     def _with_known(self, x0: Tensor) -> Tensor:
         return x0 if self._is_known is None else torch.where(self._is_known, self._known, x0)
-
-    def _with_means(self, x0: Tensor, means: Tensor) -> Tensor:
-        for _ in range(_PASSES):
-            lack = means - F.avg_pool2d(x0, self._block)
-            x0 = x0 + F.interpolate(lack, scale_factor=self._block, mode="bilinear")
-        return x0.clamp(-1, 1)
 
     def _predict(self, z: Tensor, t: float, conditions: Conditions, embedding: Tensor) -> Tensor:
         count = len(conditions.spatial)

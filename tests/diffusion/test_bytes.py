@@ -25,7 +25,7 @@ DIGESTS = {
     "jump": "a99bd9b9d55d8426 4925cf1cf579cd6e",
     "inpaint": "50b573eb4cc97762 7fb5e536ed8fa852",
     "half": "c6bf8ef89e5a877a 9d144498231ccac9",
-    "zoom": "fe2fe3cf7bdc0f30 39ab4d275946ac97",
+    "zoom": "ba9f6447d20aba75 133c4510f4ed35fb",
     "tile": "623e9a8f93dc3f65 8cf1862dffa338fe",
     "tile of a zoom": "b5c0a1c99a848886 c9ff26bf15008b10",
     "tile with fibres": "97e486d9d35289d6 68540851f4bc64fa",
