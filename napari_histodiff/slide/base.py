@@ -82,6 +82,12 @@ class Layout(Protocol):
     def colours(self, region: Region) -> NDArray[np.uint8]:
         """Return the picture shown where nothing is drawn, (h, w, 3) uint8."""
 
+    def tissue(self, region: Region) -> NDArray[np.uint8]:
+        """Return ids of `TISSUE_NAMES`, (h, w) uint8."""
+
+    def tissue_to_draw(self, region: Region) -> NDArray[np.uint8]:
+        """Return the same as a model is told it: fat as its cells and what parts them."""
+
 
 class LayoutBase:
     """The colours of a layout; a `Base`.

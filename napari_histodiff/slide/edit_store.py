@@ -68,7 +68,8 @@ class EditStore(OpenStore):
         The tiles it touches become EDITED (STALE where they were not drawn yet and it leaves pixels
         open: the rest is drawn later and the edit stays). Coarser levels take the 2x2 means of what
         changed; finer tiles drawn from it become STALE. The nuclei of the request are stored where
-        it changed pixels; none where it says nothing of nuclei.
+        it changed pixels; none where it says nothing of nuclei. So is its tissue on a synthetic
+        slide; that of a scan is kept as it was painted.
 
         Parameters
         ----------

@@ -180,6 +180,23 @@ class OpenStore:
         """
         return self._slide.tile_reader.labels(region)
 
+    def tissue(self, region: Region) -> NDArray[np.uint8]:
+        """Return the tissue of a region as far as it is stored, ids of `TISSUE_NAMES`.
+
+        On a scan what was painted; on a synthetic slide what edits of this level were drawn with.
+
+        Parameters
+        ----------
+        region : Region
+            Any place of a level, ARRAY coordinates.
+
+        Returns
+        -------
+        (h, w) uint8
+            0 where nobody said and outside.
+        """
+        return self._slide.tile_reader.numbers("tissue", region).astype(np.uint8, copy=False)
+
     def edited(self, region: Region) -> NDArray[np.bool_]:
         """Return which pixels of a region the user changed at its level.
 

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.geometry import PyramidSpec, Region, TileAddress
+from napari_histodiff.core.maps import TISSUE_NAMES, in_schema
 from napari_histodiff.core.recipe import SlideRecipe
+from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.base import Base, Layout, LayoutBase, StoreRecipe
 from napari_histodiff.slide.storage.change import Change
@@ -135,6 +137,13 @@ class StoreState(ABC):
         StorageError
             When it is not.
         """
+
+    def tissue_of(self, request: EditRequest) -> NDArray[np.uint8] | None:
+        """Return the tissue to keep with an edit, (h, w) uint8 of what its request draws.
+
+        Ids of `TISSUE_NAMES`, 0 where nobody said; None where edits keep none.
+        """
+        return None
 
     @property
     def spec(self) -> PyramidSpec:
@@ -300,7 +309,7 @@ class SlideState(StoreState):
         self.sketch: Sketch | None = _unpack_sketch(
             self.path, self.base_files(), self.recipe.refined
         )
-        self.layout = self._make_layout(self.recipe, self.sketch)
+        self.layout: Layout = self._make_layout(self.recipe, self.sketch)
         return LayoutBase(self.layout, self.recipe.origin)
 
     def read_recipe(self) -> SlideRecipe:
@@ -313,6 +322,22 @@ class SlideState(StoreState):
 
     def check_base(self) -> None:
         """Do nothing: a layout is always there."""
+
+    def tissue_of(self, request: EditRequest) -> NDArray[np.uint8] | None:
+        """Return the tissue that a request was drawn with, None when it says nothing of tissue.
+
+        Where it is what the layout has a model told, as fat is told by its cells, it is the
+        layout's tissue.
+        """
+        if request.tissue_map is None:
+            return None
+        names, (y, x), region = self.recipe.tissue_names, self.recipe.origin, request.drawn
+        # Numbers that the slide's model has no name for are those of another model.
+        known = (*names, *TISSUE_NAMES[len(names) :])
+        part = region.relative_to(request.region).slices
+        told = in_schema(request.tissue_map[part], TISSUE_NAMES, known)
+        plane = region.translate(y >> region.level, x >> region.level)
+        return np.where(told == self.layout.tissue_to_draw(plane), self.layout.tissue(plane), told)
 
     def layout_with(self, sketch: Sketch | None) -> Layout:
         """Return the layout that the slide would have with another sketch."""

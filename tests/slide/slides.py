@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import Region, TileAddress
+from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.core.recipe import TILE, SlideRecipe
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.layout.sketch import Sketch
@@ -20,15 +21,17 @@ from tests.fakes import FAKE_INFO
 
 MARGIN = 24
 
+_STROMA, _LUMEN, _FAT = (TISSUE_NAMES.index(name) for name in ("stroma", "lumen", "fat"))
+
 #: The model of `recipe`, which draws two levels finer than it asks for.
 MODEL = replace(FAKE_INFO, name="test", revision="1", mpp=(0.125, 2.5))
 
 
 class PlainLayout:
-    """Colours that follow from the place and the sketch pixel under it."""
+    """Colours that follow from the place and the sketch pixel under it; stripes of fat, stroma."""
 
     def __init__(self, recipe: SlideRecipe, sketch: Sketch | None) -> None:
-        self._sketch = sketch
+        self._sketch, self._refined = sketch, recipe.refined
 
     @property
     def sketch_reach(self) -> int:
@@ -41,6 +44,15 @@ class PlainLayout:
         if self._sketch is not None:
             planes[..., 2] += 5 * self._sketch.at(y << region.level, x << region.level)
         return planes.astype(np.uint8)
+
+    def tissue(self, region: Region) -> NDArray[np.uint8]:
+        # A place keeps its tissue when finer levels are added.
+        y = np.arange(region.y, region.bottom)[:, None] << region.level >> self._refined
+        return np.broadcast_to(np.where(y // 200 % 2, _FAT, _STROMA), region.shape).astype(np.uint8)
+
+    def tissue_to_draw(self, region: Region) -> NDArray[np.uint8]:
+        tissue = self.tissue(region)
+        return np.where(tissue == _FAT, np.uint8(_LUMEN), tissue)
 
 
 def recipe(height: int = 700, width: int = 600, coarsest: int = 2, **more: Any) -> SlideRecipe:
@@ -114,10 +126,16 @@ def pixels(shape: tuple[int, int], key: int = 0) -> NDArray[np.uint8]:
     return np.random.default_rng(key).integers(0, 256, (*shape, 3), np.uint8)
 
 
+def tissue(shape: tuple[int, int], key: int = 0) -> NDArray[np.uint8]:
+    """Return painted tissue of the first few kinds, which every model knows; some unspecified."""
+    return np.random.default_rng(key).integers(0, 5, shape, np.uint8)
+
+
 def edit(
     slide: SlideStore, region: Region, key: int = 0, mask: NDArray[np.bool_] | None = None
 ) -> Region:
-    return slide.write(request(region), pixels(region.shape, key), mask)
+    drawn_as = request(region, tissue_map=tissue(region.shape, key))
+    return slide.write(drawn_as, pixels(region.shape, key), mask)
 
 
 def everything(slide: SlideStore) -> dict[str, NDArray[Any]]:
@@ -128,6 +146,7 @@ def everything(slide: SlideStore) -> dict[str, NDArray[Any]]:
         found[f"pixels {level}"] = slide.read(slide.spec.bounds(level))
     for level in range(slide.recipe.coarsest + 1):
         found[f"labels {level}"] = slide.labels(slide.spec.bounds(level))
+        found[f"tissue {level}"] = slide.tissue(slide.spec.bounds(level))
     return found
 
 

@@ -27,6 +27,7 @@ from tests.slide.slides import (
     pixels,
     reopen,
     request,
+    tissue,
 )
 
 Step = tuple[Any, ...]
@@ -77,6 +78,7 @@ class Run:
             return
         part = inside.relative_to(region).slices
         mask, colours = mask[part], pixels(region.shape, key)[part]
+        told = tissue(region.shape, key)[part]
         if not mask.any():
             return
         on_plane = inside.translate(*(side >> level for side in recipe.origin))
@@ -84,7 +86,8 @@ class Run:
         def put(slide: SlideStore) -> None:
             now = level + slide.recipe.refined - recipe.refined
             here = on_plane.translate(*(-(side >> now) for side in slide.recipe.origin))
-            slide.write(request(replace(here, level=now)), colours, mask)
+            drawn_as = request(replace(here, level=now), tissue_map=told)
+            slide.write(drawn_as, colours, mask)
 
         self._do(put)
 
@@ -155,5 +158,6 @@ def compare(taken: list[Step], coarsest: int) -> None:
             np.testing.assert_array_equal(slide.read(bounds), plain.read(bounds))
             if level <= slide.recipe.coarsest:
                 np.testing.assert_array_equal(slide.base(bounds), plain.base(bounds))
+                np.testing.assert_array_equal(slide.tissue(bounds), plain.tissue(bounds))
         slide.close()
         plain.close()

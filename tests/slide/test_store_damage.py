@@ -38,7 +38,7 @@ def slide(tmp_path: Path) -> Iterator[SlideStore]:
 
 
 def chunk(slide: SlideStore, tile: TileAddress, folder: str = "") -> Path:
-    channel = "" if "edits" in folder else "0"
+    channel = "" if folder in {"histodiff/edits", "labels/tissue"} else "0"
     place = slide.path / folder / str(tile.level) / "c" / channel
     return place / str(tile.row) / str(tile.col)
 
@@ -67,12 +67,13 @@ def test_a_damaged_drawn_tile_is_drawn_again(slide: SlideStore, damage: Any) -> 
 def test_a_damaged_edited_tile_is_restored_from_its_edit(slide: SlideStore) -> None:
     before = everything(slide)
     slide = reopen(slide)
-    for plane in ("", "histodiff/edits"):
+    for plane in ("", "histodiff/edits", "labels/tissue"):
         spoil(chunk(slide, TileAddress(0, 1, 0), plane))
     spoil(chunk(slide, TileAddress(1, 0, 0)))
     spoil(chunk(slide, TileAddress(1, 0, 0), "histodiff/base"))
     assert len(slide.verify().damaged) == 2
     slide.read(slide.spec.bounds(0))
+    slide.tissue(slide.spec.bounds(0))
     slide.read(slide.spec.bounds(1))
     draw_all(slide)
     slide.undo()

@@ -9,7 +9,7 @@ import pytest
 from napari_histodiff.core.box_mean import box_down
 from napari_histodiff.core.errors import InvalidImage, InvalidMap, InvalidRequest
 from napari_histodiff.core.geometry import Region, TileAddress
-from napari_histodiff.core.maps import encode_labels
+from napari_histodiff.core.maps import TISSUE_NAMES, encode_labels
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.storage.tile_table import TileState
@@ -26,9 +26,11 @@ from tests.slide.slides import (
     reopen,
     request,
     same,
+    tissue,
 )
 
 CORNER = TileAddress(2, 0, 0)
+FAT = TISSUE_NAMES.index("fat")
 
 
 @pytest.fixture
@@ -158,6 +160,51 @@ def test_labels_of_an_edit_go_where_its_mask_is(slide: SlideStore) -> None:
     np.testing.assert_array_equal(below, expected.repeat(2, axis=0).repeat(2, axis=1))
     slide.undo()
     assert not slide.labels(region).any()
+
+
+def test_tissue_of_an_edit_is_kept_at_its_level_alone(slide: SlideStore) -> None:
+    region = Region(1, 70, 120, 60, 40)
+    mask = np.random.default_rng(1).random(region.shape) < 0.5
+    told = tissue(region.shape, 1)
+    slide.write(request(region, tissue_map=told), pixels(region.shape), mask)
+    layout = slide.layout.tissue(region)
+    fat = told == slide.layout.tissue_to_draw(region)
+    assert (layout[fat] == FAT).any()  # which the model was told by its cells
+    expected = np.where(mask, np.where(fat, layout, told), 0)
+    np.testing.assert_array_equal(slide.tissue(region), expected)
+    assert not slide.tissue(slide.spec.bounds(0)).any()
+    assert not slide.tissue(slide.spec.bounds(2)).any()
+    slide = reopen(slide)
+    np.testing.assert_array_equal(slide.tissue(region), expected)
+    slide.set_sketch(Sketch(np.full((3, 4), 2, np.uint8), 100))
+    slide.grow(left=1024)
+    moved = region.translate(0, 512)
+    np.testing.assert_array_equal(slide.tissue(moved), expected)
+    slide.undo_growth()
+    slide.undo()
+    edit(slide, Region(2, 30, 40, 90, 90))  # over all of it
+    assert not slide.tissue(region).any()
+    slide.undo()
+    np.testing.assert_array_equal(slide.tissue(region), expected)
+    slide.undo()
+    assert not slide.tissue(region).any()
+    slide.close()
+
+
+def test_tissue_that_another_model_named_keeps_its_number(slide: SlideStore) -> None:
+    region = Region(0, 10, 10, 4, 4)
+    assert "lymphoid" not in slide.recipe.tissue_names
+    lymphoid = np.full(region.shape, TISSUE_NAMES.index("lymphoid"), np.uint8)
+    slide.write(request(region, tissue_map=lymphoid), pixels(region.shape))
+    np.testing.assert_array_equal(slide.tissue(region), lymphoid)
+
+
+def test_tissue_is_kept_by_name_whatever_the_model_s_numbers(tmp_path: Path) -> None:
+    names = ("unspecified", "fat", "gland")
+    with make(tmp_path, tissue_names=names) as slide:
+        region = Region(0, 10, 10, 1, 3)
+        slide.write(request(region, tissue_map=np.array([[0, 1, 2]])), pixels(region.shape))
+        assert [TISSUE_NAMES[n] for n in slide.tissue(region)[0]] == list(names)
 
 
 def test_the_mask_of_an_edit_is_that_of_its_request_when_none_is_given(slide: SlideStore) -> None:

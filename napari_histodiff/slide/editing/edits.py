@@ -6,7 +6,7 @@ Changing the sketch is an edit of wherever the two sketches differ.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,7 @@ def edit_of_request(
             f"{region.level}; zoom in until the model can draw there"
         )
     mask = _mask(request, pixels, mask)
-    patches = cut(slide.spec, region, mask, pixels, _labels(request))
+    patches = cut(slide.spec, region, mask, pixels, _labels(request), slide.tissue_of(request))
     if not patches:
         raise InvalidRequest(
             f"expected an edit that changes pixels of the slide, got none in {region}; "
@@ -180,11 +180,14 @@ class Patch:
         The new pixels; those outside `mask` mean nothing.
     labels : (256, 256) int32
         The new nuclei; the same.
+    tissue : (256, 256) uint8
+        The new tissue, 0 where nobody said; the same.
     """
 
     mask: NDArray[np.bool_]
     pixels: NDArray[np.uint8]
     labels: NDArray[np.int32]
+    tissue: NDArray[np.uint8]
 
 
 def cut(
@@ -193,6 +196,7 @@ def cut(
     mask: NDArray[np.bool_],
     pixels: NDArray[np.uint8],
     labels: NDArray[np.int32],
+    tissue: NDArray[np.uint8] | None = None,
 ) -> dict[TileAddress, Patch]:
     """Cut an edit into tiles; those without a changed pixel are left out.
 
@@ -204,6 +208,8 @@ def cut(
         ARRAY coordinates.
     mask, pixels, labels : (h, w) bool, (h, w, 3) uint8, (h, w) int32
         Of the region.
+    tissue : (h, w) uint8, optional
+        The same; without it nobody said what is there.
     """
     patches = {}
     for tile in spec.tiles(region):
@@ -214,6 +220,8 @@ def cut(
             patch.mask[here] = mask[there]
             patch.pixels[here] = pixels[there]
             patch.labels[here] = labels[there]
+            if tissue is not None:
+                patch.tissue[here] = tissue[there]
             patches[tile] = patch
     return patches
 
@@ -227,8 +235,9 @@ def edit_tiles(change: Change, reader: TileReader, patches: dict[TileAddress, Pa
     """Work out the tiles that an edit changes at its own level and at finer ones.
 
     At its own level the tiles take the new pixels; at finer ones the earlier edits under it are
-    given up, so that they are drawn anew from it. Labels are put at all these levels. Coarser
-    levels follow by `pyramid.average_up`.
+    given up, so that they are drawn anew from it. Labels are put at all these levels, tissue at
+    its own: finer ones are told that, and only give up their own. Coarser levels follow by
+    `pyramid.average_up`.
 
     Parameters
     ----------
@@ -241,12 +250,14 @@ def edit_tiles(change: Change, reader: TileReader, patches: dict[TileAddress, Pa
     """
     for tile, patch in patches.items():
         _put_own(change, reader, tile, patch)
-        _put_labels(change, tile, patch.mask, patch.labels)
+        _put_numbers(change, "labels", tile, patch.mask, patch.labels)
+        _put_numbers(change, "tissue", tile, patch.mask, patch.tissue)
     finer = patches
     for _ in range(next(iter(patches)).level):
         finer = _refined(change.spec, finer)
         for tile, patch in finer.items():
-            _put_labels(change, tile, patch.mask, patch.labels)
+            _put_numbers(change, "labels", tile, patch.mask, patch.labels)
+            _put_numbers(change, "tissue", tile, patch.mask, patch.tissue)
             _give_way(change, tile, patch.mask)
 
 
@@ -311,7 +322,7 @@ def _give_way(change: Change, tile: TileAddress, mask: NDArray[np.bool_]) -> Non
 
 
 def _refined(spec: PyramidSpec, patches: dict[TileAddress, Patch]) -> dict[TileAddress, Patch]:
-    """Return the masks and labels of an edit one level finer; its pixels mean nothing there."""
+    """Return the masks and labels of an edit one level finer; without its pixels and tissue."""
     finer = {}
     half = TILE // 2
     for tile, patch in patches.items():
@@ -322,8 +333,10 @@ def _refined(spec: PyramidSpec, patches: dict[TileAddress, Patch]) -> dict[TileA
                 patch.mask[part].any()
                 and not full_tile(child).intersect(spec.bounds(child.level)).is_empty
             ):
-                finer[child] = Patch(
-                    repeat_up(patch.mask[part], 2), patch.pixels, repeat_up(patch.labels[part], 2)
+                finer[child] = replace(
+                    _blank(),
+                    mask=repeat_up(patch.mask[part], 2),
+                    labels=repeat_up(patch.labels[part], 2),
                 )
     return finer
 
@@ -333,12 +346,12 @@ def _edits(change: Change, tile: TileAddress) -> NDArray[Any]:
     return np.zeros((TILE, TILE), np.uint8) if edits is None else edits
 
 
-def _put_labels(
-    change: Change, tile: TileAddress, mask: NDArray[np.bool_], labels: NDArray[np.int32]
+def _put_numbers(
+    change: Change, plane: str, tile: TileAddress, mask: NDArray[np.bool_], numbers: NDArray[Any]
 ) -> None:
-    kept = change.get("labels", tile)
-    fresh = np.where(mask, labels, 0 if kept is None else kept).astype(np.int32)
-    change.put("labels", tile, fresh if fresh.any() else None)
+    kept = change.get(plane, tile)
+    fresh = np.where(mask, numbers, 0 if kept is None else kept).astype(numbers.dtype)
+    change.put(plane, tile, fresh if fresh.any() else None)
 
 
 def _blank() -> Patch:
@@ -346,6 +359,7 @@ def _blank() -> Patch:
         np.zeros((TILE, TILE), np.bool_),
         np.zeros((TILE, TILE, 3), np.uint8),
         np.zeros((TILE, TILE), np.int32),
+        np.zeros((TILE, TILE), np.uint8),
     )
 
 

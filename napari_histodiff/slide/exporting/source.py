@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from napari_histodiff.slide.scans.remembered import open_known
 from napari_histodiff.slide.scans.scan import Scan
 from napari_histodiff.slide.storage.tile_table import SETTLED, is_drawn
 from napari_histodiff.slide.store import SlideStore
+from napari_histodiff.slide.streaming.tile_requests import tissue_at
 
 __all__ = ["ExportSource", "open_source"]
 
@@ -107,7 +109,7 @@ class ExportSource:
             read=slide.read,
             mpp=(spec.mpp, spec.mpp),
             labels=slide.labels,
-            tissue=_tissue_of(slide),
+            tissue=partial(tissue_at, slide),
             edited=slide.edited,
             changed=lambda: slide.edited_tiles(0),
             is_drawn=lambda region: _is_drawn(slide, region),
@@ -373,18 +375,3 @@ def _halved(read: Callable[[Region], NDArray[np.uint8]], bounds: Region) -> NDAr
 def _is_drawn(slide: SlideStore, region: Region) -> bool:
     states = slide.state(region.level)
     return all(states[tile.row, tile.col] in SETTLED for tile in slide.spec.tiles(region))
-
-
-def _tissue_of(slide: SlideStore) -> Callable[[Region], NDArray[np.uint8]] | None:
-    layout = slide.layout
-    if not hasattr(layout, "tissue"):
-        return None
-
-    def tissue(region: Region) -> NDArray[np.uint8]:
-        y, x = slide.recipe.origin
-        found: NDArray[np.uint8] = layout.tissue(
-            region.translate(y >> region.level, x >> region.level)
-        )
-        return found
-
-    return tissue

@@ -179,10 +179,6 @@ class ScanOverlay(EditStore):
         shown: NDArray[np.bool_] = (dark == light).all(-1)
         return shown
 
-    def tissue(self, region: Region) -> NDArray[np.uint8]:
-        """Return the painted tissue of a region of any place and level, (h, w) uint8."""
-        return self._slide.tile_reader.numbers("tissue", region).astype(np.uint8, copy=False)
-
     def paint(
         self,
         region: Region,

@@ -10,7 +10,6 @@ from typing import Any, Final
 from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.geometry import PyramidSpec
 from napari_histodiff.core.json_data import from_json
-from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 from napari_histodiff.core.recipe import TILE
 from napari_histodiff.slide.scans.padded import Margins, margins_of
 from napari_histodiff.slide.scans.scan import Scan, ScanIdentity
@@ -172,7 +171,7 @@ def overlay_files(name: str, recipe: ScanRecipe) -> Iterator[tuple[str, bytes]]:
         "made_by": "napari-histodiff",
         "scan": recipe.to_dict(),
     }
-    yield from store_files(name, recipe, mark, {"nuclei": CLASS_NAMES, "tissue": TISSUE_NAMES})
+    yield from store_files(name, recipe, mark)
 
 
 def read_scan_recipe(path: Path) -> ScanRecipe:

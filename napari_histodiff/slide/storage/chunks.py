@@ -85,7 +85,8 @@ class Plane:
 
 #: "image": what shows. "base": what was drawn at the level itself, where finer edits show over it.
 #: "edits": which pixels the user changed (1 = at this level, 2 = at a finer one). "labels": nuclei.
-#: "tissue": tissue classes, painted on scans; those of a synthetic slide follow from its layout.
+#: "tissue": tissue classes, as painted on scans; of a synthetic slide those that its edits were
+#: drawn with, each at the edit's own level, 0 where the layout's hold.
 PLANES: Final[Mapping[str, Plane]] = MappingProxyType(
     {
         "image": Plane("", "uint8", FILL, rgb=True),

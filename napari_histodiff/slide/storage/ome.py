@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.core.geometry import PyramidSpec
-from napari_histodiff.core.maps import CLASS_NAMES
+from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 from napari_histodiff.core.recipe import SlideRecipe
 from napari_histodiff.slide.base import StoreRecipe
-from napari_histodiff.slide.storage.chunks import PLANES, Plane, level_folder, metadata
+from napari_histodiff.slide.storage.chunks import PLANES, level_folder, metadata
 
 __all__ = ["STORE_VERSION", "metadata_files", "read_mark", "read_recipe", "store_files"]
 
@@ -23,6 +24,11 @@ STORE_VERSION: Final = 3
 _REFINED_VERSION: Final = 2
 
 _OME_VERSION: Final = "0.5"
+
+#: The label images of a store: names of the values from 1 on.
+_LABELS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
+    {"nuclei": CLASS_NAMES, "tissue": TISSUE_NAMES[1:]}
+)
 
 
 def metadata_files(name: str, recipe: SlideRecipe) -> Iterator[tuple[str, bytes]]:
@@ -41,14 +47,11 @@ def metadata_files(name: str, recipe: SlideRecipe) -> Iterator[tuple[str, bytes]
         "made_by": "napari-histodiff",
         "recipe": recipe.to_dict(),
     }
-    yield from store_files(name, recipe, mark, {"nuclei": CLASS_NAMES})
+    yield from store_files(name, recipe, mark)
 
 
 def store_files(
-    name: str,
-    recipe: StoreRecipe,
-    mark: Mapping[str, Any],
-    labels: Mapping[str, Sequence[str]],
+    name: str, recipe: StoreRecipe, mark: Mapping[str, Any]
 ) -> Iterator[tuple[str, bytes]]:
     """Yield every zarr.json of a store as (path relative to it, contents); the top one last.
 
@@ -60,12 +63,9 @@ def store_files(
         Tells its levels.
     mark : mapping
         Kept in the attributes under "histodiff".
-    labels : mapping
-        Its label images: names of the values from 1 on, by the image's name.
     """
     spec = recipe.spec
-    planes = [plane for plane, kind in PLANES.items() if _label_of(kind) in {None, *labels}]
-    for plane in planes:
+    for plane in PLANES:
         top = recipe.coarsest + 1 if plane in ("base", "edits") else spec.levels
         for level in range(top):
             path = level_folder(plane, level, recipe.refined)
@@ -73,15 +73,10 @@ def store_files(
     yield "histodiff/base/zarr.json", _group({})
     yield "histodiff/edits/zarr.json", _group({})
     yield "histodiff/zarr.json", _group({})
-    yield "labels/zarr.json", _group({"ome": {"version": _OME_VERSION, "labels": list(labels)}})
-    for label, names in labels.items():
+    yield "labels/zarr.json", _group({"ome": {"version": _OME_VERSION, "labels": list(_LABELS)}})
+    for label, names in _LABELS.items():
         yield f"labels/{label}/zarr.json", _group({"ome": _labels(recipe, label, names)})
     yield "zarr.json", _group({"ome": _image(name, recipe), "histodiff": dict(mark)})
-
-
-def _label_of(plane: Plane) -> str | None:
-    """Return the name of the label image that a plane is."""
-    return plane.folder.removeprefix("labels/") if plane.folder.startswith("labels/") else None
 
 
 def read_recipe(path: Path) -> SlideRecipe:

@@ -126,7 +126,7 @@ class TileInfo:
     state : TileState
         Of levels the model draws; EMPTY on coarser ones, which follow from those.
     flags : int
-        `HAS_BASE`, `HAS_EDITS`, `HAS_LABELS`, `IS_AVERAGED`.
+        `HAS_BASE`, `HAS_EDITS`, `HAS_LABELS`, `HAS_TISSUE`, `IS_AVERAGED`.
     check : int
         Checksum that the image chunk carries, 0 where there is none; names its contents.
     size : int

@@ -1,7 +1,7 @@
 """From a block of tiles to the request that draws it, and from its pixels to the slide.
 
 Everything here is a pure function of the slide's recipe and sketch, of the pixels it has one level
-up, and of what the user painted at coarser levels, which conditions the levels drawn from them.
+up, and of what edits of coarser levels painted, which conditions the levels drawn from them.
 ARRAY coordinates start at the slide, PLANE coordinates at the recipe's origin. The request of a
 block counts levels from the one that was the finest when the slide was new: so a place keeps its
 noise when finer levels are added.
@@ -10,7 +10,7 @@ noise when finer levels are added.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,7 @@ __all__ = [
     "maps_at",
     "painted_above",
     "put_block",
+    "tissue_at",
     "to_plane",
     "twice",
 ]
@@ -53,6 +54,8 @@ __all__ = [
 _MOST_TILES = 2
 
 _GLASS = TISSUE_NAMES.index("glass")
+
+_Number = TypeVar("_Number", np.int32, np.uint8)
 
 
 def to_plane(recipe: SlideRecipe, region: Region) -> Region:
@@ -64,8 +67,8 @@ def block_request(store: SlideStore, block: Region) -> EditRequest | None:
     """Return the request that draws a block; None when there is only glass far from tissue.
 
     The request reaches the recipe's margin around the block on every side, also beyond the slide,
-    where the layout goes on and stands in for pixels. Where the user changed coarser levels the
-    nuclei are those painted there, and no glass is known. Its target is the block's whole tiles,
+    where the layout goes on and stands in for pixels. Where the user changed coarser levels nuclei
+    and tissue are those of the edits, and no glass is known. Its target is the block's whole tiles,
     also where the slide ends within them. Where the recipe draws a level one finer, all of it has
     twice as many pixels a side, and `block_pixels` makes the block of what is drawn.
 
@@ -163,10 +166,49 @@ def maps_at(store: SlideStore, region: Region) -> SlideMaps:
         Any place of a level that the model draws, ARRAY coordinates.
     """
     painted = painted_above(store, region)
-    own = store.edited(region)
-    if own.any():
-        painted = _over(painted, own, np.where(own, store.labels(region), 0))
+    painted = _over(painted, _painted_here(store, region))
     return _maps(store.layout, to_plane(store.recipe, region), painted)
+
+
+def tissue_at(store: SlideStore, region: Region) -> NDArray[np.uint8]:
+    """Return what tissue a place shows, edits of all levels included, (h, w) uint8.
+
+    Unlike what a model is told, fat is one tissue; a pixel of a coarser level has what a finer edit
+    has at its first one, as with the layout.
+
+    Parameters
+    ----------
+    store : SlideStore
+        The slide.
+    region : Region
+        Any place of any level, ARRAY coordinates.
+    """
+    own: NDArray[np.uint8] = store.layout.tissue(to_plane(store.recipe, region))
+    tissue = own.copy()
+    painted = _over(painted_above(store, region), _painted_here(store, region))
+    if painted is not None:
+        _put_tissue(tissue, painted, own)
+    # Finer edits show over coarser ones, the finest last.
+    for tile in sorted(store.edited_under(region), reverse=True):
+        place, step = store.spec.region(tile), 1 << (region.level - tile.level)
+        finer = _painted_here(store, place)
+        if finer is None:
+            continue
+        y, x = -(-place.y // step), -(-place.x // step)
+        first = np.s_[y * step - place.y :: step, x * step - place.x :: step]
+        samples = finer.part(first)
+        there = Region(region.level, y, x, *samples.mask.shape)
+        common = there.intersect(region)
+        if not common.is_empty:
+            inside, here = common.relative_to(there).slices, common.relative_to(region).slices
+            _put_tissue(tissue[here], samples.part(inside), own[here])
+    return tissue
+
+
+def _put_tissue(tissue: NDArray[np.uint8], painted: Painted, own: NDArray[np.uint8]) -> None:
+    """Put the tissue of edits over what was known, in place; the layout's where they say none."""
+    told = np.where(painted.tissue > 0, painted.tissue, own)
+    np.copyto(tissue, told, where=painted.mask)
 
 
 def _maps(layout: Any, plane: Region, painted: Painted | None) -> SlideMaps:
@@ -176,8 +218,12 @@ def _maps(layout: Any, plane: Region, painted: Painted | None) -> SlideMaps:
         own_instances, own_classes = decode_labels(painted.labels)
         classes = np.where(painted.mask, own_classes, classes)
         instances = np.where(painted.mask, own_instances, instances)
-        # Somebody painted there: it is glass no longer.
-        tissue = np.where(painted.mask & (tissue == _GLASS), np.uint8(0), tissue)
+        # Somebody painted there, and did not say glass: it is that no longer.
+        unsaid = painted.mask & (painted.tissue == 0)
+        tissue = np.where(unsaid & (tissue == _GLASS), np.uint8(0), tissue)
+        # What the layout has there, too, it knows to this level's pixel, fat cell by cell.
+        differs = (painted.tissue > 0) & (painted.tissue != layout.tissue(plane))
+        tissue = np.where(differs, painted.tissue, tissue)
     return SlideMaps(classes, instances, tissue)
 
 
@@ -348,7 +394,7 @@ class SlideMaps(NamedTuple):
 
 
 class Painted(NamedTuple):
-    """Where edits of coarser levels show at a place, and the nuclei there.
+    """Where edits show at a place, and the nuclei and tissue they were drawn with.
 
     Attributes
     ----------
@@ -356,16 +402,24 @@ class Painted(NamedTuple):
         Where.
     labels : (h, w) int32
         7 * instance + class; 0 outside the mask.
+    tissue : (h, w) uint8
+        Ids of `TISSUE_NAMES`; 0 outside the mask, and where an edit did not say.
     """
 
     mask: NDArray[np.bool_]
     labels: NDArray[np.int32]
+    tissue: NDArray[np.uint8]
+
+    def part(self, slices: tuple[slice, slice]) -> Painted:
+        """Return the pixels that slices choose."""
+        return Painted(self.mask[slices], self.labels[slices], self.tissue[slices])
 
     @property
     def finer(self) -> Painted:
         """The same at twice the scale."""
         mask = repeat_up(self.mask, 2)
-        return Painted(mask, np.where(mask, twice(self.labels), 0))
+        tissue = twice(self.tissue, side_by_side=True)
+        return Painted(mask, np.where(mask, twice(self.labels), 0), np.where(mask, tissue, 0))
 
 
 def painted_above(store: SlideStore, region: Region) -> Painted | None:
@@ -388,33 +442,49 @@ def painted_above(store: SlideStore, region: Region) -> Painted | None:
         places.append(store.spec.at_level(finer, finer.level + 1).pad(1))
     found: Painted | None = None
     for here, finer in zip(reversed(places[1:]), reversed(places[:-1]), strict=True):
-        own = store.edited(here)
-        if own.any():
-            found = _over(found, own, np.where(own, store.labels(here), 0))
+        found = _over(found, _painted_here(store, here))
         if found is not None:
             found = _one_finer(found, here, finer)
     return found if found is not None and found.mask.any() else None
 
 
-def _over(below: Painted | None, mask: NDArray[np.bool_], labels: NDArray[np.int32]) -> Painted:
-    if below is None:
-        return Painted(mask, labels)
-    return Painted(below.mask | mask, np.where(mask, labels, below.labels))
+def _painted_here(store: SlideStore, region: Region) -> Painted | None:
+    """Return what edits of a region's own level painted there; None when that is nothing."""
+    own = store.edited(region)
+    if not own.any():
+        return None
+    labels, tissue = store.labels(region), store.tissue(region)
+    return Painted(own, np.where(own, labels, 0), np.where(own, tissue, 0))
+
+
+def _over(below: Painted | None, above: Painted | None) -> Painted | None:
+    if below is None or above is None:
+        return below if above is None else above
+    labels = np.where(above.mask, above.labels, below.labels)
+    tissue = np.where(above.mask, above.tissue, below.tissue)
+    return Painted(below.mask | above.mask, labels, tissue)
 
 
 def _one_finer(painted: Painted, here: Region, finer: Region) -> Painted:
     """Return the part of a finer region of what is painted in a region around it."""
     y, x = finer.y - 2 * here.y, finer.x - 2 * here.x
     part = np.s_[y : y + finer.height, x : x + finer.width]
-    mask, labels = painted.finer
-    return Painted(mask[part], labels[part])
+    return painted.finer.part(part)
 
 
-def twice(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+def twice(labels: NDArray[_Number], *, side_by_side: bool = False) -> NDArray[_Number]:
     """Return a map of labels at twice the scale, (2h, 2w), with slopes where there were steps.
 
     A quarter of a background pixel between two neighbours of one nucleus becomes part of it, as in
     Scale2x (Mazzoleni, 2001); nothing is taken from a nucleus, or the steps would stay.
+
+    Parameters
+    ----------
+    labels : (h, w) whole numbers
+        0 = background.
+    side_by_side : bool
+        Whether labels lie beside each other, as tissues do, and not on a background: then one
+        takes from another, and nothing becomes background.
     """
     wide = np.pad(labels, 1, mode="edge")
     up, down = wide[:-2, 1:-1], wide[2:, 1:-1]
@@ -423,5 +493,6 @@ def twice(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     for row, one, opposite in ((0, up, down), (1, down, up)):
         for col, other, across in ((0, left, right), (1, right, left)):
             agree = (one == other) & (one != across) & (other != opposite)
-            fine[row::2, col::2] = np.where(agree & (labels == 0), one, labels)
+            free = one != 0 if side_by_side else labels == 0
+            fine[row::2, col::2] = np.where(agree & free, one, labels)
     return fine

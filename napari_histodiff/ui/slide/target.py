@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import PyramidSpec, Region
+from napari_histodiff.core.maps import in_schema
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.layout.completion import Maps
 from napari_histodiff.slide.edit_store import EditStore
@@ -165,7 +166,8 @@ class SlideTarget(Target):
         }
         tissue, nuclei = request.tissue_map, request.class_map
         if tissue is None or nuclei is None or not tissue.all():
-            own_classes, own_instances, own_tissue = self.own_maps(region)
+            own_classes, own_instances, tissue_there = self.own_maps(region)
+            own_tissue = in_schema(tissue_there, recipe.tissue_names)
             changes["tissue_map"] = (
                 own_tissue if tissue is None else np.where(tissue > 0, tissue, own_tissue)
             )

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from skimage.measure import label
 
 from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.datasets.annotated import class_of
 from napari_histodiff.datasets.geojson_objects import read_objects
 from napari_histodiff.datasets.outlines import Outline, rasterise
@@ -22,6 +24,7 @@ from napari_histodiff.slide.exporting import nuclei
 from napari_histodiff.slide.exporting.nuclei import export_geojson, nuclei_of
 from napari_histodiff.slide.exporting.source import ExportSource
 from tests.slide.exporting.sources import drawn_slide, of_labels, part_synthetic
+from tests.slide.slides import request
 
 
 def read_back(path: Path, shape: tuple[int, int]) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
@@ -92,6 +95,29 @@ def test_a_nucleus_with_a_hole_keeps_it(tmp_path: Path) -> None:
     export_geojson(of_labels((instances * 2).astype(np.uint8), instances), tmp_path / "n.geojson")
     (one,) = json.loads((tmp_path / "n.geojson").read_text())["features"]
     assert len(one["geometry"]["coordinates"]) == 2
+
+
+def test_tissue_of_edits_is_listed_at_every_level_it_was_painted_at(tmp_path: Path) -> None:
+    slide = drawn_slide(tmp_path)
+    source = ExportSource.of_slide(slide)
+    before = export_geojson(source, tmp_path / "before.geojson", tissue=True)
+    assert "muscle" not in before
+    for level, name in enumerate(("muscle", "blood", "lymphoid")):
+        region = Region(level, 64, 32, 32, 32)
+        kind = np.full(region.shape, TISSUE_NAMES.index(name), np.uint8)
+        slide.write(request(region, tissue_map=kind), np.zeros((*region.shape, 3), np.uint8))
+    export_geojson(source, tmp_path / "n.geojson", tissue=True)
+    objects = json.loads((tmp_path / "n.geojson").read_text())["features"]
+    found = {
+        one["properties"]["classification"]["name"]: one["geometry"]["coordinates"][0]
+        for one in objects
+        if one["properties"]["objectType"] == "annotation"
+    }
+    for level, name in enumerate(("muscle", "blood", "lymphoid")):
+        x, y = np.array(found[name]).T
+        box = [y.min(), x.min(), y.max(), x.max()]
+        assert box == [side << level for side in (64, 32, 96, 64)]
+    slide.close()
 
 
 def test_a_slide_without_nuclei_or_tissue_is_refused(tmp_path: Path) -> None:

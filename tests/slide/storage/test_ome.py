@@ -13,6 +13,7 @@ from ome_zarr.io import parse_url
 from ome_zarr.reader import Reader
 
 from napari_histodiff.core.geometry import Region, TileAddress
+from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.slide.storage.chunks import FILL
 from napari_histodiff.slide.store import SlideStore
 from tests.slide.slides import draw_all, edit, make, pixels
@@ -65,7 +66,7 @@ def test_napari_ome_zarr_opens_it(slide: SlideStore) -> None:
     read = reader.napari_get_reader(str(slide.path))
     layers: list[Any] = read(str(slide.path))
     kinds = [layer[2] for layer in layers]
-    assert kinds == ["image", "labels"]
+    assert kinds == ["image", "labels", "labels"]
     data, settings, _ = layers[0]
     axis = settings["channel_axis"]
     assert len(data) == slide.spec.levels
@@ -78,6 +79,15 @@ def test_labels_are_read_too(slide: SlideStore) -> None:
     group = zarr.open_group(slide.path / "labels" / "nuclei", mode="r")
     np.testing.assert_array_equal(group["0"][:256, 256:512], labels)
     assert not group["0"][:256, :256].any()
+
+
+def test_tissue_of_edits_is_read_and_named(slide: SlideStore) -> None:
+    group = zarr.open_group(slide.path / "labels" / "tissue", mode="r")
+    np.testing.assert_array_equal(group["0"][:], slide.tissue(slide.spec.bounds(0)))
+    assert group["0"][:].any()
+    said = group.attrs["ome"]["image-label"]["properties"]
+    named = {one["label-value"]: one["class"] for one in said}
+    assert named == {n: name for n, name in enumerate(TISSUE_NAMES) if n}
 
 
 def test_nothing_drawn_is_the_background_of_a_slide(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Nuclei painted at one level are those that its finer levels are drawn with."""
+"""Nuclei and tissue painted at one level are those that its finer levels are drawn with."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from napari_histodiff.slide.streaming.tile_requests import (
     glass_pixels,
     maps_at,
     painted_above,
+    tissue_at,
     twice,
 )
 from tests.fakes import FAKE_INFO
 from tests.slide.fake_store import FakeLayout, draw_on_plane, small_recipe
-from tests.slide.slides import draw_all, pixels
+from tests.slide.slides import draw_all, make, pixels, request
 
 #: A place of level 1 that lies on four tiles of level 0.
 PLACE = Region(1, 100, 110, 60, 70)
@@ -43,8 +44,10 @@ def slide(tmp_path: Path) -> Iterator[SlideStore]:
         yield slide
 
 
-def paint(slide: SlideStore, region: Region, value: int = 3) -> None:
-    """Change a place, with one nucleus of a class in its middle."""
+def paint(
+    slide: SlideStore, region: Region, value: int = 3, tissue: np.ndarray | None = None
+) -> None:
+    """Change a place, with one nucleus of a class in its middle, and maybe its tissue."""
     classes = np.zeros(region.shape, np.uint8)
     classes[10:-10, 10:-10] = value
     request = EditRequest(
@@ -52,6 +55,7 @@ def paint(slide: SlideStore, region: Region, value: int = 3) -> None:
         region=region,
         class_map=classes,
         instance_map=classes.astype(np.int32) * 7,
+        tissue_map=tissue,
     )
     slide.write(request, pixels(region.shape, value))
     draw_all(slide)
@@ -61,6 +65,13 @@ def asked(slide: SlideStore, block: Region) -> EditRequest:
     request = block_request(slide, block)
     assert request is not None
     return request
+
+
+def told(region: Region, value: int, left_open: int = 8) -> np.ndarray:
+    """Return tissue of one kind that leaves its border to the layout."""
+    tissue = np.zeros(region.shape, np.uint8)
+    tissue[left_open:-left_open, left_open:-left_open] = value
+    return tissue
 
 
 def nucleus(value: int = 3) -> int:
@@ -86,6 +97,23 @@ def test_twice_the_scale_keeps_what_is_inside_and_rounds_corners(labels: np.ndar
     assert not plain[changed].any()
     np.testing.assert_array_equal(twice(labels[::-1]), fine[::-1])
     np.testing.assert_array_equal(twice(labels.T), fine.T)
+
+
+@given(
+    hnp.arrays(
+        np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 3)
+    )
+)
+def test_tissues_side_by_side_round_each_other_s_corners(tissue: np.ndarray) -> None:
+    fine = twice(tissue, side_by_side=True)
+    plain = tissue.repeat(2, axis=0).repeat(2, axis=1)
+    changed = fine != plain
+    assert fine[changed].all()  # what is known is not forgotten
+    np.testing.assert_array_equal(fine > 0, (fine > 0) | (plain > 0))
+    np.testing.assert_array_equal(twice(tissue[::-1], side_by_side=True), fine[::-1])
+    np.testing.assert_array_equal(twice(tissue.T, side_by_side=True), fine.T)
+    swapped = np.array([0, 2, 1, 3], np.uint8)
+    np.testing.assert_array_equal(twice(swapped[tissue], side_by_side=True), swapped[fine])
 
 
 def test_an_edit_of_a_place_is_told_what_was_painted_there_before(slide: SlideStore) -> None:
@@ -159,6 +187,102 @@ def test_of_several_edits_the_finest_holds_until_a_coarser_one_is_made(slide: Sl
     assert nucleus_at() == nucleus(3)
 
 
+def test_finer_levels_are_drawn_with_the_tissue_that_was_painted(slide: SlideStore) -> None:
+    block = Region(0, 0, 0, 512, 512)
+    before = asked(slide, block)
+    tissue = told(PLACE, 3)
+    tissue[20:40, 20:40] = 4  # glass, by the user's word
+    paint(slide, PLACE, tissue=tissue)
+    now = asked(slide, block).tissue_map
+    inside = slide.spec.at_level(PLACE, 0).relative_to(before.region).slices
+    enlarged = tissue.repeat(2, axis=0).repeat(2, axis=1)
+    corners = np.zeros(enlarged.shape, bool)
+    for y, x in ((40, 40), (40, 79), (79, 40), (79, 79)):  # rounded, as are those of nuclei
+        corners[y, x] = True
+    expected = np.where(enlarged > 0, enlarged, before.tissue_map[inside])
+    np.testing.assert_array_equal(now[inside][~corners], expected[~corners])
+    assert (now[inside][corners] == 3).all()
+    outside = np.ones(now.shape, bool)
+    outside[inside] = False
+    np.testing.assert_array_equal(now[outside], before.tissue_map[outside])
+    slide.undo()
+    assert asked(slide, block).to_dict() == before.to_dict()
+    slide.redo()
+    draw_all(slide)
+    np.testing.assert_array_equal(asked(slide, block).tissue_map, now)
+
+
+def test_a_slide_knows_the_tissue_of_its_edits_after_it_was_opened_again(slide: SlideStore) -> None:
+    tissue = told(PLACE, 3)
+    before = maps_at(slide, PLACE).tissue_map
+    paint(slide, PLACE, tissue=tissue)
+    expected = np.where(tissue > 0, tissue, before)
+    np.testing.assert_array_equal(maps_at(slide, PLACE).tissue_map, expected)
+    slide.close()
+    with SlideStore.open(slide.path, layout=lambda *_: FakeLayout(600)) as again:
+        np.testing.assert_array_equal(maps_at(again, PLACE).tissue_map, expected)
+
+
+def test_an_edit_that_says_nothing_of_tissue_leaves_it_to_the_layout(slide: SlideStore) -> None:
+    before = maps_at(slide, PLACE).tissue_map
+    paint(slide, PLACE, tissue=told(PLACE, 3))
+    paint(slide, PLACE)
+    np.testing.assert_array_equal(maps_at(slide, PLACE).tissue_map, before)
+    np.testing.assert_array_equal(tissue_at(slide, PLACE), before)
+
+
+def test_of_the_tissue_of_several_edits_the_finest_holds(slide: SlideStore) -> None:
+    wide, at = Region(2, 40, 50, 60, 60), Region(0, 260, 280, 1, 1)
+
+    def tissue() -> tuple[int, int]:
+        return int(maps_at(slide, at).tissue_map[0, 0]), int(tissue_at(slide, at)[0, 0])
+
+    paint(slide, wide, tissue=told(wide, 2))
+    assert tissue() == (2, 2)
+    paint(slide, PLACE, tissue=told(PLACE, 3))
+    assert tissue() == (3, 3)
+    paint(slide, wide, tissue=told(wide, 1))
+    assert tissue() == (1, 1)
+    assert not slide.tissue(PLACE).any()
+    slide.undo()
+    assert tissue() == (3, 3)
+
+
+def test_a_place_shows_the_tissue_of_its_edits_at_every_level(slide: SlideStore) -> None:
+    wide, small = Region(2, 20, 20, 60, 60), Region(0, 120, 130, 90, 70)
+    bounds = slide.spec.bounds(0)
+    before = tissue_at(slide, bounds)
+    np.testing.assert_array_equal(before, slide.layout.tissue(bounds))
+    paint(slide, wide, tissue=told(wide, 2))
+    paint(slide, small, tissue=told(small, 3, 5))
+    finest = tissue_at(slide, bounds)
+    expected = before.copy()
+    inside = slide.spec.at_level(wide.pad(-8), 0)
+    expected[inside.slices] = 2
+    # Where the finer edit says nothing, the layout does.
+    expected[small.slices] = np.where(
+        told(small, 3, 5) > 0, told(small, 3, 5), before[small.slices]
+    )
+    np.testing.assert_array_equal(finest, expected)
+    for level in range(1, slide.spec.levels):
+        found = tissue_at(slide, slide.spec.bounds(level))
+        np.testing.assert_array_equal(found, finest[:: 1 << level, :: 1 << level])
+        part = Region(level, 10, 7, 40, 50)
+        np.testing.assert_array_equal(tissue_at(slide, part), found[part.slices])
+
+
+def test_levels_that_are_never_drawn_show_the_tissue_of_edits_too(tmp_path: Path) -> None:
+    with make(tmp_path, height=2100, width=2100, coarsest=0) as slide:
+        assert slide.spec.levels > 2
+        place = Region(0, 250, 400, 300, 300)
+        slide.write(request(place, tissue_map=told(place, 1, 20)), pixels(place.shape))
+        finest = tissue_at(slide, slide.spec.bounds(0))
+        assert (finest[place.pad(-20).slices] == 1).all()
+        for level in range(1, slide.spec.levels):
+            found = tissue_at(slide, slide.spec.bounds(level))
+            np.testing.assert_array_equal(found, finest[:: 1 << level, :: 1 << level])
+
+
 def test_what_was_painted_on_glass_is_drawn_at_finer_levels(slide: SlideStore) -> None:
     block = Region(0, 256, 768, 256, 256)
     assert block_request(slide, block) is None
@@ -174,8 +298,9 @@ def test_what_was_painted_on_glass_is_drawn_at_finer_levels(slide: SlideStore) -
 
 
 def test_grouping_tiles_changes_no_byte_of_it(slide: SlideStore) -> None:
-    paint(slide, Region(2, 30, 30, 70, 80), 2)
-    paint(slide, PLACE)
+    wide = Region(2, 30, 30, 70, 80)
+    paint(slide, wide, 2, np.random.default_rng(3).integers(0, 5, wide.shape, np.uint8))
+    paint(slide, PLACE, tissue=told(PLACE, 3))
     block = Region(0, 0, 0, 512, 512)
     request = asked(slide, block)
     together, labels = draw_on_plane(request), block_labels(request, block)

@@ -7,6 +7,7 @@ import pytest
 
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.engine.inline import InlineEngine
 from napari_histodiff.slide.storage.tile_table import TileState
@@ -183,6 +184,18 @@ def test_painted_nuclei_and_tissue_go_before_the_slides():
     np.testing.assert_array_equal(
         dressed.tissue_map[elsewhere], stage.store.layout.tissue(FRAME)[elsewhere]
     )
+    stage.session.close()
+
+
+def test_tissue_that_the_slides_model_has_no_name_for_is_left_open(monkeypatch):
+    stage = Stage(MemoryStore(), RecordingEngine())
+    lymphoid = TISSUE_NAMES.index("lymphoid")
+    assert "lymphoid" not in stage.store.recipe.tissue_names
+    monkeypatch.setattr(
+        stage.store.layout, "tissue_to_draw", lambda r: np.full(r.shape, lymphoid, np.uint8)
+    )
+    request = EditRequest(kind=EditKind.GENERATE, region=FRAME, mpp=0.25)
+    assert not stage.session.target.with_slide_conditions(request).tissue_map.any()
     stage.session.close()
 
 
