@@ -87,7 +87,8 @@ def turn_of(dy: NDArray[np.float32], dx: NDArray[np.float32]) -> NDArray[np.int6
 def _drawn(class_id: int, mpp: float, rng: np.random.Generator) -> NDArray[np.bool_]:
     while True:
         outline = draw_nucleus(class_id, mpp / _FINER, rng)
-        if len(outline) <= 2 * _FINER * REACH / mpp:
+        # The smallest outline is a pixel, however large that is.
+        if len(outline) <= max(2 * _FINER * REACH / mpp, _FINER):
             return outline
 
 

@@ -2,7 +2,8 @@
 
 Where nuclei are painted, tissue is drawn that fits them. Where tissue is painted and no nucleus,
 nuclei are placed as they stand in such tissue. Where nothing is painted, the caption decides: its
-slide is laid out, and the frame shows a part of it. What is painted stays.
+slide is laid out, and the frame shows a part of it. What is painted stays. Where only a part may
+change, paint beside it says how tissue goes on there, not that somebody has looked at that part.
 """
 
 from __future__ import annotations
@@ -32,7 +33,15 @@ from napari_histodiff.layout.completion.planned import planned_maps
 from napari_histodiff.layout.completion.sampler import KnownCells, sample_tissue
 from napari_histodiff.layout.plan import plan_of
 
-__all__ = ["Completion", "Maps", "around_nuclei", "complete_paint", "completed_on", "known_to"]
+__all__ = [
+    "Completion",
+    "Maps",
+    "around_nuclei",
+    "complete_paint",
+    "completed_on",
+    "known_to",
+    "mostly",
+]
 
 #: Class map, instance map and tissue map of one place.
 Maps = tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8]]
@@ -72,6 +81,8 @@ class Completion:
     tissue_map : (h, w) uint8
     tissue_suggested, nuclei_suggested : (h, w) bool
         Where tissue, and pixels of nuclei, are not what was painted.
+    nuclei_open : (h, w) bool
+        Where nuclei may be suggested: the painted ones are not all there are.
     """
 
     class_map: NDArray[np.uint8]
@@ -79,6 +90,7 @@ class Completion:
     tissue_map: NDArray[np.uint8]
     tissue_suggested: NDArray[np.bool_]
     nuclei_suggested: NDArray[np.bool_]
+    nuclei_open: NDArray[np.bool_]
 
     @property
     def suggested(self) -> tuple[str, ...]:
@@ -136,15 +148,18 @@ def complete_paint(
     paint = _maps(class_map, instance_map, tissue_map, shape)
     frame = Region(0, *origin, *paint[0].shape)
     free = np.ones(frame.shape, np.bool_) if where is None else _within(where, frame)
-    wanted = _Wanted(frame, caption, mpp, seed)
-    nuclei, tissue = (paint[0] > 0) | (paint[1] > 0), paint[2] > 0
-    if _is_whole(nuclei, tissue, free, mpp):
-        found = _filled(paint, free, free & ~_bare(nuclei, tissue), wanted)
-    elif nuclei.any() or tissue.any():
-        found = _amid(planned_maps(frame, caption, mpp, seed), paint, free, wanted)
+    wanted = _Wanted(frame, caption, mpp, seed, free)
+    seen = _Seen.of(paint, free, mpp)
+    looked_at = seen.all_over if seen.is_whole else seen.beside
+    # Too large to be sampled, a frame of nuclei is left to them, one of tissue is laid out amid it.
+    if seen.is_whole and (wanted.fits or seen.inside.any()):
+        found = _filled(paint, free, free & looked_at, wanted)
+    elif any(array.any() for array in paint):
+        own = planned_maps(frame, caption, mpp, seed)
+        found = _amid(own, paint, looked_at, wanted, unknown=~free)
     else:
         found = planned_maps(frame, caption, mpp, seed)
-    return _completion(paint, found, free, tissue_names)
+    return _completion(paint, found, free, free & ~looked_at, tissue_names)
 
 
 def completed_on(
@@ -179,17 +194,20 @@ def completed_on(
     frame = Region(0, *origin, *own[0].shape)
     everywhere = np.ones(frame.shape, np.bool_)
     free = everywhere if where is None else _within(where, frame)
+    beside = _Seen.of(paint, free, mpp).beside
     if any(array.any() for array in paint):
-        own = _amid(own, paint, free, _Wanted(frame, caption, mpp, seed))
-    return _completion(paint, own, everywhere, TISSUE_NAMES)
+        wanted = _Wanted(frame, caption, mpp, seed, free)
+        own = _amid(own, paint, beside, wanted, unknown=~everywhere)
+    return _completion(paint, own, everywhere, free & ~beside, TISSUE_NAMES)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Wanted:
     frame: Region
     caption: str
     mpp: float
     seed: int
+    free: NDArray[np.bool_]  # where something may change
 
     @property
     def fits(self) -> bool:
@@ -197,10 +215,45 @@ class _Wanted:
         return self.mpp <= CELL and max(self.frame.shape) * self.mpp <= _MOST_CELLS * CELL
 
 
-def _amid(own: Maps, paint: Maps, free: NDArray[np.bool_], wanted: _Wanted) -> Maps:
-    # What is painted amid what a place has of its own, which makes room around it.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    # What of the paint says where nuclei are all there are.
+    inside: NDArray[np.bool_]  # painted nuclei that lie mostly where something may change
+    is_whole: bool  # whether somebody has looked at most of that
+    all_over: NDArray[np.bool_]  # where the nuclei are all there are when it is whole
+    beside: NDArray[np.bool_]  # and when it is not
+
+    @classmethod
+    def of(cls, paint: Maps, free: NDArray[np.bool_], mpp: float) -> _Seen:
+        nuclei, tissue = (paint[0] > 0) | (paint[1] > 0), paint[2] > 0
+        inside = nuclei if free.all() else mostly(_numbers(paint[1], nuclei), nuclei, free)
+        open_ = tissue & free & ~_areas_with(inside, tissue & free)
+        # Tissue without nuclei amid nuclei: somebody took those that stood there.
+        emptied = open_ & _areas_with(nuclei, tissue)
+        if emptied.any():
+            emptied &= _amidst(nuclei, _NEAR, mpp)
+        bare = open_ & ~emptied
+        return cls(
+            inside,
+            _is_whole(inside, tissue, free, mpp),
+            ~bare if inside.any() else tissue & ~bare,
+            (_around(inside, _BESIDE, mpp) & ~bare) | emptied,
+        )
+
+
+def _amid(
+    own: Maps,
+    paint: Maps,
+    looked_at: NDArray[np.bool_],
+    wanted: _Wanted,
+    unknown: NDArray[np.bool_],
+) -> Maps:
+    # What is painted amid what a place has of its own, which makes room around it where that may
+    # change, or where it is not known to be there.
     nuclei, tissue = (paint[0] > 0) | (paint[1] > 0), paint[2] > 0
-    zone = _around(nuclei | tissue, _ROOM, wanted.mpp) & free
+    # Room is for what is sampled between the two.
+    near = _around(nuclei | tissue, _ROOM if wanted.fits else _RIM, wanted.mpp)
+    zone = near & (wanted.free | unknown)
     own_nuclei = (own[0] > 0) | (own[1] > 0)
     cut = np.unique(own[1][(zone | nuclei) & own_nuclei])
     kept = own_nuclei & ~zone & ~nuclei & ~np.isin(own[1], cut[cut > 0])
@@ -210,28 +263,34 @@ def _amid(own: Maps, paint: Maps, free: NDArray[np.bool_], wanted: _Wanted) -> M
         instances,
         np.where(tissue | zone, paint[2], own[2]),
     )
-    looked_at = ~zone | (_around(nuclei, _BESIDE, wanted.mpp) & ~_bare(nuclei, tissue))
-    return _filled(merged, zone, looked_at, wanted)
+    painted = unknown & (nuclei | _areas_with(nuclei, tissue))
+    return _filled(merged, zone & wanted.free, ~zone | looked_at | painted, wanted, own[2])
 
 
 def _filled(
-    maps: Maps, free: NDArray[np.bool_], looked_at: NDArray[np.bool_], wanted: _Wanted
+    maps: Maps,
+    free: NDArray[np.bool_],
+    looked_at: NDArray[np.bool_],
+    wanted: _Wanted,
+    laid_out: NDArray[np.uint8] | None = None,
 ) -> Maps:
-    # Tissue wherever it is open, and nuclei where nobody looked at those.
+    # Tissue wherever it is open, sampled, or as it is laid out where the frame is too large for
+    # that; and nuclei where nobody looked at those.
     classes, instances, tissue = maps
     frame, mpp, seed = wanted.frame, wanted.mpp, wanted.seed
-    if not wanted.fits:
-        return maps
     nuclei = (classes > 0) | (instances > 0)
-    grid = CellGrid(frame, mpp)
-    known = KnownCells(
-        grid.region,
-        grid.tissue(tissue),
-        grid.nuclei(classes, nuclei),
-        grid.share(looked_at) >= 0.5,
-        context_of(parse_caption(wanted.caption).caption),
-    )
-    drawn = grid.pixels(sample_tissue(tissue_network(), known, seed), seed)
+    drawn = tissue if laid_out is None else laid_out
+    if wanted.fits:
+        grid = CellGrid(frame, mpp)
+        known = KnownCells(
+            grid.region,
+            grid.tissue(tissue),
+            grid.nuclei(classes, nuclei),
+            grid.share(looked_at) >= 0.5,
+            context_of(parse_caption(wanted.caption).caption),
+            grid.share(~wanted.free) >= 0.5,
+        )
+        drawn = grid.pixels(sample_tissue(tissue_network(), known, seed), seed)
     whole = np.where(tissue > 0, tissue, around_nuclei(drawn, classes, nuclei, mpp))
     new_classes, new_instances = place_nuclei(
         whole,
@@ -251,7 +310,11 @@ def _filled(
 
 
 def _completion(
-    paint: Maps, found: Maps, free: NDArray[np.bool_], names: tuple[str, ...]
+    paint: Maps,
+    found: Maps,
+    free: NDArray[np.bool_],
+    nuclei_open: NDArray[np.bool_],
+    names: tuple[str, ...],
 ) -> Completion:
     classes, instances, tissue = paint
     painted = (classes > 0) | (instances > 0)
@@ -267,6 +330,7 @@ def _completion(
         np.where(tissue > 0, tissue, suggested),
         (tissue == 0) & (suggested > 0),
         new,
+        nuclei_open,
     )
 
 
@@ -317,10 +381,43 @@ def _is_whole(
     return bool(looked_at[free].mean() >= _WHOLE) if free.any() else True
 
 
-def _bare(nuclei: NDArray[np.bool_], tissue: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    # Painted areas without any nucleus: some are to be placed there.
+def mostly(
+    numbers: NDArray[np.int32], nuclei: NDArray[np.bool_], here: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return the pixels of nuclei of which more than half lies in a place, (h, w) bool.
+
+    Parameters
+    ----------
+    numbers : (h, w) int32
+        Which nucleus a pixel belongs to.
+    nuclei, here : (h, w) bool
+        Pixels of the nuclei in question, and the place.
+    """
+    _, which = np.unique(numbers[nuclei], return_inverse=True)
+    chosen = 2 * np.bincount(which, weights=here[nuclei]) > np.bincount(which)
+    found = np.zeros(nuclei.shape, np.bool_)
+    found[nuclei] = chosen[which]
+    return found
+
+
+def _numbers(instances: NDArray[np.int32], nuclei: NDArray[np.bool_]) -> NDArray[np.int32]:
+    # A number for nuclei that have none, too, below 0.
+    pieces, _ = ndimage.label(nuclei & (instances == 0))
+    return np.where(instances > 0, instances, -pieces).astype(np.int32)
+
+
+def _areas_with(nuclei: NDArray[np.bool_], tissue: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    # Painted areas in which there is some nucleus.
     areas, _ = ndimage.label(tissue)
-    return np.asarray(tissue & ~np.isin(areas, np.unique(areas[nuclei])), np.bool_)
+    return np.asarray(tissue & np.isin(areas, np.unique(areas[nuclei])), np.bool_)
+
+
+def _amidst(mask: NDArray[np.bool_], reach: float, mpp: float) -> NDArray[np.bool_]:
+    # What lies between parts of a mask that are at most twice so many um apart, and not beyond.
+    pad = int(reach / mpp) + 2
+    near = ndimage.distance_transform_edt(~np.pad(mask, pad)) * mpp <= reach
+    inner = ndimage.distance_transform_edt(near) * mpp > reach
+    return np.asarray(inner[pad:-pad, pad:-pad], np.bool_)
 
 
 def _around(mask: NDArray[np.bool_], reach: float, mpp: float) -> NDArray[np.bool_]:

@@ -84,13 +84,10 @@ def _completed(request: EditRequest, tissue_names: tuple[str, ...]) -> EditReque
     if request.region_captions:
         found = by_tissue(
             found,
-            request.class_map,
-            request.instance_map,
             request.region_captions,
             mpp=request.mpp,
             seed=seed,
             origin=(request.region.y, request.region.x),
-            where=request.edit_mask,
             tissue_names=tissue_names,
         )
     if "tissue" in found.suggested:

@@ -65,6 +65,8 @@ class KnownCells:
         Where the nuclei are known.
     context : (n,) float32
         See `network.context_of`.
+    fixed : (h, w) bool, optional
+        Where nothing may change, so that an area that ends beside it was cut there and goes on.
     """
 
     region: Region
@@ -72,6 +74,7 @@ class KnownCells:
     nuclei: NDArray[np.float32]
     surveyed: NDArray[np.bool_]
     context: NDArray[np.float32]
+    fixed: NDArray[np.bool_] | None = None
 
 
 def sample_tissue(
@@ -81,7 +84,7 @@ def sample_tissue(
     tissue = known.tissue.copy()
     nuclei = np.where(known.surveyed, known.nuclei, np.float32(0))
     total = int((tissue == 0).sum())
-    closed = _closed(tissue)
+    closed = _closed(tissue if known.fixed is None else np.where(known.fixed, 0, tissue))
     for step in range(steps):
         masked = tissue == 0
         left = int(masked.sum())

@@ -267,13 +267,12 @@ def _completed(
             "mpp": snapshot.mpp,
             "seed": structure_seed(settings.seed, variant),
             "origin": (region.y, region.x),
-            "where": where,
         }
         if own is not None:
-            return completed_on(own, paint, caption=settings.caption, **common)
+            return completed_on(own, paint, caption=settings.caption, where=where, **common)
         common["tissue_names"] = tissue_names
-        found = complete_paint(*paint, caption=settings.caption, **common)
-        return by_tissue(found, paint[0], paint[1], settings.region_captions, **common)
+        found = complete_paint(*paint, caption=settings.caption, where=where, **common)
+        return by_tissue(found, settings.region_captions, **common)
 
     first = suggested(0)
     varies = bool(first.suggested) and (own is None or painted)

@@ -62,3 +62,14 @@ def test_tissue_that_is_not_there_changes_nothing() -> None:
     same = completed(request(region_captions={"fat": "high lymphocyte"}))
     np.testing.assert_array_equal(low.class_map, same.class_map)
     np.testing.assert_array_equal(low.instance_map, same.instance_map)
+
+
+def test_a_painted_nucleus_elsewhere_takes_none_from_the_tissue_of_a_caption() -> None:
+    classes, instances = np.zeros((2, SIDE, SIDE), np.int32)
+    classes[20:32, 20:32], instances[20:32, 20:32] = 3, 5
+    paint = {"class_map": classes, "instance_map": instances, "tissue_map": None}
+    low = completed(request(**paint))
+    high = completed(request(region_captions={"stroma": "colon, high lymphocyte"}, **paint))
+    everywhere = slice(0, SIDE)
+    assert lymphocytes(high, everywhere) > 2 * lymphocytes(low, everywhere) + 20
+    assert (high.instance_map[20:32, 20:32] == 5).all()

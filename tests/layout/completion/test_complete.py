@@ -256,3 +256,107 @@ def test_numbers_of_numpy_are_those_of_python() -> None:
     )
     np.testing.assert_array_equal(ours.tissue_map, theirs.tissue_map)
     assert key_of(np.int64(5), 1) == key_of(5, 1)
+
+
+def shifted(found, shift: int) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+    """A frame moved to the right: what it still shows, and where it is empty."""
+    maps = (found.class_map, found.instance_map, found.tissue_map)
+    empty = np.zeros(found.tissue_map.shape, bool)
+    empty[:, -shift:] = True
+    return tuple(np.where(empty, 0, np.roll(a, -shift, axis=1)) for a in maps), empty
+
+
+@pytest.mark.parametrize(("side", "shift", "seed"), [(256, 64, 1), (256, 128, 1), (384, 96, 2)])
+def test_tissue_goes_on_where_a_frame_was_moved_to(side, shift, seed) -> None:
+    paint, empty = shifted(complete_paint(shape=(side, side), caption=CAPTION, seed=seed), shift)
+    found = complete_paint(*paint, caption=CAPTION, seed=seed + 5, origin=(0, shift), where=empty)
+    new, old = (
+        (found.class_map[part] > 0).sum() / np.isin(found.tissue_map[part], [GLAND, STROMA]).sum()
+        for part in (empty, ~empty)
+    )
+    assert new > 0.6 * old
+    assert (found.tissue_map[empty] == GLASS).mean() < 0.02
+    # From the seam on, not only farther away.
+    beside = np.s_[:, side - shift + 4 : side - shift + 24]
+    cells = np.isin(found.tissue_map[beside], [GLAND, STROMA])
+    assert (found.class_map[beside] > 0)[cells].mean() > 0.15 * old
+    for mine, painted in zip((found.class_map, found.tissue_map), paint[::2], strict=True):
+        np.testing.assert_array_equal(mine[~empty], painted[~empty])
+
+
+def test_a_gland_that_a_frame_cut_goes_on() -> None:
+    gland = np.zeros((256, 256), np.uint8)
+    gland[:, :128], gland[90:170, :128] = STROMA, GLAND
+    empty = np.zeros(gland.shape, bool)
+    empty[:, 128:] = True
+    beside = np.s_[100:160, 132:140]
+    share = [
+        (complete_paint(None, None, gland, caption=CAPTION, seed=s, where=w).tissue_map[beside])
+        for s in range(3)
+        for w in (empty, None)
+    ]
+    cut, painted = ((np.array(share[start::2]) == GLAND).mean() for start in (0, 1))
+    assert cut > 0.5
+    assert painted < 0.1
+
+
+def hole(found) -> tuple[list[np.ndarray], np.ndarray]:
+    """A frame without the nuclei that lie in a part of it, and the part."""
+    mask = np.zeros(found.tissue_map.shape, bool)
+    mask[70:190, 70:190] = True
+    gone = np.isin(found.instance_map, np.unique(found.instance_map[mask]))
+    return [np.where(gone, 0, a) for a in (found.class_map, found.instance_map)], mask
+
+
+def test_what_was_erased_under_a_mask_is_suggested_anew() -> None:
+    whole = complete_paint(shape=(256, 256), caption=CAPTION, seed=1)
+    nuclei, mask = hole(whole)
+    tissue = np.where(mask, 0, whole.tissue_map)
+    found = complete_paint(*nuclei, tissue, caption=CAPTION, seed=1, where=mask)
+    assert len(np.unique(found.instance_map[mask])) > 12
+    assert not found.nuclei_suggested[~mask].any()
+    # Tissue that was left there says that its nuclei are meant to be gone.
+    kept = complete_paint(*nuclei, whole.tissue_map, caption=CAPTION, seed=1, where=mask)
+    assert kept.suggested == ()
+
+
+def test_nuclei_painted_in_a_new_part_are_all_there_are_in_it() -> None:
+    paint, empty = shifted(complete_paint(shape=(256, 256), caption=CAPTION, seed=1), 128)
+    classes, instances, tissue = paint
+    for number, (y, x) in enumerate(np.ndindex(3, 2), start=5000):
+        place = np.s_[y * 80 + 40 : y * 80 + 50, 150 + x * 60 : 160 + x * 60]
+        classes[place], instances[place] = CONNECTIVE, number
+    found = complete_paint(classes, instances, tissue, caption=CAPTION, where=empty)
+    assert found.suggested == ("tissue",)
+
+
+def test_tissue_painted_on_into_a_new_part_has_nuclei_there() -> None:
+    paint, empty = shifted(complete_paint(shape=(256, 256), caption=CAPTION, seed=1), 128)
+    tissue = np.where(empty, STROMA, paint[2]).astype(np.uint8)
+    found = complete_paint(*paint[:2], tissue, caption=CAPTION, where=empty)
+    assert found.suggested == ("nuclei",)
+    assert len(np.unique(found.instance_map[empty])) > 20
+
+
+def test_beside_tissue_that_covers_most_of_a_frame_there_are_nuclei_too() -> None:
+    tissue = np.zeros((256, 256), np.uint8)
+    tissue[:, :155] = STROMA
+    found = complete_paint(None, None, tissue, caption=CAPTION, seed=1)
+    assert len(np.unique(found.instance_map[:, 155:])) > 20
+    assert (found.tissue_map[:, 155:] == GLASS).mean() < 0.1
+
+
+@pytest.mark.parametrize(("side", "mpp"), [(1088, 2.0), (256, 8.0), (64, 64.0)])
+def test_a_gland_on_a_frame_too_large_to_be_sampled_has_nuclei_and_no_moat(side, mpp) -> None:
+    tissue = np.zeros((side, side), np.uint8)
+    middle = slice(side // 4, side // 2)
+    tissue[middle, middle] = GLAND
+    found = complete_paint(None, None, tissue, caption=CAPTION, seed=1, mpp=mpp)
+    assert found.tissue_map.all()
+    assert (found.class_map[tissue > 0] == EPITHELIAL).mean() > 0.15
+    moat = ndimage.binary_dilation(tissue > 0, iterations=max(2, round(24 / mpp))) & (tissue == 0)
+    beyond = (tissue == 0) & ~moat
+    assert (found.class_map[moat] > 0).mean() > 0.3 * (found.class_map[beyond] > 0).mean()
+    # What lies beyond is what an empty frame would have.
+    empty = complete_paint(shape=tissue.shape, caption=CAPTION, seed=1, mpp=mpp)
+    np.testing.assert_array_equal(found.tissue_map[beyond], empty.tissue_map[beyond])
