@@ -107,13 +107,13 @@ def test_frame_and_paint_move_with_the_tissue(stage, workspace):
     seen = []
     workspace.frame_changed.connect(seen.append)
     paint(workspace, 3)
-    placed = [layer.data_to_world((0, 0)) for layer in workspace.own_layers[:3]]
+    placed = [layer.data_to_world((0, 0)) for layer in workspace.paint_layers[:3]]
     stage.session.grow(TOP, LEFT, 0, 0)
     assert workspace.document.region == FRAME.translate(TOP, LEFT)
     assert seen == [FRAME.translate(TOP, LEFT)]
     assert painted(workspace)[25, 40] == 3
     assert np.count_nonzero(painted(workspace)) == 600
-    for layer, place in zip(workspace.own_layers[:3], placed, strict=True):
+    for layer, place in zip(workspace.paint_layers[:3], placed, strict=True):
         np.testing.assert_allclose(layer.data_to_world((0, 0)), place)
     assert workspace.target is stage.session.layer
     names = [layer.name for layer in stage.viewer.layers]

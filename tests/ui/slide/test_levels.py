@@ -116,7 +116,7 @@ def test_levels_are_those_the_model_draws(workspace):
 
 def test_another_level_keeps_the_place_and_the_brush(stage, workspace):
     workspace.document.set_frame(Region(0, 512, 640, 256, 384))
-    _, mask, nuclei, frame = workspace.own_layers
+    _, mask, nuclei, frame = workspace.paint_layers
     nuclei.brush_size = 20
     corners = frame.data[0].copy()
     for level in (2, 1, 0, 1):
@@ -128,7 +128,7 @@ def test_another_level_keeps_the_place_and_the_brush(stage, workspace):
             assert layer.data.shape == region.shape
             np.testing.assert_allclose(layer.scale, 0.25 * 2**level)
         assert nuclei.brush_size == 20 >> level
-    assert [layer.name for layer in workspace.own_layers] == [
+    assert [layer.name for layer in workspace.paint_layers] == [
         "Tissue",
         "Edit mask",
         "Nuclei",
@@ -146,7 +146,7 @@ def test_a_large_frame_is_cut_around_its_middle_at_a_finer_level(stage, workspac
 def test_dragging_the_frame_keeps_its_level(stage, workspace):
     workspace.document.set_frame(FRAME)
     workspace.select_tool("frame")
-    frame = workspace.own_layers[-1]
+    frame = workspace.paint_layers[-1]
     drag(frame, [(600, 700), (640, 741), (660, 761)])
     assert workspace.document.region == Region(1, 286, 350, 128, 192)  # whole pixels of level 1
     np.testing.assert_array_equal(frame.data[0].min(axis=0) + 0.5, (572, 700))

@@ -140,7 +140,7 @@ def test_what_is_painted_and_staged_lies_on_the_tissue_it_will_change(
 ) -> None:
     _look(dock, pixels)
     dock.workspace.document.set_frame(FRAME)
-    _, mask, nuclei, frame = dock.workspace.own_layers
+    _, mask, nuclei, frame = dock.workspace.paint_layers
     frame.visible = nuclei.visible = False
     mask.data = np.ones_like(mask.data)
     mask.colormap = DirectLabelColormap(color_dict={1: (0, 1, 0, 1), None: (0, 0, 0, 0)})

@@ -103,12 +103,12 @@ def test_the_button_adds_a_level_and_draws_the_frame_there(
 def test_old_tissue_stays_in_its_place_in_the_world(desk: Desk) -> None:
     desk.slide.session.grow(512, 0, 0, 0)
     before = desk.slide.session.layer.data_to_world((1535.5, 1279.5))
-    placed = desk.workspace.own_layers[0].data_to_world((-0.5, -0.5))
+    placed = desk.workspace.paint_layers[0].data_to_world((-0.5, -0.5))
     desk.slide.refine()
     layer = desk.slide.session.layer
     np.testing.assert_allclose(layer.data_to_world((3071.5, 2559.5)), before)
     assert desk.workspace.document.region == replace(FRAME, level=1).translate(512, 0)
-    for own in desk.workspace.own_layers[:3]:
+    for own in desk.workspace.paint_layers[:3]:
         np.testing.assert_allclose(own.data_to_world((-0.5, -0.5)), placed)
     assert (np.asarray(layer.data[1][1536:1546, 1280:1290]) == 100).all()
 
