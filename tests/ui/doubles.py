@@ -17,6 +17,7 @@ from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.engine import EngineState, EngineStateChanged, Job, JobFinished, Listener
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import PyramidSpec, Region
+from napari_histodiff.core.maps import encode_labels
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.core.steering.strengths import levels_of
 from napari_histodiff.ui.generation.controller import Controller
@@ -102,6 +103,14 @@ class RecordingDocument:
     def maps(self) -> tuple[np.ndarray, np.ndarray]:
         classes = self.frame.class_map
         return classes, label(classes, background=0, connectivity=2).astype(np.int32)
+
+    @property
+    def layers(self) -> list[object]:
+        return [self]
+
+    @property
+    def labels(self) -> np.ndarray:
+        return encode_labels(*reversed(self.maps()))
 
     @property
     def tissue(self) -> SimpleNamespace:

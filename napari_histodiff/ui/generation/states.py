@@ -101,12 +101,14 @@ class Staging:
     """Variants that wait for Apply or Discard; `index` is the one in view.
 
     Where several models drew the same, `beside` holds the edits of all of them, in order, and
-    `entry` is the one that the variant in view is of.
+    `entry` is the one that the variant in view is of. `frame` is where the frame was when they were
+    asked for; None where nobody knows.
     """
 
     entry: HistoryEntry
     index: int = 0
     beside: tuple[HistoryEntry, ...] = ()
+    frame: Region | None = None
 
     @property
     def count(self) -> int:

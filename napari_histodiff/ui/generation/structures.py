@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.layout.completion import Maps
+from napari_histodiff.ui.painting.places import paint_at, put_paint
+from napari_histodiff.ui.workspace.runs import nuclei_maps
 
 if TYPE_CHECKING:
     from napari_histodiff.core.geometry import Region
@@ -34,10 +37,15 @@ class StructureInView:
         self._before: Staging | None = None
 
     def follow(self, staging: Staging | None) -> None:
-        """Paint what another variant than before was drawn from; nothing where that is the same."""
+        """Paint what another variant than before was drawn from; nothing where that is the same.
+
+        It is painted where the variants were asked for, also while the frame is elsewhere.
+        """
         before = self._before
         if staging is None:  # the next one is compared with what was in view last
             return
+        if before is not None and staging.frame is None and staging.region == before.region:
+            staging = replace(staging, frame=before.frame)
         self._before = staging
         if before is None or self._workspace.target is None:
             return
@@ -51,19 +59,17 @@ class StructureInView:
             return
 
     def _change(self, document: Document, before: Staging, now: Staging) -> None:
-        region = document.region
-        shown, wanted = paint_of(before, region), paint_of(now, region)
+        place = now.frame or now.region
+        shown, wanted = paint_of(before, place), paint_of(now, place)
         if shown is None or wanted is None or _same(shown, wanted):
             return
-        classes, instances = document.nuclei.maps()
-        if not _same(shown, (classes, instances, document.tissue.tissue)):
-            return
-        document.paint_nuclei(wanted[0], wanted[1])
-        document.paint_tissue(wanted[2])
+        labels, tissue = paint_at(document, place)
+        if _same(shown, (*nuclei_maps(labels), tissue)):
+            put_paint(document, place, wanted)
 
 
 def paint_of(staging: Staging, region: Region) -> Maps | None:
-    """Return the paint that a variant was drawn from, in a frame; None of a model without any."""
+    """Return the paint that a variant was drawn from, in a part of its place; None elsewhere."""
     request, entry = staging.request, staging.entry
     if request.region.level != region.level or not request.region.contains(region):
         return None

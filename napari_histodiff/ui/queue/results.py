@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_histodiff.ui.generation.states import RunPhase, RunState, Staging
@@ -69,6 +70,7 @@ class Results:
         target = self._workspace.document.target
         entry = at_its_level(edit.entry, target.mpps)
         staging = Staging(entry).shifted(*edit.place.shift_on(target))
+        staging = replace(staging, frame=edit.place.follow(edit.place.frame, target))
         level, spec = staging.region.level, target.spec
         # An image that became smaller may lack the place.
         if level < spec.levels and spec.bounds(level).contains(staging.region):

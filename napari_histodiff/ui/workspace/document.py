@@ -176,7 +176,7 @@ class Document:
             Called before, amid and after adding each layer, which takes napari a while.
         """
         image, region = self.target.layer, self.region
-        resting = self._at_rest(region)
+        resting = self.at_rest(region)
         self.tissue = TissueLayer(
             image, region, self.resting.read("tissue", resting), self.settings
         )
@@ -273,7 +273,7 @@ class Document:
         self.region = region
         self._was_moved = True
         image = self.target.layer
-        resting = self._at_rest(region)
+        resting = self.at_rest(region)
         with self.anchors.moving():
             for plane, layer in zip(_PLANES, self.paint_layers, strict=True):
                 show_region(layer, image, region, self.resting.read(plane, resting))
@@ -567,7 +567,8 @@ class Document:
             if painted.shape == self.region.shape:
                 self.target.keep_paint(plane, self.region, painted)
 
-    def _at_rest(self, region: Region) -> Region:
+    def at_rest(self, region: Region) -> Region:
+        """Return where the paint of a region of the image rests."""
         y, x = self.first
         return region.translate(-(y >> region.level), -(x >> region.level))
 
@@ -584,7 +585,7 @@ class Document:
 
     def rest(self) -> None:
         """Let the paint in the frame rest as well; it stays in the frame."""
-        resting = self._at_rest(self.region)
+        resting = self.at_rest(self.region)
         self.resting.write("nuclei", resting, self.framed("nuclei", self.nuclei.labels))
         self.resting.write("tissue", resting, self.framed("tissue", self.tissue.layer.data))
         self.resting.write("edit mask", resting, self.edit_mask.parts)
