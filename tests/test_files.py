@@ -61,7 +61,7 @@ REASONS = {
     "slide.exporting.changes": "one format",
     "ui.compare.reading_row": "one section of the dock",
     "ui.anomaly.box": "one section of the dock",
-    "ui.painting.places": "paint where the frame is not, apart from what asks for it",
+    "ui.generation.asked": "what is kept of the moment, apart from the controller",
     "ui.generation.structures": "the paint of the variant in view, apart from what is suggested",
     "ui.live.rough": "pure, apart from when it is drawn",
     "ui.masks.outlines": "shapes of napari as pixels, apart from what is done with them",

@@ -159,6 +159,7 @@ class RecordingWorkspace:
     def __init__(self) -> None:
         self.doing = PendingOperations()
         self.document = RecordingDocument(self.doing)
+        self.documents = (self.document,)
         self.target: Image | None = Image(np.zeros((99, 99, 3), np.uint8), scale=(0.5, 0.5))
         self.can_undo = self.can_redo = False
         self.paint_layers: list[object] = []

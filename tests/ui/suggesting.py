@@ -22,7 +22,7 @@ class Studio:
     """A real workspace with a canvas, and an engine that remembers what it is asked."""
 
     def __init__(self, folder: Path) -> None:
-        viewer = ViewerModel()
+        self.viewer = viewer = ViewerModel()
         self.workspace = Workspace(viewer, seed=0)
         self.engine = RecordingEngine()
         store = SettingsStore(folder / "studio.json")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +21,7 @@ from napari_histodiff.core.engine import (
     JobFinished,
 )
 from napari_histodiff.core.errors import HistodiffError, InvalidRequest
+from napari_histodiff.ui.generation.asked import Asked
 from napari_histodiff.ui.generation.engines import Mailbox
 from napari_histodiff.ui.generation.history import History, HistoryEntry
 from napari_histodiff.ui.generation.plan import Estimate, Estimator, FramePlan, make_plan
@@ -28,7 +29,6 @@ from napari_histodiff.ui.generation.presets import settings_for
 from napari_histodiff.ui.generation.request import (
     caption_of,
     following_seed,
-    request_of,
     schema_of,
     seed_of_run,
     settings_of,
@@ -46,19 +46,19 @@ from napari_histodiff.ui.generation.states import (
 )
 from napari_histodiff.ui.generation.structures import StructureInView
 from napari_histodiff.ui.generation.suggestions import Suggestions
-from napari_histodiff.ui.generation.variation import Series, Variation, share_of, varied
-from napari_histodiff.ui.masks.context import summary_of, widened
+from napari_histodiff.ui.generation.variation import Series, Variation, share_of
+from napari_histodiff.ui.masks.context import summary_of
 from napari_histodiff.ui.queue.drawing import Drawing
 from napari_histodiff.ui.queue.edits import Place, QueuedEdit
 from napari_histodiff.ui.queue.results import Results
-from napari_histodiff.ui.queue.series import SeriesDrawing, edits_of
+from napari_histodiff.ui.queue.series import SeriesDrawing
 from napari_histodiff.ui.saving.saving import Saving
 from napari_histodiff.ui.steering.reference import Reference, reference_of
 from napari_histodiff.ui.workspace.frame import at_its_level
 
 if TYPE_CHECKING:
     from napari_histodiff.ui.workspace.pending import PendingStep
-    from napari_histodiff.ui.workspace.snapshot import FrameSnapshot, FrameSummary
+    from napari_histodiff.ui.workspace.snapshot import FrameSummary
     from napari_histodiff.ui.workspace.workspace import Workspace
 
 __all__ = ["Controller"]
@@ -282,10 +282,6 @@ class Controller:
             return None
         return estimate.times(share_of(variation, self.settings_here, info))
 
-    def _cost(self, variation: Variation | None, count: int) -> Estimate | None:
-        whole = self.plan.estimate if variation is None else self.price(variation)
-        return None if whole is None else whole.times(1 / count)
-
     def _begin(self, variation: Variation | None) -> None:
         if not self._is_still():
             return
@@ -295,14 +291,24 @@ class Controller:
             self._notice(Level.WARNING, self.plan.note)
             return
         self.set(seed=seed_of_run(self.settings))
-        settings = self.settings_here  # of now, whatever is chosen while tissue is suggested
+        settings = self.settings_here
         try:
+            document = self.workspace.document
+            asked = Asked(
+                document,
+                Place.of(document.target, document.region),
+                self.plan.title.partition(" (")[0],
+                settings,
+                self.reference,
+                variation,
+                self.plan.estimate if variation is None else self.price(variation),
+            )
             if settings.suggest and takes_paint(self.status.info):
                 count = settings.variants if variation is None else variation.structures
                 step = self._suggest(asked=False, count=count)
             else:
                 step = self.suggestions.take_paint()
-            step.then(lambda done: self._draw_suggested(done, settings, variation))
+            step.then(lambda done: self._draw_suggested(done, asked))
         except HistodiffError as error:
             self._notice(Level.WARNING, str(error))
 
@@ -323,33 +329,20 @@ class Controller:
     def _tell_suggested(self, step: PendingStep) -> None:
         if step.error is not None:
             self._notice(Level.WARNING, str(step.error))
+        elif step.region is not None and self.suggestions.remark:
+            self._notice(Level.INFO, self.suggestions.remark)
 
-    def _draw_suggested(self, step: PendingStep, by: Settings, variation: Variation | None) -> None:
+    def _draw_suggested(self, step: PendingStep, asked: Asked) -> None:
         self._tell_suggested(step)
-        if step.region is not None and self.suggestions.snapshots:
-            self._draw(self.suggestions.snapshots, by, variation)
-
-    def _draw(
-        self, snapshots: Sequence[FrameSnapshot], settings: Settings, variation: Variation | None
-    ) -> None:
-        document = self.workspace.document
+        if step.region is None or not self.suggestions.snapshots:
+            return
         try:
-            on, info = document.target, self.status.info
-            seen = [widened(one, document, settings.context) for one in snapshots]
-            own = [request_of(one, settings, info, self.reference) for one in seen]
-            wanted = varied([on.with_slide_conditions(one) for one in own], variation, info)
-            edits = edits_of(
-                self.plan.title.partition(" (")[0],
-                wanted,
-                Place.of(on, document.region),
-                tissues=[one.tissue_map for one in snapshots],
-                estimate=self._cost(variation, len(wanted)),
-            )
+            edits = asked.edits(self.suggestions.snapshots, self.status.info)
             self.results.make_room(next(iter(edits.values())))
-            if variation is None:
+            if asked.variation is None:
                 self.drawing.ask_for(edits[""])
             else:
-                self.series.ask_for(variation.what, edits)
+                self.series.ask_for(asked.variation.what, edits)
         except HistodiffError as error:
             self._complain(error)
             return

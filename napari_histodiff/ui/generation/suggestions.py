@@ -23,6 +23,8 @@ from napari_histodiff.layout.completion import (
     structure_seed,
 )
 from napari_histodiff.ui.generation.settings import Settings
+from napari_histodiff.ui.painting.places import paint_at, put_paint
+from napari_histodiff.ui.queue.edits import Place
 from napari_histodiff.ui.workspace.pending import PendingStep, StepReader
 
 if TYPE_CHECKING:
@@ -33,13 +35,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Suggestions"]
 
-_MOVED: Final = (
-    "expected frame, image and paint to stay while tissue is suggested, got other ones; nothing "
-    "was suggested, so try again"
+_GONE: Final = (
+    "expected the image to stay while its paint is looked at, got one that was closed or has other "
+    "borders or pixels; nothing is drawn or suggested, so try again"
 )
-_LEFT: Final = (
-    "expected frame and image to stay while the paint is looked at, got other ones; nothing is "
-    "drawn, so try again"
+_PAINTED: Final = (
+    "expected the paint to stay while something is suggested for it, got other paint; nothing was "
+    "suggested, so press Suggest again"
+)
+_LEFT_ALONE: Final = (
+    "Drawn as it was painted when you pressed the button. You have painted there since: that is "
+    "left alone, so the layers do not show what was suggested."
 )
 
 #: Pixels of a frame whose paint is looked at at once: a few hundredths of a second.
@@ -115,11 +121,12 @@ class Suggestions:
         self._workspace = workspace
         self._reader = StepReader()
         self._last: _Last | None = None
-        self._left = _MOVED
         #: The frame after the last suggestion, once for each variant where these differ.
         self.snapshots: tuple[FrameSnapshot, ...] = ()
-        workspace.frame_changed.connect(self._leave)
-        workspace.target_changed.connect(self._leave)
+        #: What is to be said of the last suggestion; empty where nothing is.
+        self.remark = ""
+        self._looked_at: Document | None = None
+        workspace.target_changed.connect(self._on_target)
 
     def begin(
         self, settings: Settings, tissue_names: Sequence[str], *, asked: bool, count: int = 1
@@ -146,11 +153,11 @@ class Suggestions:
         """
         document = self._workspace.document
         copied = document.copy_frame()  # the rest is made of it in the thread
-        self._left = _MOVED
+        self._looked_at, place = document, Place.of(document.target, document.region)
         names, last = tuple(tissue_names), self._last
         step = self._reader.begin(
             partial(_suggested, document.target, copied, last, asked, settings, names, count),
-            partial(self._put, document, copied, asked),
+            partial(self._put, document, place, copied, asked),
         )
         self._workspace.doing.follow("Suggesting what is not painted…", step)
         return step
@@ -165,11 +172,12 @@ class Suggestions:
         InvalidImage, InvalidMap
             When what lies in the frame cannot be read.
         """
-        copied = self._workspace.document.copy_frame()
+        document = self._workspace.document
+        place, copied = Place.of(document.target, document.region), document.copy_frame()
         if math.prod(copied.region.shape) <= _AT_ONCE:
-            return PendingStep.carried_out(self._keep(copied.resolve()))
-        self._left = _LEFT
-        step = self._reader.begin(copied.resolve, self._keep)
+            return PendingStep.carried_out(self._keep(document, place, copied.resolve()))
+        self._looked_at = document
+        step = self._reader.begin(copied.resolve, partial(self._keep, document, place))
         self._workspace.doing.follow("Looking at the paint…", step)
         return step
 
@@ -181,44 +189,53 @@ class Suggestions:
         """Leave the suggestion that is on its way; nothing when there is none."""
         self._reader.cancel()
 
-    def _keep(self, snapshot: FrameSnapshot) -> Region:
-        self.snapshots = (snapshot,)
+    def _keep(self, document: Document, place: Place, snapshot: FrameSnapshot) -> Region:
+        if document not in self._workspace.documents or place != _place_now(document, place):
+            raise InvalidRequest(_GONE)
+        self.snapshots, self.remark = (snapshot,), ""
         return snapshot.region
 
     def _put(
-        self,
-        document: Document,
-        copied: FrameCopy,
-        asked: bool,
-        made: _Made,
+        self, document: Document, place: Place, copied: FrameCopy, asked: bool, made: _Made
     ) -> Region:
-        snapshot, founds = made.snapshot, made.founds
-        is_same = np.array_equal(document.nuclei.labels, copied.labels)
-        if not (is_same and np.array_equal(document.tissue.tissue, copied.tissue_map)):
-            raise InvalidRequest(_MOVED)
-        self.snapshots = (snapshot,)
+        region, founds = self._keep(document, place, made.snapshot), made.founds
         if not founds:
-            return snapshot.region
+            return region
         found = founds[0]
-        if made.new_nuclei:
-            document.paint_nuclei(found.class_map, found.instance_map)
-        if made.new_tissue:
-            document.paint_tissue(found.tissue_map)
+        is_new = made.new_nuclei or made.new_tissue
+        labels, tissue = paint_at(document, region)
+        is_same = np.array_equal(labels, copied.labels) and np.array_equal(
+            tissue, copied.tissue_map
+        )
+        if is_new and asked and not is_same:
+            raise InvalidRequest(_PAINTED)
+        if is_new and is_same:
+            maps = (found.class_map, found.instance_map, found.tissue_map)
+            put_paint(document, region, maps, nuclei=made.new_nuclei, tissue=made.new_tissue)
+        elif is_new:
+            self.remark = _LEFT_ALONE
         self.snapshots = tuple(
             replace(
-                snapshot,
+                made.snapshot,
                 class_map=give(one.class_map),
                 instance_map=give(one.instance_map),
                 tissue_map=give(one.tissue_map),
             )
             for one in founds
         )
-        if found.suggested:  # else what was suggested before is what the frame still holds
-            self._last = _Last(snapshot.region, made.paint, founds, asked)
-        return snapshot.region
+        # Else what was suggested before is what the frame still holds.
+        if found.suggested and is_same:
+            self._last = _Last(region, made.paint, founds, asked)
+        return region
 
-    def _leave(self, *_: object) -> None:
-        self._reader.cancel(InvalidRequest(self._left))
+    def _on_target(self) -> None:
+        if self._looked_at not in (None, *self._workspace.documents):  # its image was closed
+            self._reader.cancel(InvalidRequest(_GONE))
+
+
+def _place_now(document: Document, place: Place) -> Place:
+    """Return the same place of the image as it is now."""
+    return Place.of(document.target, place.frame)
 
 
 def _suggested(

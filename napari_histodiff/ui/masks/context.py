@@ -32,7 +32,9 @@ _DASHES: Final = 24
 _DRAWN: Final = 0.55
 
 
-def seen_by_model(document: Document, edit_mask: NDArray[np.bool_], context: float) -> Region:
+def seen_by_model(
+    document: Document, edit_mask: NDArray[np.bool_], context: float, frame: Region | None = None
+) -> Region:
     """Return the frame with the margin that the model sees, `context` um around what changes.
 
     Parameters
@@ -43,12 +45,14 @@ def seen_by_model(document: Document, edit_mask: NDArray[np.bool_], context: flo
         Where pixels of the frame may change.
     context : float
         In um.
+    frame : Region, optional
+        Where the frame was; by default where it is.
     """
-    target, region = document.target, document.region
+    target, region = document.target, frame or document.region
     return with_context(
         region,
         edit_mask,
-        context / document.mpp,
+        context / target.mpp_at(region.level),
         target.spec.bounds(region.level),
         multiple=document.snap,
         most=MAX_SIDE,
@@ -78,7 +82,7 @@ def widened(snapshot: FrameSnapshot, document: Document, context: float) -> Fram
     """
     if context <= 0 or snapshot.kind not in (EditKind.INPAINT, EditKind.OUTPAINT):
         return snapshot
-    seen = seen_by_model(document, snapshot.edit_mask, context)
+    seen = seen_by_model(document, snapshot.edit_mask, context, snapshot.region)
     if seen == snapshot.region:
         return snapshot
     inside = snapshot.region.relative_to(seen).slices

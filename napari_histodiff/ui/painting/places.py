@@ -80,6 +80,7 @@ def put_paint(
         _let_rest(document, place, "nuclei", labels)
     if tissue:
         _let_rest(document, place, "tissue", told)
+    document.painting_changed.emit()
 
 
 def _let_rest(document: Document, place: Region, plane: str, painted: NDArray[Any]) -> None:

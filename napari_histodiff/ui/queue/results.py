@@ -48,7 +48,7 @@ class Results:
     def make_room(self, edit: QueuedEdit) -> None:
         """Take away what an edit replaces: variants in view at its place, and its failures."""
         now = self._staged.now
-        if now is not None:
+        if now is not None and self._is_here(edit):
             if now.region.intersect(edit.request.region).is_empty:
                 self.set_aside()
             else:

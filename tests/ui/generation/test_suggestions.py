@@ -16,6 +16,9 @@ from napari_histodiff.ui.generation.variation import Series, Variation, Varied
 from napari_histodiff.ui.workspace import snapshot
 from tests.ui.suggesting import GLAND, Studio, finish, shown
 
+HOME = Region(0, 0, 0, 128, 128)
+AWAY = Region(0, 48, 32, 64, 64)
+
 
 @pytest.fixture
 def studio(tmp_path: Path) -> Studio:
@@ -130,17 +133,19 @@ def test_paint_of_a_large_frame_is_looked_at_in_the_thread_with_the_switch_off(
     assert not studio.notices
 
 
-def test_a_frame_that_moves_while_its_paint_is_looked_at_is_not_drawn(
+def test_a_frame_that_moves_while_its_paint_is_looked_at_is_drawn_as_it_was(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(suggestions, "_AT_ONCE", 0)
+    tissue = studio.paint_gland()
     studio.controller.set(suggest=False)
     studio.controller.generate()
-    studio.document.set_frame(Region(0, 0, 0, 64, 64))
+    studio.document.set_frame(AWAY)
     studio.wait()
-    assert not studio.engine.submitted
-    (notice,) = studio.notices
-    assert "nothing is drawn" in notice
+    (request,) = studio.engine.submitted
+    assert request.region == HOME
+    np.testing.assert_array_equal(request.tissue_map, tissue)
+    assert not studio.notices
 
 
 def test_cancelling_leaves_the_paint_and_draws_nothing(studio: Studio) -> None:
@@ -154,15 +159,85 @@ def test_cancelling_leaves_the_paint_and_draws_nothing(studio: Studio) -> None:
     np.testing.assert_array_equal(studio.document.tissue.tissue, tissue)
 
 
-def test_paint_that_changes_meanwhile_is_not_overwritten(studio: Studio) -> None:
-    studio.paint_gland()
+def test_paint_that_changes_meanwhile_stays_and_the_edit_is_drawn_as_it_was(studio) -> None:
+    tissue = studio.paint_gland()
+    studio.controller.set(variants=2)
     studio.controller.generate()
     painted = np.full(studio.document.region.shape, GLAND, np.uint8)
     studio.document.paint_tissue(painted)
     studio.wait()
-    assert not studio.engine.submitted
-    assert "nothing was suggested" in studio.notices[-1]
+    (request,) = studio.engine.submitted
+    assert (request.tissue_map[tissue > 0] == GLAND).all()
+    assert (request.tissue_map[tissue == 0] != GLAND).any()
+    (notice,) = studio.notices
+    assert "left alone" in notice
+    finish(studio)
+    studio.controller.staged.step(1)
     np.testing.assert_array_equal(studio.document.tissue.tissue, painted)
+    assert not studio.document.nuclei.labels.any()
+
+
+def test_a_suggestion_that_was_only_asked_for_is_left_where_the_paint_changed(studio) -> None:
+    studio.paint_gland()
+    studio.controller.suggest()
+    painted = np.full(studio.document.region.shape, GLAND, np.uint8)
+    studio.document.paint_tissue(painted)
+    studio.wait()
+    (notice,) = studio.notices
+    assert "nothing was suggested" in notice
+    np.testing.assert_array_equal(studio.document.tissue.tissue, painted)
+    assert not studio.document.nuclei.labels.any()
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_the_frame_may_move_while_something_is_suggested(studio: Studio, asked: bool) -> None:
+    tissue = studio.paint_gland()
+    title = studio.controller.plan.title
+    studio.controller.suggest() if asked else studio.controller.generate()
+    studio.document.set_frame(AWAY)
+    studio.wait()
+    assert not studio.notices
+    studio.document.set_frame(HOME)
+    classes, now = shown(studio)
+    assert (now[tissue > 0] == GLAND).all()
+    assert now.all()
+    assert classes.any()
+    studio.controller.set(seed=9, suggest=not asked)
+    if asked:
+        studio.controller.generate()
+    else:
+        (edit,) = studio.controller.drawing.queue.edits
+        assert (edit.title, edit.place.frame) == (title.partition(" (")[0], HOME)
+    (request,) = studio.engine.submitted
+    assert request.region == HOME
+    np.testing.assert_array_equal(request.tissue_map, now)
+    np.testing.assert_array_equal(request.class_map, classes)
+
+
+def test_what_is_suggested_for_an_image_is_drawn_on_it_while_another_is_in_hand(studio) -> None:
+    studio.paint_gland()
+    first = studio.document
+    studio.controller.generate()
+    studio.workspace.new_canvas(64, 64)
+    studio.wait()
+    assert not studio.document.tissue.tissue.any()
+    (edit,) = studio.controller.drawing.queue.edits
+    assert edit.place.key == first.target.key
+    finish(studio)
+    assert studio.controller.staged.now is None
+    studio.workspace.use_layer(first.target.layer)
+    np.testing.assert_array_equal(shown(studio)[1], edit.request.tissue_map)
+
+
+def test_nothing_is_drawn_of_an_image_that_is_closed_meanwhile(studio: Studio) -> None:
+    studio.paint_gland()
+    studio.controller.generate()
+    studio.viewer.layers.remove(studio.workspace.target)
+    assert not studio.workspace.doing.text
+    studio.wait()
+    (notice,) = studio.notices
+    assert "closed" in notice
+    assert not studio.engine.submitted
 
 
 def test_each_variant_has_its_own_structure_and_the_paint_follows_the_view(studio) -> None:

@@ -82,6 +82,18 @@ def test_the_model_sees_pixels_around_the_mask_and_may_not_change_them(viewer) -
     )
 
 
+def test_the_model_sees_what_lies_around_where_the_frame_was(viewer) -> None:
+    workspace = on_image(viewer)
+    mask_at_the_top(workspace)
+    document = workspace.document
+    snapshot = document.snapshot()
+    before = widened(snapshot, document, 16.0)
+    document.set_frame(Region(0, 0, 0, 96, 96))
+    after = widened(snapshot, document, 16.0)
+    assert after.region == before.region
+    np.testing.assert_array_equal(after.image, before.image)
+
+
 @pytest.mark.parametrize(("mpp", "pixels"), [(0.25, 64), (0.5, 32), (1.0, 16)])
 def test_the_margin_is_in_micrometres(viewer, mpp: float, pixels: int) -> None:
     workspace = on_image(viewer, mpp)

@@ -136,6 +136,18 @@ def test_results_of_another_image_are_neither_shown_nor_written_there(desk: Desk
     assert desk.controller.staged.now.region == PLACES[0]
 
 
+def test_an_edit_of_another_image_leaves_what_is_staged_here(desk: Desk) -> None:
+    edit = _press(desk, PLACES[0])
+    _drawn(desk, 1)
+    staged = desk.controller.staged.now
+    queued = desk.controller.drawing.queue.find(edit)
+    other = replace(queued, place=replace(queued.place, key="another image"))
+    desk.controller.results.make_room(other)
+    assert desk.controller.staged.now is staged
+    desk.controller.results.make_room(queued)
+    assert desk.controller.staged.now is None
+
+
 def test_a_result_is_shown_where_its_place_is_in_a_slide_that_grew(desk: Desk) -> None:
     edit = _press(desk, PLACES[1])
     desk.workspace.document.origin = (-256, -512)
