@@ -18,6 +18,7 @@ from napari_histodiff.layout.completion import Maps
 from napari_histodiff.layout.invention import invent
 from napari_histodiff.ui.generation.request import schema_of, seed_of_run
 from napari_histodiff.ui.generation.states import Level, Notice
+from napari_histodiff.ui.painting.places import put_paint
 from napari_histodiff.ui.workspace.pending import PendingStep, StepReader
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class LayoutMaker:
                 "layers instead (Ctrl+Z with Nuclei or Tissue selected)"
             )
             return
-        _put(document, made.before)
+        put_paint(document, made.region, made.before)
         self._made = None
         self._show(MakingState(said="taken back"))
 
@@ -181,7 +182,7 @@ class LayoutMaker:
     def _put(self, document: Document, made: _Made) -> Region:
         if made.region != document.region or not _same(_paint_of(document), made.before):
             raise InvalidRequest(_MOVED)
-        _put(document, made.after)
+        put_paint(document, made.region, made.after)
         self._made = _Made(made.region, made.before, _paint_of(document), made.said)
         return made.region
 
@@ -218,8 +219,3 @@ def _paint_of(document: Document) -> Maps:
 def _same(one: Maps, other: Maps) -> bool:
     # Ids change when nuclei are painted; which pixels and classes there are does not.
     return np.array_equal(one[0], other[0]) and np.array_equal(one[2], other[2])
-
-
-def _put(document: Document, maps: Maps) -> None:
-    document.paint_nuclei(maps[0], maps[1])
-    document.paint_tissue(maps[2])

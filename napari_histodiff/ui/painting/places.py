@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import encode_labels
 from napari_histodiff.layout.completion import Maps
+from napari_histodiff.ui.painting.steps import one_step
 from napari_histodiff.ui.workspace.paint_layers import set_labels
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def paint_at(document: Document, place: Region) -> tuple[NDArray[np.int32], NDAr
 def put_paint(
     document: Document, place: Region, maps: Maps, *, nuclei: bool = True, tissue: bool = True
 ) -> None:
-    """Replace what is painted at a place; in the frame, as one undo step of each layer.
+    """Replace what is painted at a place; in the frame, as one undo step.
 
     Parameters
     ----------
@@ -63,24 +64,25 @@ def put_paint(
         As `paint_at`.
     """
     classes, instances, told = maps
-    if document.layers and place == document.region:
-        if nuclei:
-            document.paint_nuclei(classes, instances)
-        if tissue:
-            document.paint_tissue(told)
-        return
-    if document.layers:
+    is_here = document.layers and place == document.region
+    if document.layers and not is_here:
         document.rest()
-    if nuclei:
-        first = document.next_instance
-        numbered = np.where(instances > 0, instances + np.int32(first - 1), 0)
-        labels = encode_labels(numbered, np.where(instances > 0, classes, np.uint8(0)))
-        document.nuclei.raise_instance(labels)
-        document.next_instance = document.nuclei.next_instance
-        _let_rest(document, place, "nuclei", labels)
-    if tissue:
-        _let_rest(document, place, "tissue", told)
-    document.painting_changed.emit()
+    with one_step(document.paint_layers):
+        if nuclei and is_here:
+            document.paint_nuclei(classes, instances)
+        elif nuclei:
+            first = document.next_instance
+            numbered = np.where(instances > 0, instances + np.int32(first - 1), 0)
+            labels = encode_labels(numbered, np.where(instances > 0, classes, np.uint8(0)))
+            document.nuclei.raise_instance(labels)
+            document.next_instance = document.nuclei.next_instance
+            _let_rest(document, place, "nuclei", labels)
+        if tissue and is_here:
+            document.paint_tissue(told)
+        elif tissue:
+            _let_rest(document, place, "tissue", told)
+    if not is_here:
+        document.painting_changed.emit()
 
 
 def _let_rest(document: Document, place: Region, plane: str, painted: NDArray[Any]) -> None:

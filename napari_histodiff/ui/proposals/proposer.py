@@ -16,6 +16,7 @@ from psygnal import Signal
 from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.ui.generation.states import Level, Notice
+from napari_histodiff.ui.painting.steps import one_step
 from napari_histodiff.ui.proposals.layers import ProposalLayers
 from napari_histodiff.ui.proposals.process import (
     Judge,
@@ -157,7 +158,7 @@ class Proposer:
         return sum(document.nuclei.counts().values())
 
     def accept(self, *, keep: bool) -> None:
-        """Paint the proposed nuclei in view, and tissue where none is painted: a step of each.
+        """Paint the proposed nuclei in view, and tissue where none is painted, as one undo step.
 
         With `keep`, painted nuclei stay and those that would touch them are left out.
         """
@@ -168,11 +169,12 @@ class Proposer:
         try:
             self.go_back()
             document = self._workspace.document
-            painted = document.paint_nuclei(classes, instances, keep=keep)
-            mine = document.tissue.tissue
-            adds_tissue = bool(proposal.tissue_map[mine == 0].any())
-            if adds_tissue:
-                document.paint_tissue(np.where(mine > 0, mine, proposal.tissue_map))
+            with one_step(document.paint_layers):
+                painted = document.paint_nuclei(classes, instances, keep=keep)
+                mine = document.tissue.tissue
+                adds_tissue = bool(proposal.tissue_map[mine == 0].any())
+                if adds_tissue:
+                    document.paint_tissue(np.where(mine > 0, mine, proposal.tissue_map))
         except HistodiffError as error:
             self._notice(Level.ERROR, str(error))
             return

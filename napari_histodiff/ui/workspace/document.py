@@ -23,6 +23,7 @@ from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.ui.painting.anchors import Anchors
 from napari_histodiff.ui.painting.filling import Filling
 from napari_histodiff.ui.painting.paint_tools import PaintTools
+from napari_histodiff.ui.painting.steps import PaintLabels, one_step
 from napari_histodiff.ui.workspace.frame import (
     FrameLayer,
     brought_inside,
@@ -158,7 +159,7 @@ class Document:
         return [*self.paint_layers, self.frame.layer] if self._is_open else []
 
     @property
-    def paint_layers(self) -> list[Labels]:
+    def paint_layers(self) -> list[PaintLabels]:
         """Tissue, edit mask and nuclei, while open."""
         return [self.tissue.layer, self.edit_mask.layer, self.nuclei.layer]
 
@@ -428,9 +429,10 @@ class Document:
         return self.nuclei.put(instances, classes, keep=keep)
 
     def clear(self) -> None:
-        """Remove nuclei, tissue and edit mask from the frame; each layer can undo it."""
-        for layer in self.paint_layers:
-            set_labels(layer, np.zeros_like(layer.data))
+        """Remove nuclei, tissue and edit mask from the frame as one undo step."""
+        with one_step(self.paint_layers):
+            for layer in self.paint_layers:
+                set_labels(layer, np.zeros_like(layer.data))
 
     def set_painting(
         self,
@@ -439,7 +441,7 @@ class Document:
         edit_mask: ArrayLike,
         tissue_map: ArrayLike | None = None,
     ) -> None:
-        """Replace the paint in the frame; each layer can undo it. None = no tissue is painted.
+        """Replace the paint in the frame as one undo step. None = no tissue is painted.
 
         Raises
         ------
@@ -452,9 +454,10 @@ class Document:
         tissue = np.zeros(mask.shape, np.uint8) if tissue_map is None else tissue_map
         tissue = self._framed_tissue(tissue)
         self.nuclei.raise_instance(labels)
-        set_labels(self.nuclei.layer, labels)
-        set_labels(self.edit_mask.layer, mask.astype(np.uint8))
-        self.tissue.put(tissue)
+        with one_step(self.paint_layers):
+            set_labels(self.nuclei.layer, labels)
+            set_labels(self.edit_mask.layer, mask.astype(np.uint8))
+            self.tissue.put(tissue)
 
     def paint_tissue(self, tissue_map: ArrayLike) -> None:
         """Paint tissue in the frame, in place of what is painted, as one undo step.

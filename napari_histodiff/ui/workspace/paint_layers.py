@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from napari.layers import Labels, Layer
 from numpy.typing import NDArray
 from psygnal import Signal
 
@@ -22,8 +21,12 @@ from napari_histodiff.core.maps import (
 )
 from napari_histodiff.core.steering.strengths import STRENGTHS, levels_of
 from napari_histodiff.ui.colormaps import UNKNOWN, edit_mask_colormap, nuclei_colormap
+from napari_histodiff.ui.painting.steps import PaintLabels
 from napari_histodiff.ui.workspace.runs import nuclei_maps, nuclei_runs
 from napari_histodiff.ui.workspace.transforms import place_region
+
+if TYPE_CHECKING:
+    from napari.layers import Labels, Layer
 
 __all__ = [
     "EDIT_MASK_NAME",
@@ -114,7 +117,7 @@ class NucleiLayer:
         self._settings = settings
         #: Smallest nucleus id that was not used yet.
         self.next_instance = first_instance
-        self.layer = Labels(
+        self.layer = PaintLabels(
             labels,
             name=NUCLEI_NAME,
             colormap=nuclei_colormap(),
@@ -319,7 +322,7 @@ class EditMaskLayer:
         settings: PaintSettings | None = None,
     ) -> None:
         self._settings = settings or PaintSettings()
-        self.layer = Labels(
+        self.layer = PaintLabels(
             painted,
             name=EDIT_MASK_NAME,
             colormap=edit_mask_colormap(),

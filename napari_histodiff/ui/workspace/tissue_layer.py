@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from napari.layers import Labels, Layer
 from numpy.typing import NDArray
 from psygnal import Signal
 
@@ -14,9 +13,13 @@ from napari_histodiff.core.errors import InvalidMap, InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import BARE_TISSUES, TISSUE_NAMES
 from napari_histodiff.ui.colormaps import tissue_colormap
+from napari_histodiff.ui.painting.steps import PaintLabels
 from napari_histodiff.ui.workspace.paint_layers import PaintSettings, set_labels
 from napari_histodiff.ui.workspace.runs import Runs
 from napari_histodiff.ui.workspace.transforms import place_region
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
 
 __all__ = ["TISSUE_NAME", "TissueLayer", "nuclei_without_tissue", "shares_of"]
 
@@ -53,7 +56,7 @@ class TissueLayer:
         settings: PaintSettings,
     ) -> None:
         self._settings = settings
-        self.layer = Labels(
+        self.layer = PaintLabels(
             painted,
             name=TISSUE_NAME,
             colormap=tissue_colormap(),

@@ -40,6 +40,7 @@ def test_three_strokes_of_tissue_are_enough(studio: Studio) -> None:
     np.testing.assert_array_equal(studio.document.tissue.tissue, request.tissue_map)
     studio.document.tissue.layer.undo()
     np.testing.assert_array_equal(studio.document.tissue.tissue, tissue)
+    assert not studio.document.nuclei.labels.any()
 
 
 def test_what_is_drawn_was_chosen_when_the_button_was_pressed(studio: Studio) -> None:

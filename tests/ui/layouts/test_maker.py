@@ -98,8 +98,8 @@ def test_here_is_the_whole_frame_where_no_mask_is_painted(studio: Studio) -> Non
     assert (studio.tissue == NECROSIS).all()
 
 
-def test_a_layout_is_invented_with_progress_and_each_layer_can_undo_it(studio: Studio) -> None:
-    before = studio.tissue
+def test_a_layout_is_invented_with_progress_and_undone_in_one_step(studio: Studio) -> None:
+    before, nuclei = studio.tissue, studio.classes
     told: list[int] = []
     studio.maker.state_changed.connect(lambda state: told.append(state.done))
     studio.maker.invent()
@@ -112,6 +112,7 @@ def test_a_layout_is_invented_with_progress_and_each_layer_can_undo_it(studio: S
     assert "invented by seed 4" in studio.maker.state.said
     studio.document.tissue.layer.undo()
     np.testing.assert_array_equal(studio.tissue, before)
+    np.testing.assert_array_equal(studio.classes, nuclei)
 
 
 def test_what_is_not_understood_is_said_and_nothing_changes(studio: Studio) -> None:

@@ -312,5 +312,7 @@ def test_tissue_is_shown_and_painted_where_none_is(bench: Bench) -> None:
     assert set(np.unique(painted[10:])) == {0, 2}
     assert PROPOSED_TISSUE_NAME not in bench.viewer.layers
     assert bench.proposer.state.note.endswith(", and tissue")
+    assert document.nuclei.labels.any()
     document.tissue.layer.undo()
     np.testing.assert_array_equal(document.tissue.tissue, mine)
+    assert not document.nuclei.labels.any()
