@@ -47,6 +47,11 @@ _LEFT_ALONE: Final = (
     "Drawn as it was painted when you pressed the button. You have painted there since: that is "
     "left alone, so the layers do not show what was suggested."
 )
+_NOTHING_ELSE: Final = (
+    "Nothing else is suggested here: the frame is painted whole, shows what its slide has, is an "
+    "edit without paint, or is larger than 2 mm. To have more suggested, take some paint away, or "
+    "paint where you want something else."
+)
 
 #: Pixels of a frame whose paint is looked at at once: a few hundredths of a second.
 _AT_ONCE: Final = 2048**2
@@ -54,12 +59,22 @@ _AT_ONCE: Final = 2048**2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Last:
-    """What was suggested last: where, for what paint, and whether somebody asked to see it."""
+    """What was suggested last: where, for what paint, and whether somebody asked to see it.
+
+    `founds` are the structures of `seed` from number `first` on.
+    """
 
     region: Region
     paint: Maps
     founds: tuple[Completion, ...]
     asked: bool
+    seed: int
+    first: int
+
+    def after(self, paint: Maps, seed: int) -> int:
+        """Return the number of the structure of a seed that follows the one in the frame."""
+        found = self.shown(paint) or self.founds[0]
+        return self.first + self.founds.index(found) + 1 if seed == self.seed else 0
 
     def shown(self, paint: Maps) -> Completion | None:
         """The suggestion, one of each variant, that the frame holds; None when it was changed."""
@@ -100,6 +115,8 @@ class _Made:
     snapshot: FrameSnapshot
     paint: Maps
     founds: tuple[Completion, ...]
+    seed: int
+    first: int
     new_nuclei: bool = False
     new_tissue: bool = False
 
@@ -199,10 +216,12 @@ class Suggestions:
         self, document: Document, place: Place, copied: FrameCopy, asked: bool, made: _Made
     ) -> Region:
         region, founds = self._keep(document, place, made.snapshot), made.founds
+        is_new = made.new_nuclei or made.new_tissue
+        if asked and not is_new:
+            self.remark = _NOTHING_ELSE
         if not founds:
             return region
         found = founds[0]
-        is_new = made.new_nuclei or made.new_tissue
         labels, tissue = paint_at(document, region)
         is_same = np.array_equal(labels, copied.labels) and np.array_equal(
             tissue, copied.tissue_map
@@ -225,7 +244,7 @@ class Suggestions:
         )
         # Else what was suggested before is what the frame still holds.
         if found.suggested and is_same:
-            self._last = _Last(region, made.paint, founds, asked)
+            self._last = _Last(region, made.paint, founds, asked, made.seed, made.first)
         return region
 
     def _on_target(self) -> None:
@@ -251,17 +270,22 @@ def _suggested(
     snapshot = copied.resolve()
     shown = (snapshot.class_map, snapshot.instance_map, snapshot.tissue_map)
     paint: Maps = shown
+    number = 0
     if last is not None and asked:
         paint = last.without(snapshot.region, shown)
+        is_gone = np.array_equal(paint[0], shown[0]) and np.array_equal(paint[2], shown[2])
+        if not is_gone:
+            number = last.after(shown, settings.seed)
     elif last is not None and not last.asked and last.is_untouched(snapshot.region, shown):
         paint = last.paint
-    founds = _completed(target, snapshot, paint, settings, tissue_names, count)
+    numbers = range(number, number + count)
+    founds = _completed(target, snapshot, paint, settings, tissue_names, numbers)
     if not founds:
-        return _Made(snapshot, paint, founds)
+        return _Made(snapshot, paint, founds, settings.seed, number)
     first = founds[0]
     new_nuclei = not np.array_equal(first.class_map, snapshot.class_map)
     new_tissue = not np.array_equal(first.tissue_map, snapshot.tissue_map)
-    return _Made(snapshot, paint, founds, new_nuclei, new_tissue)
+    return _Made(snapshot, paint, founds, settings.seed, number, new_nuclei, new_tissue)
 
 
 def _completed(
@@ -270,7 +294,7 @@ def _completed(
     paint: Maps,
     settings: Settings,
     tissue_names: tuple[str, ...],
-    count: int,
+    numbers: Sequence[int],
 ) -> tuple[Completion, ...]:
     region = snapshot.region
     where = None if snapshot.kind is EditKind.GENERATE else snapshot.edit_mask
@@ -279,10 +303,10 @@ def _completed(
     if own is None and snapshot.kind is EditKind.INPAINT and not painted:
         return ()
 
-    def suggested(variant: int) -> Completion:
+    def suggested(number: int) -> Completion:
         common: dict[str, Any] = {
             "mpp": snapshot.mpp,
-            "seed": structure_seed(settings.seed, variant),
+            "seed": structure_seed(settings.seed, number),
             "origin": (region.y, region.x),
         }
         if own is not None:
@@ -291,6 +315,6 @@ def _completed(
         found = complete_paint(*paint, caption=settings.caption, where=where, **common)
         return by_tissue(found, settings.region_captions, **common)
 
-    first = suggested(0)
+    first = suggested(numbers[0])
     varies = bool(first.suggested) and (own is None or painted)
-    return (first, *(suggested(variant) for variant in range(1, count if varies else 1)))
+    return (first, *(suggested(number) for number in numbers[1:] if varies))

@@ -107,6 +107,62 @@ def test_what_was_asked_for_is_drawn_as_it_is_shown(studio: Studio) -> None:
     assert (studio.document.tissue.tissue[30:90, 30:100] == GLAND).all()
 
 
+def ask(studio: Studio) -> np.ndarray:
+    studio.controller.suggest()
+    studio.wait()
+    return studio.document.tissue.tissue.copy()
+
+
+def test_asking_again_with_a_fixed_seed_brings_its_next_structure(studio: Studio) -> None:
+    tissue = studio.paint_gland()
+    first, second, third = (ask(studio) for _ in range(3))
+    assert len({one.tobytes() for one in (first, second, third)}) == 3
+    assert studio.controller.settings.seed == 4
+    assert not studio.notices
+    # The same ones come again: they are those of the variants.
+    studio.document.clear()
+    studio.document.paint_tissue(tissue)
+    np.testing.assert_array_equal(ask(studio), first)
+    studio.document.clear()
+    studio.document.paint_tissue(tissue)
+    studio.controller.set(variants=2)
+    studio.controller.generate()
+    studio.wait()
+    one, two = studio.engine.submitted[-1].apart
+    np.testing.assert_array_equal(one.tissue_map, first)
+    np.testing.assert_array_equal(two.tissue_map, second)
+    np.testing.assert_array_equal(ask(studio), second)
+
+
+def test_asking_again_after_an_edit_keeps_that_and_brings_another_structure(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers: list[int] = []
+    seed_of = suggestions.structure_seed
+    monkeypatch.setattr(
+        suggestions, "structure_seed", lambda seed, n: numbers.append(n) or seed_of(seed, n)
+    )
+    studio.paint_gland()
+    edited = ask(studio)
+    edited[:20, :20] = TISSUE_NAMES.index("glass")
+    studio.document.paint_tissue(edited)
+    again = ask(studio)
+    assert (again[:20, :20] == TISSUE_NAMES.index("glass")).all()
+    assert (again != edited).any()
+    assert numbers == [0, 1]
+
+
+def test_where_nothing_is_open_asking_says_so(studio: Studio) -> None:
+    painted = np.full(studio.document.region.shape, TISSUE_NAMES.index("glass"), np.uint8)
+    studio.document.paint_tissue(painted)
+    np.testing.assert_array_equal(ask(studio), painted)
+    (notice,) = studio.notices
+    assert "painted whole" in notice
+    studio.controller.generate()  # which says nothing of it
+    studio.wait()
+    assert len(studio.notices) == 1
+
+
 def test_the_switch_off_leaves_the_paint_as_it_is(studio: Studio) -> None:
     tissue = studio.paint_gland()
     studio.controller.set(suggest=False)
