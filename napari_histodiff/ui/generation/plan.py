@@ -159,12 +159,17 @@ def _plan_of(
         return FramePlan(title, True, f"{note}. This model takes no paint", estimate, repaints)
     if not summary.uses_paint:
         where = " where pixels change" if repaints or summary.kind is EditKind.OUTPAINT else ""
-        left = settings.suggest and not repaints
-        note += f". No nuclei painted{where}: " + (
-            "they are suggested" if left else "the model places them"
-        )
+        note += f". No nuclei painted{where}: {_who_places(summary, settings)}"
     note += _tissue_remark(summary, status.info)
     return FramePlan(title, True, note, estimate, repaints)
+
+
+def _who_places(summary: FrameSummary, settings: Settings) -> str:
+    """Return where the nuclei come from that nobody painted where pixels change."""
+    if settings.suggest and not summary.leaves_open:
+        near = any(summary.counts.values()) and not summary.has_own_maps
+        return "they are suggested" + (", unless yours lie near" if near else "")
+    return "the slide's own are drawn" if summary.has_own_maps else "the model places them"
 
 
 def _strengths_of(summary: FrameSummary, settings: Settings) -> tuple[float, ...]:

@@ -66,6 +66,8 @@ class SlideTarget(Target):
         Returns the layer that marks tiles, None while there is none.
     """
 
+    has_own_maps = True
+
     def __init__(
         self,
         layer: Image,

@@ -346,10 +346,11 @@ class Document:
             strips = (slice(y, y + _STRIP) for y in range(0, self.region.height, _STRIP))
             uses_paint = any(labels[strip][mask[strip]].any() for strip in strips)
         shares = shares_of(tissue)
-        paint = shares, nuclei_without_tissue(labels, tissue, shares), self.edit_mask.levels
         stays = kind is not EditKind.INPAINT or not mask.all()
+        paint = shares, nuclei_without_tissue(labels, tissue, shares), self.edit_mask.levels, stays
+        own = self.target.has_own_maps
         return FrameSummary(
-            kind, self.region, self.mpp, any_pixels, uses_paint, counts, problem, *paint, stays
+            kind, self.region, self.mpp, any_pixels, uses_paint, counts, problem, *paint, own
         )
 
     def snapshot(self) -> FrameSnapshot:

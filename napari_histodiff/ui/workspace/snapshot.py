@@ -44,6 +44,8 @@ class FrameSummary:
         Shares of the strength that parts of the edit mask are painted with, the largest first.
     stays : bool
         Whether some pixel stays as it is, so that an edit can start from what lies around it.
+    has_own_maps : bool
+        Whether the image knows its own nuclei and tissue there, as a slide does.
     """
 
     kind: EditKind
@@ -57,6 +59,13 @@ class FrameSummary:
     astray: Mapping[str, int] = field(default_factory=dict)
     shares: tuple[float, ...] = (1.0,)
     stays: bool = True
+    has_own_maps: bool = False
+
+    @property
+    def leaves_open(self) -> bool:
+        """Whether an edit is left to the pixels around it: nothing is painted in the frame."""
+        painted = any(self.counts.values()) or bool(self.tissue)
+        return self.kind is EditKind.INPAINT and not painted and not self.has_own_maps
 
 
 @dataclass(frozen=True, slots=True, eq=False)

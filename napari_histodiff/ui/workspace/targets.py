@@ -57,6 +57,8 @@ class Target(ABC):
     starts_fine = False
     #: Whether the image keeps nuclei and tissue that are painted on it, beyond the window.
     keeps_paint = False
+    #: Whether the image knows its own nuclei and tissue, see `own_maps`.
+    has_own_maps = False
 
     def __init__(self, layer: Image) -> None:
         self.layer = layer

@@ -62,6 +62,7 @@ def test_a_slide_is_worked_on_as_a_slide(stage, workspace):
     assert workspace.target is stage.session.layer
     assert workspace.document.mpp == 0.25
     assert workspace.document.target.knows_mpp
+    assert workspace.document.summary().has_own_maps
     assert not workspace.can_undo
 
 
