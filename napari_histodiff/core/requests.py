@@ -477,8 +477,7 @@ def _stain(values: Any) -> tuple[float, ...] | None:
     if len(stain) not in STAIN_NUMBERS or not all(map(math.isfinite, stain)):
         raise InvalidRequest(
             f"expected a stain of {STAIN_NUMBERS[0]} or {STAIN_NUMBERS[1]} finite numbers, got "
-            f"{values!r}; "
-            "measure it on a reference image or leave it out"
+            f"{values!r}; measure it on a reference image or leave it out"
         )
     return stain
 
