@@ -225,10 +225,10 @@ def write_layout(
     from napari_histodiff.core.colours import colour_layout
     from napari_histodiff.slide.export import (
         free_stem,
+        map_writers,
         save_together,
         write_json,
         write_png,
-        write_tiff,
     )
 
     make_folder(folder)
@@ -240,18 +240,10 @@ def write_layout(
         if share > 0
     }
     told = facts | {"nuclei": counts, "tissue": shares}
-    pictures = {
-        "_classes": classes,
-        "_tissue": tissue,
-        "": colour_layout(classes, instances, tissue),
-    }
-    mpp = facts["mpp"]
+    picture, mpp = colour_layout(classes, instances, tissue), facts["mpp"]
     with free_stem(folder, prefix) as stem:
-        writers = {
-            f"{stem}{name}.png": partial(write_png, picture, mpp=mpp)
-            for name, picture in pictures.items()
-        }
-        writers[f"{stem}_instances.tif"] = partial(write_tiff, instances, mpp=mpp)
+        writers = map_writers(stem, *maps, mpp=mpp)
+        writers[f"{stem}.png"] = partial(write_png, picture, mpp=mpp)
         writers[f"{stem}.json"] = partial(write_json, told, indent=1)
         save_together(folder, stem, writers)
     nuclei = ", ".join(f"{name} {count}" for name, count in counts.items() if count) or "no nuclei"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import click
@@ -63,7 +62,7 @@ def suggest(
     """
     from napari_histodiff.datasets.pictures import read_picture
     from napari_histodiff.layout.completion import complete_paint
-    from napari_histodiff.slide.export import free_stem, save_together, write_png, write_tiff
+    from napari_histodiff.slide.export import free_stem, map_writers, save_together
 
     given = {"classes": classes, "instances": instances, "labels": labels, "tissue": tissue}
     pictures = {name: read_picture(path) for name, path in given.items() if path is not None}
@@ -82,14 +81,9 @@ def suggest(
             mpp=scale,
             seed=number,
         )
-        maps = (found.class_map, found.tissue_map)
+        maps = found.class_map, found.instance_map, found.tissue_map
         with free_stem(output, "suggested-") as stem:
-            writers = {
-                f"{stem}_{name}.png": partial(write_png, array, mpp=scale)
-                for name, array in zip(("classes", "tissue"), maps, strict=True)
-            }
-            writers[f"{stem}_instances.tif"] = partial(write_tiff, found.instance_map, mpp=scale)
-            save_together(output, stem, writers)
+            save_together(output, stem, map_writers(stem, *maps, mpp=scale))
         shares = ", ".join(
             f"{name} {share:.0%}"
             for name, share in zip(TISSUE_NAMES, _shares(found.tissue_map), strict=True)

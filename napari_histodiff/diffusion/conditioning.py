@@ -331,21 +331,21 @@ class RequestConditions:
 
     def at(self, region: Region) -> Conditions:
         """Return the conditions of a part of the region, b = 1, float32 on the CPU."""
-        stain = self._request.stain
+        stain, goal = self._request.stain, self._goal(region)
         return Conditions(
             stack_spatial(region.shape, self._tissue_classes, **self._maps(region)),
             torch.tensor([self._slots]),
             torch.tensor([self._request.mpp]),
             stain_condition(None if stain is None else torch.tensor([stain])),
             *self._captions(region),
-            self._means(region),
+            None if goal is None else from_pixels(goal)[None],
             2**self._request.coarse_levels,
         )
 
     def digest(self, region: Region) -> bytes:
         """Return a digest of the conditions of a part of the region."""
         request = self._request
-        means = self._means(region)
+        goal = self._goal(region)
         maps = [
             # By bits where there are only two values: that hashes eight times as fast.
             np.packbits(value) if name in _TWO_VALUED and value is not None else value
@@ -353,9 +353,11 @@ class RequestConditions:
         ]
         # Where there are none, digests are what they were before there could be any.
         regions = [slots for _, slots in self._regions]
-        goal = () if means is None else (request.coarse_levels, means.numpy())
         told = (self._slots, request.mpp, request.stain, region.shape, *maps, *regions)
-        return digest_of(*told, *goal)
+        if goal is None:
+            return digest_of(*told)
+        # One level up its pixels are among the maps.
+        return digest_of(*told, request.coarse_levels, goal if request.coarse_levels > 1 else None)
 
     def _captions(self, region: Region) -> tuple[Tensor | None, Tensor | None]:
         """Return the slots of the captions of single tissues, and where each of them holds."""
@@ -385,12 +387,12 @@ class RequestConditions:
         maps["tissue_map"] = self.tissue(region)
         return maps
 
-    def _means(self, region: Region) -> Tensor | None:
+    def _goal(self, region: Region) -> NDArray[np.uint8] | None:
         """Return what blocks have to have as their mean; slides of before leave it to the end."""
         request = self._request
         if request.coarse is None or (request.target is not None and request.fibres is None):
             return None
-        return from_pixels(request.coarse[region.relative_to(request.region).slices])[None]
+        return request.coarse[region.relative_to(request.region).slices]
 
     def union(self, region: Region) -> NDArray[np.bool_] | None:
         """Return where the nuclei of a part of the region lie, (h, w) bool."""

@@ -24,6 +24,7 @@ from napari_histodiff.slide.exporting.targets import place
 __all__ = [
     "Writer",
     "free_stem",
+    "map_writers",
     "save_edit",
     "save_together",
     "write_json",
@@ -178,17 +179,32 @@ def save_together(folder: Path, stem: str, writers: Mapping[str, Writer]) -> lis
     return list(scratch)
 
 
+def map_writers(
+    stem: str,
+    classes: NDArray[np.uint8] | None,
+    instances: NDArray[np.int32] | None,
+    tissue: NDArray[np.uint8] | None,
+    *,
+    mpp: float,
+) -> dict[str, Writer]:
+    """Return what writes the maps of a frame that there are, (h, w) each, by their files' names."""
+    writers: dict[str, Writer] = {}
+    if classes is not None:
+        writers[f"{stem}_classes.png"] = partial(write_png, classes, mpp=mpp)
+    if instances is not None:
+        writers[f"{stem}_instances.tif"] = partial(write_tiff, instances, mpp=mpp)
+    if tissue is not None:
+        writers[f"{stem}_tissue.png"] = partial(write_png, tissue, mpp=mpp)
+    return writers
+
+
 def _writers(
     stem: str, image: NDArray[np.uint8], request: EditRequest, said: dict[str, Any]
 ) -> dict[str, Writer]:
     mpp = request.mpp
     writers: dict[str, Writer] = {f"{stem}.tif": partial(write_tiff, image, mpp=mpp)}
-    if request.class_map is not None:
-        writers[f"{stem}_classes.png"] = partial(write_png, request.class_map, mpp=mpp)
-    if request.instance_map is not None:
-        writers[f"{stem}_instances.tif"] = partial(write_tiff, request.instance_map, mpp=mpp)
-    if request.tissue_map is not None:
-        writers[f"{stem}_tissue.png"] = partial(write_png, request.tissue_map, mpp=mpp)
+    maps = request.class_map, request.instance_map, request.tissue_map
+    writers |= map_writers(stem, *maps, mpp=mpp)
     if request.edit_mask is not None:
         writers[f"{stem}_edit_mask.png"] = partial(
             write_png, request.edit_mask.astype(np.uint8) * 255, mpp=mpp
