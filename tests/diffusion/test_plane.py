@@ -94,19 +94,21 @@ def assert_parts_equal(whole: NDArray[np.uint8], parts: dict[Region, NDArray[np.
 
 
 @pytest.mark.parametrize(
-    ("kind", "micro_batch", "cache_bytes", "fibres"),
+    ("kind", "micro_batch", "cache_bytes", "fibres", "coarse_levels"),
     [
-        (EditKind.GENERATE, 1, 0, False),
-        (EditKind.GENERATE, 3, 2**20, True),
-        (EditKind.ZOOM, 1, 2**28, True),
-        (EditKind.ZOOM, 3, 2**28, False),
+        (EditKind.GENERATE, 1, 0, False, 1),
+        (EditKind.GENERATE, 3, 2**20, True, 1),
+        (EditKind.ZOOM, 1, 2**28, True, 1),
+        (EditKind.ZOOM, 3, 2**28, False, 1),
+        (EditKind.ZOOM, 1, 2**28, True, 2),
     ],
 )
 def test_tiles_alone_in_any_order_equal_a_block_byte_for_byte(
-    kind, micro_batch, cache_bytes, fibres, monkeypatch
+    kind, micro_batch, cache_bytes, fibres, coarse_levels, monkeypatch
 ) -> None:
     monkeypatch.setitem(_MICRO_BATCH, "cpu", micro_batch)
     settings: dict[str, Any] = {"kind": kind, "known": True, "fibres": fibres}
+    settings["coarse_levels"] = coarse_levels
     whole = draw(backend(cache_bytes=0), on_plane(BLOCK, **settings))
     drawer = backend(cache_bytes=cache_bytes)
     order = TILES + TILES[:2]
