@@ -14,8 +14,8 @@ import click
 from napari_histodiff.cli.models import model_option
 from napari_histodiff.cli.texts import TEXT, say_unknown_words
 from napari_histodiff.core.errors import InvalidRequest
-from napari_histodiff.core.recipe import MAX_SIDE, MIN_SIDE, SLIDE_GUIDANCE, SlideRecipe
-from napari_histodiff.core.requests import DEFAULT_STEPS, LIMITS
+from napari_histodiff.core.recipe import MAX_SIDE, MIN_SIDE, SlideRecipe
+from napari_histodiff.core.requests import LIMITS
 
 if TYPE_CHECKING:
     from distributed import Security
@@ -58,17 +58,14 @@ def slide() -> None:
 @click.option(
     "--guidance",
     type=click.FloatRange(*LIMITS["guidance_scale"]),
-    default=SLIDE_GUIDANCE,
-    show_default=True,
-    help="1 = no guidance.",
+    help="1 = no guidance; the model's own by default (1 with the bundled one).",
 )
 @click.option(
     "--steps",
     type=click.IntRange(int(LIMITS["steps"][0]), int(LIMITS["steps"][1])),
-    default=DEFAULT_STEPS,
-    show_default=True,
-    help="Solver steps.",
+    help="Solver steps; the model's own by default (2 with the bundled one).",
 )
+@click.option("--quick", is_flag=True, help="A third of the work for a view, plainer nuclei.")
 @model_option
 def new(
     path: Path,
@@ -76,7 +73,7 @@ def new(
     height: int | None,
     width: int | None,
     sketch: Path | None,
-    guidance: float,
+    guidance: float | None,
     model: Path | None,
     **settings: Any,
 ) -> None:
@@ -115,7 +112,8 @@ def info(path: Path, mpp: float | None) -> None:
         click.echo(f'caption "{recipe.caption}", seed {recipe.seed}')
         click.echo(
             f"model {recipe.model}, revision {recipe.revision}, guidance "
-            f"{recipe.guidance_scale:g}, {recipe.steps} steps"
+            f"{recipe.guidance_scale:g}, {recipe.steps} steps, "
+            f"{'levels are means of finer ones' if recipe.drawn_finer else 'drawn level by level'}"
         )
         if store.sketch is not None:
             rows, cols = store.sketch.classes.shape

@@ -11,10 +11,10 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import PyramidSpec
 from napari_histodiff.core.json_data import from_json
 from napari_histodiff.core.maps import FIRST_TISSUE_NAMES
-from napari_histodiff.core.requests import DEFAULT_STEPS, LIMITS, STAIN_NUMBERS
+from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, LIMITS, STAIN_NUMBERS
 from napari_histodiff.core.stain_bank import stains_of_levels
 
-__all__ = ["MAX_SIDE", "MIN_SIDE", "SLIDE_GUIDANCE", "TILE", "SlideRecipe"]
+__all__ = ["MAX_SIDE", "MIN_SIDE", "TILE", "SlideRecipe"]
 
 #: Limits of a side of a synthetic slide in pixels of the finest level it was made with.
 MIN_SIDE: Final = 256
@@ -22,9 +22,6 @@ MAX_SIDE: Final = 131_072
 
 #: Side of a tile in pixels of its level.
 TILE: Final = 256
-
-#: Guidance of a slide where none is asked for: what it adds to a level, finer ones add to.
-SLIDE_GUIDANCE: Final = 1.0
 
 # What slides of before do not say.
 _LATER: Final = {"refined", "tissue_names", "fibres", "drawn_finer"}
@@ -79,8 +76,8 @@ class SlideRecipe:
     drawn_finer : bool
         Whether levels above the one that was the finest when the slide was new are drawn with
         pixels half as large, and are the means of these: where a nucleus is four pixels wide the
-        model draws it ragged, and no finer level could mend it. Slides that do not say it are drawn
-        level by level.
+        model draws it ragged, and no finer level could mend it. Slides that do not say it, and
+        quick ones, are drawn level by level.
 
     Raises
     ------
@@ -93,7 +90,7 @@ class SlideRecipe:
     mpp: float = 0.5
     seed: int = 0
     caption: str = ""
-    guidance_scale: float = SLIDE_GUIDANCE
+    guidance_scale: float = DEFAULT_GUIDANCE
     steps: int = DEFAULT_STEPS
     model: str
     revision: str
@@ -139,7 +136,14 @@ class SlideRecipe:
 
     @classmethod
     def plan(
-        cls, info: BackendInfo, *, height: int, width: int, mpp: float = 0.5, **settings: Any
+        cls,
+        info: BackendInfo,
+        *,
+        height: int,
+        width: int,
+        mpp: float = 0.5,
+        quick: bool = False,
+        **settings: Any,
     ) -> SlideRecipe:
         """Return the recipe of a new slide for a model.
 
@@ -149,8 +153,11 @@ class SlideRecipe:
             The model that will draw it.
         height, width, mpp
             Of level 0.
+        quick
+            Whether every level is drawn with its own pixels: a third of the work for a view, and
+            plainer nuclei and glands.
         settings
-            `seed`, `caption`, `guidance_scale`, `steps`.
+            `seed`, `caption`, and `guidance_scale` and `steps`, by default (None) the model's own.
 
         Raises
         ------
@@ -163,6 +170,8 @@ class SlideRecipe:
                 f"expected {low:g} to {high:g} um per pixel for {info.name}, got {mpp:g}; "
                 "choose one in that range"
             )
+        own = {"guidance_scale": info.guidance_scale, "steps": info.steps}
+        settings = {**own, **{name: value for name, value in settings.items() if value is not None}}
         coarsest = 0
         levels = _levels(height, width)
         while mpp * 2 ** (coarsest + 1) <= high * (1 + _ROUNDING) and coarsest + 1 < levels:
@@ -178,7 +187,7 @@ class SlideRecipe:
             revision=info.revision,
             tissue_names=info.tissue_names,
             fibres=info.fibres,
-            drawn_finer=info.coarse_levels > 1,
+            drawn_finer=info.coarse_levels > 1 and not quick,
             coarsest=coarsest,
             margin=info.margin,
             stains=stains or ((0.37, 0.75, 0.35, 0.24, 0.34, 0.16, -0.95),) * (coarsest + 1),

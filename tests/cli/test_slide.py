@@ -18,7 +18,7 @@ from PIL import Image
 
 from napari_histodiff.cli.main import main
 from napari_histodiff.core.geometry import Region, TileAddress
-from napari_histodiff.core.recipe import SLIDE_GUIDANCE
+from napari_histodiff.core.requests import DEFAULT_GUIDANCE
 from napari_histodiff.slide.storage.tile_table import TileState
 from napari_histodiff.slide.store import SlideStore
 from tests.fakes import FAKE_INFO
@@ -85,7 +85,8 @@ def test_info_counts_tiles(run, slide) -> None:
     assert result.exit_code == 0, result.output
     assert "1024 x 1024 px, 0.51 x 0.51 mm" in result.output
     assert 'caption "colon", seed 5' in result.output
-    assert f"model fake, revision 0, guidance {SLIDE_GUIDANCE:g}, 2 steps" in result.output
+    assert f"model fake, revision 0, guidance {DEFAULT_GUIDANCE:g}, 2 steps, " in result.output
+    assert "drawn level by level" in result.output
     rows = [line.split() for line in result.output.splitlines()]
     assert ["0", "0.5", "16", "15", "1", "0", "0"] in rows
 

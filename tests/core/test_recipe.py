@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -140,6 +141,22 @@ def test_slides_follow_fibres_where_their_model_does_and_were_not_made_before() 
     data = recipe.to_dict()
     del data["fibres"]
     assert not SlideRecipe.from_dict(data).fibres
+
+
+def test_levels_are_drawn_finer_where_the_model_can_unless_it_is_to_be_quick() -> None:
+    info = replace(INFO, coarse_levels=2)
+    plan = partial(SlideRecipe.plan, height=2048, width=2048)
+    assert plan(info).drawn_finer
+    assert not plan(info, quick=True).drawn_finer
+    assert not plan(INFO).drawn_finer
+
+
+def test_guidance_and_steps_are_the_models_own_where_none_are_asked_for() -> None:
+    info = replace(INFO, guidance_scale=5.0, steps=20)
+    recipe = SlideRecipe.plan(info, height=2048, width=2048, guidance_scale=None)
+    assert (recipe.guidance_scale, recipe.steps) == (5.0, 20)
+    recipe = SlideRecipe.plan(info, height=2048, width=2048, guidance_scale=1.5, steps=4)
+    assert (recipe.guidance_scale, recipe.steps) == (1.5, 4)
 
 
 def test_the_stains_of_a_slide_share_their_colour_and_lose_contrast() -> None:

@@ -10,8 +10,8 @@ from magicgui import magicgui
 from magicgui.widgets import FunctionGui, LineEdit
 
 from napari_histodiff.core.errors import InvalidRequest
-from napari_histodiff.core.recipe import MAX_SIDE, MIN_SIDE, SLIDE_GUIDANCE, TILE, SlideRecipe
-from napari_histodiff.core.requests import DEFAULT_STEPS, LIMITS
+from napari_histodiff.core.recipe import MAX_SIDE, MIN_SIDE, TILE, SlideRecipe
+from napari_histodiff.core.requests import LIMITS
 from napari_histodiff.layout.sketch import Sketch
 from napari_histodiff.slide.sketch_files import read_sketch
 from napari_histodiff.ui.command import studio
@@ -42,8 +42,9 @@ def new_slide(
     mpp: float = 0.5,
     caption: str = "",
     seed: int = 0,
-    guidance: float = SLIDE_GUIDANCE,
-    steps: int = DEFAULT_STEPS,
+    guidance: float | None = None,
+    steps: int | None = None,
+    quick: bool = False,
     sketch: str | pathlib.Path | None = None,
 ) -> None:
     """Make a slide and open it in the viewer's dock, which is opened when it is not there.
@@ -63,7 +64,9 @@ def new_slide(
     seed : int
         Same seed and settings: the same slide.
     guidance, steps
-        How tiles are drawn.
+        How tiles are drawn; by default as the model is meant to.
+    quick : bool
+        Whether tiles are drawn with a third of the work for a view, and plainer.
     sketch : path, optional
         A PNG of tissue classes that is stretched over the slide.
 
@@ -89,6 +92,7 @@ def new_slide(
         caption=caption,
         guidance_scale=guidance,
         steps=steps,
+        quick=quick,
     )
     drawn = None if sketch is None else read_sketch(Path(sketch), height, width)
     dock.slide.make(NewSlide(Path(path), recipe, drawn))
@@ -108,11 +112,20 @@ def new_slide_form() -> FunctionGui[None]:
         caption={"tooltip": "Decides the stain, the mix of nuclei and how tissue is laid out"},
         seed={"tooltip": "Same seed and settings: the same slide.", **_limits("seed")},
         guidance={
+            "widget_type": "FloatSpinBox",
             "step": 0.1,
-            "tooltip": "How strictly the layout is followed; 3 keeps every level clear",
+            "tooltip": "How strictly the layout is followed: more is plainer, less like life",
             **_limits("guidance_scale"),
         },
-        steps={"tooltip": "2 is usual; more take longer.", **_limits("steps")},
+        steps={
+            "widget_type": "SpinBox",
+            "tooltip": "2 is usual; more take longer.",
+            **_limits("steps"),
+        },
+        quick={
+            "text": "Quick: a third of the time, plainer nuclei",
+            "tooltip": "Views appear in a third of the time. A slide stays as it was made.",
+        },
         sketch={
             "widget_type": LineEdit,
             "tooltip": "A PNG of tissue classes that is stretched over the slide",

@@ -93,6 +93,7 @@ class NewSlideDialog(QDialog):
         self._sketch_problem = ""
         self._rng = np.random.default_rng()
         self._make_fields(settings or Settings())
+        self._told_guidance: float = self.guidance.value()
         self.preview = LayoutPreview(painter)
         self._lay_out()
         self._connect()
@@ -104,6 +105,12 @@ class NewSlideDialog(QDialog):
         low, high = LIMITS["mpp"] if info is None else info.mpp
         with signals_blocked(self.mpp):
             self.mpp.setRange(low, high)
+        if info is not None and self.guidance.value() == self._told_guidance:
+            self._told_guidance = info.guidance_scale
+            with signals_blocked(self.guidance):
+                self.guidance.setValue(info.guidance_scale)
+        with signals_blocked(self.quick):
+            self.quick.setEnabled(info is None or info.coarse_levels > 1)
         self.mpp.setToolTip(
             f"Micrometres per pixel of the finest level; the model knows {low:g} to {high:g}"
         )
@@ -122,6 +129,7 @@ class NewSlideDialog(QDialog):
             caption=" ".join(self.caption.text().split()),
             guidance_scale=round(self.guidance.value(), 2),
             steps=self.steps.value(),
+            quick=self.quick.isChecked(),
         )
 
     @property
@@ -179,6 +187,7 @@ class NewSlideDialog(QDialog):
         self.steps, self.name = form["steps"].native, form["name"].native
         self.sketch, self.folder = form["sketch"].native, form["folder"].native
         self.mpp.setDecimals(3)
+        self.quick = form["quick"].native
         self.guidance.setDecimals(1)
         self.roll()
         self.caption.setPlaceholderText("colon, high epithelial, gland, pink stain")
@@ -189,7 +198,7 @@ class NewSlideDialog(QDialog):
             *((self.width_px, "Width in pixels"), (self.height_px, "Height in pixels")),
             *((self.caption, "Caption"), (self.seed, "Seed"), (self.guidance, "Guidance")),
             *((self.steps, "Steps"), (self.sketch, "Sketch"), (self.mpp, "Pixel size")),
-            *((self.folder, "Folder"), (self.name, "Name")),
+            *((self.folder, "Folder"), (self.name, "Name"), (self.quick, "Quick")),
         ):
             field.setAccessibleName(name)
 
@@ -268,6 +277,7 @@ class NewSlideDialog(QDialog):
             *(self.seed, self.guidance, self.steps),
         ):
             box.valueChanged.connect(self._refresh)
+        self.quick.toggled.connect(self._refresh)
         for line in (self.caption, self.name, self.folder):
             line.textChanged.connect(self._refresh)
         self.sketch.editingFinished.connect(self._take_sketch)

@@ -9,7 +9,7 @@ import numpy as np
 from napari.utils.notifications import show_info
 
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.recipe import SLIDE_GUIDANCE, SlideRecipe
+from napari_histodiff.core.recipe import SlideRecipe
 from napari_histodiff.ui.slide.new_slide import NewSlide
 from napari_histodiff.ui.starting.painted import DEMO_CAPTION, paint_demo
 from napari_histodiff.ui.starting.preferences import preferences
@@ -45,14 +45,7 @@ def open_slide(dock: Any) -> None:
         if path.exists():
             dock.slide.open_slide(path)
             return
-        recipe = SlideRecipe.plan(
-            info,
-            height=_SLIDE,
-            width=_SLIDE,
-            seed=5,
-            caption="colon",
-            guidance_scale=SLIDE_GUIDANCE,
-        )
+        recipe = SlideRecipe.plan(info, height=_SLIDE, width=_SLIDE, seed=5, caption="colon")
         dock.slide.make(NewSlide(path, recipe, None))
 
     _when_loaded(dock.controller, begin)

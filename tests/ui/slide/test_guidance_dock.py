@@ -10,7 +10,6 @@ import pytest
 
 from napari_histodiff.core.engine import EngineState, JobFinished
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.recipe import SLIDE_GUIDANCE
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.commands import run
@@ -113,7 +112,7 @@ def test_each_slide_has_its_own_until_one_is_chosen_for_all(
 ) -> None:
     first = _slide(tmp_path / f"first{SUFFIX}")
     other = _slide(tmp_path / f"other{SUFFIX}", guidance_scale=2.75)  # finer than the box shows
-    for path, own in ((first, SLIDE_GUIDANCE), (other, 2.75)):
+    for path, own in ((first, DEFAULT_GUIDANCE), (other, 2.75)):
         _open(dock, path)
         assert _run(dock, engine) == own
     dock.settings.guidance.slider.setValue(5.0)
@@ -121,6 +120,6 @@ def test_each_slide_has_its_own_until_one_is_chosen_for_all(
         _open(dock, path)
         assert _shown(dock) == _run(dock, engine) == 5.0
     _open(dock, first)
-    dock.settings.guidance.slider.setValue(SLIDE_GUIDANCE)  # back to how this one was drawn
+    dock.settings.guidance.slider.setValue(DEFAULT_GUIDANCE)  # back to how this one was drawn
     _open(dock, other)
     assert _run(dock, engine) == 2.75

@@ -109,6 +109,24 @@ def test_pixel_size_stays_in_the_model_s_range(dialog: NewSlideDialog) -> None:
     assert dialog.recipe().mpp == 0.4
 
 
+def test_quick_is_for_models_that_draw_levels_finer(dialog: NewSlideDialog) -> None:
+    assert not dialog.quick.isEnabled()
+    dialog.set_info(replace(FAKE_INFO, coarse_levels=2))
+    assert dialog.quick.isEnabled()
+    assert dialog.recipe().drawn_finer
+    dialog.quick.setChecked(True)
+    assert not dialog.recipe().drawn_finer
+
+
+def test_guidance_follows_the_model_until_it_is_chosen(dialog: NewSlideDialog) -> None:
+    assert dialog.recipe().guidance_scale == FAKE_INFO.guidance_scale
+    dialog.set_info(replace(FAKE_INFO, guidance_scale=5.0))
+    assert dialog.recipe().guidance_scale == 5.0
+    dialog.guidance.setValue(2.5)
+    dialog.set_info(FAKE_INFO)
+    assert dialog.recipe().guidance_scale == 2.5
+
+
 def test_caption_is_reported_as_in_the_dock(dialog: NewSlideDialog) -> None:
     dialog.caption.setText("colon, zebra")
     assert "Used: colon" in dialog.report.text()
