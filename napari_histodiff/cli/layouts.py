@@ -245,7 +245,7 @@ def write_layout(
         writers = map_writers(stem, *maps, mpp=mpp)
         writers[f"{stem}.png"] = partial(write_png, picture, mpp=mpp)
         writers[f"{stem}.json"] = partial(write_json, told, indent=1)
-        save_together(folder, stem, writers)
+        save_together(folder, writers)
     nuclei = ", ".join(f"{name} {count}" for name, count in counts.items() if count) or "no nuclei"
     areas = ", ".join(f"{name} {share:.0%}" for name, share in shares.items() if share >= 0.005)
     return f"{folder / stem}*: {nuclei}; {areas}"

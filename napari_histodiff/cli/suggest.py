@@ -83,7 +83,7 @@ def suggest(
         )
         maps = found.class_map, found.instance_map, found.tissue_map
         with free_stem(output, "suggested-") as stem:
-            save_together(output, stem, map_writers(stem, *maps, mpp=scale))
+            save_together(output, map_writers(stem, *maps, mpp=scale))
         shares = ", ".join(
             f"{name} {share:.0%}"
             for name, share in zip(TISSUE_NAMES, _shares(found.tissue_map), strict=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -19,7 +18,7 @@ from PIL import Image
 from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.errors import StorageError
 from napari_histodiff.core.requests import EditRequest
-from napari_histodiff.slide.exporting.targets import place
+from napari_histodiff.slide.exporting.targets import staged
 
 __all__ = [
     "Writer",
@@ -136,18 +135,16 @@ def save_edit(
     writers = _writers(stem, image, request, _provenance(request, info, variant))
     if png:
         writers[f"{stem}.png"] = partial(write_png, image, mpp=request.mpp)
-    return save_together(folder, stem, writers)
+    return save_together(folder, writers)
 
 
-def save_together(folder: Path, stem: str, writers: Mapping[str, Writer]) -> list[Path]:
+def save_together(folder: Path, writers: Mapping[str, Writer]) -> list[Path]:
     """Write files that belong together, all of them or none.
 
     Parameters
     ----------
     folder : Path
         Made when missing. Files of the same name are replaced.
-    stem : str
-        What they are called together.
     writers : mapping of str to callable
         What writes each, by its name in the folder.
 
@@ -161,22 +158,11 @@ def save_together(folder: Path, stem: str, writers: Mapping[str, Writer]) -> lis
     StorageError
         When the disk is full or the folder can not be written; the folder is left as it was.
     """
-    scratch = {folder / name: folder / f".{os.getpid()}.{name}" for name in writers}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, temporary in scratch.items():
-            writers[path.name](temporary)
-        place(scratch)
-    except OSError as error:
-        raise StorageError(
-            f"expected to write {stem} into {folder}, got '{error.strerror or error}'; "
-            "free some space or choose another folder"
-        ) from error
-    finally:
-        for temporary in scratch.values():
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-    return list(scratch)
+    paths = [folder / name for name in writers]
+    with staged(*paths, overwrite=True) as parts:
+        for write, part in zip(writers.values(), parts, strict=True):
+            write(part)
+    return paths
 
 
 def map_writers(
@@ -257,5 +243,3 @@ def write_json(data: dict[str, Any], path: Path, *, indent: int | None = None) -
     with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
         json.dump(data, file, indent=indent, ensure_ascii=indent is None)
         file.write("" if indent is None else "\n")
-        file.flush()
-        os.fsync(file.fileno())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -115,14 +116,14 @@ def test_a_file_that_cannot_be_replaced_leaves_all_the_old_ones(
 ) -> None:
     export.save_edit(tmp_path, "edit", image, request_)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    replace = export.os.replace
+    replace = os.replace
 
     def held_open(source: Path, target: Path) -> None:
         if target.name == "edit_instances.tif" and not source.name.endswith(".old"):
             raise PermissionError(errno.EACCES, "open in another program")
         replace(source, target)
 
-    monkeypatch.setattr(export.os, "replace", held_open)
+    monkeypatch.setattr(os, "replace", held_open)
     with pytest.raises(StorageError, match="open in another program"):
         export.save_edit(tmp_path, "edit", 255 - image, request_, png=True)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

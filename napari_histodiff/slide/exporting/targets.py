@@ -16,7 +16,7 @@ import psutil
 from napari_histodiff.core.errors import HistodiffError, StorageError
 from napari_histodiff.files import move_into_place
 
-__all__ = ["ExportProgress", "OnProgress", "Steps", "place", "staged"]
+__all__ = ["ExportProgress", "OnProgress", "Steps", "staged"]
 
 _PART: Final = re.compile(r"^\.(?P<name>.+)\.(?P<pid>\d+)\.part$")
 
@@ -106,7 +106,7 @@ def staged(*paths: Path, overwrite: bool = False) -> Iterator[list[Path]]:
         written = {path: part for path, part in zip(paths, parts, strict=True) if part.exists()}
         for part in written.values():
             _sync(part)
-        place(written)
+        _place(written)
     except HistodiffError:
         raise
     except OSError as error:
@@ -119,7 +119,7 @@ def staged(*paths: Path, overwrite: bool = False) -> Iterator[list[Path]]:
             _remove(part)
 
 
-def place(parts: dict[Path, Path]) -> None:
+def _place(parts: dict[Path, Path]) -> None:
     """Move each written part to its path; when one cannot be moved, put back what was there.
 
     Raises

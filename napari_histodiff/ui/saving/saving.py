@@ -197,7 +197,7 @@ def _write_source(folder: Path, source: ExportSource, prefix: str) -> list[Path]
 
 @contextmanager
 def _all_or_none() -> Iterator[list[Path]]:
-    """Yield a list for new files; those in it are removed when the block fails."""
+    """Yield a list for new files of several exports; when one fails, those before it go, too."""
     written: list[Path] = []
     try:
         yield written
