@@ -8,19 +8,17 @@ from typing import Any
 
 import click
 
+from napari_histodiff.cli.options import FILE, FOLDER
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS
 
 __all__ = ["enrich"]
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_FOLDER = click.Path(file_okay=False, path_type=Path)
-
 
 @click.command()
-@click.argument("train", type=_FILE)
-@click.argument("test", type=_FILE)
-@click.option("-o", "--output", type=_FOLDER, default=Path("enrichment"), help="Folder.")
-@click.option("--model", type=_FOLDER, help="Model folder; the bundled model by default.")
+@click.argument("train", type=FILE)
+@click.argument("test", type=FILE)
+@click.option("-o", "--output", type=FOLDER, default=Path("enrichment"), help="Folder.")
+@click.option("--model", type=FOLDER, help="Model folder; the bundled model by default.")
 @click.option("--device", default="auto", show_default=True, help="Of the drawing.")
 @click.option(
     "--segmenter",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from napari_histodiff.cli.options import INTERRUPTED, scan_mpp_option
 from napari_histodiff.core.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ _FORMATS: Final = (
     *("ome-tiff", "tiff", "ome-zarr", "ome-zarr-0.4", "geojson", "changes"),
     *("masks", "masks-png", "masks-npy", *_SETS),
 )
-
-_INTERRUPTED: Final = 130
 
 
 @click.command()
@@ -63,7 +62,7 @@ _INTERRUPTED: Final = 130
 @click.option(
     "--validation", default=0.2, show_default=True, help="Training sets: share of the slides."
 )
-@click.option("--mpp", type=float, help="Um per pixel of a scan whose file does not say.")
+@scan_mpp_option
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 def export(
     slides: tuple[Path, ...],
@@ -160,4 +159,4 @@ def _progress() -> Iterator[OnProgress]:
         except KeyboardInterrupt:
             bar.close()
             click.echo("Stopped; nothing was written", err=True)
-            raise click.exceptions.Exit(_INTERRUPTED) from None
+            raise click.exceptions.Exit(INTERRUPTED) from None

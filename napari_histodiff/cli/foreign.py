@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
+from napari_histodiff.cli.options import FOLDER
+
 __all__ = ["masks"]
 
 
 @click.command()
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), required=False)
+@click.argument("folder", type=FOLDER, required=False)
 @click.option("--preset", help="Write this one beside the model.")
 def masks(folder: Path | None, preset: str | None) -> None:
     """Say, or write with --preset, how the model in FOLDER takes paint; else list the presets.

@@ -11,6 +11,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.cli.options import FILE
 from napari_histodiff.cli.pictures import nuclei_of, region_captions_of, tissue_for
 from napari_histodiff.cli.steering import steering_of
 from napari_histodiff.core.errors import InvalidRequest
@@ -36,7 +37,7 @@ SLIDE_OPTIONS: Final = (
     ),
     click.option(
         "--geojson",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        type=FILE,
         help="Of a slide: outlines where pixels may change, of QuPath, or XML of ImageScope, ASAP.",
     ),
     click.option(

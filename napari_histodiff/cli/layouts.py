@@ -10,6 +10,16 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.cli.options import (
+    FILE,
+    FOLDER,
+    classes_option,
+    instances_option,
+    labels_option,
+    mpp_option,
+    output_option,
+    variants_option,
+)
 from napari_histodiff.cli.pictures import nuclei_of, scale_of, tissue_of
 from napari_histodiff.cli.texts import TEXT, say_unknown_words
 from napari_histodiff.core.errors import InvalidRequest, make_folder
@@ -17,25 +27,22 @@ from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 
 __all__ = ["change", "invent", "layouts", "write_layout"]
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_FOLDER = click.Path(file_okay=False, path_type=Path)
-
 
 @click.command(epilog='For example: histodiff change "grow the tumour by 40 um" --tissue t.png')
 @click.argument("text", type=TEXT)
-@click.option("--classes", type=_FILE, help="Class map, ids 0-6 (PNG, TIFF or .npy).")
-@click.option("--instances", type=_FILE, help="Instance map, nucleus ids.")
-@click.option("--labels", type=_FILE, help="Both in one: label = 7 * instance + class.")
-@click.option("--tissue", type=_FILE, help="Tissue map.")
+@classes_option
+@instances_option
+@labels_option
+@click.option("--tissue", type=FILE, help="Tissue map.")
 @click.option(
-    "--here", type=_FILE, help='Mask that "here" means, where not black; without one, all.'
+    "--here", type=FILE, help='Mask that "here" means, where not black; without one, all.'
 )
 @click.option(
     "--caption", type=TEXT, default="", help="Its organ and levels say which nuclei tissue has."
 )
 @click.option("--seed", default=0, show_default=True)
-@click.option("--mpp", type=float, help="Micrometres per pixel; else of the files, else 0.5.")
-@click.option("-o", "--output", type=_FOLDER, default=Path("histodiff-output"), help="Folder.")
+@mpp_option
+@output_option
 def change(text: str, output: Path, **settings: Any) -> None:
     """Change painted nuclei and tissue as TEXT says, by rules.
 
@@ -72,21 +79,15 @@ def change(text: str, output: Path, **settings: Any) -> None:
 @click.option("--size", type=(int, int), default=(512, 512), show_default=True, help="In pixels.")
 @click.option("--mpp", default=0.5, show_default=True, help="Micrometres per pixel.")
 @click.option("--seed", default=0, show_default=True)
-@click.option(
-    "--variants",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Seeds from the first one on.",
-)
+@variants_option
 @click.option("--density", default=1.0, show_default=True, help="Nuclei; 1 = as in real tissue.")
 @click.option("--count", "counts", multiple=True, metavar="CLASS=NUMBER", help="As lymphocyte=120.")
-@click.option("--like-classes", type=_FILE, help="Class map of an example.")
-@click.option("--like-instances", type=_FILE, help="Instance map of it.")
-@click.option("--like-labels", type=_FILE, help="Both in one: label = 7 * instance + class.")
-@click.option("--like-tissue", type=_FILE, help="Tissue map of it.")
+@click.option("--like-classes", type=FILE, help="Class map of an example.")
+@click.option("--like-instances", type=FILE, help="Instance map of it.")
+@click.option("--like-labels", type=FILE, help="Both in one: label = 7 * instance + class.")
+@click.option("--like-tissue", type=FILE, help="Tissue map of it.")
 @click.option("--like-mpp", type=float, help="Its um per pixel; else of the files, else --mpp.")
-@click.option("-o", "--output", type=_FOLDER, default=Path("histodiff-output"), help="Folder.")
+@output_option
 def invent(caption: str, output: Path, **settings: Any) -> None:
     """Make up tissue and nuclei that CAPTION, counts or an example describe.
 
@@ -123,8 +124,8 @@ def invent(caption: str, output: Path, **settings: Any) -> None:
 
 
 @click.command()
-@click.argument("held_out", type=_FILE)
-@click.argument("others", type=_FILE)
+@click.argument("held_out", type=FILE)
+@click.argument("others", type=FILE)
 @click.option(
     "--way",
     type=click.Choice(["like", "caption", "rules"]),
@@ -139,7 +140,7 @@ def invent(caption: str, output: Path, **settings: Any) -> None:
     show_default=True,
     help="Layouts for each field.",
 )
-@click.option("-o", "--output", type=_FOLDER, default=Path("histodiff-layouts"), help="Folder.")
+@click.option("-o", "--output", type=FOLDER, default=Path("histodiff-layouts"), help="Folder.")
 def layouts(held_out: Path, others: Path, way: str, seeds: int, output: Path) -> None:
     """Measure invented layouts against the real ones of the packed file HELD_OUT.
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -16,11 +15,22 @@ from numpy.typing import NDArray
 from napari_histodiff.cli.enrich import enrich
 from napari_histodiff.cli.export import export, inspect, sign
 from napari_histodiff.cli.foreign import masks
-from napari_histodiff.cli.glands import train_gland
 from napari_histodiff.cli.inpaint_slide import SLIDE_OPTIONS, inpaint_slide, is_of_slide
 from napari_histodiff.cli.layouts import change, invent, layouts
 from napari_histodiff.cli.maps import MAP_COMMANDS
 from napari_histodiff.cli.models import model_option
+from napari_histodiff.cli.options import (
+    FILE,
+    FOLDER,
+    caption_option,
+    classes_option,
+    device_option,
+    instances_option,
+    labels_option,
+    mpp_option,
+    options,
+    output_option,
+)
 from napari_histodiff.cli.pictures import (
     mask_of,
     nuclei_of,
@@ -45,12 +55,6 @@ if TYPE_CHECKING:
     from napari_histodiff.core.requests import EditRequest
 
 __all__ = ["main"]
-
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_FOLDER = click.Path(file_okay=False, path_type=Path)
-
 
 #: The options that name pictures; the first that states its scale decides where --mpp does not.
 _PICTURES = (
@@ -93,18 +97,12 @@ def main() -> None:
     """Paint nuclei, get H&E tissue."""
 
 
-_MODEL_OPTIONS = (
-    model_option,
-    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0 ..."),
-)
 _DRAW_OPTIONS = (
-    click.option("--classes", type=_FILE, help="Class map, ids 0-6 (PNG, TIFF or .npy)."),
-    click.option("--instances", type=_FILE, help="Instance map, nucleus ids."),
-    click.option("--labels", type=_FILE, help="Both in one: label = 7 * instance + class."),
-    click.option("--tissue", type=_FILE, help="Tissue map, ids of the model's schema."),
-    click.option(
-        "--caption", type=TEXT, default="", help='For example "colon, high lymphocytes, gland".'
-    ),
+    classes_option,
+    instances_option,
+    labels_option,
+    click.option("--tissue", type=FILE, help="Tissue map, ids of the model's schema."),
+    caption_option,
     click.option(
         "--caption-for",
         type=TEXT,
@@ -116,7 +114,7 @@ _DRAW_OPTIONS = (
     click.option("--steps", type=int, help="Solver steps; by default as many as the model's own."),
     click.option("--seed", default=0, show_default=True),
     click.option("--variants", default=1, show_default=True, help="Independent draws."),
-    click.option("--mpp", type=float, help="Micrometres per pixel; else of the files, else 0.5."),
+    mpp_option,
     click.option(
         "--suggest/--no-suggest",
         default=True,
@@ -124,29 +122,21 @@ _DRAW_OPTIONS = (
         help="Suggest tissue and nuclei where none are given.",
     ),
     *STEERING_OPTIONS,
-    click.option("--stain-from", type=_FILE, help="Image whose stain is matched."),
+    click.option("--stain-from", type=FILE, help="Image whose stain is matched."),
     click.option(
         "--compare-with",
         multiple=True,
         metavar="FOLDER",
         help="Have another model draw the same too: its folder, or bundled. Repeatable.",
     ),
-    click.option("-o", "--output", type=_FOLDER, default=Path("histodiff-output"), help="Folder."),
-    *_MODEL_OPTIONS,
+    output_option,
+    model_option,
+    device_option,
 )
 
 
-def _options(options: tuple[Callable[[Any], Any], ...]) -> Callable[[_F], _F]:
-    def decorate(function: _F) -> _F:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
-
-
 @main.command()
-@_options(_DRAW_OPTIONS)
+@options(*_DRAW_OPTIONS)
 @click.option("--size", type=(int, int), help="Height and width, when no map is given.")
 def generate(size: tuple[int, int] | None, **settings: Any) -> None:
     """Draw tissue from a class map, labels, a tissue map or a caption alone."""
@@ -155,11 +145,11 @@ def generate(size: tuple[int, int] | None, **settings: Any) -> None:
 
 @main.command()
 @click.argument("image", type=click.Path(exists=True, path_type=Path))
-@click.option("--edit-mask", "--mask", type=_FILE, help="Not black where pixels may change.")
+@click.option("--edit-mask", "--mask", type=FILE, help="Not black where pixels may change.")
 @click.option("--strength", default=1.0, show_default=True, help="Below 1 keeps some structure.")
 @click.option(
     "--strength-map",
-    type=_FILE,
+    type=FILE,
     help="Gray picture, black = stays, white = all drawn anew: a strength for each pixel.",
 )
 @click.option(
@@ -175,9 +165,9 @@ def generate(size: tuple[int, int] | None, **settings: Any) -> None:
     show_default=True,
     help="Micrometres inside the mask over which old and new fade into each other.",
 )
-@_options(INPAINT_OPTIONS)
-@_options(SLIDE_OPTIONS)
-@_options(_DRAW_OPTIONS)
+@options(*INPAINT_OPTIONS)
+@options(*SLIDE_OPTIONS)
+@options(*_DRAW_OPTIONS)
 def inpaint(image: Path, **settings: Any) -> None:
     """Redraw IMAGE under an edit mask; every other pixel stays as it is.
 
@@ -194,7 +184,8 @@ def inpaint(image: Path, **settings: Any) -> None:
 
 
 @main.command()
-@_options(_MODEL_OPTIONS)
+@model_option
+@device_option
 def info(model: Path | None, device: str) -> None:
     """Say what a model is and what it was trained on."""
     from napari_histodiff.api import load_model
@@ -214,7 +205,7 @@ def info(model: Path | None, device: str) -> None:
 
 
 @main.command()
-@click.option("-o", "--output", type=_FOLDER, help="Write the results here and close again.")
+@click.option("-o", "--output", type=FOLDER, help="Write the results here and close again.")
 def demo(output: Path | None) -> None:
     """Open napari with a painted example and generate it."""
     from napari_histodiff.ui.demo import run_demo
@@ -228,7 +219,6 @@ for _command in (
     slide,
     study,
     enrich,
-    train_gland,
     suggest,
     change,
     invent,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from napari_histodiff.cli.options import FOLDER, device_option, options
 from napari_histodiff.cli.texts import TEXT
 from napari_histodiff.core.errors import Cancelled, InvalidRequest
 from napari_histodiff.core.maps import CLASS_NAMES
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from napari_histodiff.slide.opened import OpenedSlide
 
 __all__ = ["MAP_COMMANDS"]
-
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 #: Pixels a side beyond which a map has larger pixels than its slide.
 _LARGE: Final = 4096
@@ -54,14 +53,8 @@ _OPTIONS: Final = (
 )
 
 
-def _options(function: _F) -> _F:
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
-
-
 @click.command()
-@_options
+@options(*_OPTIONS)
 @click.option("--strength", type=float, help="Share of noise before it is drawn again.")
 @click.option("--draws", type=click.IntRange(1, 16), help="Drawings that are averaged.")
 @click.option("--smooth", type=float, help="Micrometres in which both are compared.")
@@ -76,10 +69,10 @@ def _options(function: _F) -> _F:
 @click.option("--seed", type=int)
 @click.option(
     "--model",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     help="Model folder, ours or of diffusers; by default the bundled.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0 ...")
+@device_option
 def anomaly(image: Path, model: Path | None, device: str, **settings: Any) -> None:
     """Say where IMAGE, a picture or a slide, is unlike what the model draws.
 
@@ -119,8 +112,8 @@ def anomaly(image: Path, model: Path | None, device: str, **settings: Any) -> No
 
 
 @click.command()
-@_options
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0 ...")
+@options(*_OPTIONS)
+@device_option
 def uncertainty(image: Path, device: str, **settings: Any) -> None:
     """Say where the nuclei that are proposed of IMAGE, a picture or a slide, are in doubt.
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-__all__ = ["serve"]
+from napari_histodiff.cli.options import FOLDER, NEW_FILE, device_option
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
+__all__ = ["serve"]
 
 
 @click.command()
@@ -18,11 +18,11 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--port", default=8786, show_default=True, type=click.IntRange(1, 65535))
 @click.option(
     "--certificate",
-    type=_FILE,
+    type=NEW_FILE,
     help="PEM file with certificate and key; made when it is not there, and the same for windows.",
 )
-@click.option("--model", type=click.Path(file_okay=False, path_type=Path), help="Model folder.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0 ...")
+@click.option("--model", type=FOLDER, help="Model folder.")
+@device_option
 @click.option(
     "--allow-unencrypted",
     is_flag=True,

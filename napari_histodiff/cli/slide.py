@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from napari_histodiff.cli.models import model_option
-from napari_histodiff.cli.texts import TEXT, say_unknown_words
+from napari_histodiff.cli.options import (
+    FILE,
+    FOLDER,
+    INTERRUPTED,
+    caption_option,
+    device_option,
+    scan_mpp_option,
+)
+from napari_histodiff.cli.texts import say_unknown_words
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.recipe import MAX_SIDE, MIN_SIDE, SlideRecipe
 from napari_histodiff.core.requests import LIMITS
@@ -27,13 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["slide"]
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_FOLDER = click.Path(file_okay=False, path_type=Path)
 _SIDE = click.IntRange(MIN_SIDE, MAX_SIDE)
-_SLIDE = click.argument("path", type=_FOLDER)
-
-#: What shells answer for a command that Ctrl-C ended.
-_INTERRUPTED = 130
+_SLIDE = click.argument("path", type=FOLDER)
 
 #: Seconds between two states of the bar on a terminal and in the log of a batch job.
 _TERMINAL_SECONDS, _LOG_SECONDS = 0.5, 30.0
@@ -51,10 +54,8 @@ def slide() -> None:
 @click.option("--width", type=_SIDE, help="Pixels.")
 @click.option("--mpp", default=0.5, show_default=True, help="Micrometres per pixel.")
 @click.option("--seed", default=0, show_default=True, help="Another seed, another slide.")
-@click.option(
-    "--caption", type=TEXT, default="", help='For example "colon, high lymphocytes, gland".'
-)
-@click.option("--sketch", type=_FILE, help="PNG of where which tissue is, stretched to the slide.")
+@caption_option
+@click.option("--sketch", type=FILE, help="PNG of where which tissue is, stretched to the slide.")
 @click.option(
     "--guidance",
     type=click.FloatRange(*LIMITS["guidance_scale"]),
@@ -94,7 +95,7 @@ def new(
 
 @slide.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option("--mpp", type=float, help="Um per pixel of a scan whose file does not say.")
+@scan_mpp_option
 def info(path: Path, mpp: float | None) -> None:
     """Say what a slide is and how much of it is drawn; of a scan, what its header says."""
     from napari_histodiff.slide.opened import open_slide
@@ -133,12 +134,12 @@ def info(path: Path, mpp: float | None) -> None:
 @click.option("--levels", help='Levels to draw, for example "1,2"; all by default.')
 @click.option("--workers", default=1, show_default=True, help="Processes on this machine.")
 @click.option("--scheduler", help="Address of a dask scheduler, for example tls://node7:8786.")
-@click.option("--tls-ca", type=_FILE, help="Certificate authority of the scheduler (PEM).")
-@click.option("--tls-cert", type=_FILE, help="Certificate of this client (PEM).")
-@click.option("--tls-key", type=_FILE, help="Key of this client (PEM).")
+@click.option("--tls-ca", type=FILE, help="Certificate authority of the scheduler (PEM).")
+@click.option("--tls-cert", type=FILE, help="Certificate of this client (PEM).")
+@click.option("--tls-key", type=FILE, help="Key of this client (PEM).")
 @click.option("--wait", default=60.0, show_default=True, help="Seconds to wait for a worker.")
 @model_option
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0 ...")
+@device_option
 def render(
     path: Path,
     region: tuple[int, int, int, int] | None,
@@ -219,8 +220,8 @@ def refine(path: Path, model: Path | None) -> None:
 
 @slide.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.argument("annotations", type=_FILE)
-@click.option("--mpp", type=float, help="Um per pixel of a scan whose file does not say.")
+@click.argument("annotations", type=FILE)
+@scan_mpp_option
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the edits of the scan.")
 def paint(path: Path, annotations: Path, mpp: float | None, out: Path | None) -> None:
     """Paint the nuclei and tissue of ANNOTATIONS on the scan PATH; its pixels stay.
@@ -338,7 +339,7 @@ def _ending(bar: Any) -> Iterator[None]:
             f"Stopped; {bar.n} new tiles are kept, and the same command goes on from there",
             err=True,
         )
-        raise click.exceptions.Exit(_INTERRUPTED) from None
+        raise click.exceptions.Exit(INTERRUPTED) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
 import click
 
+from napari_histodiff.cli.options import FILE
 from napari_histodiff.cli.texts import TEXT
 from napari_histodiff.core.steering.guides import GUIDES, as_guides
 from napari_histodiff.core.steering.steering import (
@@ -34,7 +34,7 @@ STEERING_OPTIONS: Final = (
     ),
     click.option(
         "--reference",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        type=FILE,
         help="Image whose stain is taken and whose texture is drawn near.",
     ),
     click.option(

@@ -9,11 +9,10 @@ from typing import Any
 
 import click
 
+from napari_histodiff.cli.options import FILE, FOLDER, NEW_FILE
+
 __all__ = ["study"]
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_NEW_FILE = click.Path(dir_okay=False, path_type=Path)
-_FOLDER = click.Path(file_okay=False, path_type=Path)
 _FOLDERS = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -23,7 +22,7 @@ def study() -> None:
 
 
 @study.command()
-@click.argument("output", type=_NEW_FILE)
+@click.argument("output", type=NEW_FILE)
 @click.option("--real", type=_FOLDERS, multiple=True, required=True, help="Folder; repeatable.")
 @click.option("--synthetic", type=_FOLDERS, multiple=True, required=True, help="Likewise.")
 @click.option("--title", default="Which tissue is real?", show_default=True)
@@ -53,7 +52,7 @@ def new(output: Path, real: tuple[Path, ...], synthetic: tuple[Path, ...], **set
 
 
 @study.command()
-@click.argument("file", type=_FILE)
+@click.argument("file", type=FILE)
 @click.option("--port", default=0, show_default=True, help="0 takes a free one.")
 @click.option("--browser/--no-browser", default=True, show_default=True, help="Open it.")
 def run(file: Path, port: int, browser: bool) -> None:
@@ -79,8 +78,8 @@ def run(file: Path, port: int, browser: bool) -> None:
 
 
 @study.command()
-@click.argument("file", type=_FILE)
-@click.option("-o", "--output", type=_FOLDER, default=Path("reader-study"), help="Folder.")
+@click.argument("file", type=FILE)
+@click.option("-o", "--output", type=FOLDER, default=Path("reader-study"), help="Folder.")
 def report(file: Path, output: Path) -> None:
     """Say how well readers of the study FILE told drawn from real tissue."""
     from napari_histodiff.evaluation.pages import plain_lines

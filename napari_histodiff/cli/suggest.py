@@ -8,41 +8,34 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.cli.options import (
+    FILE,
+    caption_option,
+    instances_option,
+    labels_option,
+    mpp_option,
+    output_option,
+    variants_option,
+)
 from napari_histodiff.cli.pictures import nuclei_of, scale_of, tissue_of
-from napari_histodiff.cli.texts import TEXT, say_unknown_words
+from napari_histodiff.cli.texts import say_unknown_words
 from napari_histodiff.core.errors import make_folder
 from napari_histodiff.core.maps import TISSUE_NAMES
 
 __all__ = ["suggest"]
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
 
 @click.command()
-@click.argument("classes", type=_FILE, required=False)
-@click.option("--instances", type=_FILE, help="Instance map, nucleus ids.")
-@click.option("--labels", type=_FILE, help="Both in one: label = 7 * instance + class.")
-@click.option("--tissue", type=_FILE, help="Tissue that is painted already; it stays.")
-@click.option(
-    "--caption", type=TEXT, default="", help='For example "colon, high lymphocytes, gland".'
-)
+@click.argument("classes", type=FILE, required=False)
+@instances_option
+@labels_option
+@click.option("--tissue", type=FILE, help="Tissue that is painted already; it stays.")
+@caption_option
 @click.option("--seed", default=0, show_default=True)
-@click.option(
-    "--variants",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Seeds from the first one on.",
-)
-@click.option("--mpp", type=float, help="Micrometres per pixel; else of the files, else 0.5.")
+@variants_option
+@mpp_option
 @click.option("--size", type=(int, int), help="Height and width, when no map is given.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("histodiff-output"),
-    help="Folder.",
-)
+@output_option
 def suggest(
     classes: Path | None,
     instances: Path | None,

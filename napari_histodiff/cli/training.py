@@ -1,4 +1,4 @@
-"""The commands that make and judge models: pack, train, distil, train-judge, evaluate(-judge)."""
+"""Commands that make and judge models: pack, train(-judge, -gland), distil, evaluate(-judge)."""
 
 from __future__ import annotations
 
@@ -12,21 +12,15 @@ from typing import Any
 
 import click
 
+from napari_histodiff.cli.options import FILE, FOLDER, INTERRUPTED, NEW_FILE, device_option
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS
 
 __all__ = ["COMMANDS"]
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_FOLDER = click.Path(file_okay=False, path_type=Path)
-_NEW_FILE = click.Path(dir_okay=False, path_type=Path)
-
-#: What shells answer for a command that Ctrl-C ended.
-_INTERRUPTED = 130
-
 
 @click.command()
 @click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument("output", type=_NEW_FILE)
+@click.argument("output", type=NEW_FILE)
 @click.option("--split", type=click.Choice(["train", "test"]), default="train")
 @click.option("--fine", is_flag=True, help="Only what was scanned at 40x, at that scale.")
 @click.option("--label", is_flag=True, help="Label tissue, and nuclei where nobody did.")
@@ -71,15 +65,15 @@ def pack(
 
 
 @click.command(epilog="Fine-tune: histodiff train --from bundled --data FOLDER -o OUTPUT")
-@click.argument("config", type=_FILE, required=False)
+@click.argument("config", type=FILE, required=False)
 @click.option("--from", "init_from", help='"bundled" or a model folder to train further.')
-@click.option("--data", type=_FOLDER, help="Folder of annotated images.")
+@click.option("--data", type=FOLDER, help="Folder of annotated images.")
 @click.option("--mpp", type=float, help="Micrometres per pixel; else of each file, else 0.5.")
 @click.option("--organ", help="Organ of images whose caption names none.")
 @click.option("--hours", default=1.0, show_default=True, help="Longest time.")
 @click.option("--samples", default=200_000, show_default=True, help="Most training crops.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0 ...")
-@click.option("-o", "--output", type=_FOLDER, help="Folder of the run; the model is in pipeline/.")
+@device_option
+@click.option("-o", "--output", type=FOLDER, help="Folder of the run; the model is in pipeline/.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
 def train(config: Path | None, init_from: str | None, resume: bool, **settings: Any) -> None:
     """Train a model as the JSON file CONFIG says, or fine-tune one on your own images."""
@@ -110,7 +104,7 @@ def train(config: Path | None, init_from: str | None, resume: bool, **settings: 
 
 
 @click.command()
-@click.argument("config", type=_FILE)
+@click.argument("config", type=FILE)
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
 def distil(config: Path, resume: bool) -> None:
     """Teach a trained model to draw in two to four steps, as the JSON file CONFIG says."""
@@ -121,11 +115,11 @@ def distil(config: Path, resume: bool) -> None:
 
 
 @click.command("train-judge")
-@click.argument("data", type=_FILE)
-@click.argument("output", type=_FOLDER)
+@click.argument("data", type=FILE)
+@click.argument("output", type=FOLDER)
 @click.option("--hours", default=1.0, show_default=True, help="Longest time.")
 @click.option("--samples", default=100_000, show_default=True, help="Most training crops.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0 ...")
+@device_option
 def train_judge(data: Path, output: Path, **settings: Any) -> None:
     """Train a judge on the packed file DATA: it finds and classes nuclei."""
     from napari_histodiff.segmenter.training import train_judge as run_training
@@ -133,19 +127,32 @@ def train_judge(data: Path, output: Path, **settings: Any) -> None:
     click.echo(run_training(data, output, **settings))
 
 
+@click.command("train-gland")
+@click.argument("data", type=FILE)
+@click.argument("output", type=FOLDER)
+@click.option("--hours", default=0.2, show_default=True, help="Longest time.")
+@click.option("--samples", default=25_000, show_default=True, help="Most training crops.")
+@device_option
+def train_gland(data: Path, output: Path, **settings: Any) -> None:
+    """Train the network that finds glands on the packed file DATA."""
+    from napari_histodiff.segmenter.gland_training import train_gland as run_training
+
+    click.echo(run_training(data, output, **settings))
+
+
 @click.command()
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
-@click.option("-o", "--output", type=_FOLDER, default=Path("evaluation"), help="Folder.")
+@click.option("-o", "--output", type=FOLDER, default=Path("evaluation"), help="Folder.")
 @click.option(
     "--images",
-    type=_FOLDER,
+    type=FOLDER,
     multiple=True,
     help="Folder of a model's images; DATA then holds real.",
 )
 @click.option("--crop", default=128, show_default=True, help="With --images, pixels of a crop.")
-@click.option("--model", type=_FOLDER, help="Model folder; the bundled model by default.")
-@click.option("--judge", type=_FOLDER, help="Judge folder; the bundled judge by default.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0 ...")
+@click.option("--model", type=FOLDER, help="Model folder; the bundled model by default.")
+@click.option("--judge", type=FOLDER, help="Judge folder; the bundled judge by default.")
+@device_option
 @click.option(
     "--train",
     type=click.Path(exists=True, path_type=Path),
@@ -165,7 +172,7 @@ def train_judge(data: Path, output: Path, **settings: Any) -> None:
     "--tissue", type=click.Choice(["none", "given", "suggested"]), default="none", show_default=True
 )
 @click.option("--frames", default=2, show_default=True, help="Large frames to look for seams.")
-@click.option("--inception", type=_FILE, help="Weights of the FID Inception network.")
+@click.option("--inception", type=FILE, help="Weights of the FID Inception network.")
 def evaluate(
     data: Path,
     output: Path,
@@ -242,11 +249,11 @@ def _compare_images(
 
 
 @click.command("evaluate-judge")
-@click.argument("data", type=_FILE)
-@click.option("--judge", type=_FOLDER, help="Judge folder; the bundled judge by default.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0 ...")
+@click.argument("data", type=FILE)
+@click.option("--judge", type=FOLDER, help="Judge folder; the bundled judge by default.")
+@device_option
 @click.option("--views", is_flag=True, help="Find nuclei in the mean of eight views.")
-@click.option("-o", "--output", type=_FOLDER, help="Folder for judge.md and figures.json.")
+@click.option("-o", "--output", type=FOLDER, help="Folder for judge.md and figures.json.")
 def evaluate_judge(
     data: Path, judge: Path | None, device: str, views: bool, output: Path | None
 ) -> None:
@@ -287,7 +294,7 @@ def _run(work: Callable[[], Path], arguments: str) -> None:
         click.echo(folder)
     except KeyboardInterrupt:
         click.echo(f"Stopped; go on with: histodiff {command} {arguments} --resume", err=True)
-        raise click.exceptions.Exit(_INTERRUPTED) from None
+        raise click.exceptions.Exit(INTERRUPTED) from None
 
 
-COMMANDS = (pack, train, distil, train_judge, evaluate, evaluate_judge)
+COMMANDS = (pack, train, distil, train_judge, train_gland, evaluate, evaluate_judge)
