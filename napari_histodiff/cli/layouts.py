@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from napari_histodiff.cli.texts import TEXT, say_unknown_words
 from napari_histodiff.core.errors import InvalidRequest, make_folder
 from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 
-__all__ = ["change", "invent", "layouts", "write_layout"]
+__all__ = ["change", "in_percent", "invent", "layouts", "shares_of", "write_layout"]
 
 
 @click.command(epilog='For example: histodiff change "grow the tumour by 40 um" --tissue t.png')
@@ -224,6 +225,7 @@ def write_layout(
         When they cannot all be written; none is then.
     """
     from napari_histodiff.core.colours import colour_layout
+    from napari_histodiff.layout.invention.told import count_nuclei
     from napari_histodiff.slide.export import (
         free_stem,
         map_writers,
@@ -234,12 +236,8 @@ def write_layout(
 
     make_folder(folder)
     classes, instances, tissue = maps
-    counts = counts_of(classes, instances)
-    shares = {
-        name: round(float(share), 4)
-        for name, share in zip(TISSUE_NAMES, _shares(tissue), strict=True)
-        if share > 0
-    }
+    counts = dict(zip(CLASS_NAMES, count_nuclei(classes, instances)[1:].tolist(), strict=True))
+    shares = {name: round(share, 4) for name, share in shares_of(tissue).items()}
     told = facts | {"nuclei": counts, "tissue": shares}
     picture, mpp = colour_layout(classes, instances, tissue), facts["mpp"]
     with free_stem(folder, prefix) as stem:
@@ -248,16 +246,16 @@ def write_layout(
         writers[f"{stem}.json"] = partial(write_json, told, indent=1)
         save_together(folder, writers)
     nuclei = ", ".join(f"{name} {count}" for name, count in counts.items() if count) or "no nuclei"
-    areas = ", ".join(f"{name} {share:.0%}" for name, share in shares.items() if share >= 0.005)
-    return f"{folder / stem}*: {nuclei}; {areas}"
+    return f"{folder / stem}*: {nuclei}; {in_percent(shares)}"
 
 
-def counts_of(classes: NDArray[np.uint8], instances: NDArray[np.int32]) -> dict[str, int]:
-    """Return how many nuclei of each class there are."""
-    pairs = np.unique(instances[classes > 0].astype(np.int64) * 7 + classes[classes > 0])
-    found = np.bincount(pairs % 7, minlength=7)
-    return {name: int(found[number]) for number, name in enumerate(CLASS_NAMES, 1)}
+def shares_of(tissue: NDArray[np.uint8]) -> dict[str, float]:
+    """Return which share of a map each tissue has that is in it."""
+    counts = np.bincount(tissue.ravel(), minlength=len(TISSUE_NAMES)).tolist()
+    named = zip(TISSUE_NAMES, counts, strict=True)
+    return {name: count / tissue.size for name, count in named if count}
 
 
-def _shares(tissue: NDArray[np.uint8]) -> NDArray[np.float64]:
-    return np.bincount(tissue.ravel(), minlength=len(TISSUE_NAMES)) / max(1, tissue.size)
+def in_percent(shares: Mapping[str, float]) -> str:
+    """Return shares as a line, without what is less than half a percent."""
+    return ", ".join(f"{name} {share:.0%}" for name, share in shares.items() if share >= 0.005)

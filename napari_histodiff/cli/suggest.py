@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 
+from napari_histodiff.cli.layouts import in_percent, shares_of
 from napari_histodiff.cli.options import (
     FILE,
     caption_option,
@@ -20,7 +19,6 @@ from napari_histodiff.cli.options import (
 from napari_histodiff.cli.pictures import nuclei_of, scale_of, tissue_of
 from napari_histodiff.cli.texts import say_unknown_words
 from napari_histodiff.core.errors import make_folder
-from napari_histodiff.core.maps import TISSUE_NAMES
 
 __all__ = ["suggest"]
 
@@ -77,15 +75,6 @@ def suggest(
         maps = found.class_map, found.instance_map, found.tissue_map
         with free_stem(output, "suggested-") as stem:
             save_together(output, map_writers(stem, *maps, mpp=scale))
-        shares = ", ".join(
-            f"{name} {share:.0%}"
-            for name, share in zip(TISSUE_NAMES, _shares(found.tissue_map), strict=True)
-            if share >= 0.005
-        )
+        shares = in_percent(shares_of(found.tissue_map))
         what = " and ".join(found.suggested) or "nothing"
         click.echo(f"{output / stem}_*: {what} suggested by seed {number}; {shares}")
-
-
-def _shares(tissue: NDArray[np.uint8]) -> list[float]:
-    counts = np.bincount(tissue.ravel(), minlength=len(TISSUE_NAMES))
-    return [float(count) / tissue.size for count in counts]
