@@ -34,6 +34,9 @@ def with_means(x: Tensor, means: Tensor, side: int) -> Tensor:
     This is the range-space step of DDNM (Wang et al., arXiv 2212.00490), but that what is added is
     interpolated between blocks as pixels are: a step at every block shows.
 
+    `core.box_mean.smooth_up` makes whole numbers of exact means out of nothing else; this moves an
+    image in work, at every step of a sampler and on the device where that is.
+
     Parameters
     ----------
     x : (..., h, w) float
