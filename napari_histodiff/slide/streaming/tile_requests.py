@@ -92,8 +92,7 @@ def block_request(store: SlideStore, block: Region) -> EditRequest | None:
     scale = 1 << (block.level - drawn)
     target = _whole(store, block)
     region = target.pad(-(-recipe.margin // scale))
-    plane = to_plane(recipe, region)
-    glass = _known_glass(layout, plane)
+    glass = _known_glass(layout, to_plane(recipe, region))
     painted = painted_above(store, region)
     if painted is not None:
         glass &= ~painted.mask
@@ -101,15 +100,15 @@ def block_request(store: SlideStore, block: Region) -> EditRequest | None:
         return None
     coarse, known = _from_above(store, region, bare=bool(glass.any()))
     if scale > 1:
-        plane, painted = _one_level_finer(plane), None if painted is None else painted.finer
+        painted = None if painted is None else painted.finer
         coarse, known = (None if a is None else repeat_up(a, scale) for a in (coarse, known))
         glass = repeat_up(glass, scale)
+    plane, shown = (store.spec.at_level(to_plane(recipe, a), drawn) for a in (region, target))
     classes, instances, tissue = _maps(layout, plane, painted)
-    shown = to_plane(recipe, target)
     return EditRequest(
         kind=EditKind.GENERATE if coarse is None else EditKind.ZOOM,
         region=_keyed(recipe, plane),
-        target=_keyed(recipe, shown if scale == 1 else _one_level_finer(shown)),
+        target=_keyed(recipe, shown),
         class_map=classes,
         instance_map=instances,
         tissue_map=in_schema(tissue, recipe.tissue_names),
@@ -322,10 +321,6 @@ def put_block(
         if store.put_generated(tile, pixels[part], nuclei, since=since):
             taken.append(tile)
     return taken
-
-
-def _one_level_finer(region: Region) -> Region:
-    return Region(region.level - 1, *(2 * n for n in (region.y, region.x, *region.shape)))
 
 
 def _keyed(recipe: SlideRecipe, plane: Region) -> Region:
