@@ -190,6 +190,27 @@ class Region:
         right = -(-self.right // multiple) * multiple
         return Region(self.level, y, x, bottom - y, right - x)
 
+    def enlarged(self, factor: int) -> Region:
+        """Return the same place in pixels that are `factor` times smaller, of the same level."""
+        sides = (self.y, self.x, self.height, self.width)
+        return Region(self.level, *(side * factor for side in sides))
+
+    def shrunk(self, factor: int) -> Region:
+        """Return the place that is this one enlarged; borders lie on multiples of `factor`."""
+        sides = (self.y, self.x, self.height, self.width)
+        return Region(self.level, *(side // factor for side in sides))
+
+    def at_level(self, level: int) -> Region:
+        """Return the same place in pixels of another level, rounded outwards."""
+        if level <= self.level:
+            scale = 1 << (self.level - level)
+            y, x, bottom, right = (n * scale for n in (self.y, self.x, self.bottom, self.right))
+        else:
+            scale = 1 << (level - self.level)
+            y, x = self.y // scale, self.x // scale
+            bottom, right = -(-self.bottom // scale), -(-self.right // scale)
+        return Region(level, y, x, bottom - y, right - x)
+
     def blocks(self, side: int) -> list[Region]:
         """Return the blocks it consists of, row by row; those at its end may be smaller."""
         return [
@@ -283,18 +304,9 @@ class PyramidSpec:
         return inside
 
     def at_level(self, region: Region, level: int) -> Region:
-        """Return the same place in pixels of another level, rounded outwards, not clipped."""
+        """Return the same place in pixels of another level of this pyramid, not clipped."""
         self.bounds(level)
-        if level <= region.level:
-            scale = 1 << (region.level - level)
-            y, x, bottom, right = (
-                n * scale for n in (region.y, region.x, region.bottom, region.right)
-            )
-        else:
-            scale = 1 << (level - region.level)
-            y, x = region.y // scale, region.x // scale
-            bottom, right = -(-region.bottom // scale), -(-region.right // scale)
-        return Region(level, y, x, bottom - y, right - x)
+        return region.at_level(level)
 
 
 @dataclass(frozen=True, slots=True)

@@ -307,10 +307,10 @@ class _PlaneField:
         gains = self.plane.gains(wide)
         if not gains.any():
             return self.noise.read(region)
-        halved = Region(wide.level, wide.y // 2, wide.x // 2, *gains.shape[1:])
+        halved = wide.shrunk(2)
         blocks = list(_BLOCKS.covering(halved))
         around = union(blocks).pad(_EDGE)
-        place = Region(wide.level, 2 * around.y, 2 * around.x, 2 * around.height, 2 * around.width)
+        place = around.enlarged(2)
         pixels = self.noise.read(place).cpu()
         coarser = 2 * F.avg_pool2d(pixels, 2).numpy()  # of the same variance
         change = np.zeros((len(pixels), *halved.shape), np.float32)

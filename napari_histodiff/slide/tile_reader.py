@@ -328,7 +328,5 @@ def _inside(tile: TileAddress, region: Region) -> tuple[slice, slice]:
 
 def _enlarged(pixels: NDArray[Any], above: Region, region: Region) -> NDArray[Any]:
     """Return the pixels of a finer region out of those of a coarser one around it."""
-    steps = above.level - region.level
-    y, x = region.y - (above.y << steps), region.x - (above.x << steps)
-    large = repeat_up(pixels, 1 << steps)
-    return large[y : y + region.height, x : x + region.width]
+    large = repeat_up(pixels, 1 << (above.level - region.level))
+    return large[region.relative_to(above.at_level(region.level)).slices]

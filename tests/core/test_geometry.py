@@ -82,6 +82,16 @@ def test_snap_grows_outwards_to_multiples_and_no_further(region: Region, multipl
     assert snapped.snap(multiple) == snapped
 
 
+@given(regions(near=FAR), st.integers(1, 64))
+def test_an_enlarged_region_shrinks_back_and_has_the_pixels_of_its_own(
+    region: Region, factor: int
+) -> None:
+    large = region.enlarged(factor)
+    assert (large.area, large.level) == (region.area * factor**2, region.level)
+    assert large.snap(factor) == large
+    assert large.shrunk(factor) == region
+
+
 @given(small(), st.data())
 def test_the_rectangle_of_a_mask_holds_its_pixels_and_is_the_smallest(
     within: Region, data: st.DataObject

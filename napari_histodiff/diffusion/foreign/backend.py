@@ -18,7 +18,7 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.recipe import TILE
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.devices import DType, is_out_of_memory
-from napari_histodiff.diffusion.foreign.codec import LatentCodec, PixelCodec, enlarged
+from napari_histodiff.diffusion.foreign.codec import LatentCodec, PixelCodec
 from napari_histodiff.diffusion.foreign.drawing import Drawer, DrawingSettings
 from napari_histodiff.diffusion.foreign.loading import Loaded, load_parts
 from napari_histodiff.diffusion.foreign.network import Inputs
@@ -254,7 +254,7 @@ class ForeignBackend(GuidedByScore):
         known = torch.zeros(1, 1 + z.shape[1], side, side) if network.inpaints else None
         control = None
         if network.controlnet is not None:
-            pixels = enlarged(Region(0, 0, 0, side, side), network.codec.factor)
+            pixels = Region(0, 0, 0, side, side).enlarged(network.codec.factor)
             control = torch.zeros(1, self._convention.channels, *pixels.shape)
         prompt = None if network.text is None else network.text.encode([""])
         inputs = Inputs(prompt, None, known, control)

@@ -11,19 +11,7 @@ from torch import Tensor
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.diffusion.canvas import Field
 
-__all__ = ["Codec", "LatentCodec", "PixelCodec", "ShrunkField", "enlarged", "shrunk"]
-
-
-def enlarged(region: Region, factor: int) -> Region:
-    """Return the pixels that a rectangle of latents stands for."""
-    sides = (region.y, region.x, region.height, region.width)
-    return Region(region.level, *(side * factor for side in sides))
-
-
-def shrunk(region: Region, factor: int) -> Region:
-    """Return the latents of a rectangle of pixels, whose borders lie on them."""
-    sides = (region.y, region.x, region.height, region.width)
-    return Region(region.level, *(side // factor for side in sides))
+__all__ = ["Codec", "LatentCodec", "PixelCodec", "ShrunkField"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +23,7 @@ class ShrunkField:
 
     def read(self, region: Region) -> Tensor:
         """Return the latents (c, h, w) of a part, in pixels."""
-        return self.latents.read(shrunk(region, self.factor))
+        return self.latents.read(region.shrunk(self.factor))
 
 
 class Codec(Protocol):

@@ -25,7 +25,7 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind, EditRequest
 from napari_histodiff.diffusion.canvas import Field, Noise, StepProgress, run_phase
 from napari_histodiff.diffusion.conditioning import to_pixels
-from napari_histodiff.diffusion.foreign.codec import PixelCodec, ShrunkField, enlarged, shrunk
+from napari_histodiff.diffusion.foreign.codec import PixelCodec, ShrunkField
 from napari_histodiff.diffusion.foreign.network import Network
 from napari_histodiff.diffusion.foreign.place import Place
 from napari_histodiff.diffusion.foreign.schedule import Schedule
@@ -123,7 +123,7 @@ class Drawer:
                 "shows the borders of the tiles"
             )
         reads = self._plan(request, len(stretches), DrawingSettings())[0].reads
-        needed = enlarged(reads, self._factor)
+        needed = reads.enlarged(self._factor)
         if not request.region.contains(needed):
             raise InvalidRequest(
                 f"expected conditions of {needed} for the windows of {request.target}, got "
@@ -159,7 +159,8 @@ class Drawer:
         stretches = walks_of(schedule, self.layout, request.steering)
         plans = self._plan(request, len(stretches), settings)
         canvas = self._canvas(request)
-        drawn = shrunk(canvas if request.target is None else self._target(request), self._factor)
+        drawn = canvas if request.target is None else self._target(request)
+        drawn = drawn.shrunk(self._factor)
         device = self.network.device
         progress = StepProgress(
             on_step,
@@ -265,9 +266,9 @@ class Drawer:
         self, request: EditRequest, phases: int, settings: DrawingSettings
     ) -> tuple[Phase, ...]:
         if request.target is not None:
-            target = shrunk(self._target(request), self._factor)
+            target = self._target(request).shrunk(self._factor)
             return plan_plane(target, self.layout, phases, micro_batch=settings.micro_batch)
-        canvas = shrunk(self._canvas(request), self._factor)
+        canvas = self._canvas(request).shrunk(self._factor)
         return plan(canvas, self.layout, phases, micro_batch=settings.micro_batch)
 
     def _passes(self, request: EditRequest) -> int:
@@ -290,7 +291,7 @@ class Drawer:
             small = F.adaptive_avg_pool2d(small, sides)
         with torch.inference_mode():
             pixels = self.network.codec.decode(small)
-        whole = enlarged(drawn, self._factor)
+        whole = drawn.enlarged(self._factor)
         if pixels.shape[-2:] != whole.shape:
             pixels = F.interpolate(pixels, size=whole.shape)
         return to_pixels(Field(whole, pixels[0]).read(wanted))
@@ -306,10 +307,10 @@ def _start_of(request: EditRequest, schedule: Schedule) -> str | None:
 
 def _enlarged(phase: Phase, factor: int) -> Phase:
     windows = tuple(
-        replace(w, region=enlarged(w.region, factor), trim=w.trim * factor) for w in phase.windows
+        replace(w, region=w.region.enlarged(factor), trim=w.trim * factor) for w in phase.windows
     )
     sizes = {(h * factor, w * factor): 1 for h, w in phase.batch_size}
-    return Phase(enlarged(phase.region, factor), windows, sizes)
+    return Phase(phase.region.enlarged(factor), windows, sizes)
 
 
 def _key(request: EditRequest, variant: int, settings: DrawingSettings) -> bytes:

@@ -14,7 +14,6 @@ from napari_histodiff.core.steering.guides import CLIMBS
 from napari_histodiff.core.steering.steering import Steering
 from napari_histodiff.core.steering.strengths import STRENGTHS, levels_of
 from napari_histodiff.diffusion.canvas import Noise, StepProgress
-from napari_histodiff.diffusion.foreign.codec import enlarged
 from napari_histodiff.diffusion.foreign.inversion import inverted
 from napari_histodiff.diffusion.foreign.network import Inputs, Network, guided
 from napari_histodiff.diffusion.foreign.place import Place
@@ -48,7 +47,7 @@ class WindowSolver:
 
     def digest(self, region: Region) -> bytes:
         """A digest of what decides a window, besides its noise."""
-        return self.place.digest(enlarged(region, self.network.codec.factor))
+        return self.place.digest(region.enlarged(self.network.codec.factor))
 
     def recall(self, phase: Phase, memory: PhaseMemory | None) -> dict[Window, Tensor]:
         """Enter a phase and return those of its windows that are kept."""
@@ -66,21 +65,21 @@ class WindowSolver:
         noise = self.noise.read(region)
         if self.starts_at is None:
             return self.schedule.started(noise)
-        pixels = enlarged(region, self.network.codec.factor)
+        pixels = region.enlarged(self.network.codec.factor)
         shown = self.place.coarse if self.starts_at == "coarse" else self.place.image
         clean = self.network.codec.encode(shown(pixels)[None].to(self.device))
         return (self.schedule.noisy(clean, noise[None], 0) if noisy else clean)[0]
 
     def invert(self, z: Tensor, windows: Sequence[Window]) -> Tensor:
         """The noise of the latents of images; see `inversion.inverted`."""
-        regions = [enlarged(window.region, self.network.codec.factor) for window in windows]
+        regions = [window.region.enlarged(self.network.codec.factor) for window in windows]
         predict = self._predictor(self._inputs(regions, self._free(regions)))
         return inverted(self.schedule, predict, z, lambda x: self.progress.saw(windows, x))
 
     def __call__(self, z: Tensor, windows: Sequence[Window]) -> Tensor:
         """The latents of a batch of windows after the stretch; see `canvas.run_phase`."""
         codec = self.network.codec
-        regions = [enlarged(window.region, codec.factor) for window in windows]
+        regions = [window.region.enlarged(codec.factor) for window in windows]
         free = self._free(regions)
         begins = self._begins(regions)
         known = noise = None

@@ -173,8 +173,7 @@ def _write_labels(
             if below is None:
                 values = one.read(place)
             else:  # every second pixel of the level below
-                finer = Region(0, 2 * place.y, 2 * place.x, 2 * place.height, 2 * place.width)
-                values = np.asarray(below[finer.slices])[::2, ::2]
+                values = np.asarray(below[place.enlarged(2).slices])[::2, ::2]
             array[place.slices] = values
             steps.step(one.name)
         below = array

@@ -371,13 +371,9 @@ def _from_above(
     above = store.spec.at_level(region, region.level + 1)
     wide = above.pad(SMOOTH_REACH) if bare else above
     pixels = store.base(wide)
-    enlarged = _within(repeat_up(pixels[above.relative_to(wide).slices], 2), above, region)
-    return enlarged, _within(smooth_up(pixels), above, region) if bare else None
-
-
-def _within(twice: NDArray[np.uint8], above: Region, region: Region) -> NDArray[np.uint8]:
-    y, x = region.y - 2 * above.y, region.x - 2 * above.x
-    return twice[y : y + region.height, x : x + region.width]
+    part = region.relative_to(above.at_level(region.level)).slices
+    enlarged = repeat_up(pixels[above.relative_to(wide).slices], 2)
+    return enlarged[part], smooth_up(pixels)[part] if bare else None
 
 
 class SlideMaps(NamedTuple):
@@ -439,7 +435,7 @@ def painted_above(store: SlideStore, region: Region) -> Painted | None:
     for here, finer in zip(reversed(places[1:]), reversed(places[:-1]), strict=True):
         found = _over(found, _painted_here(store, here))
         if found is not None:
-            found = _one_finer(found, here, finer)
+            found = found.finer.part(finer.relative_to(here.at_level(finer.level)).slices)
     return found if found is not None and found.mask.any() else None
 
 
@@ -458,13 +454,6 @@ def _over(below: Painted | None, above: Painted | None) -> Painted | None:
     labels = np.where(above.mask, above.labels, below.labels)
     tissue = np.where(above.mask, above.tissue, below.tissue)
     return Painted(below.mask | above.mask, labels, tissue)
-
-
-def _one_finer(painted: Painted, here: Region, finer: Region) -> Painted:
-    """Return the part of a finer region of what is painted in a region around it."""
-    y, x = finer.y - 2 * here.y, finer.x - 2 * here.x
-    part = np.s_[y : y + finer.height, x : x + finer.width]
-    return painted.finer.part(part)
 
 
 def twice(labels: NDArray[_Number], *, side_by_side: bool = False) -> NDArray[_Number]:

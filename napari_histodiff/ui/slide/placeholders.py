@@ -366,9 +366,7 @@ def _enlarge(
 ) -> None:
     """Write what pixels of a coarser level show of a region into `result`."""
     scale = 1 << (place.level - region.level)
-    part = Region(
-        region.level, place.y * scale, place.x * scale, place.height * scale, place.width * scale
-    ).intersect(region)
+    part = place.at_level(region.level).intersect(region)
     if part.is_empty:
         return
     rows = np.arange(part.y, part.bottom) // scale - place.y

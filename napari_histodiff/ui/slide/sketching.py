@@ -88,7 +88,7 @@ class SketchEditor:
         for region in _boxes(differs, pixel):
             inside = region.pad(pixel).intersect(self._store.spec.bounds(0))
             if not inside.is_empty:
-                found.update(dict.fromkeys(self._store.edited_under(_coarser(inside, above))))
+                found.update(dict.fromkeys(self._store.edited_under(inside.at_level(above))))
         finest = min((tile.level for tile in found), default=0)
         return [tile for tile in found if tile.level == finest]
 
@@ -152,13 +152,4 @@ def _boxes(differs: NDArray[np.bool_], pixel: int) -> Iterator[Region]:
         return
     for run in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
         strip = Region(0, int(run[0]), 0, len(run), differs.shape[1])
-        box = Region.of_mask(differs[run], strip)
-        yield Region(0, box.y * pixel, box.x * pixel, box.height * pixel, box.width * pixel)
-
-
-def _coarser(region: Region, level: int) -> Region:
-    """Return a region of level 0 at another level, which the slide need not have."""
-    whole, side = region.snap(1 << level), 1 << level
-    return Region(
-        level, whole.y // side, whole.x // side, whole.height // side, whole.width // side
-    )
+        yield Region.of_mask(differs[run], strip).enlarged(pixel)
