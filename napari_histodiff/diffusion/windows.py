@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,15 +156,10 @@ class Phase:
     def _calls(self, windows: list[Window], size: int) -> list[list[Window | None]]:
         if self.apart:
             return [[*windows[i : i + size]] for i in range(0, len(windows), size)]
-        return _calls(windows, size)
-
-
-def _calls(windows: list[Window], size: int) -> list[list[Window | None]]:
-    rows: list[list[Window]] = [[] for _ in range(size)]
-    for i, window in enumerate(windows):
-        rows[i % size if window.slot is None else window.slot].append(window)
-    count = max(map(len, rows))
-    return [[row[i] if i < len(row) else None for row in rows] for i in range(count)]
+        rows: list[list[Window]] = [[] for _ in range(size)]
+        for i, window in enumerate(windows):
+            rows[i % size if window.slot is None else window.slot].append(window)
+        return [list(call) for call in zip_longest(*rows)]
 
 
 def plan(
