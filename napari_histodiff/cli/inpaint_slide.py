@@ -12,7 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.cli.options import FILE
-from napari_histodiff.cli.pictures import nuclei_of, region_captions_of, tissue_for
+from napari_histodiff.cli.pictures import (
+    MAPS,
+    nuclei_of,
+    pictures_of,
+    region_captions_of,
+    tissue_for,
+)
 from napari_histodiff.cli.steering import steering_of
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region
@@ -86,7 +92,6 @@ def inpaint_slide(
     """
     from napari_histodiff.api import load_model
     from napari_histodiff.core.maps import encode_labels
-    from napari_histodiff.datasets.pictures import read_picture
     from napari_histodiff.slide.overlays.places import open_overlay
     from napari_histodiff.slide.scans.remembered import open_known
 
@@ -105,9 +110,7 @@ def inpaint_slide(
             region, mask, settings["context"] / scan.spec.mpp, scan.spec.bounds(0), most=_MOST
         )
         inside = region.relative_to(seen).slices
-        names = ("classes", "instances", "labels", "tissue")
-        given = {name: settings.get(name) for name in names}
-        pictures = {name: read_picture(file) for name, file in given.items() if file is not None}
+        pictures = pictures_of(settings, *MAPS)
         classes, instances = nuclei_of(pictures)
         model = load_model(settings["model"], settings["device"])
         tissue = tissue_for(model.info, pictures.get("tissue"))

@@ -21,7 +21,7 @@ from napari_histodiff.cli.options import (
     output_option,
     variants_option,
 )
-from napari_histodiff.cli.pictures import nuclei_of, scale_of, tissue_of
+from napari_histodiff.cli.pictures import MAPS, nuclei_of, pictures_of, scale_of, tissue_of
 from napari_histodiff.cli.texts import TEXT, say_unknown_words
 from napari_histodiff.core.errors import InvalidRequest, make_folder
 from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
@@ -50,11 +50,9 @@ def change(text: str, output: Path, **settings: Any) -> None:
     Writes class map, instance map, tissue map, a picture of them, and a JSON file that says what
     was done; `histodiff generate` draws them.
     """
-    from napari_histodiff.datasets.pictures import read_picture
     from napari_histodiff.layout.changes import change_paint
 
-    names = ("classes", "instances", "labels", "tissue", "here")
-    pictures = {name: read_picture(settings[name]) for name in names if settings[name] is not None}
+    pictures = pictures_of(settings, *MAPS, "here")
     class_map, instance_map = nuclei_of(pictures)
     tissue, here = pictures.get("tissue"), pictures.get("here")
     mpp = scale_of(settings["mpp"], pictures)
@@ -192,11 +190,7 @@ def _counts(given: tuple[str, ...]) -> dict[str, int]:
 
 
 def _example(settings: dict[str, Any]) -> tuple[Any, float | None]:
-    from napari_histodiff.datasets.pictures import read_picture
-
-    names = ("classes", "instances", "labels", "tissue")
-    given = {name: settings[f"like_{name}"] for name in names}
-    pictures = {name: read_picture(path) for name, path in given.items() if path is not None}
+    pictures = pictures_of({name: settings[f"like_{name}"] for name in MAPS}, *MAPS)
     if not pictures:
         return None, None
     classes, instances = nuclei_of(pictures)

@@ -32,8 +32,10 @@ from napari_histodiff.cli.options import (
     output_option,
 )
 from napari_histodiff.cli.pictures import (
+    MAPS,
     mask_of,
     nuclei_of,
+    pictures_of,
     region_captions_of,
     scale_of,
     tissue_for,
@@ -57,16 +59,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 #: The options that name pictures; the first that states its scale decides where --mpp does not.
-_PICTURES = (
-    "image",
-    "classes",
-    "instances",
-    "labels",
-    "tissue",
-    "edit_mask",
-    "strength_map",
-    "stain_from",
-)
+_PICTURES = ("image", *MAPS, "edit_mask", "strength_map", "stain_from")
 
 
 class _Refusal(click.ClickException):
@@ -234,10 +227,8 @@ for _command in (
 
 def _draw(settings: dict[str, Any], **more: Any) -> None:
     from napari_histodiff.api import load_model
-    from napari_histodiff.datasets.pictures import read_picture
 
-    given = {name: settings.get(name) for name in _PICTURES}
-    pictures = {name: read_picture(path) for name, path in given.items() if path is not None}
+    pictures = pictures_of(settings, *_PICTURES)
     reference = pictures.pop("stain_from", None)
     class_map, instance_map = nuclei_of(pictures)
     tissue = pictures.get("tissue")

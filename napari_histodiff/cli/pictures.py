@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -16,10 +16,30 @@ if TYPE_CHECKING:
     from napari_histodiff.core.backend import BackendInfo
     from napari_histodiff.datasets.pictures import Picture
 
-__all__ = ["mask_of", "nuclei_of", "region_captions_of", "scale_of", "tissue_for", "tissue_of"]
+__all__ = [
+    "MAPS",
+    "mask_of",
+    "nuclei_of",
+    "pictures_of",
+    "region_captions_of",
+    "scale_of",
+    "tissue_for",
+    "tissue_of",
+]
+
+#: What names the maps of a frame.
+MAPS: Final = ("classes", "instances", "labels", "tissue")
 
 #: Micrometres per pixel where neither the user nor a file says.
 _MPP: Final = 0.5
+
+
+def pictures_of(settings: Mapping[str, Any], *names: str) -> dict[str, Picture]:
+    """Read the pictures that were given of those that may be, in this order."""
+    from napari_histodiff.datasets.pictures import read_picture
+
+    given = {name: settings.get(name) for name in names}
+    return {name: read_picture(path) for name, path in given.items() if path is not None}
 
 
 def nuclei_of(pictures: dict[str, Picture]) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,7 +17,7 @@ from napari_histodiff.cli.options import (
     output_option,
     variants_option,
 )
-from napari_histodiff.cli.pictures import nuclei_of, scale_of, tissue_of
+from napari_histodiff.cli.pictures import MAPS, nuclei_of, pictures_of, scale_of, tissue_of
 from napari_histodiff.cli.texts import say_unknown_words
 from napari_histodiff.core.errors import make_folder
 
@@ -35,28 +36,23 @@ __all__ = ["suggest"]
 @click.option("--size", type=(int, int), help="Height and width, when no map is given.")
 @output_option
 def suggest(
-    classes: Path | None,
-    instances: Path | None,
-    labels: Path | None,
-    tissue: Path | None,
     caption: str,
     seed: int,
     variants: int,
     mpp: float | None,
     size: tuple[int, int] | None,
     output: Path,
+    **settings: Any,
 ) -> None:
     """Suggest tissue for the nuclei of CLASSES, nuclei for tissue, or both from a caption.
 
     Writes a class map, an instance map and a tissue map per seed, which `histodiff generate` draws.
     Numbers in use are never overwritten.
     """
-    from napari_histodiff.datasets.pictures import read_picture
     from napari_histodiff.layout.completion import complete_paint
     from napari_histodiff.slide.export import free_stem, map_writers, save_together
 
-    given = {"classes": classes, "instances": instances, "labels": labels, "tissue": tissue}
-    pictures = {name: read_picture(path) for name, path in given.items() if path is not None}
+    pictures = pictures_of(settings, *MAPS)
     class_map, instance_map = nuclei_of(pictures)
     painted = tissue_of(pictures.get("tissue"))
     scale = scale_of(mpp, pictures)
