@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import QSize, Qt, QTimer
-from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QSize, QTimer
+from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_histodiff.core.engine import Engine
 from napari_histodiff.ui.actions import StudioActions
@@ -202,14 +202,9 @@ class StudioDock(DockedWidget):
         self.readout = Readout(self.viewer, self.workspace)
 
     def _lay_out(self) -> None:
-        column = QWidget()
-        inside = QVBoxLayout(column)
-        inside.setContentsMargins(0, 0, 6, 0)
-        inside.setSpacing(2)
         self.tools.foot.insertWidget(0, self.proposal.main)
         self.palette_box.body.addWidget(self.tools)
         self.palette_box.body.addWidget(self.proposal)
-        inside.addWidget(self.welcome)
         self._sections: tuple[Section, ...] = (
             self.canvas,
             self.slide.box,
@@ -221,21 +216,9 @@ class StudioDock(DockedWidget):
         )
         self._fold()
         for section in self._sections:
-            inside.addWidget(section)
             section.toggled.connect(self._remember_folds)
-        inside.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidget(column)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(8, 4, 4, 6)
-        outer.setSpacing(4)
-        outer.addWidget(self.status)
-        outer.addWidget(scroll, 1)
-        for below in (self.queue.box, self.run, self.readout):
-            outer.addWidget(below)
+        below = (self.queue.box, self.run, self.readout)
+        self.stack((self.welcome, *self._sections), 2, above=(self.status,), below=below)
         self.setMinimumWidth(360)
 
     def _fold(self) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer, QUrl
+from qtpy.QtCore import QEvent, QObject, QSize, QTimer, QUrl
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QApplication, QFrame, QMessageBox, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QMessageBox
 
 from napari_histodiff.core.errors import TrainingError
 from napari_histodiff.ui.command import studio
@@ -72,7 +72,8 @@ class TrainingDock(DockedWidget):
         self.form = TrainingForm()
         self.progress = TrainingProgressBox()
         self.foot = TrainingFoot()
-        self._lay_out()
+        self.stack((self.form, self.progress), 4, below=(self.foot,))
+        self.setMinimumWidth(340)
         self._connect()
         self._show_theme()
         napari_viewer.events.theme.connect(self._show_theme)
@@ -112,27 +113,6 @@ class TrainingDock(DockedWidget):
             self._window.removeEventFilter(self)
             self._window = None
         self.controller.close()
-
-    # ------------------------------------------------------------------ layout
-    def _lay_out(self) -> None:
-        column = QWidget()
-        inside = QVBoxLayout(column)
-        inside.setContentsMargins(0, 0, 6, 0)
-        inside.setSpacing(4)
-        inside.addWidget(self.form)
-        inside.addWidget(self.progress)
-        inside.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidget(column)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(8, 4, 4, 6)
-        outer.setSpacing(4)
-        outer.addWidget(scroll, 1)
-        outer.addWidget(self.foot)
-        self.setMinimumWidth(340)
 
     def _connect(self) -> None:
         c, form, foot = self.controller, self.form, self.foot

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QWidget
+from collections.abc import Iterable
+
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 __all__ = ["DockedWidget"]
 
@@ -22,6 +24,35 @@ class DockedWidget(QWidget):
                 self.shut_down()
             self._had_parent = self.parent() is not None
         return bool(super().event(event))
+
+    def stack(
+        self,
+        column: Iterable[QWidget],
+        spacing: int,
+        above: Iterable[QWidget] = (),
+        below: Iterable[QWidget] = (),
+    ) -> None:
+        """Lay widgets in a column that scrolls up and down, and others that stay around it."""
+        inner = QWidget()
+        inside = QVBoxLayout(inner)
+        inside.setContentsMargins(0, 0, 6, 0)
+        inside.setSpacing(spacing)
+        for widget in column:
+            inside.addWidget(widget)
+        inside.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidget(inner)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(8, 4, 4, 6)
+        outer.setSpacing(4)
+        for widget in above:
+            outer.addWidget(widget)
+        outer.addWidget(scroll, 1)
+        for widget in below:
+            outer.addWidget(widget)
 
     def shut_down(self) -> None:
         """Let go of what the widget holds: nothing here. May be called again."""
