@@ -28,11 +28,24 @@ from napari_histodiff.engine.messages import (
 )
 from napari_histodiff.engine.process import WorkerProcess, child_environment
 
-__all__ = ["Cluster"]
-
+__all__ = ["Cluster", "private_cluster"]
 
 #: dask may see a lost connection a little before the system has reaped the process.
 _END_POLLS, _END_POLL_SECONDS = 20, 0.1
+
+
+def private_cluster(workers: int, security: Security, **more: Any) -> LocalCluster:
+    """Make a scheduler and workers that only who has its keys reaches, on this machine."""
+    return LocalCluster(
+        n_workers=workers,
+        security=security,
+        protocol="tls",
+        host="127.0.0.1",
+        scheduler_port=0,
+        dashboard_address="127.0.0.1:0",  # any free port, not dask's 8787
+        scheduler_kwargs={"dashboard": False},
+        **more,
+    )
 
 
 class Cluster(Connection):
@@ -74,17 +87,7 @@ class Cluster(Connection):
             "distributed.scheduler.http.routes": [],
         }
         with dask.config.set(settings):
-            cluster: LocalCluster = self._stack.enter_context(
-                LocalCluster(
-                    n_workers=0,
-                    security=security,
-                    protocol="tls",
-                    host="127.0.0.1",
-                    scheduler_port=0,
-                    dashboard_address="127.0.0.1:0",  # any free port, not dask's 8787
-                    scheduler_kwargs={"dashboard": False},
-                )
-            )
+            cluster = self._stack.enter_context(private_cluster(0, security))
             # Its callback at every garbage collection costs the window time, and trips over
             # collections that another thread has begun.
             disable_gc_diagnosis()

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import dask
 from dask.system import CPU_COUNT
-from distributed import Client, LocalCluster, Security
+from distributed import Client, Security
 
 from napari_histodiff.core.errors import EngineUnavailable
+from napari_histodiff.engine.cluster import private_cluster
 from napari_histodiff.engine.process import child_environment
 
 __all__ = ["certificates", "connected"]
@@ -107,16 +108,11 @@ def _local(workers: int) -> Iterator[tuple[str, Security]]:
         stack.enter_context(dask.config.set(settings))
         with _deaf_to_interrupts():
             cluster = stack.enter_context(
-                LocalCluster(
-                    n_workers=workers,
+                private_cluster(
+                    workers,
+                    security,
                     threads_per_worker=1,
                     processes=True,
-                    security=security,
-                    protocol="tls",
-                    host="127.0.0.1",
-                    scheduler_port=0,
-                    dashboard_address="127.0.0.1:0",  # any free port, not dask's 8787
-                    scheduler_kwargs={"dashboard": False},
                     memory_limit=0,
                     silence_logs="CRITICAL",  # a worker's end is told by the render itself
                 )
