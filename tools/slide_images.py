@@ -8,6 +8,7 @@ The folder is kept: a second run draws what is missing. No real tissue is in the
 from __future__ import annotations
 
 import argparse
+import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from napari_histodiff.core.recipe import SlideRecipe
 from napari_histodiff.rendering import render_slide
 from napari_histodiff.slide.store import SlideStore
 from napari_histodiff.ui.dock import StudioDock
+from napari_histodiff.ui.generation.settings import SettingsStore
 from napari_histodiff.ui.viewport import camera_of
 
 IMAGES: Final = Path(__file__).resolve().parent.parent / "docs" / "images"
@@ -56,7 +58,8 @@ def main() -> None:
     with SlideStore.open(options.slide, read_only=True) as slide:
         zooms = [_zoom(slide, level) for level in reversed(range(slide.spec.levels))]
     _save(np.concatenate(zooms, axis=1), "slide-zooms")
-    _window(options.slide)
+    with tempfile.TemporaryDirectory() as folder:
+        _window(options.slide, Path(folder))
 
 
 def _zoom(slide: SlideStore, level: int) -> NDArray[np.uint8]:
@@ -66,10 +69,10 @@ def _zoom(slide: SlideStore, level: int) -> NDArray[np.uint8]:
     return slide.read(Region(level, y, x, VIEW, VIEW))
 
 
-def _window(path: Path) -> None:
+def _window(path: Path, folder: Path) -> None:
     viewer = napari.Viewer(show=True)
     viewer.window.resize(1440, 900)
-    dock = StudioDock(viewer)
+    dock = StudioDock(viewer, store=SettingsStore(folder / "studio.json"))
     viewer.window.add_dock_widget(dock, name="Histodiff Studio", area="right")
     dock.slide.open_slide(path)
     wait(3)
