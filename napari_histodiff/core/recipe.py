@@ -24,7 +24,7 @@ MAX_SIDE: Final = 131_072
 TILE: Final = 256
 
 # What slides of before do not say.
-_LATER: Final = {"refined", "tissue_names", "fibres", "drawn_finer"}
+_LATER: Final = {"refined", "tissue_names", "fibres", "drawn_finer", "tinted"}
 
 # How far a pixel size may be from what a model was trained on and still be taken for it.
 _ROUNDING: Final = 0.001
@@ -78,6 +78,8 @@ class SlideRecipe:
         pixels half as large, and are the means of these: where a nucleus is four pixels wide the
         model draws it ragged, and no finer level could mend it. Slides that do not say it, and
         quick ones, are drawn level by level.
+    tinted : bool
+        Whether the noise leans to the colour of its tissue, see `EditRequest.tinted`.
 
     Raises
     ------
@@ -103,6 +105,7 @@ class SlideRecipe:
     tissue_names: tuple[str, ...] = FIRST_TISSUE_NAMES
     fibres: bool = False
     drawn_finer: bool = False
+    tinted: bool = False
 
     def __post_init__(self) -> None:
         for name in ("mpp", "guidance_scale"):  # one form in JSON, whoever gave them
@@ -187,6 +190,7 @@ class SlideRecipe:
             revision=info.revision,
             tissue_names=info.tissue_names,
             fibres=info.fibres,
+            tinted=info.fibres,
             drawn_finer=info.coarse_levels > 1 and not quick,
             coarsest=coarsest,
             margin=info.margin,

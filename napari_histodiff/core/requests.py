@@ -71,7 +71,7 @@ LIMITS: Final[dict[str, tuple[float, float]]] = {
 }
 
 #: What requests did not have when some that were saved were made.
-_LATER: Final = ("feather", "first_variant", "fibres", "coarse_levels")
+_LATER: Final = ("feather", "first_variant", "fibres", "coarse_levels", "tinted")
 
 #: How many numbers describe a stain: the last, how fine its detail is, may be missing.
 STAIN_NUMBERS: Final = (7, 8)
@@ -183,6 +183,9 @@ class EditRequest:
     coarse_levels : int
         How many levels up `coarse` is: 1, every 2 x 2 block of what is drawn has exactly its mean;
         or 2, every 4 x 4 block comes near it, and `coarse` tells nothing beyond these means.
+    tinted : bool
+        For a target with fibres: whether the mean of its noise leans to the colour of its tissue,
+        as that of a frame does. Slides that were made before have noise without.
 
     Raises
     ------
@@ -220,6 +223,7 @@ class EditRequest:
     fill: Fill = Fill.ORIGINAL
     fibres: NDArray[np.uint8] | None = None
     coarse_levels: int = 1
+    tinted: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", _kind(self.kind))
@@ -435,8 +439,7 @@ class EditRequest:
         if self.target is None:
             if self.fibres is not None:
                 raise InvalidRequest(
-                    "expected fibres for a target, got them for a frame, where they follow from "
-                    "its paint; leave them out"
+                    "expected fibres for a target, got some for a frame; leave them out"
                 )
             return
         if self.kind not in (EditKind.GENERATE, EditKind.ZOOM):

@@ -4,7 +4,9 @@ What is drawn follows the noise: a network that sees little of a frame at once t
 clefts and streaks lie. White noise has the same of them everywhere and in all directions, so that
 glands are torn and muscle is felt. Its coarse part is therefore made weaker where tissue is smooth,
 and turned where it has fibres, by filters that are steered to the direction of each place (Freeman
-and Adelson, "The design and use of steerable filters", TPAMI 1991).
+and Adelson, "The design and use of steerable filters", TPAMI 1991). Its mean, too, says something:
+it is what is left of a picture that is nearly noise, and a network takes from it how dark a place
+is. Where a tissue's colour differs from that of the tissue around it, the mean leans that way.
 
 A frame's fibres follow from its paint. On the plane, where tiles of before agree with those to
 come, the layout tells them with the request of a tile.
@@ -66,11 +68,14 @@ class _Coarse:
         How much more of it lies along the fibres than across them, 0 to 1.
     crowded : bool
         Whether it is as weak beside nuclei, as where they lie side by side.
+    mean : (float, float, float)
+        Mean of its red, green and blue, in standard deviations of white noise.
     """
 
     strength: float = 1.0
     along: float = 0.0
     crowded: bool = False
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     @property
     def terms(self) -> tuple[float, float, float]:
@@ -82,12 +87,12 @@ class _Coarse:
 
 _OF_TISSUE: Final = MappingProxyType(
     {
-        "gland": _Coarse(0.5),
+        "gland": _Coarse(0.5, mean=(-0.008, -0.010, -0.006)),
         "stroma": _Coarse(along=0.4),
-        "lumen": _Coarse(0.6),
+        "lumen": _Coarse(0.6, mean=(0.022, 0.038, 0.019)),
         "glass": _Coarse(0.3),
         "muscle": _Coarse(0.6, 0.6),
-        "blood": _Coarse(0.5),
+        "blood": _Coarse(0.5, mean=(0.010, -0.042, -0.059)),
         "mucus": _Coarse(0.2),
         "lymphoid": _Coarse(0.45, crowded=True),
     }
@@ -220,6 +225,7 @@ class TissueNoise(WhiteNoise):
         mpp = float(conditions.mpp[0])
         nuclei = conditions.spatial[0, CHANNELS["union"]][0, ::2, ::2].cpu().numpy()
         self._gains = _gains(ids[::2, ::2], nuclei > 0, names, _radius(mpp))
+        self._means = _means(ids[::2, ::2], names)
         if self._gains[1:].any():
             borders = np.isin(ids, [i for i, name in enumerate(names) if name in _BORDERED])
             told = _told(conditions) + _BORDERS * torch.from_numpy(borders)
@@ -233,13 +239,18 @@ class TissueNoise(WhiteNoise):
             fft.next_fast_len(side + 2 * _EDGE, real=True) for side in self._gains.shape[1:]
         )
         responses = _responses(height, width, np.float64)
-        shaped = torch.stack([self._shaped(plane, (height, width), responses) for plane in white])
-        return Field(self._region, shaped.to(noise.device))
+        shaped = [
+            self._shaped(plane, mean, (height, width), responses)
+            for plane, mean in zip(white, self._means, strict=True)
+        ]
+        return Field(self._region, torch.stack(shaped).to(noise.device))
 
-    def _shaped(self, white: Tensor, long: tuple[int, int], responses: Sequence[_Values]) -> Tensor:
+    def _shaped(
+        self, white: Tensor, mean: _Values, long: tuple[int, int], responses: Sequence[_Values]
+    ) -> Tensor:
         height, width = white.shape
         plane = F.pad(white[None, None].double(), (0, width % 2, 0, height % 2), mode="replicate")
-        change = np.zeros(self._gains.shape[1:])
+        change = 2 * mean  # of halved noise
         halved = 2 * F.avg_pool2d(plane, 2)[0, 0].numpy()  # of the same variance
         ends = [(_EDGE, all_ - _EDGE - side) for all_, side in zip(long, halved.shape, strict=True)]
         parts = _parts(np.pad(halved, ends, mode="symmetric"), responses, halved.shape)
@@ -274,7 +285,7 @@ class PlaneNoise(WhiteNoise):
     def digest(self, region: Region) -> bytes:
         """Return a digest of the conditions within reach of a place, and of its fibres."""
         around = region.pad(noise_reach(self._request))
-        return digest_of(super().digest(around), self._fibres(around))
+        return digest_of(super().digest(around), self._fibres(around), self._request.tinted)
 
     def gains(self, region: Region) -> _Values:
         """Return what is added of each of the `_parts` at halved pixels of an even region."""
@@ -288,6 +299,14 @@ class PlaneNoise(WhiteNoise):
         gains = gains[:, radius : gains.shape[1] - radius, radius : gains.shape[2] - radius].copy()
         gains[1:] *= np.moveaxis(_ACROSS[self._fibres(region)[::2, ::2]], -1, 0)
         return gains.astype(np.float32)
+
+    def means(self, region: Region) -> _Values:
+        """Return the mean of the noise at halved pixels of an even region, (3, h, w)."""
+        if not self._request.tinted:
+            return np.zeros((3, region.height // 2, region.width // 2), np.float32)
+        tissue = self._conditions.tissue(region)
+        assert tissue is not None
+        return _means(tissue[::2, ::2], self._conditions.tissue_names).astype(np.float32)
 
     def _fibres(self, region: Region) -> NDArray[np.uint8]:
         fibres = self._request.fibres
@@ -304,8 +323,8 @@ class _PlaneField:
 
     def read(self, region: Region) -> Tensor:
         wide = region.snap(2).pad(2)
-        gains = self.plane.gains(wide)
-        if not gains.any():
+        gains, means = self.plane.gains(wide), self.plane.means(wide)
+        if not gains.any() and not means.any():
             return self.noise.read(region)
         halved = wide.shrunk(2)
         blocks = list(_BLOCKS.covering(halved))
@@ -313,7 +332,7 @@ class _PlaneField:
         place = around.enlarged(2)
         pixels = self.noise.read(place).cpu()
         coarser = 2 * F.avg_pool2d(pixels, 2).numpy()  # of the same variance
-        change = np.zeros((len(pixels), *halved.shape), np.float32)
+        change = 2 * means  # of halved noise
         responses = _responses(*blocks[0].pad(_EDGE).shape, np.float32)
         for block in blocks:
             part = block.intersect(halved)
@@ -342,6 +361,13 @@ def _gains(
     apart, beside, along = np.moveaxis(table[ids], -1, 0)
     near = ndimage.maximum_filter(nuclei, 2 * radius + 1)
     return np.stack([np.where(near, beside, apart), along, along])
+
+
+def _means(ids: NDArray[np.uint8], names: Sequence[str]) -> _Values:
+    """Return the mean of the noise of each tissue, (3, h, w)."""
+    table = np.zeros((256, 3))
+    table[: len(names)] = [_OF_TISSUE.get(name, _Coarse()).mean for name in names]
+    return np.moveaxis(table[ids], -1, 0)
 
 
 def _parts(noise: _Values, responses: Sequence[_Values], inner: tuple[int, ...]) -> list[_Values]:

@@ -21,11 +21,11 @@ from napari_histodiff.diffusion.tissue_noise import NOISE_REACH
 from tests.diffusion.tiny import TILE, tiny_info, tiny_pipeline
 
 DIGESTS = {
-    "generate": "4af1b286cb34cb02 d2d84dd325da2d52",
-    "jump": "a99bd9b9d55d8426 4925cf1cf579cd6e",
-    "inpaint": "50b573eb4cc97762 7fb5e536ed8fa852",
-    "half": "c6bf8ef89e5a877a 9d144498231ccac9",
-    "zoom": "ba9f6447d20aba75 133c4510f4ed35fb",
+    "generate": "6af63fcbc363434f 0e0e26a953dea882",
+    "jump": "dbb2279f3fe6f34c 7e0244e97a0afa4b",
+    "inpaint": "1c2320f0ddeada0b 745a39dbbbab66bd",
+    "half": "05901ae3fa537f62 dd50894a5b7fbeee",
+    "zoom": "fc061beac8564d52 85c1667eb69c107e",
     "tile": "623e9a8f93dc3f65 8cf1862dffa338fe",
     "tile of a zoom": "b5c0a1c99a848886 c9ff26bf15008b10",
     "tile with fibres": "97e486d9d35289d6 68540851f4bc64fa",

@@ -154,8 +154,27 @@ def test_noise_beside_nuclei_is_not_calmed() -> None:
     nuclei[::8, :128] = SPINDLE  # every 4 um on one half
     tissue = whole("gland")
     noise, plain = drawn(conditions(tissue, nuclei)), white(tissue)
-    np.testing.assert_allclose(noise[..., :120], plain[..., :120], atol=1e-6)
+    change = noise[..., :120] - plain[..., :120]
+    np.testing.assert_allclose(change, change[:, :1, :1] + np.zeros_like(change), atol=1e-6)
     assert coarse(noise[..., 144:]) < 0.6 * coarse(plain[..., 144:])
+
+
+@pytest.mark.parametrize(
+    ("name", "lighter", "darker"),
+    [("lumen", "rgb", ""), ("gland", "", "rgb"), ("blood", "r", "gb")],
+)
+def test_the_mean_of_noise_leans_to_the_colour_of_its_tissue(
+    name: str, lighter: str, darker: str
+) -> None:
+    tissue, nuclei = whole(name), np.zeros(FRAME.shape, np.uint8)
+    tissue[:, 128:] = TISSUE_NAMES.index("vessel")  # nothing is known of its noise
+    nuclei[::8, ::8] = CLASS_NAMES.index("lymphocyte") + 1  # what is calm is so beside nuclei
+    change = drawn(conditions(tissue, nuclei)) - white(tissue)
+    assert np.ptp(change[..., :124], axis=(1, 2)).max() < 1e-5
+    lean = dict(zip("rgb", change[..., :124].mean(axis=(1, 2)), strict=True))
+    assert all(0.004 < lean[colour] < 0.08 for colour in lighter)
+    assert all(-0.08 < lean[colour] < -0.004 for colour in darker)
+    np.testing.assert_allclose(change[..., 132:], 0, atol=1e-6)
 
 
 def test_tissues_are_known_by_their_names() -> None:
@@ -192,13 +211,14 @@ PAINT = {name: cells.repeat(8, 0).repeat(8, 1) for name, cells in PAINT.items()}
 PAINT["class_map"] *= PAINT["class_map"] < 7
 
 
-def of_plane(region: Region = PLANE, **maps: Any) -> EditRequest:
+def of_plane(region: Region = PLANE, *, tinted: bool = False, **maps: Any) -> EditRequest:
     """A request of a part of `PLANE`, of maps of all of it."""
     inside = region.relative_to(PLANE).slices
     return EditRequest(
         kind=EditKind.GENERATE,
         region=region,
         target=region,
+        tinted=tinted,
         **{name: np.broadcast_to(values, PLANE.shape)[inside] for name, values in maps.items()},
     )
 
@@ -210,14 +230,18 @@ def on_plane(request: EditRequest, region: Region, seed: int = 3) -> NDArray[np.
 
 
 @given(
-    y=st.integers(0, 90), x=st.integers(0, 90), height=st.integers(1, 99), width=st.integers(1, 99)
+    y=st.integers(0, 90),
+    x=st.integers(0, 90),
+    height=st.integers(1, 99),
+    width=st.integers(1, 99),
+    tinted=st.booleans(),
 )
 def test_noise_of_the_plane_is_that_of_its_place_whatever_is_read(
-    y: int, x: int, height: int, width: int
+    y: int, x: int, height: int, width: int, tinted: bool
 ) -> None:
     part = Region(1, PLANE.y + 100 + y, PLANE.x + 100 + x, height, width)
-    whole_ = on_plane(of_plane(**PAINT), PLANE.pad(-NOISE_REACH))
-    own = on_plane(of_plane(part.pad(NOISE_REACH), **PAINT), part)
+    whole_ = on_plane(of_plane(tinted=tinted, **PAINT), PLANE.pad(-NOISE_REACH))
+    own = on_plane(of_plane(part.pad(NOISE_REACH), tinted=tinted, **PAINT), part)
     inside = part.relative_to(PLANE.pad(-NOISE_REACH)).slices
     np.testing.assert_array_equal(own, whole_[:, *inside])
 
@@ -229,6 +253,20 @@ def test_noise_of_the_plane_lies_along_its_fibres(fibres: int, way: int) -> None
     ratio = coarse(noise, 1, 8) / coarse(noise, 8, 1)
     assert np.log(ratio) * way > 0.2 if way else abs(np.log(ratio)) < 0.1
     assert noise.std() == pytest.approx(1, abs=0.06)
+
+
+@pytest.mark.parametrize(("name", "lighter"), [("lumen", True), ("gland", False)])
+def test_noise_of_the_plane_leans_to_the_colour_of_its_tissue_where_it_is_asked_to(
+    name: str, lighter: bool
+) -> None:
+    maps = {"tissue_map": TISSUE_NAMES.index(name), "fibres": 3}
+    plain, tinted = (
+        on_plane(of_plane(tinted=tinted, **maps), PLANE.pad(-NOISE_REACH))
+        for tinted in (False, True)
+    )
+    lean = (tinted - plain).mean((1, 2))
+    assert np.ptp(tinted - plain, axis=(1, 2)).max() < 1e-5
+    assert (lean > 0.004).all() if lighter else (lean < -0.004).all()
 
 
 def test_noise_of_the_plane_is_calm_where_tissue_is_and_nuclei_are_not() -> None:

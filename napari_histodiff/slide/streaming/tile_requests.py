@@ -113,6 +113,7 @@ def block_request(store: SlideStore, block: Region) -> EditRequest | None:
         instance_map=instances,
         tissue_map=in_schema(tissue, recipe.tissue_names),
         fibres=layout.fibres(plane) if recipe.fibres else None,
+        tinted=recipe.tinted,
         image=known,
         edit_mask=None if known is None else ~glass,
         coarse=coarse,
