@@ -25,6 +25,7 @@ from napari_histodiff.cli.pictures import MAPS, nuclei_of, pictures_of, scale_of
 from napari_histodiff.cli.texts import TEXT, say_unknown_words
 from napari_histodiff.core.errors import InvalidRequest, make_folder
 from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
+from napari_histodiff.core.numbers import count_in
 
 __all__ = ["change", "in_percent", "invent", "layouts", "shares_of", "write_layout"]
 
@@ -181,11 +182,12 @@ def _counts(given: tuple[str, ...]) -> dict[str, int]:
     counts = {}
     for pair in given:
         name, _, number = pair.partition("=")
-        if not number.strip().isdecimal():
+        count = count_in(number)
+        if count is None:
             raise InvalidRequest(
-                f'expected CLASS=NUMBER, got "{pair}"; give for example lymphocyte=120'
+                f'expected CLASS=NUMBER, got "{pair[:60]}"; give for example lymphocyte=120'
             )
-        counts[name.strip()] = int(number)
+        counts[name.strip()] = count
     return counts
 
 

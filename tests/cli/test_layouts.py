@@ -93,6 +93,9 @@ def test_layouts_are_invented_with_a_picture_and_what_they_were_made_from(tmp_pa
     again = run("invent", *size, *like, "--like-tissue", out / "invented-001_tissue.png", "-o", out)
     assert again.exit_code == 0, again.output
     assert (out / "invented-002.json").is_file()
-    wrong = run("invent", "--count", "lymphocyte=many", "-o", out)
-    assert wrong.exit_code == 2
-    assert "CLASS=NUMBER" in wrong.output
+    for number in ("many", "1.5", "9" * 400, "9" * 5000):
+        wrong = run("invent", "--count", f"lymphocyte={number}", "-o", out)
+        assert wrong.exit_code == 2
+        assert "CLASS=NUMBER" in wrong.output
+    crowded = run("invent", *size, "--count", "lymphocyte=1,000,000", "-o", out)
+    assert "nuclei per mm²" in crowded.output

@@ -18,6 +18,7 @@ from napari_histodiff.core.captions.report import ABSENT, PRESENT, ParsedCaption
 from napari_histodiff.core.captions.slots import level_of_share
 from napari_histodiff.core.captions.vocabulary import LONGEST, PHRASES, WORDS, Kind, Meaning, fold
 from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.numbers import NUMBER, measure_in
 
 __all__ = ["parse_caption"]
 
@@ -27,9 +28,9 @@ _MEDIUM: Final = 2
 _LETTERS: Final = r"(?:[^\W_]|[\ud800-\udfff\ufffd])+"
 
 _TOKEN: Final = re.compile(
-    r"(?P<percent>(?P<bound>[<>≤≥]?)\s*(?P<low>\d+(?:\.\d+)?)"
-    r"(?:\s*(?:[-\u2013]|to)\s*(?P<high>\d+(?:\.\d+)?))?\s*(?:%|(?:percent|per\s?cent|pct)\b))"
-    rf"|(?P<word>\d+\.\d+|{_LETTERS}(?:['\u2019]{_LETTERS})*)"
+    rf"(?P<percent>(?P<bound>[<>≤≥]?)\s*(?P<low>{NUMBER})"
+    rf"(?:\s*(?:[-\u2013]|to)\s*(?P<high>{NUMBER}))?\s*(?:%|(?:percent|per\s?cent|pct)\b))"
+    rf"|(?P<word>(?![0-9]+[^\W_0-9]){NUMBER}|{_LETTERS}(?:['\u2019]{_LETTERS})*)"
     r"|(?P<join>[&/+])"
     r"|(?P<pause>[,;.|\n!?])",
     re.IGNORECASE,
@@ -107,8 +108,10 @@ def _longest(tokens: list[re.Match[str]]) -> tuple[int, Meaning | None]:
 
 
 def _percent_level(token: re.Match[str]) -> int | None:
-    low = float(token["low"])
-    high = low if token["high"] is None else float(token["high"])
+    low = measure_in(token["low"], most=100)
+    high = low if token["high"] is None else measure_in(token["high"], most=100)
+    if low is None or high is None:
+        return None
     # "< 20 %" lies just below the threshold it names, "> 40 %" just above.
     nudge = {"<": -1e-9, ">": 1e-9}.get(token["bound"], 0.0)
     share = (low + high) / 200 + nudge

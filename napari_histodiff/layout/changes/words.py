@@ -18,6 +18,7 @@ from typing import Final
 from napari_histodiff.core.captions.vocabulary import fold
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.maps import TISSUE_NAMES
+from napari_histodiff.core.numbers import NUMBER, count_in, measure_in
 from napari_histodiff.layout.changes.vocabulary import (
     EXAMPLES,
     KNOWN,
@@ -33,11 +34,12 @@ __all__ = ["Change", "Place", "parse_changes"]
 
 _GLAND: Final = TISSUE_NAMES.index("gland")
 #: Everything that is typed is a token, and refused where it means nothing: a sign as well.
-_TOKEN: Final = re.compile(r"[-+\u2212\u2013]?[0-9]+(?:[.,][0-9]+)?|[^\W0-9_]+|%|[,;.&]|\S")
+_TOKEN: Final = re.compile(rf"[-+\u2212\u2013]?{NUMBER}|[^\W0-9_]+|%|[,;.&]|\S")
 #: Quotes, brackets, ends of sentences but full stops, and hyphens within words say nothing.
 _SILENT: Final = re.compile(
     r"[\"'`\u2018-\u201f\u00ab\u00bb()\[\]{}:!?]|(?<=[^\W\d_])[-\u2010\u2011](?=[^\W\d_])"
 )
+_ECHO: Final = 20  # characters of a number that are said again
 _ALIKE: Final = 0.7  # how alike a word is to the one that was perhaps meant
 
 
@@ -126,7 +128,7 @@ def _items(text: str) -> list[_Item]:
     unknown = [
         token
         for token, word in zip(tokens, folded, strict=True)
-        if word not in WORDS and word not in ",;." and word[0] not in digits
+        if word not in WORDS and word not in ",;." and not _is_number(word)
     ]
     if unknown:
         raise _not_known(unknown)
@@ -136,9 +138,8 @@ def _items(text: str) -> list[_Item]:
             items.append(_Item(Word(Role.JOIN), tokens[at]))
             at += 1
             continue
-        if folded[at][0] in digits:
-            number = float(tokens[at].replace(",", "."))
-            items.append(_Item(Word(Role.AMOUNT, ("number", number)), tokens[at]))
+        if _is_number(tokens[at]):
+            items.append(_Item(Word(Role.AMOUNT, ("number", tokens[at])), tokens[at]))
             at += 1
             continue
         for length in range(min(LONGEST, len(tokens) - at), 0, -1):
@@ -152,6 +153,10 @@ def _items(text: str) -> list[_Item]:
     return items
 
 
+def _is_number(token: str) -> bool:
+    return token.lstrip(".")[:1] in tuple(digits)
+
+
 def _not_known(unknown: list[str]) -> InvalidRequest:
     near = []
     for token in unknown:
@@ -159,6 +164,19 @@ def _not_known(unknown: list[str]) -> InvalidRequest:
     meant = f'did you mean "{" ".join(near)}"? ' if near else ""
     words = ", ".join(f'"{token}"' for token in unknown)
     return InvalidRequest(f"expected words of a change, got {words}; {meant}Known are {KNOWN}")
+
+
+def _number(kind: str, text: str) -> float | None:
+    """Return what a number of nuclei, um or percent says; one that may be two is refused."""
+    number = count_in(text) if kind == "count" else measure_in(text)
+    if number is not None:
+        return number / 100 if kind == "share" else number
+    what = "a whole number" if kind == "count" else "a number that is one only"
+    said = f"{text[:_ECHO]}..." if len(text) > _ECHO else text
+    raise InvalidRequest(
+        f'expected {what}, got "{said}"; write at most nine digits without a mark between '
+        "thousands, as 1000, and decimals as 12.5"
+    )
 
 
 def _clauses(items: list[_Item]) -> Iterator[list[_Item]]:
@@ -192,9 +210,9 @@ class _Clause:
         self.place_tissue: int | None = None
         self.microns: float | None = None
         self.count: int | None = None
-        self.factor: float | None = None
+        self.about: float | None = None
+        self.share: float | None = None
         self.times: float | None = None
-        self.exact = False
         self._read([item for item in items if item.kind is not Role.STOP])
 
     def _read(self, items: list[_Item]) -> None:
@@ -229,18 +247,16 @@ class _Clause:
     def _amount(self, value: object, after: _Item | None) -> None:
         assert isinstance(value, tuple)
         kind, number = value
-        self.exact |= kind in ("times", "share")
-        unit = after.word if after is not None and after.kind is Role.UNIT else None
-        if kind == "times":
-            self.times = number
-        elif kind in ("share", "about"):
-            self.factor = number
-        elif unit is not None and unit.value == "um":
-            self.microns = number
-        elif unit is not None:
-            self.factor, self.exact = number / 100, True
-        else:
-            self.count = round(number)
+        if kind == "number":
+            has_unit = after is not None and after.kind is Role.UNIT
+            is_length = after is not None and after.word.value == "um"
+            kind = "microns" if is_length else "share" if has_unit else "count"
+            number = _number(kind, number)
+        if kind != "about" and getattr(self, kind) not in (None, number):
+            raise self._refusal("one amount")
+        setattr(self, kind, number)
+        if sum(said is not None for said in (self.count, self.share, self.times)) > 1:
+            raise self._refusal("one amount")
 
     def _thing(self, item: _Item, where: str, *, becomes: bool) -> None:
         value = item.word.value
@@ -289,7 +305,8 @@ class _Clause:
         if self.classes and self.tissue is not None:
             raise self._refusal("nuclei or tissue")
         becomes = self._becomes() if verb is Verb.TURN else None
-        factor = self.factor if self.times is None else self.times - 1
+        # What is said exactly counts more: "half of all", "slightly fewer by 30 %".
+        exact = self.share if self.times is None else self.times - 1
         return Change(
             verb,
             tuple(self.classes),
@@ -297,8 +314,8 @@ class _Clause:
             becomes,
             self.microns,
             self.count,
-            factor,
-            self.exact,
+            self.about if exact is None else exact,
+            exact is not None,
             self._place(),
             self.said,
         )

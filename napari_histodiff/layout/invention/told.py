@@ -32,6 +32,7 @@ _GLASS: Final = 4.0  # and one by its share of glass, beyond a tenth
 #: Share of all nuclei that makes a class none, low, medium and high; in the middle of each level.
 _MIDDLE: Final = (0.0, 0.06, 0.28, 0.6)
 _MOST: Final = 9000.0  # nuclei per mm^2 in all
+_COUNT: Final = 1e9  # more nuclei than any frame has
 
 #: Class map, instance map and tissue map.
 Example = tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8]]
@@ -131,10 +132,10 @@ def with_counts(told: Told, counts: Mapping[str, int] | None, density: float, ar
         )
     densities = told.densities * np.float32(density)
     for name, count in (counts or {}).items():
-        if name not in CLASS_NAMES or int(count) < 0:
+        if name not in CLASS_NAMES or not 0 <= count < _COUNT or count != int(count):
             raise InvalidRequest(
-                f"expected counts of {', '.join(CLASS_NAMES)}, got {name!r}: {count!r}; "
-                'give for example {"lymphocyte": 120}'
+                f"expected counts of {', '.join(CLASS_NAMES)} below {_COUNT:.0e}, got {name!r}: "
+                f'{str(count)[:20]}; give for example {{"lymphocyte": 120}}'
             )
         densities[CLASS_NAMES.index(name) + 1] = int(count) / area
     if np.isfinite(densities[1:]).all():

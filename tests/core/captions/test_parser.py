@@ -94,6 +94,9 @@ def test_every_phrase_alone_sets_exactly_its_slot(kind: Kind) -> None:
         ("30 % lymphocytes", "medium lymphocytes"),
         ("PMN 45%, 5 percent eos", "high neutrophils, low eosinophils"),
         ("0 % plasma cells", "no plasma cells"),
+        ("30,5 % lymphocytes", "medium lymphocytes"),
+        ("33.333 % lymphocytes", "medium lymphocytes"),
+        ("many eos, .5 % lymphocytes", "low lymphocytes, high eosinophils"),
         ("lymphocytes (20-30 %)", "medium lymphocytes"),
         ("<20 % eos, > 40 % PMN", "high neutrophils, low eosinophils"),
         ("no neutrophils or eosinophils", "no neutrophils, no eosinophils"),
@@ -180,6 +183,13 @@ def test_plain_stop_words_are_not_reported(word: str) -> None:
     report = parse_caption(f"an H&E stained image of the tissue with {word}").report
     assert report.used == (word,)
     assert report.ignored == ()
+
+
+@pytest.mark.parametrize("number", ["1,000", "1 000 %", "9" * 400 + " %", "1,000,000 %"])
+def test_numbers_that_say_nothing_are_reported_whole(number: str) -> None:
+    parsed = parse_caption(f"{number} lymphocytes")
+    assert parsed.caption.to_text() == "medium lymphocytes"
+    assert parsed.report.ignored == (number,)
 
 
 @pytest.mark.parametrize("text", [None, 3, b"colon"])

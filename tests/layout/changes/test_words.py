@@ -68,6 +68,23 @@ def test_amounts() -> None:
     assert (half.verb, half.becomes, half.factor) == (Verb.TURN, PLASMA, 0.5)
 
 
+@pytest.mark.parametrize("said", ["1000", "1,000", "1.000", "1 000", "1'000", "1\u202f000"])
+def test_a_thousand_is_a_thousand(said: str) -> None:
+    assert one(f"{said} lymphocytes at the top").count == 1000
+
+
+def test_lengths_and_shares_may_have_decimals_and_thousands() -> None:
+    assert one("grow the gland by 12,5 um").microns == 12.5
+    assert one("grow the gland by .5 um").microns == 0.5
+    assert one("grow the gland by 1 200 um").microns == 1200
+    assert one("fewer lymphocytes by 12.5 %").factor == 0.125
+
+
+def test_what_is_said_exactly_counts_more() -> None:
+    assert one("remove half of all lymphocytes").factor == 0.5
+    assert one("slightly fewer lymphocytes by 30 %").factor == pytest.approx(0.3)
+
+
 def test_one_change_follows_another_and_goes_on_with_it() -> None:
     grow, more = parse_changes("grow the tumour, then more lymphocytes at its border")
     assert (grow.verb, more.place) == (Verb.GROW, Place("border", GLAND))
@@ -88,6 +105,13 @@ def test_one_change_follows_another_and_goes_on_with_it() -> None:
         ("grow the gland by -5 um", 'got "-5"'),
         ("10\u201320 lymphocytes", 'got "\u201320"'),
         ("~20 lymphocytes", 'got "~"'),
+        ("1.5 lymphocytes", 'a whole number, got "1.5"'),
+        ("10,20 lymphocytes", 'a whole number, got "10,20"'),
+        ("9" * 400 + " lymphocytes", "at most nine digits"),
+        ("grow the gland by " + "9" * 400 + " um", "at most nine digits"),
+        ("grow the gland by 1,500 um", 'got "1,500"'),
+        ("10 to 20 lymphocytes", "one amount"),
+        ("remove half of 20 lymphocytes", "one amount"),
         ("grow the gland by 5 um + 5 um", 'got "+"'),
         ("more lymphocites", 'did you mean "lymphocyte"'),
         ("lymphocytes", "begin with a verb"),

@@ -110,6 +110,9 @@ def test_what_cannot_be_is_refused() -> None:
         ({"shape": (8000, 8000)}, "lay out a slide"),
         ({"shape": (64, 64), "density": 0}, "density above 0"),
         ({"shape": (64, 64), "counts": {"zebra": 3}}, "expected counts of"),
+        ({"shape": (64, 64), "counts": {"lymphocyte": 10**400}}, "expected counts of"),
+        ({"shape": (64, 64), "counts": {"lymphocyte": float("nan")}}, "expected counts of"),
+        ({"shape": (64, 64), "counts": {"lymphocyte": 1.5}}, "expected counts of"),
         ({"shape": (64, 64), "counts": {"lymphocyte": 100_000}}, "nuclei per mm²"),
         ({"shape": (64, 64), "like": (empty, empty, empty)}, "empty maps"),
     ]

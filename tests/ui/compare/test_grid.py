@@ -193,6 +193,7 @@ def test_the_price_is_said_before_and_wrong_values_cannot_be_drawn(dock) -> None
     assert dialog.variation() == Variation(Varied.STAIN, count=4)
     dialog.deleteLater()
     assert values_of(" 1.5; 2 ") == (1.5, 2.0)
+    assert values_of("0,5; 1,25") == (0.5, 1.25)
 
 
 @pytest.fixture

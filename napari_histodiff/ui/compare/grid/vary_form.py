@@ -94,7 +94,9 @@ class VaryDialog(FormDialog):
 
 
 def values_of(text: str) -> tuple[float, ...]:
-    """Return the numbers in a text, with commas or spaces between them.
+    """Return the numbers in a text, with commas, spaces or semicolons between them.
+
+    Commas beside semicolons are decimal ones.
 
     Raises
     ------
@@ -102,7 +104,8 @@ def values_of(text: str) -> tuple[float, ...]:
         When something else is in it.
     """
     try:
-        return tuple(float(word) for word in re.split(r"[,;\s]+", text.strip(" ,;")))
+        listed = text.replace(",", ".") if ";" in text else text
+        return tuple(float(word) for word in re.split(r"[,;\s]+", listed.strip(" ,;")))
     except ValueError:
         raise InvalidRequest(
             f"expected numbers with commas between them, got {text!r}; write for example 1, 1.5, 2"
