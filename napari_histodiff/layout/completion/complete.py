@@ -416,8 +416,24 @@ def _amidst(mask: NDArray[np.bool_], reach: float, mpp: float) -> NDArray[np.boo
     # What lies between parts of a mask that are at most twice so many um apart, and not beyond.
     pad = int(reach / mpp) + 2
     near = ndimage.distance_transform_edt(~np.pad(mask, pad)) * mpp <= reach
-    inner = ndimage.distance_transform_edt(near) * mpp > reach
-    return np.asarray(inner[pad:-pad, pad:-pad], np.bool_)
+    inner = (ndimage.distance_transform_edt(near) * mpp > reach)[pad:-pad, pad:-pad]
+    return np.asarray(inner | _along_border(mask, reach, mpp), np.bool_)
+
+
+def _along_border(mask: NDArray[np.bool_], reach: float, mpp: float) -> NDArray[np.bool_]:
+    # What the border of a frame cuts: near it, with the mask on either side along it.
+    thick = ndimage.distance_transform_edt(~mask) * mpp <= _BESIDE
+    half = int(reach / 2 / mpp) + 1
+    found = np.zeros(mask.shape, np.bool_)
+    for along in (0, 1):
+        ahead, behind = (
+            ndimage.maximum_filter1d(thick, 2 * half + 1, along, mode="constant", origin=origin)
+            for origin in (half, -half)
+        )
+        both, out = (np.moveaxis(a, along, 1) for a in (ahead & behind, found))
+        out[:half] |= both[:half]
+        out[-half:] |= both[-half:]
+    return found
 
 
 def _around(mask: NDArray[np.bool_], reach: float, mpp: float) -> NDArray[np.bool_]:

@@ -320,6 +320,22 @@ def test_what_was_erased_under_a_mask_is_suggested_anew() -> None:
     assert kept.suggested == ()
 
 
+@pytest.mark.parametrize("turns", range(4))
+def test_a_nucleus_that_the_border_cuts_stays_erased_too(turns: int) -> None:
+    whole = complete_paint(shape=(256, 256), caption=CAPTION, seed=1)
+    maps = [np.rot90(a, turns) for a in (whole.class_map, whole.instance_map, whole.tissue_map)]
+    inner = np.unique(maps[1][0, 40:-40])
+    back = []
+    for number in inner[inner > 0][:6]:
+        gone = maps[1] == number
+        nuclei = [np.where(gone, 0, a) for a in maps[:2]]
+        mask = ndimage.binary_dilation(gone, iterations=9)
+        found = complete_paint(*nuclei, maps[2], caption=CAPTION, seed=2, where=mask)
+        back.append("nuclei" in found.suggested)
+    assert back
+    assert not any(back)
+
+
 def test_nuclei_painted_in_a_new_part_are_all_there_are_in_it() -> None:
     paint, empty = shifted(complete_paint(shape=(256, 256), caption=CAPTION, seed=1), 128)
     classes, instances, tissue = paint
