@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import TISSUE_NAMES
-from napari_histodiff.layout.completion.complete import Completion, mostly
+from napari_histodiff.layout.completion.complete import Completion
+from napari_histodiff.layout.completion.nearby import mostly
 from napari_histodiff.layout.completion.placing import place_nuclei
 from napari_histodiff.layout.plan import plan_of
 

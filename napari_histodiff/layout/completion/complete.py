@@ -27,6 +27,13 @@ from napari_histodiff.core.maps import (
 )
 from napari_histodiff.core.requests import checked_number
 from napari_histodiff.layout.completion.cells import CELL, CellGrid
+from napari_histodiff.layout.completion.nearby import (
+    amidst,
+    areas_with,
+    around,
+    mostly,
+    numbered,
+)
 from napari_histodiff.layout.completion.network import context_of, tissue_network
 from napari_histodiff.layout.completion.placing import place_nuclei
 from napari_histodiff.layout.completion.planned import planned_maps
@@ -40,7 +47,6 @@ __all__ = [
     "complete_paint",
     "completed_on",
     "known_to",
-    "mostly",
 ]
 
 #: Class map, instance map and tissue map of one place.
@@ -226,18 +232,18 @@ class _Seen:
     @classmethod
     def of(cls, paint: Maps, free: NDArray[np.bool_], mpp: float) -> _Seen:
         nuclei, tissue = (paint[0] > 0) | (paint[1] > 0), paint[2] > 0
-        inside = nuclei if free.all() else mostly(_numbers(paint[1], nuclei), nuclei, free)
-        open_ = tissue & free & ~_areas_with(inside, tissue & free)
+        inside = nuclei if free.all() else mostly(numbered(paint[1], nuclei), nuclei, free)
+        open_ = tissue & free & ~areas_with(inside, tissue & free)
         # Tissue without nuclei amid nuclei: somebody took those that stood there.
-        emptied = open_ & _areas_with(nuclei, tissue)
+        emptied = open_ & areas_with(nuclei, tissue)
         if emptied.any():
-            emptied &= _amidst(nuclei, _NEAR, mpp)
+            emptied &= amidst(nuclei, _NEAR, mpp)
         bare = open_ & ~emptied
         return cls(
             inside,
             _is_whole(inside, tissue, free, mpp),
             ~bare if inside.any() else tissue & ~bare,
-            (_around(inside, _BESIDE, mpp) & ~bare) | emptied,
+            (around(inside, _BESIDE, mpp) & ~bare) | emptied,
         )
 
 
@@ -252,7 +258,7 @@ def _amid(
     # change, or where it is not known to be there.
     nuclei, tissue = (paint[0] > 0) | (paint[1] > 0), paint[2] > 0
     # Room is for what is sampled between the two.
-    near = _around(nuclei | tissue, _ROOM if wanted.fits else _RIM, wanted.mpp)
+    near = around(nuclei | tissue, _ROOM if wanted.fits else _RIM, wanted.mpp)
     zone = near & (wanted.free | unknown)
     own_nuclei = (own[0] > 0) | (own[1] > 0)
     cut = np.unique(own[1][(zone | nuclei) & own_nuclei])
@@ -263,7 +269,7 @@ def _amid(
         instances,
         np.where(tissue | zone, paint[2], own[2]),
     )
-    painted = unknown & (nuclei | _areas_with(nuclei, tissue))
+    painted = unknown & (nuclei | areas_with(nuclei, tissue))
     return _filled(merged, zone & wanted.free, ~zone | looked_at | painted, wanted, own[2])
 
 
@@ -379,69 +385,6 @@ def _is_whole(
     if nuclei.any():
         looked_at |= ndimage.distance_transform_edt(~nuclei) * mpp <= _NEAR
     return bool(looked_at[free].mean() >= _WHOLE) if free.any() else True
-
-
-def mostly(
-    numbers: NDArray[np.int32], nuclei: NDArray[np.bool_], here: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Return the pixels of nuclei of which more than half lies in a place, (h, w) bool.
-
-    Parameters
-    ----------
-    numbers : (h, w) int32
-        Which nucleus a pixel belongs to.
-    nuclei, here : (h, w) bool
-        Pixels of the nuclei in question, and the place.
-    """
-    _, which = np.unique(numbers[nuclei], return_inverse=True)
-    chosen = 2 * np.bincount(which, weights=here[nuclei]) > np.bincount(which)
-    found = np.zeros(nuclei.shape, np.bool_)
-    found[nuclei] = chosen[which]
-    return found
-
-
-def _numbers(instances: NDArray[np.int32], nuclei: NDArray[np.bool_]) -> NDArray[np.int32]:
-    # A number for nuclei that have none, too, below 0.
-    pieces, _ = ndimage.label(nuclei & (instances == 0))
-    return np.where(instances > 0, instances, -pieces).astype(np.int32)
-
-
-def _areas_with(nuclei: NDArray[np.bool_], tissue: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    # Painted areas in which there is some nucleus.
-    areas, _ = ndimage.label(tissue)
-    return np.asarray(tissue & np.isin(areas, np.unique(areas[nuclei])), np.bool_)
-
-
-def _amidst(mask: NDArray[np.bool_], reach: float, mpp: float) -> NDArray[np.bool_]:
-    # What lies between parts of a mask that are at most twice so many um apart, and not beyond.
-    pad = int(reach / mpp) + 2
-    near = ndimage.distance_transform_edt(~np.pad(mask, pad)) * mpp <= reach
-    inner = (ndimage.distance_transform_edt(near) * mpp > reach)[pad:-pad, pad:-pad]
-    return np.asarray(inner | _along_border(mask, reach, mpp), np.bool_)
-
-
-def _along_border(mask: NDArray[np.bool_], reach: float, mpp: float) -> NDArray[np.bool_]:
-    # What the border of a frame cuts: near it, with the mask on either side along it.
-    thick = ndimage.distance_transform_edt(~mask) * mpp <= _BESIDE
-    half = int(reach / 2 / mpp) + 1
-    found = np.zeros(mask.shape, np.bool_)
-    for along in (0, 1):
-        ahead, behind = (
-            ndimage.maximum_filter1d(thick, 2 * half + 1, along, mode="constant", origin=origin)
-            for origin in (half, -half)
-        )
-        both, out = (np.moveaxis(a, along, 1) for a in (ahead & behind, found))
-        out[:half] |= both[:half]
-        out[-half:] |= both[-half:]
-    return found
-
-
-def _around(mask: NDArray[np.bool_], reach: float, mpp: float) -> NDArray[np.bool_]:
-    # What lies within so many um, or is enclosed by that.
-    if not mask.any():
-        return mask
-    near = ndimage.distance_transform_edt(~mask) * mpp <= reach
-    return np.asarray(ndimage.binary_fill_holes(near), np.bool_)
 
 
 def around_nuclei(
