@@ -82,6 +82,6 @@ class Asked:
             self.title,
             wanted,
             self.place,
-            tissues=[one.tissue_map for one in snapshots],
+            tissues=[one.tissue_map for one in seen],
             estimate=None if estimate is None else estimate.times(1 / len(wanted)),
         )

@@ -44,7 +44,7 @@ from napari_histodiff.ui.generation.states import (
     RunState,
     Staging,
 )
-from napari_histodiff.ui.generation.structures import StructureInView
+from napari_histodiff.ui.generation.structures import StructureInView, painted_on
 from napari_histodiff.ui.generation.suggestions import Suggestions
 from napari_histodiff.ui.generation.variation import Series, Variation, share_of
 from napari_histodiff.ui.masks.context import summary_of
@@ -367,27 +367,25 @@ class Controller:
                     "select that in the layer list and press Use image"
                 )
             entry = at_its_level(entry, document.target.mpps)
-            request = entry.request
-            empty = np.zeros(request.shape, dtype=np.uint8)
-            document.set_frame(request.region)
-            document.set_painting(
-                empty if request.class_map is None else request.class_map,
-                empty.astype(np.int32) if request.instance_map is None else request.instance_map,
-                empty.astype(bool) if request.edit_mask is None else request.edit_mask,
-                entry.tissue,
-            )
-            document.edit_mask.recall(request.strength_map)
+            request, place = entry.request, entry.place
+            inside = place.relative_to(request.region).slices
+            mask, strengths = request.edit_mask, request.strength_map
+            document.set_frame(place)
+            classes, instances, tissue = painted_on(entry, place)
+            mask = np.zeros(place.shape, np.bool_) if mask is None else mask[inside]
+            document.set_painting(classes, instances, mask, tissue)
+            document.edit_mask.recall(None if strengths is None else strengths[inside])
         except HistodiffError as error:
             self._complain(error)
             return
         self.set(**settings_of(request))
-        self.staged.put(Staging(entry))
+        self.staged.put(Staging(entry, frame=place))
 
     def stage(self, entry: HistoryEntry, index: int) -> None:
         """Let a variant of an edit wait again, where it fits the image worked on."""
         target = self.workspace.document.target
         if entry.image == target.key and target.bounds.contains(entry.request.region):
-            self.staged.put(Staging(entry, index % len(entry.images)))
+            self.staged.put(Staging(entry, index % len(entry.images), frame=entry.frame))
 
     # ---------------------------------------------------------------- internal
     def _engine_changed(self, event: EngineStateChanged) -> None:
@@ -418,6 +416,7 @@ class Controller:
             edit.tissue,
             image_name=place.name,
             image_path=place.path,
+            frame=place.frame,
         )
         self.history_changed.emit()
         self.drawn.emit(entry)

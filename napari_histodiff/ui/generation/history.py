@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.box_mean import block_means
+from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditRequest
 
 __all__ = ["THUMBNAIL", "History", "HistoryEntry", "thumbnail"]
@@ -26,8 +27,9 @@ class HistoryEntry:
 
     `image` is the key of the image it was made on, None when any will do, `image_name` and
     `image_path` its name and file; `tissue` what was painted of it, (h, w) uint8 ids of
-    `core.maps.TISSUE_NAMES`, whatever the model made of that. `id` is unique and sorted by time,
-    `made` in seconds since 1970.
+    `core.maps.TISSUE_NAMES`, whatever the model made of that. `frame` is where the frame was, which
+    the request may reach beyond; None when nobody knows. `id` is unique and sorted by time, `made`
+    in seconds since 1970.
     """
 
     number: int
@@ -40,6 +42,22 @@ class HistoryEntry:
     made: float = 0.0
     image_name: str = ""
     image_path: str = ""
+    frame: Region | None = None
+
+    @property
+    def place(self) -> Region:
+        """Where the frame was; all that the model saw where nobody knows."""
+        seen, frame = self.request.region, self.frame
+        is_part = frame is not None and frame.level == seen.level and seen.contains(frame)
+        return frame if frame is not None and is_part else seen
+
+    def at(self, region: Region) -> HistoryEntry:
+        """Return the edit where its request is of another region of the same shape."""
+        before, frame = self.request.region, self.frame
+        if frame is not None:
+            frame = frame.translate(region.y - before.y, region.x - before.x)
+            frame = replace(frame, level=region.level)
+        return replace(self, request=replace(self.request, region=region), frame=frame)
 
     @property
     def nbytes(self) -> int:
@@ -72,6 +90,7 @@ class History:
         *,
         image_name: str = "",
         image_path: str = "",
+        frame: Region | None = None,
     ) -> HistoryEntry:
         """Put a finished edit in front; the newest always stays."""
         self._count += 1
@@ -87,6 +106,7 @@ class History:
             made=now / 1e9,
             image_name=image_name,
             image_path=image_path,
+            frame=frame,
         )
         self._entries.insert(0, entry)
         while len(self._entries) > 1 and (

@@ -47,7 +47,9 @@ def same_for(entry: HistoryEntry, first: BackendInfo | None, info: BackendInfo) 
     Steps and guidance are its own where it is meant for others, and tissue is told in its schema.
     """
     request = entry.request
-    tissue = request.tissue_map if entry.tissue is None else entry.tissue
+    tissue = request.tissue_map
+    if entry.tissue is not None and entry.tissue.shape == request.shape:
+        tissue = entry.tissue
     told = None if tissue is None else in_schema(tissue, info.tissue_names)
     return replace(
         request,
@@ -193,6 +195,7 @@ class SecondModel:
             tissue=first.tissue,
             image_name=first.image_name,
             image_path=first.image_path,
+            frame=first.frame,
         )
         self._is_adding = True
         try:

@@ -161,10 +161,8 @@ class Staging:
             return self
 
         def moved(entry: HistoryEntry) -> HistoryEntry:
-            request = entry.request
-            level = request.region.level
-            region = request.region.translate(down >> level, right >> level)
-            return replace(entry, request=replace(request, region=region))
+            region = entry.request.region
+            return entry.at(region.translate(down >> region.level, right >> region.level))
 
         beside = tuple(moved(entry) for entry in self.beside)
         own = beside[self.beside.index(self.entry)] if beside else moved(self.entry)

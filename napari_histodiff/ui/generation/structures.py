@@ -14,11 +14,12 @@ from napari_histodiff.ui.workspace.runs import nuclei_maps
 
 if TYPE_CHECKING:
     from napari_histodiff.core.geometry import Region
+    from napari_histodiff.ui.generation.history import HistoryEntry
     from napari_histodiff.ui.generation.states import Staging
     from napari_histodiff.ui.workspace.document import Document
     from napari_histodiff.ui.workspace.workspace import Workspace
 
-__all__ = ["StructureInView", "paint_of"]
+__all__ = ["StructureInView", "paint_of", "painted_on"]
 
 
 class StructureInView:
@@ -70,17 +71,23 @@ class StructureInView:
 
 def paint_of(staging: Staging, region: Region) -> Maps | None:
     """Return the paint that a variant was drawn from, in a part of its place; None elsewhere."""
-    request, entry = staging.request, staging.entry
-    if request.region.level != region.level or not request.region.contains(region):
+    seen = staging.region
+    if seen.level != region.level or not seen.contains(region):
         return None
+    return painted_on(staging.entry, region, staging.index)
+
+
+def painted_on(entry: HistoryEntry, region: Region, index: int = 0) -> Maps:
+    """Return the paint that a variant of an edit was drawn from, in a part of its place."""
+    request = entry.request.alone(index)
     inside = region.relative_to(request.region).slices
     empty = np.zeros(region.shape, np.int32)
     classes = request.class_map
     instances, tissue = request.instance_map, request.tissue_map
     told = empty.astype(np.uint8) if tissue is None else tissue[inside]
-    own = entry.tissue
-    if own is not None and own.shape == region.shape:  # also what the model does not know
-        told = own if staging.index == 0 else np.where(told > 0, told, own)
+    if entry.tissue is not None and entry.tissue.shape == request.shape:
+        own = entry.tissue[inside]  # also what the model does not know
+        told = own if index == 0 else np.where(told > 0, told, own)
     return (
         empty.astype(np.uint8) if classes is None else classes[inside],
         empty if instances is None else instances[inside],

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import HistodiffError, StorageError
+from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.json_data import from_json
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.core.steering.strengths import steering_text
@@ -50,7 +51,7 @@ class Facts:
     image, image_name, image_path : str
         Key, name and file of the image it was made on, empty where there is none.
     region : tuple of int
-        Level, y, x, height and width of the frame.
+        Level, y, x, height and width of what the model saw.
     kind, caption, guidance_scale, steps, strength, seed, variants, mpp
         As in `EditRequest`.
     model : str
@@ -59,6 +60,8 @@ class Facts:
         How long it took.
     steering : str
         What steered it beside paint and caption, in words; strengths of parts too.
+    frame : tuple of int, optional
+        Level, y, x, height and width of the frame, where `region` reaches beyond.
     """
 
     id: str
@@ -78,12 +81,13 @@ class Facts:
     model: str
     seconds: float
     steering: str = ""
+    frame: tuple[int, int, int, int, int] | None = None
 
     @classmethod
     def of(cls, entry: HistoryEntry) -> Facts:
         """Return what is known of an edit."""
         r = entry.request
-        where = r.region
+        where, frame = r.region, entry.place
         return cls(
             id=entry.id,
             made=entry.made,
@@ -102,6 +106,7 @@ class Facts:
             model=r.model_name,
             seconds=entry.seconds,
             steering=steering_text(r),
+            frame=(frame.level, frame.y, frame.x, frame.height, frame.width),
         )
 
 
@@ -228,6 +233,7 @@ class Archive:
             made=f.made,
             image_name=f.image_name,
             image_path=f.image_path,
+            frame=None if f.frame is None else Region(*f.frame),
         )
 
     def star(self, kept: Kept, *, favourite: bool) -> Kept:

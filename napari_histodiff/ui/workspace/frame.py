@@ -205,8 +205,7 @@ def at_its_level(entry: HistoryEntry, mpps: Iterable[float]) -> HistoryEntry:
     level = next(known, request.region.level)
     if level == request.region.level:
         return entry
-    region = replace(request.region, level=level)
-    return replace(entry, request=replace(request, region=region))
+    return entry.at(replace(request.region, level=level))
 
 
 def first_frame(viewer: Any, target: Target) -> Region:
