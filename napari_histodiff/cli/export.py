@@ -57,7 +57,11 @@ _FORMATS: Final = (
     show_default=True,
     help="What QuPath takes a nucleus for.",
 )
-@click.option("--tissue", is_flag=True, help="GeoJSON: tissue regions, too, as annotations.")
+@click.option(
+    "--tissue",
+    is_flag=True,
+    help="GeoJSON, masks: the tissue, too. OME-Zarr and folder have it wherever there is any.",
+)
 @click.option("--side", default=256, show_default=True, help="Training sets: pixels of a tile.")
 @click.option(
     "--validation", default=0.2, show_default=True, help="Training sets: share of the slides."
@@ -79,16 +83,22 @@ def export(
     Training sets (conic, coco, folder, yolo, stardist) take several slides, everything else one.
     """
     from napari_histodiff.core.geometry import Region
-    from napari_histodiff.slide.exporting.formats import write
+    from napari_histodiff.slide.exporting.formats import WITH_TISSUE, write
     from napari_histodiff.slide.exporting.source import open_source
 
     if len(slides) > 1 and kind not in _SETS:
         raise click.UsageError(f"give one slide for {kind}; training sets take several")
+    if settings["tissue"] and kind not in WITH_TISSUE:
+        raise click.UsageError(
+            f"{kind} has no tissue; leave out --tissue, or write {', '.join(WITH_TISSUE)}"
+        )
     with ExitStack() as stack:
         sources = []
         for path in slides:
             source = stack.enter_context(open_source(path, mpp=mpp))
             source = source.within_scan() if within_scan else source
+            if settings["tissue"]:
+                source.tissue_told()
             sources.append(source if region is None else source.part(Region(0, *region)))
         with _progress() as on_progress:
             written = write(kind, sources, out, settings, on_progress)

@@ -10,6 +10,7 @@ import tifffile
 from click.testing import CliRunner, Result
 
 from napari_histodiff.cli.main import main
+from napari_histodiff.slide.exporting.formats import FORMATS, WITH_TISSUE
 from tests.slide.exporting.sources import drawn_slide
 
 
@@ -85,6 +86,22 @@ def test_every_format_is_written(tmp_path: Path, kind: str, name: str, made: str
     assert done.exit_code == 0, done.output
     assert str(tmp_path / made) in done.output
     assert (tmp_path / made).exists()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_tissue_is_written_or_refused_by_each_format(tmp_path: Path, kind: str) -> None:
+    slide = drawn_slide(tmp_path)
+    slide.close()
+    out = tmp_path / "out"
+    done = run("export", slide.path, "--format", kind, "--tissue", "--side", 64, "-o", out)
+    told = any(
+        "tissue" in path.name for path in tmp_path.rglob("*") if slide.path not in path.parents
+    )
+    told |= kind == "geojson" and '"annotation"' in out.read_text()
+    assert told == (kind in WITH_TISSUE)
+    assert told == (done.exit_code == 0), done.output
+    if not told:
+        assert f"{kind} has no tissue" in done.output
 
 
 def test_inspect_tells_and_ends_with_1_for_changed_pixels(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.slide.exporting.source import ExportSource
 from napari_histodiff.slide.exporting.targets import OnProgress
 
-__all__ = ["FORMATS", "SETS", "write"]
+__all__ = ["FORMATS", "SETS", "WITH_TISSUE", "write"]
 
 #: How a file of each format ends; folders end in nothing, masks get names and endings of their own.
 FORMATS: Final[Mapping[str, str]] = MappingProxyType(
@@ -37,6 +37,9 @@ FORMATS: Final[Mapping[str, str]] = MappingProxyType(
 SETS: Final = ("conic", "coco", "folder", "yolo", "stardist")
 
 _MASKS: Final = {"masks": "tiff", "masks-png": "png", "masks-npy": "npy"}
+
+#: What tells the tissue: the first where that is asked for, the others wherever there is any.
+WITH_TISSUE: Final = ("geojson", *_MASKS, "ome-zarr", "ome-zarr-0.4", "folder")
 
 
 def write(
@@ -100,7 +103,7 @@ def _one_slide(kind: str, settings: Mapping[str, Any]) -> tuple[Callable[..., An
     if kind in _MASKS:
         from napari_histodiff.slide.exporting.masks import export_masks
 
-        return export_masks, {"kind": _MASKS[kind], **_of(settings, "level")}
+        return export_masks, {"kind": _MASKS[kind], **_of(settings, "level", "tissue")}
     if kind in ("ome-zarr", "ome-zarr-0.4"):
         from napari_histodiff.slide.exporting.ome_zarr import export_ome_zarr
 

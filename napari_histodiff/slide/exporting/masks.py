@@ -1,4 +1,4 @@
-"""Nuclei of a slide as an instance map and a class map, of any size."""
+"""Nuclei of a slide as an instance map and a class map, and its tissue as one, of any size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_histodiff.core.errors import InvalidRequest
-from napari_histodiff.core.maps import CLASS_NAMES
+from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 from napari_histodiff.slide.exporting.nuclei import blocks, nuclei_of
 from napari_histodiff.slide.exporting.sidecar import beside, sidecar_paths, synthetic_outlines
 from napari_histodiff.slide.exporting.source import ExportSource
@@ -25,7 +25,7 @@ __all__ = ["MaskKind", "export_masks"]
 MaskKind = Literal["tiff", "png", "npy"]
 
 _SUFFIX: Final[dict[MaskKind, str]] = {"tiff": ".tif", "png": ".png", "npy": ".npy"}
-_MAPS: Final = ("instances", "classes")
+_MAPS: Final = ("instances", "classes", "tissue")
 _SIDE: Final = 512
 
 #: Nuclei between two times that pages are taken out of memory.
@@ -41,10 +41,11 @@ def export_masks(
     *,
     kind: MaskKind = "tiff",
     level: int = 0,
+    tissue: bool = False,
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
 ) -> list[Path]:
-    """Write which nucleus each pixel belongs to, and of which class it is.
+    """Write which nucleus each pixel belongs to, of which class it is, and if asked its tissue.
 
     Nuclei are numbered from 1 in the order in which they are found; ids are uint16 where they fit,
     else uint32. The maps grow on disk and not in memory, PNG excepted.
@@ -54,23 +55,26 @@ def export_masks(
     source : ExportSource
         The slide.
     path : Path
-        Start of the names: `path_instances.tif` and `path_classes.tif`.
+        Start of the names: `path_instances.tif`, `path_classes.tif` and `path_tissue.tif`.
     kind : {"tiff", "png", "npy"}
         How they are stored.
     level : int
-        The level whose nuclei to take.
+        The level whose nuclei and tissue to take.
+    tissue : bool
+        Whether to write the tissue, ids of `TISSUE_NAMES`.
     overwrite, on_progress
         As in `export_tiff`.
 
     Returns
     -------
     list of Path
-        Instances, classes, and what lies beside them.
+        Instances, classes, tissue, and what lies beside them.
 
     Raises
     ------
     InvalidRequest
-        When the slide has no nuclei, or is too large or too full for PNG.
+        When the slide has no nuclei, or no tissue that was asked for, or is too large or too full
+        for PNG.
     StorageError
         When a file is there, or cannot be written; nothing is left then.
     """
@@ -81,14 +85,17 @@ def export_masks(
             f"expected at most {_MOST_PNG} pixels in a PNG, got {bounds.height} x {bounds.width}; "
             "choose tiff or npy, or a part"
         )
-    maps = [path.with_name(f"{path.name}_{what}{_SUFFIX[kind]}") for what in _MAPS]
+    tissue_in = source.tissue_told() if tissue else None
+    named = _MAPS if tissue else _MAPS[:2]
+    maps = [path.with_name(f"{path.name}_{what}{_SUFFIX[kind]}") for what in named]
     others = sidecar_paths(source, path.with_name(f"{path.name}_masks"))
     scratch = path.with_name(f"{path.name}_maps.scratch")
     for one in maps:
         source.check_target(one)
-    steps = Steps(len(blocks(bounds)), on_progress)
+    steps = Steps(len(blocks(bounds)) * (1 if tissue_in is None else 2), on_progress)
     with staged(scratch, *others, *maps, overwrite=overwrite) as (raw, *parts):
-        nuclei: NDArray[np.uint32] = np.memmap(raw, np.uint32, "w+", shape=(2, *bounds.shape))
+        planes = (len(maps), *bounds.shape)
+        nuclei: NDArray[np.uint32] = np.memmap(raw, np.uint32, "w+", shape=planes)
         count = 0
         for count, nucleus in enumerate(nuclei_of(source, level, steps), start=1):
             place = nucleus.box.slices
@@ -101,10 +108,17 @@ def export_masks(
             raise InvalidRequest(
                 f"expected at most 65535 nuclei in a PNG, got {count}; choose tiff or npy"
             )
+        more: dict[str, Any] = {"nuclei": count, "classes": ["", *CLASS_NAMES], "level": level}
+        if tissue_in is not None:
+            for block in blocks(bounds):
+                nuclei[2][block.slices] = tissue_in(block)
+                _let_go(nuclei)
+                steps.step("tissue")
+            more["tissue"] = ["", *TISSUE_NAMES[1:]]
         mpp = None if source.mpp is None else tuple(one * 2**level for one in source.mpp)
-        for plane, part, dtype in zip(nuclei, parts[len(others) :], (wide, np.uint8), strict=True):
+        dtypes = (wide, np.uint8, np.uint8)
+        for plane, part, dtype in zip(nuclei, parts[len(others) :], dtypes, strict=False):
             _save(plane, part, np.dtype(dtype), kind, mpp)
-        more = {"nuclei": count, "classes": ["", *CLASS_NAMES], "level": level}
         beside(parts[: len(others)], path, synthetic_outlines(source), **more)
         del nuclei, plane
         raw.unlink()

@@ -146,11 +146,8 @@ def export_geojson(
     """
     path = Path(path)
     source.check_target(path)
-    if tissue and source.tissue is None:
-        raise InvalidRequest(
-            f"expected a slide with tissue regions, got {source.name}, which keeps none; leave "
-            "them out, or paint tissue first"
-        )
+    if tissue:
+        source.tissue_told()
     plan = blocks(source.spec.bounds(_tissue_level(source))) if tissue else []
     steps = Steps(len(blocks(source.spec.bounds(level))) + len(plan), on_progress)
     counts: Counter[str] = Counter()

@@ -287,6 +287,21 @@ class ExportSource:
         """Return it without what was drawn beyond the border of the scan; places are the scan's."""
         return self if self.scan_place is None else self.part(self.scan_place)
 
+    def tissue_told(self) -> Callable[[Region], NDArray[np.uint8]]:
+        """Return what tells the tissue of a region, for an export that is to have it.
+
+        Raises
+        ------
+        InvalidRequest
+            When the slide keeps none.
+        """
+        if self.tissue is None:
+            raise InvalidRequest(
+                f"expected a slide with tissue regions, got {self.name}, which keeps none; leave "
+                "them out, or paint tissue first"
+            )
+        return self.tissue
+
     def check_target(self, path: Path) -> None:
         """Refuse to write over what is exported.
 

@@ -16,6 +16,7 @@ from napari_histodiff.slide.exporting import masks
 from napari_histodiff.slide.exporting.masks import MaskKind, export_masks
 from napari_histodiff.slide.exporting.source import ExportSource
 from napari_histodiff.slide.exporting.targets import ExportProgress
+from napari_histodiff.slide.streaming.tile_requests import tissue_at
 from tests.slide.exporting.sources import drawn_slide, of_labels
 
 
@@ -39,6 +40,32 @@ def test_our_own_reader_reads_the_maps_back(tmp_path: Path, kind: MaskKind) -> N
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         [instances.name, classes.name, sidecar.name, slide.path.name]
     )
+
+
+@pytest.mark.parametrize(("kind", "level"), [("tiff", 0), ("png", 1), ("npy", 0)])
+def test_tissue_is_written_where_it_is_asked_for(
+    tmp_path: Path, kind: MaskKind, level: int
+) -> None:
+    slide = drawn_slide(tmp_path)
+    source = ExportSource.of_slide(slide)
+    *_, tissue, sidecar = export_masks(source, tmp_path / "n", kind=kind, level=level, tissue=True)
+    assert tissue.stem == "n_tissue"
+    found = read_picture(tissue).ids()
+    np.testing.assert_array_equal(found, tissue_at(slide, slide.spec.bounds(level)))
+    assert len(np.unique(found)) > 1
+    assert json.loads(sidecar.read_text())["tissue"][1] == "gland"
+    part = source.part(Region(0, 200, 100, 60, 80))
+    told = export_masks(part, tmp_path / "part", kind=kind, tissue=True)[2]
+    np.testing.assert_array_equal(
+        read_picture(told).ids(), tissue_at(slide, Region(0, 200, 100, 60, 80))
+    )
+
+
+def test_tissue_of_a_slide_that_keeps_none_is_refused(tmp_path: Path) -> None:
+    blank = np.zeros((40, 40), np.int32)
+    with pytest.raises(InvalidRequest, match="expected a slide with tissue regions"):
+        export_masks(of_labels(blank.astype(np.uint8), blank), tmp_path / "n", tissue=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_ids_are_wide_where_there_are_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,9 +31,9 @@ _FORMATS: Final = {
     "ome-zarr-0.4": "OME-Zarr 0.4 with labels: QuPath, OMERO",
     "ome-zarr": "OME-Zarr 0.5 with labels",
     "geojson": "nuclei and tissue as GeoJSON: QuPath",
-    "masks": "nuclei as masks, TIFF",
-    "masks-png": "nuclei as masks, PNG",
-    "masks-npy": "nuclei as masks, NumPy",
+    "masks": "nuclei and tissue as masks, TIFF",
+    "masks-png": "nuclei and tissue as masks, PNG",
+    "masks-npy": "nuclei and tissue as masks, NumPy",
     "changes": "only what was changed",
     "folder": "training set: folders of PNG",
     "conic": "training set: CoNIC",
@@ -105,7 +105,7 @@ def export_slide(
         raise InvalidRequest(f"expected a new name, got {out}, which is there; choose another name")
     if isinstance(target, EditedScanTarget):
         target.keep_now()
-    settings = {"tissue": True, "compression": "jpeg" if jpeg else "deflate", "validation": 0.0}
+    settings: dict[str, Any] = {"compression": "jpeg" if jpeg else "deflate", "validation": 0.0}
 
     def work(report: Report) -> list[str]:
         def on_progress(progress: ExportProgress) -> None:
@@ -114,8 +114,7 @@ def export_slide(
         report(0, 0, f"Reading {path.name}")
         with open_source(path, mpp=mpp) as source:
             chosen = source if region is None else source.part(region)
-            if kind == "geojson":
-                settings["tissue"] = chosen.tissue is not None
+            settings["tissue"] = chosen.tissue is not None
             told = [*write(kind, [chosen], out, settings, on_progress)]
             return [*told, chosen.provenance.statement]
 
