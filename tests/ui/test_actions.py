@@ -66,9 +66,9 @@ def test_the_window_lives_while_labels_are_read(
     asked.set()
     dock.actions.ask_import()
     assert dock.run.note.text() == "Reading the labels…"
-    assert not dock.run.main.isEnabled()
+    assert (dock.run.main.text(), dock.run.main.isEnabled()) == ("Cancel", True)
     if fate == "cancelled":
-        dock.actions.cancel()
+        dock.run.main.click()
     go.set()
     wait_for(lambda: not dock.workspace.doing.text)
     nuclei = dock.workspace.document.nuclei

@@ -176,7 +176,7 @@ class Suggestions:
             partial(_suggested, document.target, copied, last, asked, settings, names, count),
             partial(self._put, document, place, copied, asked),
         )
-        self._workspace.doing.follow("Suggesting what is not painted…", step)
+        self._workspace.doing.follow("Suggesting what is not painted…", step, can_stop=True)
         return step
 
     def take_paint(self) -> PendingStep:
@@ -195,7 +195,7 @@ class Suggestions:
             return PendingStep.carried_out(self._keep(document, place, copied.resolve()))
         self._looked_at = document
         step = self._reader.begin(copied.resolve, partial(self._keep, document, place))
-        self._workspace.doing.follow("Looking at the paint…", step)
+        self._workspace.doing.follow("Looking at the paint…", step, can_stop=True)
         return step
 
     def deliver(self) -> None:

@@ -23,7 +23,8 @@ class RunBox(QWidget):
         super().__init__()
         self._phase = RunPhase.IDLE
         self._plan = FramePlan("Generate", False, "")
-        self._doing = ""
+        self._doing, self._can_stop = "", False
+        self._state = RunState()
         self.main = QPushButton("Generate")
         self.main.setObjectName("generate")
         self.main.setProperty("role", MAIN)
@@ -70,14 +71,12 @@ class RunBox(QWidget):
 
     def set_run(self, state: RunState) -> None:
         """Show how far the running edit is; the main button is Cancel meanwhile."""
-        self._phase = state.phase
+        self._phase, self._state = state.phase, state
         running = state.phase is not RunPhase.IDLE
         self._bar.setVisible(running)
         self._bar.setRange(0, state.total if state.total else 0)
         self._bar.setValue(state.done)
         self._refresh()
-        if running:
-            self.note.setText(state.text())
 
     def set_live(self, text: str) -> None:
         """Say what is to be said of live painting, above the price of the real edit."""
@@ -93,9 +92,12 @@ class RunBox(QWidget):
         self._can = (can_undo, can_redo)
         self._refresh_undo()
 
-    def set_doing(self, text: str) -> None:
-        """Say what is being done to the image; nothing else can be, until it is."""
-        self._doing = text
+    def set_doing(self, text: str, can_stop: bool = False) -> None:
+        """Say what is being done to the image; nothing else can be, until it is.
+
+        Where it can be stopped, the main button is Cancel meanwhile.
+        """
+        self._doing, self._can_stop = text, can_stop
         self.staging.set_doing(text)
         self._refresh_undo()
         self._refresh()
@@ -106,20 +108,25 @@ class RunBox(QWidget):
             made.setToolTip(self._doing or command(made.objectName()).tooltip)
 
     def _refresh(self) -> None:
-        titles = {RunPhase.RUNNING: "Cancel", RunPhase.CANCELLING: "Cancelling…"}
-        self.main.setText(titles.get(self._phase, self._plan.title))
         idle = self._phase is RunPhase.IDLE
         may_begin = self._plan.enabled and not self._doing
-        self.main.setEnabled(may_begin if idle else self._phase is RunPhase.RUNNING)
+        stops = self._can_stop if idle else self._phase is RunPhase.RUNNING
+        cancelling = self._phase is RunPhase.CANCELLING
+        named = "Cancelling…" if cancelling else "Cancel" if stops else self._plan.title
+        self.main.setText(named)
+        self.main.setEnabled(stops or (idle and may_begin))
         self.after.setVisible(not idle)
         self.after.setEnabled(may_begin)
         self.after.setText(f"{self._plan.title.partition(' (')[0]} next")
-        self.after.setToolTip("Draw this frame as it is now, after what is drawn and waits")
-        set_command(self.main, "generate" if idle else "cancel")
-        show_running(self.main, running=self._phase is RunPhase.RUNNING)
+        after = "Draw this frame as it is now, after what is drawn and waits"
+        self.after.setToolTip(self._doing or after)
+        set_command(self.main, "generate" if idle and not stops else "cancel")
+        show_running(self.main, running=stops)
         if idle:
             parts = (self._live, self._plan.note)
             self.note.setText(self._doing or " ".join(part for part in parts if part))
+        else:
+            self.note.setText(" ".join(part for part in (self._state.text(), self._doing) if part))
 
 
 class StagingBar(QWidget):

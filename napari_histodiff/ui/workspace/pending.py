@@ -67,27 +67,34 @@ class PendingStep:
 class PendingOperations:
     """What is being done to an image, in words, for as long as it takes."""
 
-    #: The words changed; empty when nothing is being done any more.
-    changed = Signal(str)
+    #: The words changed, empty when nothing is being done any more; and whether it can be stopped.
+    changed = Signal(str, bool)
 
     def __init__(self) -> None:
-        self._steps: dict[PendingStep, str] = {}
+        self._steps: dict[PendingStep, tuple[str, bool]] = {}
 
     @property
     def text(self) -> str:
         """What is being done, "Writing the edit…"; empty when nothing is."""
-        return next(iter(self._steps.values()), "")
+        return self._first[0]
 
-    def follow(self, text: str, step: PendingStep) -> None:
-        """Say `text` until a step is over; those asked for before it are said first."""
+    def follow(self, text: str, step: PendingStep, *, can_stop: bool = False) -> None:
+        """Say `text` until a step is over; those asked for before it are said first.
+
+        `can_stop` tells that *Cancel* ends it.
+        """
         if not step.is_over:
-            self._steps[step] = text
-            self.changed.emit(self.text)
+            self._steps[step] = (text, can_stop)
+            self.changed.emit(*self._first)
             step.then(self._forget)
+
+    @property
+    def _first(self) -> tuple[str, bool]:
+        return next(iter(self._steps.values()), ("", False))
 
     def _forget(self, step: PendingStep) -> None:
         del self._steps[step]
-        self.changed.emit(self.text)
+        self.changed.emit(*self._first)
 
 
 log = logging.getLogger(__name__)

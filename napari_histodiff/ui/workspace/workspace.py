@@ -486,7 +486,7 @@ class Workspace:
         if not under.is_lazy:
             return PendingStep.carried_out(take(read()))
         step = self._reader.begin(read, take)
-        self.doing.follow("Reading the labels…", step)
+        self.doing.follow("Reading the labels…", step, can_stop=True)
         return step
 
     def _leave_import(self, *_: object) -> None:
