@@ -158,6 +158,8 @@ def block_pixels(
 def maps_at(store: SlideStore, region: Region) -> SlideMaps:
     """Return what lies at a place, edits included; what a model is told that draws it anew.
 
+    A pixel of a coarser level has what a finer edit has at its first one, as with the layout.
+
     Parameters
     ----------
     store : SlideStore
@@ -165,9 +167,7 @@ def maps_at(store: SlideStore, region: Region) -> SlideMaps:
     region : Region
         Any place of a level that the model draws, ARRAY coordinates.
     """
-    painted = painted_above(store, region)
-    painted = _over(painted, _painted_here(store, region))
-    return _maps(store.layout, to_plane(store.recipe, region), painted)
+    return _maps(store.layout, to_plane(store.recipe, region), _painted_at(store, region))
 
 
 def tissue_at(store: SlideStore, region: Region) -> NDArray[np.uint8]:
@@ -185,30 +185,11 @@ def tissue_at(store: SlideStore, region: Region) -> NDArray[np.uint8]:
     """
     own: NDArray[np.uint8] = store.layout.tissue(to_plane(store.recipe, region))
     tissue = own.copy()
-    painted = _over(painted_above(store, region), _painted_here(store, region))
+    painted = _painted_at(store, region)
     if painted is not None:
-        _put_tissue(tissue, painted, own)
-    # Finer edits show over coarser ones, the finest last.
-    for tile in sorted(store.edited_under(region), reverse=True):
-        place, step = store.spec.region(tile), 1 << (region.level - tile.level)
-        finer = _painted_here(store, place)
-        if finer is None:
-            continue
-        y, x = -(-place.y // step), -(-place.x // step)
-        first = np.s_[y * step - place.y :: step, x * step - place.x :: step]
-        samples = finer.part(first)
-        there = Region(region.level, y, x, *samples.mask.shape)
-        common = there.intersect(region)
-        if not common.is_empty:
-            inside, here = common.relative_to(there).slices, common.relative_to(region).slices
-            _put_tissue(tissue[here], samples.part(inside), own[here])
+        told = np.where(painted.tissue > 0, painted.tissue, own)
+        np.copyto(tissue, told, where=painted.mask)
     return tissue
-
-
-def _put_tissue(tissue: NDArray[np.uint8], painted: Painted, own: NDArray[np.uint8]) -> None:
-    """Put the tissue of edits over what was known, in place; the layout's where they say none."""
-    told = np.where(painted.tissue > 0, painted.tissue, own)
-    np.copyto(tissue, told, where=painted.mask)
 
 
 def _maps(layout: Any, plane: Region, painted: Painted | None) -> SlideMaps:
@@ -438,6 +419,32 @@ def painted_above(store: SlideStore, region: Region) -> Painted | None:
         if found is not None:
             found = found.finer.part(finer.relative_to(here.at_level(finer.level)).slices)
     return found if found is not None and found.mask.any() else None
+
+
+def _painted_at(store: SlideStore, region: Region) -> Painted | None:
+    """Return what edits of all levels painted in a region; None when that is nothing."""
+    found = _over(painted_above(store, region), _painted_here(store, region))
+    # Finer edits show over coarser ones, the finest last.
+    for tile in sorted(store.edited_under(region), reverse=True):
+        place, step = store.spec.region(tile), 1 << (region.level - tile.level)
+        finer = _painted_here(store, place)
+        if finer is None:
+            continue
+        y, x = -(-place.y // step), -(-place.x // step)
+        samples = finer.part(np.s_[y * step - place.y :: step, x * step - place.x :: step])
+        there = Region(region.level, y, x, *samples.mask.shape)
+        common = there.intersect(region)
+        if common.is_empty:
+            continue
+        if found is None:
+            found = Painted(*(np.zeros(region.shape, plane.dtype) for plane in samples))
+        here, part = (
+            common.relative_to(region).slices,
+            samples.part(common.relative_to(there).slices),
+        )
+        for plane, sampled in zip(found, part, strict=True):
+            np.copyto(plane[here], sampled, where=part.mask)
+    return found
 
 
 def _painted_here(store: SlideStore, region: Region) -> Painted | None:

@@ -271,6 +271,29 @@ def test_a_place_shows_the_tissue_of_its_edits_at_every_level(slide: SlideStore)
         np.testing.assert_array_equal(tissue_at(slide, part), found[part.slices])
 
 
+@pytest.mark.parametrize("level", [1, 2])
+def test_coarser_levels_have_the_nuclei_and_tissue_of_finer_edits(
+    slide: SlideStore, level: int
+) -> None:
+    step, inside = 1 << level, Region(0, 120, 132, 88, 72)
+    at = slide.spec.at_level(inside, level)
+    around = at.pad(20)
+    before = maps_at(slide, around)
+    paint(slide, inside, tissue=told(inside, 3))
+    fine, now = maps_at(slide, inside), maps_at(slide, around)
+    assert fine.class_map.any()
+    part = at.relative_to(around).slices
+    for coarse, finest in zip(now, fine, strict=True):
+        np.testing.assert_array_equal(coarse[part], finest[::step, ::step])
+    outside = np.ones(around.shape, bool)
+    outside[part] = False
+    for there, then in zip(now, before, strict=True):
+        np.testing.assert_array_equal(there[outside], then[outside])
+    slide.undo()
+    for there, then in zip(maps_at(slide, around), before, strict=True):
+        np.testing.assert_array_equal(there, then)
+
+
 def test_levels_that_are_never_drawn_show_the_tissue_of_edits_too(tmp_path: Path) -> None:
     with make(tmp_path, height=2100, width=2100, coarsest=0) as slide:
         assert slide.spec.levels > 2
