@@ -7,6 +7,7 @@ in tissue of their kind are stamped, in an order that belongs to the cells too.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -30,7 +31,8 @@ _INNER: Final = ("unspecified", "gland", "lumen", "mucus", "glass")
 
 _CELL: Final = 4.5  # um, side of the cells that propose one nucleus each
 _CROWDED: Final = 2.2  # proposals per nucleus that finds a place, where many are wanted
-_MANY: Final = 0.07  # nuclei per cell
+_MANY: Final = 3500.0  # nuclei per mm^2
+_FINE: Final = 0.5  # um per pixel at which nuclei have their size
 _WITHIN: Final = 0.35  # chance of a proposal that stands above the first rows of a gland
 _SWAY: Final = 2.0  # um that nuclei stand more or less deep in their row
 _GAP: Final = 0.6  # um between outlines
@@ -143,7 +145,7 @@ def _proposals(
     chance, spin, pick, rank = chance[keep], spin[keep], pick[keep], rank[keep]
     if cells.any():
         chance[tissue[y, x] == _ID["fat"]] *= np.float32(_MEMBRANES)
-    kind = _kinds(tissue[y, x], chance, plan, cell * mpp)
+    kind = _kinds(tissue[y, x], chance, plan, cell * mpp, mpp)
     within = (kind == EPITHELIAL) & (row >= max(1, round(plan.layers)))
     keep = (kind >= 0) & (~within | (chance < _WITHIN))
     y, x, kind = y[keep], x[keep], kind[keep]
@@ -210,7 +212,7 @@ def _into_rows(
 
 
 def _kinds(
-    tissue: NDArray[np.uint8], chance: NDArray[np.float32], plan: SlidePlan, side: float
+    tissue: NDArray[np.uint8], chance: NDArray[np.float32], plan: SlidePlan, side: float, mpp: float
 ) -> NDArray[np.int64]:
     # The class that each place asks for, -1 for none.
     densities = np.zeros((len(TISSUE_NAMES), N_CLASSES))
@@ -220,12 +222,23 @@ def _kinds(
     densities[_GLAND, EPITHELIAL] = 1e6
     if plan.densities[CONNECTIVE] == 0:
         densities[:, CONNECTIVE] = 0
-    share = densities * (side / 1000) ** 2
-    crowd = share.sum(axis=1, keepdims=True)
-    share *= np.where(crowd > _MANY, _CROWDED, 1.0)
+    crowd = densities.sum(axis=1, keepdims=True)
+    share = densities * (side / 1000) ** 2 * np.where(crowd > _MANY, _CROWDED, 1.0)
+    share *= _true_sizes(mpp)
     upper = np.cumsum(share, axis=1)[tissue]
     kind: NDArray[np.int64] = (chance[:, None] >= upper).sum(axis=1)
     return np.where(kind < N_CLASSES, kind, -1)
+
+
+@lru_cache(maxsize=8)
+def _true_sizes(mpp: float) -> NDArray[np.float64]:
+    # Area of the nuclei of each class, as a share of that at so many um per pixel. What covers
+    # whole pixels stands for several where pixels are large, which are as full of nuclei as tissue.
+    fine, drawn = (
+        np.diff(templates_of(one).starts).reshape(N_CLASSES, -1).mean(axis=1) * one**2
+        for one in (min(mpp, _FINE), mpp)
+    )
+    return np.minimum(fine / drawn, 1.0)
 
 
 def _turns(

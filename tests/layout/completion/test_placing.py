@@ -32,3 +32,23 @@ def test_densities_are_those_of_real_tissue(name: str, least: float, most: float
         tissue, everywhere, ~everywhere, plan_of("colon"), frame=FRAME, mpp=0.5, seed=1
     )
     assert least < instances.max() / (SIDE**2 * 0.25e-6) < most
+
+
+@pytest.mark.parametrize("caption", ["colon", "colon, high lymphocytes"])
+def test_stroma_is_as_full_of_nuclei_at_every_scale(caption: str) -> None:
+    plan = plan_of(caption)
+
+    def of_classes(mpp: float, side: int) -> np.ndarray:
+        tissue, frame = (
+            np.full((side, side), TISSUE_NAMES.index("stroma"), np.uint8),
+            Region(0, 0, 0, side, side),
+        )
+        where, taken = tissue > 0, tissue == 0
+        classes, _ = place_nuclei(tissue, where, taken, plan, frame=frame, mpp=mpp, seed=1)
+        return np.bincount(classes.ravel(), minlength=7)[1:] / classes.size
+
+    fine = of_classes(0.5, 512)
+    for mpp, side in ((1.0, 320), (4.0, 96), (8.0, 96), (16.0, 96), (64.0, 96)):
+        coarse = of_classes(mpp, side)
+        assert coarse.sum() == pytest.approx(fine.sum(), rel=0.25)
+        np.testing.assert_allclose(coarse, fine, atol=0.04)
