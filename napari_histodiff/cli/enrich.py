@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from napari_histodiff.cli.options import FILE, FOLDER
+from napari_histodiff.cli.texts import TEXT
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS
 
 __all__ = ["enrich"]
@@ -32,7 +33,9 @@ __all__ = ["enrich"]
     type=click.Path(path_type=Path),
     help="File or folder that cellpose, stardist or instanseg start from; nothing is fetched.",
 )
-@click.option("--mixes", help="For example 100_0,75_25,100_100,10_90o; see the documentation.")
+@click.option(
+    "--mixes", type=TEXT, help="For example 100_0,75_25,100_100,10_90o; see the documentation."
+)
 @click.option("--source", "sources", multiple=True, help="Set of the packs; repeatable, else all.")
 @click.option("--tiles", default=64, show_default=True, help="Real tiles trained on.")
 @click.option("--test-tiles", default=48, show_default=True, help="Real tiles tested on.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from napari_histodiff.cli.options import INTERRUPTED, scan_mpp_option
+from napari_histodiff.cli.texts import TEXT
 from napari_histodiff.core.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def inspect(path: Path) -> None:
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--certificate", required=True, type=click.Path(path_type=Path), help="PEM file.")
 @click.option("--key", required=True, type=click.Path(path_type=Path), help="PEM file; keep it.")
-@click.option("--new-identity", metavar="NAME", help="Make certificate and key first.")
+@click.option("--new-identity", type=TEXT, metavar="NAME", help="Make certificate and key first.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: in its place.")
 def sign(
     path: Path, certificate: Path, key: Path, new_identity: str | None, output: Path | None

@@ -81,7 +81,9 @@ def change(text: str, output: Path, **settings: Any) -> None:
 @click.option("--seed", default=0, show_default=True)
 @variants_option
 @click.option("--density", default=1.0, show_default=True, help="Nuclei; 1 = as in real tissue.")
-@click.option("--count", "counts", multiple=True, metavar="CLASS=NUMBER", help="As lymphocyte=120.")
+@click.option(
+    "--count", "counts", type=TEXT, multiple=True, metavar="CLASS=NUMBER", help="As lymphocyte=120."
+)
 @click.option("--like-classes", type=FILE, help="Class map of an example.")
 @click.option("--like-instances", type=FILE, help="Instance map of it.")
 @click.option("--like-labels", type=FILE, help="Both in one: label = 7 * instance + class.")

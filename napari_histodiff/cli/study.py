@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from napari_histodiff.cli.options import FILE, FOLDER, NEW_FILE
+from napari_histodiff.cli.texts import TEXT
 
 __all__ = ["study"]
 
@@ -25,7 +26,7 @@ def study() -> None:
 @click.argument("output", type=NEW_FILE)
 @click.option("--real", type=_FOLDERS, multiple=True, required=True, help="Folder; repeatable.")
 @click.option("--synthetic", type=_FOLDERS, multiple=True, required=True, help="Likewise.")
-@click.option("--title", default="Which tissue is real?", show_default=True)
+@click.option("--title", type=TEXT, default="Which tissue is real?", show_default=True)
 @click.option("--pairs", type=int, help="Real beside drawn; by default as many as images allow.")
 @click.option("--singles", type=int, help="Single images, rated; by default as many as pairs.")
 @click.option("--catch", type=int, help="Real beside real; by default one to eight pairs.")

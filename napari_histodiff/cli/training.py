@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from napari_histodiff.cli.options import FILE, FOLDER, INTERRUPTED, NEW_FILE, device_option
+from napari_histodiff.cli.texts import TEXT
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS
 
 __all__ = ["COMMANDS"]
@@ -25,7 +26,7 @@ __all__ = ["COMMANDS"]
 @click.option("--fine", is_flag=True, help="Only what was scanned at 40x, at that scale.")
 @click.option("--label", is_flag=True, help="Label tissue, and nuclei where nobody did.")
 @click.option("--mpp", type=float, help="Of your own images: um per pixel, as of train.")
-@click.option("--organ", help="Of your own images: organ where the caption names none.")
+@click.option("--organ", type=TEXT, help="Of your own images: organ where the caption names none.")
 def pack(
     data: Path,
     output: Path,
@@ -69,7 +70,7 @@ def pack(
 @click.option("--from", "init_from", help='"bundled" or a model folder to train further.')
 @click.option("--data", type=FOLDER, help="Folder of annotated images.")
 @click.option("--mpp", type=float, help="Micrometres per pixel; else of each file, else 0.5.")
-@click.option("--organ", help="Organ of images whose caption names none.")
+@click.option("--organ", type=TEXT, help="Organ of images whose caption names none.")
 @click.option("--hours", default=1.0, show_default=True, help="Longest time.")
 @click.option("--samples", default=200_000, show_default=True, help="Most training crops.")
 @device_option

@@ -12,6 +12,7 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from napari_histodiff.cli.main import main
 from napari_histodiff.cli.texts import TEXT
@@ -34,7 +35,17 @@ def test_letters_are_those_that_were_typed(got: str, typed: str) -> None:
 
 
 def test_all_options_that_are_words_read_them_so() -> None:
-    words = {"text", "caption", "caption_for", "guide"}
+    words = {
+        "text",
+        "caption",
+        "caption_for",
+        "guide",
+        "organ",
+        "title",
+        "counts",
+        "new_identity",
+        "mixes",
+    }
     found = {}
 
     def look(command: click.Command, name: str) -> None:
@@ -47,6 +58,7 @@ def test_all_options_that_are_words_read_them_so() -> None:
 
     look(main, "")
     assert {"change text", "invent caption", "slide new caption", "generate guide"} <= set(found)
+    assert {"pack organ", "train organ", "study new title", "sign new_identity"} <= set(found)
     assert {"inpaint caption_for", "anomaly caption", "suggest caption"} <= set(found)
     assert [name for name, read in found.items() if not read] == []
 
@@ -62,6 +74,18 @@ def test_words_that_are_not_known_are_said(
     assert '"结肠" is not understood' in done.stderr
     if stem:
         assert json.loads((tmp_path / stem).read_text(encoding="utf-8"))["caption"] == "结肠"
+
+
+def test_organs_and_classes_are_said_as_they_were_typed(tmp_path: Path) -> None:
+    for typed, word in ((COLON, "结肠"), (FRENCH, "c\ufffdlon")):
+        assert f"got '{word}': 3" in run("invent", "--count", f"{typed}=3", "-o", tmp_path).output
+    folder = tmp_path / "own"
+    for part in ("images", "instances", "classes"):
+        (folder / part).mkdir(parents=True)
+        picture = np.zeros((64, 64, 3) if part == "images" else (64, 64), np.uint8)
+        Image.fromarray(picture).save(folder / part / "a_1.png")
+    told = run("pack", folder, tmp_path / "packed", "--mpp", 0.5, "--organ", COLON)
+    assert "结肠" in told.output
 
 
 def test_words_of_a_change_and_of_a_new_slide_are_said(tmp_path: Path) -> None:
