@@ -23,9 +23,9 @@ from napari_histodiff.cli.options import (
 )
 from napari_histodiff.cli.pictures import MAPS, nuclei_of, pictures_of, scale_of, tissue_of
 from napari_histodiff.cli.texts import TEXT, say_unknown_words
+from napari_histodiff.core.captions.numbers import count_in
 from napari_histodiff.core.errors import InvalidRequest, make_folder
 from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
-from napari_histodiff.core.numbers import count_in
 
 __all__ = ["change", "in_percent", "invent", "layouts", "shares_of", "write_layout"]
 

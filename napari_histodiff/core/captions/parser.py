@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from napari_histodiff.core.captions.numbers import NUMBER, measure_in
 from napari_histodiff.core.captions.report import ABSENT, PRESENT, ParsedCaption, Reading, Statement
 from napari_histodiff.core.captions.slots import level_of_share
 from napari_histodiff.core.captions.vocabulary import LONGEST, PHRASES, WORDS, Kind, Meaning, fold
 from napari_histodiff.core.errors import InvalidRequest
-from napari_histodiff.core.numbers import NUMBER, measure_in
 
 __all__ = ["parse_caption"]
 

@@ -15,10 +15,10 @@ from itertools import pairwise
 from string import digits
 from typing import Final
 
+from napari_histodiff.core.captions.numbers import NUMBER, count_in, measure_in
 from napari_histodiff.core.captions.vocabulary import fold
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.maps import TISSUE_NAMES
-from napari_histodiff.core.numbers import NUMBER, count_in, measure_in
 from napari_histodiff.layout.changes.vocabulary import (
     EXAMPLES,
     KNOWN,

@@ -238,7 +238,7 @@ def _true_sizes(mpp: float) -> NDArray[np.float64]:
         np.diff(templates_of(one).starts).reshape(N_CLASSES, -1).mean(axis=1) * one**2
         for one in (min(mpp, _FINE), mpp)
     )
-    return np.minimum(fine / drawn, 1.0)
+    return np.asarray(np.minimum(fine / drawn, 1.0), np.float64)
 
 
 def _turns(

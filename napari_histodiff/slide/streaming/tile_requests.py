@@ -383,6 +383,17 @@ class Painted(NamedTuple):
     labels: NDArray[np.int32]
     tissue: NDArray[np.uint8]
 
+    @classmethod
+    def nowhere(cls, shape: tuple[int, int]) -> Painted:
+        """Return a place without edits."""
+        return cls(np.zeros(shape, np.bool_), np.zeros(shape, np.int32), np.zeros(shape, np.uint8))
+
+    def put(self, slices: tuple[slice, slice], part: Painted) -> None:
+        """Put what shows over it into a part of it."""
+        np.copyto(self.labels[slices], part.labels, where=part.mask)
+        np.copyto(self.tissue[slices], part.tissue, where=part.mask)
+        self.mask[slices] |= part.mask
+
     def part(self, slices: tuple[slice, slice]) -> Painted:
         """Return the pixels that slices choose."""
         return Painted(self.mask[slices], self.labels[slices], self.tissue[slices])
@@ -436,14 +447,9 @@ def _painted_at(store: SlideStore, region: Region) -> Painted | None:
         common = there.intersect(region)
         if common.is_empty:
             continue
-        if found is None:
-            found = Painted(*(np.zeros(region.shape, plane.dtype) for plane in samples))
-        here, part = (
-            common.relative_to(region).slices,
-            samples.part(common.relative_to(there).slices),
-        )
-        for plane, sampled in zip(found, part, strict=True):
-            np.copyto(plane[here], sampled, where=part.mask)
+        inside, here = common.relative_to(there).slices, common.relative_to(region).slices
+        found = Painted.nowhere(region.shape) if found is None else found
+        found.put(here, samples.part(inside))
     return found
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_histodiff.core.numbers import NUMBER, count_in, measure_in
+from napari_histodiff.core.captions.numbers import NUMBER, count_in, measure_in
 
 COUNTS = st.integers(0, 999_999_999)
 
