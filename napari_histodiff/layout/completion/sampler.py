@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, special
 
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.core.maps import TISSUE_NAMES
+from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 from napari_histodiff.core.noise import noise_field
 
 __all__ = ["STEPS", "KnownCells", "ScoresTissue", "sample_tissue"]
@@ -31,7 +31,12 @@ _ALIKE: Final = 2.0  # cells, Gaussian, over which random numbers are alike
 _CHANCE: Final = 2.0  # how much of the order in which cells are kept is chance, at first
 _TEMPERATURE: Final = 0.9
 _CLOSED: Final = (5.0, 6)  # how unlikely painted areas go on beyond their border, and cells of that
-_GLAND, _STROMA, _LUMEN = (TISSUE_NAMES.index(name) for name in ("gland", "stroma", "lumen"))
+_EPITHELIAL: Final = CLASS_NAMES.index("epithelial")
+_GLAND, _STROMA, _LUMEN, _GLASS, _MUCUS = (
+    TISSUE_NAMES.index(name) for name in ("gland", "stroma", "lumen", "glass", "mucus")
+)
+_RING: Final = (0.08, 2)  # share of a cell that nuclei cover at least, cells that gaps are closed by
+_RINGED: Final = (8.0, 3.0, 3.0)  # how unlikely what is not of a gland is, how likely lumen; cells
 _TISSUES: Final = len(TISSUE_NAMES)
 
 
@@ -84,13 +89,14 @@ def sample_tissue(
     tissue = known.tissue.copy()
     nuclei = np.where(known.surveyed, known.nuclei, np.float32(0))
     total = int((tissue == 0).sum())
-    closed = _closed(tissue if known.fixed is None else np.where(known.fixed, 0, tissue))
+    less = _closed(tissue if known.fixed is None else np.where(known.fixed, 0, tissue))
+    less += _ringed(nuclei)
     for step in range(steps):
         masked = tissue == 0
         left = int(masked.sum())
         if left == 0:
             break
-        scores = network(tissue, nuclei, known.surveyed, known.context) - closed
+        scores = network(tissue, nuclei, known.surveyed, known.context) - less
         chance = _chance(seed, known.region, step)
         drawn = (scores / np.float32(_TEMPERATURE) + chance[:_TISSUES]).argmax(axis=0)
         share = math.cos(math.pi / 2 * (step + 1) / steps)
@@ -116,6 +122,32 @@ def _closed(tissue: NDArray[np.uint8]) -> NDArray[np.float32]:
     enclosed = ndimage.binary_fill_holes(tissue == _GLAND)
     less[_STROMA] -= np.where(enclosed, 0, less[_GLAND])
     less[_LUMEN] -= np.where(enclosed & (tissue == 0), less[_GLAND], 0)
+    return less
+
+
+def _ringed(nuclei: NDArray[np.float32]) -> NDArray[np.float32]:
+    # Whoever paints a ring of epithelial nuclei paints a gland: inside there is neither glass nor
+    # stroma, unless other nuclei are, its middle is lumen, and it ends soon around the ring.
+    share, gap = _RING
+    unlike, lumen, reach = _RINGED
+    less = np.zeros((_TISSUES, *nuclei.shape[1:]), np.float32)
+    epithelial = nuclei[_EPITHELIAL] > share
+    wide = np.pad(epithelial, gap + 1)
+    ring = ndimage.binary_closing(wide, iterations=gap)[gap + 1 : -gap - 1, gap + 1 : -gap - 1]
+    ring |= epithelial
+    areas, _ = ndimage.label(ndimage.binary_fill_holes(ring) & ~ring)
+    others = np.delete(nuclei, _EPITHELIAL, axis=0).max(axis=0) > 0
+    inside = (areas > 0) & ~np.isin(areas, np.unique(areas[others]))
+    if not inside.any():
+        return less
+    away, (rows, cols) = ndimage.distance_transform_edt(~epithelial, return_indices=True)
+    glands, _ = ndimage.label(ring | inside)
+    ringed = np.isin(glands, np.unique(glands[inside]))
+    far, outside = away >= reach, (glands == 0) & ringed[rows, cols]
+    less[[_STROMA, _GLASS]] = unlike * inside
+    less[_MUCUS] = unlike * outside
+    less[_LUMEN] = unlike * outside - lumen * (inside & far)
+    less[_GLAND] = unlike * (outside & far)
     return less
 
 
