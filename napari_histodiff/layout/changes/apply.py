@@ -195,12 +195,12 @@ class _Paint:
         wanted = 0
         area = float(zone.mask.sum()) * self._mpp**2 / 1e6
         split = len(change.classes)
-        for class_id in change.classes:
+        for number, class_id in enumerate(change.classes):
             present = len(self.nuclei.within(zone.mask, (class_id,)))
             usual = nucleus_statistics(class_id).density * area / split
             factor = 1.0 if change.factor is None else change.factor
             if change.count is not None:
-                many = -(-change.count // split)
+                many = (change.count + split - 1 - number) // split  # together as many as said
             elif change.exact:
                 many = round(factor * present)
             else:
@@ -234,11 +234,11 @@ class _Paint:
         share = 1.0 if change.factor is None else min(1.0, change.factor)
         if change.count is not None:
             share = min(1.0, change.count / max(1, len(ids)))
-        turned = self.nuclei.turn(self.nuclei.some(ids, share), change.becomes)
-        if not turned:
+        if not len(ids):
             raise InvalidRequest(
                 f'expected nuclei to turn, got none for "{change.said}"; say another class or place'
             )
+        turned = self.nuclei.turn(self.nuclei.some(ids, share), change.becomes)
         many = counted(turned, change.classes)
         becomes = counted(2, (change.becomes,))[2:]
         return f"turned {many} of {len(ids)} into {becomes}{zone.words}"
@@ -250,6 +250,7 @@ class _Paint:
         reach = self._reach(change, body)
         away = wavy_distance(body, self._frame, self._mpp, self._seed)
         new = (away <= reach) & ~body & zone.mask & (self.tissue != _ID["glass"])
+        new &= reach > 0  # a new border swings, also about the old one
         before = (self.tissue == number).mean()
         nuclei = self._fill(new, number)
         shares = f"{before:.0%} to {(self.tissue == number).mean():.0%} of the frame"
@@ -261,9 +262,11 @@ class _Paint:
         reach = self._reach(change, body)
         inside = -wavy_distance(body, self._frame, self._mpp, self._seed)
         before = (self.tissue == number).mean()
-        lost = body & (inside < reach) & zone.mask
+        lost = body & (inside < reach) & zone.mask & (reach > 0)
         kept = body & ~lost
-        if number == _ID["gland"]:  # its lumen goes with it, and keeps a rim of epithelium
+        if (
+            number == _ID["gland"] and lost.any()
+        ):  # its lumen goes with it, and keeps a rim of epithelium
             deep = ndimage.distance_transform_edt(kept) * self._mpp
             inner = kept & np.isin(self.tissue, INNER) & (deep < _EPITHELIUM)
             self.tissue[inner] = number
@@ -282,17 +285,19 @@ class _Paint:
         if not len(ids):
             raise nothing_of(number, self.tissue)
         share = change.factor if change.factor is not None else _FEWER
-        many = change.count if change.count is not None else max(1, round(share * len(ids)))
-        gone = np.isin(areas, self.nuclei.some(ids, min(1.0, many / len(ids))))
+        share = share if change.count is None else min(1.0, change.count / len(ids))
+        chosen = self.nuclei.some(ids, share)
+        gone = np.isin(areas, chosen)
         nuclei = self._fill_from_around(gone, gone)
         what = f"{len(ids)} areas of {name_of(number)}{zone.words}"
-        return f"removed {min(many, len(ids))} of {what}; {nuclei}"
+        return f"removed {len(chosen)} of {what}; {nuclei}"
 
     def _remove(self, change: Change, zone: Zone) -> str:
         number = self._present(change)
         body = body_of(self.tissue, number) & zone.mask
         if not body.any():
             raise nothing_of(number, self.tissue)
+        body &= not _of_none(change)
         area = body.sum() * self._mpp**2
         nuclei = self._fill_from_around(body, body)
         return f"removed {_area(area)} of {name_of(number)}{zone.words}; {nuclei}"
@@ -309,6 +314,7 @@ class _Paint:
         new = (self.tissue == number) & zone.mask
         if not new.any():
             raise nothing_of(number, self.tissue)
+        new &= not _of_none(change)
         nuclei = self._fill(new, change.becomes)
         area = _area(float(new.sum()) * self._mpp**2)
         what = f"{name_of(number)} into {name_of(change.becomes)}"
@@ -323,6 +329,8 @@ class _Paint:
     def _reach(self, change: Change, body: NDArray[np.bool_]) -> float:
         if change.microns is not None:
             return change.microns
+        if _of_none(change):
+            return 0.0
         if change.factor is not None and change.factor < 1:
             # A share of the area, over the length of its border.
             length = max(border_length(body, self._mpp), 1.0)
@@ -354,6 +362,10 @@ class _Paint:
             )
             filling = self.tissue[rows, cols]
         return self._fill(lost, filling)
+
+
+def _of_none(change: Change) -> bool:
+    return change.count == 0 or (change.exact and change.factor == 0)
 
 
 def _area(square_um: float) -> str:

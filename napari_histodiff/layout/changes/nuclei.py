@@ -92,8 +92,9 @@ class NucleiEdit:
         return len(ids)
 
     def some(self, ids: NDArray[np.int64], share: float) -> NDArray[np.int64]:
-        """Return a share of nuclei by chance, at least one where there is one."""
-        many = min(len(ids), max(1, round(share * len(ids)))) if len(ids) else 0
+        """Return a share of nuclei by chance, at least one where there is one; of 0, none."""
+        least = 1 if share > 0 else 0
+        many = min(len(ids), max(least, round(share * len(ids))))
         return self._rng.permutation(ids)[:many]
 
     def merge(self, classes: NDArray[np.uint8], instances: NDArray[np.int32]) -> int:

@@ -215,3 +215,36 @@ def test_the_border_of_a_disc_is_about_its_circumference() -> None:
     y, x = np.mgrid[:200, :200]
     disc = np.hypot(y - 100, x - 100) < 80
     assert border_length(disc, 0.5) == pytest.approx(2 * np.pi * 80 * 0.5, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("remove 0 lymphocytes", "removed 0 lymphocytes of "),
+        ("remove 0 % of the lymphocytes", "removed 0 lymphocytes of "),
+        ("fewer lymphocytes by 0 %", "removed 0 lymphocytes of "),
+        ("turn 0 lymphocytes into plasma cells", "turned 0 lymphocytes of "),
+        ("turn 0 % of the lymphocytes into plasma cells", "turned 0 lymphocytes of "),
+        ("more lymphocytes by 0 %", "added 0 lymphocytes"),
+        ("fewer glands by 0 %", "removed 0 of 1 areas of gland"),
+        ("fewer 0 glands", "removed 0 of 1 areas of gland"),
+        ("remove 0 glands", "removed 0 µm² of gland"),
+        ("turn 0 % of the stroma into muscle", "turned 0 µm² of stroma into muscle"),
+        ("grow the gland by 0 um", "grew the gland by 0 µm"),
+        ("grow the gland by 0 %", "grew the gland by 0 µm"),
+        ("shrink the gland by 0 um", "shrank the gland by 0 µm"),
+        ("shrink the gland by 0 %", "shrank the gland by 0 µm"),
+    ],
+)
+def test_none_is_none_and_is_said(text: str, said: str) -> None:
+    done = changed(text)
+    assert done.said[0].startswith(said)
+    np.testing.assert_array_equal(done.class_map, CLASSES)
+    np.testing.assert_array_equal(done.tissue_map, TISSUE)
+
+
+@pytest.mark.parametrize("wanted", [1, 4])
+def test_of_a_group_as_many_are_added_as_were_said(wanted: int) -> None:
+    empty = np.zeros_like(CLASSES)
+    done = change_paint(empty, None, TISSUE, f"add {wanted} immune cells", mpp=0.5)
+    assert len(np.unique(done.instance_map)) - 1 == wanted
