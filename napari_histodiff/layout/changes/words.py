@@ -171,11 +171,15 @@ def _number(kind: str, text: str) -> float | None:
     number = count_in(text) if kind == "count" else measure_in(text)
     if number is not None:
         return number / 100 if kind == "share" else number
-    what = "a whole number" if kind == "count" else "a number that is one only"
     said = f"{text[:_ECHO]}..." if len(text) > _ECHO else text
+    if kind == "count":
+        raise InvalidRequest(
+            f'expected a whole number, got "{said}"; write one of at most nine digits, as 12 or '
+            "1000"
+        )
     raise InvalidRequest(
-        f'expected {what}, got "{said}"; write at most nine digits without a mark between '
-        "thousands, as 1000, and decimals as 12.5"
+        f'expected a number that is one only, got "{said}"; write at most nine digits without a '
+        "mark between thousands, as 1000, and decimals as 12.5"
     )
 
 
