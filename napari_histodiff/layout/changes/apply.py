@@ -264,9 +264,8 @@ class _Paint:
         before = (self.tissue == number).mean()
         lost = body & (inside < reach) & zone.mask & (reach > 0)
         kept = body & ~lost
-        if (
-            number == _ID["gland"] and lost.any()
-        ):  # its lumen goes with it, and keeps a rim of epithelium
+        if number == _ID["gland"] and lost.any():
+            # Its lumen goes with it, and keeps a rim of epithelium.
             deep = ndimage.distance_transform_edt(kept) * self._mpp
             inner = kept & np.isin(self.tissue, INNER) & (deep < _EPITHELIUM)
             self.tissue[inner] = number
