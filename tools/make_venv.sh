@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # Makes .venv with everything in it, or does nothing when it is up to date.
 #   PYTHON  the interpreter to use (default: the first python3 that is 3.11 or newer)
-#   TORCH   the PyTorch to install (default: torch==2.13.0)
+#   TORCH   the PyTorch to install (default: the one that is there, else torch==2.13.0)
 source "$(dirname "$0")/common.sh"
 
-TORCH=${TORCH:-torch==2.13.0}
 stamp=.venv/installed
 log=.venv/install.log
 
@@ -32,14 +31,32 @@ ensure_venv_module() {
   apt_install "python$version-venv"
 }
 
-# Everything that leads to a new environment when it changes: interpreter, place, requirements.
+# Everything that leads to a new environment when it changes, one a line: interpreter, place and
+# requirements here, PyTorch by whoever asks.
 fingerprint() {
-  "$1" - "$TORCH" <<'PY'
+  "$1" - <<'PY'
 import hashlib, os, sys, tomllib
 with open("pyproject.toml", "rb") as file:
     project = tomllib.load(file)["project"]
-print(hashlib.sha256(repr((sys.version, os.getcwd(), sys.argv[1], project)).encode()).hexdigest())
+print("Python", sys.version.replace("\n", " "))
+print("folder", ascii(os.getcwd()))
+print("requirements", hashlib.sha256(repr(project).encode()).hexdigest())
 PY
+}
+
+# Says what of the stamp is not as wanted; nothing where all is. PyTorch differs only when asked for.
+changed() {
+  local name now before
+  while read -r name now; do
+    before=$(sed -n "s/^$name //p" "$stamp" 2>/dev/null || true)
+    if [ "$before" = "$now" ]; then continue; fi
+    case $name in
+      requirements) echo "pyproject.toml asks for other packages" ;;
+      *) echo "$name was ${before:-not recorded}, is now $now" ;;
+    esac
+  done <<EOF
+$1
+EOF
 }
 
 # pip's own output goes to the log; the long downloads and the last step are shown.
@@ -60,15 +77,24 @@ if ! python=$(find_python); then
   fail "expected Python 3.11 or newer, found none; install it, or name it:" "" \
     "  make demo PYTHON=/path/to/python3.12"
 fi
-wanted=$(fingerprint "$python")
-if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then exit 0; fi
+there=$(sed -n 's/^TORCH //p' "$stamp" 2>/dev/null || true)
+TORCH=${TORCH:-${there:-torch==2.13.0}}
+wanted=$(fingerprint "$python" && echo "TORCH $TORCH")
+why=$(changed "$wanted")
+if [ -z "$why" ]; then exit 0; fi
 
 SECONDS=0
+if [ -d .venv ]; then
+  if ! grep -q '^TORCH ' "$stamp" 2>/dev/null; then
+    why="it was not finished, or made by other means or an earlier version"
+  fi
+  printf '%s\n' "$why" | while read -r reason; do say "making .venv anew: $reason"; done
+fi
 say "making the virtual environment .venv with $("$python" -V) (a few minutes the first time)"
 ensure_venv_module "$python"
 rm -f "$stamp"
 "$python" -m venv --clear .venv
-say "installing $TORCH, the largest part"
+say "installing $TORCH, the largest part (make venv TORCH=... takes another)"
 pip_install "$TORCH"
 say "installing napari, diffusers and the tools of the tests"
 pip_install --editable ".[all,dev]"
