@@ -61,7 +61,8 @@ def pack(
     else:
         from napari_histodiff.datasets.packing import pack as pack_data
 
-        pack_data(data, output, split=split, fine=fine, change=change)
+        with _told():
+            pack_data(data, output, split=split, fine=fine, change=change)
     click.echo(output)
 
 

@@ -30,7 +30,7 @@ from napari_histodiff.datasets.lizard import lizard_entries
 from napari_histodiff.datasets.packing import PackWriter, held_out_slides
 from napari_histodiff.datasets.plain import plain_entries
 from napari_histodiff.datasets.sources import Sample, Split
-from napari_histodiff.datasets.tissue_labels import Opinion, label_sample
+from napari_histodiff.datasets.tissue_labels import Opinion, label_sample, labelled
 
 __all__ = [
     "FORMATS",
@@ -256,10 +256,14 @@ def pack_folder(
     aside = output.with_name(f"{output.stem}-validation.npz")
     with PackWriter(output) as train, PackWriter(aside) as test:
         for entry in tqdm(opened.entries, desc="packing", unit="image", disable=None):
-            writer = test if entry.slide in held_out else train
+            held = entry.slide in held_out
+            said = {"images kept for validation"} if held else set()
             for sample in opened.samples(entry):
                 known = sample.item.has_tissue
-                writer.add(sample if known else label_sample(sample, opinion=opinion))
+                written = sample if known else label_sample(sample, opinion=opinion)
+                (test if held else train).add(written)
+                said.update(labelled(sample, written, network=opinion is not None))
+            opened.report.notes.update(sorted(said))
     if not held_out:
         _remove(aside)
     return PackedFolder(output, aside if held_out else None, opened.report)
@@ -306,8 +310,15 @@ def pack_split(
         )
     with PackWriter(output) as writer:
         for entry in tqdm(chosen, desc=f"packing {split}", unit="image", disable=None):
+            said: set[str] = set()
             for sample in opened.samples(entry):
-                writer.add(sample if change is None else change(sample))
+                written = sample if change is None else change(sample)
+                writer.add(written)
+                said.update(labelled(sample, written))
+            opened.report.notes.update(sorted(said))
+    if rest := len(opened.entries) - len(chosen):
+        other = "test" if split == "train" else "train"
+        opened.report.notes[f"images left out, which are the {other} split"] = rest
     return opened.report
 
 

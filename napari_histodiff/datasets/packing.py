@@ -8,8 +8,10 @@ The file is a NumPy archive (no pickles): `index` is JSON, and item i has `pixel
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -27,6 +29,7 @@ from napari_histodiff.core.errors import StorageError, TrainingError
 from napari_histodiff.core.json_data import from_json
 from napari_histodiff.core.maps import CLASS_NAMES, instance_edges, nuclei_union
 from napari_histodiff.datasets.sources import PackItem, Sample, Split, read_all
+from napari_histodiff.datasets.tissue_labels import labelled
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -41,6 +44,8 @@ __all__ = [
     "pack",
     "slide_of",
 ]
+
+_log = logging.getLogger(__name__)
 
 #: Meaning of the last axis of `layers_i`.
 LAYERS: Final = ("class", "edges", "union", "tissue", "valid")
@@ -80,9 +85,14 @@ def pack(
         raise TrainingError(
             f"expected splits.json in {data}, got none; give the folder that holds it"
         )
+    notes: Counter[str] = Counter()
     with PackWriter(output) as writer:
         for sample in tqdm(read_all(data, split, fine=fine), desc=f"packing {split}", unit="image"):
-            writer.add(sample if change is None else change(sample))
+            written = sample if change is None else change(sample)
+            writer.add(written)
+            notes.update(labelled(sample, written))
+    for note, many in notes.items():
+        _log.info("%s: %d", note, many)
     if not writer.items:
         raise TrainingError(
             f"expected images of the {split} split under {data}, got none; "

@@ -21,7 +21,15 @@ from skimage.segmentation import watershed
 from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 from napari_histodiff.datasets.sources import Sample
 
-__all__ = ["Evidence", "Found", "Opinion", "label_sample", "label_tissue", "optical_density"]
+__all__ = [
+    "Evidence",
+    "Found",
+    "Opinion",
+    "label_sample",
+    "label_tissue",
+    "labelled",
+    "optical_density",
+]
 
 Mask = NDArray[np.bool_]
 Plane = NDArray[np.float32]
@@ -132,6 +140,17 @@ def label_sample(
     tissue = label_tissue(evidence).repeat(step, 0).repeat(step, 1)[:height, :width]
     item = replace(item, has_tissue=True)
     return replace(sample, item=item, classes=classes, instances=instances, tissue=tissue)
+
+
+def labelled(before: Sample, after: Sample, *, network: bool = True) -> list[str]:
+    """Return in words which labels of an image are not of people, for a count of such images."""
+    said = []
+    if after.item.soft and not before.item.has_nuclei:
+        said.append("images whose nuclei were found by a network")
+    if after.tissue is not before.tissue:
+        how = "rules and a network" if network else "rules"
+        said.append(f"images whose tissue was labelled by {how}")
+    return said
 
 
 def _reduced(pixels: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from skimage.io import imsave
 
 from napari_histodiff.cli.main import main
 from napari_histodiff.core.errors import StorageError, TrainingError
@@ -83,6 +84,8 @@ def test_splits_of_own_images_are_those_of_training(tmp_path: Path) -> None:
         run = CliRunner().invoke(main, ["pack", str(data), str(path), "--split", split])
         assert (run.exit_code, run.stdout) == (0, f"{path}\n"), run.output
         assert "images (0 without labels)" in run.stderr
+        other = {"train": "test split: 3\n", "test": "train split: 15\n"}[split]
+        assert f"images left out, which are the {other}" in run.stderr
         names = [[item.name for item in load_pack(file).items] for file in (path, wanted)]
         assert names[0] == names[1]
 
@@ -245,3 +248,40 @@ def test_glands_that_a_network_sees_are_labelled(tmp_path: Path) -> None:
 
     assert gland in tissue(1.0)
     assert gland not in tissue(0.0)
+
+
+def _unlabelled(folder: Path, number: int) -> None:
+    (folder / "images").mkdir(parents=True)
+    for i in range(number):
+        pixels = np.full((64, 64, 3), 200 + i, np.uint8)
+        imsave(folder / "images" / f"{i}.png", pixels, check_contrast=False)
+
+
+def test_who_labelled_and_what_is_kept_aside_is_told(tmp_path: Path) -> None:
+    _unlabelled(tmp_path / "data", 4)
+
+    def opinion(pixels: np.ndarray, mpp: float) -> np.ndarray:
+        return np.zeros(pixels.shape[:2], np.float32)
+
+    out = tmp_path / "out.npz"
+    by_rules = pack_folder(tmp_path / "data", out, mpp=1.0)
+    by_both = pack_folder(tmp_path / "data", out, mpp=1.0, opinion=opinion)
+    assert "images whose tissue was labelled by rules: 4" in str(by_rules.report)
+    assert "images whose tissue was labelled by rules and a network: 4" in str(by_both.report)
+    assert "images kept for validation: 1" in str(by_both.report)
+    alone = pack_folder(tmp_path / "data", out, mpp=1.0, validation=0.0)
+    assert "kept for validation" not in str(alone.report)
+
+
+def test_nuclei_that_a_network_found_are_told(tmp_path: Path) -> None:
+    _unlabelled(tmp_path / "data", 3)
+
+    def found(sample: Sample) -> Sample:
+        item = replace(sample.item, has_nuclei=True, soft=True)
+        return replace(sample, item=item, tissue=sample.tissue + 1)
+
+    report = pack_split(tmp_path / "data", tmp_path / "a.npz", "train", mpp=1.0, change=found)
+    assert report.notes["images whose nuclei were found by a network"] == 2
+    assert report.notes["images whose tissue was labelled by rules and a network"] == 2
+    plain = pack_split(tmp_path / "data", tmp_path / "a.npz", "train", mpp=1.0)
+    assert "network" not in str(plain)
