@@ -12,7 +12,7 @@ import click
 
 from napari_histodiff.cli.options import INTERRUPTED, scan_mpp_option
 from napari_histodiff.cli.texts import TEXT
-from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.errors import AlreadyThere, InvalidRequest
 
 if TYPE_CHECKING:
     from napari_histodiff.slide.exporting.targets import OnProgress
@@ -101,8 +101,12 @@ def export(
             if settings["tissue"]:
                 source.tissue_told()
             sources.append(source if region is None else source.part(Region(0, *region)))
-        with _progress() as on_progress:
-            written = write(kind, sources, out, settings, on_progress)
+        try:
+            with _progress() as on_progress:
+                written = write(kind, sources, out, settings, on_progress)
+        except AlreadyThere as error:
+            what, _, _ = str(error).rpartition("; ")
+            raise AlreadyThere(f"{what}; choose another name, or give --overwrite") from error
         for source in sources:
             click.echo(source.provenance.statement)
     for line in written:

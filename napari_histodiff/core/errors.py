@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 __all__ = [
+    "AlreadyThere",
     "Cancelled",
     "DeviceUnavailable",
     "EngineUnavailable",
@@ -84,6 +85,10 @@ class WorkerDied(EngineUnavailable):
 
 class StorageError(HistodiffError, OSError):
     """Nothing could be written: no space left, or no permission."""
+
+
+class AlreadyThere(StorageError):
+    """Nothing was written, because a file or folder of that name exists."""
 
 
 class TrainingError(HistodiffError, RuntimeError):

@@ -38,7 +38,10 @@ def test_the_nuclei_of_a_part_become_geojson(tmp_path: Path) -> None:
     done = run("export", slide.path, "--format", "geojson", *place, "-o", out)
     assert done.exit_code == 0, done.output
     assert "epithelial 1, neutrophil 1" in done.output
-    assert len(json.loads(out.read_text())["features"]) == 2
+    features = json.loads(out.read_text())["features"]
+    assert len(features) == 2
+    corners = [at for one in features for at in one["geometry"]["coordinates"][0]]
+    assert all(0 <= x <= 60 and 0 <= y <= 40 for x, y in corners)  # of the part, not the slide
 
 
 def test_what_is_there_is_kept_and_the_error_is_one_line(tmp_path: Path) -> None:
@@ -48,7 +51,8 @@ def test_what_is_there_is_kept_and_the_error_is_one_line(tmp_path: Path) -> None
     out.write_text("mine")
     done = run("export", slide.path, "--format", "tiff", "-o", out)
     assert done.exit_code == 2
-    assert "expected a new file or folder" in done.output
+    said = f"expected a new file or folder, got {out}, which exists; choose another name, or give"
+    assert f"{said} --overwrite\n" in done.output
     assert out.read_text() == "mine"
     done = run("export", slide.path, "--format", "tiff", "-o", out, "--overwrite")
     assert done.exit_code == 0, done.output

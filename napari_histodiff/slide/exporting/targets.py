@@ -13,7 +13,7 @@ from typing import Final
 
 import psutil
 
-from napari_histodiff.core.errors import HistodiffError, StorageError
+from napari_histodiff.core.errors import AlreadyThere, HistodiffError, StorageError
 from napari_histodiff.files import move_into_place
 
 __all__ = ["ExportProgress", "OnProgress", "Steps", "staged"]
@@ -93,7 +93,7 @@ def staged(*paths: Path, overwrite: bool = False) -> Iterator[list[Path]]:
     """
     for path in paths:
         if not overwrite and path.exists():
-            raise StorageError(
+            raise AlreadyThere(
                 f"expected a new file or folder, got {path}, which exists; choose another name, "
                 "or say that it may be replaced"
             )
