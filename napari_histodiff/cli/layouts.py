@@ -181,13 +181,17 @@ def layouts(held_out: Path, others: Path, way: str, seeds: int, output: Path) ->
 
 
 def _counts(given: tuple[str, ...]) -> dict[str, int]:
-    counts = {}
+    counts: dict[str, int] = {}
     for pair in given:
         name, _, number = pair.partition("=")
         count = count_in(number)
         if count is None:
             raise InvalidRequest(
                 f'expected CLASS=NUMBER, got "{pair[:60]}"; give for example lymphocyte=120'
+            )
+        if name.strip() in counts:
+            raise InvalidRequest(
+                f'expected one count of each class, got another, "{pair[:60]}"; leave one out'
             )
         counts[name.strip()] = count
     return counts

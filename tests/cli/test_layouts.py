@@ -97,5 +97,7 @@ def test_layouts_are_invented_with_a_picture_and_what_they_were_made_from(tmp_pa
         wrong = run("invent", "--count", f"lymphocyte={number}", "-o", out)
         assert wrong.exit_code == 2
         assert "CLASS=NUMBER" in wrong.output
+    twice = run("invent", "--count", "plasma=3", "--count", "plasma=4", "-o", out)
+    assert "one count of each class" in twice.output
     crowded = run("invent", *size, "--count", "lymphocyte=1,000,000", "-o", out)
     assert "nuclei per mm²" in crowded.output

@@ -10,7 +10,7 @@ from typing import Final
 
 from napari_histodiff.core.captions.slots import CLASS_NOUNS, LEVELS, ORGANS, STAINS, TISSUE_WORDS
 
-__all__ = ["LONGEST", "PHRASES", "WORDS", "Kind", "Meaning", "entries", "fold"]
+__all__ = ["LONGEST", "PHRASES", "WORDS", "Kind", "Meaning", "class_said", "entries", "fold"]
 
 
 class Kind(Enum):
@@ -180,6 +180,13 @@ def _folded(phrase: str) -> tuple[str, ...]:
 
 #: Folded words of each phrase -> meaning; the parser takes the longest match.
 PHRASES: Final = dict(entries())
+
+
+def class_said(phrase: str) -> int | None:
+    """Return the class of nuclei, 1-6, that a phrase means, as "Plasma cells"; None for others."""
+    meaning = PHRASES.get(_folded(phrase))
+    return meaning.value + 1 if meaning is not None and meaning.kind is Kind.CLASS else None
+
 
 #: Words in the longest phrase.
 LONGEST: Final = max(len(words) for words in PHRASES)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.captions import Caption, caption_from_maps, level_of_share, parse_caption
+from napari_histodiff.core.captions.vocabulary import class_said
 from napari_histodiff.core.errors import InvalidRequest, ModelNotFound
 from napari_histodiff.core.maps import (
     CLASS_NAMES,
@@ -115,7 +116,7 @@ def with_counts(told: Told, counts: Mapping[str, int] | None, density: float, ar
     ----------
     told : Told
     counts : mapping of str to int, optional
-        Nuclei wanted of a class by its name.
+        Nuclei wanted of a class by its name, as captions say it.
     density : float
         As many times as many nuclei of all other classes.
     area : float
@@ -124,20 +125,28 @@ def with_counts(told: Told, counts: Mapping[str, int] | None, density: float, ar
     Raises
     ------
     InvalidRequest
-        When a class is none, a count is negative, or there would be no room.
+        When a class is none or named twice, a count is negative, or there would be no room.
     """
     if not 0 < density <= 4:
         raise InvalidRequest(
             f"expected a density above 0 and up to 4, got {density!r}; 1 is as in real tissue"
         )
     densities = told.densities * np.float32(density)
+    named: set[int] = set()
     for name, count in (counts or {}).items():
-        if name not in CLASS_NAMES or not 0 <= count < _COUNT or count != int(count):
+        class_id = class_said(name)
+        if class_id is None or not 0 <= count < _COUNT or count != int(count):
             raise InvalidRequest(
-                f"expected counts of {', '.join(CLASS_NAMES)} below {_COUNT:.0e}, got {name!r}: "
-                f'{str(count)[:20]}; give for example {{"lymphocyte": 120}}'
+                f"expected counts of {', '.join(CLASS_NAMES)}, whole numbers of at most nine "
+                f"digits, got {name!r}: {str(count)[:20]}; give for example lymphocyte 120"
             )
-        densities[CLASS_NAMES.index(name) + 1] = int(count) / area
+        if class_id in named:
+            raise InvalidRequest(
+                f"expected one count of each class, got another of {CLASS_NAMES[class_id - 1]}, "
+                f"{name!r}: {count}; leave one out"
+            )
+        named.add(class_id)
+        densities[class_id] = int(count) / area
     if np.isfinite(densities[1:]).all():
         densities[0] = densities[1:].sum()
     elif counts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_histodiff.core.captions.vocabulary import class_said
 from napari_histodiff.core.errors import Cancelled, InvalidMap, InvalidRequest, ModelInvalid
 from napari_histodiff.core.maps import CLASS_NAMES, FIRST_TISSUE_NAMES, TISSUE_NAMES
 from napari_histodiff.layout.completion.unet import UNet
@@ -110,6 +111,9 @@ def test_what_cannot_be_is_refused() -> None:
         ({"shape": (8000, 8000)}, "lay out a slide"),
         ({"shape": (64, 64), "density": 0}, "density above 0"),
         ({"shape": (64, 64), "counts": {"zebra": 3}}, "expected counts of"),
+        ({"shape": (64, 64), "counts": {"zebra": 3}}, "whole numbers of at most nine digits"),
+        ({"shape": (64, 64), "counts": {"gland": 3}}, "expected counts of"),
+        ({"shape": (64, 64), "counts": {"plasma": 3, "Plasma cells": 4}}, "one count of each"),
         ({"shape": (64, 64), "counts": {"lymphocyte": 10**400}}, "expected counts of"),
         ({"shape": (64, 64), "counts": {"lymphocyte": float("nan")}}, "expected counts of"),
         ({"shape": (64, 64), "counts": {"lymphocyte": 1.5}}, "expected counts of"),
@@ -134,3 +138,16 @@ def test_captions_choose_among_real_fields() -> None:
     assert "gland" in told.words
     assert told.densities[0] > 500
     assert len(told.densities) == len(CLASS_NAMES) + 1
+
+
+@pytest.mark.parametrize("name", ["lymphocytes", "Lymphocyte", "LYMPHOCYTES"])
+def test_classes_of_counts_are_said_as_in_captions(name: str) -> None:
+    plain = invent((96, 96), "colon", counts={"lymphocyte": 12}, seed=3)
+    other = invent((96, 96), "colon", counts={name: 12}, seed=3)
+    np.testing.assert_array_equal(other.class_map, plain.class_map)
+
+
+def test_every_class_goes_by_its_own_name() -> None:
+    assert [class_said(name) for name in CLASS_NAMES] == [1, 2, 3, 4, 5, 6]
+    assert class_said("Plasma cells") == CLASS_NAMES.index("plasma") + 1
+    assert class_said("zebra") is None
