@@ -218,8 +218,13 @@ def test_monusac_is_split_by_patient_and_macrophages_are_of_no_class(tmp_path: P
     assert set(np.unique(train.instances)) == {0, 1, 9}
 
 
-def test_what_is_packed_can_be_changed(data: Path, tmp_path: Path) -> None:
-    whole = load_pack(pack(data, tmp_path / "labelled.npz", change=label_sample))
+def test_what_is_packed_can_be_changed_and_what_was_labelled_is_told(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "napari_histodiff"):
+        whole = load_pack(pack(data, tmp_path / "labelled.npz", change=label_sample))
+    told = f"images whose tissue was labelled by rules and a network: {len(whole.items)}"
+    assert caplog.messages == [told]
     assert all(item.has_tissue for item in whole.items)
     assert all(layers[..., LAYERS.index("tissue")].any() for layers in whole.layers)
 
