@@ -35,8 +35,9 @@ _EPITHELIAL: Final = CLASS_NAMES.index("epithelial")
 _GLAND, _STROMA, _LUMEN, _GLASS, _MUCUS = (
     TISSUE_NAMES.index(name) for name in ("gland", "stroma", "lumen", "glass", "mucus")
 )
-_RING: Final = (0.08, 2)  # share of a cell that nuclei cover at least, cells that gaps are closed by
-_RINGED: Final = (8.0, 3.0, 3.0)  # how unlikely what is not of a gland is, how likely lumen; cells
+_RING: Final = (0.08, 2)  # share of a cell that nuclei cover, and cells that gaps are closed by
+#: How unlikely what is not of a gland is, how likely lumen is, and how many cells away.
+_RINGED: Final = (8.0, 3.0, 3.0)
 _TISSUES: Final = len(TISSUE_NAMES)
 
 
