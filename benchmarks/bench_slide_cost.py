@@ -189,10 +189,7 @@ def _multidiffusion(bench: Bench, phases: Sequence[Phase]) -> None:
 
 def drawn_for(block: Region) -> Region:
     """What the network draws for a block: of levels above the finest, pixels half as large."""
-    if block.level == 0:
-        return block
-    y, x, height, width = (2 * n for n in (block.y, block.x, *block.shape))
-    return Region(block.level - 1, y, x, height, width)
+    return block.at_level(max(0, block.level - 1))
 
 
 def cone(tile: Region, margin: int) -> list[Region]:
@@ -200,15 +197,7 @@ def cone(tile: Region, margin: int) -> list[Region]:
     needed = [tile]
     while needed[-1].level < LEVELS - 1:
         level = needed[-1].level + 1
-        reads = drawn_for(needed[-1]).pad(margin)
-        side = 1 << (level - reads.level)
-        y, x, bottom, right = (
-            reads.y // side,
-            reads.x // side,
-            -(-reads.bottom // side),
-            -(-reads.right // side),
-        )
-        parent = Region(level, y, x, bottom - y, right - x)
+        parent = drawn_for(needed[-1]).pad(margin).at_level(level)
         needed.append(parent.snap(TILE))
     return needed
 

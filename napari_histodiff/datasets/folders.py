@@ -254,16 +254,16 @@ def pack_folder(
     opened = AnnotatedFolder(folder, mpp=mpp, organ=organ, data_format=data_format)
     held_out = held_out_slides((entry.slide for entry in opened.entries), validation)
     aside = output.with_name(f"{output.stem}-validation.npz")
+
+    def change(sample: Sample) -> Sample:
+        return sample if sample.item.has_tissue else label_sample(sample, opinion=opinion)
+
     with PackWriter(output) as train, PackWriter(aside) as test:
         for entry in tqdm(opened.entries, desc="packing", unit="image", disable=None):
             held = entry.slide in held_out
-            said = {"images kept for validation"} if held else set()
-            for sample in opened.samples(entry):
-                known = sample.item.has_tissue
-                written = sample if known else label_sample(sample, opinion=opinion)
-                (test if held else train).add(written)
-                said.update(labelled(sample, written, network=opinion is not None))
-            opened.report.notes.update(sorted(said))
+            if held:
+                opened.report.notes["images kept for validation"] += 1
+            _pack(opened, entry, test if held else train, change, network=opinion is not None)
     if not held_out:
         _remove(aside)
     return PackedFolder(output, aside if held_out else None, opened.report)
@@ -310,16 +310,28 @@ def pack_split(
         )
     with PackWriter(output) as writer:
         for entry in tqdm(chosen, desc=f"packing {split}", unit="image", disable=None):
-            said: set[str] = set()
-            for sample in opened.samples(entry):
-                written = sample if change is None else change(sample)
-                writer.add(written)
-                said.update(labelled(sample, written))
-            opened.report.notes.update(sorted(said))
+            _pack(opened, entry, writer, change)
     if rest := len(opened.entries) - len(chosen):
         other = "test" if split == "train" else "train"
         opened.report.notes[f"images left out, which are the {other} split"] = rest
     return opened.report
+
+
+def _pack(
+    opened: AnnotatedFolder,
+    entry: Entry,
+    writer: PackWriter,
+    change: Callable[[Sample], Sample] | None,
+    *,
+    network: bool = True,
+) -> None:
+    """Write an image, tile by tile, and note once what was labelled in it."""
+    said: set[str] = set()
+    for sample in opened.samples(entry):
+        written = sample if change is None else change(sample)
+        writer.add(written)
+        said.update(labelled(sample, written, network=network))
+    opened.report.notes.update(sorted(said))
 
 
 def _remove(path: Path) -> None:

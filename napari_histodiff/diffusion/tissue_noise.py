@@ -15,8 +15,9 @@ come, the layout tells them with the request of a tile.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -287,26 +288,22 @@ class PlaneNoise(WhiteNoise):
         around = region.pad(noise_reach(self._request))
         return digest_of(super().digest(around), self._fibres(around), self._request.tinted)
 
-    def gains(self, region: Region) -> _Values:
-        """Return what is added of each of the `_parts` at halved pixels of an even region."""
+    def changes(self, region: Region) -> tuple[_Values, _Values]:
+        """Return what is added of each of the `_parts`, and the mean of each colour.
+
+        Both at halved pixels of an even region, (3, h, w).
+        """
         radius = self._radius
         wide = region.pad(2 * radius)
         tissue, nuclei = self._conditions.tissue(wide), self._conditions.union(wide)
         assert tissue is not None
         nuclei = np.zeros(wide.shape, np.bool_) if nuclei is None else nuclei
-        names = self._conditions.tissue_names
-        gains = _gains(tissue[::2, ::2], nuclei[::2, ::2], names, radius)
-        gains = gains[:, radius : gains.shape[1] - radius, radius : gains.shape[2] - radius].copy()
+        ids, names = tissue[::2, ::2], self._conditions.tissue_names
+        inner = np.s_[..., radius : ids.shape[0] - radius, radius : ids.shape[1] - radius]
+        gains = _gains(ids, nuclei[::2, ::2], names, radius)[inner].copy()
         gains[1:] *= np.moveaxis(_ACROSS[self._fibres(region)[::2, ::2]], -1, 0)
-        return gains.astype(np.float32)
-
-    def means(self, region: Region) -> _Values:
-        """Return the mean of the noise at halved pixels of an even region, (3, h, w)."""
-        if not self._request.tinted:
-            return np.zeros((3, region.height // 2, region.width // 2), np.float32)
-        tissue = self._conditions.tissue(region)
-        assert tissue is not None
-        return _means(tissue[::2, ::2], self._conditions.tissue_names).astype(np.float32)
+        means = _means(ids[inner], names) if self._request.tinted else np.zeros_like(gains)
+        return gains.astype(np.float32), means.astype(np.float32)
 
     def _fibres(self, region: Region) -> NDArray[np.uint8]:
         fibres = self._request.fibres
@@ -323,7 +320,7 @@ class _PlaneField:
 
     def read(self, region: Region) -> Tensor:
         wide = region.snap(2).pad(2)
-        gains, means = self.plane.gains(wide), self.plane.means(wide)
+        gains, means = self.plane.changes(wide)
         if not gains.any() and not means.any():
             return self.noise.read(region)
         halved = wide.shrunk(2)
@@ -356,17 +353,22 @@ def _gains(
     ids: NDArray[np.uint8], nuclei: NDArray[np.bool_], names: Sequence[str], radius: int
 ) -> _Values:
     """Return what is added of the three `_parts`, by tissue and nuclei, (3, h, w)."""
-    table = np.zeros((256, 3))
-    table[: len(names)] = [_OF_TISSUE.get(name, _Coarse()).terms for name in names]
-    apart, beside, along = np.moveaxis(table[ids], -1, 0)
+    apart, beside, along = _by_tissue(ids, names, attrgetter("terms"))
     near = ndimage.maximum_filter(nuclei, 2 * radius + 1)
     return np.stack([np.where(near, beside, apart), along, along])
 
 
 def _means(ids: NDArray[np.uint8], names: Sequence[str]) -> _Values:
     """Return the mean of the noise of each tissue, (3, h, w)."""
+    return _by_tissue(ids, names, attrgetter("mean"))
+
+
+def _by_tissue(
+    ids: NDArray[np.uint8], names: Sequence[str], told: Callable[[_Coarse], tuple[float, ...]]
+) -> _Values:
+    """Return three numbers that are told of each tissue, where it lies, (3, h, w)."""
     table = np.zeros((256, 3))
-    table[: len(names)] = [_OF_TISSUE.get(name, _Coarse()).mean for name in names]
+    table[: len(names)] = [told(_OF_TISSUE.get(name, _Coarse())) for name in names]
     return np.moveaxis(table[ids], -1, 0)
 
 
