@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import label, regionprops
-from skimage.morphology import remove_small_objects
-from skimage.segmentation import watershed
 
 from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 from napari_histodiff.datasets.sources import Sample
+from napari_histodiff.datasets.tissue.fat import fat_cells
+from napari_histodiff.datasets.tissue.microns import Mask, Microns, Plane
 
 __all__ = [
     "Evidence",
@@ -31,16 +31,12 @@ __all__ = [
     "optical_density",
 ]
 
-Mask = NDArray[np.bool_]
-Plane = NDArray[np.float32]
-
 _ID: Final = {name: i for i, name in enumerate(TISSUE_NAMES)}
 _EPITHELIAL: Final = CLASS_NAMES.index("epithelial") + 1
 _CONNECTIVE: Final = CLASS_NAMES.index("connective") + 1
 _PLAIN: Final = frozenset({"brain", "kidney", "liver"})  # organs of other tissue than these
 _COARSEST_NUCLEI: Final = 1.3  # um/px at which nuclei can still be told
 _MPP: Final = 1.0  # um/px that finer images are labelled at; what is told finer is noise
-_FAT_CELLS: Final = 5  # side by side, at the least
 _LIKELY, _UNLIKELY = 0.6, 0.25  # opinions that count, and the least that casts doubt
 _NEAR: Final = 0.1  # share of epithelial nuclei within some 7 um, above which a place is gland
 _SECRETION: Final = 0.55  # of red to green density, above which pale matter is mucus, not eosin
@@ -176,15 +172,15 @@ class _Labeller:
     """The rules, in the order in which one gives way to the next."""
 
     def __init__(self, evidence: Evidence) -> None:
-        self._e = evidence
+        self._e, self._um = evidence, Microns(evidence.mpp)
         self._shape = evidence.pixels.shape[:2]
         density = optical_density(evidence.pixels)
-        self._fine = np.stack([self._blur(density[..., c], 0.6) for c in range(3)], -1)
+        self._fine = np.stack([self._um.blur(density[..., c], 0.6) for c in range(3)], -1)
         self._mean = self._fine.mean(-1)
         # By the densest channel: pale pink tissue is as light as glass on average.
         self._white = self._fine.max(-1)
-        self._bright = self._opened(self._white < 0.065, 1.0)
-        self._wide = np.stack([self._blur(density[..., c], 3) for c in range(3)], -1)
+        self._bright = self._um.opened(self._white < 0.065, 1.0)
+        self._wide = np.stack([self._um.blur(density[..., c], 3) for c in range(3)], -1)
         self._nuclei = self._densities()
 
     def labels(self) -> NDArray[np.uint8]:
@@ -215,8 +211,8 @@ class _Labeller:
             "connective": classes == _CONNECTIVE,
             "inflammatory": (classes > 0) & (classes != _EPITHELIAL) & (classes != _CONNECTIVE),
         }
-        found = {name: self._blur(kind, 7) for name, kind in kinds.items()}
-        return found | {f"wide {name}": self._blur(kind, 16) for name, kind in kinds.items()}
+        found = {name: self._um.blur(kind, 7) for name, kind in kinds.items()}
+        return found | {f"wide {name}": self._um.blur(kind, 16) for name, kind in kinds.items()}
 
     def _gland(self) -> Mask:
         if self._e.gland is not None:
@@ -228,7 +224,7 @@ class _Labeller:
         found = self._lined_by_nuclei() if self._nuclei else none
         if opinion is None:
             return found
-        return self._opened((opinion > _LIKELY) | (found & (opinion > _UNLIKELY)), 4)
+        return self._um.opened((opinion > _LIKELY) | (found & (opinion > _UNLIKELY)), 4)
 
     def _lined_by_nuclei(self) -> Mask:
         near, others = self._nuclei["epithelial"], self._others()
@@ -237,12 +233,12 @@ class _Labeller:
         empty = near + others < 0.06
         around, strange = self._nuclei["wide epithelial"], self._others("wide ")
         seed |= empty & (around > 0.05) & (around > 4 * strange)
-        seed = self._without_small(seed, 500)
-        closed = seed | (self._closed(seed, 9) & (others < 0.12))
+        seed = self._um.without_small(seed, 500)
+        closed = seed | (self._um.closed(seed, 9) & (others < 0.12))
         for hole in _parts(ndimage.binary_fill_holes(closed) & ~closed):
-            if others[hole].mean() < 0.08 and hole[0].size < self._area(60_000):
+            if others[hole].mean() < 0.08 and hole[0].size < self._um.area(60_000):
                 closed[hole] = True
-        return self._without_small(self._opened(closed, 5), 500)
+        return self._um.without_small(self._um.opened(closed, 5), 500)
 
     def _others(self, scale: str = "") -> Plane:
         return self._nuclei[scale + "connective"] + self._nuclei[scale + "inflammatory"]
@@ -260,23 +256,23 @@ class _Labeller:
     def _lymphoid(self) -> Mask:
         crowd = self._nuclei["wide inflammatory"]
         rest = self._nuclei["wide epithelial"] + self._nuclei["wide connective"]
-        return self._without_small((crowd > 0.22) & (crowd > 2 * rest), 2500)
+        return self._um.without_small((crowd > 0.22) & (crowd > 2 * rest), 2500)
 
     def _muscle(self) -> Mask:
         """Dense, pink, of one direction, with few and drawn-out nuclei."""
         red, green, _ = np.moveaxis(self._wide, -1, 0)
-        compact = self._blur(self._mean < 0.1, 12) < 0.1
-        pink = self._blur((green > 0.2) & (red < 0.5 * green), 12) > 0.6
+        compact = self._um.blur(self._mean < 0.1, 12) < 0.1
+        pink = self._um.blur((green > 0.2) & (red < 0.5 * green), 12) > 0.6
         sparse = self._nuclei["wide all"] < 0.17
         calm = self._nuclei["wide inflammatory"] < 0.04
         muscle = compact & pink & sparse & calm & (self._coherence() > 0.2)
-        return self._without_small(self._closed(muscle, 8), 8000)
+        return self._um.without_small(self._um.closed(muscle, 8), 8000)
 
     def _coherence(self) -> Plane:
         """How far the gradients around a place share one direction, 0 to 1."""
-        grey = self._blur(self._fine[..., 1], 1.0)
+        grey = self._um.blur(self._fine[..., 1], 1.0)
         gy, gx = (ndimage.sobel(grey, axis) for axis in (0, 1))
-        yy, xx, xy = (self._blur(a, 14) for a in (gy * gy, gx * gx, gx * gy))
+        yy, xx, xy = (self._um.blur(a, 14) for a in (gy * gy, gx * gx, gx * gy))
         spread = np.sqrt((yy - xx) ** 2 + 4 * xy**2)
         coherence: Plane = spread / np.maximum(yy + xx, 1e-6)
         return coherence
@@ -292,28 +288,28 @@ class _Labeller:
         usual = float(np.median(hue[eosin])) if eosin.any() else 0.5
         bluest = min(max(1.17 * usual, 0.58), 0.66)
         cells = (green > 0.27) & (hue > bluest) & (red < 0.42 * green)
-        return self._without_small(self._closed(cells, 2), 80)
+        return self._um.without_small(self._um.closed(cells, 2), 80)
 
     def _mucus(self, gland: Mask) -> Mask:
         """Pale and bluish to grey, without nuclei: goblets in glands, pools beside them."""
         red, green, _ = np.moveaxis(self._fine, -1, 0)
         empty = self._nuclei_or_zero("all") < 0.12
         pale = (self._mean > 0.04) & (self._mean < 0.2) & (red > _SECRETION * green) & empty
-        inside: Mask = self._without_small(self._opened(pale & gland, 1.5), 30)
+        inside: Mask = self._um.without_small(self._um.opened(pale & gland, 1.5), 30)
         if not self._nuclei:
             return inside
         deserted = self._nuclei["wide all"] < 0.03
         blue = deserted & (self._wide[..., 0] > 0.75 * self._wide[..., 1])
-        pools = self._opened(self._closed(pale & blue, 4), 6)
-        return inside | self._without_small(pools, 4000)
+        pools = self._um.opened(self._um.closed(pale & blue, 4), 6)
+        return inside | self._um.without_small(pools, 4000)
 
     def _put_white(self, ids: NDArray[np.uint8], gland: Mask) -> None:
         """Name each white area by its size, its form and what surrounds it."""
-        fat = self._fat(gland)
+        fat = fat_cells(self._white, gland, self._e.mpp) & (self._mean < 0.25)
         areas = label(self._bright & ~fat)
         reach = max(2, round(6 / self._e.mpp))
         for area in regionprops(areas):
-            if area.area < self._area(25):
+            if area.area < self._um.area(25):
                 continue
             around = tuple(
                 slice(max(0, low - reach), high + reach)
@@ -328,7 +324,7 @@ class _Labeller:
         ids[fat] = _ID["fat"]
 
     def _white_name(self, area: Any, lined: float, inside: float) -> str | None:
-        size = area.area / self._area(1)
+        size = area.area / self._um.area(1)
         low, high = area.bbox[:2], area.bbox[2:]
         open_to_border = min(low) == 0 or high[0] == self._shape[0] or high[1] == self._shape[1]
         if (inside > 0.5 or lined > 0.65) and not (open_to_border and size > 20_000):
@@ -342,58 +338,6 @@ class _Labeller:
             return "vessel"
         return "glass" if size > 300 else None
 
-    def _fat(self, gland: Mask) -> Mask:
-        """Cells with thin walls: white areas of one size, parted where they are narrow, many."""
-        white = self._white < 0.07
-        depth = self._blur(ndimage.distance_transform_edt(white), 2) * self._e.mpp
-        spread = max(1, round(16 / self._e.mpp))
-        peaks = (depth == ndimage.maximum_filter(depth, spread)) & (depth > 7)
-        cells = watershed(-depth, label(peaks), mask=white)
-        unwalled = _contacts(cells)
-        fat = np.zeros(self._shape, np.bool_)
-        for cell in regionprops(cells):
-            size = cell.area / self._area(1)
-            if unwalled[cell.label] > 0.3 * cell.perimeter:
-                continue
-            if 250 < size < 14_000 and cell.solidity > 0.8 and cell.eccentricity < 0.93:
-                fat[tuple(cell.coords.T)] = True
-        fat &= self._blur(gland, 6) < 0.25
-        grown = self._closed(fat, 6)
-        for cluster in _parts(grown):
-            if len(np.unique(cells[cluster])) < _FAT_CELLS:
-                grown[cluster] = False
-        light: Mask = self._mean < 0.25
-        return grown & light
-
-    def _without_small(self, mask: Mask, square_microns: float) -> Mask:
-        kept: Mask = remove_small_objects(mask, max_size=self._area(square_microns))
-        return kept
-
-    def _area(self, square_microns: float) -> int:
-        return max(1, round(square_microns / self._e.mpp**2))
-
-    def _blur(self, plane: NDArray[Any], microns: float) -> Plane:
-        sigma = microns / self._e.mpp
-        blurred: Plane = ndimage.gaussian_filter(plane.astype(np.float32), sigma, mode="reflect")
-        return blurred
-
-    def _opened(self, mask: Mask, microns: float) -> Mask:
-        """Without what is thinner than twice `microns`."""
-        return ~self._closed(~mask, microns)
-
-    def _closed(self, mask: Mask, microns: float) -> Mask:
-        """With the gaps filled that are narrower than twice `microns`."""
-        radius = microns / self._e.mpp
-        pad = int(radius) + 2
-        wide = np.pad(mask, pad, mode="edge")
-        if not wide.any() or wide.all():
-            return mask
-        grown = ndimage.distance_transform_edt(~wide) <= radius
-        if grown.all():
-            return np.ones_like(mask)
-        closed: Mask = ndimage.distance_transform_edt(grown) > radius
-        return closed[pad:-pad, pad:-pad] | mask
-
 
 def _parts(mask: Mask) -> Iterator[tuple[NDArray[Any], ...]]:
     """Yield the pixels of each connected part."""
@@ -401,13 +345,3 @@ def _parts(mask: Mask) -> Iterator[tuple[NDArray[Any], ...]]:
     for part, box in enumerate(ndimage.find_objects(parts), start=1):
         y, x = np.nonzero(parts[box] == part)
         yield y + box[0].start, x + box[1].start
-
-
-def _contacts(areas: NDArray[Any]) -> NDArray[np.int64]:
-    """Return how many steps of its border each area shares with another one, by id."""
-    counts = np.zeros(int(areas.max(initial=0)) + 1, np.int64)
-    for one, other in ((areas[1:], areas[:-1]), (areas[:, 1:], areas[:, :-1])):
-        met = (one != other) & (one > 0) & (other > 0)
-        for side in (one[met], other[met]):
-            counts += np.bincount(side, minlength=len(counts))
-    return counts

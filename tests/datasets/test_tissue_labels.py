@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from skimage.draw import disk
+from skimage.draw import disk, ellipse
 
 from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.datasets.sources import PackItem, Sample
@@ -88,6 +88,24 @@ def test_round_cells_side_by_side_are_fat_and_a_plain_field_is_not(scene: Scene)
     assert share(scene.labels(), "fat", disk((120, 120), 60)) > 0.6
     scene.fill((slice(None), slice(None)), WHITE)
     assert share(scene.labels(), "glass", (slice(None), slice(None))) == 1
+
+
+def test_fat_cells_are_parted_by_walls_that_are_nearly_white(scene: Scene) -> None:
+    cells = slice(20, 220)
+    scene.fill((cells, cells), WHITE)
+    for wall in range(20, 221, 50):
+        for place in ((slice(wall, wall + 2), cells), (cells, slice(wall, wall + 2))):
+            scene.fill(place, WHITE - 25)
+    labels = scene.labels()
+    assert share(labels, "fat", (cells, cells)) > 0.9
+    assert share(labels, "stroma", (slice(0, 14), slice(None))) > 0.9
+
+
+def test_clefts_side_by_side_are_not_fat(scene: Scene) -> None:
+    for y in range(30, 240, 45):
+        for x in range(60, 240, 120):
+            scene.fill(ellipse(y, x, 19, 46, shape=(SIDE, SIDE)), WHITE)
+    assert share(scene.labels(), "fat", (slice(None), slice(None))) == 0
 
 
 def test_red_cells_are_blood_and_pink_is_not(scene: Scene) -> None:

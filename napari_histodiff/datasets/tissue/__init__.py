@@ -1,1 +1,1 @@
-"""Tissue maps in files: pictures of ids or colours, and annotated regions."""
+"""Tissue maps in files, pictures or annotated regions, and rules that tell a tissue."""
