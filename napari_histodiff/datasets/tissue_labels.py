@@ -39,6 +39,7 @@ _COARSEST_NUCLEI: Final = 1.3  # um/px at which nuclei can still be told
 _MPP: Final = 1.0  # um/px that finer images are labelled at; what is told finer is noise
 _LIKELY, _UNLIKELY = 0.6, 0.25  # opinions that count, and the least that casts doubt
 _NEAR: Final = 0.1  # share of epithelial nuclei within some 7 um, above which a place is gland
+_PACKED: Final = 4  # um, half the gap between red cells that are one pool of blood
 _SECRETION: Final = 0.55  # of red to green density, above which pale matter is mucus, not eosin
 
 
@@ -288,7 +289,7 @@ class _Labeller:
         usual = float(np.median(hue[eosin])) if eosin.any() else 0.5
         bluest = min(max(1.17 * usual, 0.58), 0.66)
         cells = (green > 0.27) & (hue > bluest) & (red < 0.42 * green)
-        return self._um.without_small(self._um.closed(cells, 2), 80)
+        return self._um.without_small(self._um.closed(cells, _PACKED), 80)
 
     def _mucus(self, gland: Mask) -> Mask:
         """Pale and bluish to grey, without nuclei: goblets in glands, pools beside them."""

@@ -115,6 +115,15 @@ def test_red_cells_are_blood_and_pink_is_not(scene: Scene) -> None:
     assert share(labels, "blood", (slice(0, 60), slice(None))) == 0
 
 
+def test_narrow_gaps_between_red_cells_are_blood_and_wide_ones_are_not(scene: Scene) -> None:
+    for y in range(50, 200, 24):
+        for x in range(50, 200, 24):
+            scene.fill(disk((y, x), 9), RED)
+    labels = scene.labels()
+    assert share(labels, "blood", (slice(50, 190), slice(50, 190))) > 0.95
+    assert share(labels, "blood", (slice(0, 30), slice(None))) == 0
+
+
 def test_grey_within_a_gland_is_mucus(scene: Scene) -> None:
     crypt(scene, GREY)
     scene.fill((slice(0, 20), slice(None)), WHITE)  # what light without tissue looks like
