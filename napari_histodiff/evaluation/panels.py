@@ -183,9 +183,9 @@ def cut(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return blocks.reshape(rows * columns, size, size, 3)
 
 
-def blurred(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the image after a Gaussian of 1 px: what a slightly washed-out model would draw."""
-    return np.rint(gaussian_filter(image.astype(np.float32), (1, 1, 0))).astype(np.uint8)
+def blurred(image: NDArray[np.uint8], sigma: float = 1.0) -> NDArray[np.uint8]:
+    """Return the image after a Gaussian, of 1 px as a slightly washed-out model would draw it."""
+    return np.rint(gaussian_filter(image.astype(np.float32), (sigma, sigma, 0))).astype(np.uint8)
 
 
 def mirrored(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

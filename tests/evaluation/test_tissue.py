@@ -62,3 +62,16 @@ def test_drawn_tissue_is_told_beside_real() -> None:
     assert table.get("gland", "real tissue") == 1
     assert table.get("gland", "drawn / real") == pytest.approx(12 / 28)
     assert table.get("stroma", "drawn / real") == 1
+    assert table.get("gland", "tiles") == 1
+
+
+def test_what_softer_images_lose_and_how_many_tiles_hold_a_class_are_told() -> None:
+    tissue = np.full((8, 8), GLAND, np.uint8)
+    tissue[4, 4] = TISSUE_NAMES.index("vessel")
+    tiles = [tile(tissue), tile(np.full((8, 8), GLAND, np.uint8))]
+    real = ImageSet("real", tiles, [t.image for t in tiles], FakeJudge())
+    table = tissue_section(real, real, ByColour()).tables[0]
+    assert table.get("gland", "drawn / real") == 1
+    assert 0.9 < table.get("gland", "softer / real") < 1
+    assert table.get("vessel", "softer / real") == 0
+    assert [table.get(name, "tiles") for name in ("gland", "vessel")] == [2, 1]
