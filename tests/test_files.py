@@ -45,7 +45,6 @@ REASONS = {
     "engine.inline": "one engine of two",
     "engine.queue": "pure, without threads",
     "engine.serving": "the other side of a remote engine",
-    "evaluation.tissue": "one question of the study",
     "evaluation.metrics.borders": "one metric",
     "studies.reading.plots": "matplotlib, apart from the figures",
     "slide.editing.growths": "pure order of steps, apart from how they are carried out",

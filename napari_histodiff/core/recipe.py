@@ -14,7 +14,7 @@ from napari_histodiff.core.maps import FIRST_TISSUE_NAMES
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, LIMITS, STAIN_NUMBERS
 from napari_histodiff.core.stain_bank import stains_of_levels
 
-__all__ = ["MAX_SIDE", "MIN_SIDE", "TILE", "SlideRecipe"]
+__all__ = ["LAYOUT", "MAX_SIDE", "MIN_SIDE", "TILE", "SlideRecipe"]
 
 #: Limits of a side of a synthetic slide in pixels of the finest level it was made with.
 MIN_SIDE: Final = 256
@@ -23,8 +23,11 @@ MAX_SIDE: Final = 131_072
 #: Side of a tile in pixels of its level.
 TILE: Final = 256
 
+#: The layout of new slides: since 2 crypts sway, and tears of small slides are small.
+LAYOUT: Final = 2
+
 # What slides of before do not say.
-_LATER: Final = {"refined", "tissue_names", "fibres", "drawn_finer", "tinted"}
+_LATER: Final = {"refined", "tissue_names", "fibres", "drawn_finer", "tinted", "layout"}
 
 # How far a pixel size may be from what a model was trained on and still be taken for it.
 _ROUNDING: Final = 0.001
@@ -80,6 +83,9 @@ class SlideRecipe:
         quick ones, are drawn level by level.
     tinted : bool
         Whether the noise leans to the colour of its tissue, see `EditRequest.tinted`.
+    layout : int
+        Which layout it has, see `LAYOUT`; slides that do not say it have the first. What is drawn
+        of one would not join what is drawn of another.
 
     Raises
     ------
@@ -106,6 +112,7 @@ class SlideRecipe:
     fibres: bool = False
     drawn_finer: bool = False
     tinted: bool = False
+    layout: int = 1
 
     def __post_init__(self) -> None:
         for name in ("mpp", "guidance_scale"):  # one form in JSON, whoever gave them
@@ -116,6 +123,11 @@ class SlideRecipe:
             raise InvalidRequest(
                 f"expected 0 to {self.coarsest} added levels, got {self.refined}; use SlideRecipe."
                 "finer"
+            )
+        if not 1 <= self.layout <= LAYOUT:
+            raise InvalidRequest(
+                f"expected layout 1 to {LAYOUT}, got {self.layout}; open the slide with the "
+                "version of napari-histodiff that made it, or a newer one"
             )
         largest = MAX_SIDE << self.refined
         for name in ("height", "width"):
@@ -191,6 +203,7 @@ class SlideRecipe:
             tissue_names=info.tissue_names,
             fibres=info.fibres,
             tinted=info.fibres,
+            layout=LAYOUT,
             drawn_finer=info.coarse_levels > 1 and not quick,
             coarsest=coarsest,
             margin=info.margin,

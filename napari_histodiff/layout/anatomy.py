@@ -80,7 +80,7 @@ class Anatomy:
         self.sketched = None if sketch is None else SketchedGlands(sketch, mpp)
         sections = plan.wall is not None and plan.wall.ends
         single = plan.wall is not None and plan.wall.closed
-        self.outline = TissueOutline(seed, mpp, home, sections, single)
+        self.outline = TissueOutline(seed, mpp, home, sections, single, plan.layout)
         span = float(np.clip(0.22 * min(home) * mpp, 700, 2600)) / mpp
         cells = tuple(max(2, round(span / part)) for part in (1, 2.1, 4.6, 9.7))
         self.zones = ValueNoise(seed, 3, cells, (1.0, 0.5, 0.3, 0.2))

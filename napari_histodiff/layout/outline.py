@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.core.recipe import LAYOUT
 from napari_histodiff.layout.fields import Pixels, ValueNoise, key_of, uniform
 
 __all__ = ["SMALL", "TissueOutline"]
@@ -18,7 +20,8 @@ SMALL: Final = 8192
 _SLOPE: Final = 0.3  # height of an octave of the border's waves over its length
 _SLOPES: Final = _SLOPE * 3 * 2**0.5  # no octave changes faster with distance
 _FINEST: Final = 48.0  # um, length of the smallest waves of the border
-_FILLED: Final = 0.36  # of the waves' height: few tears in a small slide
+#: Of the waves' height, by layout: few tears in a small slide, and small ones.
+_FILLED: Final = MappingProxyType({1: 0.36, 2: 0.5})
 _CLEAR: Final = 0.04  # of the waves' height, that the middle of a small slide rises above a tear
 _EDGE: Final = 4.0
 _STEEPEST: Final = 1.1  # no piece's value changes faster with distance
@@ -41,6 +44,8 @@ class TissueOutline:
         Whether walls bound the pieces across the longer side, and only their ends are cut here.
     single : bool
         Whether there is one piece instead of up to three.
+    layout : int
+        See `core.recipe.LAYOUT`.
     """
 
     seed: int
@@ -48,6 +53,7 @@ class TissueOutline:
     home: tuple[int, int]
     sections: bool = False
     single: bool = False
+    layout: int = LAYOUT
     _waves: ValueNoise = field(init=False)
     _filled: float = field(init=False)
 
@@ -63,7 +69,7 @@ class TissueOutline:
         points = Pixels(0, 0, max(1, min(self.home) // 8), 9, 9)
         most = waves.rest(0)
         usual = float(np.median(waves.on(points))) if self.small else 0.0
-        object.__setattr__(self, "_filled", max(_FILLED * most, _CLEAR * most - usual))
+        object.__setattr__(self, "_filled", max(_FILLED[self.layout] * most, _CLEAR * most - usual))
 
     @property
     def small(self) -> bool:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.captions import Caption, parse_caption
 from napari_histodiff.core.maps import CLASS_NAMES
+from napari_histodiff.core.recipe import LAYOUT
 from napari_histodiff.layout.layers import TUMOUR_STROMA, WALLS, WallPlan
 
 __all__ = ["SPACING", "SlidePlan", "plan_of"]
@@ -84,6 +85,8 @@ class SlidePlan:
         Whether glands grow through everything.
     wall : WallPlan, optional
         The wall that the tissue is part of.
+    layout : int
+        See `core.recipe.LAYOUT`.
     """
 
     glands: float = 0.55
@@ -116,6 +119,7 @@ class SlidePlan:
     muscle: float = 0.0
     tumour: bool = False
     wall: WallPlan | None = None
+    layout: int = LAYOUT
 
     def densities_by_layer(self) -> NDArray[np.float32]:
         """Return the densities in each layer of the wall, then those in a tumour's stroma.
@@ -269,13 +273,13 @@ _FULL: Final = 12_500.0  # nuclei per mm^2
 _CROWDED: Final = 26_000.0  # the same of lymphoid tissue
 
 
-def plan_of(text: str) -> SlidePlan:
-    """Return the architecture a caption asks for."""
+def plan_of(text: str, layout: int = LAYOUT) -> SlidePlan:
+    """Return the architecture a caption asks for, in a layout, see `core.recipe.LAYOUT`."""
     caption = parse_caption(text).caption
     plan = SlidePlan()
     if caption.organ is not None:
         plan = replace(_ORGANS[caption.organ], wall=WALLS.get(caption.organ))
-    plan = _with_words(plan, caption)
+    plan = replace(_with_words(plan, caption), layout=layout)
     return _with_levels(plan, caption)
 
 

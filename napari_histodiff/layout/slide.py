@@ -49,7 +49,7 @@ class SlideLayout:
         scale = 1 << recipe.refined
         height, width = (max(1, side // scale) for side in recipe.home)
         drawn = None if sketch is None else coarser(sketch, scale)
-        plan = plan_of(recipe.caption)
+        plan = plan_of(recipe.caption, recipe.layout)
         mpp = recipe.mpp * scale
         self._anatomy = Anatomy(recipe.seed, plan, mpp, (height, width), drawn)
         self._nuclei = LayoutNuclei(self._anatomy)

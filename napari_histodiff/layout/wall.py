@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -31,7 +32,10 @@ CRYPTS: Final = 1024
 _NODE: Final = 32.0  # um between nodes
 _WARP: Final = ((5200.0, 420.0), (1900.0, 150.0), (700.0, 48.0))  # um: length, height
 _RIPPLE: Final = ((290.0, 15.0), (140.0, 6.0))
-_SPACING: Final = ((900.0, 120.0), (170.0, 10.0))
+#: By layout; waves of the middle length are what crypts sway by.
+_SPACING: Final = MappingProxyType(
+    {1: ((900.0, 120.0), (170.0, 10.0)), 2: ((900.0, 120.0), (420.0, 48.0), (170.0, 13.0))}
+)
 _FACING: Final = 0.1  # of the side of a new slide, from its border to the first surface
 _LEAST_GAP: Final = 0.3
 _ROOMY: Final = 3000.0  # um; the gap is narrower in smaller slides
@@ -67,7 +71,7 @@ class Wall:
     above : float
         That number.
     outline : TissueOutline
-        Where there is tissue, which walls that close lie within.
+        Where there is tissue, which walls that close lie within; its layout is theirs.
     """
 
     def __init__(
@@ -103,7 +107,7 @@ class Wall:
         warp = ((longest, _BEND * longest), *_WARP) if longest > 2 * _WARP[0][0] else _WARP
         self._warp, self._ripple, self._spacing = (
             _field(seed, 70 + index, waves, um)
-            for index, waves in enumerate((warp, _RIPPLE, _SPACING))
+            for index, waves in enumerate((warp, _RIPPLE, _SPACING[outline.layout]))
         )
         # What turns the surface; its smallest waves do not.
         self._bent = replace(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.captions import Caption
 from napari_histodiff.core.errors import InvalidRequest
-from napari_histodiff.core.recipe import MAX_SIDE, TILE, SlideRecipe
+from napari_histodiff.core.recipe import LAYOUT, MAX_SIDE, TILE, SlideRecipe
 from napari_histodiff.core.stain_bank import StainEntry, stains_of_levels
 from tests.fakes import FAKE_INFO
 
@@ -65,6 +65,16 @@ def test_impossible_slides_are_refused(settings: dict[str, float]) -> None:
     sizes = {"height": 512, "width": 512, **settings}
     with pytest.raises(InvalidRequest, match=r"expected .*, got .*; choose"):
         SlideRecipe.plan(INFO, **sizes)
+
+
+def test_new_slides_have_the_newest_layout_and_slides_that_do_not_say_it_the_first() -> None:
+    recipe = SlideRecipe.plan(INFO, height=512, width=512)
+    assert recipe.layout == LAYOUT == recipe.finer(FINE).layout
+    before = recipe.to_dict()
+    del before["layout"]
+    assert SlideRecipe.from_dict(before).layout == 1
+    with pytest.raises(InvalidRequest, match="newer"):
+        replace(recipe, layout=LAYOUT + 1)
 
 
 @pytest.mark.parametrize("data", [None, [], {}, {"height": 512}])

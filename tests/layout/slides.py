@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from napari_histodiff.core.maps import TISSUE_NAMES
-from napari_histodiff.core.recipe import SlideRecipe
+from napari_histodiff.core.recipe import LAYOUT, SlideRecipe
 from napari_histodiff.layout import SlideLayout
 
 STAIN = (0.37, 0.75, 0.35, 0.24, 0.34, 0.16, -0.95)
@@ -23,6 +23,7 @@ def recipe(caption: str = "colon", *, side: int = 4096, seed: int = 3, **more: A
         "margin": 64,
         "stains": (STAIN,) * 3,
         "tissue_names": TISSUE_NAMES,
+        "layout": LAYOUT,
     }
     return SlideRecipe(caption=caption, seed=seed, **values | more)
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from napari_histodiff.core.digest import digest_of
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import MAX_INSTANCE
 from napari_histodiff.layout import SlideLayout
@@ -236,3 +237,22 @@ def test_the_smallest_slides_show_tissue(side: int) -> None:
         for caption in ("", "colon", "skin"):
             tissue = layout(caption, side=side, seed=seed).tissue(Region(0, 0, 0, side, side))
             assert (tissue != GLASS).mean() > 0.4
+
+
+@pytest.mark.parametrize(
+    ("side", "digest"),
+    [(4096, "ceee15e2ed9e5aad2bfda251e2a7c71b"), (16_384, "6e2458f22fa9e231832defbba45c3cab")],
+)
+def test_slides_of_the_first_layout_keep_it(side: int, digest: str) -> None:
+    old = SlideLayout(recipe(side=side, seed=0, layout=1))
+    classes, _ = old.nuclei(Region(0, 1800, 1800, 256, 256))
+    assert digest_of(old.tissue(Region(3, 0, 0, 512, 512)), classes).hex() == digest
+
+
+@pytest.mark.parametrize("side", [2048, 4096, 7000])
+def test_tears_of_small_slides_are_small(side: int) -> None:
+    edge, shares = side >> 4, []
+    for seed in range(8):
+        slide = SlideLayout(recipe("breast", side=side, seed=seed))
+        shares.append((slide.tissue(Region(4, 0, 0, edge, edge)) == GLASS).mean())
+    assert max(shares) < 0.08
