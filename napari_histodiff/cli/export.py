@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from napari_histodiff.cli.options import INTERRUPTED, scan_mpp_option
+from napari_histodiff.cli.options import (
+    INTERRUPTED,
+    OVERWRITE,
+    check_new,
+    overwrite_option,
+    scan_mpp_option,
+)
 from napari_histodiff.cli.texts import TEXT
 from napari_histodiff.core.errors import AlreadyThere, InvalidRequest
 
@@ -68,7 +74,7 @@ _FORMATS: Final = (
     "--validation", default=0.2, show_default=True, help="Training sets: share of the slides."
 )
 @scan_mpp_option
-@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@overwrite_option
 def export(
     slides: tuple[Path, ...],
     kind: str,
@@ -105,8 +111,7 @@ def export(
             with _progress() as on_progress:
                 written = write(kind, sources, out, settings, on_progress)
         except AlreadyThere as error:
-            what, _, _ = str(error).rpartition("; ")
-            raise AlreadyThere(f"{what}; choose another name, or give --overwrite") from error
+            raise AlreadyThere.at(error.path, OVERWRITE) from error
         for source in sources:
             click.echo(source.provenance.statement)
     for line in written:
@@ -135,13 +140,21 @@ def inspect(path: Path) -> None:
 @click.option("--key", required=True, type=click.Path(path_type=Path), help="PEM file; keep it.")
 @click.option("--new-identity", type=TEXT, metavar="NAME", help="Make certificate and key first.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: in its place.")
+@overwrite_option
 def sign(
-    path: Path, certificate: Path, key: Path, new_identity: str | None, output: Path | None
+    path: Path,
+    certificate: Path,
+    key: Path,
+    new_identity: str | None,
+    output: Path | None,
+    overwrite: bool,
 ) -> None:
     """Sign an exported FILE with content credentials (C2PA), which `histodiff inspect` reads."""
     from napari_histodiff.slide.exporting import credentials
     from napari_histodiff.slide.exporting.inspection import inspect_file
 
+    if output is not None and output != path:
+        check_new(output, overwrite)
     found = inspect_file(path)
     if found.unchanged is False:
         raise InvalidRequest(

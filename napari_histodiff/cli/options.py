@@ -9,13 +9,16 @@ from typing import Any, Final, TypeVar
 import click
 
 from napari_histodiff.cli.texts import TEXT
+from napari_histodiff.core.errors import AlreadyThere
 
 __all__ = [
     "FILE",
     "FOLDER",
     "INTERRUPTED",
     "NEW_FILE",
+    "OVERWRITE",
     "caption_option",
+    "check_new",
     "classes_option",
     "device_option",
     "instances_option",
@@ -23,6 +26,7 @@ __all__ = [
     "mpp_option",
     "options",
     "output_option",
+    "overwrite_option",
     "scan_mpp_option",
     "variants_option",
 ]
@@ -35,6 +39,9 @@ FOLDER: Final = click.Path(file_okay=False, path_type=Path)
 
 #: What shells answer for a command that Ctrl-C ended.
 INTERRUPTED: Final = 130
+
+#: What replaces a file that is there.
+OVERWRITE: Final = "--overwrite"
 
 caption_option: Final = click.option(
     "--caption", type=TEXT, default="", help='For example "colon, high lymphocytes, gland".'
@@ -55,6 +62,7 @@ mpp_option: Final = click.option(
 output_option: Final = click.option(
     "-o", "--output", type=FOLDER, default=Path("histodiff-output"), help="Folder."
 )
+overwrite_option: Final = click.option(OVERWRITE, is_flag=True, help="Replace what is there.")
 scan_mpp_option: Final = click.option(
     "--mpp", type=float, help="Um per pixel of a scan whose file does not say."
 )
@@ -65,6 +73,18 @@ variants_option: Final = click.option(
     show_default=True,
     help="Seeds from the first one on.",
 )
+
+
+def check_new(path: Path, overwrite: bool) -> None:
+    """Refuse to replace what is there before any work is done.
+
+    Raises
+    ------
+    AlreadyThere
+        When it exists and nobody said that it may be replaced.
+    """
+    if not overwrite and path.exists():
+        raise AlreadyThere.at(path, OVERWRITE)
 
 
 def options(*given: Callable[[Any], Any]) -> Callable[[_F], _F]:

@@ -12,7 +12,15 @@ from typing import Any
 
 import click
 
-from napari_histodiff.cli.options import FILE, FOLDER, INTERRUPTED, NEW_FILE, device_option
+from napari_histodiff.cli.options import (
+    FILE,
+    FOLDER,
+    INTERRUPTED,
+    NEW_FILE,
+    check_new,
+    device_option,
+    overwrite_option,
+)
 from napari_histodiff.cli.texts import TEXT
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS
 
@@ -27,6 +35,7 @@ __all__ = ["COMMANDS"]
 @click.option("--label", is_flag=True, help="Label tissue, and nuclei where nobody did.")
 @click.option("--mpp", type=float, help="Of your own images: um per pixel, as of train.")
 @click.option("--organ", type=TEXT, help="Of your own images: organ where the caption names none.")
+@overwrite_option
 def pack(
     data: Path,
     output: Path,
@@ -35,6 +44,7 @@ def pack(
     label: bool,
     mpp: float | None,
     organ: str | None,
+    overwrite: bool,
 ) -> None:
     """Collect the images of the data folder DATA into the training file OUTPUT.
 
@@ -46,6 +56,7 @@ def pack(
         raise click.UsageError(f"--fine is for a folder with splits.json, which {data} lacks")
     if not own and (mpp, organ) != (None, None):
         raise click.UsageError("--mpp and --organ are for a folder without splits.json")
+    check_new(output, overwrite)
     change = None
     if label:
         from napari_histodiff.datasets.tissue_labels import label_sample

@@ -88,7 +88,25 @@ class StorageError(HistodiffError, OSError):
 
 
 class AlreadyThere(StorageError):
-    """Nothing was written, because a file or folder of that name exists."""
+    """Nothing was written, because a file or folder of that name exists.
+
+    Attributes
+    ----------
+    path : Path
+        What is there; only of errors that `at` made.
+    """
+
+    path: Path
+
+    @classmethod
+    def at(cls, path: Path, way_out: str = "overwrite=True") -> Self:
+        """Make one that says how to replace what is there, in the words of whoever asked."""
+        error = cls(
+            f"expected a new file or folder, got {path}, which exists; choose another name, or "
+            f"give {way_out}"
+        )
+        error.path = path
+        return error
 
 
 class TrainingError(HistodiffError, RuntimeError):

@@ -30,7 +30,7 @@ from napari_histodiff.datasets.lizard import lizard_entries
 from napari_histodiff.datasets.packing import PackWriter, held_out_slides
 from napari_histodiff.datasets.plain import plain_entries
 from napari_histodiff.datasets.sources import Sample, Split
-from napari_histodiff.datasets.tissue_labels import Opinion, label_sample, labelled
+from napari_histodiff.datasets.tissue_labels import Opinion, label_sample
 
 __all__ = [
     "FORMATS",
@@ -263,7 +263,9 @@ def pack_folder(
             held = entry.slide in held_out
             if held:
                 opened.report.notes["images kept for validation"] += 1
-            _pack(opened, entry, test if held else train, change, network=opinion is not None)
+            writer, samples = test if held else train, opened.samples(entry)
+            said = writer.add_all(samples, change, network=opinion is not None)
+            opened.report.notes.update(said)
     if not held_out:
         _remove(aside)
     return PackedFolder(output, aside if held_out else None, opened.report)
@@ -310,28 +312,11 @@ def pack_split(
         )
     with PackWriter(output) as writer:
         for entry in tqdm(chosen, desc=f"packing {split}", unit="image", disable=None):
-            _pack(opened, entry, writer, change)
+            opened.report.notes.update(writer.add_all(opened.samples(entry), change))
     if rest := len(opened.entries) - len(chosen):
         other = "test" if split == "train" else "train"
         opened.report.notes[f"images left out, which are the {other} split"] = rest
     return opened.report
-
-
-def _pack(
-    opened: AnnotatedFolder,
-    entry: Entry,
-    writer: PackWriter,
-    change: Callable[[Sample], Sample] | None,
-    *,
-    network: bool = True,
-) -> None:
-    """Write an image, tile by tile, and note once what was labelled in it."""
-    said: set[str] = set()
-    for sample in opened.samples(entry):
-        written = sample if change is None else change(sample)
-        writer.add(written)
-        said.update(labelled(sample, written, network=network))
-    opened.report.notes.update(sorted(said))
 
 
 def _remove(path: Path) -> None:

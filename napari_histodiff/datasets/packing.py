@@ -88,9 +88,7 @@ def pack(
     notes: Counter[str] = Counter()
     with PackWriter(output) as writer:
         for sample in tqdm(read_all(data, split, fine=fine), desc=f"packing {split}", unit="image"):
-            written = sample if change is None else change(sample)
-            writer.add(written)
-            notes.update(labelled(sample, written))
+            notes.update(writer.add_all([sample], change))
     for note, many in notes.items():
         _log.info("%s: %d", note, many)
     if not writer.items:
@@ -187,6 +185,36 @@ class PackWriter:
         self._write(f"layers_{i}", _layers(sample))
         self._write(f"instances_{i}", _short_ids(sample.instances, sample.item.name))
         self.items.append(sample.item)
+
+    def add_all(
+        self,
+        samples: Iterable[Sample],
+        change: Callable[[Sample], Sample] | None,
+        *,
+        network: bool = True,
+    ) -> list[str]:
+        """Append an image, tile by tile.
+
+        Parameters
+        ----------
+        samples : iterable of Sample
+            Its tiles.
+        change : callable, optional
+            Makes of each what is written.
+        network : bool
+            Whether a network had a say in the change.
+
+        Returns
+        -------
+        list of str
+            Once each, what was labelled in it; see `tissue_labels.labelled`.
+        """
+        said: set[str] = set()
+        for sample in samples:
+            written = sample if change is None else change(sample)
+            self.add(written)
+            said.update(labelled(sample, written, network=network))
+        return sorted(said)
 
     def __enter__(self) -> PackWriter:
         return self

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,16 @@ def test_one_family_that_travels_between_processes(error: type[errors.HistodiffE
     back = pickle.loads(pickle.dumps(error("expected a, got b; do c")))
     assert type(back) is error
     assert str(back) == "expected a, got b; do c"
+
+
+def test_what_is_already_there_travels_with_its_path() -> None:
+    back = pickle.loads(pickle.dumps(errors.AlreadyThere.at(Path("a.tif"))))
+    assert back.path == Path("a.tif")
+    assert str(back).endswith(
+        "got a.tif, which exists; choose another name, or give overwrite=True"
+    )
+    other = errors.AlreadyThere.at(back.path, "--overwrite")
+    assert str(other).endswith("; choose another name, or give --overwrite")
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from napari_histodiff.datasets.packing import (
     slide_of,
 )
 from napari_histodiff.datasets.sources import Sample
+from tests.data_folder import write_data_folder
 from tests.datasets.formats import (
     drawing,
     feature,
@@ -88,6 +89,24 @@ def test_splits_of_own_images_are_those_of_training(tmp_path: Path) -> None:
         assert f"images left out, which are the {other}" in run.stderr
         names = [[item.name for item in load_pack(file).items] for file in (path, wanted)]
         assert names[0] == names[1]
+
+
+def test_packing_keeps_what_is_there(tmp_path: Path) -> None:
+    own, data = tmp_path / "own", tmp_path / "data"
+    _write_slides(own)
+    data.mkdir()
+    write_data_folder(data)
+    for folder in (own, data):
+        out = tmp_path / f"{folder.name}.npz"
+        out.write_text("mine")
+        run = CliRunner().invoke(main, ["pack", str(folder), str(out)])
+        assert run.exit_code == 2
+        said = f"got {out}, which exists; choose another name, or give --overwrite"
+        assert said in run.stderr
+        assert out.read_text() == "mine"
+        run = CliRunner().invoke(main, ["pack", str(folder), str(out), "--overwrite"])
+        assert run.exit_code == 0, run.output
+        assert load_pack(out).items
 
 
 def test_of_one_slide_nothing_is_kept_aside(tmp_path: Path) -> None:

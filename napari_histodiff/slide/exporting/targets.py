@@ -93,10 +93,7 @@ def staged(*paths: Path, overwrite: bool = False) -> Iterator[list[Path]]:
     """
     for path in paths:
         if not overwrite and path.exists():
-            raise AlreadyThere(
-                f"expected a new file or folder, got {path}, which exists; choose another name, "
-                "or say that it may be replaced"
-            )
+            raise AlreadyThere.at(path)
     parts = [path.with_name(f".{path.name}.{os.getpid()}.part") for path in paths]
     try:
         for path in paths:

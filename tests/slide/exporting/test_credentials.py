@@ -150,6 +150,20 @@ def test_what_cannot_be_signed_is_refused_and_left_as_it_was(tmp_path, identity)
 
 
 @needs_library
+def test_signing_into_another_file_keeps_what_is_there(tmp_path, identity) -> None:
+    path, out = edit(tmp_path, ".png"), tmp_path / "signed.png"
+    out.write_bytes(b"mine")
+    options = ["--certificate", str(identity[0]), "--key", str(identity[1]), "-o", str(out)]
+    result = CliRunner().invoke(main, ["sign", str(path), *options])
+    assert result.exit_code == 2
+    assert f"got {out}, which exists; choose another name, or give --overwrite" in result.output
+    assert out.read_bytes() == b"mine"
+    result = CliRunner().invoke(main, ["sign", str(path), *options, "--overwrite"])
+    assert result.exit_code == 0, result.output
+    assert credentials_of(out).valid
+
+
+@needs_library
 def test_a_changed_export_is_not_signed(tmp_path, identity) -> None:
     path = tmp_path / "a.tif"
     export_tiff(part_synthetic(), path, kind="pyramid")
