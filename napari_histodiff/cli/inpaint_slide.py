@@ -11,6 +11,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histodiff.cli.models import load
 from napari_histodiff.cli.options import FILE
 from napari_histodiff.cli.pictures import (
     MAPS,
@@ -90,7 +91,6 @@ def inpaint_slide(
     StorageError
         When the edits can not be written, or are those of another scan.
     """
-    from napari_histodiff.api import load_model
     from napari_histodiff.core.maps import encode_labels
     from napari_histodiff.slide.overlays.places import open_overlay
     from napari_histodiff.slide.scans.remembered import open_known
@@ -112,7 +112,7 @@ def inpaint_slide(
         inside = region.relative_to(seen).slices
         pictures = pictures_of(settings, *MAPS)
         classes, instances = nuclei_of(pictures)
-        model = load_model(settings["model"], settings["device"])
+        model = load(settings["model"], settings["device"])
         tissue = tissue_for(model.info, pictures.get("tissue"))
         with open_overlay(scan, settings["out"], read_only=False) as overlay:
             # On the canvas, which may begin before the scan.

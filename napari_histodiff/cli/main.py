@@ -18,7 +18,7 @@ from napari_histodiff.cli.foreign import masks
 from napari_histodiff.cli.inpaint_slide import SLIDE_OPTIONS, inpaint_slide, is_of_slide
 from napari_histodiff.cli.layouts import change, invent, layouts
 from napari_histodiff.cli.maps import MAP_COMMANDS
-from napari_histodiff.cli.models import model_option
+from napari_histodiff.cli.models import load, model_option
 from napari_histodiff.cli.options import (
     FILE,
     FOLDER,
@@ -181,9 +181,7 @@ def inpaint(image: Path, **settings: Any) -> None:
 @device_option
 def info(model: Path | None, device: str) -> None:
     """Say what a model is and what it was trained on."""
-    from napari_histodiff.api import load_model
-
-    found = load_model(model, device).info
+    found = load(model, device).info
     seen = ", ".join(f"{name} {count}" for name, count in found.class_counts.items())
     click.echo(f"{found.name}, revision {found.revision}, on {found.device}")
     click.echo(f"licence: {found.licence}")
@@ -226,8 +224,6 @@ for _command in (
 
 
 def _draw(settings: dict[str, Any], **more: Any) -> None:
-    from napari_histodiff.api import load_model
-
     pictures = pictures_of(settings, *_PICTURES)
     reference = pictures.pop("stain_from", None)
     class_map, instance_map = nuclei_of(pictures)
@@ -237,7 +233,7 @@ def _draw(settings: dict[str, Any], **more: Any) -> None:
         more |= mask_of(pictures)
     mpp = scale_of(settings["mpp"], pictures)
     others = [None if told == "bundled" else Path(told) for told in settings["compare_with"]]
-    models = [load_model(folder, settings["device"]) for folder in (settings["model"], *others)]
+    models = [load(folder, settings["device"]) for folder in (settings["model"], *others)]
     make_folder(settings["output"])
     for model in models:
         with warnings.catch_warnings(record=True) as notes:

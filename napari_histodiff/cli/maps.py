@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from napari_histodiff.cli.models import load
 from napari_histodiff.cli.options import FOLDER, device_option, options
 from napari_histodiff.cli.texts import TEXT
 from napari_histodiff.core.errors import Cancelled, InvalidRequest
@@ -79,7 +80,6 @@ def anomaly(image: Path, model: Path | None, device: str, **settings: Any) -> No
     Writes NAME.ome.tiff (float32), NAME.png (over the image, with a scale) and NAME.json. When it
     is stopped, the same command goes on where it was.
     """
-    from napari_histodiff.api import load_model
     from napari_histodiff.evaluation.maps.anomaly import AnomalySettings
     from napari_histodiff.evaluation.maps.pictures import Legend
     from napari_histodiff.evaluation.maps.running import anomaly_of
@@ -88,7 +88,7 @@ def anomaly(image: Path, model: Path | None, device: str, **settings: Any) -> No
     chosen = {name: settings[name] for name in names if settings[name] is not None}
     how = AnomalySettings(**chosen)
     with _map(image, "anomaly", settings) as job:
-        loaded = load_model(model, device)
+        loaded = load(model, device)
         found = anomaly_of(
             job.slide,
             job.area,

@@ -1,4 +1,4 @@
-"""`--model` and `--accept-licence`: a folder, or a model of the hub that is asked for first."""
+"""`--model`, a folder or a model of the hub that is asked for first, and how it is loaded."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from napari_histodiff.api import Model
     from napari_histodiff.hub.lookup import HubModel
 
-__all__ = ["model_option"]
+__all__ = ["load", "model_option"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -36,6 +37,16 @@ def model_option(function: _F) -> _F:
         help="Model folder, ours or of diffusers, or a model of the Hugging Face Hub; by default "
         "the bundled.",
     )(function)
+
+
+def load(folder: Path | None, device: str = "auto") -> Model:
+    """Load a model; a terminal shows so for the seconds that it takes."""
+    from tqdm import tqdm
+
+    with tqdm(desc="loading the model", bar_format="{desc}", leave=False, disable=None):
+        from napari_histodiff.api import load_model
+
+        return load_model(folder, device)
 
 
 def _keep(context: click.Context, _: click.Parameter, value: str | None) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from napari_histodiff.cli.models import model_option
+from napari_histodiff.cli.models import load, model_option
 from napari_histodiff.cli.options import (
     FILE,
     FOLDER,
@@ -80,12 +80,11 @@ def new(
 ) -> None:
     """Make the slide PATH (NAME.ome.zarr); it opens at once and is drawn where one looks."""
     height, width = _sides(size, height, width)
-    from napari_histodiff.api import load_model
     from napari_histodiff.slide.sketch_files import read_sketch
     from napari_histodiff.slide.store import SlideStore
 
     drawn = None if sketch is None else read_sketch(sketch, height, width)
-    info = load_model(model, "cpu").info
+    info = load(model, "cpu").info
     say_unknown_words(settings["caption"])
     recipe = SlideRecipe.plan(info, height=height, width=width, guidance_scale=guidance, **settings)
     with SlideStore.create(path, recipe, drawn) as store:
@@ -210,11 +209,10 @@ def refine(path: Path, model: Path | None) -> None:
 
     It is drawn where one looks; what was drawn before stays as it is.
     """
-    from napari_histodiff.api import load_model
     from napari_histodiff.slide.store import SlideStore
 
     with SlideStore.open(path, read_only=False) as store:
-        store.refine(load_model(model, "cpu").info)
+        store.refine(load(model, "cpu").info)
         click.echo(_size(store))
 
 

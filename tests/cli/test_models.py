@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from io import StringIO
+
 import pytest
 from click.testing import CliRunner, Result
 
@@ -32,3 +35,18 @@ def test_who_sits_at_a_terminal_is_asked(hub, monkeypatch, answer, code) -> None
     done = run("info", "--device", "cpu", "--model", NAME, answer=answer)
     assert done.exit_code == code, done.output
     assert "Download it, and accept the licence openrail?" in done.output
+
+
+class _Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("stream", [_Terminal, StringIO])
+def test_a_terminal_shows_that_the_model_is_loading(monkeypatch, stream) -> None:
+    shown = stream()
+    seen: list[str] = []
+    monkeypatch.setattr(sys, "stderr", shown)
+    monkeypatch.setattr("napari_histodiff.api.load_model", lambda *_: seen.append(shown.getvalue()))
+    models.load(None)
+    assert ("loading the model" in seen[0]) == (stream is _Terminal)
