@@ -99,11 +99,11 @@ class AlreadyThere(StorageError):
     path: Path
 
     @classmethod
-    def at(cls, path: Path, way_out: str = "overwrite=True") -> Self:
-        """Make one that says how to replace what is there, in the words of whoever asked."""
+    def at(cls, path: Path, way_out: str | None = "overwrite=True") -> Self:
+        """Make one that says how to replace what is there, if it can be, in words of who asks."""
+        other = "" if way_out is None else f", or give {way_out}"
         error = cls(
-            f"expected a new file or folder, got {path}, which exists; choose another name, or "
-            f"give {way_out}"
+            f"expected a new file or folder, got {path}, which exists; choose another name{other}"
         )
         error.path = path
         return error

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from napari_histodiff.core.errors import InvalidRequest, StorageError
 from napari_histodiff.files import move_into_place
+from napari_histodiff.slide.exporting.targets import without_ending
 
 __all__ = ["Legend", "check_free", "map_files", "write_map"]
 
@@ -50,11 +51,7 @@ class Legend:
 
 def map_files(out: Path) -> tuple[Path, Path, Path]:
     """Return the files of a map: the numbers, the picture and what it was made of."""
-    name = out.name
-    for ending in (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".png"):
-        if name.lower().endswith(ending):
-            name = name[: -len(ending)]
-            break
+    name = without_ending(out).name
     return tuple(out.with_name(name + end) for end in (".ome.tiff", ".png", ".json"))  # type: ignore[return-value]
 
 

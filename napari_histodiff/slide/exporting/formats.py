@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.slide.exporting.source import ExportSource
-from napari_histodiff.slide.exporting.targets import OnProgress
+from napari_histodiff.slide.exporting.targets import OnProgress, without_ending
 
-__all__ = ["FORMATS", "SETS", "WITH_TISSUE", "write"]
+__all__ = ["FORMATS", "SETS", "WITH_TISSUE", "file_name", "write"]
 
 #: How a file of each format ends; folders end in nothing, masks get names and endings of their own.
 FORMATS: Final[Mapping[str, str]] = MappingProxyType(
@@ -33,6 +33,9 @@ FORMATS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
+#: Other endings that programs read a format by.
+_ALSO: Final = {"ome-tiff": (".ome.tiff",), "tiff": (".tiff",), "geojson": (".geojson.gz",)}
+
 #: Training sets, which take several slides.
 SETS: Final = ("conic", "coco", "folder", "yolo", "stardist")
 
@@ -40,6 +43,17 @@ _MASKS: Final = {"masks": "tiff", "masks-png": "png", "masks-npy": "npy"}
 
 #: What tells the tissue: the first where that is asked for, the others wherever there is any.
 WITH_TISSUE: Final = ("geojson", *_MASKS, "ome-zarr", "ome-zarr-0.4", "folder")
+
+
+def file_name(name: str, kind: str) -> str:
+    """Return the name of what a format is written to: with its ending, in place of another.
+
+    >>> file_name("a.tif", "ome-tiff"), file_name("a.geojson.gz", "geojson"), file_name("a", "coco")
+    ('a.ome.tif', 'a.geojson.gz', 'a')
+    """
+    if not FORMATS[kind] or name.lower().endswith((FORMATS[kind], *_ALSO.get(kind, ()))):
+        return name
+    return without_ending(Path(name)).name + FORMATS[kind]
 
 
 def write(

@@ -17,7 +17,7 @@ from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 from napari_histodiff.slide.exporting.nuclei import blocks, nuclei_of
 from napari_histodiff.slide.exporting.sidecar import beside, sidecar_paths, synthetic_outlines
 from napari_histodiff.slide.exporting.source import ExportSource
-from napari_histodiff.slide.exporting.targets import OnProgress, Steps, staged
+from napari_histodiff.slide.exporting.targets import OnProgress, Steps, staged, without_ending
 
 __all__ = ["MaskKind", "export_masks"]
 
@@ -55,7 +55,8 @@ def export_masks(
     source : ExportSource
         The slide.
     path : Path
-        Start of the names: `path_instances.tif`, `path_classes.tif` and `path_tissue.tif`.
+        Start of the names: `path_instances.tif`, `path_classes.tif` and `path_tissue.tif`; the
+        ending of a file is left out of it.
     kind : {"tiff", "png", "npy"}
         How they are stored.
     level : int
@@ -78,7 +79,7 @@ def export_masks(
     StorageError
         When a file is there, or cannot be written; nothing is left then.
     """
-    path = Path(path)
+    path = without_ending(Path(path))
     bounds = source.spec.bounds(level)
     if kind == "png" and bounds.area > _MOST_PNG:
         raise InvalidRequest(

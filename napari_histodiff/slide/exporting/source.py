@@ -100,8 +100,9 @@ class ExportSource:
         notes: tuple[str, ...] = ()
         if not drawn.all():
             notes = (
-                f"Of {drawn.size} tiles at full resolution {int(drawn.sum())} are drawn; the "
-                "others show coarser pixels enlarged, or the colours of the plan.",
+                f"Of {drawn.size} tiles of the slide at full resolution {int(drawn.sum())} are "
+                "drawn; the others show coarser pixels enlarged, or the colours of the plan. "
+                "Nuclei are those of drawn tiles, tissue is that of all.",
             )
         return cls(
             name=slide.path.name.removesuffix(".ome.zarr"),

@@ -71,6 +71,23 @@ class Steps:
             self._on_progress(ExportProgress(self._done, max(self._total, self._done), what))
 
 
+#: How names end of pictures, maps and objects, the longest endings first.
+_ENDINGS: Final = (".ome.tiff", ".ome.tif", ".ome.zarr", ".geojson.gz", ".geojson", ".tiff", ".tif",
+                   ".png", ".npy")  # fmt: skip
+
+
+def without_ending(path: Path) -> Path:
+    """Return a path without the ending of a file, for what gives it one of its own.
+
+    >>> str(without_ending(Path("full.ome.tif"))), str(without_ending(Path("dr. a")))
+    ('full', 'dr. a')
+    """
+    for ending in _ENDINGS:
+        if path.name.lower().endswith(ending) and len(path.name) > len(ending):
+            return path.with_name(path.name[: -len(ending)])
+    return path
+
+
 @contextmanager
 def staged(*paths: Path, overwrite: bool = False) -> Iterator[list[Path]]:
     """Yield a name beside each path to write to; all take their places when the block ends well.

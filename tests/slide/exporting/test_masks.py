@@ -42,6 +42,16 @@ def test_our_own_reader_reads_the_maps_back(tmp_path: Path, kind: MaskKind) -> N
     )
 
 
+@pytest.mark.parametrize("name", ["full.tif", "full.ome.tiff", "full.png", "full"])
+def test_the_ending_of_a_picture_is_no_part_of_the_names(tmp_path: Path, name: str) -> None:
+    found = export_masks(ExportSource.of_slide(drawn_slide(tmp_path)), tmp_path / name)
+    assert [path.name for path in found] == [
+        "full_instances.tif",
+        "full_classes.tif",
+        "full_masks.histodiff.json",
+    ]
+
+
 @pytest.mark.parametrize(("kind", "level"), [("tiff", 0), ("png", 1), ("npy", 0)])
 def test_tissue_is_written_where_it_is_asked_for(
     tmp_path: Path, kind: MaskKind, level: int

@@ -24,7 +24,7 @@ from napari_histodiff.slide.exporting import nuclei
 from napari_histodiff.slide.exporting.nuclei import export_geojson, nuclei_of
 from napari_histodiff.slide.exporting.source import ExportSource
 from tests.slide.exporting.sources import drawn_slide, of_labels, part_synthetic
-from tests.slide.slides import request
+from tests.slide.slides import edit, make, request
 
 
 def read_back(path: Path, shape: tuple[int, int]) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
@@ -95,6 +95,16 @@ def test_a_nucleus_with_a_hole_keeps_it(tmp_path: Path) -> None:
     export_geojson(of_labels((instances * 2).astype(np.uint8), instances), tmp_path / "n.geojson")
     (one,) = json.loads((tmp_path / "n.geojson").read_text())["features"]
     assert len(one["geometry"]["coordinates"]) == 2
+
+
+def test_a_file_says_what_nuclei_and_tissue_are_of(tmp_path: Path) -> None:
+    slide = make(tmp_path)
+    edit(slide, Region(0, 0, 0, 64, 64))
+    source = ExportSource.of_slide(slide)
+    export_geojson(source, tmp_path / "n.geojson", tissue=True)
+    said = json.loads((tmp_path / "n.geojson").read_text())["histodiff"]["statement"]
+    assert "Nuclei are those of drawn tiles, tissue is that of all." in said
+    assert said == source.provenance.statement
 
 
 def test_tissue_of_edits_is_listed_at_every_level_it_was_painted_at(tmp_path: Path) -> None:

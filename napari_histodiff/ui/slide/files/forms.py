@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 from magicgui import magicgui
 from napari.utils.notifications import show_info, show_warning
 
-from napari_histodiff.core.errors import Cancelled, InvalidRequest
+from napari_histodiff.core.errors import AlreadyThere, Cancelled, InvalidRequest
 from napari_histodiff.core.geometry import Region
-from napari_histodiff.slide.exporting.formats import FORMATS, SETS, write
+from napari_histodiff.slide.exporting.formats import FORMATS, SETS, file_name, write
 from napari_histodiff.slide.exporting.source import open_source
 from napari_histodiff.slide.exporting.targets import ExportProgress
 from napari_histodiff.ui.command import studio
@@ -79,7 +79,9 @@ def export_slide(
     Raises
     ------
     InvalidRequest
-        When no slide is worked on, its edits are being written, or the name is taken.
+        When no slide is worked on, or its edits are being written.
+    AlreadyThere
+        When the name is taken.
     """
     dock = studio(viewer)
     target = _target(viewer)
@@ -99,10 +101,10 @@ def export_slide(
         )
     path, mpp = target.export_path
     region = _region(viewer, dock, target, part)
-    said = name or _name(target.layer.name, region, kind)
-    out = pathlib.Path(folder) / (said if said.endswith(FORMATS[kind]) else said + FORMATS[kind])
+    named = file_name(name, kind) if name else _name(target.layer.name, region, kind)
+    out = pathlib.Path(folder) / named
     if out.exists():
-        raise InvalidRequest(f"expected a new name, got {out}, which is there; choose another name")
+        raise AlreadyThere.at(out, None)
     if isinstance(target, EditedScanTarget):
         target.keep_now()
     settings: dict[str, Any] = {"compression": "jpeg" if jpeg else "deflate", "validation": 0.0}
@@ -115,7 +117,10 @@ def export_slide(
         with open_source(path, mpp=mpp) as source:
             chosen = source if region is None else source.part(region)
             settings["tissue"] = chosen.tissue is not None
-            told = [*write(kind, [chosen], out, settings, on_progress)]
+            try:
+                told = write(kind, [chosen], out, settings, on_progress)
+            except AlreadyThere as error:  # of several files, whose names are known now
+                raise AlreadyThere.at(error.path, None) from error
             return [*told, chosen.provenance.statement]
 
     job = FileJob(_window(viewer), f"Exporting {target.layer.name}", work)
@@ -238,7 +243,8 @@ def _region(viewer: Any, dock: Any, target: Any, part: str) -> Region | None:
 
 def _name(slide: str, region: Region | None, kind: str) -> str:
     place = "" if region is None else f"_y{region.y}_x{region.x}_{region.height}x{region.width}"
-    return f"{slide}{place}" + (f"_{kind}" if kind in SETS or kind == "changes" else "")
+    what = f"_{kind}" if kind in SETS or kind == "changes" else ""
+    return f"{slide}{place}{what}{FORMATS[kind]}"
 
 
 def _window(viewer: Any) -> Any:

@@ -12,7 +12,7 @@ import tifffile
 from qtpy.QtWidgets import QProgressDialog
 
 from napari_histodiff.cli.export import export
-from napari_histodiff.core.errors import Cancelled, InvalidRequest, StorageError
+from napari_histodiff.core.errors import AlreadyThere, Cancelled, InvalidRequest, StorageError
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.slide.exporting.formats import FORMATS
 from napari_histodiff.slide.exporting.inspection import inspect_file
@@ -78,7 +78,7 @@ def test_the_frame_of_a_scan_with_its_edits(
     assert (tifffile.imread(out) == 77).all()
     assert str(out) in str(lines)
     assert inspect_file(out).unchanged
-    with pytest.raises(InvalidRequest, match="choose another name"):
+    with pytest.raises(AlreadyThere, match=r"choose another name$"):
         export_slide(dock.viewer, folder=tmp_path)
 
 
@@ -93,9 +93,18 @@ def test_the_whole_of_a_synthetic_slide(
     assert tifffile.imread(tmp_path / "out.tif").shape == (512, 512, 3)
 
 
+def test_maps_that_are_there_are_kept(dock: StudioDock, tmp_path: Path, wait_for: WaitFor) -> None:
+    dock.slide.open_slide(make_slide(tmp_path / "made.ome.zarr", 512, 512))
+    there = tmp_path / "all_classes.tif"
+    there.write_text("mine")
+    _, error = done(export_slide(dock.viewer, "masks", folder=tmp_path, name="all.tif"), wait_for)
+    assert str(error).endswith(f"got {there}, which exists; choose another name")
+    assert there.read_text() == "mine"
+
+
 def test_what_is_in_view(dock: StudioDock, scan: Path, tmp_path: Path, wait_for: WaitFor) -> None:
     assert export_form(dock.viewer)["folder"].value == scan.parent
-    job = export_slide(dock.viewer, part="view", folder=tmp_path, name="seen")
+    job = export_slide(dock.viewer, part="view", folder=tmp_path, name="seen.tif")
     assert done(job, wait_for)[1] is None
     assert (tmp_path / "seen.ome.tif").exists()
 
