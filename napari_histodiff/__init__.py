@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 from napari_histodiff.core.torch_start import wait_quietly
 
 if TYPE_CHECKING:
-    from napari_histodiff.api import BusyThreads, Model, load_model
+    from napari_histodiff.api import BusyThreads, Model, change_paint, invent, load_model
     from napari_histodiff.core.errors import HistodiffError
     from napari_histodiff.core.geometry import Region
     from napari_histodiff.core.requests import EditKind, EditRequest
     from napari_histodiff.datasets.pictures import read_picture
     from napari_histodiff.evaluation.maps.anomaly import AnomalyMap, AnomalySettings
-    from napari_histodiff.layout.changes import change_paint
-    from napari_histodiff.layout.invention import invent
     from napari_histodiff.remarks import (
         AstrayNuclei,
         MixedClasses,
@@ -66,8 +64,8 @@ _MODULES = {
     "UnknownCaptionWords": "remarks",
     "UnseenClass": "remarks",
     "UnusedInput": "remarks",
-    "change_paint": "layout.changes",
-    "invent": "layout.invention",
+    "change_paint": "api",
+    "invent": "api",
     "load_model": "api",
     "open_slide": "slide.opened",
     "read_picture": "datasets.pictures",

@@ -30,9 +30,9 @@ from napari_histodiff.core.steering.start import as_fill
 from napari_histodiff.core.steering.steering import DEFAULT_REFERENCE, Steering
 from napari_histodiff.core.steering.strengths import as_strength_map
 from napari_histodiff.core.torch_start import busy_waiting
+from napari_histodiff.layout import changes, invention
 from napari_histodiff.layout.completion import Completion, complete_paint, completed, structure_seed
-from napari_histodiff.layout.invention import Invention, invent
-from napari_histodiff.remarks import remark_on
+from napari_histodiff.remarks import remark_on, remark_on_caption, remarking
 
 if TYPE_CHECKING:
     from napari_histodiff.core.backend import Backend, BackendInfo, OnStep
@@ -46,8 +46,13 @@ if TYPE_CHECKING:
 __all__ = [
     "BusyThreads",
     "Model",
+    "change_paint",
+    "invent",
     "load_model",
 ]
+
+change_paint = remarking(changes.change_paint, __file__)
+invent = remarking(invention.invent, __file__, counts='counts={"lymphocyte": 120}')
 
 #: What a drawing is guided towards: names with strengths, or a function of images.
 GuideArgument = str | Mapping[str, float] | Callable[[Any], Any] | None
@@ -228,6 +233,7 @@ class Model:
         caption where nothing is; each seed, and each variant of it, has another structure.
         Parameters are those of `__call__`, and `variant` the number of the variant that is meant.
         """
+        remark_on_caption(caption or "", __file__)
         return complete_paint(
             class_map,
             instance_map,
@@ -257,7 +263,7 @@ class Model:
         found = self.suggest(class_map, instance_map, tissue_map, caption, seed=seed, mpp=mpp)
         return found.tissue_map
 
-    def invent(self, shape: tuple[int, int], caption: str = "", **more: Any) -> Invention:
+    def invent(self, shape: tuple[int, int], caption: str = "", **more: Any) -> invention.Invention:
         """Return tissue and nuclei made up by seed, in the tissues this model knows.
 
         Parameters are those of `napari_histodiff.invent`.

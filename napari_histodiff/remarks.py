@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import numpy as np
 from scipy import ndimage
 
 from napari_histodiff.core.captions import ParseReport, parse_caption
+from napari_histodiff.core.captions.spelling import hint_for, is_number
 from napari_histodiff.core.maps import BARE_TISSUES, CLASS_NAMES, mixed_instances
 from napari_histodiff.core.requests import EditRequest
 
@@ -23,7 +27,12 @@ __all__ = [
     "UnseenClass",
     "UnusedInput",
     "remark_on",
+    "remark_on_caption",
+    "remarking",
 ]
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class UnusedInput(UserWarning):
@@ -31,13 +40,19 @@ class UnusedInput(UserWarning):
 
 
 class UnknownCaptionWords(UserWarning):
-    """Part of a caption has no effect; `report` tells which words and why."""
+    """Part of a caption has no effect; `report` tells which words and why.
 
-    def __init__(self, report: ParseReport) -> None:
+    Where numbers of nuclei can be given elsewhere, `counts` tells how.
+    """
+
+    def __init__(self, report: ParseReport, counts: str = "") -> None:
         self.report = report
-        parts = [f'"{words}" is not understood' for words in report.ignored]
+        parts = [f'"{words}" is not understood{hint_for(words)}' for words in report.ignored]
         parts += [f'"{a}" contradicts "{b}"' for a, b in report.contradictory]
-        super().__init__(f"{'; '.join(parts)}: the model does not see these words")
+        more = ""
+        if counts and any(map(is_number, report.ignored)):
+            more = f"; say how many nuclei of a class there are to be by {counts}"
+        super().__init__(f"{'; '.join(parts)}: these words have no effect{more}")
 
 
 class UnseenClass(UserWarning):
@@ -64,10 +79,9 @@ def remark_on(request: EditRequest, info: BackendInfo, *modules: str) -> None:
         Files whose callers are meant: a warning points at the first line outside them.
     """
     level = _caller_level({__file__, *modules})
-    for caption in (request.caption, *dict(request.region_captions).values()):
-        report = parse_caption(caption).report
-        if info.captions == "vocabulary" and (report.ignored or report.contradictory):
-            warnings.warn(UnknownCaptionWords(report), stacklevel=level)
+    if info.captions == "vocabulary":
+        for caption in (request.caption, *dict(request.region_captions).values()):
+            remark_on_caption(caption, *modules)
     if unused := _unused(request, info):
         text = f"{info.name} takes no {' and no '.join(unused)}; they have no effect"
         warnings.warn(UnusedInput(text), stacklevel=level)
@@ -94,6 +108,43 @@ def remark_on(request: EditRequest, info: BackendInfo, *modules: str) -> None:
             "nuclei of unknown class"
         )
         warnings.warn(UnseenClass(text), stacklevel=level)
+
+
+def remark_on_caption(caption: str, *modules: str, counts: str = "") -> None:
+    """Warn of words of a caption that have no effect.
+
+    Parameters
+    ----------
+    caption : str
+    modules : str
+        As those of `remark_on`.
+    counts : str
+        How to give numbers of nuclei, where they can be given.
+    """
+    report = parse_caption(caption).report
+    if report.ignored or report.contradictory:
+        level = _caller_level({__file__, *modules})
+        warnings.warn(UnknownCaptionWords(report, counts), stacklevel=level)
+
+
+def remarking(function: Callable[_P, _T], *modules: str, counts: str = "") -> Callable[_P, _T]:
+    """Return a function with an argument `caption` that warns of its words without effect.
+
+    Parameters
+    ----------
+    function : callable
+    modules, counts
+        As those of `remark_on_caption`.
+    """
+    takes = signature(function)
+
+    @wraps(function)
+    def remarked(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        caption = takes.bind_partial(*args, **kwargs).arguments.get("caption")
+        remark_on_caption(caption or "", *modules, counts=counts)
+        return function(*args, **kwargs)
+
+    return remarked
 
 
 def _unused(request: EditRequest, info: BackendInfo) -> list[str]:

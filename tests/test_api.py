@@ -138,6 +138,30 @@ def test_unknown_caption_words_are_told() -> None:
     assert caught[0].filename == __file__
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda caption: hd.invent((64, 64), caption),
+        lambda caption: hd.change_paint(np.full((8, 8), 2), None, None, "2 cells", caption=caption),
+        lambda caption: MODEL.invent((64, 64), caption),
+        lambda caption: MODEL.suggest(shape=(64, 64), caption=caption),
+    ],
+)
+def test_what_lays_tissue_out_tells_unknown_caption_words(call) -> None:
+    with pytest.warns(hd.UnknownCaptionWords, match='did you mean "gland"') as caught:
+        call("colon, glnad")
+    assert [one.filename for one in caught] == [__file__]
+
+
+def test_a_number_in_a_caption_is_told_to_belong_to_counts() -> None:
+    with pytest.warns(hd.UnknownCaptionWords, match='by counts={"lymphocyte": 120}'):
+        hd.invent((64, 64), "12 lymphocytes")
+    with pytest.warns(hd.UnknownCaptionWords) as caught:
+        MODEL.suggest(shape=(64, 64), caption="12 lymphocytes")
+    assert "has levels, no numbers" in str(caught[0].message)
+    assert "counts" not in str(caught[0].message)
+
+
 def test_a_class_the_model_never_saw_is_told() -> None:
     with pytest.warns(hd.UnseenClass, match="neutrophil"):
         MODEL(np.ones((4, 4), int))

@@ -103,7 +103,7 @@ def invent(caption: str, output: Path, **settings: Any) -> None:
 
     like, like_mpp = _example(settings)
     counts = _counts(settings["counts"])
-    say_unknown_words(caption)
+    say_unknown_words(caption, "--count, as --count lymphocyte=120")
     for seed in range(settings["seed"], settings["seed"] + settings["variants"]):
         with tqdm(total=EVALUATIONS, unit="step", leave=False, disable=None) as bar:
 

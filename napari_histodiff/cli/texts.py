@@ -26,11 +26,11 @@ class _Text(click.types.StringParamType):
 TEXT: Final = _Text()
 
 
-def say_unknown_words(caption: str) -> None:
-    """Warn of words of a caption that have no effect."""
+def say_unknown_words(caption: str, counts: str = "") -> None:
+    """Warn of words of a caption that have no effect; `counts` tells how to give numbers."""
     from napari_histodiff.core.captions import parse_caption
     from napari_histodiff.remarks import UnknownCaptionWords
 
     report = parse_caption(caption).report
     if report.ignored or report.contradictory:
-        click.echo(f"Warning: {UnknownCaptionWords(report)}", err=True)
+        click.echo(f"Warning: {UnknownCaptionWords(report, counts)}", err=True)

@@ -76,6 +76,16 @@ def test_words_that_are_not_known_are_said(
         assert json.loads((tmp_path / stem).read_text(encoding="utf-8"))["caption"] == "结肠"
 
 
+def test_a_number_in_a_caption_is_told_where_it_belongs(tmp_path: Path) -> None:
+    done = run("invent", "colon, 12 lymphocytes, glnad", "--size", 64, 64, "-o", tmp_path)
+    assert '"12" is not understood (a caption has levels, no numbers: "high ly' in done.stderr
+    assert '"glnad" is not understood (did you mean "gland"?)' in done.stderr
+    assert "by --count, as --count lymphocyte=120" in done.stderr
+    assert (
+        "--count" not in run("suggest", "--caption", "12", "--size", 64, 64, "-o", tmp_path).stderr
+    )
+
+
 def test_organs_and_classes_are_said_as_they_were_typed(tmp_path: Path) -> None:
     for typed, word in ((COLON, "结肠"), (FRENCH, "c\ufffdlon")):
         assert f"got '{word}': 3" in run("invent", "--count", f"{typed}=3", "-o", tmp_path).output

@@ -92,6 +92,11 @@ def test_an_organ_the_model_hardly_knows_is_said(box: CaptionBox) -> None:
     assert "training images" not in box.report.text()
 
 
+def test_a_number_is_told_to_be_no_level(box) -> None:
+    box.set_caption("colon, 12 lymphocytes")
+    assert 'Ignored: 12 (a caption has levels, no numbers: "high lymphocytes")' in box.report.text()
+
+
 @pytest.mark.parametrize(
     ("captions", "text", "said"),
     [

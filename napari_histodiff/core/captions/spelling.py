@@ -8,7 +8,7 @@ from typing import Final
 from napari_histodiff.core.captions.slots import CLASS_NOUNS, LEVELS, ORGANS, STAINS, TISSUE_WORDS
 from napari_histodiff.core.captions.vocabulary import PHRASES, Kind, fold
 
-__all__ = ["PHRASES_TO_TYPE", "TEMPLATES", "meant_by"]
+__all__ = ["PHRASES_TO_TYPE", "TEMPLATES", "hint_for", "is_number", "meant_by"]
 
 #: Every phrase of the language in its own words, the organs first.
 PHRASES_TO_TYPE: Final[tuple[str, ...]] = (
@@ -50,3 +50,20 @@ def meant_by(word: str) -> str:
     folded = " ".join(fold(part) for part in word.split())
     found = get_close_matches(folded, _MEANT, n=1, cutoff=_ALIKE)
     return found[0] if found else ""
+
+
+def is_number(word: str) -> bool:
+    """Return whether a word is a number, which captions do not read."""
+    return word[:1].isdecimal()
+
+
+def hint_for(word: str) -> str:
+    """Return what follows a word without effect: what may have been meant, or nothing.
+
+    >>> hint_for("glnd"), hint_for("zebra"), hint_for("12")
+    (' (did you mean "gland"?)', '', ' (a caption has levels, no numbers: "high lymphocytes")')
+    """
+    if is_number(word):
+        return f' (a caption has levels, no numbers: "high {CLASS_NOUNS[2]}")'
+    meant = meant_by(word)
+    return f' (did you mean "{meant}"?)' if meant else ""

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_histodiff.core.backend import BackendInfo, Captions
 from napari_histodiff.core.captions import Caption, ParseReport, parse_caption
-from napari_histodiff.core.captions.spelling import meant_by
+from napari_histodiff.core.captions.spelling import hint_for, meant_by
 from napari_histodiff.ui.generation.plan import organ_remark
 from napari_histodiff.ui.widgets.forms import note_label
 from napari_histodiff.ui.widgets.style import SUBTLE, WARNING, WRONG
@@ -155,7 +155,7 @@ def _organ(caption: Caption, info: BackendInfo | None) -> str:
 def _ignored(word: str) -> str:
     meant = meant_by(word)
     if not meant:
-        return escape(word)
+        return escape(word + hint_for(word), quote=False)
     link = f'<a href="{quote(word)}|{quote(meant)}">{escape(meant)}</a>'
     return f"{escape(word)} (did you mean {link}?)"
 

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QComboBox, QLineEdit, QPushButton, QVBoxLayout, QWidg
 from superqt.utils import signals_blocked
 
 from napari_histodiff.core.captions import parse_caption
+from napari_histodiff.core.captions.spelling import hint_for
 from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.ui.widgets.forms import button, row
 
@@ -90,7 +91,7 @@ class RegionCaptions(QWidget):
             self._tell()
 
     def _check(self, text: QLineEdit, said: str) -> None:
-        ignored = parse_caption(said).report.ignored
+        ignored = [word + hint_for(word) for word in parse_caption(said).report.ignored]
         text.setToolTip(f"Ignored: {', '.join(ignored)}" if ignored else _TIP)
 
     def _tell(self, *_: object) -> None:
