@@ -25,8 +25,8 @@ from napari_histodiff.layout.changes.nuclei import NucleiEdit, counted
 from napari_histodiff.layout.changes.places import (
     INNER,
     Zone,
+    areas_in,
     body_of,
-    border_length,
     name_of,
     nothing_of,
     wavy_distance,
@@ -163,7 +163,7 @@ class _Paint:
             verbs = {
                 Verb.GROW: self._grow,
                 Verb.SHRINK: self._shrink,
-                Verb.FEWER: self._fewer_areas,
+                Verb.FEWER: self._remove,
                 Verb.REMOVE: self._remove,
                 Verb.PUT: self._put,
                 Verb.TURN: self._turn_tissue,
@@ -214,9 +214,7 @@ class _Paint:
 
     def _fewer(self, change: Change, zone: Zone) -> str:
         ids = self.nuclei.within(zone.mask, change.classes)
-        share = change.factor if change.factor is not None else _FEWER
-        if change.verb is Verb.REMOVE:
-            share = change.factor if change.factor is not None else 1.0
+        share = _share(change, 1.0 if change.verb is Verb.REMOVE else _FEWER)
         if change.count is not None:
             share = min(1.0, change.count / max(1, len(ids)))
         if not len(ids):
@@ -231,7 +229,7 @@ class _Paint:
     def _turn_nuclei(self, change: Change, zone: Zone) -> str:
         assert change.becomes is not None
         ids = self.nuclei.within(zone.mask, change.classes)
-        share = 1.0 if change.factor is None else min(1.0, change.factor)
+        share = _share(change, 1.0)
         if change.count is not None:
             share = min(1.0, change.count / max(1, len(ids)))
         if not len(ids):
@@ -245,79 +243,45 @@ class _Paint:
 
     # ------------------------------------------------------------------ tissue
     def _grow(self, change: Change, zone: Zone) -> str:
-        number = self._present(change)
-        body = body_of(self.tissue, number)
-        reach = self._reach(change, body)
+        number, (body, said) = self._present(change), self._chosen(change, zone)
         away = wavy_distance(body, self._frame, self._mpp, self._seed)
-        new = (away <= reach) & ~body & zone.mask & (self.tissue != _ID["glass"])
-        new &= reach > 0  # a new border swings, also about the old one
+        room = ~body_of(self.tissue, number) & zone.mask & (self.tissue != _ID["glass"])
+        reach = self._reach(change, away[room], body)
         before = (self.tissue == number).mean()
-        nuclei = self._fill(new, number)
-        shares = f"{before:.0%} to {(self.tissue == number).mean():.0%} of the frame"
-        return f"grew the {name_of(number)} by {reach:.0f} µm, {shares}{zone.words}; {nuclei}"
+        nuclei = self._fill(room & (away <= reach), number)
+        return f"grew {said} by {self._moved(reach, before, number)}{zone.words}; {nuclei}"
 
     def _shrink(self, change: Change, zone: Zone) -> str:
-        number = self._present(change)
-        body = body_of(self.tissue, number)
-        reach = self._reach(change, body)
+        number, (body, said) = self._present(change), self._chosen(change, zone)
         inside = -wavy_distance(body, self._frame, self._mpp, self._seed)
+        reach = self._reach(change, inside[body & zone.mask], body)
         before = (self.tissue == number).mean()
-        lost = body & (inside < reach) & zone.mask & (reach > 0)
+        lost = body & (inside <= reach) & zone.mask
         kept = body & ~lost
         if number == _ID["gland"] and lost.any():
             # Its lumen goes with it, and keeps a rim of epithelium.
             deep = ndimage.distance_transform_edt(kept) * self._mpp
             inner = kept & np.isin(self.tissue, INNER) & (deep < _EPITHELIUM)
             self.tissue[inner] = number
-        nuclei = self._fill_from_around(lost, body)
-        shares = f"{before:.0%} to {(self.tissue == number).mean():.0%} of the frame"
-        return f"shrank the {name_of(number)} by {reach:.0f} µm, {shares}{zone.words}; {nuclei}"
-
-    def _fewer_areas(self, change: Change, zone: Zone) -> str:
-        number = self._present(change)
-        body = body_of(self.tissue, number)
-        areas, count = ndimage.label(body)
-        size = np.bincount(areas.ravel(), minlength=count + 1)
-        inside = np.bincount(areas.ravel(), weights=zone.mask.ravel(), minlength=count + 1)
-        ids = np.flatnonzero(2 * inside > size)
-        ids = ids[ids > 0]
-        if not len(ids):
-            raise nothing_of(number, self.tissue)
-        share = change.factor if change.factor is not None else _FEWER
-        share = share if change.count is None else min(1.0, change.count / len(ids))
-        chosen = self.nuclei.some(ids, share)
-        gone = np.isin(areas, chosen)
-        nuclei = self._fill_from_around(gone, gone)
-        what = f"{len(ids)} areas of {name_of(number)}{zone.words}"
-        return f"removed {len(chosen)} of {what}; {nuclei}"
+        nuclei = self._fill_from_around(lost, body_of(self.tissue, number))
+        return f"shrank {said} by {self._moved(reach, before, number)}{zone.words}; {nuclei}"
 
     def _remove(self, change: Change, zone: Zone) -> str:
-        number = self._present(change)
-        body = body_of(self.tissue, number) & zone.mask
-        if not body.any():
-            raise nothing_of(number, self.tissue)
-        body &= not _of_none(change)
-        area = body.sum() * self._mpp**2
-        nuclei = self._fill_from_around(body, body)
-        return f"removed {_area(area)} of {name_of(number)}{zone.words}; {nuclei}"
+        gone, said = self._chosen(change, zone)
+        nuclei = self._fill_from_around(gone, gone)
+        return f"removed {said}{zone.words}; {nuclei}"
 
     def _put(self, change: Change, zone: Zone) -> str:
         assert change.tissue is not None
         nuclei = self._fill(zone.mask & (self.tissue != change.tissue), change.tissue)
-        area = _area(float(zone.mask.sum()) * self._mpp**2)
+        area = _area(self._square_um(zone.mask))
         return f"painted {area} of {name_of(change.tissue)}{zone.words}; {nuclei}"
 
     def _turn_tissue(self, change: Change, zone: Zone) -> str:
-        number = self._present(change)
         assert change.becomes is not None
-        new = (self.tissue == number) & zone.mask
-        if not new.any():
-            raise nothing_of(number, self.tissue)
-        new &= not _of_none(change)
-        nuclei = self._fill(new, change.becomes)
-        area = _area(float(new.sum()) * self._mpp**2)
-        what = f"{name_of(number)} into {name_of(change.becomes)}"
-        return f"turned {area} of {what}{zone.words}; {nuclei}"
+        chosen, said = self._chosen(change, zone)
+        nuclei = self._fill(chosen & (self.tissue == change.tissue), change.becomes)
+        return f"turned {said} into {name_of(change.becomes)}{zone.words}; {nuclei}"
 
     def _present(self, change: Change) -> int:
         assert change.tissue is not None
@@ -325,16 +289,62 @@ class _Paint:
             raise nothing_of(change.tissue, self.tissue)
         return change.tissue
 
-    def _reach(self, change: Change, body: NDArray[np.bool_]) -> float:
+    def _chosen(self, change: Change, zone: Zone) -> tuple[NDArray[np.bool_], str]:
+        """Return where the tissue is that changes, with what it encloses, and what it is in words.
+
+        Raises
+        ------
+        InvalidRequest
+            When there is none, or so many areas cannot be chosen of those that there are.
+        """
+        number = self._present(change)
+        body, name = body_of(self.tissue, number), name_of(number)
+        moves = change.verb in (Verb.GROW, Verb.SHRINK)
+        share = change.share
+        if not moves and (change.verb is Verb.FEWER or change.factor is not None):
+            share = _share(change, _FEWER)
+        if change.count is None and share is None:
+            if moves:
+                return body, f"the {name}"
+            body &= zone.mask
+            if not body.any():
+                raise nothing_of(number, self.tissue)
+            return body, f"{_area(self._square_um(body & (self.tissue == number)))} of {name}"
+        areas, ids = areas_in(body, zone.mask)
+        many = change.count
+        if many is None:  # never more than were said
+            assert share is not None
+            many = int(share * len(ids) + 1e-6)
+            if share > 0 and many == 0:
+                raise InvalidRequest(
+                    f"expected enough areas of {name}{zone.words} to take {share:.0%} of them, got "
+                    f'{len(ids)}; say how many, as "1 {name}", or where, as "at the top" or "here"'
+                )
+        if not len(ids):
+            raise InvalidRequest(
+                f"expected an area of {name} that lies mostly{zone.words}, got none; say another "
+                "place, or no number"
+            )
+        chosen = np.isin(areas, self.nuclei.pick(ids, many))
+        return chosen, f"{min(many, len(ids))} of {len(ids)} areas of {name}"
+
+    def _reach(self, change: Change, away: NDArray[np.float32], body: NDArray[np.bool_]) -> float:
+        """Return by how many um the border moves, where it may as far as `away`."""
+        if _of_none(change) or not body.any() or not away.size:
+            return -np.inf  # a new border swings, also about the old one
         if change.microns is not None:
             return change.microns
-        if _of_none(change):
-            return 0.0
-        if change.factor is not None and change.factor < 1:
-            # A share of the area, over the length of its border.
-            length = max(border_length(body, self._mpp), 1.0)
-            return max(self._mpp, change.factor * float(body.sum()) * self._mpp**2 / length)
+        if change.factor is not None and change.exact:  # of its size
+            wanted = max(1, round(change.factor * int(body.sum())))
+            return float(np.sort(away)[min(wanted, away.size) - 1])
         return _STEP * (change.factor or 1.0)
+
+    def _moved(self, reach: float, before: float, number: int) -> str:
+        after = (self.tissue == number).mean()
+        return f"{max(reach, 0.0):.0f} µm, {before:.0%} to {after:.0%} of the frame"
+
+    def _square_um(self, mask: NDArray[np.bool_]) -> float:
+        return float(mask.sum()) * self._mpp**2
 
     def _fill(self, new: NDArray[np.bool_], number: int | NDArray[np.uint8]) -> str:
         # Tissue of one kind, or of several, with the nuclei that stand in such.
@@ -364,7 +374,15 @@ class _Paint:
 
 
 def _of_none(change: Change) -> bool:
-    return change.count == 0 or (change.exact and change.factor == 0)
+    return 0 in (change.count, change.microns) or (change.exact and change.factor == 0)
+
+
+def _share(change: Change, usual: float) -> float:
+    """Return which share of what is there a change takes: of a few 29 %, of many 75 %."""
+    if change.factor is None:
+        return usual
+    said = change.exact or change.factor == 1
+    return min(1.0, change.factor) if said else 1 - 0.5**change.factor
 
 
 def _area(square_um: float) -> str:

@@ -94,7 +94,10 @@ class NucleiEdit:
     def some(self, ids: NDArray[np.int64], share: float) -> NDArray[np.int64]:
         """Return a share of nuclei by chance, at least one where there is one; of 0, none."""
         least = 1 if share > 0 else 0
-        many = min(len(ids), max(least, round(share * len(ids))))
+        return self.pick(ids, max(least, round(share * len(ids))))
+
+    def pick(self, ids: NDArray[np.int64], many: int) -> NDArray[np.int64]:
+        """Return so many of some ids by chance, or all."""
         return self._rng.permutation(ids)[:many]
 
     def merge(self, classes: NDArray[np.uint8], instances: NDArray[np.int32]) -> int:

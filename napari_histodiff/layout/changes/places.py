@@ -14,7 +14,7 @@ from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.layout.changes.words import Place
 from napari_histodiff.layout.fields import Pixels, ValueNoise
 
-__all__ = ["Zone", "body_of", "border_length", "name_of", "wavy_distance", "zone_of"]
+__all__ = ["Zone", "areas_in", "body_of", "border_length", "name_of", "wavy_distance", "zone_of"]
 
 _ID: Final = {name: number for number, name in enumerate(TISSUE_NAMES)}
 
@@ -25,6 +25,7 @@ _BORDER: Final = 30.0  # um beside a border that belong to it
 _AROUND: Final = 60.0
 _BETWEEN: Final = 60.0  # um; glands closer than twice this have something between them
 _SIDE: Final = 1 / 3  # of the frame
+_SPLINTER: Final = 0.05  # of the largest area; what is smaller is no area of its own
 _WAVES: Final = 7.0  # um by which new borders swing
 _WAVE_SIDES: Final = (90.0, 40.0)
 
@@ -64,6 +65,26 @@ def body_of(tissue: NDArray[np.uint8], number: int) -> NDArray[np.bool_]:
     # Nobody says what a hole is that is not painted: a part of the gland.
     touched |= ndimage.binary_fill_holes(touched) & (tissue == 0)
     return touched
+
+
+def areas_in(
+    body: NDArray[np.bool_], place: NDArray[np.bool_]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return the areas of a body, and those that count and lie mostly in a place.
+
+    Returns
+    -------
+    areas : (h, w) int32
+        The number of its area at each pixel, 0 outside.
+    ids : (n,) int64
+        Numbers of areas. Splinters beside a large one are none of their own.
+    """
+    areas, count = ndimage.label(body)
+    size = np.bincount(areas.ravel(), minlength=count + 1)
+    size[0] = 0
+    inside = np.bincount(areas.ravel(), weights=place.ravel(), minlength=count + 1)
+    counts = (size > 0) & (size >= _SPLINTER * size.max())
+    return areas, np.flatnonzero(counts & (2 * inside > size))
 
 
 def border_length(body: NDArray[np.bool_], mpp: float) -> float:

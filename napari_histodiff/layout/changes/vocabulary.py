@@ -125,10 +125,15 @@ _PLAIN: Final = {
     Role.IN: "in, inside, within, from, among, on",
     Role.AROUND: "around, near, beside, next to",
     Role.BECOMES: "into, with, by, to",
-    Role.UNIT: "um, μm, micron, micrometer, micrometre, %, percent",
+    Role.UNIT: "um, μm, micron, micrometer, micrometre, mm, millimeter, millimetre, %, percent",
     Role.JOIN: "and, then, &",
     Role.STOP: "the, a, an, of, its, their, this, that, as, please, tissue, area, s, side, "
     "corner, frame, at, along, it, them",
+}
+#: Units of length, and how many um each has.
+_LENGTHS: Final = {
+    "um, μm, micron, micrometer, micrometre": 1.0,
+    "mm, millimeter, millimetre": 1000.0,
 }
 _PLACES: Final = {
     "border": "border, edge, margin, rim, front, invasive front, boundary, outline",
@@ -144,8 +149,8 @@ def _entries() -> Iterator[tuple[str, Word]]:
             yield " ".join(words), Word(Role.CLASS, (meaning.value + 1,))
     for kind, phrases in _PLAIN.items():
         yield from ((phrase, Word(kind)) for phrase in phrases.split(", "))
-    for phrase in ("um", "μm", "micron", "micrometer", "micrometre"):
-        yield phrase, Word(Role.UNIT, "um")
+    for phrases, microns in _LENGTHS.items():
+        yield from ((phrase, Word(Role.UNIT, microns)) for phrase in phrases.split(", "))
     for table, kind in ((_PLACES, Role.PLACE), (_SIDES, Role.SIDE)):
         for value, phrases in table.items():
             yield from ((phrase, Word(kind, value)) for phrase in phrases.split(", "))

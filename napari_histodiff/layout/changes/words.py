@@ -7,24 +7,17 @@ language is refused with those that are; nothing is guessed.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from itertools import pairwise
-from string import digits
 from typing import Final
 
-from napari_histodiff.core.captions.numbers import NUMBER, count_in, measure_in
 from napari_histodiff.core.captions.vocabulary import fold
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.maps import TISSUE_NAMES
+from napari_histodiff.layout.changes.items import Item, clauses_of, number_of
 from napari_histodiff.layout.changes.vocabulary import (
     EXAMPLES,
     KNOWN,
-    LONGEST,
-    SAID,
-    WORDS,
     Role,
     Verb,
     Word,
@@ -33,14 +26,6 @@ from napari_histodiff.layout.changes.vocabulary import (
 __all__ = ["Change", "Place", "parse_changes"]
 
 _GLAND: Final = TISSUE_NAMES.index("gland")
-#: Everything that is typed is a token, and refused where it means nothing: a sign as well.
-_TOKEN: Final = re.compile(rf"[-+\u2212\u2013]?{NUMBER}|[^\W0-9_]+|%|[,;.&]|\S")
-#: Quotes, brackets, ends of sentences but full stops, and hyphens within words say nothing.
-_SILENT: Final = re.compile(
-    r"[\"'`\u2018-\u201f\u00ab\u00bb()\[\]{}:!?]|(?<=[^\W\d_])[-\u2010\u2011](?=[^\W\d_])"
-)
-_ECHO: Final = 20  # characters of a number that are said again
-_ALIKE: Final = 0.7  # how alike a word is to the one that was perhaps meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +59,12 @@ class Change:
     becomes : int, optional
         Of `Verb.TURN`: class or tissue that it becomes.
     microns, count, factor : float, optional
-        By how many um, how many nuclei, and which share or how many times as many.
+        By how many um, how many nuclei or areas of tissue, and which share or how many times as
+        many. Of tissue that grows or shrinks it is by how much of its size.
     exact : bool
         Whether `factor` is of what is there, rather than of what is usual.
+    share : float, optional
+        Of tissue that grows or shrinks, which share of its areas does.
     place : Place
     said : str
         The words.
@@ -90,6 +78,7 @@ class Change:
     count: int | None = None
     factor: float | None = None
     exact: bool = False
+    share: float | None = None
     place: Place = field(default_factory=Place)
     said: str = ""
 
@@ -106,103 +95,16 @@ def parse_changes(text: str) -> tuple[Change, ...]:
         raise InvalidRequest(
             f'expected a change in words, got nothing; say for example "{EXAMPLES[0]}"'
         )
-    clauses = [_Clause(items) for items in _clauses(_items(text))]
+    clauses = [_Clause(items) for items in clauses_of(text)]
     for earlier, later in pairwise(clauses):
         later.goes_on(earlier)
     return tuple(clause.change() for clause in clauses)
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
-    word: Word
-    text: str
-
-    @property
-    def kind(self) -> Role:
-        return self.word.kind
-
-
-def _items(text: str) -> list[_Item]:
-    tokens = _TOKEN.findall(_SILENT.sub(" ", text))
-    folded = [fold(token) for token in tokens]
-    unknown = [
-        token
-        for token, word in zip(tokens, folded, strict=True)
-        if word not in WORDS and word not in ",;." and not _is_number(word)
-    ]
-    if unknown:
-        raise _not_known(unknown)
-    items, at = [], 0
-    while at < len(tokens):
-        if folded[at] in ",;.":
-            items.append(_Item(Word(Role.JOIN), tokens[at]))
-            at += 1
-            continue
-        if _is_number(tokens[at]):
-            items.append(_Item(Word(Role.AMOUNT, ("number", tokens[at])), tokens[at]))
-            at += 1
-            continue
-        for length in range(min(LONGEST, len(tokens) - at), 0, -1):
-            word = SAID.get(tuple(folded[at : at + length]))
-            if word is not None:
-                items.append(_Item(word, " ".join(tokens[at : at + length])))
-                at += length
-                break
-        else:
-            raise _not_known([tokens[at]])
-    return items
-
-
-def _is_number(token: str) -> bool:
-    return token.lstrip(".")[:1] in tuple(digits)
-
-
-def _not_known(unknown: list[str]) -> InvalidRequest:
-    near = []
-    for token in unknown:
-        near += get_close_matches(fold(token), WORDS, n=1, cutoff=_ALIKE)
-    meant = f'did you mean "{" ".join(near)}"? ' if near else ""
-    words = ", ".join(f'"{token}"' for token in unknown)
-    return InvalidRequest(f"expected words of a change, got {words}; {meant}Known are {KNOWN}")
-
-
-def _number(kind: str, text: str) -> float | None:
-    """Return what a number of nuclei, um or percent says; one that may be two is refused."""
-    number = count_in(text) if kind == "count" else measure_in(text)
-    if number is not None:
-        return number / 100 if kind == "share" else number
-    said = f"{text[:_ECHO]}..." if len(text) > _ECHO else text
-    if kind == "count":
-        raise InvalidRequest(
-            f'expected a whole number, got "{said}"; write one of at most nine digits, as 12 or '
-            "1000"
-        )
-    raise InvalidRequest(
-        f'expected a number that is one only, got "{said}"; write at most nine digits without a '
-        "mark between thousands, as 1000, and decimals as 12.5"
-    )
-
-
-def _clauses(items: list[_Item]) -> Iterator[list[_Item]]:
-    # "then" begins a new change; a comma or "and" where a verb or a number follows.
-    part: list[_Item] = []
-    for at, item in enumerate(items):
-        if item.kind is not Role.JOIN:
-            part.append(item)
-            continue
-        ahead = next((i for i in items[at + 1 :] if i.kind is not Role.STOP), None)
-        begins = ahead is not None and ahead.kind in (Role.VERB, Role.MAKE, Role.AMOUNT)
-        if part and ahead is not None and (begins or item.text.casefold() in ("then", ";", ".")):
-            yield part
-            part = []
-    if part:
-        yield part
-
-
 class _Clause:
     """The items of one change, sorted by what they say."""
 
-    def __init__(self, items: list[_Item]) -> None:
+    def __init__(self, items: list[Item]) -> None:
         self.said = " ".join(item.text for item in items)
         self.verb: Verb | None = None
         self.makes = False
@@ -217,9 +119,10 @@ class _Clause:
         self.about: float | None = None
         self.share: float | None = None
         self.times: float | None = None
+        self.of_areas = False  # a count or share stands before the tissue: "half of the glands"
         self._read([item for item in items if item.kind is not Role.STOP])
 
-    def _read(self, items: list[_Item]) -> None:
+    def _read(self, items: list[Item]) -> None:
         where, becomes = "", False
         for at, item in enumerate(items):
             value = item.word.value
@@ -243,26 +146,31 @@ class _Clause:
                     assert isinstance(value, str)
                     self.sides.append(value)
                 case Role.AMOUNT:
-                    self._amount(value, after)
+                    before = fold(items[at - 1].text) if at else ""
+                    if before == "to":
+                        raise self._no_amount("by how much, not to how much", 'write "by"')
+                    self._amount(value, after, first=self.tissue is None and before != "by")
                 case Role.CLASS | Role.TISSUE:
                     borders = after is not None and after.word.value == "border"
                     self._thing(item, where or ("border" if borders else ""), becomes=becomes)
 
-    def _amount(self, value: object, after: _Item | None) -> None:
+    def _amount(self, value: object, after: Item | None, *, first: bool) -> None:
         assert isinstance(value, tuple)
         kind, number = value
         if kind == "number":
-            has_unit = after is not None and after.kind is Role.UNIT
-            is_length = after is not None and after.word.value == "um"
-            kind = "microns" if is_length else "share" if has_unit else "count"
-            number = _number(kind, number)
+            unit = None if after is None or after.kind is not Role.UNIT else after.word
+            length = None if unit is None else unit.value
+            kind = "count" if unit is None else "share" if length is None else "microns"
+            number = number_of(kind, number, length if isinstance(length, float) else 1.0)
         if kind != "about" and getattr(self, kind) not in (None, number):
             raise self._refusal("one amount")
         setattr(self, kind, number)
+        if kind in ("count", "share"):
+            self.of_areas = first
         if sum(said is not None for said in (self.count, self.share, self.times)) > 1:
             raise self._refusal("one amount")
 
-    def _thing(self, item: _Item, where: str, *, becomes: bool) -> None:
+    def _thing(self, item: Item, where: str, *, becomes: bool) -> None:
         value = item.word.value
         if becomes and self.verb is Verb.TURN:
             self.later.append(item.word)
@@ -308,7 +216,12 @@ class _Clause:
             )
         if self.classes and self.tissue is not None:
             raise self._refusal("nuclei or tissue")
+        self._check_amounts(verb)
         becomes = self._becomes() if verb is Verb.TURN else None
+        if self.tissue is not None and self.of_areas and verb in (Verb.GROW, Verb.SHRINK):
+            areas, self.share = self.share, None
+        else:
+            areas = None
         # What is said exactly counts more: "half of all", "slightly fewer by 30 %".
         exact = self.share if self.times is None else self.times - 1
         return Change(
@@ -320,9 +233,46 @@ class _Clause:
             self.count,
             self.about if exact is None else exact,
             exact is not None,
+            areas,
             self._place(),
             self.said,
         )
+
+    def _check_amounts(self, verb: Verb) -> None:
+        """Refuse amounts that mean nothing for such a change; none is passed over.
+
+        Raises
+        ------
+        InvalidRequest
+            When there is one.
+        """
+        grows, puts = verb in (Verb.MORE, Verb.GROW), verb is Verb.PUT
+        if not grows and not puts and (self.times is not None or (self.share or 0) > 1):
+            raise self._no_amount("a share of what is there", "write half of it, or 30 %")
+        is_wide = self.place in ("border", "around") or bool(self.sides)
+        if self.microns is not None and (self.tissue is None or puts) and not is_wide:
+            like = '"muscle at the top by 60 um"' if puts else '"cells around the gland by 40 um"'
+            raise self._no_amount("a place that has a width", f"say for example {like}")
+        if self.tissue is None:
+            return
+        numbers = [self.count, self.share, self.times]
+        if (puts or (self.verb is Verb.MORE and self.of_areas)) and numbers != [None] * 3:
+            raise self._no_amount(
+                "new tissue to be told by its place", 'say "gland here" or "gland at the top"'
+            )
+        if verb in (Verb.GROW, Verb.SHRINK):
+            if self.count is not None and not self.of_areas:
+                unit = f"write {self.count} um, or {self.count} %"
+                raise self._no_amount("a unit of how far or how much", unit)
+            if self.microns is not None and self.share is not None and not self.of_areas:
+                raise self._refusal("one amount")
+        elif self.microns is not None and not puts:
+            raise self._no_amount(
+                "no length", 'write how many areas, as "2 glands", or "shrink the gland by 40 um"'
+            )
+
+    def _no_amount(self, expected: str, instead: str) -> InvalidRequest:
+        return InvalidRequest(f'expected {expected}, got "{self.said}"; {instead}')
 
     def _verb(self) -> Verb:
         on_nuclei = bool(self.classes)
@@ -333,7 +283,8 @@ class _Clause:
                     f'expected a change, got "{self.said}"; begin with a verb, as "more" or '
                     f'"grow", or say a place, as in "{EXAMPLES[2]}"'
                 )
-            return Verb.MORE if on_nuclei else Verb.PUT
+            bare = Verb.PUT if self.makes or self.place or self.sides else Verb.GROW
+            return Verb.MORE if on_nuclei else bare  # "twice the stroma"
         if on_nuclei:
             return {Verb.GROW: Verb.MORE, Verb.SHRINK: Verb.FEWER}.get(self.verb, self.verb)
         if self.verb is Verb.MORE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
 from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
@@ -228,8 +229,8 @@ def test_the_border_of_a_disc_is_about_its_circumference() -> None:
         ("more lymphocytes by 0 %", "added 0 lymphocytes"),
         ("fewer glands by 0 %", "removed 0 of 1 areas of gland"),
         ("fewer 0 glands", "removed 0 of 1 areas of gland"),
-        ("remove 0 glands", "removed 0 µm² of gland"),
-        ("turn 0 % of the stroma into muscle", "turned 0 µm² of stroma into muscle"),
+        ("remove 0 glands", "removed 0 of 1 areas of gland"),
+        ("turn 0 % of the stroma into muscle", "turned 0 of 1 areas of stroma into muscle"),
         ("grow the gland by 0 um", "grew the gland by 0 µm"),
         ("grow the gland by 0 %", "grew the gland by 0 µm"),
         ("shrink the gland by 0 um", "shrank the gland by 0 µm"),
@@ -248,3 +249,96 @@ def test_of_a_group_as_many_are_added_as_were_said(wanted: int) -> None:
     empty = np.zeros_like(CLASSES)
     done = change_paint(empty, None, TISSUE, f"add {wanted} immune cells", mpp=0.5)
     assert len(np.unique(done.instance_map)) - 1 == wanted
+
+
+def glands(many: int) -> np.ndarray:
+    """Glands side by side in stroma, and a splinter of one."""
+    y, x = np.mgrid[:128, : 96 * many]
+    away = np.hypot(y - 64, x % 96 - 48)
+    tissue = np.full(away.shape, ID["stroma"], np.uint8)
+    tissue[away < 24] = ID["gland"]
+    tissue[away < 8] = ID["lumen"]
+    tissue[2:5, 2:5] = ID["gland"]
+    return tissue
+
+
+def left(tissue: np.ndarray, name: str = "gland") -> int:
+    return ndimage.label(tissue == ID[name])[1]
+
+
+@pytest.mark.parametrize(
+    ("amount", "taken"),
+    [("2", 2), ("half of the", 2), ("80 % of the", 4), ("a third of the", 1), ("9", 5), ("1", 1)],
+)
+@pytest.mark.parametrize("verb", ["remove", "turn"])
+def test_of_glands_as_many_go_as_were_said_and_never_more(
+    amount: str, taken: int, verb: str
+) -> None:
+    before, into = glands(5), " into muscle" if verb == "turn" else ""
+    done, again, *others = (
+        change_paint(None, None, before, f"{verb} {amount} glands{into}", seed=seed)
+        for seed in (1, 1, 2, 3, 4, 5)
+    )
+    assert left(done.tissue_map) == left(before) - taken
+    assert f"ed {taken} of 5 areas of gland" in done.said[0]
+    np.testing.assert_array_equal(done.tissue_map, again.tissue_map)
+    if taken < 5:
+        assert any((done.tissue_map != other.tissue_map).any() for other in others)
+
+
+def test_fewer_glands_are_every_second_one() -> None:
+    done = change_paint(None, None, glands(5), "fewer glands")
+    assert "removed 2 of 5 areas of gland" in done.said[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "remove half of the stroma",
+        "turn half of the stroma into muscle",
+        "fewer stroma",
+        "remove 10 % of the glands",
+        "grow half of the stroma by 5 um",
+    ],
+)
+def test_a_share_that_would_be_all_or_none_is_refused(text: str) -> None:
+    with refused(InvalidRequest, "enough areas of", "or where, as"):
+        change_paint(None, None, glands(5), text)
+
+
+@pytest.mark.parametrize(("verb", "way"), [("grow", 1), ("shrink", -1)])
+def test_as_many_glands_grow_and_shrink_as_were_said(verb: str, way: int) -> None:
+    before = glands(5)
+    done = change_paint(None, None, before, f"{verb} 2 glands by 4 um")
+    there, now = (
+        (tissue != ID["stroma"]).reshape(128, 5, 96).sum((0, 2))
+        for tissue in (before, done.tissue_map)
+    )
+    assert sorted(np.sign(now - there) * way) == [0, 0, 0, 1, 1]
+    assert "2 of 5 areas of gland by 4 µm" in done.said[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "factor"),
+    [
+        ("grow the gland by 50 %", 1.5),
+        ("shrink the gland by half", 0.5),
+        ("shrink the gland by 10 %", 0.9),
+        ("twice the gland", 2.0),
+    ],
+)
+def test_a_share_of_the_size_is_that_share(text: str, factor: float) -> None:
+    before, after = (
+        np.isin(tissue, (ID["gland"], ID["lumen"])).sum()
+        for tissue in (TISSUE, changed(text).tissue_map)
+    )
+    assert after / before == pytest.approx(factor, abs=0.01)
+
+
+def test_many_fewer_are_not_all() -> None:
+    before = count(BEFORE, LYMPHOCYTE)
+    gone = [before - count(changed(text), LYMPHOCYTE) for text in
+            ("slightly fewer lymphocytes", "fewer lymphocytes", "many fewer lymphocytes",
+             "remove all lymphocytes")]  # fmt: skip
+    assert gone == sorted(set(gone))
+    assert gone[-1] == before

@@ -80,6 +80,28 @@ def test_lengths_and_shares_may_have_decimals_and_thousands() -> None:
     assert one("fewer lymphocytes by 12.5 %").factor == 0.125
 
 
+@pytest.mark.parametrize("unit", ["40 um", "40 \u00b5m", "40\u03bcm", "0.04 mm", "about 40 um"])
+def test_lengths_have_units(unit: str) -> None:
+    assert one(f"grow the tumour by {unit}").microns == 40
+
+
+@pytest.mark.parametrize("said", ["about 20", "around 20", "~20", "~ 20", "approx. 20", "some 20"])
+def test_about_a_number_is_that_number(said: str) -> None:
+    change = one(f"{said} lymphocytes around the gland")
+    assert (change.count, change.place) == (20, Place("around", GLAND))
+
+
+def test_an_amount_before_tissue_counts_its_areas_and_one_after_by_is_of_its_size() -> None:
+    areas, size = one("grow half of the glands by 20 um"), one("grow the glands by half")
+    assert (areas.share, areas.factor, areas.microns) == (0.5, None, 20)
+    assert (size.share, size.factor, size.exact) == (None, 0.5, True)
+    assert one("shrink 2 glands by 10 um").count == 2
+    _, then = parse_changes("grow the gland, then shrink it by 40 %")
+    assert (then.share, then.factor) == (None, 0.4)
+    twice = one("twice the stroma")
+    assert (twice.verb, twice.factor) == (Verb.GROW, 1.0)
+
+
 def test_what_is_said_exactly_counts_more() -> None:
     assert one("remove half of all lymphocytes").factor == 0.5
     assert one("slightly fewer lymphocytes by 30 %").factor == pytest.approx(0.3)
@@ -103,8 +125,26 @@ def test_one_change_follows_another_and_goes_on_with_it() -> None:
         ("grow the zebra", 'got "zebra"'),
         ("gorw the tumour", 'did you mean "grow"'),
         ("grow the gland by -5 um", 'got "-5"'),
-        ("10\u201320 lymphocytes", 'got "\u201320"'),
-        ("~20 lymphocytes", 'got "~"'),
+        ("10\u201320 lymphocytes", 'expected one number, got "10\u201320"'),
+        ("grow the gland by 10-20 um", 'expected one number, got "10-20"'),
+        ("between 10 and 20 lymphocytes", 'expected one number, got "between 10 and 20"'),
+        ("at least 20 lymphocytes here", 'one number, got "at least 20"; write the one'),
+        ("no more than 20 lymphocytes", 'expected one number, got "no more than 20"'),
+        ("20+ lymphocytes", 'expected one number, got "20+"'),
+        ("remove 2 or 3 glands", 'expected one number, got "2 or 3"'),
+        ("grow the tumour by 40", "write 40 um, or 40 %"),
+        ("shrink the tumour 40", "write 40 um, or 40 %"),
+        ("grow the tumour by 40 um by 20 %", "one amount"),
+        ("fewer lymphocytes to 20", 'write "by"'),
+        ("add 2 glands", 'say "gland here"'),
+        ("2 more glands", 'say "gland here"'),
+        ("half of the gland here", 'say "gland here"'),
+        ("remove the gland by 40 um", '"shrink the gland by 40 um"'),
+        ("turn the gland into stroma by 40 um", "expected no length"),
+        ("remove the lymphocytes by 40 um", "a place that has a width"),
+        ("muscle here by 40 um", "a place that has a width"),
+        ("remove twice as many lymphocytes", "a share of what is there"),
+        ("shrink the gland by 150 %", "a share of what is there"),
         ("1.5 lymphocytes", 'a whole number, got "1.5"'),
         ("10,20 lymphocytes", 'a whole number, got "10,20"'),
         ("12.5 lymphocytes", "at most nine digits, as 12 or 1000"),
@@ -112,7 +152,8 @@ def test_one_change_follows_another_and_goes_on_with_it() -> None:
         ("grow the gland by " + "9" * 400 + " um", "at most nine digits"),
         ("grow the gland by 1,500 um", 'got "1,500"'),
         ("grow the gland by 1,500 um", "decimals as 12.5"),
-        ("10 to 20 lymphocytes", "one amount"),
+        ("10 to 20 lymphocytes", 'expected one number, got "10 to 20"'),
+        ("10 lymphocytes 20", "one amount"),
         ("remove half of 20 lymphocytes", "one amount"),
         ("grow the gland by 5 um + 5 um", 'got "+"'),
         ("more lymphocites", 'did you mean "lymphocyte"'),
