@@ -50,6 +50,7 @@ REASONS = {
     "slide.editing.growths": "pure order of steps, apart from how they are carried out",
     "segmenter.texture": "one score, of a reference",
     "segmenter.scores": "what torch differentiates of the judge",
+    "layout.changes.rows": "what goes along with a border, apart from what moves it",
     "layout.completion.network": "what goes into one network, apart from how networks run",
     "layout.completion.planned": "a frame without paint",
     "layout.completion.request": "requests, where the others know maps",

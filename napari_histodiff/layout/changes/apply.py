@@ -24,6 +24,7 @@ from napari_histodiff.core.requests import checked_number
 from napari_histodiff.layout.changes.nuclei import NucleiEdit, counted
 from napari_histodiff.layout.changes.places import (
     INNER,
+    SWING,
     Zone,
     areas_in,
     body_of,
@@ -32,6 +33,7 @@ from napari_histodiff.layout.changes.places import (
     wavy_distance,
     zone_of,
 )
+from napari_histodiff.layout.changes.rows import Rows
 from napari_histodiff.layout.changes.vocabulary import Verb
 from napari_histodiff.layout.changes.words import Change, parse_changes
 from napari_histodiff.layout.completion.placing import place_nuclei
@@ -247,15 +249,15 @@ class _Paint:
         away = wavy_distance(body, self._frame, self._mpp, self._seed)
         room = ~body_of(self.tissue, number) & zone.mask & (self.tissue != _ID["glass"])
         reach = self._reach(change, away[room], body)
-        before = (self.tissue == number).mean()
-        nuclei = self._fill(room & (away <= reach), number)
+        before, rows = (self.tissue == number).mean(), self._rows(number, reach)
+        nuclei = self._fill(room & (away <= reach), number, rows)
         return f"grew {said} by {self._moved(reach, before, number)}{zone.words}; {nuclei}"
 
     def _shrink(self, change: Change, zone: Zone) -> str:
         number, (body, said) = self._present(change), self._chosen(change, zone)
         inside = -wavy_distance(body, self._frame, self._mpp, self._seed)
         reach = self._reach(change, inside[body & zone.mask], body)
-        before = (self.tissue == number).mean()
+        before, rows = (self.tissue == number).mean(), self._rows(number, reach)
         lost = body & (inside <= reach) & zone.mask
         kept = body & ~lost
         if number == _ID["gland"] and lost.any():
@@ -263,7 +265,7 @@ class _Paint:
             deep = ndimage.distance_transform_edt(kept) * self._mpp
             inner = kept & np.isin(self.tissue, INNER) & (deep < _EPITHELIUM)
             self.tissue[inner] = number
-        nuclei = self._fill_from_around(lost, body_of(self.tissue, number))
+        nuclei = self._fill_from_around(lost, body_of(self.tissue, number), rows)
         return f"shrank {said} by {self._moved(reach, before, number)}{zone.words}; {nuclei}"
 
     def _remove(self, change: Change, zone: Zone) -> str:
@@ -346,13 +348,31 @@ class _Paint:
     def _square_um(self, mask: NDArray[np.bool_]) -> float:
         return float(mask.sum()) * self._mpp**2
 
-    def _fill(self, new: NDArray[np.bool_], number: int | NDArray[np.uint8]) -> str:
+    def _rows(self, number: int, reach: float) -> tuple[Rows, float] | None:
+        """Return the nuclei that go along with the border of glands, and how far at most."""
+        if number != _ID["gland"] or reach <= 0:
+            return None
+        return Rows(self.nuclei, body_of(self.tissue, number), self._mpp), reach + SWING
+
+    def _fill(
+        self,
+        new: NDArray[np.bool_],
+        number: int | NDArray[np.uint8],
+        rows: tuple[Rows, float] | None = None,
+    ) -> str:
         # Tissue of one kind, or of several, with the nuclei that stand in such.
         self.tissue[new] = number if isinstance(number, int) else number[new]
-        gone = self.nuclei.remove(self.nuclei.within(new))
+        leaves, where = self.nuclei.within(new), new
+        if rows is not None:
+            leaves = np.setdiff1d(leaves, rows[0].ids)
+        gone = self.nuclei.remove(leaves)
+        if rows is not None:
+            body = body_of(self.tissue, _ID["gland"])
+            bare, lost = rows[0].follow(body, self.tissue, rows[1])
+            where, gone = (new & ~body) | bare, gone + lost
         classes, instances = place_nuclei(
             self.tissue,
-            new,
+            where,
             self.nuclei.instances > 0,
             plan_of(self._caption),
             frame=self._frame,
@@ -362,15 +382,20 @@ class _Paint:
         came = self.nuclei.merge(classes, instances)
         return f"{gone} nuclei taken away, {came} placed"
 
-    def _fill_from_around(self, lost: NDArray[np.bool_], body: NDArray[np.bool_]) -> str:
+    def _fill_from_around(
+        self,
+        lost: NDArray[np.bool_],
+        body: NDArray[np.bool_],
+        rows: tuple[Rows, float] | None = None,
+    ) -> str:
         beside = ~body & (self.tissue > 0) & ~np.isin(self.tissue, INNER)
         filling = np.full(self.tissue.shape, _ID["stroma"], np.uint8)
         if beside.any():
-            rows, cols = ndimage.distance_transform_edt(
+            ys, xs = ndimage.distance_transform_edt(
                 ~beside, return_distances=False, return_indices=True
             )
-            filling = self.tissue[rows, cols]
-        return self._fill(lost, filling)
+            filling = self.tissue[ys, xs]
+        return self._fill(lost, filling, rows)
 
 
 def _of_none(change: Change) -> bool:

@@ -19,6 +19,7 @@ _GAP: Final = 0.6  # um between outlines
 _MOST: Final = 30_000.0  # nuclei per mm^2 that are tried; real tissue has no more
 _HALF: Final = 4.0  # um by which a nucleus in a place may reach out of it
 _TRIES: Final = 25  # places that are looked at for a nucleus
+_AT_HOME: Final = 0.9  # of a nucleus that lies where such nuclei are
 _EPITHELIAL: Final = CLASS_NAMES.index("epithelial") + 1
 _BARE: Final = [TISSUE_NAMES.index(name) for name in ("lumen", "glass", "mucus", "fat")]
 _GLAND: Final = TISSUE_NAMES.index("gland")
@@ -100,6 +101,56 @@ class NucleiEdit:
         """Return so many of some ids by chance, or all."""
         return self._rng.permutation(ids)[:many]
 
+    def middles(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the pixel in the middle of each nucleus, (n, 2)."""
+        found = ndimage.center_of_mass(self.instances > 0, self.instances, ids)
+        middles: NDArray[np.int64] = np.rint(np.reshape(found, (-1, 2))).astype(np.int64)
+        return middles
+
+    def move(
+        self,
+        ids: NDArray[np.int64],
+        ways: NDArray[np.float32],
+        home: NDArray[np.bool_],
+        shares: tuple[float, ...],
+    ) -> int:
+        """Move nuclei, the first ones first, as far as there is room; returns how many had none.
+
+        Parameters
+        ----------
+        ids : (n,) int64
+        ways : (n, 2) float32
+            Rows and columns.
+        home : (h, w) bool
+            Where most of a nucleus has to lie.
+        shares : tuple of float
+            Of the way, in the order in which they are tried.
+        """
+        places = ndimage.find_objects(self.instances)
+        shapes = []
+        for number in ids.tolist():
+            rows, cols = np.nonzero(self.instances[places[number - 1]] == number)
+            top, left = (side.start for side in places[number - 1])
+            shapes.append((rows + top, cols + left))
+        kinds = [self.classes[shape] for shape in shapes]
+        self.remove(ids)
+        gap = max(1, round(_GAP / self._mpp))
+        closed = ndimage.maximum_filter(self.instances > 0, 2 * gap + 1)
+        height, width = home.shape
+        lost = 0
+        for number, (rows, cols), kind, way in zip(ids.tolist(), shapes, kinds, ways, strict=True):
+            for share in shares:
+                ys, xs = (rows + round(share * way[0])), (cols + round(share * way[1]))
+                seen = (ys >= 0) & (ys < height) & (xs >= 0) & (xs < width)
+                ys, xs = ys[seen], xs[seen]
+                if len(ys) and not closed[ys, xs].any() and home[ys, xs].mean() >= _AT_HOME:
+                    self.classes[ys, xs], self.instances[ys, xs] = kind[seen], number
+                    _close(closed, ys, xs, gap)
+                    break
+            else:
+                lost += 1
+        return lost
+
     def merge(self, classes: NDArray[np.uint8], instances: NDArray[np.int32]) -> int:
         """Add nuclei where there is none, with ids of their own; returns how many."""
         fresh = (instances > 0) & (self.instances == 0)
@@ -142,8 +193,7 @@ class NucleiEdit:
                 if closed[ys, xs].any():
                     continue
                 self.classes[ys, xs], self.instances[ys, xs] = class_id, number
-                for sy, sx in ((0, 0), (-gap, 0), (gap, 0), (0, -gap), (0, gap)):
-                    closed[(ys + sy).clip(0, height - 1), (xs + sx).clip(0, width - 1)] = True
+                _close(closed, ys, xs, gap)
                 number, placed = number + 1, placed + 1
                 break
         return placed
@@ -152,3 +202,11 @@ class NucleiEdit:
         # A million would find no room either, and take hours to say so.
         reached = ndimage.distance_transform_edt(~zone) * self._mpp <= _HALF
         return ceil(float(reached.sum()) * self._mpp**2 / 1e6 * _MOST)
+
+
+def _close(
+    closed: NDArray[np.bool_], ys: NDArray[np.int64], xs: NDArray[np.int64], gap: int
+) -> None:
+    height, width = closed.shape
+    for sy, sx in ((0, 0), (-gap, 0), (gap, 0), (0, -gap), (0, gap)):
+        closed[(ys + sy).clip(0, height - 1), (xs + sx).clip(0, width - 1)] = True

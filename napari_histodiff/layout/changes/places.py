@@ -14,7 +14,17 @@ from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.layout.changes.words import Place
 from napari_histodiff.layout.fields import Pixels, ValueNoise
 
-__all__ = ["Zone", "areas_in", "body_of", "border_length", "name_of", "wavy_distance", "zone_of"]
+__all__ = [
+    "INNER",
+    "SWING",
+    "Zone",
+    "areas_in",
+    "body_of",
+    "border_length",
+    "name_of",
+    "wavy_distance",
+    "zone_of",
+]
 
 _ID: Final = {name: number for number, name in enumerate(TISSUE_NAMES)}
 
@@ -26,7 +36,9 @@ _AROUND: Final = 60.0
 _BETWEEN: Final = 60.0  # um; glands closer than twice this have something between them
 _SIDE: Final = 1 / 3  # of the frame
 _SPLINTER: Final = 0.05  # of the largest area; what is smaller is no area of its own
-_WAVES: Final = 7.0  # um by which new borders swing
+_WAVES: Final = 7.0  # um by which new borders swing, and half as many the finer waves on them
+#: Um by which new borders swing at the most.
+SWING: Final = 1.5 * _WAVES
 _WAVE_SIDES: Final = (90.0, 40.0)
 
 

@@ -342,3 +342,34 @@ def test_many_fewer_are_not_all() -> None:
              "remove all lymphocytes")]  # fmt: skip
     assert gone == sorted(set(gone))
     assert gone[-1] == before
+
+
+def depths(tissue: np.ndarray, classes: np.ndarray, instances: np.ndarray) -> np.ndarray:
+    """Um that epithelial nuclei lie below the border of their gland."""
+    ids = np.unique(instances[classes == EPITHELIAL])
+    at = np.rint(ndimage.center_of_mass(instances > 0, instances, ids)).astype(int)
+    return 0.5 * ndimage.distance_transform_edt(tissue != ID["stroma"])[at[:, 0], at[:, 1]]
+
+
+@pytest.mark.parametrize("text", ["grow the gland by 20 um", "shrink the gland by 6 um"])
+def test_the_rows_of_a_gland_go_along_with_its_border(text: str) -> None:
+    classes, instances = CLASSES.copy(), INSTANCES.copy()
+    inside, beside = np.s_[75:81, 107:113], np.s_[5:11, 240:246]  # of a gland, and far from it
+    for number, place in enumerate((inside, beside), start=int(instances.max()) + 1):
+        taken = np.isin(instances, instances[place])
+        taken &= instances > 0
+        classes[taken], instances[taken] = 0, 0
+        classes[place], instances[place] = LYMPHOCYTE, number
+    done = change_paint(classes, instances, TISSUE, text, mpp=0.5, caption="colon")
+    before = depths(TISSUE, classes, instances)
+    after = depths(done.tissue_map, done.class_map, done.instance_map)
+    for share in (0.1, 0.5, 0.9):
+        assert np.quantile(after, share) == pytest.approx(np.quantile(before, share), abs=2.5)
+    border = [(tissue != ID["stroma"]).sum() ** 0.5 for tissue in (TISSUE, done.tissue_map)]
+    assert len(after) / len(before) == pytest.approx(border[1] / border[0], rel=0.25)
+    for place in (inside, beside):
+        assert (done.class_map[place] == LYMPHOCYTE).all()
+    far = ndimage.distance_transform_edt(ID["stroma"] == TISSUE) > 80
+    np.testing.assert_array_equal(done.instance_map[far], instances[far])
+    touched = np.unique(done.instance_map[done.class_map == EPITHELIAL])
+    assert set(np.unique(done.class_map[np.isin(done.instance_map, touched)])) == {EPITHELIAL}
