@@ -94,7 +94,7 @@ def test_main_button_tells_what_it_needs(dock: StudioDock, engine: RecordingEngi
     assert "loading" in dock.run.note.text()
     engine.ready()
     _tell(dock, engine)
-    assert "About" in dock.run.note.text()
+    assert "First drawing on cpu: its time is not measured yet" in dock.run.note.text()
 
 
 def test_a_whole_edit_by_its_buttons(dock: StudioDock, engine: RecordingEngine) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_histodiff.ui.generation.plan import Estimate
+from napari_histodiff.ui.generation.estimates import Estimate
 from napari_histodiff.ui.generation.request import request_of
 from napari_histodiff.ui.generation.settings import Settings
 from napari_histodiff.ui.generation.variation import Variation, varied

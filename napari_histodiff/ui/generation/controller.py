@@ -23,8 +23,9 @@ from napari_histodiff.core.engine import (
 from napari_histodiff.core.errors import HistodiffError, InvalidRequest
 from napari_histodiff.ui.generation.asked import Asked
 from napari_histodiff.ui.generation.engines import Mailbox
+from napari_histodiff.ui.generation.estimates import Estimate, Estimator
 from napari_histodiff.ui.generation.history import History, HistoryEntry
-from napari_histodiff.ui.generation.plan import Estimate, Estimator, FramePlan, make_plan
+from napari_histodiff.ui.generation.plan import FramePlan, make_plan
 from napari_histodiff.ui.generation.presets import settings_for
 from napari_histodiff.ui.generation.request import (
     caption_of,
@@ -127,7 +128,7 @@ class Controller:
         self._store = store or SettingsStore()
         self._mailbox = Mailbox()
         self._unsubscribe = engine.subscribe(self._mailbox.put)
-        self._estimator = Estimator()
+        self._estimator = Estimator(self._store.speeds)
         self.drawing = Drawing(engine)
         self.drawing.drawn.connect(self._drawn)
         self.drawing.failed.connect(self._complain)
@@ -154,6 +155,7 @@ class Controller:
 
     def restart(self) -> None:
         """Load the model afresh, in a new process; the running edit is cancelled."""
+        self._estimator = Estimator(self._store.speeds)
         self._attempt(self.engine.restart)
 
     def use_engine(self, engine: Engine, model_folder: Path | None = None) -> None:
@@ -166,7 +168,7 @@ class Controller:
         self._unsubscribe()
         self.engine = engine
         self._unsubscribe = engine.subscribe(self._mailbox.put)
-        self._estimator = Estimator()
+        self._estimator = Estimator(self._store.speeds)
         self.drawing.use_engine(engine)
         self.start()
 

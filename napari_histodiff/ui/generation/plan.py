@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,20 +12,18 @@ from napari_histodiff.core.engine import EngineState
 from napari_histodiff.core.maps import CLASS_NAMES, FEW_NUCLEI
 from napari_histodiff.core.requests import EditKind
 from napari_histodiff.core.steering.start import Fill
-from napari_histodiff.core.steering.steering import Steering
 from napari_histodiff.core.steering.strengths import STRENGTHS
+from napari_histodiff.ui.generation.estimates import Estimate, Estimator
 from napari_histodiff.ui.generation.settings import Settings
 from napari_histodiff.ui.generation.states import EngineStatus
 from napari_histodiff.ui.steering.steering import can_repaint, guide_remark, steering_of
-from napari_histodiff.ui.text import count_text, duration_text
+from napari_histodiff.ui.text import count_text
 
 if TYPE_CHECKING:
     from napari_histodiff.ui.steering.reference import Reference
     from napari_histodiff.ui.workspace.snapshot import FrameSummary
 
 __all__ = [
-    "Estimate",
-    "Estimator",
     "FramePlan",
     "class_remark",
     "make_plan",
@@ -258,75 +255,3 @@ def organ_remark(organ: str, info: BackendInfo | None) -> str:
         return f"No training images of {organ}: the word changes nothing you can rely on."
     images = count_text(slides, "training image")
     return f"{organ.capitalize()} is hardly trained ({images}): it steers colour and texture only."
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """Windows to draw and seconds they take on `device`."""
-
-    windows: int
-    seconds: float
-    device: str
-
-    def __str__(self) -> str:
-        where = self.device.split(" ")[0]
-        return f"About {duration_text(self.seconds)} on {where}"
-
-    def times(self, share: float) -> Estimate:
-        """Return the estimate of so many times the work."""
-        return replace(
-            self, windows=max(1, round(self.windows * share)), seconds=self.seconds * share
-        )
-
-
-class Estimator:
-    """Estimates from the backend's measured speed, corrected by the jobs that have run."""
-
-    def __init__(self) -> None:
-        self._correction = 1.0
-
-    def estimate(
-        self,
-        shape: tuple[float, ...],
-        *,
-        steps: int,
-        guidance_scale: float,
-        variants: int,
-        info: BackendInfo,
-        steering: Steering | None = None,
-        strengths: Sequence[float] = (1.0,),
-    ) -> Estimate:
-        """Estimate a frame of `shape` pixels.
-
-        Parameters
-        ----------
-        shape : (height, width)
-            Frame in pixels of the model's size.
-        steps : int
-            Solver steps.
-        guidance_scale : float
-            How strictly paint and caption are followed; 1 = no guidance.
-        variants : int
-            Independent draws.
-        info : BackendInfo
-            Window size and seconds per evaluation.
-        steering : Steering, optional
-            Which steps are taken again, and what a drawing is guided by.
-        strengths : sequence of float
-            Of the parts of the edit mask, the largest first.
-        """
-        windows = variants
-        area = float(variants)
-        for length in shape:
-            windows *= max(1, math.ceil(length / info.window))
-            area *= length / info.window
-        passes = info.evaluations_per_window(steps, guidance_scale, steering, strengths)
-        # Overlaps of windows, and whatever else this machine does, are left to the correction.
-        seconds = area * passes * info.seconds_per_window * self._correction
-        return Estimate(windows, seconds, info.device)
-
-    def learn(self, estimate: Estimate, seconds: float) -> None:
-        """Move the correction half the way to what a finished job really took."""
-        if estimate.seconds > 0 and seconds > 0:
-            ratio = math.sqrt(seconds / estimate.seconds)
-            self._correction = min(max(self._correction * ratio, 0.02), 50.0)

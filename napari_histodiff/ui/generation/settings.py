@@ -180,6 +180,11 @@ class SettingsStore:
         self._is_own = path is None
         self.path = path or config_file("studio.json")
 
+    @property
+    def speeds(self) -> Path:
+        """The file beside them of how fast models draw on this machine."""
+        return self.path.with_name("speeds.json")
+
     def folder(self, name: str) -> Path:
         """Return a folder for what is kept beside the settings: the user's data folder, or theirs.
 

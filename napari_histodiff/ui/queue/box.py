@@ -159,7 +159,7 @@ class QueueBox(Section):
             self._say(index)
         waiting = [e for e in self._edits if e.state is EditState.WAITING]
         ready = [e for e in self._edits if e.state is EditState.READY and e.id != self._shown]
-        known = [e.estimate.seconds for e in waiting if e.estimate is not None]
+        known = [e.expected for e in waiting if e.expected is not None]
         time = f", {duration_text(sum(known))}" if known and len(known) == len(waiting) else ""
         self.next.setVisible(bool(ready))
         self.next.setText(f"Show {len(ready)} drawn")
@@ -222,7 +222,7 @@ def state_text(edit: QueuedEdit, run: RunState, *, shown: bool) -> str:
     if edit.state is EditState.READY:
         count = count_text(edit.request.variants, "variant")
         return f"{count} in view" if shown else f"Drawn: {count} to look at"
-    time = "" if edit.estimate is None else f", about {duration_text(edit.estimate.seconds)}"
+    time = "" if edit.expected is None else f", about {duration_text(edit.expected)}"
     return f"Waits{time}"
 
 

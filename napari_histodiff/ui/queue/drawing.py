@@ -176,11 +176,11 @@ class Drawing:
         edit = self.queue.running
         assert edit is not None
         if isinstance(event, JobStarted):
-            self._time.begin(None if edit.estimate is None else edit.estimate.seconds)
+            self._time.begin(edit.expected)
             self._tick()
         elif isinstance(event, JobProgress):
             if self._time.elapsed is None:  # nobody told of its start
-                self._time.begin(None if edit.estimate is None else edit.estimate.seconds)
+                self._time.begin(edit.expected)
             self._time.step(event.done, event.total)
             self._set_run(done=event.done, total=event.total, message=event.message)
         elif isinstance(event, JobPreview):

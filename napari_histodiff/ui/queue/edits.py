@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_histodiff.ui.generation.plan import Estimate
+    from napari_histodiff.ui.generation.estimates import Estimate
     from napari_histodiff.ui.workspace.targets import Target
 
 __all__ = ["EditQueue", "EditState", "Place", "QueuedEdit"]
@@ -126,6 +126,13 @@ class QueuedEdit:
     problem: str = ""
     entry: HistoryEntry | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def expected(self) -> float | None:
+        """Seconds that it takes; None where nobody knows."""
+        if self.estimate is None or not self.estimate.measured:
+            return None
+        return self.estimate.seconds
 
 
 class EditQueue:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import astuple
 from typing import Any
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditRequest
-from napari_histodiff.ui.generation.plan import Estimate
+from napari_histodiff.ui.generation.estimates import Estimate
 from napari_histodiff.ui.queue.edits import EditState, Place, QueuedEdit
 
 __all__ = ["described", "restored"]
@@ -25,9 +26,7 @@ def described(edit: QueuedEdit) -> dict[str, Any]:
         "frame": [frame.level, frame.y, frame.x, frame.height, frame.width],
         "origin": list(place.origin),
         "mpp": place.mpp,
-        "estimate": None
-        if estimate is None
-        else [estimate.windows, estimate.seconds, estimate.device],
+        "estimate": None if estimate is None else list(astuple(estimate)),
         "problem": edit.problem if edit.state is EditState.FAILED else "",
         "request": edit.request,
     }

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_histodiff.core.requests import EditRequest
+    from napari_histodiff.ui.generation.estimates import Estimate
     from napari_histodiff.ui.generation.history import HistoryEntry
-    from napari_histodiff.ui.generation.plan import Estimate
     from napari_histodiff.ui.queue.drawing import Drawing
     from napari_histodiff.ui.queue.results import Results
 

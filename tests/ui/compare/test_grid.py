@@ -182,7 +182,7 @@ def test_sweeps_that_make_no_sense_are_refused(values, count, words) -> None:
 def test_the_price_is_said_before_and_wrong_values_cannot_be_drawn(dock) -> None:
     dialog = VaryDialog(None, dock.controller.price)
     ok = dialog.findChild(QDialogButtonBox).button(QDialogButtonBox.StandardButton.Ok)
-    assert "5 drawings: about" in dialog.form["cost"].value
+    assert "5 drawings: first drawing on cpu" in dialog.form["cost"].value
     dialog.form["values"].value = "1, two"
     assert not ok.isEnabled()
     assert "numbers with commas" in dialog.form["cost"].value

@@ -54,7 +54,7 @@ def test_the_button_is_named_after_what_it_will_do(
     desk.ready()
     assert desk.controller.plan.title == title
     assert desk.controller.plan.enabled
-    assert desk.controller.plan.note.startswith("About")
+    assert desk.controller.plan.note.startswith("First drawing on cpu: its time is not measured")
 
 
 def test_a_disabled_button_says_why(desk: Desk) -> None:

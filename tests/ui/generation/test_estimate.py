@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from napari_histodiff.ui.generation.plan import Estimator
+from napari_histodiff.ui.generation.estimates import Estimator
 from napari_histodiff.ui.text import duration_text
 from tests.fakes import FAKE_INFO
 
@@ -25,7 +26,6 @@ def test_windows_and_seconds_grow_with_the_work() -> None:
     assert _estimate(estimator, guidance_scale=1.0).seconds == pytest.approx(one.seconds / 2)
     jumps = replace(FAKE_INFO, jump_steps=6)  # one evaluation each, guided or not
     assert _estimate(estimator, info=jumps).seconds == pytest.approx(one.seconds / 2)
-    assert str(one).startswith("About 0.1 s on cpu")
 
 
 def test_parts_of_other_strength_and_weaker_edits_count() -> None:
@@ -53,6 +53,49 @@ def test_finished_jobs_correct_the_estimate() -> None:
     for _ in range(12):
         estimator.learn(_estimate(estimator), 3.0)
     assert _estimate(estimator).seconds == pytest.approx(3.0, rel=0.05)
+
+
+def test_before_the_first_drawing_no_time_is_told() -> None:
+    estimator = Estimator()
+    assert str(_estimate(estimator)) == "First drawing on cpu: its time is not measured yet"
+    estimator.learn(_estimate(estimator), 12.0)
+    assert str(_estimate(estimator)).startswith("About ")
+    other = replace(FAKE_INFO, revision="another")
+    assert not _estimate(estimator, info=other).measured
+
+
+def test_what_was_measured_is_told_in_the_next_session(tmp_path: Path) -> None:
+    path = tmp_path / "speeds.json"
+    estimator = Estimator(path)
+    plain = _estimate(estimator).plain
+    for seconds in (10.0, *[2.0] * 12):
+        estimator.learn(_estimate(estimator), seconds)
+    first = _estimate(Estimator(path))
+    assert first.measured
+    assert 6.0 < first.seconds <= 12.0, "the first drawing of a session takes longer"
+    assert first.times(3).seconds == pytest.approx(first.seconds + 2 * 2.0, rel=0.1)
+    again = Estimator(path)
+    again.learn(first, 10.0)
+    assert _estimate(again).seconds == pytest.approx(2.0, rel=0.1)
+    assert _estimate(again).plain == plain
+
+
+def test_jobs_that_were_asked_for_together_correct_it_once_each() -> None:
+    estimator = Estimator()
+    estimator.learn(_estimate(estimator), 1.0)
+    waiting = [_estimate(estimator) for _ in range(6)]
+    for one in waiting:
+        estimator.learn(one, 4.0)
+    assert 3.0 < _estimate(estimator).seconds <= 4.01
+
+
+@pytest.mark.parametrize("garbled", ["{", "[]", '{"a": 3, "b": [0, 1], "c": ["x", 2], "d": [1]}'])
+def test_a_garbled_file_is_as_none(tmp_path: Path, garbled: str) -> None:
+    path = tmp_path / "speeds.json"
+    path.write_text(garbled)
+    estimator = Estimator(path)
+    estimator.learn(_estimate(estimator), 5.0)
+    assert _estimate(Estimator(path)).measured
 
 
 @pytest.mark.parametrize(

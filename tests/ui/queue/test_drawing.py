@@ -274,4 +274,8 @@ def test_the_time_counts_from_when_the_engine_began(desk: Desk) -> None:
     assert desk.controller.run_state.text() == "Waiting to start"
     desk.emit(JobStarted("1"))
     assert desk.controller.run_state.elapsed is not None
+    assert desk.controller.run_state.left is None  # nothing was drawn here before
+    _drawn(desk, 1)
+    _press(desk, PLACES[1])
+    desk.emit(JobStarted("2"))
     assert desk.controller.run_state.left is not None  # the estimate, before any step

@@ -13,7 +13,8 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditKind
 from napari_histodiff.core.steering.guides import CLIMBS, GUIDES
 from napari_histodiff.core.steering.steering import Steering
-from napari_histodiff.ui.generation.plan import Estimator, FramePlan
+from napari_histodiff.ui.generation.estimates import Estimator
+from napari_histodiff.ui.generation.plan import FramePlan
 from napari_histodiff.ui.generation.settings import Settings
 from napari_histodiff.ui.steering.box import SteeringBox
 from napari_histodiff.ui.steering.reference import reference_of

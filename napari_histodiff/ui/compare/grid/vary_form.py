@@ -14,7 +14,7 @@ from napari_histodiff.ui.generation.variation import GUIDANCES, MOST, Variation,
 from napari_histodiff.ui.widgets.dialogs import FormDialog
 
 if TYPE_CHECKING:
-    from napari_histodiff.ui.generation.plan import Estimate
+    from napari_histodiff.ui.generation.estimates import Estimate
 
 __all__ = ["VaryDialog", "values_of"]
 
