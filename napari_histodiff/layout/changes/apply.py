@@ -47,6 +47,7 @@ _EPITHELIUM: Final = 12.0  # um of it that stay around a lumen
 _MORE: Final = 0.6  # times as many more, when nobody says how many
 _LEAST: Final = 0.35  # of the usual density around a nucleus of a class, "more" adds at least
 _FEWER: Final = 0.5
+_EVEN: Final = 1.1  # areas whose sizes differ by less are as large as each other
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -313,22 +314,35 @@ class _Paint:
                 raise nothing_of(number, self.tissue)
             return body, f"{_area(self._square_um(body & (self.tissue == number)))} of {name}"
         areas, ids = areas_in(body, zone.mask)
-        many = change.count
-        if many is None:  # never more than were said
-            assert share is not None
-            many = int(share * len(ids) + 1e-6)
-            if share > 0 and many == 0:
-                raise InvalidRequest(
-                    f"expected enough areas of {name}{zone.words} to take {share:.0%} of them, got "
-                    f'{len(ids)}; say how many, as "1 {name}", or where, as "at the top" or "here"'
-                )
         if not len(ids):
             raise InvalidRequest(
                 f"expected an area of {name} that lies mostly{zone.words}, got none; say another "
                 "place, or no number"
             )
-        chosen = np.isin(areas, self.nuclei.pick(ids, many))
-        return chosen, f"{min(many, len(ids))} of {len(ids)} areas of {name}"
+        if change.count is not None:
+            taken = self.nuclei.pick(ids, change.count).tolist()
+        else:
+            assert share is not None
+            taken = self._share_of(areas, ids, share)
+            if share > 0 and not taken:
+                raise InvalidRequest(
+                    f"expected enough areas of {name}{zone.words} to take {share:.0%} of them, got "
+                    f'{len(ids)}; say how many, as "1 {name}", or where, as "at the top" or "here"'
+                )
+        return np.isin(areas, taken), f"{len(taken)} of {len(ids)} areas of {name}"
+
+    def _share_of(
+        self, areas: NDArray[np.int32], ids: NDArray[np.int64], share: float
+    ) -> list[int]:
+        """Return areas by chance: neither more of them than were said, nor of what they cover."""
+        size = np.bincount(areas.ravel())
+        most, room = int(share * len(ids) + 1e-6), _EVEN * share * int(size[ids].sum())
+        taken: list[int] = []
+        for one in self.nuclei.pick(ids, len(ids)).tolist():
+            if len(taken) < most and size[one] <= room:
+                taken.append(one)
+                room -= size[one]
+        return taken
 
     def _reach(self, change: Change, away: NDArray[np.float32], body: NDArray[np.bool_]) -> float:
         """Return by how many um the border moves, where it may as far as `away`."""

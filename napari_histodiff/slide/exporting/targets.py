@@ -72,8 +72,10 @@ class Steps:
 
 
 #: How names end of pictures, maps and objects, the longest endings first.
-_ENDINGS: Final = (".ome.tiff", ".ome.tif", ".ome.zarr", ".geojson.gz", ".geojson", ".tiff", ".tif",
-                   ".png", ".npy")  # fmt: skip
+_ENDINGS: Final = (
+    *(".ome.tiff", ".ome.tif", ".tiff", ".tif", ".ome.zarr", ".zarr", ".png", ".npy"),
+    *(".geojson.gz", ".geojson"),
+)
 
 
 def without_ending(path: Path) -> Path:

@@ -26,6 +26,7 @@ from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.core.recipe import MAX_SIDE, SlideRecipe
 from napari_histodiff.core.requests import LIMITS
 from napari_histodiff.layout.sketch import Sketch
+from napari_histodiff.slide.exporting.targets import without_ending
 from napari_histodiff.slide.sketch_files import read_sketch
 from napari_histodiff.ui.generation.settings import Settings
 from napari_histodiff.ui.slide.layout_preview import LayoutPainter, LayoutPreview, paint_layout
@@ -136,7 +137,7 @@ class NewSlideDialog(QDialog):
     def path(self) -> Path:
         """The folder of the slide."""
         folder = Path(self.folder.text().strip()).expanduser()
-        name = self.name.text().strip().removesuffix(SUFFIX)
+        name = without_ending(Path(self.name.text().strip())).name
         return folder / f"{name}{SUFFIX}"
 
     def problem(self) -> str:

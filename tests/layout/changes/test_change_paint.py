@@ -306,6 +306,15 @@ def test_a_share_that_would_be_all_or_none_is_refused(text: str) -> None:
         change_paint(None, None, glands(5), text)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_share_of_areas_is_none_that_holds_nearly_all(seed: int) -> None:
+    tissue = np.full((128, 128), ID["stroma"], np.uint8)
+    tissue[:, 40:44], tissue[:, 56:60] = ID["fat"], ID["fat"]
+    done = change_paint(None, None, tissue, "remove half of the stroma", seed=seed)
+    assert (done.tissue_map[:, 60:] == ID["stroma"]).all()
+    assert "1 of 3 areas of stroma" in done.said[0]
+
+
 @pytest.mark.parametrize(("verb", "way"), [("grow", 1), ("shrink", -1)])
 def test_as_many_glands_grow_and_shrink_as_were_said(verb: str, way: int) -> None:
     before = glands(5)

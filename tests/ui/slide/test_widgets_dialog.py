@@ -155,6 +155,8 @@ def test_an_existing_name_is_refused(dialog: NewSlideDialog, tmp_path: Path) -> 
     dialog.name.setText(f"free{SUFFIX}")
     assert dialog.make.isEnabled()
     assert dialog.path == tmp_path / "kept" / f"free{SUFFIX}"
+    dialog.name.setText("free.zarr")
+    assert dialog.path == tmp_path / "kept" / f"free{SUFFIX}"
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a\\b"])
