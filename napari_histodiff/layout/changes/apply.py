@@ -30,6 +30,7 @@ from napari_histodiff.layout.changes.places import (
     body_of,
     name_of,
     nothing_of,
+    share_of,
     wavy_distance,
     zone_of,
 )
@@ -47,7 +48,6 @@ _EPITHELIUM: Final = 12.0  # um of it that stay around a lumen
 _MORE: Final = 0.6  # times as many more, when nobody says how many
 _LEAST: Final = 0.35  # of the usual density around a nucleus of a class, "more" adds at least
 _FEWER: Final = 0.5
-_EVEN: Final = 1.1  # areas whose sizes differ by less are as large as each other
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -251,8 +251,10 @@ class _Paint:
         room = ~body_of(self.tissue, number) & zone.mask & (self.tissue != _ID["glass"])
         reach = self._reach(change, away[room], body)
         before, rows = (self.tissue == number).mean(), self._rows(number, reach)
-        nuclei = self._fill(room & (away <= reach), number, rows)
-        return f"grew {said} by {self._moved(reach, before, number)}{zone.words}; {nuclei}"
+        new = room & (away <= reach)
+        nuclei = self._fill(new, number, rows)
+        how = _how_far(change, reach, new, body)
+        return f"grew {said} by {how}, {self._since(before, number)}{zone.words}; {nuclei}"
 
     def _shrink(self, change: Change, zone: Zone) -> str:
         number, (body, said) = self._present(change), self._chosen(change, zone)
@@ -267,7 +269,8 @@ class _Paint:
             inner = kept & np.isin(self.tissue, INNER) & (deep < _EPITHELIUM)
             self.tissue[inner] = number
         nuclei = self._fill_from_around(lost, body_of(self.tissue, number), rows)
-        return f"shrank {said} by {self._moved(reach, before, number)}{zone.words}; {nuclei}"
+        how = _how_far(change, reach, lost, body)
+        return f"shrank {said} by {how}, {self._since(before, number)}{zone.words}; {nuclei}"
 
     def _remove(self, change: Change, zone: Zone) -> str:
         gone, said = self._chosen(change, zone)
@@ -323,26 +326,13 @@ class _Paint:
             taken = self.nuclei.pick(ids, change.count).tolist()
         else:
             assert share is not None
-            taken = self._share_of(areas, ids, share)
+            taken = share_of(areas, self.nuclei.pick(ids, len(ids)), share)
             if share > 0 and not taken:
                 raise InvalidRequest(
                     f"expected enough areas of {name}{zone.words} to take {share:.0%} of them, got "
                     f'{len(ids)}; say how many, as "1 {name}", or where, as "at the top" or "here"'
                 )
         return np.isin(areas, taken), f"{len(taken)} of {len(ids)} areas of {name}"
-
-    def _share_of(
-        self, areas: NDArray[np.int32], ids: NDArray[np.int64], share: float
-    ) -> list[int]:
-        """Return areas by chance: neither more of them than were said, nor of what they cover."""
-        size = np.bincount(areas.ravel())
-        most, room = int(share * len(ids) + 1e-6), _EVEN * share * int(size[ids].sum())
-        taken: list[int] = []
-        for one in self.nuclei.pick(ids, len(ids)).tolist():
-            if len(taken) < most and size[one] <= room:
-                taken.append(one)
-                room -= size[one]
-        return taken
 
     def _reach(self, change: Change, away: NDArray[np.float32], body: NDArray[np.bool_]) -> float:
         """Return by how many um the border moves, where it may as far as `away`."""
@@ -355,9 +345,8 @@ class _Paint:
             return float(np.sort(away)[min(wanted, away.size) - 1])
         return _STEP * (change.factor or 1.0)
 
-    def _moved(self, reach: float, before: float, number: int) -> str:
-        after = (self.tissue == number).mean()
-        return f"{max(reach, 0.0):.0f} µm, {before:.0%} to {after:.0%} of the frame"
+    def _since(self, before: float, number: int) -> str:
+        return f"{before:.0%} to {(self.tissue == number).mean():.0%} of the frame"
 
     def _square_um(self, mask: NDArray[np.bool_]) -> float:
         return float(mask.sum()) * self._mpp**2
@@ -410,6 +399,14 @@ class _Paint:
             )
             filling = self.tissue[ys, xs]
         return self._fill(lost, filling, rows)
+
+
+def _how_far(
+    change: Change, reach: float, moved: NDArray[np.bool_], body: NDArray[np.bool_]
+) -> str:
+    if change.factor is None or not change.exact:
+        return f"{max(reach, 0.0):.0f} µm"
+    return f"{moved.sum() / max(int(body.sum()), 1):.0%} of its size"
 
 
 def _of_none(change: Change) -> bool:

@@ -22,6 +22,8 @@ __all__ = [
     "body_of",
     "border_length",
     "name_of",
+    "nothing_of",
+    "share_of",
     "wavy_distance",
     "zone_of",
 ]
@@ -35,6 +37,7 @@ _BORDER: Final = 30.0  # um beside a border that belong to it
 _AROUND: Final = 60.0
 _BETWEEN: Final = 60.0  # um; glands closer than twice this have something between them
 _SIDE: Final = 1 / 3  # of the frame
+_EVEN: Final = 1.1  # areas whose sizes differ by less are as large as each other
 _SPLINTER: Final = 0.05  # of the largest area; what is smaller is no area of its own
 _WAVES: Final = 7.0  # um by which new borders swing, and half as many the finer waves on them
 #: Um by which new borders swing at the most.
@@ -97,6 +100,18 @@ def areas_in(
     inside = np.bincount(areas.ravel(), weights=place.ravel(), minlength=count + 1)
     counts = (size > 0) & (size >= _SPLINTER * size.max())
     return areas, np.flatnonzero(counts & (2 * inside > size))
+
+
+def share_of(areas: NDArray[np.int32], ids: NDArray[np.int64], share: float) -> list[int]:
+    """Return the first areas that fit: no more of them than a share, nor of what all cover."""
+    size = np.bincount(areas.ravel())
+    most, room = int(share * len(ids) + 1e-6), _EVEN * share * int(size[ids].sum())
+    taken: list[int] = []
+    for one in ids.tolist():
+        if len(taken) < most and size[one] <= room:
+            taken.append(one)
+            room -= size[one]
+    return taken
 
 
 def border_length(body: NDArray[np.bool_], mpp: float) -> float:

@@ -232,9 +232,9 @@ def test_the_border_of_a_disc_is_about_its_circumference() -> None:
         ("remove 0 glands", "removed 0 of 1 areas of gland"),
         ("turn 0 % of the stroma into muscle", "turned 0 of 1 areas of stroma into muscle"),
         ("grow the gland by 0 um", "grew the gland by 0 µm"),
-        ("grow the gland by 0 %", "grew the gland by 0 µm"),
+        ("grow the gland by 0 %", "grew the gland by 0% of its size"),
         ("shrink the gland by 0 um", "shrank the gland by 0 µm"),
-        ("shrink the gland by 0 %", "shrank the gland by 0 µm"),
+        ("shrink the gland by 0 %", "shrank the gland by 0% of its size"),
     ],
 )
 def test_none_is_none_and_is_said(text: str, said: str) -> None:
@@ -342,6 +342,7 @@ def test_a_share_of_the_size_is_that_share(text: str, factor: float) -> None:
         for tissue in (TISSUE, changed(text).tissue_map)
     )
     assert after / before == pytest.approx(factor, abs=0.01)
+    assert f"{abs(factor - 1):.0%} of its size" in changed(text).said[0]
 
 
 def test_many_fewer_are_not_all() -> None:
