@@ -81,8 +81,10 @@ def new(
     """Make the slide PATH (NAME.ome.zarr); it opens at once and is drawn where one looks."""
     height, width = _sides(size, height, width)
     from napari_histodiff.slide.sketch_files import read_sketch
+    from napari_histodiff.slide.state import check_is_new
     from napari_histodiff.slide.store import SlideStore
 
+    check_is_new(path)  # before the model is loaded
     drawn = None if sketch is None else read_sketch(sketch, height, width)
     info = load(model, "cpu").info
     say_unknown_words(settings["caption"])

@@ -44,6 +44,7 @@ __all__ = [
     "Repair",
     "SlideState",
     "StoreState",
+    "check_is_new",
     "lock_for",
     "make_slide",
     "make_store",
@@ -392,6 +393,20 @@ def make_slide(path: Path, recipe: SlideRecipe, sketch: Sketch | None) -> None:
     make_store(path, files, TileTable(recipe.spec))
 
 
+def check_is_new(path: Path) -> None:
+    """Refuse to make a slide where something is.
+
+    Raises
+    ------
+    StorageError
+        When there is something at `path`.
+    """
+    if path.exists():
+        raise StorageError(
+            f"expected a new folder, got {path}, which exists; choose another name, or open it"
+        )
+
+
 def make_store(path: Path, files: Mapping[str, bytes], table: TileTable) -> None:
     """Make a store without tiles, all of it or nothing.
 
@@ -409,10 +424,7 @@ def make_store(path: Path, files: Mapping[str, bytes], table: TileTable) -> None
     StorageError
         When there is something at `path`, or it can not be written.
     """
-    if path.exists():
-        raise StorageError(
-            f"expected a new folder, got {path}, which exists; choose another name, or open it"
-        )
+    check_is_new(path)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         for name, data in files.items():

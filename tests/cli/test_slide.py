@@ -66,6 +66,15 @@ def test_a_new_slide_has_what_was_asked_for(run) -> None:
     assert sketch.classes[-1, -1] == 4
 
 
+def test_a_taken_place_is_refused_before_the_model_is_loaded(run, slide, monkeypatch) -> None:
+    loaded: list[object] = []
+    monkeypatch.setattr("napari_histodiff.api.load_model", lambda *given: loaded.append(given))
+    result = run("new", slide, "--size", 512)
+    assert result.exit_code == 2
+    assert f"expected a new folder, got {slide}, which exists" in result.output
+    assert not loaded
+
+
 def test_render_tells_what_it_drew_and_goes_on(run, slide) -> None:
     first = run("render", slide, "--levels", "1", "--workers", 0)
     assert (first.exit_code, "4 tiles drawn" in first.output) == (0, True), first.output
