@@ -26,10 +26,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # Compiling takes longer than a tiny network saves, in workers too; its own tests allow it.
 os.environ.setdefault("HISTODIFF_OPENVINO", "0")
 
-# Levels made of scans are kept, but not among the user's.
-if "HISTODIFF_CACHE" not in os.environ:
-    os.environ["HISTODIFF_CACHE"] = tempfile.mkdtemp(prefix="histodiff-tests-")
-    atexit.register(shutil.rmtree, os.environ["HISTODIFF_CACHE"], ignore_errors=True)
+# Levels made of scans are kept, and settings and slides remembered, but not among the user's.
+OWN = Path(tempfile.mkdtemp(prefix="histodiff-tests-"))
+atexit.register(shutil.rmtree, OWN, ignore_errors=True)
+os.environ.setdefault("HISTODIFF_CACHE", str(OWN / "cache"))
+for kind in ("CONFIG", "DATA"):
+    os.environ[f"XDG_{kind}_HOME"] = str(OWN / kind.lower())
 
 # No deadline: a slow machine is no wrong answer.
 settings.register_profile(
