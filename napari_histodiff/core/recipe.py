@@ -7,12 +7,13 @@ from typing import Any, Final
 
 from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.captions import parse_caption
+from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import PyramidSpec
 from napari_histodiff.core.json_data import from_json
 from napari_histodiff.core.maps import FIRST_TISSUE_NAMES
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE, DEFAULT_STEPS, LIMITS, STAIN_NUMBERS
-from napari_histodiff.core.stain_bank import stains_of_levels
+from napari_histodiff.core.stain_bank import choose_glass, stains_of_levels
 
 __all__ = ["LAYOUT", "MAX_SIDE", "MIN_SIDE", "TILE", "SlideRecipe"]
 
@@ -27,7 +28,7 @@ TILE: Final = 256
 LAYOUT: Final = 2
 
 # What slides of before do not say.
-_LATER: Final = {"refined", "tissue_names", "fibres", "drawn_finer", "tinted", "layout"}
+_LATER: Final = {"refined", "tissue_names", "fibres", "drawn_finer", "tinted", "layout", "glass"}
 
 # How far a pixel size may be from what a model was trained on and still be taken for it.
 _ROUNDING: Final = 0.001
@@ -83,6 +84,8 @@ class SlideRecipe:
         quick ones, are drawn level by level.
     tinted : bool
         Whether the noise leans to the colour of its tissue, see `EditRequest.tinted`.
+    glass : (int, int, int)
+        Red, green and blue of bare glass, as the model draws it beside tissue of this stain.
     layout : int
         Which layout it has, see `LAYOUT`; slides that do not say it have the first. What is drawn
         of one would not join what is drawn of another.
@@ -113,6 +116,7 @@ class SlideRecipe:
     drawn_finer: bool = False
     tinted: bool = False
     layout: int = 1
+    glass: tuple[int, int, int] = GLASS_COLOUR
 
     def __post_init__(self) -> None:
         for name in ("mpp", "guidance_scale"):  # one form in JSON, whoever gave them
@@ -204,6 +208,7 @@ class SlideRecipe:
             fibres=info.fibres,
             tinted=info.fibres,
             layout=LAYOUT,
+            glass=choose_glass(info.stains, caption, mpp, settings.get("seed", 0)),
             drawn_finer=info.coarse_levels > 1 and not quick,
             coarsest=coarsest,
             margin=info.margin,

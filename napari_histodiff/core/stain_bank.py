@@ -8,21 +8,36 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from napari_histodiff.core.captions import Caption
+from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.core.requests import STAIN_NUMBERS
 
-__all__ = ["StainEntry", "choose_stain", "stains_of_levels", "write_stains"]
+__all__ = ["StainEntry", "choose_glass", "choose_stain", "stains_of_levels", "write_stains"]
 
 _DIGITS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class StainEntry:
-    """The stain of one training slide at one scale; `vector` as `stain.stain_vector` returns it."""
+    """The stain of one training slide at one scale.
+
+    Attributes
+    ----------
+    organ, look : str, optional
+        Words of captions that it suits.
+    mpp : float
+        Micrometres per pixel.
+    vector : tuple of float
+        As `inpainting.stains.stain_vector` returns it.
+    glass : (int, int, int), optional
+        Red, green and blue of glass where the model draws it in that stain; unknown of slides
+        without any.
+    """
 
     organ: str | None
     look: str | None
     mpp: float
     vector: tuple[float, ...]
+    glass: tuple[int, int, int] | None = None
 
     def __post_init__(self) -> None:
         if len(self.vector) not in STAIN_NUMBERS:
@@ -39,8 +54,17 @@ def choose_stain(
 
     The caption's stain word decides first, then its organ; what no slide has is passed over.
     """
-    if not bank:
-        return None
+    return _chosen(bank, caption, mpp, seed).vector if bank else None
+
+
+def choose_glass(
+    bank: Sequence[StainEntry], caption: Caption, mpp: float, seed: int
+) -> tuple[int, int, int]:
+    """Return the colour of glass in the stain that `choose_stain` returns; the usual if unknown."""
+    return (_chosen(bank, caption, mpp, seed).glass if bank else None) or GLASS_COLOUR
+
+
+def _chosen(bank: Sequence[StainEntry], caption: Caption, mpp: float, seed: int) -> StainEntry:
     nearest = min(abs(math.log(entry.mpp / mpp)) for entry in bank)
     found = [e for e in bank if abs(math.log(e.mpp / mpp)) < nearest + 0.3]
     for name, value in (("look", caption.stain), ("organ", caption.organ)):
@@ -48,7 +72,7 @@ def choose_stain(
         if value is not None and fitting:
             found = fitting
     # Neighbouring seeds shall not share a slide, and 2654435761 (Knuth) is odd: it spreads them.
-    return found[seed * 2654435761 % 2**32 * len(found) >> 32].vector
+    return found[seed * 2654435761 % 2**32 * len(found) >> 32]
 
 
 def stains_of_levels(
@@ -97,5 +121,6 @@ def write_stains(bank: Sequence[StainEntry]) -> list[dict[str, Any]]:
             "mpp": entry.mpp,
             "vector": [round(value, _DIGITS) for value in entry.vector],
         }
+        | ({} if entry.glass is None else {"glass": list(entry.glass)})
         for entry in bank
     ]

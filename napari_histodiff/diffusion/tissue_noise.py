@@ -93,7 +93,7 @@ _OF_TISSUE: Final = MappingProxyType(
         "lumen": _Coarse(0.6, mean=(0.022, 0.038, 0.019)),
         "glass": _Coarse(0.3),
         "muscle": _Coarse(0.6, 0.6),
-        "blood": _Coarse(0.5, mean=(0.010, -0.042, -0.059)),
+        "blood": _Coarse(0.5),
         "mucus": _Coarse(0.2),
         "lymphoid": _Coarse(0.45, crowded=True),
     }

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_histodiff.core.captions import parse_caption
 from napari_histodiff.core.errors import InvalidImage
@@ -16,6 +17,7 @@ from napari_histodiff.core.stain_bank import StainEntry, choose_stain
 
 __all__ = [
     "TISSUE_DENSITY",
+    "glass_colour",
     "own_stain",
     "reference_stain",
     "stain_at",
@@ -35,7 +37,8 @@ _ONE_SCALE: Final = 0.15
 _FLAT: Final = 0.015
 _GREY: Final = 0.02
 
-_LEAST_TISSUE: Final = 400  # pixels a stain is measured on at the least
+_LEAST_TISSUE: Final = 400  # pixels a stain, or the colour of glass, is measured on at the least
+_LIGHT: Final = 0.13  # density of no channel of glass is higher
 _EVEN: Final = 1e-3  # what the spread of one even colour is told as, to divide by it
 _NEAR: Final = ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0))  # rows and columns between two pixels
 _DENSITY: Final = -np.log(np.maximum(np.arange(256), 1) / 255).astype(np.float32)
@@ -78,6 +81,23 @@ def stain_vector(
     if detail is not None:
         numbers.append(np.log(detail / max(step, 1e-3) + 1e-3))
     return tuple(map(float, numbers))
+
+
+def glass_colour(
+    image: NDArray[np.uint8], inside: NDArray[np.bool_] | None = None
+) -> tuple[int, int, int] | None:
+    """Return red, green and blue of the glass of an (h, w, 3) image; None where it has too little.
+
+    The median of what is light in every colour, with all that lies within two pixels of it.
+    """
+    light = _DENSITY[image].max(-1) < _LIGHT
+    if inside is not None:
+        light &= inside
+    glass = image[ndimage.minimum_filter(light, 5)]
+    if len(glass) < _LEAST_TISSUE:
+        return None
+    red, green, blue = (round(float(value)) for value in np.median(glass, axis=0))
+    return red, green, blue
 
 
 def too_little_tissue(image: NDArray[np.uint8]) -> str:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.box_mean import share_down
-from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.layout.anatomy import Anatomy
 from napari_histodiff.layout.fields import Pixels, ValueNoise
 from napari_histodiff.layout.nuclei import LayoutNuclei
@@ -33,7 +32,6 @@ _MEANS: Final = 7
 #: How much single strands of fibres darken and lighten the stroma at the finest levels.
 _STREAKS: Final = {0: 0.13, 1: 0.13, 2: 0.11, 3: 0.045}
 
-_WHITE: Final = np.array(GLASS_COLOUR, np.float32)
 # Optical density of a component: mean of the stain and so many of its spreads, per channel.
 _STROMA: Final = np.array([-0.44, -0.34, -0.35], np.float32)
 _BLOOD: Final = np.array([-1.25, 0.75, 0.95], np.float32)
@@ -60,10 +58,19 @@ class Colours:
     nuclei : LayoutNuclei
     stain : sequence of float
         As `inpainting.stains.stain_vector`: mean and spread of the optical density of tissue.
+    glass : sequence of int
+        Red, green and blue where nothing lies.
     """
 
-    def __init__(self, anatomy: Anatomy, nuclei: LayoutNuclei, stain: Sequence[float]) -> None:
+    def __init__(
+        self,
+        anatomy: Anatomy,
+        nuclei: LayoutNuclei,
+        stain: Sequence[float],
+        glass: Sequence[int],
+    ) -> None:
         self._anatomy, self._nuclei = anatomy, nuclei
+        self._white = np.array(glass, np.float32)
         mean, spread = np.array(stain[:3], np.float32), np.array(stain[3:6], np.float32)
         self._bare = [np.maximum(mean + k * spread, 0.02) for k in (_STROMA, _CYTOPLASM)]
         self._nucleus = np.maximum(mean + _NUCLEUS * spread, 0.05)
@@ -141,7 +148,8 @@ class Colours:
             if crowd is not None:
                 darker = np.maximum(self._crowded[channel], own * np.float32(_MANTLE))
                 first += (darker - own) * crowd - darker * (np.float32(_PALER) * core)
-            white, seen = _WHITE[channel], np.full_like(tone, _WHITE[channel])
+            white = self._white[channel]
+            seen = np.full_like(tone, white)
             for kind, share in shares.items():
                 if kind == STROMA:
                     density = first

@@ -55,7 +55,8 @@ class SlideLayout:
         self._nuclei = LayoutNuclei(self._anatomy)
         self._fibres = FibreDirections(self._anatomy)
         self._last: tuple[Region, NDArray[np.uint8]] | None = None
-        self._colours = Colours(self._anatomy, self._nuclei, recipe.stains[recipe.refined])
+        stain = recipe.stains[recipe.refined]
+        self._colours = Colours(self._anatomy, self._nuclei, stain, recipe.glass)
 
     @property
     def sketch_reach(self) -> int:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from napari_histodiff.core.backend import BackendInfo
 from napari_histodiff.core.captions import Caption
+from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.recipe import LAYOUT, MAX_SIDE, TILE, SlideRecipe
 from napari_histodiff.core.stain_bank import StainEntry, stains_of_levels
@@ -75,6 +76,18 @@ def test_new_slides_have_the_newest_layout_and_slides_that_do_not_say_it_the_fir
     assert SlideRecipe.from_dict(before).layout == 1
     with pytest.raises(InvalidRequest, match="newer"):
         replace(recipe, layout=LAYOUT + 1)
+
+
+def test_bare_glass_has_the_colour_that_the_model_gives_it_in_the_slides_stain() -> None:
+    toned = replace(INFO, stains=tuple(replace(entry, glass=(250, 248, 251)) for entry in BANK))
+    slide = partial(SlideRecipe.plan, height=512, width=512, caption="colon")
+    assert slide(toned).glass == (250, 248, 251)
+    assert slide(INFO).glass == slide(replace(INFO, stains=())).glass == GLASS_COLOUR
+    again = SlideRecipe.from_dict(json.loads(json.dumps(slide(toned).to_dict())))
+    assert again.glass == (250, 248, 251)
+    before = slide(toned).to_dict()
+    del before["glass"]
+    assert SlideRecipe.from_dict(before).glass == GLASS_COLOUR
 
 
 @pytest.mark.parametrize("data", [None, [], {}, {"height": 512}])

@@ -221,6 +221,12 @@ def test_colours_look_like_stained_tissue() -> None:
     np.testing.assert_allclose(glass, np.broadcast_to([243, 241, 244], glass.shape), atol=2)
 
 
+def test_bare_glass_is_shown_in_the_colour_of_the_recipe() -> None:
+    slide = SlideLayout(recipe(side=16_384, glass=(250, 230, 240)))
+    corner = slide.colours(Region(6, 0, 0, 4, 4))
+    np.testing.assert_allclose(corner, np.broadcast_to([250, 230, 240], corner.shape), atol=2)
+
+
 @pytest.mark.parametrize(("levels", "span"), [((2, 3, 4), 4096), ((4, 5, 6, 7, 8), 16_384)])
 def test_levels_have_about_the_same_colour(levels: tuple[int, ...], span: int) -> None:
     slide, at = layout(side=131_072), 57_344

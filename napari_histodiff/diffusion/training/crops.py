@@ -24,7 +24,7 @@ from napari_histodiff.datasets.crop_windows import (
 )
 from napari_histodiff.datasets.packing import LAYERS, Pack
 from napari_histodiff.diffusion.stain import change_detail, stain_look
-from napari_histodiff.inpainting.stains import stain_vector
+from napari_histodiff.inpainting.stains import glass_colour, stain_vector
 
 __all__ = [
     "COARSEST_CROP",
@@ -315,7 +315,8 @@ def collect_stains(packed: Pack, scales: Iterable[int] = SCALES) -> list[StainEn
             valid = _box_down(packed.layers[i][..., _VALID, None], scale)[..., 0] > 0
             vector = stain_vector(pixels, valid)
             if vector is not None:
-                entries.append(StainEntry(organ, stain_look(pixels), item.mpp * scale, vector))
+                look, glass = stain_look(pixels), glass_colour(pixels, valid)
+                entries.append(StainEntry(organ, look, item.mpp * scale, vector, glass))
     return entries
 
 

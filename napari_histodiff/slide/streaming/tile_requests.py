@@ -23,7 +23,6 @@ from napari_histodiff.core.box_mean import (
     repeat_up,
     smooth_up,
 )
-from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.maps import TISSUE_NAMES, decode_labels, encode_labels, in_schema
@@ -349,7 +348,7 @@ def _from_above(
     would show them as squares.
     """
     if region.level == store.recipe.coarsest:
-        return None, np.full((*region.shape, 3), GLASS_COLOUR, np.uint8) if bare else None
+        return None, np.full((*region.shape, 3), store.recipe.glass, np.uint8) if bare else None
     above = store.spec.at_level(region, region.level + 1)
     wide = above.pad(SMOOTH_REACH) if bare else above
     pixels = store.base(wide)

@@ -83,6 +83,15 @@ def test_far_glass_is_known() -> None:
     assert set(squares.ravel().tolist()) == {0, 4}
 
 
+def test_far_glass_has_the_colour_of_the_recipe() -> None:
+    store = drawn_store(2)
+    store.recipe = replace(store.recipe, glass=(250, 230, 240))
+    request = tile_requests.block_request(store, Region(2, 0, 256, 256, 256))
+    assert request is not None
+    assert request.image is not None
+    assert (request.image == (250, 230, 240)).all()
+
+
 def test_known_glass_of_a_finer_level_has_the_means_of_the_coarser_one_and_no_steps() -> None:
     finer = drawn_store(1)
     zoom = tile_requests.block_request(finer, Region(1, 0, 512, 256, 256))
