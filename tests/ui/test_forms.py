@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QAbstractSpinBox, QColorDialog, QPushButton
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QApplication,
+    QColorDialog,
+    QDialogButtonBox,
+    QPushButton,
+)
 
 from napari_histodiff.core.colours import GLASS_COLOUR
 from napari_histodiff.core.errors import InvalidRequest
@@ -65,6 +71,18 @@ def test_enter_accepts_a_form_and_escape_does_not(dock: StudioDock, qtbot) -> No
         assert not dialog.isVisible()
         if result:
             assert dialog.form["width"].value == 320
+
+
+def test_ok_of_an_asked_form_is_carried_out(dock: StudioDock) -> None:
+    def answer() -> None:
+        dialog = QApplication.activeModalWidget()
+        assert isinstance(dialog, FormDialog)
+        dialog.form["width"].value = 192
+        dialog.findChild(QDialogButtonBox).button(QDialogButtonBox.StandardButton.Ok).click()
+
+    QTimer.singleShot(100, answer)
+    dock.actions.ask_new_canvas()
+    assert dock.workspace.document.target.bounds.width == 192
 
 
 def test_the_background_is_chosen_as_a_colour(

@@ -59,6 +59,17 @@ class FormDialog(QDialog):
         layout.addWidget(buttons)
         layout.setSizeConstraint(QLayout.SizeConstraint.SetMinimumSize)
 
+    def exec(self) -> int:
+        """Ask, and leave the fields to whoever reads them.
+
+        PyQt deletes a closed dialog that nobody holds, and with it all that stands on it.
+        """
+        try:
+            result: int = super().exec()
+        finally:
+            self.form.native.setParent(None)
+        return result
+
     def showEvent(self, event: QShowEvent | None) -> None:
         """Line the fields up, now that the labels have their font."""
         align_fields(self.form)
