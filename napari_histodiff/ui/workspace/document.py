@@ -588,9 +588,12 @@ class Document:
         return fit_frame(region, self.target.spec.bounds(region.level), self.snap)
 
     def rest(self) -> None:
-        """Let the paint in the frame rest as well; it stays in the frame."""
-        resting = self.at_rest(self.region)
-        self.resting.write("nuclei", resting, self.framed("nuclei", self.nuclei.labels))
-        self.resting.write("tissue", resting, self.framed("tissue", self.tissue.layer.data))
-        self.resting.write("edit mask", resting, self.edit_mask.parts)
+        """Let the paint in the frame rest as well; it stays in the frame.
+
+        Of a layer that somebody gave another size, what rests is what last had the frame's.
+        """
+        painted = (self.tissue.layer.data, self.edit_mask.parts, self.nuclei.labels)
+        for plane, labels in zip(_PLANES, painted, strict=True):
+            if labels.shape == self.region.shape:
+                self.resting.write(plane, self.at_rest(self.region), labels)
         self.next_instance = self.nuclei.next_instance

@@ -70,6 +70,26 @@ def test_a_canvas_whose_layer_got_pixels_of_another_size_is_refused_until_they_a
     assert not document.target.coverage(REGION).any()
 
 
+@pytest.mark.parametrize("plane", [0, 1, 2])
+def test_a_paint_layer_of_another_size_keeps_no_frame_from_moving(viewer, workspace, plane):
+    workspace.new_canvas(256, 256)
+    document = workspace.document
+    document.set_frame(REGION)
+    for layer in document.paint_layers:
+        layer.data_setitem((np.array([5]), np.array([6])), 1)
+    document.rest()
+    document.paint_layers[plane].data = np.zeros((20, 20), document.paint_layers[plane].data.dtype)
+    document.rest()
+    with pytest.raises(InvalidRequest, match="move the frame once to renew its layers"):
+        document.summary()
+    document.set_frame(Region(0, 0, 0, 64, 64))
+    document.set_frame(REGION)
+    for layer in document.paint_layers:
+        assert layer.data.shape == REGION.shape
+        assert np.argwhere(layer.data).tolist() == [[5, 6]]
+    document.summary()
+
+
 def test_edits_over_a_lazy_image_are_taken_back_whatever_lies_below(viewer, workspace):
     workspace.use_layer(viewer.add_image(da.from_array(noise((256, 256))), rgb=True))
     document = workspace.document
