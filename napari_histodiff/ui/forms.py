@@ -175,6 +175,12 @@ def import_tissue(viewer: Any, layer: Any = None, file: str | pathlib.Path = "")
         raise InvalidRequest("expected a layer or a file of tissue, got neither; choose one")
 
 
+class _LayerOrFile(ComboBox):
+    """Layers, below what stands for none of them."""
+
+    null_string = "a file"
+
+
 def import_tissue_form(viewer: Any, layers: Sequence[Any]) -> FunctionGui[None]:
     """Return the form of `import_tissue` for some layers; a file is proposed."""
     form = magicgui(
@@ -182,10 +188,11 @@ def import_tissue_form(viewer: Any, layers: Sequence[Any]) -> FunctionGui[None]:
         call_button=False,
         viewer={"bind": viewer},
         layer={
-            "choices": [("a file", None), *((layer.name, layer) for layer in layers)],
+            "widget_type": _LayerOrFile,
+            "choices": [(layer.name, layer) for layer in layers],
+            "nullable": True,
             "label": "from",
             "tooltip": "A Labels layer of tissue numbers, or the file below",
-            "nullable": True,
         },
         file={
             "widget_type": "FileEdit",

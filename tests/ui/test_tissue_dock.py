@@ -117,7 +117,10 @@ def test_import_asks_for_a_layer_or_a_file(
     def accept(dialog: FormDialog) -> int:
         for name, value in chosen.items():
             dialog.form[name].value = value
-        assert dialog.form["file"].enabled == (dialog.form["layer"].value is None)
+        source = dialog.form["layer"]
+        assert [source.native.itemText(n) for n in range(2)] == ["a file", "regions"]
+        assert source.native.count() == 2
+        assert dialog.form["file"].enabled == (source.value is None)
         return QDialog.DialogCode.Accepted
 
     monkeypatch.setattr(FormDialog, "exec", accept)

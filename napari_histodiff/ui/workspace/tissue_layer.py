@@ -113,7 +113,9 @@ class TissueLayer:
 
     def _on_selected_label(self, _: object) -> None:
         chosen = int(self.layer.selected_label)
-        if chosen != self._settings.tissue_id and 0 < chosen < len(TISSUE_NAMES):
+        if chosen not in range(len(TISSUE_NAMES)):  # napari's field and its "new" know no palette
+            self.layer.selected_label = self._settings.tissue_id
+        elif chosen not in (0, self._settings.tissue_id):
             self._settings.tissue_id = chosen
             self.tissue_changed.emit(chosen)
 

@@ -101,7 +101,11 @@ def test_napari_s_own_label_selects_the_tissue(workspace: Workspace) -> None:
     chosen: list[int] = []
     workspace.tissue_changed.connect(chosen.append)
     layer(workspace).selected_label = 7
-    layer(workspace).selected_label = 99  # is told where it is painted
+    for none in (12, 99):  # as napari's field and "new" take in hand
+        layer(workspace).selected_label = none
+        assert layer(workspace).selected_label == 7
+    layer(workspace).selected_label = 0  # paints with nothing
+    assert layer(workspace).selected_label == 0
     assert chosen == [7]
     assert workspace.paint.tissue_id == 7
     with pytest.raises(InvalidRequest, match="from 1 to 11, got 12; choose one of gland"):
