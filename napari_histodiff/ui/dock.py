@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from napari.utils.notifications import show_warning
 from qtpy.QtCore import QSize, QTimer
 from qtpy.QtWidgets import QApplication, QWidget
 
@@ -48,7 +47,7 @@ from napari_histodiff.ui.widgets.caption_box import CaptionBox
 from napari_histodiff.ui.widgets.docked import DockedWidget
 from napari_histodiff.ui.widgets.forms import Section
 from napari_histodiff.ui.widgets.history_box import HistoryBox
-from napari_histodiff.ui.widgets.notices import show_notice
+from napari_histodiff.ui.widgets.notices import show_notice, show_warning
 from napari_histodiff.ui.widgets.palette_box import PaletteBox, ToolsBox
 from napari_histodiff.ui.widgets.presets_menu import PresetsMenu
 from napari_histodiff.ui.widgets.readout import Readout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from napari._qt.dialogs.qt_notification import NapariQtNotification
 from napari.utils.notifications import notification_manager
@@ -12,7 +13,13 @@ from napari_histodiff.core.errors import InvalidRequest
 from napari_histodiff.ui.dock import StudioDock
 from napari_histodiff.ui.generation.states import Level, Notice
 from napari_histodiff.ui.text import for_people
-from napari_histodiff.ui.widgets.notices import diagnostics, show_notice, show_trouble
+from napari_histodiff.ui.widgets.notices import (
+    diagnostics,
+    show_info,
+    show_notice,
+    show_trouble,
+    show_warning,
+)
 from tests.ui.conftest import OpenDock
 from tests.ui.doubles import RecordingEngine
 
@@ -59,6 +66,18 @@ def test_a_notice_of_trouble_offers_the_diagnostics(dock: StudioDock) -> None:
     assert "InvalidRequest: expected a frame" in copied
     assert "napari-histodiff: " in copied
     assert told.message.strip() in copied
+
+
+def test_warnings_and_the_line_of_the_button_say_it_so_too(dock: StudioDock) -> None:
+    raw, said = "expected a frame, got none; draw one", "Needed: a frame, but there is none."
+    for show in (show_warning, show_info):
+        show(raw)
+        assert notification_manager.records[-1].message.strip() == f"{said} Draw one."
+    dock.workspace.new_canvas(128, 128)
+    nuclei = dock.workspace.document.nuclei.layer
+    nuclei.data = np.zeros((64, 64), np.int32)
+    dock.controller.refresh_plan()
+    assert dock.controller.plan.note.startswith("Needed: nuclei of 128 × 128 px like the frame.")
 
 
 def test_a_notice_that_is_opened_shows_the_next_step(open_dock: OpenDock, qtbot) -> None:

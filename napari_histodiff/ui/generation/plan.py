@@ -17,7 +17,7 @@ from napari_histodiff.ui.generation.estimates import Estimate, Estimator
 from napari_histodiff.ui.generation.settings import Settings
 from napari_histodiff.ui.generation.states import EngineStatus
 from napari_histodiff.ui.steering.steering import can_repaint, guide_remark, steering_of
-from napari_histodiff.ui.text import count_text
+from napari_histodiff.ui.text import count_text, for_people
 
 if TYPE_CHECKING:
     from napari_histodiff.ui.steering.reference import Reference
@@ -94,9 +94,9 @@ def make_plan(
         What it is made like.
     """
     if summary is None:
-        return FramePlan("Generate", False, problem)
+        return FramePlan("Generate", False, for_people(problem))
     if summary.problem:
-        return FramePlan("Generate", False, summary.problem)
+        return FramePlan("Generate", False, for_people(summary.problem))
     plan = _plan_of(summary, settings, status, estimator, reference)
     return replace(
         plan,

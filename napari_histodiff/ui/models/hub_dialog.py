@@ -25,6 +25,7 @@ from napari_histodiff.core.errors import Cancelled, HistodiffError
 from napari_histodiff.hub.download import Download, partial_folder
 from napari_histodiff.hub.lookup import HubModel, look_up
 from napari_histodiff.hub.places import HubName, downloaded, hub_name
+from napari_histodiff.ui.text import for_people
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QCloseEvent
@@ -56,7 +57,7 @@ class _LookUp(threading.Thread):
         try:
             self.found = look_up(self._named)
         except HistodiffError as error:
-            self.error = str(error)
+            self.error = for_people(str(error))
         except Exception as error:  # noqa: BLE001  shown; a silent dialog would wait for ever
             self.error = f"{type(error).__name__}: {error}"
 
@@ -181,7 +182,7 @@ class HubDialog(QDialog):
         try:
             self._download = Download(self._model)
         except HistodiffError as error:
-            self.progress.setText(str(error))
+            self.progress.setText(for_people(str(error)))
             return
         self.progress.setText("")
         self._timer.start()
@@ -200,7 +201,7 @@ class HubDialog(QDialog):
             self.progress.setText("Stopped; what has arrived is kept for the next time.")
         except HistodiffError as error:
             self.progress.setText("")
-            self._tell(str(error))
+            self._tell(for_people(str(error)))
         else:
             self._use(folder)
             return

@@ -6,7 +6,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_info, show_warning
 from psygnal import Signal
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
@@ -17,6 +16,7 @@ from napari_histodiff.ui.project.folder import SavedProject, read_project
 from napari_histodiff.ui.project.keeper import Keeper
 from napari_histodiff.ui.project.lasting import LastingEdits
 from napari_histodiff.ui.project.opening import Opening
+from napari_histodiff.ui.widgets.notices import show_info, show_warning
 
 if TYPE_CHECKING:
     from napari_histodiff.ui.generation.controller import Controller

@@ -18,6 +18,7 @@ from napari_histodiff.core.errors import HistodiffError
 from napari_histodiff.core.recipe import SlideRecipe
 from napari_histodiff.layout import SlideLayout
 from napari_histodiff.layout.sketch import Sketch
+from napari_histodiff.ui.text import for_people
 
 __all__ = ["LayoutPainter", "LayoutPreview", "paint_layout", "to_image"]
 
@@ -106,7 +107,7 @@ class LayoutPreview(QLabel):
         try:
             self.setPixmap(self._fitting(drawing.result()))
         except HistodiffError as error:
-            self.setText(str(error))
+            self.setText(for_people(str(error)))
 
     def _fitting(self, pixels: NDArray[np.uint8]) -> QPixmap:
         ratio = self.devicePixelRatioF()

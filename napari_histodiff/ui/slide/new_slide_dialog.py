@@ -33,7 +33,7 @@ from napari_histodiff.ui.slide.layout_preview import LayoutPainter, LayoutPrevie
 from napari_histodiff.ui.slide.new_slide import NewSlide, new_slide_form
 from napari_histodiff.ui.slide.recent import SUFFIX, SlidePlaces
 from napari_histodiff.ui.slide.status import cost_of, magnification_of, size_text
-from napari_histodiff.ui.text import bytes_text, count_text
+from napari_histodiff.ui.text import bytes_text, count_text, for_people
 from napari_histodiff.ui.widgets.caption_report import CaptionReport
 from napari_histodiff.ui.widgets.dialogs import align_fields
 from napari_histodiff.ui.widgets.forms import (
@@ -342,7 +342,7 @@ class NewSlideDialog(QDialog):
                     path, self.height_px.value(), self.width_px.value()
                 )
             except HistodiffError as error:
-                self._sketch_problem = str(error)
+                self._sketch_problem = for_people(str(error))
         self._refresh()
 
     def _ask_sketch(self) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from napari.utils.notifications import show_info, show_warning
 from qtpy.QtWidgets import QDialog, QWidget
 
 from napari_histodiff.core.backend import BackendInfo
@@ -40,7 +39,7 @@ from napari_histodiff.ui.starting.preferences import preferences
 from napari_histodiff.ui.text import bytes_text
 from napari_histodiff.ui.viewport import show_scale_bar
 from napari_histodiff.ui.widgets.dialogs import FormDialog
-from napari_histodiff.ui.widgets.notices import show_trouble
+from napari_histodiff.ui.widgets.notices import show_info, show_trouble, show_warning
 
 if TYPE_CHECKING:
     from magicgui.widgets import FunctionGui

@@ -16,6 +16,7 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import decode_labels
 from napari_histodiff.ui.slide.session import SlideSession
 from napari_histodiff.ui.slide.target import READ_ONLY
+from napari_histodiff.ui.text import for_people
 from napari_histodiff.ui.viewport import camera_of, to_data
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def finer_refusal(store: SlideStore, info: BackendInfo | None) -> str:
     try:
         store.recipe.check_finer(info)
     except InvalidRequest as error:
-        return str(error)
+        return for_people(str(error))
     return ""
 
 

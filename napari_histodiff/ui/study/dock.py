@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 
 from napari_histodiff.studies.reading.answers import RATING_WORDS
 from napari_histodiff.ui.study.controller import Asked, ReadingController
+from napari_histodiff.ui.text import for_people
 from napari_histodiff.ui.widgets.docked import DockedWidget
 from napari_histodiff.ui.widgets.forms import Section, button, name_label, note_label, row
 from napari_histodiff.ui.widgets.style import WRONG, dock_style, set_role
@@ -216,7 +217,7 @@ class ReadingDock(DockedWidget):
         self.setStyleSheet(dock_style(self.viewer.theme))
 
     def _tell(self, error: str) -> None:
-        self.error.setText(error)
+        self.error.setText(for_people(error))
 
     def _clear(self) -> None:
         if READING_LAYER in self.viewer.layers:

@@ -16,7 +16,14 @@ from qtpy.QtWidgets import QApplication
 from napari_histodiff.ui.generation.states import Level, Notice
 from napari_histodiff.ui.text import for_people
 
-__all__ = ["copy_diagnostics", "diagnostics", "show_notice", "show_trouble"]
+__all__ = [
+    "copy_diagnostics",
+    "diagnostics",
+    "show_info",
+    "show_notice",
+    "show_trouble",
+    "show_warning",
+]
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +57,17 @@ def show_notice(notice: Notice, *, log_details: bool = True) -> None:
     actions: tuple[tuple[str, Callable[[Any], None]], ...] = ()
     if notice.level is not Level.INFO:
         actions = (("Copy diagnostics", lambda _: copy_diagnostics(notice.details)),)
-    said = for_people(notice.message) + _ROOM
-    shown = Notification(said, _SEVERITIES[notice.level], actions)
-    notification_manager.dispatch(shown)
+    _show(notice.message, _SEVERITIES[notice.level], actions)
+
+
+def show_info(message: str) -> None:
+    """Show a message of window or library in napari's corner, in a pathologist's words."""
+    _show(message, NotificationSeverity.INFO)
+
+
+def show_warning(message: str) -> None:
+    """Show a warning of window or library in napari's corner, in a pathologist's words."""
+    _show(message, NotificationSeverity.WARNING)
 
 
 def copy_diagnostics(details: str = "", **facts: Any) -> None:
@@ -80,6 +95,15 @@ def diagnostics(details: str = "", **facts: Any) -> str:
     lines = [f"{name}: {value}" for name, value in known.items()]
     told = [f"{n.date:%H:%M:%S} {n.severity}: {n.message.strip()}" for n in _records()]
     return "\n".join([*lines, *(["", "Told last:", *told] if told else []), "", details]).rstrip()
+
+
+def _show(
+    message: str,
+    severity: NotificationSeverity,
+    actions: tuple[tuple[str, Callable[[Any], None]], ...] = (),
+) -> None:
+    shown = Notification(for_people(message) + _ROOM, severity, actions)
+    notification_manager.dispatch(shown)
 
 
 def _records() -> list[Any]:

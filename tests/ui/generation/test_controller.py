@@ -61,7 +61,7 @@ def test_a_disabled_button_says_why(desk: Desk) -> None:
     desk.workspace.document.problem = "expected a frame inside the image, got one outside; move it"
     desk.controller.refresh_plan()
     assert not desk.controller.plan.enabled
-    assert "move it" in desk.controller.plan.note
+    assert "Move it" in desk.controller.plan.note
     desk.workspace.document.problem, desk.workspace.target = "", None
     desk.controller.refresh_plan()
     assert not desk.controller.plan.enabled

@@ -103,7 +103,11 @@ def test_a_download_that_is_stopped_keeps_what_arrived(dialog, qtbot, hub) -> No
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("lab/nothing", "got none"), ("no name at all", "as owner/name"), ("/tmp", "as owner/name")],
+    [
+        ("lab/nothing", "Found: none"),
+        ("no name at all", "as owner/name"),
+        ("/tmp", "as owner/name"),
+    ],
 )
 def test_what_is_wrong_is_said_in_the_dialog(dialog, qtbot, hub, name, words) -> None:
     look(dialog, qtbot, name)

@@ -201,7 +201,7 @@ def test_a_sketch_is_read_for_the_size_at_hand(
 def test_a_sketch_that_is_none_is_told(dialog: NewSlideDialog) -> None:
     dialog.sketch.setText("sketch.txt")
     dialog.sketch.editingFinished.emit()
-    assert "save the sketch as PNG" in dialog.problem_note.text()
+    assert "Save the sketch as PNG" in dialog.problem_note.text()
     assert not dialog.make.isEnabled()
 
 

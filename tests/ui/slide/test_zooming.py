@@ -97,7 +97,7 @@ def test_the_button_adds_a_level_and_draws_the_frame_there(
     inside = Region(-1, 2048, 2560, 512, 1024)
     assert inside.contains(request.target)
     assert not box.finer.isEnabled()
-    assert "0.125 um per pixel" in box.finer.toolTip()
+    assert "0.125 µm per pixel" in box.finer.toolTip()
 
 
 def test_old_tissue_stays_in_its_place_in_the_world(desk: Desk) -> None:
@@ -170,7 +170,7 @@ def test_the_reason_is_told_when_there_is_no_finer_level(
     desk.engine.info = replace(FAKE_INFO, mpp=(0.5, 1.0))
     desk.controller.status = replace(desk.controller.status, info=desk.engine.info)
     desk.see(wait_for, lambda: not box.finer.isEnabled())
-    assert "draws 0.5 and coarser; choose" in box.finer.toolTip()
+    assert "draws 0.5 and coarser. Choose" in box.finer.toolTip()
     desk.slide.refine()
     assert told == [box.finer.toolTip()]
     desk.controller.status = replace(desk.controller.status, info=None)

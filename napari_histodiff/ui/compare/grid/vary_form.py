@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QDialogButtonBox, QWidget
 
 from napari_histodiff.core.errors import HistodiffError, InvalidRequest
 from napari_histodiff.ui.generation.variation import GUIDANCES, MOST, Variation, Varied
+from napari_histodiff.ui.text import for_people
 from napari_histodiff.ui.widgets.dialogs import FormDialog
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class VaryDialog(FormDialog):
         try:
             variation = self.variation()
         except HistodiffError as error:
-            words, possible = str(error), False
+            words, possible = for_people(str(error)), False
         else:
             cost = self._price(variation)
             known = "not known before the model is loaded" if cost is None else str(cost).lower()

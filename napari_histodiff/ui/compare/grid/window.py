@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from napari.utils.notifications import show_warning
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QDialog, QDialogButtonBox, QVBoxLayout, QWidget
 
@@ -14,6 +13,7 @@ from napari_histodiff.ui.compare.grid.cells import GridItem, ImageGrid
 from napari_histodiff.ui.compare.grid.vary_form import VaryDialog
 from napari_histodiff.ui.generation.variation import Series, Varied
 from napari_histodiff.ui.widgets.forms import note_label
+from napari_histodiff.ui.widgets.notices import show_warning
 
 if TYPE_CHECKING:
     from napari_histodiff.ui.generation.controller import Controller

@@ -6,7 +6,6 @@ import pathlib  # magicgui looks names of modules up, not ours
 from typing import TYPE_CHECKING, Any, Final
 
 from magicgui import magicgui
-from napari.utils.notifications import show_info, show_warning
 
 from napari_histodiff.core.errors import AlreadyThere, Cancelled, InvalidRequest
 from napari_histodiff.core.geometry import Region
@@ -18,6 +17,7 @@ from napari_histodiff.ui.slide.files.job import FileJob, Report
 from napari_histodiff.ui.slide.scans.target import EditedScanTarget
 from napari_histodiff.ui.slide.target import SlideTarget
 from napari_histodiff.ui.viewport import view_of
+from napari_histodiff.ui.widgets.notices import show_info, show_warning
 from napari_histodiff.ui.workspace.pending import PendingStep
 
 if TYPE_CHECKING:
@@ -260,7 +260,7 @@ def _tell(text: str | None, error: Exception | None) -> None:
         show_info(str(error))
     elif error is not None:
         show_warning(str(error))
-    else:
+    elif text is not None:
         show_info(text)
 
 

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_info, show_warning
 from qtpy.QtWidgets import QDialog, QWidget
 
 from napari_histodiff.core.errors import HistodiffError, InvalidRequest
@@ -20,6 +19,7 @@ from napari_histodiff.ui.slide.scans.room import room_form
 from napari_histodiff.ui.slide.scans.view import ScanView
 from napari_histodiff.ui.viewport import show_scale_bar
 from napari_histodiff.ui.widgets.dialogs import FormDialog
+from napari_histodiff.ui.widgets.notices import show_info, show_warning
 from napari_histodiff.ui.workspace.pending import PendingStep
 
 if TYPE_CHECKING:
