@@ -56,6 +56,7 @@ REASONS = {
     "layout.completion.request": "requests, where the others know maps",
     "layout.slide": "the public class of the package",
     "slide.scans.colour_profile": "applied only when asked",
+    "ui.paint_actions": "where the frame's paint and the sketch of a slide meet",
     "slide.scans.picture_reader": "one format",
     "hub.listing": "which files are needed, apart from who asks for them",
     "inpainting.artefacts": "one proposal of a mask",

@@ -103,8 +103,10 @@ def _bound(
 
     def call(_: Any) -> None:
         dock = studio(viewer)
+        # A sketch has tissue alone, whatever the palette of the frame's paint is.
+        palette = "tissue" if dock.slide.hand.is_in_hand else dock.workspace.paint.palette
         for made in commands:
-            if made.palette in ("", dock.workspace.paint.palette):
+            if made.palette in ("", palette):
                 made.act(dock)
                 return
 

@@ -23,6 +23,7 @@ class Studio(Protocol):
     live: Any
     looks: Any
     masks: Any
+    paint: Any
     project: Any
     proposer: Any
     queue: Any

@@ -32,6 +32,7 @@ from napari_histodiff.ui.live.live import LivePainting
 from napari_histodiff.ui.masks.context import ContextOutline
 from napari_histodiff.ui.masks.mask_tools import MaskTools
 from napari_histodiff.ui.masks.recipes import Recipes
+from napari_histodiff.ui.paint_actions import PaintActions
 from napari_histodiff.ui.preload import preload_later
 from napari_histodiff.ui.project.part import ProjectPart
 from napari_histodiff.ui.proposals.box import ProposalBox
@@ -142,6 +143,7 @@ class StudioDock(DockedWidget):
             focus_caption=self.caption.edit.setFocus,
             show_hand=self._show_hand,
         )
+        self.paint = PaintActions(self.actions, self.slide.hand, self.workspace.paint)
         self._lay_out()
         self._show_theme()
         napari_viewer.events.theme.connect(self._show_theme)

@@ -26,15 +26,15 @@ TOOLS: Final = (
 
 
 def _tool(name: str, dock: Studio) -> None:
-    dock.actions.select_tool(name)
+    dock.paint.select_tool(name)
 
 
 def _nucleus_class(class_id: int, dock: Studio) -> None:
-    dock.actions.select_class(class_id)
+    dock.paint.select_class(class_id)
 
 
 def _tissue(tissue_id: int, dock: Studio) -> None:
-    dock.actions.select_tissue(tissue_id)
+    dock.paint.select_tissue(tissue_id)
 
 
 PAINT_COMMANDS: Final = (
@@ -61,14 +61,14 @@ PAINT_COMMANDS: Final = (
     Command(
         "brush_smaller",
         "Smaller brush",
-        lambda d: d.actions.step_brush(-1),
+        lambda d: d.paint.step_brush(-1),
         "[",
         "Make brush, eraser or scatter narrower",
     ),
     Command(
         "brush_larger",
         "Larger brush",
-        lambda d: d.actions.step_brush(1),
+        lambda d: d.paint.step_brush(1),
         "]",
         "Make brush, eraser or scatter wider",
     ),
@@ -149,21 +149,21 @@ PAINT_COMMANDS: Final = (
     Command(
         "palette_nuclei",
         "Paint nuclei",
-        lambda d: d.actions.select_palette("nuclei"),
+        lambda d: d.paint.select_palette("nuclei"),
         "N",
         "Paint nuclei: brush, polygon, fill and erase work on the layer Nuclei",
     ),
     Command(
         "palette_tissue",
         "Paint tissue",
-        lambda d: d.actions.select_palette("tissue"),
+        lambda d: d.paint.select_palette("tissue"),
         "T",
         "Paint what lies between nuclei: the tools work on the layer Tissue",
     ),
     Command(
         "palette_edit_mask",
         "Paint the edit mask",
-        lambda d: d.actions.select_palette("edit mask"),
+        lambda d: d.paint.select_palette("edit mask"),
         "K",
         "Paint where pixels may change: the tools work on the layer Edit mask",
     ),

@@ -27,6 +27,7 @@ from napari_histodiff.ui.layouts.maker import LayoutMaker
 from napari_histodiff.ui.live.live import LivePainting
 from napari_histodiff.ui.masks.mask_tools import MaskTools
 from napari_histodiff.ui.masks.recipes import Recipes
+from napari_histodiff.ui.paint_actions import PaintActions
 from napari_histodiff.ui.project.part import ProjectPart
 from napari_histodiff.ui.proposals.proposer import Proposer
 from napari_histodiff.ui.queue.part import QueuePart
@@ -104,6 +105,7 @@ def parts() -> SimpleNamespace:
         "layouts": LayoutMaker,
         "looks": Looks,
         "masks": MaskTools,
+        "paint": PaintActions,
         "project": ProjectPart,
         "proposer": Proposer,
         "queue": QueuePart,

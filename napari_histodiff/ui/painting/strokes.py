@@ -104,10 +104,10 @@ class Lasso:
 
     Parameters
     ----------
-    nuclei : NucleiLayer
+    nuclei : NucleiLayer or None
         Painted on with a label of their own each.
     others : sequence of Labels
-        Painted on with the label that is selected on them: tissue and edit mask.
+        Painted on with the label that is selected on them: tissue and edit mask, or a sketch.
     settings : PaintSettings
         The tool in hand; read at each press.
     viewer : napari ViewerModel
@@ -115,20 +115,25 @@ class Lasso:
     """
 
     def __init__(
-        self, nuclei: NucleiLayer, others: Sequence[Labels], settings: PaintSettings, viewer: Any
+        self,
+        nuclei: NucleiLayer | None,
+        others: Sequence[Labels],
+        settings: PaintSettings,
+        viewer: Any,
     ) -> None:
         self._nuclei = nuclei
         self._settings = settings
         self._viewer = viewer
-        for layer in (nuclei.layer, *others):
+        for layer in others if nuclei is None else (nuclei.layer, *others):
             layer.mouse_drag_callbacks.append(self._on_press)
 
     def _on_press(self, layer: Labels, event: Any) -> Generator[None, None, None]:
         mine = self._settings.tool == "lasso" and layer.mode == "pan_zoom" and not layer.mouse_pan
         if not mine or event.button != _LEFT:
             return
-        on_nuclei = layer is self._nuclei.layer
-        label = self._nuclei.new_label() if on_nuclei else int(layer.selected_label)
+        label = int(layer.selected_label)
+        if self._nuclei is not None and layer is self._nuclei.layer:
+            label = self._nuclei.new_label()
         points = [self._pixel(layer, event)]
         with layer.block_history():
             yield

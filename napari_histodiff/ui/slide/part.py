@@ -95,7 +95,7 @@ class SlidePart:
         self._controller = controller
         self._parent = parent
         self._engine_in_use: Engine | None = None
-        self._hand = SketchHand(viewer, self.box.sketch)
+        self.hand = SketchHand(viewer, self.box.sketch, workspace.paint)
         self._changed, self._is_busy, self._is_over = True, False, False
         self._show_due = self._weigh_due = 0.0
         self.recent = RecentMenu(parent, self.places, self.open_slide)
@@ -268,7 +268,7 @@ class SlidePart:
 
     def edit_sketch(self) -> None:
         """Lay the sketch open for painting."""
-        self._attempt(lambda s: self._hand.follow(s.edit_sketch()))
+        self._attempt(lambda s: self.hand.follow(s.edit_sketch()))
 
     def apply_sketch(self) -> None:
         """Lay the slide out after the painted sketch; asks first when that touches edits."""
