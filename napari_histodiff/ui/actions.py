@@ -359,10 +359,8 @@ class StudioActions:
             return
         form = import_form(self._viewer, layers)
         note = "What lies outside the frame is left out; the paint in the frame is replaced."
-        if (
-            FormDialog(self._parent, "Import labels", form, note).exec()
-            == QDialog.DialogCode.Accepted
-        ):
+        dialog = FormDialog(self._parent, "Import labels", form, note)
+        if dialog.exec() == QDialog.DialogCode.Accepted:
             layer, nuclei_are = form["layer"].value, form["nuclei_are"].value
 
             def take() -> None:
@@ -456,6 +454,7 @@ class StudioActions:
             show_info("The import of labels was cancelled; the paint is as it was.")
             return
         workspace = self._workspace
+        layer.visible = False  # it lies on what was painted of it
         self.select_tool(workspace.paint.tool)  # back from that layer to the paint
         counts = workspace.document.nuclei.counts()
         if meant is None and look_like_numbers_of_nuclei(layer, counts):

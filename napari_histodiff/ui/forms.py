@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from magicgui.widgets import FunctionGui
 
     from napari_histodiff.ui.saving.saving import Saved
+    from napari_histodiff.ui.workspace.pending import PendingStep
 
 __all__ = [
     "BY_TABLE",
@@ -166,8 +167,13 @@ def import_tissue(viewer: Any, layer: Any = None, file: str | pathlib.Path = "")
     """
     dock = studio(viewer)
     if layer is not None:
-        step = dock.workspace.import_tissue_labels(layer)
-        step.then(lambda done: dock.actions.tissue_imported(done.error))
+
+        def imported(step: PendingStep) -> None:
+            if step.region is not None:
+                layer.visible = False  # it lies on what was painted of it
+            dock.actions.tissue_imported(step.error)
+
+        dock.workspace.import_tissue_labels(layer).then(imported)
     elif file and pathlib.Path(file) != pathlib.Path():
         left_out = dock.workspace.import_tissue_file(pathlib.Path(file))
         dock.actions.tissue_imported(None, left_out)

@@ -38,6 +38,7 @@ def test_import_asks_what_the_labels_are(dock: StudioDock, monkeypatch: pytest.M
     dock.actions.ask_import()
     assert dock.workspace.document.nuclei.counts()["plasma"] == 2
     assert dock.viewer.layers.selection.active.name == "Nuclei"
+    assert not own.visible  # it lies on what was painted of it
 
 
 @pytest.mark.parametrize("fate", ["read", "failed", "cancelled"])

@@ -134,9 +134,10 @@ def test_import_asks_for_a_layer_or_a_file(
     press(dock, "import_tissue")
     assert (dock.workspace.document.tissue.tissue == 4).all()
     assert dock.viewer.layers.selection.active.name == "Tissue"
+    assert not regions.visible  # it lies on what was painted of it
     imsave(tmp_path / "t.png", np.full((99, 128), 2, np.uint8), check_contrast=False)
     chosen["layer"], chosen["file"] = None, tmp_path / "t.png"
     press(dock, "import_tissue")
-    assert "got 99 x 128" in warnings.pop()
+    assert "expected a tissue map of 128 x 128 px like the frame, got 99 x 128" in warnings.pop()
     with pytest.raises(InvalidRequest, match="a layer or a file"):
         import_tissue(dock.viewer)

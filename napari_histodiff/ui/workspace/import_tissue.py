@@ -103,8 +103,9 @@ def _placed(
         cols = np.minimum(np.arange(region.x, region.right) * side + side // 2, whole.width - 1)
         seen: NDArray[np.uint8] = tissue[np.ix_(rows, cols)]
         return seen
+    image = f", or of {whole.height} x {whole.width} like the image"
     raise InvalidMap(
-        f"expected a tissue map of {region.height} x {region.width} px like the frame, or of "
-        f"{whole.height} x {whole.width} like the image, got {tissue.shape[0]} x "
+        f"expected a tissue map of {region.height} x {region.width} px like the frame"
+        f"{'' if region.shape == whole.shape else image}, got {tissue.shape[0]} x "
         f"{tissue.shape[1]} in {path}; resize the frame, or export the map again"
     )
