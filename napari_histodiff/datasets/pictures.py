@@ -187,6 +187,8 @@ def read_picture(path: str | Path, *, max_side: int | None = None) -> Picture:
             return _by_pillow(path, check_size)
     except InvalidImage:
         raise
+    except FileNotFoundError as error:
+        raise InvalidImage(f"expected a file {path}, got none; choose one that is there") from error
     except Exception as error:  # decoders raise whatever they like at a damaged file
         raise InvalidImage(
             f"expected an image or a plain .npy array in {path}, got something else ({error}); "

@@ -340,6 +340,11 @@ def test_other_files_are_refused(tmp_path: Path, contents: bytes, name: str) -> 
         read_picture(tmp_path / name)
 
 
+def test_a_file_that_is_not_there_is_told_from_one_that_is_no_picture(tmp_path: Path) -> None:
+    with pytest.raises(InvalidImage, match=r"gone\.png, got none; choose one that is there"):
+        read_picture(tmp_path / "gone.png")
+
+
 def test_a_picture_too_large_is_refused_before_it_is_read(tmp_path: Path) -> None:
     for path in (pillow(tmp_path / "a.png", Image.fromarray(RGB)), saved(tmp_path / "a.tif", RGB)):
         with pytest.raises(InvalidImage, match="at most 60 pixels a side, got 48 x 64"):
