@@ -79,12 +79,19 @@ class TissueRegions:
     tissue: tuple[int, ...]
     left_out: Counter[str]
 
-    def within(self, region: Region) -> NDArray[np.uint8]:
+    def within(self, region: Region, first: tuple[int, int] = (0, 0)) -> NDArray[np.uint8]:
         """Return the tissue map of a region of any level, (h, w) uint8; 0 outside all outlines.
 
         Where regions overlap the smaller shows, so that a lumen lies on its gland.
+
+        Parameters
+        ----------
+        region : Region
+            Of the image.
+        first : (int, int)
+            Where on it the outlines count from, (y, x) in pixels of level 0.
         """
-        moved = [_seen_from(outline, region) for outline in self.outlines]
+        moved = [_seen_from(outline, region, first) for outline in self.outlines]
         numbers, _ = rasterise(moved, region.shape)
         table = np.array([0, *self.tissue], np.uint8)
         result: NDArray[np.uint8] = table[numbers]
@@ -130,7 +137,7 @@ def read_regions(path: Path, mpp: float | None = None) -> TissueRegions:
     return TissueRegions(tuple(outlines), tuple(tissue), left_out)
 
 
-def _seen_from(outline: Outline, region: Region) -> Outline:
-    corner = np.array([region.x, region.y])
+def _seen_from(outline: Outline, region: Region, first: tuple[int, int]) -> Outline:
     side = 1 << region.level
+    corner = np.array([region.x, region.y]) - np.array(first[::-1]) / side
     return Outline([[ring / side - corner for ring in rings] for rings in outline.parts])

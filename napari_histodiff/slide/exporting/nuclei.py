@@ -151,7 +151,11 @@ def export_geojson(
     plan = blocks(source.spec.bounds(_tissue_level(source))) if tissue else []
     steps = Steps(len(blocks(source.spec.bounds(level))) + len(plan), on_progress)
     counts: Counter[str] = Counter()
-    mark = {"image": source.name, "statement": source.provenance.statement}
+    mark: dict[str, Any] = {"image": source.name, "statement": source.provenance.statement}
+    if source.whole is not None:  # so that they find their place on the whole image again
+        height, width = source.whole
+        mark["part"] = source.provenance.source["part"]
+        mark["whole"] = {"height": height, "width": width}
     packed = path.suffix.lower() == ".gz"
     with (
         staged(path, overwrite=overwrite) as (part,),

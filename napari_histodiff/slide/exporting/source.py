@@ -73,6 +73,8 @@ class ExportSource:
         Files and folders it is read from, which no export may write to.
     scan_place : Region, optional
         Where the scan lies, where the canvas is larger than it.
+    whole : (int, int), optional
+        Height and width of the image that it is a part of.
     """
 
     name: str
@@ -87,6 +89,7 @@ class ExportSource:
     is_drawn: Callable[[Region], bool] = _always
     paths: tuple[Path, ...] = ()
     scan_place: Region | None = None
+    whole: tuple[int, int] | None = None
 
     @classmethod
     def of_slide(cls, slide: SlideStore) -> ExportSource:
@@ -282,6 +285,7 @@ class ExportSource:
             is_drawn=lambda one: self.is_drawn(moved(one)),
             provenance=self.provenance.within(place),
             scan_place=None,
+            whole=bounds.shape,
         )
 
     def within_scan(self) -> ExportSource:

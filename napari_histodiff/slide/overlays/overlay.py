@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.errors import InvalidMap, StorageError
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.listeners import Listeners
+from napari_histodiff.datasets.annotations.placing import first_pixel
 from napari_histodiff.slide.edit_store import EditStore
 from napari_histodiff.slide.editing.edits import known_chunk
 from napari_histodiff.slide.editing.undo import MAX_UNDO_BYTES
@@ -155,6 +156,12 @@ class ScanOverlay(EditStore):
         return Margins(*self._slide.recipe.margins)
 
     @property
+    def _scan_place(self) -> Region:
+        top, left, bottom, right = self.margins
+        whole = self.spec.bounds(0)
+        return Region(0, top, left, whole.height - top - bottom, whole.width - left - right)
+
+    @property
     def missing(self) -> str:
         """What is needed to see all of it, for a person; empty when the scan is at hand."""
         return "" if self.scan is not None else _needs(self.recipe)
@@ -256,7 +263,7 @@ class ScanOverlay(EditStore):
                 self._kept_paint,
                 next_number(map(self.labels, self._tiles_with(HAS_LABELS))),
                 on_painted,
-                at=self.margins[:2],
+                at=first_pixel(Path(path), self.spec.bounds(0), self._scan_place),
             )
             edit = self._edit_of(painted.chunks)
             self._undo_steps.do(edit)

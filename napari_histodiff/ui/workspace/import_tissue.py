@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_histodiff.core.errors import InvalidMap
 from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.core.maps import TISSUE_NAMES
+from napari_histodiff.datasets.annotations.placing import first_pixel
 from napari_histodiff.datasets.annotations.reading import SUFFIXES
 from napari_histodiff.datasets.pictures import read_picture
 from napari_histodiff.datasets.tissue.maps import by_name, names_beside, tissue_of_picture
@@ -46,7 +47,9 @@ def tissue_from_labels(ids: NDArray[np.int64], name: str) -> NDArray[np.uint8]:
     return ids.astype(np.uint8)
 
 
-def tissue_from_file(path: Path, spec: PyramidSpec, region: Region) -> ImportedTissue:
+def tissue_from_file(
+    path: Path, spec: PyramidSpec, region: Region, scan: Region | None = None
+) -> ImportedTissue:
     """Read the tissue of a region of an image from a file.
 
     Parameters
@@ -58,6 +61,8 @@ def tissue_from_file(path: Path, spec: PyramidSpec, region: Region) -> ImportedT
         The image.
     region : Region
         The frame.
+    scan : Region, optional
+        Where on the image its file lies, of a scan with room around it.
 
     Raises
     ------
@@ -68,7 +73,8 @@ def tissue_from_file(path: Path, spec: PyramidSpec, region: Region) -> ImportedT
     """
     if path.name.lower().endswith(SUFFIXES):
         regions = read_regions(path, spec.mpp)
-        tissue, left_out = regions.within(region), regions.left_out
+        y, x = first_pixel(path, spec.bounds(0), scan)
+        tissue, left_out = regions.within(region, (y, x)), regions.left_out
         if not tissue.any():
             raise InvalidMap(
                 f"expected regions of {path.name} in the frame, got none there; move the frame "

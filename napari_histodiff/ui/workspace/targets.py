@@ -103,6 +103,11 @@ class Target(ABC):
         return PyramidSpec(height, width, _PATCH_TILE, 1, self.mpp)
 
     @property
+    def scan_place(self) -> Region | None:
+        """Where on it the file lies that it shows, of a scan with room around it; else None."""
+        return None
+
+    @property
     def levels(self) -> int:
         """How many levels edits can be made at, from the finest on."""
         return 1

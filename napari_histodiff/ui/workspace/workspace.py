@@ -423,8 +423,8 @@ class Workspace:
         InvalidRequest
             When there is no image to work on.
         """
-        document = self.document
-        found = tissue_from_file(path, document.target.spec, document.region)
+        document, target = self.document, self.document.target
+        found = tissue_from_file(path, target.spec, document.region, target.scan_place)
         document.paint_tissue(found.tissue)
         return found.left_out
 

@@ -258,6 +258,20 @@ def test_what_was_exported_comes_back_the_same(overlay: ScanOverlay, tmp_path: P
     np.testing.assert_array_equal(after % 7, before % 7)
 
 
+def test_what_was_exported_of_a_part_comes_back_where_it_was(
+    overlay: ScanOverlay, tmp_path: Path
+) -> None:
+    overlay.paint_annotations(collection(tmp_path / "a.geojson", many(200)))
+    before, bounds = whole(overlay)[0], overlay.spec.bounds(0)
+    part = Region(0, bounds.height // 2, bounds.width // 2, bounds.height // 2, bounds.width // 2)
+    export_geojson(ExportSource.of_scan(overlay.scan, overlay).part(part), tmp_path / "out.geojson")
+    overlay.undo()
+    overlay.paint_annotations(tmp_path / "out.geojson")
+    after = whole(overlay)[0]
+    np.testing.assert_array_equal(after[part.slices] % 7, before[part.slices] % 7)
+    assert before[part.slices].any()
+
+
 def test_memory_does_not_grow_with_the_cells_of_a_place(
     overlay: ScanOverlay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ from napari_histodiff.core.colours import TISSUE_HEX, rgb_of
 from napari_histodiff.core.errors import InvalidMap
 from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.core.maps import TISSUE_NAMES
+from napari_histodiff.slide.exporting.nuclei import export_geojson
 from napari_histodiff.ui.workspace.import_tissue import tissue_from_file
 from napari_histodiff.ui.workspace.workspace import Workspace
+from tests.slide.exporting.sources import of_labels
 from tests.ui.workspace.test_import_labels import SlowArray
 
 IMAGE = PyramidSpec(256, 256, 64, 3, 0.5)
@@ -112,6 +115,30 @@ def test_a_saved_map_of_another_model_is_read_by_its_names(tmp_path: Path) -> No
     found = tissue_from_file(tmp_path / "edit_tissue.png", IMAGE, REGION)
     assert not found.tissue.any()
     assert found.left_out == {"class bone": 1}
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_regions_exported_of_a_part_come_back_where_they_were(tmp_path: Path, level: int) -> None:
+    part, side = Region(0, 64, 32, 128, 160), 1 << level
+    tissue = np.kron(WHOLE[:16, :16], np.ones((16, 16), np.uint8))
+    nuclei = np.ones((256, 256), np.uint8)
+    whole = replace(of_labels(nuclei, nuclei), tissue=lambda one: tissue[one.slices])
+    export_geojson(whole.part(part), tmp_path / "t.geojson", tissue=True)
+    frame = Region(0, 48, 48, 96, 96)
+    found = tissue_from_file(tmp_path / "t.geojson", IMAGE, IMAGE.at_level(frame, level)).tissue
+    expected = np.zeros_like(tissue)
+    expected[part.slices] = tissue[part.slices]
+    np.testing.assert_array_equal(found, expected[frame.slices][::side, ::side])
+
+
+def test_annotations_of_a_scan_with_room_lie_on_the_scan(tmp_path: Path) -> None:
+    path = tmp_path / "q.geojson"
+    square = [[10, 20], [30, 20], [30, 40], [10, 40], [10, 20]]
+    told = {"properties": {"classification": {"name": "Tumor"}}, "type": "Feature"}
+    path.write_text(json.dumps(told | {"geometry": {"type": "Polygon", "coordinates": [square]}}))
+    found = tissue_from_file(path, IMAGE, IMAGE.bounds(0), Region(0, 100, 50, 156, 206)).tissue
+    rows, cols = np.nonzero(found)
+    assert (rows.min(), rows.max(), cols.min(), cols.max()) == (120, 139, 60, 79)
 
 
 def test_annotations_of_qupath_are_tissue_in_the_frame(

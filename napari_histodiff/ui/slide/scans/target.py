@@ -25,7 +25,7 @@ from napari_histodiff.slide.overlays.edited_scan import EditedLevel, EditedScan
 from napari_histodiff.slide.overlays.growing import CarryOut, at_once
 from napari_histodiff.slide.overlays.overlay import ScanOverlay
 from napari_histodiff.slide.overlays.places import NeedsPlace
-from napari_histodiff.slide.scans.padded import Margins
+from napari_histodiff.slide.scans.padded import Margins, PaddedScan
 from napari_histodiff.ui.slide.target import StoreJournal
 from napari_histodiff.ui.workspace.journal import EditJournal
 from napari_histodiff.ui.workspace.pending import PendingStep, StepWorker
@@ -116,6 +116,12 @@ class EditedScanTarget(Target):
     def spec(self) -> PyramidSpec:
         """The scan's pyramid."""
         return self._edited.scan.spec
+
+    @property
+    def scan_place(self) -> Region | None:
+        """Where the scan lies on its canvas; None where that is the canvas."""
+        scan = self._edited.scan
+        return scan.place(0) if isinstance(scan, PaddedScan) else None
 
     @property
     def levels(self) -> int:
