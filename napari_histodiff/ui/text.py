@@ -69,7 +69,7 @@ _EXPECTED: Final = re.compile(
 
 #: Words of programmers that are in such errors, and what a pathologist says.
 _WORDS: Final = (
-    (r"\buint8\b", "8-bit"),
+    (r"\bu?int(8|16|32|64)\b", r"\1-bit"),
     (r"\bum\b", "µm"),
     (r"(?<=\d) x (?=\d)", " × "),
     (r"\bdtype\b", "kind of number"),

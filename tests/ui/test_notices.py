@@ -41,6 +41,7 @@ def dock(open_dock: OpenDock) -> StudioDock:
             "Needed: pixels of 0.5 µm. Found: 4 × 4 µm. Resample, or correct it.",
         ),
         ("expected uint8 colours, got float32", "Needed: 8-bit colours. Found: float32."),
+        ("expected ids 0-11, got uint16 up to 900", "Needed: ids 0-11. Found: 16-bit up to 900."),
         (
             "expected the drawing to go on, got the end of its process by SIGKILL; draw it again",
             "The drawing stopped: its process was ended by SIGKILL. Draw it again.",

@@ -392,7 +392,7 @@ class Workspace:
             return region if document.nuclei.add(*nuclei) else None
 
         step = self._reader.begin(lambda: filling.nuclei(left.is_set), paint)
-        self.doing.follow("Filling the area…", step)
+        self.doing.follow("Filling the area…", step, can_stop=True)
         return step.then(lambda _: left.set())
 
     def import_tissue_labels(self, labels_layer: Labels) -> PendingStep:

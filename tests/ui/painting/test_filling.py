@@ -57,7 +57,10 @@ def test_an_area_is_filled_in_a_thread_clear_of_what_is_painted_meanwhile(worksp
 
 def test_another_frame_or_cancel_leave_the_paint_as_it_is(workspace, held) -> None:
     go, _ = held
+    said: list[tuple[str, bool]] = []
+    workspace.doing.changed.connect(lambda *told: said.append(told))
     step = workspace.fill_area()
+    assert said == [("Filling the area…", True)]  # the main button is Cancel
     workspace.document.set_frame(Region(0, 128, 128, 128, 128))
     assert isinstance(step.error, InvalidRequest)
     step = workspace.fill_area()
