@@ -119,8 +119,7 @@ def test_other_files_are_refused(tmp_path: Path, contents: bytes) -> None:
     path.write_bytes(contents)
     with pytest.raises(InvalidImage, match="save it as PNG"):
         read_sketch(path, 4096, 4096)
-    path.write_bytes(b"")
-    with pytest.raises(InvalidImage, match="expected an image"):
+    with pytest.raises(InvalidImage, match=r"expected a file .*none\.png, got none"):
         read_sketch(tmp_path / "none.png", 4096, 4096)
 
 
