@@ -156,6 +156,7 @@ def inpaint_slide(
 def _place(scan: Scan, settings: dict[str, Any]) -> tuple[Region, NDArray[np.bool_]]:
     """Return which region is drawn and where in it pixels may change."""
     from napari_histodiff.datasets.pictures import read_picture
+    from napari_histodiff.slide.overlays.places import canvas_of
 
     told, outlines = settings["region"], settings["geojson"]
     masked = settings["edit_mask"]
@@ -163,8 +164,10 @@ def _place(scan: Scan, settings: dict[str, Any]) -> tuple[Region, NDArray[np.boo
         raise click.UsageError("give --mask or --geojson, not both")
     if told is None and outlines is None:
         raise click.UsageError("give --region, or --geojson with the outlines to redraw")
-    rings = [] if outlines is None else _rings(outlines, scan.facts.mpp and scan.spec.mpp)
-    bounds = scan.spec.bounds(0)
+    bounds, rings = scan.spec.bounds(0), []
+    if outlines is not None:
+        canvas = canvas_of(scan, settings["out"])
+        rings = _rings(outlines, scan.facts.mpp and scan.spec.mpp, canvas, bounds)
     region = _box(rings).intersect(bounds) if told is None else Region(0, *told)
     if not bounds.contains(region) or max(region.shape) > _MOST or region.is_empty:
         raise InvalidRequest(
@@ -209,14 +212,19 @@ def _require_any(mask: NDArray[np.bool_]) -> None:
         )
 
 
-def _rings(path: Path, mpp: float | None) -> list[list[NDArray[np.float64]]]:
+def _rings(
+    path: Path, mpp: float | None, canvas: Region, bounds: Region
+) -> list[list[NDArray[np.float64]]]:
+    """Return the outlines of a file where they lie on the scan."""
+    from napari_histodiff.datasets.annotations.placing import first_pixel
     from napari_histodiff.datasets.annotations.reading import annotations_of
 
     left_out: Counter[str] = Counter()
     objects = list(annotations_of(path, left_out, mpp))
     for reason, count in left_out.items():
         click.echo(f"Warning: {count} left out of {path}: {reason}", err=True)
-    rings = [rings for found in objects for rings in found.polygons]
+    first = first_pixel(path, canvas, bounds)[::-1]
+    rings = [[ring + first for ring in parts] for found in objects for parts in found.polygons]
     if not rings:
         raise InvalidRequest(
             f"expected outlines in {path}, got none; draw some in QuPath, ImageScope or ASAP"

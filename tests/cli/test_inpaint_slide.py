@@ -19,8 +19,10 @@ from napari_histodiff.cli.main import main
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.requests import EditRequest
 from napari_histodiff.core.steering.start import Fill
+from napari_histodiff.slide.overlays.growing import enlarge, margin_step
 from napari_histodiff.slide.overlays.places import open_overlay
 from napari_histodiff.slide.scans.opening import open_scan
+from napari_histodiff.slide.scans.padded import Margins
 from tests.diffusion.tiny import save_tiny, tiny_pipeline
 
 PLACE = Region(0, 300, 200, 64, 80)
@@ -126,6 +128,29 @@ def test_outlines_say_where_and_the_edits_lie_where_one_wants(run, slide, tmp_pa
     assert result.exit_code == 0, result.output
     assert "50 x 40 pixels at y=200, x=300" in result.output
     assert [path.name for path in out.iterdir()] == ["slide.histodiff.ome.zarr"]
+
+
+@pytest.mark.parametrize("room", [False, True])
+def test_outlines_exported_of_a_part_lie_where_that_is(run, slide, tmp_path, room) -> None:
+    whole, part = (600, 700), (90, 150)
+    if room:  # the part is told on the canvas then
+        with closing(open_scan(slide, mpp=0.5)) as scan, open_overlay(scan) as overlay:
+            step = margin_step(overlay)
+            enlarge(overlay, Margins(step, step, 0, 0)).close()
+        whole, part = ((a + step for a in pair) for pair in (whole, part))
+    (width, height), (x, y) = whole, part
+    ring = [[10, 20], [50, 20], [50, 70], [10, 70], [10, 20]]
+    mark = {
+        "part": {"y": y, "x": x, "height": 128, "width": 128, "level": 0},
+        "whole": {"height": height, "width": width},
+    }
+    feature = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}}
+    feature["properties"] = {"objectType": "annotation"}
+    said = {"type": "FeatureCollection", "histodiff": mark, "features": [feature]}
+    (tmp_path / "part.geojson").write_text(json.dumps(said))
+    result = run(slide, "--geojson", tmp_path / "part.geojson", "--mpp", 0.5)
+    assert result.exit_code == 0, result.output
+    assert "50 x 40 pixels at y=170, x=100" in result.output
 
 
 def test_the_model_sees_what_lies_around_a_region(run, slide, tmp_path) -> None:

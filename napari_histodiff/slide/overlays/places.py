@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Final
 
 from napari_histodiff.core.errors import StorageError
+from napari_histodiff.core.geometry import Region
 from napari_histodiff.files import config_file, read_config, write_config
 from napari_histodiff.slide.overlays.growing import mend
 from napari_histodiff.slide.overlays.overlay import ScanOverlay
 from napari_histodiff.slide.overlays.recipe import SUFFIX, read_scan_recipe
 from napari_histodiff.slide.scans.scan import Scan
 
-__all__ = ["NeedsPlace", "find_overlay", "open_overlay", "overlay_name"]
+__all__ = ["NeedsPlace", "canvas_of", "find_overlay", "open_overlay", "overlay_name"]
 
 _FORBIDDEN: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -91,7 +92,7 @@ def open_overlay(
     StorageError
         When the folder holds edits of another scan, is damaged, or can not be written.
     """
-    place = find_overlay(scan) if path is None else _within(Path(path), scan.path)
+    place = _place_of(scan, path)
     if place is not None and (place / "zarr.json").exists():
         overlay = ScanOverlay.open(place, scan, read_only=read_only)
     elif read_only:
@@ -103,6 +104,32 @@ def open_overlay(
     if overlay.path.parent.absolute() != scan.path.parent.absolute():
         _remember(scan, overlay.path)
     return overlay
+
+
+def canvas_of(scan: Scan, path: Path | str | None = None) -> Region:
+    """Return the canvas of a scan's edits, in pixels of the scan: with the room made around it.
+
+    Parameters
+    ----------
+    scan : Scan
+        The scan.
+    path : Path, optional
+        As `open_overlay` has it; nothing is made.
+
+    Raises
+    ------
+    StorageError
+        When only edits of another scan are there, or they are damaged.
+    """
+    bounds, place = scan.spec.bounds(0), _place_of(scan, path)
+    if place is None or not (place / "zarr.json").exists():
+        return bounds
+    top, left, bottom, right = read_scan_recipe(place).margins
+    return Region(0, -top, -left, bounds.height + top + bottom, bounds.width + left + right)
+
+
+def _place_of(scan: Scan, path: Path | str | None) -> Path | None:
+    return find_overlay(scan) if path is None else _within(Path(path), scan.path)
 
 
 def _create(scan: Scan, place: Path | None) -> ScanOverlay:
