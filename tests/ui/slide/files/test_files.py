@@ -9,6 +9,7 @@ import numpy as np
 import platformdirs
 import pytest
 import tifffile
+from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtWidgets import QProgressDialog
 
 from napari_histodiff.cli.export import export
@@ -126,6 +127,19 @@ def test_what_lacks_and_what_is_no_slide_is_told(
         import_annotations(dock.viewer, tmp_path / "none.geojson")
     with pytest.raises(InvalidRequest, match="use these"):
         export_slide(dock.viewer, "bmp")
+
+
+def test_a_plugin_s_viewer_exports_and_paints(
+    dock: StudioDock, scan: Path, tmp_path: Path, wait_for: WaitFor
+) -> None:
+    viewer = PublicOnlyProxy(dock.viewer)  # all that napari gives a plugin
+    lines, error = done(export_slide(viewer, folder=tmp_path, name="out"), wait_for)
+    assert error is None
+    assert lines
+    path = collection(tmp_path / "a.geojson", [cell(280, 190, 8, "Tumor")])
+    text, error = done(import_annotations(viewer, path), wait_for)
+    assert error is None
+    assert "1 nuclei" in str(text)
 
 
 def test_a_job_is_stopped_by_its_button(qtbot: object, wait_for: WaitFor) -> None:
