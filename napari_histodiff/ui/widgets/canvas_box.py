@@ -21,14 +21,13 @@ from napari_histodiff.ui.bindings import command_button, command_menu
 from napari_histodiff.ui.widgets.forms import (
     RealNumber,
     Section,
-    WholeNumber,
     button,
     line_label,
     named_label,
     row,
     whole_number,
 )
-from napari_histodiff.ui.widgets.style import SUBTLE
+from napari_histodiff.ui.widgets.style import PLAIN, SUBTLE
 from napari_histodiff.ui.workspace.frame import MAX_SIDE, MIN_SIDE
 
 __all__ = ["CanvasBox"]
@@ -60,7 +59,9 @@ class CanvasBox(Section):
         self.frame_width = whole_number((MIN_SIDE, MAX_SIDE), "", step=16)
         self.frame_height = whole_number((MIN_SIDE, MAX_SIDE), "", step=16)
         for side, box in (("Width", self.frame_width), ("Height", self.frame_height)):
-            box.setButtonSymbols(WholeNumber.ButtonSymbols.NoButtons)  # keys and wheel step it
+            # Not Qt's own way to have no buttons: with the style of napari, Qt 6.12 leaves the
+            # number one pixel then.
+            box.setProperty("role", PLAIN)
             box.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
             box.setAccessibleName(f"{side} of the frame in pixels")
         self._here = command_button("frame_to_view", "To view", share=False)

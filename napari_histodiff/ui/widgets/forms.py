@@ -23,6 +23,8 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible, QElidingLabel, QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
+from napari_histodiff.ui.widgets.style import PLAIN
+
 __all__ = [
     "NumberRow",
     "RealNumber",
@@ -234,7 +236,7 @@ class RealNumber(QDoubleSpinBox):
 
 
 def _with_room(box: QAbstractSpinBox, hint: QSize, longest: str) -> QSize:
-    plain = box.buttonSymbols() == QAbstractSpinBox.ButtonSymbols.NoButtons
+    plain = box.property("role") == PLAIN
     around = _AROUND if plain else _BUTTONS
     return QSize(box.fontMetrics().horizontalAdvance(longest) + around, hint.height())
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = [
     "APPLY",
     "MAIN",
+    "PLAIN",
     "SUBTLE",
     "WARNING",
     "WRONG",
@@ -25,6 +26,8 @@ __all__ = [
 #: Values of the property `role`: the button that accepts a result, and the main one.
 APPLY: Final = "apply"
 MAIN: Final = "main"
+#: Of a box for a number without buttons: keys and wheel step it.
+PLAIN: Final = "plain"
 #: Of words that stand back behind the others; that warn; that tell of a failure.
 SUBTLE: Final = "subtle"
 WARNING: Final = "warning"
@@ -67,6 +70,10 @@ QPlainTextEdit, QListWidget { background: $foreground; border: none; border-radi
 QPlainTextEdit { padding: 1px 3px; }
 QPlainTextEdit:focus { border: 1px solid $text; }
 QSpinBox, QDoubleSpinBox { min-width: 24px; }
+QSpinBox[role="plain"]::up-button, QSpinBox[role="plain"]::down-button { width: 0px; }
+QSpinBox[role="plain"]::up-arrow, QSpinBox[role="plain"]::down-arrow {
+  image: none; width: 0px; height: 0px;
+}
 QProgressBar { background: $foreground; border: none; border-radius: 3px; }
 QProgressBar::chunk { background: $current; border-radius: 3px; }
 """)
