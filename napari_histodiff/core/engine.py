@@ -32,10 +32,19 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A handle on a submitted request."""
+    """A handle on a submitted request.
+
+    Attributes
+    ----------
+    id : str
+    request : EditRequest
+    behind : bool
+        Whether nobody waits for it: it begins after all that somebody asked for.
+    """
 
     id: str
     request: EditRequest
+    behind: bool = False
 
 
 @runtime_checkable
@@ -59,8 +68,11 @@ class Engine(Protocol):
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with every event, from any thread; returns the function that stops it."""
 
-    def submit(self, request: EditRequest) -> Job:
-        """Queue a request and return at once; starts the engine when it is not running."""
+    def submit(self, request: EditRequest, *, behind: bool = False) -> Job:
+        """Queue a request and return at once; starts the engine when it is not running.
+
+        One that is `behind` begins after all that are not, also those submitted later.
+        """
 
     def cancel(self, job: Job) -> None:
         """Ask a job to stop; it ends within one network evaluation. Ended jobs are left alone."""

@@ -1,4 +1,7 @@
-"""The order of jobs, without threads: first in first out, one at a time, each ends once."""
+"""The order of jobs, without threads: first in first out, one at a time, each ends once.
+
+Those that nobody waits for stand behind all others.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ __all__ = ["JobQueue"]
 
 
 class JobQueue:
-    """Waiting jobs in order of arrival and at most one running job.
+    """Waiting jobs in order of arrival, those behind after all others, and at most one running.
 
     A job leaves exactly once: by `withdraw`, `finish` or `drain`. Whoever takes it out owes its
     one terminal event.
@@ -18,6 +21,7 @@ class JobQueue:
 
     def __init__(self) -> None:
         self._waiting: deque[Job] = deque()
+        self._behind: deque[Job] = deque()
         self._running: Job | None = None
         self._cancel_requested = False
 
@@ -32,23 +36,25 @@ class JobQueue:
         return self._cancel_requested
 
     def add(self, job: Job) -> None:
-        """Put a job at the end of the queue."""
-        self._waiting.append(job)
+        """Put a job at the end of the queue, or before those that are behind."""
+        (self._behind if job.behind else self._waiting).append(job)
 
     def start_next(self) -> Job | None:
-        """Make the oldest waiting job the running one; None when there is none or one runs."""
-        if self._running is not None or not self._waiting:
+        """Make the first waiting job the running one; None when there is none or one runs."""
+        waiting = self._waiting or self._behind
+        if self._running is not None or not waiting:
             return None
-        self._running = self._waiting.popleft()
+        self._running = waiting.popleft()
         self._cancel_requested = False
         return self._running
 
     def withdraw(self, job_id: str) -> bool:
         """Take out a waiting job; False when it does not wait."""
-        for job in self._waiting:
-            if job.id == job_id:
-                self._waiting.remove(job)
-                return True
+        for waiting in (self._waiting, self._behind):
+            for job in waiting:
+                if job.id == job_id:
+                    waiting.remove(job)
+                    return True
         return False
 
     def request_cancel(self, job_id: str) -> bool:
@@ -66,9 +72,10 @@ class JobQueue:
         return True
 
     def drain(self) -> list[Job]:
-        """Take out all waiting jobs, oldest first."""
-        jobs = list(self._waiting)
+        """Take out all waiting jobs, in their order."""
+        jobs = [*self._waiting, *self._behind]
         self._waiting.clear()
+        self._behind.clear()
         return jobs
 
     def _is_running(self, job_id: str) -> bool:

@@ -116,15 +116,22 @@ class SerialEngine:
         """Call `listener` with every event, from the engine's thread; returns what stops it."""
         return self._listeners.add(listener)
 
-    def submit(self, request: EditRequest) -> Job:
+    def submit(self, request: EditRequest, *, behind: bool = False) -> Job:
         """Queue a request and return at once; starts the engine when it was never started.
+
+        Parameters
+        ----------
+        request : EditRequest
+            What to draw.
+        behind : bool
+            Whether it waits for all that is submitted without, also later.
 
         Raises
         ------
         EngineUnavailable
             When the engine was closed.
         """
-        job = Job(uuid.uuid4().hex, request)
+        job = Job(uuid.uuid4().hex, request, behind)
         self._post(partial(self._submit, job))
         return job
 

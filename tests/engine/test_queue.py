@@ -19,16 +19,21 @@ class QueueMachine(RuleBasedStateMachine):
         super().__init__()
         self.queue = JobQueue()
         self.waiting: list[str] = []
+        self.behind: set[str] = set()
         self.running: str | None = None
         self.cancelled = False
         self.all: list[str] = []
         self.left: Counter[str] = Counter()
 
-    @rule()
-    def add(self) -> None:
-        job = Job(f"job{len(self.all)}", REQUEST)
+    @rule(behind=st.booleans())
+    def add(self, behind: bool) -> None:
+        job = Job(f"job{len(self.all)}", REQUEST, behind)
         self.all.append(job.id)
-        self.waiting.append(job.id)
+        if behind:
+            self.waiting.append(job.id)
+        else:  # before all that nobody waits for
+            self.waiting.insert(sum(one not in self.behind for one in self.waiting), job.id)
+        self.behind |= {job.id} if behind else set()
         self.queue.add(job)
 
     @rule()

@@ -189,7 +189,7 @@ class RecordingEngine:
         self.listeners.append(listener)
         return lambda: self.listeners.remove(listener) if listener in self.listeners else None
 
-    def submit(self, request: EditRequest) -> Job:
+    def submit(self, request: EditRequest, *, behind: bool = False) -> Job:
         self.submitted.append(request)
         return Job(str(len(self.submitted)), request)
 

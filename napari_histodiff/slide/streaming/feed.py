@@ -57,7 +57,8 @@ if TYPE_CHECKING:
 
 __all__ = ["JOBS_IN_ENGINE", "TileFeed"]
 
-#: One job runs and the next is ready; more would make an edit of the user wait.
+#: One job runs and the next is ready, behind what the user asks for; more would be made for nothing
+#: when the view moves on.
 JOBS_IN_ENGINE: Final = 2
 
 logger = logging.getLogger(__name__)
@@ -291,7 +292,7 @@ class TileFeed:
         try:
             request = block_request(self._store, block)
             if request is not None:
-                job = self._engine.submit(request)
+                job = self._engine.submit(request, behind=True)
         except EngineUnavailable as error:
             self._guard.lose_engine(str(error))
         except StorageError as error:  # what it is drawn from may have been dropped just now

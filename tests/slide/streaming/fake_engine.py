@@ -67,10 +67,10 @@ class ManualEngine:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def submit(self, request: EditRequest) -> Job:
+    def submit(self, request: EditRequest, *, behind: bool = False) -> Job:
         if self.state is EngineState.CLOSED and self.info is None:
             raise EngineUnavailable("expected an open engine, got a closed one; make a new engine")
-        job = Job(uuid.uuid4().hex, request)
+        job = Job(uuid.uuid4().hex, request, behind)
         self.submitted += 1
         self.jobs.append(job)
         return job

@@ -134,6 +134,12 @@ def test_two_jobs_are_in_the_engine_at_most(bench: Bench) -> None:
     assert bench.status.drawn == 20
 
 
+def test_tiles_stand_behind_what_somebody_asks_for(bench: Bench) -> None:
+    bench.feed.look_at(CORNER)
+    bench.jobs(1)
+    assert all(job.behind for job in bench.engine.jobs)
+
+
 def test_the_ring_is_drawn_when_the_view_is_complete() -> None:
     bench = Bench(ahead=1)
     with bench.feed:
