@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from napari.layers import Labels
+from napari.utils.notifications import show_info
 
 if TYPE_CHECKING:
     from collections import deque
 
 __all__ = ["PaintLabels", "one_step"]
+
+_ENDED: Final = (
+    "Nothing painted here since the frame was put here can be taken back: steps of paint end when "
+    "the frame moves. Erase what is too much, or clear the frame (Shift+X)."
+)
 
 
 class PaintLabels(Labels):
@@ -19,6 +25,8 @@ class PaintLabels(Labels):
 
     What was painted in another layer since is left: then each takes its part back alone.
     """
+
+    _has_ended = False
 
     @property
     def _type_string(self) -> str:
@@ -31,6 +39,8 @@ class PaintLabels(Labels):
 
     def undo(self) -> None:
         """Take the last step back, here and in the layers that took it together."""
+        if self.last_step is None and self._has_ended:
+            show_info(_ENDED)
         for layer, others in _together(self, "_undo_history"):
             Labels.undo(layer)
             _join(layer._redo_history, others)
@@ -40,6 +50,12 @@ class PaintLabels(Labels):
         for layer, others in _together(self, "_redo_history"):
             Labels.redo(layer)
             _join(layer._undo_history, others)
+
+    def end_steps(self) -> None:
+        """Begin anew: what was painted is shown elsewhere from now on, or not at all."""
+        self._has_ended |= self.last_step is not None
+        self.editable = False  # clears the history
+        self.editable = True
 
     def join_last(self, layers: Sequence[PaintLabels]) -> None:
         """Make the last step one with the last of other layers, this one among them."""

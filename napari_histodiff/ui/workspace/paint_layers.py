@@ -273,11 +273,11 @@ def set_labels(layer: Labels, labels: NDArray[Any]) -> None:
     layer.refresh(extent=False)  # who listens was told before the labels were there
 
 
-def show_region(layer: Labels, target: Layer, region: Region, labels: NDArray[Any]) -> None:
+def show_region(layer: PaintLabels, target: Layer, region: Region, labels: NDArray[Any]) -> None:
     """Move a Labels layer to another place of the target, with that place's content.
 
     At another level the brush covers as much tissue as before. The layer's undo history speaks of
-    the old place and is cleared.
+    the old place and ends.
     """
     mode, placing = layer.mode, place_region(target, region)
     finer = float(layer.scale[0] / placing["scale"][0])
@@ -286,8 +286,7 @@ def show_region(layer: Labels, target: Layer, region: Region, labels: NDArray[An
         layer.scale = placing["scale"]
         layer.brush_size = max(1, round(layer.brush_size * finer))
     layer.translate = placing["translate"]
-    layer.editable = False  # clears the history
-    layer.editable = True
+    layer.end_steps()
     layer.mode = mode
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.utils.key_bindings import KeymapHandler
+from napari.utils.notifications import notification_manager
 
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.ui.workspace.document import Document
@@ -88,9 +89,15 @@ def test_a_step_of_one_layer_is_its_own(document: Document) -> None:
 
 
 def test_moving_the_frame_forgets_the_step(document: Document) -> None:
+    told = len(notification_manager.records)
+    for _ in range(5):
+        document.nuclei.layer.undo()
+    assert len(notification_manager.records) == told  # nothing ended: nothing is said
+    document.nuclei.layer.redo()
     document.clear()
     document.set_frame(Region(0, 64, 64, 64, 64))
     document.nuclei.layer.undo()
+    assert "steps of paint end when the frame moves" in notification_manager.records[-1].message
     document.set_frame(Region(0, 0, 0, 64, 64))
     assert not any(painted.any() for painted in paint(document))
 
