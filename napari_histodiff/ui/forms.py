@@ -21,6 +21,7 @@ from napari_histodiff.core.requests import LIMITS
 from napari_histodiff.ui.command import studio
 from napari_histodiff.ui.slide.new_slide import new_slide
 from napari_histodiff.ui.training.dock import train
+from napari_histodiff.ui.viewport import show_whole
 from napari_histodiff.ui.widgets.dialogs import ColourEdit
 from napari_histodiff.ui.workspace.import_labels import class_column, classes_of_table
 from napari_histodiff.ui.workspace.targets import MAX_CANVAS
@@ -80,7 +81,7 @@ def new_canvas(
     """
     dock = studio(viewer)
     dock.workspace.new_canvas(height, width, mpp=mpp, background=background)
-    viewer.reset_view()
+    show_whole(viewer, dock.workspace.target)
 
 
 def new_canvas_form(viewer: Any, multiple: int) -> FunctionGui[None]:

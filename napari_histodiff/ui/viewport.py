@@ -15,10 +15,14 @@ __all__ = [
     "magnification_of",
     "scale_bar_of",
     "show_scale_bar",
+    "show_whole",
     "to_data",
     "to_world",
     "view_of",
 ]
+
+#: Share of the canvas that stays free around an image, as napari has it.
+_MARGIN: Final = 0.05
 
 #: Micrometres per pixel times the objective: a 20x scan has 0.5.
 _MPP_TIMES_OBJECTIVE: Final = 10.0
@@ -140,6 +144,18 @@ def look_at(viewer: Any, layer: Any, corners: NDArray[np.float64]) -> None:
     camera.center = tuple(to_world(viewer, layer, corners.mean(axis=0) - 0.5))
     # Half of the view, so that what lies around is seen.
     camera.zoom *= float((seen / np.maximum(wanted, 1)).min()) / 2
+
+
+def show_whole(viewer: Any, layer: Any) -> None:
+    """Fit an image to the canvas: napari fits all layers, of which others may be far larger."""
+    viewer.reset_view()
+    view = view_of(viewer, layer)
+    if view is None:
+        return
+    sides = np.array((layer.data[0] if layer.multiscale else layer.data).shape[:2])
+    camera = camera_of(viewer)
+    camera.center = tuple(to_world(viewer, layer, (sides - 1) / 2))
+    camera.zoom *= (1 - _MARGIN) * float(((view[1] - view[0]) / sides).min())
 
 
 def level_shown(viewer: Any, layer: Any, view: NDArray[np.float64]) -> int:

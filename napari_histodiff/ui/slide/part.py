@@ -37,7 +37,7 @@ from napari_histodiff.ui.slide.status import cost_of
 from napari_histodiff.ui.slide.zooming import KeptView, finer_refusal
 from napari_histodiff.ui.starting.preferences import preferences
 from napari_histodiff.ui.text import bytes_text
-from napari_histodiff.ui.viewport import show_scale_bar
+from napari_histodiff.ui.viewport import show_scale_bar, show_whole
 from napari_histodiff.ui.widgets.dialogs import FormDialog
 from napari_histodiff.ui.widgets.notices import show_info, show_trouble, show_warning
 
@@ -370,7 +370,7 @@ class SlidePart:
         session.noticed.connect(show_warning)
         session.closed.connect(self._closed)
         glance()
-        self._viewer.reset_view()
+        show_whole(self._viewer, session.layer)
         show_scale_bar(self._viewer)
         glance()
         self._workspace.use_layer(session.layer, glance)

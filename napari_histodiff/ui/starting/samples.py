@@ -16,6 +16,7 @@ from napari_histodiff.ui.starting.preferences import preferences
 
 if TYPE_CHECKING:
     from napari_histodiff.core.backend import BackendInfo
+from napari_histodiff.ui.viewport import show_whole
 
 __all__ = ["SAMPLES", "open_canvas", "open_slide"]
 
@@ -27,7 +28,7 @@ _SLIDE: Final = 4096
 def open_canvas(dock: Any, side: int = _CANVAS) -> None:
     """Start on a canvas with painted glands, stroma and inflammatory cells, and its caption."""
     dock.workspace.new_canvas(side, side)
-    dock.viewer.reset_view()
+    show_whole(dock.viewer, dock.workspace.target)
     document = dock.workspace.document
     document.set_frame(Region(0, 0, 0, side, side))
     classes, instances = paint_demo(*document.region.shape)

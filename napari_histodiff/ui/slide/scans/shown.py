@@ -17,7 +17,7 @@ from napari_histodiff.ui.slide.scans.alone import EditsAlone, ask_scan
 from napari_histodiff.ui.slide.scans.asking import open_asking
 from napari_histodiff.ui.slide.scans.room import room_form
 from napari_histodiff.ui.slide.scans.view import ScanView
-from napari_histodiff.ui.viewport import show_scale_bar
+from napari_histodiff.ui.viewport import show_scale_bar, show_whole
 from napari_histodiff.ui.widgets.dialogs import FormDialog
 from napari_histodiff.ui.widgets.notices import show_info, show_warning
 from napari_histodiff.ui.workspace.pending import PendingStep
@@ -100,7 +100,7 @@ class ShownScans:
         view.closed.connect(lambda: self._views.remove(view))
         with waiting():
             glance()
-            self._viewer.reset_view()
+            show_whole(self._viewer, view.layer)
             show_scale_bar(self._viewer)
             glance()
             if self._is_over:
