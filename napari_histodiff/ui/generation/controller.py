@@ -252,7 +252,10 @@ class Controller:
         """Look at the frame and say what the main button will do."""
         summary, problem = self._summary()
         at, here = (self.status, self._estimator, self.reference), self.settings_here
-        self.plan = make_plan(summary, problem, here, *at)
+        # Tiles of a slide, say; an edit of ours is told of by the line itself.
+        idle = self.run_state.phase is RunPhase.IDLE
+        waits = idle and self.status.state is EngineState.BUSY
+        self.plan = make_plan(summary, problem, here, *at, waits=waits)
         self.plan_changed.emit(self.plan)
         if summary is not None and summary.counts != self._counts:
             self._counts = summary.counts

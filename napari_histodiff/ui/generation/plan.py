@@ -75,6 +75,8 @@ def make_plan(
     status: EngineStatus,
     estimator: Estimator,
     reference: Reference | None = None,
+    *,
+    waits: bool = False,
 ) -> FramePlan:
     """Plan the edit of a frame.
 
@@ -92,12 +94,14 @@ def make_plan(
         What it will cost.
     reference : Reference, optional
         What it is made like.
+    waits : bool
+        Whether something else is being drawn, which is finished first.
     """
     if summary is None:
         return FramePlan("Generate", False, for_people(problem))
     if summary.problem:
         return FramePlan("Generate", False, for_people(summary.problem))
-    plan = _plan_of(summary, settings, status, estimator, reference)
+    plan = _plan_of(summary, settings, status, estimator, reference, waits=waits)
     return replace(
         plan,
         has_pixels=summary.has_pixels,
@@ -113,6 +117,8 @@ def _plan_of(
     status: EngineStatus,
     estimator: Estimator,
     reference: Reference | None,
+    *,
+    waits: bool,
 ) -> FramePlan:
     title = _TITLES[summary.kind]
     repaints = summary.kind is EditKind.INPAINT
@@ -144,7 +150,8 @@ def _plan_of(
         steering=steering_of(summary.kind, settings, reference),
         strengths=_strengths_of(summary, settings),
     )
-    note = str(estimate) + guide_remark(settings)
+    after = ", once what is in work is drawn" if waits else ""
+    note = str(estimate) + after + guide_remark(settings)
     if drawn_mpp != summary.mpp:
         resized = "enlarged" if drawn_mpp > summary.mpp else "reduced"
         note += f". Drawn at {drawn_mpp:g} µm/px and {resized} to the {summary.mpp:g} of the image"

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_histodiff.core.engine import EngineState, EngineStateChanged
 from napari_histodiff.core.requests import EditKind
 from napari_histodiff.ui.workspace.targets import CanvasTarget
 from tests.ui.suggesting import GLAND, Studio
@@ -78,3 +79,13 @@ def test_on_a_slide_its_own_are_suggested_or_drawn(studio, monkeypatch) -> None:
     assert note(studio) == "they are suggested"
     assert drawn_nuclei(studio)
     np.testing.assert_array_equal(studio.document.nuclei.maps()[0], own[0])
+
+
+def test_the_time_is_told_from_when_what_is_in_work_is_drawn(studio: Studio) -> None:
+    engine, controller = studio.engine, studio.controller
+    for state in (EngineState.BUSY, EngineState.READY):  # with a tile of a slide, say
+        engine.emit(EngineStateChanged(state, controller.status.info))
+        controller.pump()
+        controller.refresh_plan()
+        is_told = "once what is in work is drawn" in controller.plan.note
+        assert is_told == (state is EngineState.BUSY)
