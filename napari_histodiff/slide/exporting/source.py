@@ -283,10 +283,19 @@ class ExportSource:
                 if not one.intersect(place).is_empty
             ],
             is_drawn=lambda one: self.is_drawn(moved(one)),
-            provenance=self.provenance.within(place),
+            provenance=self._provenance_within(place),
             scan_place=None,
             whole=bounds.shape,
         )
+
+    def _provenance_within(self, place: Region) -> Provenance:
+        """Return that of a part, of which nothing is synthetic where no changed pixel lies in it."""
+        found = self.provenance.within(place)
+        if found.extent != "part":
+            return found
+        parts = (tile.intersect(place) for tile in self.changed())
+        is_edited = any(self.edited(part).any() for part in parts if not part.is_empty)
+        return found if is_edited else replace(found, extent="none")
 
     def within_scan(self) -> ExportSource:
         """Return it without what was drawn beyond the border of the scan; places are the scan's."""

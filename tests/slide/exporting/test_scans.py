@@ -91,6 +91,8 @@ def test_the_edits_beside_a_scan_are_found_and_told(tmp_path: Path) -> None:
     with open_source(path, mpp=0.5) as source:
         assert [edit.region for edit in source.provenance.edits] == [region]
         (folder,) = export_changes(source, tmp_path / "changes")
+        for part, extent in ((Region(0, 0, 0, 38, 58), "none"), (region, "part")):
+            assert source.part(part).provenance.extent == extent
     text = (folder / "README.txt").read_text()
     assert "Parts of this image are synthetic, 1.25% of its pixels" in text
     assert "histodiff 5" in text
