@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from napari_histodiff.ui.text import PLUGIN, WIDGET
 
-__all__ = ["Command", "Studio", "studio"]
+__all__ = ["Command", "Studio", "real_viewer", "studio"]
 
 
 @runtime_checkable
@@ -42,6 +42,15 @@ def studio(viewer: Any) -> Studio:
     dock = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET, tabify=True)[1]
     assert isinstance(dock, Studio)
     return dock
+
+
+def real_viewer(viewer: Any) -> Any:
+    """Return the viewer itself, of the stand-in that napari gives plugins.
+
+    What a stand-in tells is stand-ins, too: the selected layer is none of the layers then, and Qt
+    does not take its window.
+    """
+    return getattr(viewer, "__wrapped__", viewer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from napari_histodiff.ui.actions import StudioActions
 from napari_histodiff.ui.anomaly.mapper import AnomalyMapper
 from napari_histodiff.ui.bindings import bind_dock, bind_keymap
 from napari_histodiff.ui.colormaps import PALETTE, TISSUE_PALETTE
+from napari_histodiff.ui.command import real_viewer
 from napari_histodiff.ui.compare.grid.window import VariantGrid
 from napari_histodiff.ui.compare.looks import Looks
 from napari_histodiff.ui.compare.readings import Readings
@@ -100,6 +101,7 @@ class StudioDock(DockedWidget):
         judge: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
+        napari_viewer = real_viewer(napari_viewer)
         self.workspace = Workspace(napari_viewer)
         self.controller = Controller(
             napari_viewer, self.workspace, engine or default_engine(), store=store

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from napari.settings import get_settings
 from napari.settings._base import EventedConfigFileSettings
+from napari.utils._proxies import PublicOnlyProxy
 from npe2 import PluginManifest
 from npe2.manifest.schema import DiscoverResults
 
@@ -116,7 +117,9 @@ def open_dock(make_napari_viewer, tmp_path: Path) -> Iterator[OpenDock]:
         store = SettingsStore(tmp_path / "studio.json")
         if not (tmp_path / "studio.json").exists():
             store.save(Settings(suggest=False))  # tests that are about suggestions say so
-        dock = StudioDock(viewer, engine=engine, store=store, judge=judge)
+        # As napari gives it to plugins: what it tells of layers and windows is not these.
+        given = PublicOnlyProxy(viewer)
+        dock = StudioDock(given, engine=engine, store=store, judge=judge)
         viewer.window.add_dock_widget(dock, name="Histodiff Studio", area="right")
         opened.append(dock)
         return dock

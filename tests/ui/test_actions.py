@@ -161,3 +161,14 @@ def test_labels_with_a_table_bring_the_class_of_each_nucleus(
         "plasma": 1,
         "unknown": 1,
     }
+
+
+def test_an_image_that_was_worked_on_is_used_again_with_its_paint(dock: StudioDock) -> None:
+    dock.workspace.new_canvas(128, 128)
+    first = dock.workspace.document
+    first.paint_tissue(np.full(first.region.shape, 2, np.uint8))
+    dock.workspace.new_canvas(128, 128)
+    dock.viewer.layers.selection.active = first.target.layer
+    dock.actions.use_selected()
+    assert dock.workspace.document is first
+    assert (dock.workspace.document.tissue.tissue == 2).all()

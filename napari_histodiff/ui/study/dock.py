@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_histodiff.studies.reading.answers import RATING_WORDS
+from napari_histodiff.ui.command import real_viewer
 from napari_histodiff.ui.study.controller import Asked, ReadingController
 from napari_histodiff.ui.text import for_people
 from napari_histodiff.ui.widgets.docked import DockedWidget
@@ -63,7 +64,7 @@ class ReadingDock(DockedWidget):
         self, napari_viewer: Viewer, *, controller: ReadingController | None = None
     ) -> None:
         super().__init__()
-        self.viewer = napari_viewer
+        self.viewer = real_viewer(napari_viewer)
         self.controller = controller or ReadingController()
         self._hidden: list[Any] = []
         self._lay_out()

@@ -12,7 +12,7 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QApplication, QMessageBox
 
 from napari_histodiff.core.errors import TrainingError
-from napari_histodiff.ui.command import studio
+from napari_histodiff.ui.command import real_viewer, studio
 from napari_histodiff.ui.text import PLUGIN
 from napari_histodiff.ui.training.controller import TrainingController, TrainingState
 from napari_histodiff.ui.training.form import TrainingFoot, TrainingForm
@@ -67,7 +67,7 @@ class TrainingDock(DockedWidget):
     ) -> None:
         super().__init__()
         self.controller = TrainingController(store, command=command)
-        self.viewer = napari_viewer
+        self.viewer = real_viewer(napari_viewer)
         self._window: QObject | None = None
         self.form = TrainingForm()
         self.progress = TrainingProgressBox()
@@ -76,7 +76,7 @@ class TrainingDock(DockedWidget):
         self.setMinimumWidth(340)
         self._connect()
         self._show_theme()
-        napari_viewer.events.theme.connect(self._show_theme)
+        self.viewer.events.theme.connect(self._show_theme)
         self._timer = QTimer(self)
         self._timer.setInterval(_PUMP)
         self._timer.timeout.connect(self.controller.pump)
