@@ -72,7 +72,6 @@ REASONS = {
     "ui.painting.paint_tools": "what a document has in hand, each tool in a file of its own",
     "ui.plugin": "what napari.yaml names",
     "ui.proposals.box": "one section of the dock",
-    "ui.workspace.import_tissue": "tissue of files and layers, apart from what paints it",
     "ui.slide.scans.alone": "edits without their scan, apart from the scans that are shown",
     "ui.slide.scans.asking": "what is asked of a person",
     "ui.slide.scans.room": "one form",

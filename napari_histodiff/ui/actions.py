@@ -16,6 +16,7 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.ui.forms import (
     class_meant,
     import_form,
+    import_tissue_asked,
     import_tissue_form,
     new_canvas_form,
     save_form,
@@ -378,7 +379,7 @@ class StudioActions:
         note = "What lies outside the frame is left out; tissue painted in it is replaced."
         dialog = FormDialog(self._parent, "Import tissue", form, note)
         if dialog.exec() == QDialog.DialogCode.Accepted:
-            self._attempt(form)
+            self._attempt(lambda: import_tissue_asked(self._parent, self._workspace, form))
 
     def tissue_imported(
         self, error: Exception | None, left_out: Mapping[str, int] | None = None

@@ -22,8 +22,9 @@ from napari_histodiff.ui.command import studio
 from napari_histodiff.ui.slide.new_slide import new_slide
 from napari_histodiff.ui.training.dock import train
 from napari_histodiff.ui.viewport import show_whole
-from napari_histodiff.ui.widgets.dialogs import ColourEdit
+from napari_histodiff.ui.widgets.dialogs import ColourEdit, ask_where
 from napari_histodiff.ui.workspace.import_labels import class_column, classes_of_table
+from napari_histodiff.ui.workspace.import_tissue import saved_place
 from napari_histodiff.ui.workspace.targets import MAX_CANVAS
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ __all__ = [
     "import_form",
     "import_labels",
     "import_tissue",
+    "import_tissue_asked",
     "import_tissue_form",
     "new_canvas",
     "new_canvas_form",
@@ -180,6 +182,35 @@ def import_tissue(viewer: Any, layer: Any = None, file: str | pathlib.Path = "")
         dock.actions.tissue_imported(None, left_out)
     else:
         raise InvalidRequest("expected a layer or a file of tissue, got neither; choose one")
+
+
+def import_tissue_asked(parent: Any, workspace: Any, form: FunctionGui[None]) -> None:
+    """Carry out the form of `import_tissue`; asks where tissue goes that says it lies elsewhere.
+
+    Parameters
+    ----------
+    parent : QWidget
+        What the question stands on.
+    workspace : Workspace
+        Whose frame it is about.
+    form : FunctionGui
+        As `import_tissue_form` made it.
+
+    Raises
+    ------
+    InvalidRequest, InvalidImage, InvalidMap
+        As `import_tissue`.
+    """
+    place = None
+    if workspace.target is not None and form["layer"].value is None:
+        place = saved_place(form["file"].value, workspace.document.target.spec)
+    if place is not None and place != workspace.document.region:
+        goes = ask_where(parent)
+        if goes is None:
+            return
+        if goes:
+            workspace.document.set_frame(place)
+    form()
 
 
 class _LayerOrFile(ComboBox):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from qtpy.QtWidgets import QAbstractButton, QDialog
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QAbstractButton, QApplication, QDialog, QMessageBox
 from skimage.io import imsave
 
 from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.ui.dock import StudioDock
 from napari_histodiff.ui.forms import import_tissue
@@ -141,3 +144,33 @@ def test_import_asks_for_a_layer_or_a_file(
     assert "expected a tissue map of 128 x 128 px like the frame, got 99 x 128" in warnings.pop()
     with pytest.raises(InvalidRequest, match="a layer or a file"):
         import_tissue(dock.viewer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "frame", "tissue"),
+    [("Move the frame there", 64, 2), ("Take it into this frame", 0, 2), ("Cancel", 0, 0)],
+)
+def test_saved_tissue_of_another_place_is_asked_where_it_goes(
+    dock: StudioDock, tmp_path: Path, answer: str, frame: int, tissue: int
+) -> None:
+    document, path = dock.workspace.document, tmp_path / "a_tissue.png"
+    document.set_frame(Region(0, 0, 0, 64, 64))
+    imsave(path, np.full((64, 64), 2, np.uint8), check_contrast=False)
+    (tmp_path / "a.json").write_text(json.dumps({"region": [0, 64, 64, 64, 64]}))
+
+    def choose() -> None:
+        dialog = QApplication.activeModalWidget()
+        assert isinstance(dialog, FormDialog)
+        dialog.form["file"].value = path
+        QTimer.singleShot(100, decide)
+        dialog.accept()
+
+    def decide() -> None:
+        box = QApplication.activeModalWidget()
+        assert isinstance(box, QMessageBox)
+        next(b for b in box.buttons() if b.text().replace("&", "") == answer).click()
+
+    QTimer.singleShot(100, choose)
+    press(dock, "import_tissue")
+    assert document.region == Region(0, frame, frame, 64, 64)
+    assert (document.tissue.tissue == tissue).all()

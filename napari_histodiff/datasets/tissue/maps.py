@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,14 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histodiff.core.colours import TISSUE_HEX, rgb_of
-from napari_histodiff.core.errors import InvalidMap
+from napari_histodiff.core.errors import InvalidMap, InvalidRequest
+from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import TISSUE_NAMES, as_tissue_map, in_schema
 from napari_histodiff.datasets.pictures import Picture
 
-__all__ = ["by_name", "names_beside", "tissue_of_picture"]
+__all__ = ["by_name", "names_beside", "place_beside", "tissue_of_picture"]
 
 #: How edits name the tissue map they save, beside the request and the model's names of the ids.
 _SAVED: Final = "_tissue.png"
+
+#: End of the name of what describes an image that was exported.
+_DESCRIBED: Final = ".histodiff.json"
+
+#: What comes of files that are not there, or that say something else.
+_UNTOLD: Final = (OSError, ValueError, KeyError, TypeError, InvalidRequest)
 
 #: What ids 1-4 were painted in up to version 0.1; still read, and no colour means two tissues.
 _EARLIER_HEX: Final = ("#000000", "#8e44ad", "#f4a6c0", "#5dade2", "#ffffff")
@@ -71,14 +79,33 @@ def names_beside(path: Path) -> list[str] | None:
 
     None where the file is none of an edit, or the edit is not beside it.
     """
-    if not path.name.endswith(_SAVED):
-        return None
-    beside = path.with_name(path.name.removesuffix(_SAVED) + ".json")
     try:
-        told: Any = json.loads(beside.read_text("utf-8"))["model"]["tissue_names"]
-    except (OSError, ValueError, KeyError, TypeError):
+        told: Any = _edit_beside(path)["model"]["tissue_names"]
+    except _UNTOLD:
         return None
     return told if isinstance(told, list) and all(isinstance(n, str) for n in told) else None
+
+
+def place_beside(path: Path) -> Region | None:
+    """Return where on its image a saved tissue map lies, as the edit or the description beside it.
+
+    Of a description in pixels of full resolution, whatever the pixels of the map. None where
+    neither is there, or it tells no place.
+    """
+    with suppress(*_UNTOLD):
+        return Region(*(int(number) for number in _edit_beside(path)["region"]))
+    with suppress(*_UNTOLD):
+        said: Any = json.loads(path.with_name(path.name + _DESCRIBED).read_text("utf-8"))
+        part = said["source"]["part"]
+        return Region(0, *(int(part[name]) for name in ("y", "x", "height", "width")))
+    return None
+
+
+def _edit_beside(path: Path) -> Any:
+    if not path.name.endswith(_SAVED):
+        raise ValueError(path.name)
+    beside = path.with_name(path.name.removesuffix(_SAVED) + ".json")
+    return json.loads(beside.read_text("utf-8"))
 
 
 def by_name(

@@ -289,7 +289,7 @@ class ExportSource:
         )
 
     def _provenance_within(self, place: Region) -> Provenance:
-        """Return that of a part, of which nothing is synthetic where no changed pixel lies in it."""
+        """Return that of a part; nothing is synthetic where no changed pixel lies in it."""
         found = self.provenance.within(place)
         if found.extent != "part":
             return found

@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 if TYPE_CHECKING:
     from magicgui.widgets import Container
 
-__all__ = ["ColourEdit", "FormDialog", "align_fields", "ask_keep"]
+__all__ = ["ColourEdit", "FormDialog", "align_fields", "ask_keep", "ask_where"]
 
 
 class FormDialog(QDialog):
@@ -145,3 +145,22 @@ def ask_keep(parent: QWidget | None, painted: int) -> bool | None:
     box.setDefaultButton(keep)
     box.exec()
     return {replace: False, keep: True}.get(box.clickedButton())
+
+
+def ask_where(parent: QWidget | None) -> bool | None:
+    """Ask where tissue goes that was saved with the frame at another place.
+
+    Returns True to bring the frame there, False to take it into the frame where that is, None when
+    the user wants neither.
+    """
+    box = QMessageBox(parent)
+    box.setIcon(QMessageBox.Icon.Question)
+    box.setWindowTitle("Import tissue")
+    box.setText("This tissue was saved with the frame at another place.")
+    box.setInformativeText("Tissue that is painted where it goes is replaced.")
+    there = box.addButton("Move the frame there", QMessageBox.ButtonRole.AcceptRole)
+    here = box.addButton("Take it into this frame", QMessageBox.ButtonRole.DestructiveRole)
+    box.addButton(QMessageBox.StandardButton.Cancel)
+    box.setDefaultButton(there)
+    box.exec()
+    return {there: True, here: False}.get(box.clickedButton())

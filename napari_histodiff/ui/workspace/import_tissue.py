@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +16,15 @@ from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.datasets.annotations.placing import first_pixel
 from napari_histodiff.datasets.annotations.reading import SUFFIXES
 from napari_histodiff.datasets.pictures import read_picture
-from napari_histodiff.datasets.tissue.maps import by_name, names_beside, tissue_of_picture
+from napari_histodiff.datasets.tissue.maps import (
+    by_name,
+    names_beside,
+    place_beside,
+    tissue_of_picture,
+)
 from napari_histodiff.datasets.tissue.regions import read_regions
 
-__all__ = ["ImportedTissue", "tissue_from_file", "tissue_from_labels"]
+__all__ = ["ImportedTissue", "saved_place", "tissue_from_file", "tissue_from_labels"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +89,26 @@ def tissue_from_file(
         return ImportedTissue(tissue, left_out)
     painted, left_out = _ids_of(path)
     return ImportedTissue(_placed(painted, path, spec, region), left_out)
+
+
+def saved_place(path: Path, spec: PyramidSpec) -> Region | None:
+    """Return where on an image a map of tissue lies that *Save* wrote, as it says itself.
+
+    None where it says nothing, or that is no place of this image.
+
+    Raises
+    ------
+    InvalidImage
+        When it is no picture.
+    """
+    place = place_beside(path)
+    if place is None or place.is_empty:
+        return None
+    shape = read_picture(path).stored.shape[:2]
+    if place.level == 0 and place.shape != shape:  # told in pixels of full resolution
+        place = place.at_level(max(0, round(math.log2(place.height / shape[0]))))
+    known = 0 <= place.level < spec.levels and place.shape == shape
+    return place if known and spec.bounds(place.level).contains(place) else None
 
 
 def _ids_of(path: Path) -> tuple[NDArray[np.uint8], Counter[str]]:

@@ -16,7 +16,7 @@ from napari_histodiff.core.errors import InvalidMap
 from napari_histodiff.core.geometry import PyramidSpec, Region
 from napari_histodiff.core.maps import TISSUE_NAMES
 from napari_histodiff.slide.exporting.nuclei import export_geojson
-from napari_histodiff.ui.workspace.import_tissue import tissue_from_file
+from napari_histodiff.ui.workspace.import_tissue import saved_place, tissue_from_file
 from napari_histodiff.ui.workspace.workspace import Workspace
 from tests.slide.exporting.sources import of_labels
 from tests.ui.workspace.test_import_labels import SlowArray
@@ -115,6 +115,26 @@ def test_a_saved_map_of_another_model_is_read_by_its_names(tmp_path: Path) -> No
     found = tissue_from_file(tmp_path / "edit_tissue.png", IMAGE, REGION)
     assert not found.tissue.any()
     assert found.left_out == {"class bone": 1}
+
+
+@pytest.mark.parametrize("level", [0, 1])
+@pytest.mark.parametrize("edit", [False, True])
+def test_a_saved_map_says_where_it_lies(tmp_path: Path, level: int, edit: bool) -> None:
+    path, place = tmp_path / "a_tissue.png", Region(level, 16, 32, 64, 48)
+    imsave(path, np.ones(place.shape, np.uint8), check_contrast=False)
+    assert saved_place(path, IMAGE) is None
+    whole = place.at_level(0)
+    part = {"y": whole.y, "x": whole.x, "height": whole.height, "width": whole.width}
+    if edit:
+        said: dict[str, object] = {"region": [level, 16, 32, 64, 48]}
+        (tmp_path / "a.json").write_text(json.dumps(said))
+    else:
+        beside = tmp_path / "a_tissue.png.histodiff.json"
+        beside.write_text(json.dumps({"source": {"part": part}}))
+    assert saved_place(path, IMAGE) == place
+    assert saved_place(path, PyramidSpec(60, 60, 64, 3, 0.5)) is None  # another image
+    imsave(path, np.ones((64, 40), np.uint8), check_contrast=False)
+    assert saved_place(path, IMAGE) is None  # it was cut since
 
 
 @pytest.mark.parametrize("level", [0, 1])
