@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["NUMBER", "count_in", "measure_in"]
+__all__ = ["NUMBER", "count_in", "in_digits", "measure_in"]
 
 _SPACES: Final = " \u00a0\u2009\u202f"
 #: A pattern of all that is written as one number, whether it is one or not; spaces only before
@@ -24,6 +24,39 @@ _DECIMALS: Final = re.compile(rf"(?P<whole>[0-9{_SPACES}.,]*)(?P<mark>[.,])(?P<r
 
 #: Digits that a number has at the most.
 _MOST: Final = 9
+
+_SMALL: Final = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen"),
+    "nineteen",
+)
+_TENS: Final = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_ROUND: Final = {"a dozen": 12, "half a dozen": 6, "a hundred": 100, "a thousand": 1000}
+#: "Three times" is no count.
+_SPELLED: Final = re.compile(
+    rf"\b(?:(?P<tens>{'|'.join(_TENS)})(?:[-\s\u2010\u2011]+(?P<ones>{'|'.join(_SMALL[1:10])}))?"
+    rf"|(?P<small>{'|'.join(_SMALL)})|(?P<round>{'|'.join(_ROUND)}))\b(?![-\s]+times\b)",
+    re.IGNORECASE,
+)
+
+
+def in_digits(text: str) -> str:
+    """Return a text with the counts of up to 99, dozens, a hundred and a thousand in digits.
+
+    >>> in_digits("remove two glands, add twenty-five lymphocytes, three times the plasma cells")
+    'remove 2 glands, add 25 lymphocytes, three times the plasma cells'
+    """
+    return _SPELLED.sub(_digits, text)
+
+
+def _digits(found: re.Match[str]) -> str:
+    said = {name: word.casefold() for name, word in found.groupdict("").items()}
+    if said["round"]:
+        return str(_ROUND[said["round"]])
+    if said["tens"]:
+        ones = _SMALL.index(said["ones"]) if said["ones"] else 0
+        return str(20 + 10 * _TENS.index(said["tens"]) + ones)
+    return str(_SMALL.index(said["small"]))
 
 
 def count_in(text: str) -> int | None:

@@ -247,7 +247,7 @@ class _Paint:
     # ------------------------------------------------------------------ tissue
     def _grow(self, change: Change, zone: Zone) -> str:
         number, (body, said) = self._present(change), self._chosen(change, zone)
-        away = wavy_distance(body, self._frame, self._mpp, self._seed)
+        away = self._away(change, body)
         room = ~body_of(self.tissue, number) & zone.mask & (self.tissue != _ID["glass"])
         reach = self._reach(change, away[room], body)
         before, rows = (self.tissue == number).mean(), self._rows(number, reach)
@@ -258,7 +258,7 @@ class _Paint:
 
     def _shrink(self, change: Change, zone: Zone) -> str:
         number, (body, said) = self._present(change), self._chosen(change, zone)
-        inside = -wavy_distance(body, self._frame, self._mpp, self._seed)
+        inside = -self._away(change, body)
         reach = self._reach(change, inside[body & zone.mask], body)
         before, rows = (self.tissue == number).mean(), self._rows(number, reach)
         lost = body & (inside <= reach) & zone.mask
@@ -334,6 +334,11 @@ class _Paint:
                 )
         return np.isin(areas, taken), f"{len(taken)} of {len(ids)} areas of {name}"
 
+    def _away(self, change: Change, body: NDArray[np.bool_]) -> NDArray[np.float32]:
+        # A border that moves by 1 um swings by no more, or it would move farther where it swings.
+        most = SWING if change.microns is None else change.microns
+        return wavy_distance(body, self._frame, self._mpp, self._seed, most)
+
     def _reach(self, change: Change, away: NDArray[np.float32], body: NDArray[np.bool_]) -> float:
         """Return by how many um the border moves, where it may as far as `away`."""
         if _of_none(change) or not body.any() or not away.size:
@@ -405,7 +410,7 @@ def _how_far(
     change: Change, reach: float, moved: NDArray[np.bool_], body: NDArray[np.bool_]
 ) -> str:
     if change.factor is None or not change.exact:
-        return f"{max(reach, 0.0):.0f} µm"
+        return f"{round(max(reach, 0.0), 1):g} µm"
     return f"{moved.sum() / max(int(body.sum()), 1):.0%} of its size"
 
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from string import digits
 from typing import Final
 
-from napari_histodiff.core.captions.numbers import NUMBER, count_in, measure_in
+from napari_histodiff.core.captions.numbers import NUMBER, count_in, in_digits, measure_in
 from napari_histodiff.core.captions.vocabulary import fold
 from napari_histodiff.core.errors import InvalidRequest
-from napari_histodiff.layout.changes.vocabulary import KNOWN, LONGEST, SAID, WORDS, Role, Word
+from napari_histodiff.layout.changes.vocabulary import (
+    COUNTED,
+    KNOWN,
+    LONGEST,
+    SAID,
+    WORDS,
+    Role,
+    Word,
+)
 
 __all__ = ["Item", "clauses_of", "number_of"]
 
@@ -38,6 +47,8 @@ _RANGE: Final = re.compile(
     rf"|{_ONE}\s*(?:\+|or\s+(?:more|less|fewer)\b)",
     re.IGNORECASE,
 )
+_ARTICLES: Final = (Role.STOP, Role.ONE)
+_MARKS: Final = str.maketrans("\u3002\u3001", ".,")
 _ECHO: Final = 20  # characters of a number that are said again
 _ALIKE: Final = 0.7  # how alike a word is to the one that was perhaps meant
 
@@ -54,9 +65,16 @@ class Item:
         """What part it plays."""
         return self.word.kind
 
+    @property
+    def counted(self) -> bool:
+        """Whether there can be one of it, or two, as of a gland, but not of stroma."""
+        return fold(self.text.split()[-1]) in COUNTED
+
 
 def _items(text: str) -> list[Item]:
-    text = _ABOUT.sub("", _SILENT.sub(" ", text))
+    # Keyboards of Chinese and Japanese have digits and commas of their own.
+    text = unicodedata.normalize("NFKC", text).translate(_MARKS)
+    text = _ABOUT.sub("", _SILENT.sub(" ", in_digits(text)))
     if found := _RANGE.search(text):
         raise InvalidRequest(
             f'expected one number, got "{_echo(" ".join(found.group().split()))}"; write the one '
@@ -147,7 +165,7 @@ def clauses_of(text: str) -> Iterator[list[Item]]:
         if item.kind is not Role.JOIN:
             part.append(item)
             continue
-        ahead = next((i for i in items[at + 1 :] if i.kind is not Role.STOP), None)
+        ahead = next((i for i in items[at + 1 :] if i.kind not in _ARTICLES), None)
         begins = ahead is not None and ahead.kind in (Role.VERB, Role.MAKE, Role.AMOUNT)
         if part and ahead is not None and (begins or item.text.casefold() in ("then", ";", ".")):
             yield part

@@ -121,11 +121,11 @@ def border_length(body: NDArray[np.bool_], mpp: float) -> float:
 
 
 def wavy_distance(
-    body: NDArray[np.bool_], frame: Region, mpp: float, seed: int
+    body: NDArray[np.bool_], frame: Region, mpp: float, seed: int, most: float
 ) -> NDArray[np.float32]:
-    """Return um outside a body, below 0 inside, with a border that swings, (h, w) float32."""
+    """Return um outside a body, below 0 inside, (h, w) float32; its border swings by `most` um."""
     away = ndimage.distance_transform_edt(~body) - ndimage.distance_transform_edt(body)
-    return np.asarray(away * mpp, np.float32) + _waves(frame, mpp, seed)
+    return np.asarray(away * mpp + _waves(frame, mpp, seed) * min(1.0, most / SWING), np.float32)
 
 
 def zone_of(

@@ -12,6 +12,7 @@ from napari_histodiff.core.captions.vocabulary import PHRASES, Kind, fold
 from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES, TISSUE_NAMES
 
 __all__ = [
+    "COUNTED",
     "EXAMPLES",
     "KNOWN",
     "LONGEST",
@@ -62,6 +63,7 @@ class Role(Enum):
     AROUND = auto()
     BECOMES = auto()
     UNIT = auto()
+    ONE = auto()  # "a" before what is changed: one of it
     JOIN = auto()
     STOP = auto()
 
@@ -120,14 +122,15 @@ _AMOUNTS: Final = {
 }
 #: Shares that are said exactly.
 _SHARES: Final = {"half, half of": 0.5, "a third of, third of": 1 / 3, "a quarter of": 0.25}
-_TIMES: Final = {"twice, double, twice as many": 2.0, "three times, triple": 3.0}
+_TIMES: Final = {"twice, double, twice as many, two times": 2.0, "three times, triple": 3.0}
 _PLAIN: Final = {
     Role.IN: "in, inside, within, from, among, on",
     Role.AROUND: "around, near, beside, next to",
     Role.BECOMES: "into, with, by, to",
     Role.UNIT: "um, μm, micron, micrometer, micrometre, mm, millimeter, millimetre, %, percent",
+    Role.ONE: "a, an",
     Role.JOIN: "and, then, &",
-    Role.STOP: "the, a, an, of, its, their, this, that, as, please, tissue, area, s, side, "
+    Role.STOP: "the, of, its, their, this, that, as, please, tissue, area, s, side, "
     "corner, frame, at, along, it, them",
 }
 #: Units of length, and how many um each has.
@@ -135,6 +138,13 @@ _LENGTHS: Final = {
     "um, μm, micron, micrometer, micrometre": 1.0,
     "mm, millimeter, millimetre": 1000.0,
 }
+#: "A" before these means one; "a tumour" and "an infiltrate" are as much as there is.
+_COUNTED: Final = (
+    "gland, crypt, acinus, duct, tubule, nest, lumen, hole, follicle, aggregate, vessel, "
+    "capillary, nucleus, cell, neutrophil, granulocyte, pmn, polymorph, leukocyte, enterocyte, "
+    "colonocyte, keratinocyte, hepatocyte, epitheliocyte, lymphocyte, til, plasmacyte, "
+    "eosinophil, fibroblast, myofibroblast, fibrocyte"
+)
 _PLACES: Final = {
     "border": "border, edge, margin, rim, front, invasive front, boundary, outline",
     "here": "here, edit mask, mask, selection",
@@ -171,6 +181,7 @@ def _entries() -> Iterator[tuple[str, Word]]:
 SAID: Final = {tuple(fold(part) for part in phrase.split()): word for phrase, word in _entries()}
 WORDS: Final = frozenset(part for phrase in SAID for part in phrase)
 LONGEST: Final = max(map(len, SAID))
+COUNTED: Final = frozenset(_COUNTED.split(", "))
 
 _TYPED: Final = tuple("lymphoid tissue" if name == "lymphoid" else name for name in _TISSUES)
 

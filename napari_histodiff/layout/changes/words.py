@@ -119,6 +119,8 @@ class _Clause:
         self.about: float | None = None
         self.share: float | None = None
         self.times: float | None = None
+        self.size: float | None = None  # "2 glands by 20 %": of how much of their size
+        self.ones = 0  # how many things have "a" before them: "remove a gland"
         self.of_areas = False  # a count or share stands before the tissue: "half of the glands"
         self._read([item for item in items if item.kind is not Role.STOP])
 
@@ -139,6 +141,9 @@ class _Clause:
                     where = "in" if item.kind is Role.IN else "around"
                 case Role.BECOMES:
                     becomes = True
+                case Role.ONE if not where and not becomes:
+                    # Of "a 12 um gland" or "a large gland" the first word tells nothing.
+                    self.ones += after is not None and after.counted
                 case Role.PLACE:
                     assert isinstance(value, str)
                     self.place, where = value, where or value
@@ -162,6 +167,8 @@ class _Clause:
             length = None if unit is None else unit.value
             kind = "count" if unit is None else "share" if length is None else "microns"
             number = number_of(kind, number, length if isinstance(length, float) else 1.0)
+        if kind == "share" and self.of_areas and not first:
+            kind = "size"
         if kind != "about" and getattr(self, kind) not in (None, number):
             raise self._refusal("one amount")
         setattr(self, kind, number)
@@ -216,14 +223,13 @@ class _Clause:
             )
         if self.classes and self.tissue is not None:
             raise self._refusal("nuclei or tissue")
+        self._take_one(verb)
         self._check_amounts(verb)
         becomes = self._becomes() if verb is Verb.TURN else None
-        if self.tissue is not None and self.of_areas and verb in (Verb.GROW, Verb.SHRINK):
-            areas, self.share = self.share, None
-        else:
-            areas = None
+        areas = self.share if self.tissue is not None and self.of_areas and _moves(verb) else None
         # What is said exactly counts more: "half of all", "slightly fewer by 30 %".
-        exact = self.share if self.times is None else self.times - 1
+        exact = self.size if areas is not None or self.size is not None else self.share
+        exact = exact if self.times is None else self.times - 1
         return Change(
             verb,
             tuple(self.classes),
@@ -238,6 +244,19 @@ class _Clause:
             self.said,
         )
 
+    def _take_one(self, verb: Verb) -> None:
+        """Take "a" for one where no other amount is said: "a gland here" is a place, no count."""
+        if self.ones > 1:
+            raise self._refusal("one thing")
+        of_size = self.tissue is not None and _moves(verb) and not self.of_areas
+        amounts = (self.count,) if of_size else (self.count, self.share, self.times, self.about)
+        is_new = self.tissue is not None and (verb is Verb.PUT or self.verb is Verb.MORE)
+        if not self.ones or is_new or amounts != (None,) * len(amounts):
+            return
+        self.count, self.of_areas = 1, True
+        if of_size:
+            self.size, self.share = self.share, None
+
     def _check_amounts(self, verb: Verb) -> None:
         """Refuse amounts that mean nothing for such a change; none is passed over.
 
@@ -246,8 +265,14 @@ class _Clause:
         InvalidRequest
             When there is one.
         """
+        if self.size is not None and (self.tissue is None or not _moves(verb)):
+            raise self._refusal("one amount")
         grows, puts = verb in (Verb.MORE, Verb.GROW), verb is Verb.PUT
-        if not grows and not puts and (self.times is not None or (self.share or 0) > 1):
+        if (
+            not grows
+            and not puts
+            and (self.times is not None or max(self.share or 0, self.size or 0) > 1)
+        ):
             raise self._no_amount("a share of what is there", "write half of it, or 30 %")
         is_wide = self.place in ("border", "around") or bool(self.sides)
         if self.microns is not None and (self.tissue is None or puts) and not is_wide:
@@ -260,11 +285,12 @@ class _Clause:
             raise self._no_amount(
                 "new tissue to be told by its place", 'say "gland here" or "gland at the top"'
             )
-        if verb in (Verb.GROW, Verb.SHRINK):
+        if _moves(verb):
             if self.count is not None and not self.of_areas:
                 unit = f"write {self.count} um, or {self.count} %"
                 raise self._no_amount("a unit of how far or how much", unit)
-            if self.microns is not None and self.share is not None and not self.of_areas:
+            size = self.share if self.size is None and not self.of_areas else self.size
+            if self.microns is not None and size is not None:
                 raise self._refusal("one amount")
         elif self.microns is not None and not puts:
             raise self._no_amount(
@@ -316,3 +342,7 @@ class _Clause:
                 tissue = self.tissue if self.tissue is not None else _GLAND
             return Place(self.place, tissue)
         return Place(self.place or "everywhere")
+
+
+def _moves(verb: Verb) -> bool:
+    return verb in (Verb.GROW, Verb.SHRINK)

@@ -7,67 +7,22 @@ import pytest
 from scipy import ndimage
 
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
-from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
-from napari_histodiff.layout.changes import Changed, change_paint
+from napari_histodiff.layout.changes import change_paint
 from napari_histodiff.layout.changes.nuclei import NucleiEdit
 from napari_histodiff.layout.changes.places import border_length
-from napari_histodiff.layout.completion.placing import place_nuclei
-from napari_histodiff.layout.plan import plan_of
 from tests.core.refusals import refused
-
-ID = {name: number for number, name in enumerate(TISSUE_NAMES)}
-LYMPHOCYTE, EPITHELIAL, CONNECTIVE = (
-    CLASS_NAMES.index(name) + 1 for name in ("lymphocyte", "epithelial", "connective")
+from tests.layout.changes.painted import (
+    BEFORE,
+    CLASSES,
+    CONNECTIVE,
+    EPITHELIAL,
+    ID,
+    INSTANCES,
+    LYMPHOCYTE,
+    TISSUE,
+    changed,
+    count,
 )
-
-
-def paint() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A gland with a lumen in stroma, with the nuclei of both, at 0.5 um/px."""
-    from napari_histodiff.core.geometry import Region
-
-    y, x = np.mgrid[:256, :256]
-    away = np.hypot(y - 128, x - 110)
-    tissue = np.full((256, 256), ID["stroma"], np.uint8)
-    tissue[away < 60] = ID["gland"]
-    tissue[away < 25] = ID["lumen"]
-    everywhere = np.ones(tissue.shape, bool)
-    classes, instances = place_nuclei(
-        tissue,
-        everywhere,
-        ~everywhere,
-        plan_of("colon"),
-        frame=Region(0, 0, 0, 256, 256),
-        mpp=0.5,
-        seed=1,
-    )
-    return classes, instances, tissue
-
-
-CLASSES, INSTANCES, TISSUE = paint()
-
-
-def changed(text: str, **more) -> Changed:
-    return change_paint(CLASSES, INSTANCES, TISSUE, text, mpp=0.5, caption="colon", **more)
-
-
-def count(done: Changed, class_id: int, where: np.ndarray | None = None) -> int:
-    here = done.class_map == class_id
-    return len(np.unique(done.instance_map[here if where is None else here & where]))
-
-
-BEFORE = Changed(CLASSES, INSTANCES, TISSUE, ())
-
-
-def test_a_gland_grows_by_so_many_micrometres_with_its_nuclei() -> None:
-    done = changed("grow the tumour by 15 um")
-    before, after = ((a == ID["gland"]).sum() for a in (TISSUE, done.tissue_map))
-    radius = np.sqrt((after + np.pi * 25**2) / np.pi) - 60
-    assert radius * 0.5 == pytest.approx(15, abs=4)
-    assert (done.tissue_map == ID["lumen"]).sum() == (ID["lumen"] == TISSUE).sum()
-    new = (done.tissue_map == ID["gland"]) & (ID["stroma"] == TISSUE)
-    assert count(done, EPITHELIAL, new) > 3
-    assert after > before
-    assert "grew the gland by 15 µm" in done.said[0]
 
 
 def test_a_gland_that_shrinks_keeps_epithelium_around_its_lumen() -> None:
@@ -327,24 +282,6 @@ def test_as_many_glands_grow_and_shrink_as_were_said(verb: str, way: int) -> Non
     assert "2 of 5 areas of gland by 4 µm" in done.said[0]
 
 
-@pytest.mark.parametrize(
-    ("text", "factor"),
-    [
-        ("grow the gland by 50 %", 1.5),
-        ("shrink the gland by half", 0.5),
-        ("shrink the gland by 10 %", 0.9),
-        ("twice the gland", 2.0),
-    ],
-)
-def test_a_share_of_the_size_is_that_share(text: str, factor: float) -> None:
-    before, after = (
-        np.isin(tissue, (ID["gland"], ID["lumen"])).sum()
-        for tissue in (TISSUE, changed(text).tissue_map)
-    )
-    assert after / before == pytest.approx(factor, abs=0.01)
-    assert f"{abs(factor - 1):.0%} of its size" in changed(text).said[0]
-
-
 def test_many_fewer_are_not_all() -> None:
     before = count(BEFORE, LYMPHOCYTE)
     gone = [before - count(changed(text), LYMPHOCYTE) for text in
@@ -352,34 +289,3 @@ def test_many_fewer_are_not_all() -> None:
              "remove all lymphocytes")]  # fmt: skip
     assert gone == sorted(set(gone))
     assert gone[-1] == before
-
-
-def depths(tissue: np.ndarray, classes: np.ndarray, instances: np.ndarray) -> np.ndarray:
-    """Um that epithelial nuclei lie below the border of their gland."""
-    ids = np.unique(instances[classes == EPITHELIAL])
-    at = np.rint(ndimage.center_of_mass(instances > 0, instances, ids)).astype(int)
-    return 0.5 * ndimage.distance_transform_edt(tissue != ID["stroma"])[at[:, 0], at[:, 1]]
-
-
-@pytest.mark.parametrize("text", ["grow the gland by 20 um", "shrink the gland by 6 um"])
-def test_the_rows_of_a_gland_go_along_with_its_border(text: str) -> None:
-    classes, instances = CLASSES.copy(), INSTANCES.copy()
-    inside, beside = np.s_[75:81, 107:113], np.s_[5:11, 240:246]  # of a gland, and far from it
-    for number, place in enumerate((inside, beside), start=int(instances.max()) + 1):
-        taken = np.isin(instances, instances[place])
-        taken &= instances > 0
-        classes[taken], instances[taken] = 0, 0
-        classes[place], instances[place] = LYMPHOCYTE, number
-    done = change_paint(classes, instances, TISSUE, text, mpp=0.5, caption="colon")
-    before = depths(TISSUE, classes, instances)
-    after = depths(done.tissue_map, done.class_map, done.instance_map)
-    for share in (0.1, 0.5, 0.9):
-        assert np.quantile(after, share) == pytest.approx(np.quantile(before, share), abs=2.5)
-    border = [(tissue != ID["stroma"]).sum() ** 0.5 for tissue in (TISSUE, done.tissue_map)]
-    assert len(after) / len(before) == pytest.approx(border[1] / border[0], rel=0.25)
-    for place in (inside, beside):
-        assert (done.class_map[place] == LYMPHOCYTE).all()
-    far = ndimage.distance_transform_edt(ID["stroma"] == TISSUE) > 80
-    np.testing.assert_array_equal(done.instance_map[far], instances[far])
-    touched = np.unique(done.instance_map[done.class_map == EPITHELIAL])
-    assert set(np.unique(done.class_map[np.isin(done.instance_map, touched)])) == {EPITHELIAL}

@@ -102,6 +102,58 @@ def test_an_amount_before_tissue_counts_its_areas_and_one_after_by_is_of_its_siz
     assert (twice.verb, twice.factor) == (Verb.GROW, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("words", "digits"),
+    [
+        ("remove two glands", "remove 2 glands"),
+        ("remove one of the glands", "remove 1 of the glands"),
+        ("turn seven lymphocytes into plasma cells", "turn 7 lymphocytes into plasma cells"),
+        ("add twenty-five lymphocytes here", "add 25 lymphocytes here"),
+        ("about half a dozen lymphocytes here", "6 lymphocytes here"),
+        ("grow the gland by ten um", "grow the gland by 10 um"),
+        ("three times the lymphocytes", "triple the lymphocytes"),
+        ("two times the lymphocytes", "twice the lymphocytes"),
+        (
+            "remove \uff12 glands\uff0cthen shrink it by 5 um\u3002",
+            "remove 2 glands, shrink it by 5 um",
+        ),
+    ],
+)
+def test_numbers_in_words_and_of_other_keyboards_are_numbers(words: str, digits: str) -> None:
+    told, plain = parse_changes(words), parse_changes(digits)
+    assert [replace(a, said="") for a in told] == [replace(b, said="") for b in plain]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("remove a gland", 1),
+        ("turn a crypt into a vessel", 1),
+        ("make a gland a bit larger", 1),
+        ("shrink a gland by 5 um", 1),
+        ("add an eosinophil in a gland", 1),
+        ("remove the gland", None),
+        ("remove a tumour", None),
+        ("a gland here", None),
+        ("more lymphocytes around a gland", None),
+        ("remove a few glands", None),
+        ("remove a third of the glands", None),
+        ("add an infiltrate at the border of a gland", None),
+    ],
+)
+def test_a_before_what_can_be_counted_is_one(text: str, count: int | None) -> None:
+    assert one(text).count == count
+
+
+def test_so_many_areas_move_by_a_share_of_their_size() -> None:
+    two, half = one("grow 2 glands by 20 %"), one("shrink half of the glands by 30 %")
+    assert (two.count, two.share, two.factor, two.exact) == (2, None, 0.2, True)
+    assert (half.count, half.share, half.factor) == (None, 0.5, 0.3)
+    a, double = one("grow a gland by 20 %"), one("double a gland")
+    assert (a.count, a.share, a.factor) == (1, None, 0.2)
+    assert (double.count, double.factor) == (1, 1.0)
+
+
 def test_what_is_said_exactly_counts_more() -> None:
     assert one("remove half of all lymphocytes").factor == 0.5
     assert one("slightly fewer lymphocytes by 30 %").factor == pytest.approx(0.3)
@@ -155,6 +207,13 @@ def test_one_change_follows_another_and_goes_on_with_it() -> None:
         ("10 to 20 lymphocytes", 'expected one number, got "10 to 20"'),
         ("10 lymphocytes 20", "one amount"),
         ("remove half of 20 lymphocytes", "one amount"),
+        ("remove 2 glands by 20 %", "one amount"),
+        ("grow 2 glands by 20 % by 10 um", "one amount"),
+        ("20 lymphocytes by 30 %", "one amount"),
+        ("shrink 2 glands by 150 %", "a share of what is there"),
+        ("remove two or three glands", 'expected one number, got "2 or 3"'),
+        ("remove at least two glands", 'expected one number, got "at least 2"'),
+        ("remove a lymphocyte and a plasma cell", "one thing"),
         ("grow the gland by 5 um + 5 um", 'got "+"'),
         ("more lymphocites", 'did you mean "lymphocyte"'),
         ("lymphocytes", "begin with a verb"),
