@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_histodiff.core.backend import guided
 from napari_histodiff.core.errors import InvalidRequest
-from napari_histodiff.core.geometry import Region
+from napari_histodiff.core.geometry import Region, as_shape
 from napari_histodiff.core.maps import (
     as_class_map,
     as_edit_mask,
@@ -182,7 +182,7 @@ class Model:
                 "expected a map, an image or a shape, got none; "
                 "give shape=(height, width) to leave the nuclei to the model"
             )
-        height, width = shapes[0] if shape is None else _pair("shape", shape)
+        height, width = as_shape(shapes[0] if shape is None else _pair("shape", shape))
         request = EditRequest(
             kind=EditKind.GENERATE if image is None else EditKind.INPAINT,
             region=Region(0, *_pair("origin", origin), height, width),
@@ -195,7 +195,7 @@ class Model:
             seed=seed,
             variants=variants,
             mpp=mpp,
-            region_captions=tuple((region_captions or {}).items()),
+            region_captions=_captions(region_captions),
             steering=Steering(
                 repaint=repaint,
                 jump_length=jump_length,
@@ -569,3 +569,12 @@ def _pair(name: str, value: tuple[int, int]) -> tuple[int, int]:
             f"expected {name} as two whole numbers, got {value!r}; give (rows, columns)"
         ) from None
     return first, second
+
+
+def _captions(captions: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    if captions is not None and not isinstance(captions, Mapping):
+        raise InvalidRequest(
+            f'expected captions by tissue, got {captions!r}; write for example {{"gland": "high '
+            'neutrophil"}'
+        )
+    return tuple((captions or {}).items())

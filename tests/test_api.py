@@ -107,6 +107,8 @@ def test_a_shape_alone_leaves_the_nuclei_to_the_model() -> None:
         ({"shape": 4}, InvalidRequest, "two whole numbers"),
         ({"shape": (4, 4), "origin": (1, 2, 3)}, InvalidRequest, "origin"),
         ({"shape": (0, 4)}, InvalidRequest, "at least one pixel"),
+        ({"shape": (10**6, 10**6)}, InvalidRequest, "at most 1,073,741,824 pixels"),
+        ({"shape": (4, 4), "region_captions": "stroma"}, InvalidRequest, "captions by tissue"),
         ({"class_map": np.full((4, 4), np.nan)}, InvalidMap, "float64"),
         (
             {

@@ -21,7 +21,14 @@ from napari_histodiff.cli.options import (
     output_option,
     variants_option,
 )
-from napari_histodiff.cli.pictures import MAPS, nuclei_of, pictures_of, scale_of, tissue_of
+from napari_histodiff.cli.pictures import (
+    MAPS,
+    check_is_painted,
+    nuclei_of,
+    pictures_of,
+    scale_of,
+    tissue_of,
+)
 from napari_histodiff.cli.texts import TEXT, say_unknown_words
 from napari_histodiff.core.captions.numbers import count_in
 from napari_histodiff.core.errors import InvalidRequest, make_folder
@@ -53,6 +60,7 @@ def change(text: str, output: Path, **settings: Any) -> None:
     """
     from napari_histodiff.layout.changes import change_paint
 
+    check_is_painted(settings, "whose paint is to be changed")
     pictures = pictures_of(settings, *MAPS, "here")
     class_map, instance_map = nuclei_of(pictures)
     tissue, here = pictures.get("tissue"), pictures.get("here")

@@ -33,6 +33,7 @@ from napari_histodiff.cli.options import (
 )
 from napari_histodiff.cli.pictures import (
     MAPS,
+    check_is_painted,
     mask_of,
     nuclei_of,
     pictures_of,
@@ -75,6 +76,10 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except HistodiffError as error:
             raise _Refusal(str(error)) from error
+        except MemoryError as error:
+            raise _Refusal(
+                f"expected enough memory, got too little ({error}); ask for less at a time"
+            ) from error
 
 
 def _print_anything() -> None:
@@ -133,6 +138,8 @@ _DRAW_OPTIONS = (
 @click.option("--size", type=(int, int), help="Height and width, when no map is given.")
 def generate(size: tuple[int, int] | None, **settings: Any) -> None:
     """Draw tissue from a class map, labels, a tissue map or a caption alone."""
+    if size is None:
+        check_is_painted(settings, "or --size to leave the nuclei to the model")
     _draw(settings, shape=size)
 
 

@@ -9,7 +9,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histodiff.core.errors import InvalidMap
+from napari_histodiff.core.errors import InvalidMap, InvalidRequest
 from napari_histodiff.core.maps import TISSUE_NAMES
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAPS",
+    "check_is_painted",
     "mask_of",
     "nuclei_of",
     "pictures_of",
@@ -40,6 +41,21 @@ def pictures_of(settings: Mapping[str, Any], *names: str) -> dict[str, Picture]:
 
     given = {name: settings.get(name) for name in names}
     return {name: read_picture(path) for name, path in given.items() if path is not None}
+
+
+def check_is_painted(settings: Mapping[str, Any], instead: str) -> None:
+    """Refuse to go on without a map, and say what may be given instead of one.
+
+    Raises
+    ------
+    InvalidRequest
+        When none was given.
+    """
+    if all(settings.get(name) is None for name in MAPS):
+        raise InvalidRequest(
+            "expected a class map, an instance map, labels or a tissue map, got none; give one, "
+            f"{instead}"
+        )
 
 
 def nuclei_of(pictures: dict[str, Picture]) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:

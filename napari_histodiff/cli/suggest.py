@@ -17,7 +17,14 @@ from napari_histodiff.cli.options import (
     output_option,
     variants_option,
 )
-from napari_histodiff.cli.pictures import MAPS, nuclei_of, pictures_of, scale_of, tissue_of
+from napari_histodiff.cli.pictures import (
+    MAPS,
+    check_is_painted,
+    nuclei_of,
+    pictures_of,
+    scale_of,
+    tissue_of,
+)
 from napari_histodiff.cli.texts import say_unknown_words
 from napari_histodiff.core.errors import make_folder
 
@@ -52,6 +59,8 @@ def suggest(
     from napari_histodiff.layout.completion import complete_paint
     from napari_histodiff.slide.export import free_stem, map_writers, save_together
 
+    if size is None:
+        check_is_painted(settings, "or --size to suggest all by the caption")
     pictures = pictures_of(settings, *MAPS)
     class_map, instance_map = nuclei_of(pictures)
     painted = tissue_of(pictures.get("tissue"))

@@ -11,7 +11,7 @@ import operator
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from napari_histodiff.core.errors import InvalidRequest
 
 __all__ = ["PyramidSpec", "Region", "TileAddress", "WindowGrid", "as_shape"]
 
+#: Pixels of the largest frame: its maps alone take 6 GB. Slides are larger, and never in memory.
+_MOST_PIXELS: Final = 2**30
+
 
 def as_shape(shape: Any) -> tuple[int, int]:
     """Return height and width of a frame as plain whole numbers.
@@ -27,7 +30,7 @@ def as_shape(shape: Any) -> tuple[int, int]:
     Raises
     ------
     InvalidRequest
-        When they are not two whole numbers, or the frame has no pixel.
+        When they are not two whole numbers, or the frame has no pixel or more than fit in memory.
     """
     try:
         height, width = map(operator.index, shape)
@@ -38,6 +41,11 @@ def as_shape(shape: Any) -> tuple[int, int]:
     if min(height, width) < 1:
         raise InvalidRequest(
             f"expected a frame with at least one pixel, got {height} x {width}; choose a larger one"
+        )
+    if height * width > _MOST_PIXELS:
+        raise InvalidRequest(
+            f"expected a frame of at most {_MOST_PIXELS:,} pixels, got {height} x {width}; choose "
+            "a smaller one, or make a slide"
         )
     return height, width
 

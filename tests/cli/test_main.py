@@ -265,6 +265,10 @@ def test_words_without_effect_are_told(run) -> None:
     [
         ("generate",),
         ("generate", "--size", 8, 8, "--steps", 0),
+        ("generate", "--size", 10**6, 10**6),
+        ("suggest",),
+        ("suggest", "--size", 10**6, 10**6),
+        ("change", "remove the gland"),
         ("generate", "--classes", "text.png"),
         ("generate", "--classes", "text.tif"),
         ("generate", "--classes", "text.npy"),

@@ -90,3 +90,30 @@ def test_layouts_of_no_seed_are_refused(tmp_path: Path) -> None:
     done = run("layouts", packed, packed, "--seeds", 0)
     assert done.exit_code == 2
     assert "x>=1" in done.output
+
+
+@pytest.mark.parametrize(
+    ("command", "instead"),
+    [
+        (("generate",), "or --size"),
+        (("suggest",), "or --size"),
+        (("change", "remove the gland"), "give one, whose paint is to be changed"),
+    ],
+)
+def test_what_may_be_given_is_told_in_words_of_the_command_line(
+    command: tuple[str, ...], instead: str
+) -> None:
+    assert instead in run(*command).stderr
+
+
+def test_too_little_memory_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise MemoryError("unable to allocate 931 GiB")
+
+    monkeypatch.setattr("napari_histodiff.layout.completion.complete_paint", fails)
+    result = run("suggest", "--size", 8, 8)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == [
+        "Error: expected enough memory, got too little (unable to allocate 931 GiB); ask for less "
+        "at a time"
+    ]

@@ -91,14 +91,18 @@ def parse_changes(text: str) -> tuple[Change, ...]:
     InvalidRequest
         When it is empty, holds a word that is not in the language, or says no change.
     """
+    if not isinstance(text, str):
+        raise _not_said(repr(text))
     if not text.strip():
-        raise InvalidRequest(
-            f'expected a change in words, got nothing; say for example "{EXAMPLES[0]}"'
-        )
+        raise _not_said("nothing")
     clauses = [_Clause(items) for items in clauses_of(text)]
     for earlier, later in pairwise(clauses):
         later.goes_on(earlier)
     return tuple(clause.change() for clause in clauses)
+
+
+def _not_said(got: str) -> InvalidRequest:
+    return InvalidRequest(f'expected a change in words, got {got}; say for example "{EXAMPLES[0]}"')
 
 
 class _Clause:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from numbers import Real
 from typing import Any, Final
 
 import numpy as np
@@ -133,9 +134,15 @@ def with_counts(told: Told, counts: Mapping[str, int] | None, density: float, ar
         )
     densities = told.densities * np.float32(density)
     named: set[int] = set()
-    for name, count in (counts or {}).items():
-        class_id = class_said(name)
-        if class_id is None or not 0 <= count < _COUNT or count != int(count):
+    counts = {} if counts is None else counts
+    if not isinstance(counts, Mapping):
+        raise InvalidRequest(
+            f"expected counts by class, got {counts!r}; give for example " + '{"lymphocyte": 120}'
+        )
+    for name, count in counts.items():
+        class_id = class_said(str(name))
+        is_count = isinstance(count, Real) and 0 <= count < _COUNT and count == int(count)
+        if class_id is None or not is_count:
             raise InvalidRequest(
                 f"expected counts of {', '.join(CLASS_NAMES)}, whole numbers of at most nine "
                 f"digits, got {name!r}: {str(count)[:20]}; give for example lymphocyte 120"

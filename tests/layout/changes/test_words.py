@@ -230,6 +230,12 @@ def test_what_is_not_understood_is_refused_with_what_is_known(text: str, said: s
     assert said in str(refusal.value)
 
 
+@pytest.mark.parametrize("text", [5, None, b"grow the gland"])
+def test_a_change_is_said_in_text(text: object) -> None:
+    with pytest.raises(InvalidRequest, match="expected a change in words"):
+        parse_changes(text)  # type: ignore[arg-type]
+
+
 def test_quotes_brackets_and_hyphens_within_words_say_nothing() -> None:
     plain = parse_changes("grow the gland by 5 um, then necrosis at the top left")
     told = parse_changes('"Grow the (gland) by 5 um", then: necrosis at the top-left!')

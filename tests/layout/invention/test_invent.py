@@ -117,6 +117,9 @@ def test_what_cannot_be_is_refused() -> None:
         ({"shape": (64, 64), "counts": {"lymphocyte": 10**400}}, "expected counts of"),
         ({"shape": (64, 64), "counts": {"lymphocyte": float("nan")}}, "expected counts of"),
         ({"shape": (64, 64), "counts": {"lymphocyte": 1.5}}, "expected counts of"),
+        ({"shape": (64, 64), "counts": {"lymphocyte": "12"}}, "expected counts of"),
+        ({"shape": (64, 64), "counts": {3: 12}}, "expected counts of"),
+        ({"shape": (64, 64), "counts": ["lymphocyte"]}, "expected counts by class"),
         ({"shape": (64, 64), "counts": {"lymphocyte": 100_000}}, "nuclei per mm²"),
         ({"shape": (64, 64), "like": (empty, empty, empty)}, "empty maps"),
     ]
