@@ -36,6 +36,7 @@ from napari_histodiff.ui.saving.script import python_of
 from napari_histodiff.ui.slide.questions import ask_overwrite
 from napari_histodiff.ui.starting import samples
 from napari_histodiff.ui.starting.preferences import preferences
+from napari_histodiff.ui.text import SHOWN
 from napari_histodiff.ui.training.dock import open_training
 from napari_histodiff.ui.viewport import camera_of, to_data
 from napari_histodiff.ui.widgets.dialogs import FormDialog, ask_keep
@@ -353,8 +354,7 @@ class StudioActions:
 
     def ask_import(self) -> None:
         """Ask which Labels layer becomes nuclei."""
-        own = self._workspace.own_layers
-        layers = [x for x in self._viewer.layers if isinstance(x, Labels) and x not in own]
+        layers = self._labels_of_others()
         if not layers:
             show_warning("There is no other Labels layer; open or drop one into napari first.")
             return
@@ -371,11 +371,15 @@ class StudioActions:
 
             self._attempt(take)
 
+    def _labels_of_others(self) -> list[Labels]:
+        """Return the Labels layers that the user opened or made."""
+        own = self._workspace.own_layers
+        labels = [x for x in self._viewer.layers if isinstance(x, Labels) and x not in own]
+        return [layer for layer in labels if SHOWN not in layer.metadata]
+
     def ask_import_tissue(self) -> None:
         """Ask which Labels layer or file becomes tissue."""
-        own = self._workspace.own_layers
-        layers = [x for x in self._viewer.layers if isinstance(x, Labels) and x not in own]
-        form = import_tissue_form(self._viewer, layers)
+        form = import_tissue_form(self._viewer, self._labels_of_others())
         note = "What lies outside the frame is left out; tissue painted in it is replaced."
         dialog = FormDialog(self._parent, "Import tissue", form, note)
         if dialog.exec() == QDialog.DialogCode.Accepted:

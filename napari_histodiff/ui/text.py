@@ -7,6 +7,7 @@ from typing import Final
 
 __all__ = [
     "PLUGIN",
+    "SHOWN",
     "WIDGET",
     "bytes_text",
     "count_text",
@@ -18,6 +19,9 @@ __all__ = [
 
 PLUGIN: Final = "napari-histodiff"
 WIDGET: Final = "Histodiff Studio"
+
+#: In the metadata of layers of the dock that show something and are no labels to import.
+SHOWN: Final = "shown by napari-histodiff"
 
 
 def duration_text(seconds: float) -> str:

@@ -41,6 +41,21 @@ def test_import_asks_what_the_labels_are(dock: StudioDock, monkeypatch: pytest.M
     assert not own.visible  # it lies on what was painted of it
 
 
+def test_marks_of_nuclei_are_no_labels_to_import(
+    dock: StudioDock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dock.workspace.new_canvas(128, 128)
+    square = np.zeros((128, 128), np.int32)
+    square[10:20, 10:20] = 1
+    dock.workspace.document.paint_nuclei(2 * square, square)
+    dock.actions.toggle_outlines()
+    assert dock.workspace.document.tools.highlights.layer in dock.viewer.layers
+    said: list[str] = []
+    monkeypatch.setattr("napari_histodiff.ui.actions.show_warning", said.append)
+    dock.actions.ask_import()
+    assert "There is no other Labels layer" in said.pop()
+
+
 @pytest.mark.parametrize("fate", ["read", "failed", "cancelled"])
 def test_the_window_lives_while_labels_are_read(
     dock: StudioDock, wait_for: WaitFor, monkeypatch: pytest.MonkeyPatch, fate: str

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_histodiff.ui.painting.selection import NucleusSelection
+from napari_histodiff.ui.text import SHOWN
 from napari_histodiff.ui.workspace.paint_layers import NucleiLayer
 from napari_histodiff.ui.workspace.transforms import put_on
 
@@ -93,6 +94,7 @@ class Highlights:
             self._layer = Labels(
                 self._draw_all(),
                 name=HIGHLIGHTS_NAME,
+                metadata={SHOWN: HIGHLIGHTS_NAME},
                 colormap=CyclicLabelColormap(colors=np.array(_COLOURS, float), background_value=0),
                 **_place_of(layer),
             )

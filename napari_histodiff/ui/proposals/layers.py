@@ -17,6 +17,7 @@ from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import CLASS_NAMES, N_CLASSES, encode_labels
 from napari_histodiff.ui.colormaps import heat_colormap, nuclei_colormap, tissue_colormap
 from napari_histodiff.ui.proposals.process import UNCERTAIN, Proposal
+from napari_histodiff.ui.text import SHOWN
 from napari_histodiff.ui.workspace.transforms import insert_above, place_region
 
 __all__ = [
@@ -66,7 +67,11 @@ class ProposalLayers:
         self.hide()
         place = place_region(target, region)
         self._nuclei = Labels(
-            _labels(proposal, 0.0), name=PROPOSED_NAME, colormap=nuclei_colormap(), **place
+            _labels(proposal, 0.0),
+            name=PROPOSED_NAME,
+            colormap=nuclei_colormap(),
+            metadata={SHOWN: PROPOSED_NAME},
+            **place,
         )
         self._nuclei.contour = _OUTLINE
         self._nuclei.editable = False
@@ -92,6 +97,7 @@ class ProposalLayers:
                 name=PROPOSED_TISSUE_NAME,
                 colormap=tissue_colormap(),
                 opacity=_TISSUE_OPACITY,
+                metadata={SHOWN: PROPOSED_TISSUE_NAME},
                 **place,
             )
             self._tissue.editable = False
