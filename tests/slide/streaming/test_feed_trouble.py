@@ -107,7 +107,7 @@ def test_a_closed_engine_is_told(bench: Bench) -> None:
     bench.feed.look_at(CORNER)
     until(lambda: "closed" in bench.status.message)
 
-    def closed(*_: object) -> None:
+    def closed(*_: object, **__: object) -> None:
         raise EngineUnavailable("expected an open engine, got a closed one; make a new engine")
 
     for name in ("start", "submit"):
