@@ -212,6 +212,26 @@ class TileFolder:
         """Return the path of a file that goes with the folder."""
         return self._folder / name
 
+    def zeros(self, name: str, shape: tuple[int, int]) -> NDArray[np.float32]:
+        """Return a map in a file that goes with the folder, (h, w) float32.
+
+        All of it takes its room at once: a disk that turns out to be full behind a map ends the
+        process without a word.
+
+        Raises
+        ------
+        StorageError
+            When the disk is full, or read-only.
+        """
+        path = self.scratch(name)
+        with _writing(self._folder), path.open("wb") as file:
+            said = {"descr": "<f4", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, said)
+            row = bytes(4 * shape[1])
+            for _ in range(shape[0]):
+                file.write(row)
+        return np.lib.format.open_memmap(path, "r+")
+
     def _file(self, tile: Tile) -> Path:
         return self._folder / f"tile-{tile.number:06d}.npz"
 
@@ -243,7 +263,7 @@ def map_of(
     if kept is None:
         result = np.zeros(tiling.shape, np.float32)
     else:
-        result = np.lib.format.open_memmap(kept.scratch("map.npy"), "w+", np.float32, tiling.shape)
+        result = kept.zeros("map.npy", tiling.shape)
     for done, tile in enumerate(tiling.tiles(), start=1):
         if kept is None:
             found = make(tile)

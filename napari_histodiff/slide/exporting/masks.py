@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import IO, Any, Final, Literal
 
 import numpy as np
 import tifffile
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import CLASS_NAMES, TISSUE_NAMES
 from napari_histodiff.slide.exporting.nuclei import blocks, nuclei_of
 from napari_histodiff.slide.exporting.sidecar import beside, sidecar_paths, synthetic_outlines
@@ -27,6 +28,9 @@ MaskKind = Literal["tiff", "png", "npy"]
 _SUFFIX: Final[dict[MaskKind, str]] = {"tiff": ".tif", "png": ".png", "npy": ".npy"}
 _MAPS: Final = ("instances", "classes", "tissue")
 _SIDE: Final = 512
+
+#: Pixels of the cells in which a scratch file takes room: 64 pages.
+_CELL: Final = (64, 1024)
 
 #: Nuclei between two times that pages are taken out of memory.
 _LET_GO: Final = 2000
@@ -95,10 +99,10 @@ def export_masks(
         source.check_target(one)
     steps = Steps(len(blocks(bounds)) * (1 if tissue_in is None else 2), on_progress)
     with staged(scratch, *others, *maps, overwrite=overwrite) as (raw, *parts):
-        planes = (len(maps), *bounds.shape)
-        nuclei: NDArray[np.uint32] = np.memmap(raw, np.uint32, "w+", shape=planes)
-        count = 0
+        scratch_maps = _Scratch(raw, (len(maps), *bounds.shape))
+        nuclei, count = scratch_maps.maps, 0
         for count, nucleus in enumerate(nuclei_of(source, level, steps), start=1):
+            scratch_maps.take_room(slice(2), nucleus.box)
             place = nucleus.box.slices
             nuclei[0][place][nucleus.mask] = count
             nuclei[1][place][nucleus.mask] = nucleus.class_id
@@ -112,6 +116,7 @@ def export_masks(
         more: dict[str, Any] = {"nuclei": count, "classes": ["", *CLASS_NAMES], "level": level}
         if tissue_in is not None:
             for block in blocks(bounds):
+                scratch_maps.take_room(slice(2, 3), block)
                 nuclei[2][block.slices] = tissue_in(block)
                 _let_go(nuclei)
                 steps.step("tissue")
@@ -121,9 +126,62 @@ def export_masks(
         for plane, part, dtype in zip(nuclei, parts[len(others) :], dtypes, strict=False):
             _save(plane, part, np.dtype(dtype), kind, mpp)
         beside(parts[: len(others)], path, synthetic_outlines(source), **more)
-        del nuclei, plane
+        del nuclei, plane, scratch_maps
         raw.unlink()
     return [*maps, *others]
+
+
+class _Scratch:
+    """Maps in a file of which only cells that hold something take room on the disk.
+
+    Parameters
+    ----------
+    path : Path
+    shape : (int, int, int)
+        Maps, rows and columns.
+
+    Attributes
+    ----------
+    maps : (n, h, w) uint32
+        Zeros; room is to be taken before something is put in.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, int, int]) -> None:
+        self._path = path
+        self.maps: NDArray[np.uint32] = np.memmap(path, np.uint32, "w+", shape=shape)
+        grid = [-(-side // cell) for side, cell in zip(shape[1:], _CELL, strict=True)]
+        self._taken = np.zeros((shape[0], *grid), np.bool_)
+
+    def take_room(self, planes: slice, place: Region) -> None:
+        """Take room for a place of some maps, if it has none yet.
+
+        The process would end without a word where a disk turns out to be full behind a map: zeros
+        are written as to any file, which says so.
+
+        Raises
+        ------
+        OSError
+            When the disk is full.
+        """
+        ys, xs = (
+            slice(part.start // cell, -(-part.stop // cell))
+            for part, cell in zip(place.slices, _CELL, strict=True)
+        )
+        cells = self._taken[planes, ys, xs]
+        if cells.all():
+            return
+        with self._path.open("r+b") as file:
+            for plane, y, x in np.argwhere(~cells).tolist():
+                self._zero(file, (planes.start or 0) + plane, ys.start + y, xs.start + x)
+        cells[...] = True
+
+    def _zero(self, file: IO[bytes], plane: int, y: int, x: int) -> None:
+        _, height, width = self.maps.shape
+        top, left = y * _CELL[0], x * _CELL[1]
+        zeros = bytes(self.maps.itemsize * min(_CELL[1], width - left))
+        for row in range(top, min(top + _CELL[0], height)):
+            file.seek(self.maps.itemsize * ((plane * height + row) * width + left))
+            file.write(zeros)
 
 
 def _save(
@@ -136,12 +194,12 @@ def _save(
     if kind == "png":
         Image.fromarray(plane.astype(dtype)).save(path, format="PNG")
     elif kind == "npy":
-        out = np.lib.format.open_memmap(path, "w+", dtype, plane.shape)
-        for start in range(0, plane.shape[0], _SIDE):
-            out[start : start + _SIDE] = plane[start : start + _SIDE]
-            _let_go(plane)
-            _let_go(out)
-        out.flush()
+        with path.open("wb") as file:
+            said = {"descr": dtype.str, "fortran_order": False, "shape": plane.shape}
+            np.lib.format.write_array_header_1_0(file, said)
+            for start in range(0, plane.shape[0], _SIDE):
+                file.write(plane[start : start + _SIDE].astype(dtype).tobytes())
+                _let_go(plane)
     else:
         resolution: dict[str, Any] = (
             {} if mpp is None else {"resolution": (1e4 / mpp[1], 1e4 / mpp[0])}

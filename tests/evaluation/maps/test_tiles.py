@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,3 +117,11 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="choose another folder"):
         TileFolder(tmp_path / "file", {})
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full, of Linux")
+def test_a_map_takes_its_room_at_once(tmp_path, monkeypatch) -> None:
+    kept = TileFolder(tmp_path / "tiles", {})
+    monkeypatch.setattr(TileFolder, "scratch", lambda *_: Path("/dev/full"))
+    with pytest.raises(StorageError, match="No space left"):
+        map_of(tiling(), of_place(tiling()), kept)

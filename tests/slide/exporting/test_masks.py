@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from skimage.measure import label
 
-from napari_histodiff.core.errors import Cancelled, InvalidRequest
+from napari_histodiff.core.errors import Cancelled, InvalidRequest, StorageError
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.datasets.pictures import read_picture
 from napari_histodiff.slide.exporting import masks
@@ -92,6 +95,36 @@ def test_ids_are_wide_where_there_are_many(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(masks, "_MOST_PNG", 1000)
     with pytest.raises(InvalidRequest, match="choose tiff or npy, or a part"):
         export_masks(source, tmp_path / "m", kind="png")
+
+
+@pytest.mark.parametrize("tissue", [False, True])
+def test_room_is_taken_before_the_disk_is_written_to_as_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tissue: bool
+) -> None:
+    # A full disk behind a map ends the process; behind a file it is an error.
+    source = ExportSource.of_slide(drawn_slide(tmp_path / "slides"))
+    zeros = iter([masks._Scratch._zero])
+
+    def write(*cell: Any) -> None:
+        for zero in zeros:
+            return zero(*cell)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(masks._Scratch, "_zero", write)
+    with pytest.raises(StorageError, match="No space left"):
+        export_masks(source, tmp_path / "n", tissue=tissue)
+    assert [path.name for path in tmp_path.iterdir()] == ["slides"]
+
+
+def test_only_what_holds_something_takes_room(tmp_path: Path) -> None:
+    scratch = masks._Scratch(tmp_path / "maps", (2, 300, 3000))
+    place = Region(0, 100, 1000, 60, 60)
+    scratch.take_room(slice(1, 2), place)
+    scratch.maps[1][place.slices] = 7
+    scratch.take_room(slice(2), Region(0, 90, 990, 200, 100))
+    assert (scratch.maps[1] == 7).sum() == 3600
+    assert not scratch.maps[0].any()
+    assert (tmp_path / "maps").stat().st_size == 2 * 300 * 3000 * 4
 
 
 def test_cancelling_leaves_nothing(tmp_path: Path) -> None:
