@@ -21,11 +21,13 @@ from napari_histodiff.cli.options import (
     scan_mpp_option,
 )
 from napari_histodiff.cli.texts import say_unknown_words
-from napari_histodiff.core.errors import InvalidRequest
+from napari_histodiff.core.errors import HistodiffError, InvalidRequest
 from napari_histodiff.core.recipe import MAX_SIDE, MIN_SIDE, SlideRecipe
 from napari_histodiff.core.requests import LIMITS
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from distributed import Security
 
     from napari_histodiff.core.geometry import Region
@@ -330,10 +332,20 @@ def _ending(bar: Any) -> Iterator[None]:
     """Let Ctrl-C, or the end of a batch job's time, stop a render between two tiles."""
     names = ("SIGINT", "SIGTERM", "SIGBREAK")
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    ended = False
+
+    def end(number: int, frame: FrameType | None) -> None:
+        nonlocal ended
+        ended = True
+        signal.default_int_handler(number, frame)
+
+    before = {number: signal.signal(number, end) for number in numbers}
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, HistodiffError):
+        # Where the model loads, libraries make an error of their own of an interrupt.
+        if not ended:
+            raise
         bar.close()
         click.echo(
             f"Stopped; {bar.n} new tiles are kept, and the same command goes on from there",

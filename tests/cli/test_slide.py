@@ -17,6 +17,7 @@ from distributed import LocalCluster, Security
 from PIL import Image
 
 from napari_histodiff.cli.main import main
+from napari_histodiff.core.errors import EngineUnavailable
 from napari_histodiff.core.geometry import Region, TileAddress
 from napari_histodiff.core.requests import DEFAULT_GUIDANCE
 from napari_histodiff.slide.storage.tile_table import TileState
@@ -162,6 +163,22 @@ def test_ctrl_c_keeps_what_is_drawn(run, slide, monkeypatch) -> None:
     assert signal.getsignal(signal.SIGTERM) is before
     with SlideStore.open(slide) as store:
         assert (store.state(0) == TileState.GENERATED).any()
+
+
+def test_ctrl_c_is_no_error_where_a_library_makes_one_of_it(run, slide, monkeypatch) -> None:
+    from napari_histodiff.rendering import render
+
+    def load(*_: object, **__: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt as error:
+            raise EngineUnavailable("expected the model to load; repair it") from error
+
+    monkeypatch.setattr(render, "render_slide", load)
+    result = run("render", slide, "--workers", 0)
+    assert result.exit_code == 130
+    assert "Stopped; 0 new tiles are kept" in result.output
+    assert "repair" not in result.output
 
 
 def test_verify_finds_damage(run, tmp_path) -> None:
