@@ -9,8 +9,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from napari_histodiff.cli.main import main
 from tests.nursery import CAN_FORK, LIMIT, Nursery
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -123,3 +125,26 @@ def test_the_keyboard_page_names_every_command() -> None:
         for keys in ["+".join(f"`{part}`" for part in command.key_text.split("+"))]
     ]
     assert [row for row in rows if row not in page] == []
+
+
+def test_the_page_of_the_command_line_names_every_command() -> None:
+    named: set[str] = set()
+    page = (ROOT / "docs" / "command-line.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`histodiff .*?`) \|", page, re.MULTILINE)
+    for row in rows:
+        for command in re.findall("`histodiff ([^`]+)`", row):
+            first, *more = command.split()
+            known = main.commands[first]
+            if isinstance(known, click.Group):
+                named.update(f"{first} {one}" for one in re.split(r"\\?\|", more[0]))
+            else:
+                named.add(first)
+    assert named == set(_commands(main))
+
+
+def _commands(group: click.Group) -> Iterator[str]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from (f"{name} {one}" for one in _commands(command))
+        else:
+            yield name
