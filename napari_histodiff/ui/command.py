@@ -31,6 +31,7 @@ class Studio(Protocol):
     recipes: Any
     second: Any
     slide: Any
+    window: Any
     workspace: Any
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from napari_histodiff.core.errors import InvalidMap
 from napari_histodiff.core.geometry import Region
 
-__all__ = ["first_pixel"]
+__all__ = ["first_pixel", "part_told"]
 
 #: What this package writes before the features.
 _MARK: Final = re.compile(r'"histodiff"\s*:\s*(?=\{)')
@@ -48,6 +48,17 @@ def first_pixel(path: Path, canvas: Region, scan: Region | None = None) -> tuple
     )
 
 
+def part_told(part: Any) -> Region:
+    """Return which part of an image, in pixels of level 0, an export says that it is.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        When it says something else.
+    """
+    return Region(0, *(int(part[name]) for name in ("y", "x", "height", "width")))
+
+
 def _told(path: Path) -> tuple[Region | None, tuple[int, int]]:
     """Return which part of an image a file says it is of, and the size of that image."""
     try:
@@ -58,7 +69,6 @@ def _told(path: Path) -> tuple[Region | None, tuple[int, int]]:
             return None, (0, 0)
         said: Any = json.JSONDecoder().raw_decode(head, found.end())[0]
         part, whole = said["part"], said["whole"]
-        place = Region(0, *(int(part[name]) for name in ("y", "x", "height", "width")))
-        return place, (int(whole["height"]), int(whole["width"]))
+        return part_told(part), (int(whole["height"]), int(whole["width"]))
     except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None, (0, 0)

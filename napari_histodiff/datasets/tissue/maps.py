@@ -15,6 +15,7 @@ from napari_histodiff.core.colours import TISSUE_HEX, rgb_of
 from napari_histodiff.core.errors import InvalidMap, InvalidRequest
 from napari_histodiff.core.geometry import Region
 from napari_histodiff.core.maps import TISSUE_NAMES, as_tissue_map, in_schema
+from napari_histodiff.datasets.annotations.placing import part_told
 from napari_histodiff.datasets.pictures import Picture
 
 __all__ = ["by_name", "names_beside", "place_beside", "tissue_of_picture"]
@@ -96,8 +97,7 @@ def place_beside(path: Path) -> Region | None:
         return Region(*(int(number) for number in _edit_beside(path)["region"]))
     with suppress(*_UNTOLD):
         said: Any = json.loads(path.with_name(path.name + _DESCRIBED).read_text("utf-8"))
-        part = said["source"]["part"]
-        return Region(0, *(int(part[name]) for name in ("y", "x", "height", "width")))
+        return part_told(said["source"]["part"])
     return None
 
 

@@ -217,32 +217,33 @@ class _Paint:
 
     def _fewer(self, change: Change, zone: Zone) -> str:
         ids = self.nuclei.within(zone.mask, change.classes)
-        share = _share(change, 1.0 if change.verb is Verb.REMOVE else _FEWER)
-        if change.count is not None:
-            share = min(1.0, change.count / max(1, len(ids)))
         if not len(ids):
             names = ", ".join(CLASS_NAMES[class_id - 1] for class_id in change.classes)
             raise InvalidRequest(
                 f"expected nuclei to take away{zone.words}, got none ({names}); say another class "
                 "or place"
             )
-        gone = self.nuclei.remove(self.nuclei.some(ids, share))
+        usual = 1.0 if change.verb is Verb.REMOVE else _FEWER
+        gone = self.nuclei.remove(self._some(ids, change, usual))
         return f"removed {counted(gone, change.classes)} of {len(ids)}{zone.words}"
 
     def _turn_nuclei(self, change: Change, zone: Zone) -> str:
         assert change.becomes is not None
         ids = self.nuclei.within(zone.mask, change.classes)
-        share = _share(change, 1.0)
-        if change.count is not None:
-            share = min(1.0, change.count / max(1, len(ids)))
         if not len(ids):
             raise InvalidRequest(
                 f'expected nuclei to turn, got none for "{change.said}"; say another class or place'
             )
-        turned = self.nuclei.turn(self.nuclei.some(ids, share), change.becomes)
+        turned = self.nuclei.turn(self._some(ids, change, 1.0), change.becomes)
         many = counted(turned, change.classes)
         becomes = counted(2, (change.becomes,))[2:]
         return f"turned {many} of {len(ids)} into {becomes}{zone.words}"
+
+    def _some(self, ids: NDArray[np.int64], change: Change, usual: float) -> NDArray[np.int64]:
+        """Return as many of some nuclei as a change takes, by chance."""
+        if change.count is not None:
+            return self.nuclei.pick(ids, change.count)
+        return self.nuclei.some(ids, _share(change, usual))
 
     # ------------------------------------------------------------------ tissue
     def _grow(self, change: Change, zone: Zone) -> str:

@@ -13,10 +13,10 @@ from napari_histodiff.core.recipe import SlideRecipe
 from napari_histodiff.ui.slide.new_slide import NewSlide
 from napari_histodiff.ui.starting.painted import DEMO_CAPTION, paint_demo
 from napari_histodiff.ui.starting.preferences import preferences
+from napari_histodiff.ui.viewport import show_whole
 
 if TYPE_CHECKING:
     from napari_histodiff.core.backend import BackendInfo
-from napari_histodiff.ui.viewport import show_whole
 
 __all__ = ["SAMPLES", "open_canvas", "open_slide"]
 

@@ -133,18 +133,14 @@ def ask_keep(parent: QWidget | None, painted: int) -> bool | None:
     Returns True to keep them and add what does not touch them, False to replace them, None when
     the user wants neither.
     """
-    box = QMessageBox(parent)
-    box.setIcon(QMessageBox.Icon.Question)
-    box.setWindowTitle("Propose nuclei")
     noun = "nucleus is" if painted == 1 else "nuclei are"
-    box.setText(f"{painted} {noun} painted in the frame already.")
-    box.setInformativeText("Either way it is one step that Ctrl+Z takes back.")
-    replace = box.addButton("Replace", QMessageBox.ButtonRole.DestructiveRole)
-    keep = box.addButton("Keep mine, add the rest", QMessageBox.ButtonRole.AcceptRole)
-    box.addButton(QMessageBox.StandardButton.Cancel)
-    box.setDefaultButton(keep)
-    box.exec()
-    return {replace: False, keep: True}.get(box.clickedButton())
+    return _ask_which(
+        parent,
+        "Propose nuclei",
+        f"{painted} {noun} painted in the frame already.",
+        "Either way it is one step that Ctrl+Z takes back.",
+        ("Keep mine, add the rest", "Replace"),
+    )
 
 
 def ask_where(parent: QWidget | None) -> bool | None:
@@ -153,14 +149,27 @@ def ask_where(parent: QWidget | None) -> bool | None:
     Returns True to bring the frame there, False to take it into the frame where that is, None when
     the user wants neither.
     """
+    return _ask_which(
+        parent,
+        "Import tissue",
+        "This tissue was saved with the frame at another place.",
+        "Tissue that is painted where it goes is replaced.",
+        ("Move the frame there", "Take it into this frame"),
+    )
+
+
+def _ask_which(
+    parent: QWidget | None, title: str, text: str, about: str, ways: tuple[str, str]
+) -> bool | None:
+    """Ask which of two ways to go; True for the first, which Enter takes, None for neither."""
     box = QMessageBox(parent)
     box.setIcon(QMessageBox.Icon.Question)
-    box.setWindowTitle("Import tissue")
-    box.setText("This tissue was saved with the frame at another place.")
-    box.setInformativeText("Tissue that is painted where it goes is replaced.")
-    there = box.addButton("Move the frame there", QMessageBox.ButtonRole.AcceptRole)
-    here = box.addButton("Take it into this frame", QMessageBox.ButtonRole.DestructiveRole)
+    box.setWindowTitle(title)
+    box.setText(text)
+    box.setInformativeText(about)
+    first = box.addButton(ways[0], QMessageBox.ButtonRole.AcceptRole)
+    second = box.addButton(ways[1], QMessageBox.ButtonRole.DestructiveRole)
     box.addButton(QMessageBox.StandardButton.Cancel)
-    box.setDefaultButton(there)
+    box.setDefaultButton(first)
     box.exec()
-    return {there: True, here: False}.get(box.clickedButton())
+    return {first: True, second: False}.get(box.clickedButton())

@@ -123,7 +123,7 @@ def export_slide(
                 raise AlreadyThere.at(error.path, None) from error
             return [*told, chosen.provenance.statement]
 
-    job = FileJob(_window(dock), f"Exporting {target.layer.name}", work)
+    job = FileJob(dock.window(), f"Exporting {target.layer.name}", work)
     job.ended.connect(_tell_exported)
     return job
 
@@ -194,7 +194,7 @@ def import_annotations(viewer: Any, file: pathlib.Path = pathlib.Path()) -> Any:
         )
         return f"Painted {found}. Undo takes it back."
 
-    job = FileJob(_window(dock), f"Painting {path.name}", work, holds_window=True)
+    job = FileJob(dock.window(), f"Painting {path.name}", work, holds_window=True)
     step = PendingStep()
     dock.workspace.doing.follow("Painting annotations…", step)
     job.ended.connect(lambda *_: step.end())  # which shows that there is something to undo
@@ -245,11 +245,6 @@ def _name(slide: str, region: Region | None, kind: str) -> str:
     place = "" if region is None else f"_y{region.y}_x{region.x}_{region.height}x{region.width}"
     what = f"_{kind}" if kind in SETS or kind == "changes" else ""
     return f"{slide}{place}{what}{FORMATS[kind]}"
-
-
-def _window(dock: Any) -> Any:
-    """Return the window the dock stands in: Qt does not take the one that napari gives plugins."""
-    return dock.window()
 
 
 def _tell_exported(lines: list[str] | None, error: Exception | None) -> None:
